@@ -1,0 +1,39 @@
+"""Compress classifiers, forests and generators with the help of GANs, on PyTorch Lightning."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# Public names by the module that defines them. They are imported when first asked for, so that
+# ``import ganmc_lightning`` and ``ganmc --help`` wait for neither PyTorch nor scikit-learn.
+_HOMES = {
+    "ACGANModule": "modules",
+    "ClassifierModule": "modules",
+    "CompressionModule": "modules",
+    "DistillationModule": "modules",
+    "GANAugmentedDataModule": "data",
+    "CompressionScore": "metrics",
+    "compression_score": "metrics",
+    "Batch": "batch",
+    "DataSpec": "batch",
+    "InputError": "errors",
+    "Frozen": "networks",
+    "Generator": "networks",
+    "generator_of_checkpoint": "networks",
+    "part_of_checkpoint": "networks",
+    "Synthesizer": "synthesizers",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganmc_lightning' has no attribute '{name}'")
+    return getattr(import_module(f"ganmc_lightning.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

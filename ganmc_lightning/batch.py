@@ -1,0 +1,80 @@
+"""The stream's one item and the shape it must have: what data, modules and synthesizers agree on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+UNKNOWN_LABEL = -1
+"""Label of a sample whose class nobody knows; every loss on labels leaves it out."""
+
+
+class Batch(NamedTuple):
+    """Samples of one step, real and synthetic.
+
+    Attributes:
+        inputs: float (N, C, H, W) in [-1, 1] for images, z-scored float (N, D) for rows.
+        labels: int64 (N,); for a synthetic sample the class it was generated for, or
+            :data:`UNKNOWN_LABEL`.
+        synthetic: bool (N,), True where a synthesizer made the sample.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    synthetic: Tensor
+
+
+class DataSpec(NamedTuple):
+    """What a network must fit: the shape of one sample and the number of classes.
+
+    Attributes:
+        sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows.
+        num_classes: labels run from 0 to ``num_classes - 1``.
+    """
+
+    sample_shape: tuple[int, ...]
+    num_classes: int
+
+
+@runtime_checkable
+class DescribesData(Protocol):
+    """What modules and callbacks may ask of a data module, once it is set up."""
+
+    @property
+    def spec(self) -> DataSpec:
+        """The shape of one sample and the number of classes."""
+        ...
+
+    def samples(self, part: str) -> tuple[Tensor, Tensor]:
+        """All stored inputs and labels of ``"train"``, ``"val"`` or ``"test"``, on the training device."""
+        ...
+
+
+def decode(inputs: Tensor) -> Tensor:
+    """Turn stored samples into what networks see.
+
+    Args:
+        inputs: uint8 images in [0, 255], or float samples, which are returned as they are.
+
+    Returns:
+        float32 images in [-1, 1], or the float samples.
+
+    Example:
+        >>> decode(torch.tensor([0, 255], dtype=torch.uint8))
+        tensor([-1.,  1.])
+    """
+    if inputs.dtype == torch.uint8:
+        return inputs.to(torch.float32).mul_(2 / 255).sub_(1)
+    return inputs
+
+
+def encode(images: Tensor) -> Tensor:
+    """Turn float images in [-1, 1] into uint8 in [0, 255], rounding to the nearest level.
+
+    Example:
+        >>> encode(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([  0, 128, 255], dtype=torch.uint8)
+    """
+    return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

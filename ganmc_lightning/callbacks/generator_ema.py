@@ -1,0 +1,96 @@
+"""An exponential moving average of the generator alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from ganmc_lightning.errors import InputError
+
+RAW_KEY = "generator_ema_raw"
+
+
+class GeneratorEMA(Callback):
+    """Keeps an average of the generator's weights and uses it wherever the generator is looked at.
+
+    The average stands in for the generator during validation (sample grids, scores) and in the checkpoint's
+    weights, so that ``generator_of_checkpoint`` gives the averaged one; the raw weights are saved beside it and
+    training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay grows
+    from 0.1 to its full value over the first iterations, so that the average forgets the random start.
+
+    List it before callbacks that look at the generator.
+
+    Args:
+        decay: weight of the past in each iteration, in [0, 1).
+        part: name of the generator in the module.
+
+    Raises:
+        InputError: ``decay`` lies outside [0, 1).
+    """
+
+    def __init__(self, decay: float = 0.999, part: str = "generator") -> None:
+        if not 0 <= decay < 1:
+            raise InputError(f"GeneratorEMA.decay must lie in [0, 1), got {decay}")
+        self.decay = decay
+        self.part = part
+        self._average: dict[str, Tensor] = {}
+        self._raw: dict[str, Tensor] = {}
+        self._swapped = False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the generator, or from the average and the raw weights of the checkpoint."""
+        generator = self._generator(pl_module)
+        self._average = {name: value.clone() for name, value in generator.state_dict().items()}
+        if self._raw:
+            generator.load_state_dict(self._raw)
+            self._raw = {}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the average towards the generator."""
+        step = trainer.global_step
+        decay = min(self.decay, (1 + step) / (10 + step))
+        current = self._generator(pl_module).state_dict()
+        averaged = [name for name, value in current.items() if value.is_floating_point()]
+        torch._foreach_lerp_(
+            [self._average[name] for name in averaged], [current[name] for name in averaged], 1 - decay
+        )
+        for name, buffer in self._generator(pl_module).named_buffers():
+            self._average[name].copy_(buffer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average in the generator's place."""
+        if self._average:
+            self._swap(pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the generator back."""
+        if self._swapped:
+            self._swap(pl_module)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save the average as the generator's weights, and the raw weights beside it."""
+        generator = self._generator(pl_module).state_dict()
+        average, raw = (generator, self._average) if self._swapped else (self._average, generator)
+        checkpoint[RAW_KEY] = dict(raw)
+        checkpoint["state_dict"].update({f"{self.part}.{name}": value for name, value in average.items()})
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the raw weights until training starts."""
+        self._raw = checkpoint.get(RAW_KEY, {})
+
+    @torch.no_grad()
+    def _swap(self, pl_module: LightningModule) -> None:
+        for name, value in self._generator(pl_module).state_dict().items():
+            held = value.clone()
+            value.copy_(self._average[name])
+            self._average[name].copy_(held)
+        self._swapped = not self._swapped
+
+    def _generator(self, pl_module: LightningModule) -> nn.Module:
+        return pl_module.get_submodule(self.part)

@@ -1,0 +1,71 @@
+"""``ganmc``: one command, one line of help a verb. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from ganmc_lightning import __version__
+from ganmc_lightning.errors import InputError
+
+TRAINING = {
+    "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
+    "validate": "score a run on the validation part",
+    "test": "score a run on the test samples",
+    "predict": "write what a run's network makes of the test samples",
+}
+COMMANDS = {
+    "reproduce": "run a chain of stages and write its report:  ganmc reproduce digits",
+    "sample": "draw samples from a generator's checkpoint",
+}
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; those of the process when left out.
+
+    Returns:
+        0 when done, 2 for bad usage or configuration (one line on stderr), 130 after Ctrl-C. A failure while
+        running raises, which the shell sees as 1.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments and arguments[0] in TRAINING:
+            from ganmc_lightning.cli.training import run_training
+
+            return run_training(arguments)
+        return _run_command(arguments)
+    except InputError as error:
+        print(f"ganmc: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ganmc: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+
+
+def _run_command(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        "ganmc",
+        description="Compress models with the help of GANs.",
+        epilog="ganmc COMMAND --help says more.",
+    )
+    parser.add_argument("--version", action="version", version=f"ganmc {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, text in TRAINING.items():
+        commands.add_parser(name, help=text, add_help=False)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if arguments and arguments[0] == name:
+            module = import_module(f"ganmc_lightning.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    status: int = parsed.run(parsed)
+    return status

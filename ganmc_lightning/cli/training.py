@@ -1,0 +1,195 @@
+"""``ganmc fit | validate | test | predict``: LightningCLI with a run folder."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+
+from ganmc_lightning.cli.run_callbacks import Interruption, ProgressBar, SaveConfig
+from ganmc_lightning.data.datamodule import GANAugmentedDataModule
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.modules.base import CompressionModule
+from ganmc_lightning.networks.cost import forward_flops, parameter_count
+from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
+from ganmc_lightning.runs.metrics_csv import MetricsCSV
+from ganmc_lightning.runs.result import update_result
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+CHECKPOINTS = "checkpoints"
+
+
+class TrainingCLI(LightningCLI):
+    """Parses, builds and runs one of the four training commands.
+
+    ``trainer.default_root_dir`` is the run folder: ``config.yaml``, ``checkpoints/{best,last}.ckpt``,
+    ``metrics.csv`` and ``result.json`` are written there. The order of precedence is command line, configuration
+    files, defaults; hyper-parameters stored in a checkpoint never override any of them.
+
+    Args:
+        arguments: the command line, its verb first.
+        interruption: told when Ctrl-C ends the run.
+    """
+
+    model: CompressionModule
+    datamodule: GANAugmentedDataModule
+
+    def __init__(self, arguments: list[str], interruption: Interruption) -> None:
+        self._arguments = arguments
+        super().__init__(
+            CompressionModule,
+            GANAugmentedDataModule,
+            save_config_callback=SaveConfig,
+            trainer_defaults={
+                "default_root_dir": "runs/default",
+                "num_sanity_val_steps": 0,  # shapes are checked in setup, before anything is written
+                "callbacks": [interruption, ProgressBar()],
+            },
+            seed_everything_default=0,
+            parser_kwargs={verb: {"exit_on_error": False} for verb in self.subcommands()},
+            subclass_mode_model=True,
+            auto_configure_optimizers=False,
+            args=arguments,
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that raises instead of printing its usage, so that an error is one line."""
+        return super().init_parser(**{**kwargs, "exit_on_error": False})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what this object was given: LightningCLI warns wherever the process has arguments too."""
+        self.config = parser.parse_args(self._arguments)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration alone: LightningCLI lets a checkpoint override the command line here."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``checkpoint``: what the best epoch is, and how often it is looked for."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                "checkpoint.enable_version_counter": False,
+                "checkpoint.auto_insert_metric_name": False,
+            }
+        )
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this run leaves its files."""
+        return Path(self.config[self.subcommand].trainer.default_root_dir)
+
+    def before_instantiate_classes(self) -> None:
+        """Refuse to overwrite a run; find the checkpoint to score."""
+        config = self.config[self.subcommand]
+        checkpoints = self.run_folder / CHECKPOINTS
+        config.checkpoint.dirpath = str(checkpoints)
+        if self.subcommand == "fit":
+            if config.ckpt_path is None and (checkpoints / "last.ckpt").exists():
+                raise InputError(
+                    f"{self.run_folder} holds a run already: go on with it by --ckpt_path {checkpoints}/last.ckpt, "
+                    "or name another folder by --trainer.default_root_dir"
+                )
+        elif config.ckpt_path is None:
+            config.ckpt_path = str(checkpoints / "best.ckpt")
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise InputError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Add the run folder's files to whatever loggers and plugins the configuration names."""
+        make_writable(self.run_folder)
+        trainer = self.config_init[self.subcommand].trainer
+        given = trainer.logger
+        loggers: list[Logger] = [given] if isinstance(given, Logger) else list(given or [])
+        plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
+        return super().instantiate_trainer(
+            logger=[*loggers, MetricsCSV(str(self.run_folder))],
+            plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
+            **kwargs,
+        )
+
+    def after_fit(self) -> None:
+        """Write what came out: the best validation score, and what the product costs."""
+        if not self.trainer.is_global_zero:
+            return
+        checkpoint = self.trainer.checkpoint_callback
+        assert isinstance(checkpoint, ModelCheckpoint)
+        score = checkpoint.best_model_score if checkpoint.monitor else None
+        product = self.model.get_submodule(self.model.product).to("cpu")
+        update_result(
+            self.run_folder,
+            {
+                "command": " ".join(self._arguments),
+                "validation": {} if score is None else {checkpoint.monitor: float(score)},
+                "iterations": self.model.iteration,
+                "seconds": round(self.model.seconds, 2),
+                "parameters": parameter_count(product),
+                "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
+            },
+        )
+
+    def after_test(self) -> None:
+        """Add the test scores to the result."""
+        if self.trainer.is_global_zero:
+            scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+            update_result(self.run_folder, {"test": scores})
+
+
+def run_training(arguments: list[str]) -> int:
+    """Run ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        arguments: the command line, its verb first.
+
+    Returns:
+        The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C.
+
+    Raises:
+        InputError: something the user gave cannot be used.
+    """
+    interruption = Interruption()
+    with warnings.catch_warnings():
+        # Short epochs are usual here, and means are logged once an epoch whatever the interval.
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+        # `ganmc test` on one process is what scores a run; several processes share the samples exactly.
+        warnings.filterwarnings("ignore", ".*it is recommended to use `Trainer\\(devices=1.*")
+        try:
+            TrainingCLI(arguments, interruption)
+        except (ArgumentError, MisconfigurationException) as error:
+            print(f"ganmc {arguments[0]}: {_one_line(error)}", file=sys.stderr)
+            return BAD_USAGE
+        except SystemExit:
+            if not interruption.happened:
+                raise
+            print(f"ganmc fit: interrupted; {interruption.advice}", file=sys.stderr)
+            return INTERRUPTED
+    return 0
+
+
+def make_writable(folder: Path) -> None:
+    """Make a folder, or say why it cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder} ({error.strerror}): name another folder by --trainer.default_root_dir"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    """A message of many lines as one, without the parser's decoration."""
+    text = getattr(error, "message", None) or str(error)
+    return " ".join(line.strip(" -") for line in str(text).splitlines() if line.strip())[:600]

@@ -1,0 +1,230 @@
+"""The one stream every module trains on: real samples, some of them replaced by synthetic ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from ganmc_lightning.batch import Batch, DataSpec, decode
+from ganmc_lightning.data.augment import Augment
+from ganmc_lightning.data.loaders import DeviceLoader, EpochOrder, FileLoader
+from ganmc_lightning.data.mixing import Mix, mixed_batch, synthetic_count
+from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
+from ganmc_lightning.data.sources.base import ArrayDataset, Source
+from ganmc_lightning.data.sources.split import stratified_split
+from ganmc_lightning.data.splitting import Part, stratified_subset, take
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.synthesizers.base import Synthesizer
+
+# Streams of random numbers that must not meet: each gets a number of its own.
+ORDER_STREAM, SYNTHETIC_STREAM, COIN_STREAM = range(3)
+
+
+class GANAugmentedDataModule(LightningDataModule):
+    """Serves real and synthetic samples in one stream (GAN-MC, section 2.3).
+
+    A validation part is cut from the training samples, the same in every run; choices are made on it, and the
+    test samples are touched by ``test`` and ``predict`` alone. Data sets that fit live on the training device
+    as uint8; decoding, augmentation and mixing happen there, batch by batch, in training only.
+
+    The samples drawn in a step depend on the run's seed, the process and the number of the step and on nothing
+    else, so that a run can be repeated and a resumed one goes on with the same stream.
+
+    Args:
+        source: the real data.
+        synthesizer: where synthetic samples come from.
+        p_fake: probability that a training sample is synthetic; 0 draws none, 1 uses no real sample.
+        mix: ``"sample"`` puts ``p_fake * batch_size`` synthetic samples in each batch, ``"batch"`` tosses one
+            coin a batch as the authors' code does.
+        batch_size: samples in a batch, of each process.
+        augment: random change of the real training samples.
+        validation_fraction: share of the training samples kept for choices, in (0, 1).
+        train_size: use only so many training samples (after the cut), a stratified choice.
+        num_workers: worker processes of sources that read their samples from files.
+        root: folder of the cached data sets; ``$GANMC_DATA`` or ``./data`` when left out.
+
+    Raises:
+        InputError: a value is out of range, or ``p_fake > 0`` without a synthesizer.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        synthesizer: Synthesizer | None = None,
+        p_fake: float = 0.0,
+        mix: Mix = "sample",
+        batch_size: int = 128,
+        augment: Augment | None = None,
+        validation_fraction: float = 0.1,
+        train_size: int | None = None,
+        num_workers: int = 0,
+        root: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= p_fake <= 1:
+            raise InputError(f"data.p_fake must lie in [0, 1], got {p_fake}")
+        if p_fake > 0 and synthesizer is None:
+            raise InputError(f"data.p_fake is {p_fake} but data.synthesizer is missing: name one, or set p_fake to 0")
+        if batch_size < 1:
+            raise InputError(f"data.batch_size must be at least 1, got {batch_size}")
+        if not 0 < validation_fraction < 1:
+            raise InputError(f"data.validation_fraction must lie in (0, 1), got {validation_fraction}")
+        self.source = source
+        self.synthesizer = synthesizer
+        self.p_fake = p_fake
+        self.mix = mix
+        self.batch_size = batch_size
+        self.augment = augment
+        self.validation_fraction = validation_fraction
+        self.train_size = train_size
+        self.num_workers = num_workers
+        self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
+        self.step = 0
+        self._seed = 0
+        self._scaler: Scaler | None = None
+        self._parts: dict[str, Part] = {}
+        self._spec: DataSpec | None = None
+        self._random = torch.Generator()
+
+    @property
+    def spec(self) -> DataSpec:
+        """Shape of one sample and number of classes; known after :meth:`setup`."""
+        if self._spec is None:
+            raise RuntimeError("the data are not loaded yet: call prepare_data() and setup() first")
+        return self._spec
+
+    def samples(self, part: str) -> tuple[Tensor, Tensor]:
+        """All stored samples of one part, as a synthesizer sees them.
+
+        Args:
+            part: ``"train"``, ``"val"`` or ``"test"``.
+
+        Raises:
+            InputError: the source reads its samples from files and never holds them all.
+        """
+        dataset = self._parts[part]
+        if not isinstance(dataset, ArrayDataset):
+            raise InputError(f"the samples of {self.source.name} do not lie in memory: this needs a smaller source")
+        return dataset.inputs, dataset.labels
+
+    # -- loading -------------------------------------------------------------------------------------------
+
+    def prepare_data(self) -> None:
+        """Fetch the data once, on one process, if they are not there."""
+        self.source.prepare(self.root)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load, split and scale the data, bring them to the device, and fit the synthesizer for training."""
+        if not self._parts:
+            self._load()
+        if stage in (None, "fit") and self.synthesizer is not None and self.p_fake > 0:
+            train = self._parts["train"]
+            inputs = train.inputs if isinstance(train, ArrayDataset) else None
+            self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
+
+    def _load(self) -> None:
+        splits = self.source.load(self.root)
+        self._seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's seed_everything leaves it
+        kept, held_out = stratified_split(splits.train.labels, self.validation_fraction, SPLIT_SEED)
+        if self.train_size is not None:
+            if not splits.num_classes <= self.train_size <= len(kept):
+                raise InputError(
+                    f"data.train_size must lie in [{splits.num_classes}, {len(kept)}] for {self.source.name}, "
+                    f"got {self.train_size}"
+                )
+            kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
+        parts = {"train": take(splits.train, kept), "val": take(splits.train, held_out), "test": splits.test}
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes)
+        train = parts["train"]
+        if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
+            self._scaler = self._scaler or Scaler.fit(train.inputs)
+        self._parts = {name: self._on_device(part) for name, part in parts.items()}
+        self._random = torch.Generator(self.device)
+
+    def _on_device(self, part: Part) -> Part:
+        if not isinstance(part, ArrayDataset):
+            return part
+        inputs = part.inputs if self._scaler is None else self._scaler.transform(part.inputs)
+        return ArrayDataset(inputs.to(self.device), part.labels.to(self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """The training device; the CPU where no trainer is attached."""
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
+    # -- loaders -------------------------------------------------------------------------------------------
+
+    def train_dataloader(self) -> DeviceLoader | FileLoader:
+        """Shuffled training batches of equal size."""
+        return self._loader("train", derive_seed(self._seed, ORDER_STREAM))
+
+    def val_dataloader(self) -> DeviceLoader | FileLoader:
+        """The part of the training samples that choices are made on."""
+        return self._loader("val", None)
+
+    def test_dataloader(self) -> DeviceLoader | FileLoader:
+        """The test samples."""
+        return self._loader("test", None)
+
+    def predict_dataloader(self) -> DeviceLoader | FileLoader:
+        """The test samples, in their order."""
+        return self.test_dataloader()
+
+    def _loader(self, name: str, seed: int | None) -> DeviceLoader | FileLoader:
+        part = self._parts[name]
+        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        order = EpochOrder(len(part), rank, world_size, seed)
+        batch_size = max(1, min(self.batch_size, len(order)))
+        if isinstance(part, ArrayDataset):
+            return DeviceLoader(part.inputs, part.labels, order, batch_size, drop_last=seed is not None)
+        return FileLoader(
+            part, order, batch_size, seed is not None, self.num_workers, pin_memory=self.device.type == "cuda"
+        )
+
+    # -- the stream ----------------------------------------------------------------------------------------
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Batch:
+        """Decode a batch; in training also augment it and mix synthetic samples in."""
+        if self.trainer is not None and not self.trainer.training:
+            return mixed_batch((decode(batch[0]), batch[1]), None)
+        with torch.no_grad():
+            return self.training_batch(*batch)
+
+    def training_batch(self, inputs: Tensor, labels: Tensor) -> Batch:
+        """Make the next training batch of the stream.
+
+        Args:
+            inputs: stored samples (N, ...) on the device.
+            labels: int64 (N,).
+
+        Returns:
+            N samples, the first of them synthetic and the rest from ``inputs``.
+        """
+        rank = 0 if self.trainer is None else self.trainer.global_rank
+        coin = derive_seed(self._seed, COIN_STREAM, rank, self.step)
+        count = synthetic_count(self.step, len(labels), self.p_fake, self.mix, coin)
+        self._random.manual_seed(derive_seed(self._seed, SYNTHETIC_STREAM, rank, self.step))
+        self.step += 1
+        synthetic = None
+        if count > 0 and self.synthesizer is not None:
+            synthetic = self.synthesizer.sample(count, self._random)
+        real = decode(inputs[count:])
+        if self.augment is not None and count < len(labels):
+            real = self.augment(real, self._random)
+        return mixed_batch((real, labels[count:]), synthetic)
+
+    # -- continuation --------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Number of training batches made and, for rows, the scaler."""
+        return {"step": self.step, "scaler": self._scaler and self._scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the same stream."""
+        self.step = state_dict["step"]

@@ -1,0 +1,55 @@
+"""How many samples of a step are synthetic, and how they enter the batch."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ganmc_lightning.batch import Batch
+
+Mix = Literal["sample", "batch"]
+
+
+def synthetic_count(step: int, batch_size: int, p_fake: float, mix: Mix, seed: int) -> int:
+    """Number of synthetic samples in the batch of one step.
+
+    ``"sample"`` gives each batch its share, ``p_fake * batch_size``, and carries the remainder to the next
+    step, so that the share is exact in the long run and batches differ by one sample at most. ``"batch"``
+    tosses one coin a batch, which is then all real or all synthetic, as the released code of GAN-MC does.
+
+    Args:
+        step: number of the training batch, from 0.
+        batch_size: samples in the batch.
+        p_fake: probability that a training sample is synthetic, in [0, 1].
+        mix: per sample or per batch.
+        seed: seeds the coin of ``"batch"``, of which every step needs another.
+
+    Example:
+        >>> [synthetic_count(step, 10, 0.25, "sample", 0) for step in range(4)]
+        [2, 3, 2, 3]
+    """
+    if mix == "batch":
+        return batch_size if random.Random(seed).random() < p_fake else 0
+    share = p_fake * batch_size
+    return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
+
+
+def mixed_batch(real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None) -> Batch:
+    """Put synthetic samples in front of the real ones.
+
+    Args:
+        real: decoded inputs and labels; may be empty.
+        synthetic: inputs and labels of the synthetic samples, if there are any.
+    """
+    inputs, labels = real
+    if synthetic is None:
+        return Batch(inputs, labels, torch.zeros(len(labels), dtype=torch.bool, device=labels.device))
+    count = len(synthetic[1])
+    is_synthetic = torch.arange(count + len(labels), device=labels.device) < count
+    if len(labels) == 0:
+        return Batch(*synthetic, is_synthetic)
+    return Batch(torch.cat([synthetic[0], inputs]), torch.cat([synthetic[1], labels]), is_synthetic)

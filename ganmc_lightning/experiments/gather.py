@@ -1,0 +1,157 @@
+"""What the runs left behind, read into typed values."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.files import read_json_object
+from ganmc_lightning.experiments.plan import PlannedRun
+
+Series = dict[int, float]
+"""Epoch -> value."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One finished run.
+
+    Attributes:
+        stage: name of the stage.
+        seed: its seed.
+        folder: its run folder.
+        validation: metrics of the best checkpoint on the validation split.
+        test: its metrics on the test split; empty when it was not tested.
+        iterations: optimizer steps taken (of the student or generator), if recorded.
+        seconds: training time.
+        parameters: of the network that was trained, if recorded.
+        flops: of one forward pass of it on one sample, if recorded.
+    """
+
+    stage: str
+    seed: int
+    folder: Path
+    validation: Mapping[str, float]
+    test: Mapping[str, float]
+    iterations: int | None
+    seconds: float
+    parameters: int | None
+    flops: int | None
+
+    def value(self, split: str, metric: str) -> float:
+        """Read ``val/<metric>`` (split "validation") or ``test/<metric>`` (split "test").
+
+        Raises:
+            InputError: the run has no such metric.
+        """
+        found, name = (self.test, f"test/{metric}") if split == "test" else (self.validation, f"val/{metric}")
+        if name not in found:
+            have = ", ".join(sorted(found)) or "none"
+            mend = "set 'metric' in the experiment file"
+            raise InputError(f"{self.folder / 'result.json'}: no '{name}' (it has: {have}); {mend}")
+        return found[name]
+
+
+Results = dict[str, list[RunResult]]
+"""Stage -> its runs, one per seed."""
+
+
+def gather(runs: Sequence[PlannedRun]) -> Results:
+    """Read the results of finished runs.
+
+    Raises:
+        InputError: a result is missing or malformed.
+    """
+    results: Results = defaultdict(list)
+    for run in runs:
+        results[run.stage].append(read_result(run))
+    return dict(results)
+
+
+def read_result(run: PlannedRun) -> RunResult:
+    """Read one run's ``result.json``.
+
+    Raises:
+        InputError: it is missing or malformed.
+    """
+    file = run.folder / "result.json"
+    content = read_json_object(file)
+    if content is None:
+        raise InputError(f"{file}: missing or not a JSON object; remove the folder to run this stage again")
+    return RunResult(
+        stage=run.stage,
+        seed=run.seed,
+        folder=run.folder,
+        validation=_metrics(file, content, "validation"),
+        test=_metrics(file, content, "test"),
+        iterations=_count(file, content, "iterations"),
+        seconds=_number(file, "seconds", content.get("seconds", 0.0)),
+        parameters=_count(file, content, "parameters"),
+        flops=_count(file, content, "flops"),
+    )
+
+
+def _metrics(file: Path, content: Mapping[str, object], key: str) -> dict[str, float]:
+    value = content.get(key) or {}
+    if not isinstance(value, dict):
+        raise InputError(f"{file}: '{key}' must map metric names to numbers, found {value!r}")
+    return {str(name): _number(file, f"{key}.{name}", number) for name, number in value.items()}
+
+
+def _number(file: Path, key: str, value: object) -> float:
+    """Read a number; null is how strict JSON spells NaN."""
+    if value is None:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(f"{file}: '{key}' must be a number, found {value!r}")
+    return float(value)
+
+
+def _count(file: Path, content: Mapping[str, object], key: str) -> int | None:
+    value = content.get(key)
+    return None if value is None else round(_number(file, key, value))
+
+
+def read_curves(file: Path) -> dict[str, Series]:
+    """Read ``metrics.csv``: the mean of the non-empty cells of every column and epoch.
+
+    Args:
+        file: a table with a column ``epoch``; other cells may be empty, and one epoch may have many rows.
+
+    Returns:
+        Column -> epoch -> value; empty when there is no such file.
+    """
+    cells: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                epoch = _cell(row.get("epoch"))
+                if epoch is None:
+                    continue
+                for column, text in row.items():
+                    value = _cell(text)
+                    if value is not None and column not in ("epoch", "step"):
+                        cells[column][int(epoch)].append(value)
+    except FileNotFoundError:
+        return {}
+    return {
+        column: {epoch: fmean(values) for epoch, values in sorted(series.items())} for column, series in cells.items()
+    }
+
+
+def _cell(text: object) -> float | None:
+    """Read a cell; None for an empty one and for what is no number (a line cut off, an overlong row)."""
+    try:
+        return float(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def latest_sample_grid(folder: Path) -> Path | None:
+    """Find the last picture of a run's ``samples`` folder (names sort by epoch); None without one."""
+    return max((folder / "samples").glob("*.png"), default=None)

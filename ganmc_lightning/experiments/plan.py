@@ -1,0 +1,94 @@
+"""From an experiment to command lines: which runs there are, where they go, and what identifies each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganmc_lightning.experiments.references import fill
+from ganmc_lightning.experiments.section import read_yaml
+from ganmc_lightning.experiments.spec import Experiment, Stage
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One stage with one seed.
+
+    Attributes:
+        stage: name of the stage.
+        seed: handed to ``--seed_everything``.
+        folder: where the run lives.
+        key: sha256 of all that decides the result: the contents of the config files, the overrides, the
+            seed and the keys of the runs it depends on. Comments, paths and the output folder do not count.
+        fit: command line of the training, without ``--ckpt_path``.
+        test: command line of the test, or None.
+    """
+
+    stage: str
+    seed: int
+    folder: Path
+    key: str
+    fit: tuple[str, ...]
+    test: tuple[str, ...] | None
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Where an interrupted training continues."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+
+def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool) -> list[PlannedRun]:
+    """List the runs in the order they are made: all stages of the first seed, then of the next.
+
+    Raises:
+        InputError: a config file is no YAML.
+    """
+    contents = {config: read_yaml(config) for stage in experiment.stages.values() for config in stage.configs}
+    runs: list[PlannedRun] = []
+    for seed in seeds:
+        done: dict[str, PlannedRun] = {}
+        for stage in experiment.stages.values():
+            overrides = dict(stage.overrides)
+            if quick:
+                overrides |= {**experiment.quick, **stage.quick}
+            recipe = {
+                "configs": [contents[config] for config in stage.configs],
+                "overrides": overrides,
+                "seed": seed,
+                "test": stage.test,
+                "needs": {need: done[need].key for need in stage.needs},
+            }
+            folder = out / experiment.name / stage.name / f"seed{seed}"
+            folders = {need: done[need].folder for need in stage.needs}
+            done[stage.name] = _planned(stage, seed, folder, _key(recipe), fill(overrides, folders))
+        runs.extend(done.values())
+    return runs
+
+
+def _planned(stage: Stage, seed: int, folder: Path, key: str, overrides: object) -> PlannedRun:
+    assert isinstance(overrides, dict)
+    fit = ["fit"]
+    for config in stage.configs:
+        fit += ["--config", str(config)]
+    fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
+    fit += [f"--{name}={argument(value)}" for name, value in overrides.items()]
+    best = folder / "checkpoints" / "best.ckpt"
+    test = ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best))
+    return PlannedRun(stage.name, seed, folder, key, tuple(fit), test if stage.test else None)
+
+
+def argument(value: object) -> str:
+    """Spell an override's value so that the command line's YAML parser reads the same value back.
+
+    Example:
+        >>> argument("a/b.ckpt"), argument(True), argument({"a": [1, None]})
+        ('a/b.ckpt', 'true', '{"a": [1, null]}')
+    """
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _key(recipe: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,135 @@
+"""Making the runs of a plan: skip what is finished, resume what was cut off, keep what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.environment import Environment, describe_environment
+from ganmc_lightning.experiments.files import read_json_object, write_json
+from ganmc_lightning.experiments.gather import read_result
+from ganmc_lightning.experiments.plan import PlannedRun
+
+RunCommand = Callable[[list[str]], int]
+"""Runs one ``ganmc`` command line in this process and returns its exit code."""
+
+INTERRUPTED = 130
+
+STARTED, FITTED, FINISHED = "started", "fitted", "finished"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The runner's own note in a run folder, ``stage.json``.
+
+    Attributes:
+        key: what the run was made from, see :class:`PlannedRun`.
+        state: how far it got.
+        environment: where it was finished.
+    """
+
+    key: str
+    state: str
+    environment: Environment | None
+
+
+def read_record(folder: Path) -> Record | None:
+    """Read a run folder's record; None when it has none that can be used."""
+    content = read_json_object(folder / "stage.json")
+    if content is None:
+        return None
+    key, state, environment = content.get("key"), content.get("state"), content.get("environment")
+    if not isinstance(key, str) or not isinstance(state, str):
+        return None
+    return Record(key, state, environment if isinstance(environment, dict) else None)
+
+
+def prepare(run: PlannedRun) -> bool:
+    """Make room for a run and tell whether this very run, from the same settings, is there and complete."""
+    make_room(run)
+    record = read_record(run.folder)
+    return record is not None and record.state == FINISHED and (run.folder / "result.json").is_file()
+
+
+def make_run(run: PlannedRun, run_command: RunCommand) -> int:
+    """Train and test one stage, from wherever an earlier attempt left it.
+
+    Args:
+        run: what to make, after :func:`prepare` found it incomplete.
+        run_command: the command line's entry.
+
+    Returns:
+        The exit code of the command that failed, 130 after Ctrl-C, else 0.
+
+    Raises:
+        InputError: the commands succeeded and left no usable ``result.json``.
+    """
+    record = read_record(run.folder)
+    try:
+        fitted = record is not None and record.state == FITTED and (run.folder / "result.json").is_file()
+        if not fitted:
+            _write_record(run, STARTED)
+            code = run_command(_fit_arguments(run, resume=record is not None))
+            if code:
+                return code
+            read_result(run)
+            _write_record(run, FITTED)
+        if run.test is not None:
+            code = run_command(list(run.test))
+            if code:
+                return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    read_result(run)
+    _write_record(run, FINISHED, describe_environment())
+    return 0
+
+
+def make_room(run: PlannedRun) -> None:
+    """Move a folder made from other settings aside, and bring back one set aside that is this very run.
+
+    So nothing is ever lost, and going back and forth between two settings costs no training.
+    """
+    record = read_record(run.folder)
+    if run.folder.exists() and (record is None or record.key != run.key):
+        run.folder.rename(_free_name(run.folder, record.key[:8] if record else "old"))
+    if not run.folder.exists():
+        aside = [
+            folder
+            for folder in sorted(run.folder.parent.glob(f"{run.folder.name}.{run.key[:8]}*"))
+            if (kept := read_record(folder)) is not None and kept.key == run.key
+        ]
+        if aside:
+            aside[0].rename(run.folder)
+
+
+def _free_name(folder: Path, mark: str) -> Path:
+    name, count = folder.with_name(f"{folder.name}.{mark}"), 1
+    while name.exists():
+        count += 1
+        name = folder.with_name(f"{folder.name}.{mark}-{count}")
+    return name
+
+
+def _fit_arguments(run: PlannedRun, resume: bool) -> list[str]:
+    arguments = list(run.fit)
+    if resume and run.last_checkpoint.is_file():
+        arguments += ["--ckpt_path", str(run.last_checkpoint)]
+    return arguments
+
+
+def _write_record(run: PlannedRun, state: str, environment: Environment | None = None) -> None:
+    content = {"key": run.key, "state": state, "stage": run.stage, "seed": run.seed}
+    write_json(run.folder / "stage.json", content | {"environment": environment})
+
+
+def describe_failure(run: PlannedRun, error: InputError | int) -> str:
+    """Say in one line which stage failed, where it lives and what to do."""
+    where = f"stage '{run.stage}', seed {run.seed} ({run.folder})"
+    if error == INTERRUPTED:
+        return f"interrupted in {where}; the same command continues there"
+    if isinstance(error, InputError):
+        return f"{where} left no usable result: {error}"
+    return f"{where} failed with exit code {error}; mend it and run the same command to continue"

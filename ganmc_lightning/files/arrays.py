@@ -1,0 +1,208 @@
+"""Reading ``.npz`` files that others wrote: every array is checked, every complaint names it and the mend."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ganmc_lightning.errors import InputError
+
+_MAX_CHANNELS = 4
+_MAX_WHOLE = 2.0**53  # floats beyond it (and NaN, by comparison) name no integer
+# What numpy and zipfile raise for bytes that are not what the headers promise.
+_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
+
+def list_arrays(path: Path) -> tuple[str, ...]:
+    """Return the names of the arrays in an ``.npz`` file without reading any.
+
+    Raises:
+        InputError: there is no such file, or it is no ``.npz`` file.
+    """
+    with _open(path) as archive:
+        return tuple(archive.files)
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """Read one array of an ``.npz`` file; pickled objects are never loaded.
+
+    Raises:
+        InputError: the file is missing or damaged, has no such array, or holds Python objects under it.
+    """
+    with _open(path) as archive:
+        if name not in archive.files:
+            held = ", ".join(archive.files) or "nothing"
+            raise InputError(f"{path}: has no array {name} (it holds {held}): add it with numpy.savez")
+        try:
+            array = archive[name]
+        except _DAMAGE as error:
+            if "allow_pickle" in str(error):
+                raise InputError(
+                    f"{path}: {name} holds pickled Python objects, which are not loaded because they could "
+                    "run code: save it as a plain number array"
+                ) from error
+            raise InputError(f"{path}: {name} is damaged ({_first_line(error)}): replace the file") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path}: {name} is not a numpy array: write the file with numpy.savez")
+    return array
+
+
+def _open(path: Path) -> np.lib.npyio.NpzFile:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the name and the folder")
+    try:
+        with path.open("rb") as file:
+            # numpy would also read a lone .npy array, or take a text file for a pickle.
+            is_archive = zipfile.is_zipfile(file)
+        if not is_archive:
+            raise InputError(f"{path}: is no .npz file, or only a part of one: replace it")
+        archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read ({_first_line(error)}): replace it") from error
+    return archive
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def image_tensor(images: NDArray[Any], where: str) -> Tensor:
+    """Check stored images and bring them into the layout of the stream.
+
+    Args:
+        images: uint8 (N, H, W, C), 1 to 4 channels.
+        where: what to call the array in a complaint, ``file: name``.
+
+    Returns:
+        Contiguous uint8 (N, C, H, W).
+
+    Raises:
+        InputError: wrong dtype or shape, or no image at all.
+
+    Example:
+        >>> image_tensor(np.zeros((2, 8, 8, 3), np.uint8), "demo.npz: images").shape
+        torch.Size([2, 3, 8, 8])
+    """
+    if images.dtype != np.uint8:
+        raise InputError(f"{where} has dtype {images.dtype}: images must be uint8 in 0..255")
+    if images.ndim == 3:
+        raise InputError(f"{where} has shape {images.shape}: add the channel axis, images[..., None]")
+    if images.ndim != 4 or not 1 <= images.shape[3] <= _MAX_CHANNELS:
+        raise InputError(
+            f"{where} has shape {images.shape}: images must be (N, H, W, C) with at most {_MAX_CHANNELS} "
+            "channels, which come last"
+        )
+    if images.size == 0:
+        raise InputError(f"{where} is empty, shape {images.shape}: give at least one image")
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
+    """Check stored rows of numbers.
+
+    Args:
+        rows: integers or floats (N, D).
+        where: what to call the array in a complaint, ``file: name``.
+
+    Returns:
+        float32 (N, D).
+
+    Raises:
+        InputError: wrong dtype or shape, no row or column at all, or a value that is not finite in float32.
+    """
+    if rows.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {rows.dtype}: rows must be numbers")
+    if rows.ndim != 2:
+        raise InputError(f"{where} has shape {rows.shape}: rows must be (N, D)")
+    if rows.size == 0:
+        raise InputError(f"{where} is empty, shape {rows.shape}: give at least one row and one column")
+    with np.errstate(over="ignore"):  # what overflows is reported below
+        values = np.ascontiguousarray(rows, dtype=np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise InputError(
+            f"{where} has {rows[row, column]} in row {row}, column {column}, which is no finite float32: "
+            "fill it in or leave the row out"
+        )
+    return torch.from_numpy(values)
+
+
+def label_tensor(labels: NDArray[Any], where: str) -> Tensor:
+    """Check stored class labels.
+
+    Args:
+        labels: integers, or floats that are whole numbers, (N,), none negative.
+        where: what to call the array in a complaint, ``file: name``.
+
+    Returns:
+        int64 (N,).
+
+    Raises:
+        InputError: wrong dtype or shape, a fraction, NaN or a negative label.
+
+    Example:
+        >>> label_tensor(np.array([1.0, 0.0]), "demo.npz: labels")
+        tensor([1, 0])
+    """
+    if labels.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {labels.dtype}: labels must be the integers 0..K-1")
+    if labels.ndim != 1:
+        raise InputError(f"{where} has shape {labels.shape}: labels must be (N,), one class number a sample")
+    if labels.dtype.kind == "f" and not ((np.abs(labels) < _MAX_WHOLE) & (labels == np.round(labels))).all():
+        raise InputError(f"{where} has labels that are no whole numbers: labels must be 0..K-1")
+    whole = labels.astype(np.int64)
+    if len(whole) and whole.min() < 0:
+        raise InputError(f"{where} has the negative label {whole.min()}: number the classes 0..K-1")
+    return torch.from_numpy(whole)
+
+
+def check_lengths(inputs: Tensor, labels: Tensor, where: str) -> None:
+    """Refuse inputs and labels that do not pair up.
+
+    Raises:
+        InputError: their lengths differ.
+    """
+    if len(inputs) != len(labels):
+        raise InputError(f"{where} has {len(labels)} labels for {len(inputs)} samples: give one label a sample")
+
+
+def count_classes(labels: Tensor, where: str) -> int:
+    """Return K, after checking that every one of the labels 0..K-1 occurs.
+
+    Args:
+        labels: int64 (N,), not negative, N at least 1.
+        where: what to call the array in a complaint, ``file: name``.
+
+    Raises:
+        InputError: a class has no sample.
+    """
+    present: Tensor = torch.unique(labels)  # not bincount: one wild label must not claim gigabytes
+    num_classes = int(present[-1]) + 1
+    if len(present) != num_classes:
+        gaps = torch.arange(len(present))[present != torch.arange(len(present))]
+        raise InputError(
+            f"{where} has no sample of class {int(gaps[0])} though labels go up to {num_classes - 1}: "
+            "number the classes 0..K-1 without gaps"
+        )
+    return num_classes
+
+
+def check_labels_known(labels: Tensor, num_classes: int, where: str) -> None:
+    """Refuse labels of classes that the training part does not have.
+
+    Raises:
+        InputError: a label is ``num_classes`` or more.
+    """
+    if len(labels) and int(labels.max()) >= num_classes:
+        raise InputError(
+            f"{where} has label {int(labels.max())}, but the training labels stop at {num_classes - 1}: "
+            "a test class must occur in training"
+        )

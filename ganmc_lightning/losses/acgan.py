@@ -1,0 +1,103 @@
+"""Objectives of the AC-GAN game (Odena et al. 2017; GAN-MC section 2.3).
+
+With the paper's ``L_source`` and ``L_class``, log-likelihoods of the right source and the right class on
+real and generated data, the discriminator maximises ``L_class + L_source`` and the generator
+``L_class - L_source``. The three losses differ in the source part alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganmc_lightning.losses.classification import label_cross_entropy
+
+
+class ACGANLoss(nn.Module, ABC):
+    """The two players' losses, with the weights of their parts.
+
+    Args:
+        class_weight: factor of the class part for both players.
+        source_weight: factor of the source part for both players; 0 leaves the class objective alone,
+            which is how the paper makes its *inferior* GAN (section 5.1).
+
+    Raises:
+        ValueError: a weight is negative.
+    """
+
+    def __init__(self, class_weight: float = 1.0, source_weight: float = 1.0) -> None:
+        super().__init__()
+        if class_weight < 0 or source_weight < 0:
+            raise ValueError(
+                f"class_weight and source_weight must not be negative, got {class_weight} and {source_weight}"
+            )
+        self.class_weight = class_weight
+        self.source_weight = source_weight
+
+    def discriminator(
+        self,
+        real: tuple[Tensor, Tensor],
+        fake: tuple[Tensor, Tensor],
+        real_labels: Tensor,
+        fake_labels: Tensor,
+    ) -> Tensor:
+        """The discriminator's loss, ``-(L_class + L_source)``.
+
+        Args:
+            real: source logits (N,) and class logits (N, K) of real samples.
+            fake: the same of generated samples, made from detached samples.
+            real_labels: int64 (N,).
+            fake_labels: the classes the samples were generated for, int64 (N,).
+        """
+        classes = label_cross_entropy(real[1], real_labels) + label_cross_entropy(fake[1], fake_labels)
+        return self.class_weight * classes + self.source_weight * self.judge(real[0], fake[0])
+
+    def generator(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> Tensor:
+        """The generator's loss, ``-(L_class - L_source)`` or its non-saturating form."""
+        classes = label_cross_entropy(fake[1], fake_labels)
+        return self.class_weight * classes + self.source_weight * self.deceive(fake[0])
+
+    @abstractmethod
+    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's source part from the source logits (N,) of both kinds."""
+
+    @abstractmethod
+    def deceive(self, fake: Tensor) -> Tensor:
+        """The generator's source part from the source logits (N,) of its samples."""
+
+
+class NonSaturatingACGANLoss(ACGANLoss):
+    """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3)."""
+
+    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``-log D(real) - log(1 - D(fake))``."""
+        return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+    def deceive(self, fake: Tensor) -> Tensor:
+        """``-log D(fake)``."""
+        return F.softplus(-fake).mean()
+
+
+class MinimaxACGANLoss(NonSaturatingACGANLoss):
+    """The paper's objective to the letter: the generator minimises ``log(1 - D(fake))``.
+
+    Its gradient vanishes while the discriminator wins; it is here to repeat the paper.
+    """
+
+    def deceive(self, fake: Tensor) -> Tensor:
+        """``log(1 - D(fake))``."""
+        return -F.softplus(fake).mean()
+
+
+class HingeACGANLoss(ACGANLoss):
+    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalisation."""
+
+    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+        """``max(0, 1 - real) + max(0, 1 + fake)``."""
+        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+    def deceive(self, fake: Tensor) -> Tensor:
+        """``-fake``."""
+        return -fake.mean()

@@ -1,0 +1,208 @@
+"""The Compression Score of GAN-MC: judge samples by the student they teach (section 5 and poster)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from ganmc_lightning.batch import decode
+from ganmc_lightning.losses.distillation import l2_logits_loss
+
+Form = Literal["paper", "poster"]
+EPOCHS = {"paper": 5, "poster": 1}
+FORWARD_BATCH = 1000
+
+
+class CompressionScoreValue(NamedTuple):
+    """A Compression Score with what it was computed from.
+
+    Attributes:
+        mean: mean score over the seeds; 1 for the real data themselves, about 0 for samples that teach nothing.
+        standard_error: standard error of the mean over the seeds; nan for one seed.
+        accuracies: accuracy on the held-out samples of each student trained on the candidate samples.
+        real_accuracies: the same for students trained on the real samples.
+        chance: accuracy that counts as 0.
+    """
+
+    mean: Tensor
+    standard_error: Tensor
+    accuracies: Tensor
+    real_accuracies: Tensor
+    chance: float
+
+
+def compression_score(
+    candidate: Tensor,
+    real: Tensor,
+    held_out: tuple[Tensor, Tensor],
+    teacher: nn.Module,
+    student: Callable[[], nn.Module],
+    form: Form = "paper",
+    seeds: Sequence[int] = (0, 1, 2),
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+) -> CompressionScoreValue:
+    """``(acc(D) - acc_0) / (acc(D_real) - acc_0)`` (GAN-MC, section 5).
+
+    acc(D) is the held-out accuracy of a student trained on D to match the teacher's logits. The *paper* trains
+    for 5 epochs and takes ``acc_0 = 1 / n_class``; the *poster* trains for 1 epoch and takes the accuracy of
+    always answering the most common class. Both students take the same number of steps, epochs times the
+    size of the real set, however many candidate samples there are.
+
+    Args:
+        candidate: D, samples to judge, uint8 images or float samples in the range networks see.
+        real: D_real, what the teacher was trained on; the same kinds.
+        held_out: real samples and labels int64 (M,) that neither teacher nor generator was trained on.
+        teacher: classifier from samples to logits.
+        student: makes a fresh student; called once a seed and set.
+        form: ``"paper"`` or ``"poster"``.
+        seeds: one run each; they set the student's first weights and the order of its samples.
+        batch_size: samples in a step.
+        learning_rate: of Adam.
+
+    Returns:
+        The score and what it rests on.
+
+    Raises:
+        ValueError: a set is empty.
+    """
+    if min(len(candidate), len(real), len(held_out[1])) == 0:
+        raise ValueError("the candidate, real and held-out sets must not be empty")
+    teacher = teacher.eval().to(real.device)
+    num_classes = _logits(teacher, real[:1]).shape[1]
+    chance = 1 / num_classes
+    if form == "poster":
+        chance = held_out[1].bincount().max().item() / len(held_out[1])
+    steps = EPOCHS[form] * -(-len(real) // batch_size)
+    accuracies = {}
+    for name, inputs in (("candidate", candidate), ("real", real)):
+        targets = _logits(teacher, inputs)
+        runs = []
+        for seed in seeds:
+            network = _mimic(student, inputs, targets, steps, batch_size, learning_rate, seed)
+            runs.append((_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
+        accuracies[name] = torch.stack(runs)
+    scores = (accuracies["candidate"] - chance) / (accuracies["real"].mean() - chance)
+    error = scores.std() / len(scores) ** 0.5 if len(scores) > 1 else scores.new_tensor(torch.nan)
+    return CompressionScoreValue(scores.mean(), error, accuracies["candidate"], accuracies["real"], chance)
+
+
+def _mimic(
+    student: Callable[[], nn.Module],
+    inputs: Tensor,
+    targets: Tensor,
+    steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> nn.Module:
+    """Train a fresh student on the teacher's logits; the caller's random state is left as it was."""
+    devices = [inputs.device] if inputs.is_cuda else []
+    with torch.random.fork_rng(devices), torch.enable_grad(), torch.inference_mode(False):
+        torch.manual_seed(seed)
+        network = student().to(inputs.device).train()
+        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        order = torch.empty(0, dtype=torch.long)
+        for _ in range(steps):
+            while len(order) < batch_size:
+                order = torch.cat([order, torch.randperm(len(inputs))])
+            index, order = order[:batch_size].to(inputs.device), order[batch_size:]
+            loss = l2_logits_loss(network(decode(inputs[index])), targets[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return network
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
+    was_training = network.training
+    network.eval()
+    logits = torch.cat([network(decode(part)) for part in inputs.split(FORWARD_BATCH)])
+    network.train(was_training)
+    return logits
+
+
+class CompressionScore(Metric):
+    """:func:`compression_score` as a metric that collects its samples batch by batch.
+
+    ``compute()`` trains ``2 * len(seeds)`` students, each for 1 or 5 passes over the real samples. Over several
+    processes it judges the samples of all of them.
+
+    Args:
+        teacher: classifier from samples to logits, trained on the real data. It is neither moved into the
+            metric's state nor saved with it.
+        student: makes a fresh student.
+        held_out: real samples and labels that neither teacher nor generator was trained on.
+        form: ``"paper"`` or ``"poster"``.
+        seeds: one run each.
+        batch_size: samples in a step of a student.
+        learning_rate: of a student's Adam.
+
+    Example:
+        >>> teacher, held_out = nn.Linear(4, 2), (torch.randn(50, 4), torch.randint(2, (50,)))
+        >>> metric = CompressionScore(teacher, lambda: nn.Linear(4, 2), held_out, seeds=(0,))
+        >>> metric.update(torch.randn(100, 4), real=True)
+        >>> metric.update(torch.randn(100, 4), real=False)
+        >>> metric.compute().mean.shape
+        torch.Size([])
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+
+    real: list[Tensor]
+    candidate: list[Tensor]
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: Callable[[], nn.Module],
+        held_out: tuple[Tensor, Tensor],
+        form: Form = "paper",
+        seeds: Sequence[int] = (0, 1, 2),
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self._networks = (teacher, student)  # in a tuple, so that the teacher is no part of this module
+        self.held_out = held_out
+        self.form: Form = form
+        self.seeds = tuple(seeds)
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.add_state("real", default=[], dist_reduce_fx="cat")
+        self.add_state("candidate", default=[], dist_reduce_fx="cat")
+
+    def update(self, inputs: Tensor, real: bool) -> None:
+        """Add samples.
+
+        Args:
+            inputs: uint8 images or float samples in the range networks see, (N, ...).
+            real: whether they belong to the real set or to the candidate set.
+        """
+        (self.real if real else self.candidate).append(inputs)
+
+    def compute(self) -> CompressionScoreValue:
+        """Return mean and standard error over the seeds, and what they rest on."""
+        real, candidate = dim_zero_cat(self.real), dim_zero_cat(self.candidate)
+        held_out = (self.held_out[0].to(real.device), self.held_out[1].to(real.device))
+        teacher, student = self._networks
+        return compression_score(
+            candidate,
+            real,
+            held_out,
+            teacher,
+            student,
+            self.form,
+            self.seeds,
+            self.batch_size,
+            self.learning_rate,
+        )

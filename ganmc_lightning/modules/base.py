@@ -1,0 +1,180 @@
+"""What every training procedure shares: recipes in checkpoints, frozen parts outside them, counters, logs."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from torch import Tensor, nn
+
+from ganmc_lightning.batch import DataSpec, DescribesData
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.modules.running_means import RunningMeans
+from ganmc_lightning.networks.checkpoint import resolve_recipe
+
+
+class CompressionModule(LightningModule, ABC):
+    """A training procedure over a stream of :class:`~ganmc_lightning.batch.Batch`.
+
+    It adds to a LightningModule:
+
+    * **Self-describing checkpoints.** Built by the command line, a module stores the recipe of its networks
+      (``class_path`` and ``init_args``), so that
+      :func:`~ganmc_lightning.networks.part_of_checkpoint` can rebuild them from the file alone.
+    * **Frozen parts stay out.** The networks named in :attr:`frozen_parts` never enter the checkpoint.
+    * **Continuation.** The random state and the iteration counter are saved: an interrupted run goes on as if
+      it had not been.
+    * **Cheap logs.** :meth:`record` adds to running sums on the device; means are logged as ``train/<name>``
+      once an epoch and as ``train/<name>_step`` every ``log_every_n_steps`` iterations.
+
+    Attributes:
+        iteration: batches seen, whatever the number of optimizers. Logged as ``trainer/iteration``.
+    """
+
+    frozen_parts: ClassVar[tuple[str, ...]] = ()
+    product: ClassVar[str]
+    """Name of the network this procedure is run for: what one ships, and what reports give the size of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        if _given_hyperparameters.get() is not None:  # built by the command line: the recipe is at hand
+            self.save_hyperparameters()
+            for name, recipe in self.hparams.items():
+                if name not in self.frozen_parts:
+                    self.hparams[name] = resolve_recipe(recipe)
+        self.strict_loading = False  # the frozen parts are missing on purpose
+        self.iteration = 0
+        self._earlier_seconds = 0.0
+        self._started_at: float | None = None
+        self._epoch_means = RunningMeans()
+        self._step_means = RunningMeans()
+        self._random_state: dict[str, Tensor] = {}
+
+    # -- fitting the data ----------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Hold the networks against the data before anything is trained or written."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(datamodule, DescribesData):
+            self.check_spec(datamodule.spec)
+
+    def check_spec(self, spec: DataSpec) -> None:
+        """Raise :class:`~ganmc_lightning.errors.InputError` where a network does not fit the data.
+
+        Args:
+            spec: shape of one sample and number of classes of the data.
+        """
+
+    def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
+        """What the product is called with for one sample, on the CPU; reports count its operations."""
+        return (torch.zeros(1, *spec.sample_shape),)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time trained so far, over all the sessions of an interrupted run."""
+        running = 0.0 if self._started_at is None else time.monotonic() - self._started_at
+        return self._earlier_seconds + running
+
+    # -- logging -------------------------------------------------------------------------------------------
+
+    def record(self, **values: Tensor) -> None:
+        """Add this step's scalars to the running means of the epoch and of the logging interval."""
+        self._epoch_means.add(values)
+        self._step_means.add(values)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Count the batch; log the means since the last time every ``log_every_n_steps`` iterations."""
+        self.iteration += 1
+        if self.iteration % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            means = {f"train/{name}_step": value for name, value in self._step_means.pop().items()}
+            self.log_dict({**means, "trainer/iteration": float(self.iteration)})
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means."""
+        means = {f"train/{name}": value for name, value in self._epoch_means.pop().items()}
+        self.log_dict(means, prog_bar=True, sync_dist=True)
+        self.log("trainer/iteration", float(self.iteration))
+
+    # -- checkpoints ---------------------------------------------------------------------------------------
+
+    def state_dict(  # type: ignore[override]
+        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """The weights of the trained parts."""
+        state: dict[str, Any] = super().state_dict(*args, destination=destination, prefix=prefix, keep_vars=keep_vars)
+        frozen = tuple(f"{prefix}{part}." for part in self.frozen_parts)
+        for key in [key for key in state if key.startswith(frozen)] if frozen else []:
+            del state[key]
+        return state
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the counter, the random state and the name of this class."""
+        checkpoint["iteration"] = self.iteration
+        checkpoint["seconds"] = self.seconds
+        checkpoint["random_state"] = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            checkpoint["random_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
+        recipe = checkpoint.setdefault("hyper_parameters", {})
+        recipe.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the counter; keep the random state until training starts."""
+        self.iteration = checkpoint["iteration"]
+        self._earlier_seconds = checkpoint["seconds"]
+        self._random_state = checkpoint["random_state"]
+
+    def on_train_start(self) -> None:
+        """Start the clock; put back the random state of the checkpoint, if this run continues one."""
+        self._started_at = time.monotonic()
+        if "cpu" in self._random_state:
+            torch.set_rng_state(self._random_state["cpu"].cpu())
+        if "cuda" in self._random_state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.device)
+
+
+def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
+    """Try a classifier on two blank samples.
+
+    Args:
+        name: its key in the configuration, for the message.
+        network: any module from samples to logits.
+        spec: what the data look like.
+
+    Raises:
+        InputError: it does not take such samples, or does not answer with one logit a class.
+    """
+    shape = tuple(spec.sample_shape)
+    parameter = next(network.parameters(), torch.empty(0))
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros(2, *shape, device=parameter.device, dtype=parameter.dtype))
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"model.{name} ({type(network).__name__}) does not take the data's samples of shape {shape}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        network.train(was_training)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, spec.num_classes):
+        got = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"model.{name} ({type(network).__name__}) answers with {got} where the data have {spec.num_classes} classes"
+        )
+
+
+def check_equal(name: str, actual: object, expected: object, what: str) -> None:
+    """Raise :class:`InputError` naming ``model.<name>`` unless the two values are equal."""
+    if actual != expected:
+        raise InputError(f"model.{name} was made for {what} {actual}, the data have {expected}")
+
+
+def optimizer_config(optimizer: torch.optim.Optimizer, scheduler: Any | None) -> Mapping[str, Any]:
+    """One optimizer and its schedule, stepped once an epoch, as Lightning wants them."""
+    return {"optimizer": optimizer} if scheduler is None else {"optimizer": optimizer, "lr_scheduler": scheduler}

@@ -1,0 +1,94 @@
+"""Train a student on what a teacher says of real and of synthetic samples (GAN-MC)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganmc_lightning.batch import Batch, DataSpec
+from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
+from ganmc_lightning.modules.base import CompressionModule, check_classifier, optimizer_config
+from ganmc_lightning.modules.label_scores import log_label_scores
+from ganmc_lightning.networks.frozen import Frozen
+
+
+class DistillationModule(CompressionModule):
+    """GAN-assisted model compression (GAN-MC, sections 2.1 and 2.3).
+
+    The stream decides which samples are synthetic; teacher and student see the same batch, and the loss
+    compares their logits. With ``p_fake = 0`` this is ordinary model compression.
+
+    Args:
+        teacher: the trained network, usually ``part_of_checkpoint(path, "network")``. It is frozen here and
+            never enters the checkpoint.
+        student: the network to train.
+        loss: what is matched; logits by default (Ba & Caruana 2014, equation 1 of GAN-MC).
+        optimizer: makes the optimizer from the student's parameters.
+        lr_scheduler: makes the schedule, stepped once an epoch, from the optimizer.
+        teacher_mode: ``"eval"``, or ``"paper"`` to leave the teacher's drop-out on, as the authors' code does.
+    """
+
+    product: ClassVar[str] = "student"
+    frozen_parts: ClassVar[tuple[str, ...]] = ("teacher",)
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: nn.Module,
+        loss: DistillationLoss | None = None,
+        optimizer: OptimizerCallable = Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        teacher_mode: Literal["eval", "paper"] = "eval",
+    ) -> None:
+        super().__init__()
+        self.teacher = Frozen(teacher, mode=teacher_mode)
+        self.student = student
+        self.loss = L2LogitsLoss() if loss is None else loss
+        self._optimizer = optimizer
+        self._lr_scheduler = lr_scheduler
+
+    def check_spec(self, spec: DataSpec) -> None:
+        """Teacher and student must take the data's samples and know their classes."""
+        check_classifier("teacher", self.teacher, spec)
+        check_classifier("student", self.student, spec)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the student's logits (N, K)."""
+        logits: Tensor = self.student(inputs)
+        return logits
+
+    def on_train_start(self) -> None:
+        """Train the student even if it was handed over in evaluation mode."""
+        super().on_train_start()
+        self.student.train()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The teacher answers without a graph, the student learns the answer."""
+        teacher_logits = self.teacher(batch.inputs)
+        student_logits = self.student(batch.inputs)
+        loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic)
+        with torch.no_grad():
+            agreement = (student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean()
+        self.record(loss=loss, agreement=agreement)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``val/accuracy`` and ``val/cross_entropy`` of the student."""
+        log_label_scores(self, "val", self.student(batch.inputs), batch.labels)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log ``test/accuracy`` and ``test/cross_entropy`` of the student."""
+        log_label_scores(self, "test", self.student(batch.inputs), batch.labels)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the student's class probabilities (N, K)."""
+        return self(batch.inputs).softmax(dim=1)  # type: ignore[no-any-return]
+
+    def configure_optimizers(self) -> Any:
+        """One optimizer over the student."""
+        optimizer = self._optimizer(self.student.parameters())
+        return optimizer_config(optimizer, self._lr_scheduler and self._lr_scheduler(optimizer))

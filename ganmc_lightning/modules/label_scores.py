@@ -1,0 +1,24 @@
+"""How a classifier does on labelled data."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from ganmc_lightning.losses.classification import label_cross_entropy
+
+
+def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels: Tensor) -> None:
+    """Log ``<stage>/accuracy`` and ``<stage>/cross_entropy``, exact over batches and processes.
+
+    Args:
+        module: who logs.
+        stage: ``"val"`` or ``"test"``.
+        logits: float (N, K).
+        labels: int64 (N,).
+    """
+    scores = {
+        f"{stage}/accuracy": (logits.argmax(dim=1) == labels).float().mean(),
+        f"{stage}/cross_entropy": label_cross_entropy(logits, labels),
+    }
+    module.log_dict(scores, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(labels))

@@ -1,0 +1,160 @@
+"""Take one trained network out of a checkpoint, given nothing but its path.
+
+A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration) and
+its weights. Files are opened with ``weights_only=True``, and a recipe can only name subclasses of
+:class:`torch.nn.Module`, so that a file from others runs no code of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.base import Generator
+
+HYPER_PARAMETERS = "hyper_parameters"
+
+
+def part_of_checkpoint(path: str, part: str, network: nn.Module | None = None) -> nn.Module:
+    """Rebuild one network of a training run with its trained weights, on the CPU, in evaluation mode.
+
+    Args:
+        path: a checkpoint written by one of the modules.
+        part: its name in the module: ``"network"`` of a classifier, ``"student"`` of a distillation,
+            ``"generator"`` or ``"discriminator"`` of a GAN.
+        network: a network of the right shape to load the weights into; needed only where the run was
+            started from Python with live objects, whose recipe nobody wrote down.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind, or its weights do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    weights = _weights_of(checkpoint, part, path)
+    if network is None:
+        network = build_network(recipe_of(checkpoint, part, path), path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"the weights of '{part}' in {path} do not fit its network: {_first(error)}") from error
+    return network.eval()
+
+
+def generator_of_checkpoint(path: str, part: str = "generator") -> Generator:
+    """:func:`part_of_checkpoint` for a generator.
+
+    Args:
+        path: a checkpoint of a GAN, or of a compressed GAN (``part="student"``).
+        part: name of the generator in the module.
+
+    Raises:
+        InputError: as :func:`part_of_checkpoint`, and when the part is not a generator.
+    """
+    network = part_of_checkpoint(path, part)
+    if not isinstance(network, Generator):
+        raise InputError(f"'{part}' in {path} is a {type(network).__name__}, not a generator")
+    return network
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU without running code from it.
+
+    Raises:
+        InputError: the file is missing, damaged, or not a checkpoint of this package.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"no checkpoint at {path}: train it first, or name another file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path} cannot be read as a checkpoint (truncated or foreign): {_first(error)}") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise InputError(f"{path} is not a checkpoint of this package: it has no 'state_dict'")
+    return checkpoint
+
+
+def recipe_of(checkpoint: Mapping[str, Any], part: str, path: str) -> Mapping[str, Any]:
+    """The ``class_path`` and ``init_args`` that ``part`` was built from.
+
+    Raises:
+        InputError: the run was started from Python, so that the checkpoint holds no recipe.
+    """
+    hyper_parameters = checkpoint.get(HYPER_PARAMETERS, {})
+    recipe = hyper_parameters.get(part)
+    if isinstance(recipe, Mapping) and "class_path" in recipe:
+        return recipe
+    if "_class_path" in hyper_parameters:  # a module that builds the network itself, from its own arguments
+        arguments = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
+        return {"class_path": hyper_parameters["_class_path"], "init_args": arguments, "attribute": part}
+    raise InputError(
+        f"{path} does not say how to build '{part}', for the run was started from Python: "
+        "give the network to part_of_checkpoint(path, part, network)"
+    )
+
+
+def build_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
+    """Build the network a recipe describes, with fresh weights.
+
+    Raises:
+        InputError: the recipe names something that is not a network, or cannot be built.
+    """
+    network = _build(recipe, path)
+    if "attribute" in recipe:
+        network = getattr(network, recipe["attribute"])
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{path} describes a {type(network).__name__} where a network is due")
+    return network
+
+
+def resolve_recipe(value: Any) -> Any:
+    """Replace a recipe that points into a checkpoint by the recipe it points at; pass on anything else.
+
+    A network that starts from an earlier run's weights is then described by its own layers, and can be
+    rebuilt when the earlier file is gone.
+    """
+    if isinstance(value, Mapping) and value.get("class_path") in _POINTERS:
+        path, part = value["init_args"]["path"], value["init_args"]["part"]
+        return recipe_of(read_checkpoint(path), part, path)
+    return value
+
+
+def _build(value: object, path: str) -> Any:
+    if isinstance(value, Mapping) and "class_path" in value:
+        module_name, _, name = str(value["class_path"]).rpartition(".")
+        try:
+            class_ = getattr(importlib.import_module(module_name), name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(f"{path} needs {value['class_path']}, which cannot be imported here") from error
+        known = class_ in (part_of_checkpoint, generator_of_checkpoint)
+        if not known and not (isinstance(class_, type) and issubclass(class_, nn.Module)):
+            raise InputError(f"{path} names {value['class_path']}, which is no network: it is not opened")
+        arguments = {key: _build(item, path) for key, item in value.get("init_args", {}).items()}
+        return class_(**arguments)
+    if isinstance(value, list):
+        return [_build(item, path) for item in value]
+    return value
+
+
+_POINTERS = tuple(f"{__name__}.{f.__name__}" for f in (part_of_checkpoint, generator_of_checkpoint))
+
+
+def _weights_of(checkpoint: Mapping[str, Any], part: str, path: str) -> dict[str, Any]:
+    prefix = f"{part}."
+    state = checkpoint["state_dict"]
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not weights:
+        parts = sorted({key.partition(".")[0] for key in state})
+        raise InputError(f"{path} holds no '{part}': it holds {', '.join(parts) or 'nothing'}")
+    return weights
+
+
+def _first(error: BaseException) -> str:
+    """The part of a long message that says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[min(1, len(lines) - 1)] if lines else type(error).__name__)[:200]

@@ -1,0 +1,15 @@
+"""Where synthetic samples come from; all of them are drawn with ``sample(n)``."""
+
+from ganmc_lightning.synthesizers.base import Synthesizer
+from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer
+from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
+from ganmc_lightning.synthesizers.jitter import JitterSynthesizer
+from ganmc_lightning.synthesizers.stored import StoredSynthesizer
+
+__all__ = [
+    "FilteredSynthesizer",
+    "GeneratorSynthesizer",
+    "JitterSynthesizer",
+    "StoredSynthesizer",
+    "Synthesizer",
+]

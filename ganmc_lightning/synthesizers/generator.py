@@ -1,0 +1,55 @@
+"""Samples drawn from a trained generator as training goes on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+
+CHUNK = 1024
+"""Most samples generated in one pass, so that a large draw needs no more memory than a small one."""
+
+
+class GeneratorSynthesizer(Synthesizer):
+    """Draws from a generator in evaluation mode; classes follow the real training labels.
+
+    Args:
+        generator: usually ``generator_of_checkpoint(path)``. An unconditional one gives samples without a
+            known class, enough for losses that use the teacher alone.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator.eval()
+        self._labels: Tensor | None = None
+
+    def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
+        """Hold the generator against the data and move it to their device."""
+        made, due = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
+        if made != due:
+            raise InputError(f"data.synthesizer makes samples of shape {made}, the data have {due}")
+        if self.generator.num_classes not in (0, spec.num_classes):
+            raise InputError(
+                f"data.synthesizer knows {self.generator.num_classes} classes, the data have {spec.num_classes}"
+            )
+        self.generator.to(labels.device)
+        self._labels = labels
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Draw ``n`` samples; see :class:`Synthesizer`."""
+        if self._labels is None:
+            raise not_fitted(self)
+        device = self._labels.device
+        latents = self.generator.sample_latents(n, device, generator)
+        if self.generator.num_classes == 0:
+            labels = torch.full((n,), UNKNOWN_LABEL, device=device)
+            chunks = [self.generator(part) for part in latents.split(CHUNK)]
+        else:
+            labels = self._labels[draw_indices(len(self._labels), n, device, generator)]
+            pairs = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
+            chunks = [self.generator(*pair) for pair in pairs]
+        return chunks[0] if len(chunks) == 1 else torch.cat(chunks), labels

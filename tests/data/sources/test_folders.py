@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from ganmc_lightning.data.sources import FileDataset, ImageFolder, ImageNet
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.images import read_image
+
+
+def save(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    for part, n in (("train", 2), ("test", 1), ("val", 1)):
+        for i in range(n):
+            save(root / part / "cat" / f"{i}.png", (200, 0, 0))
+            save(root / part / "dög" / f"{i}.PNG", (0, 100, 0), (10, 30))
+    (root / "train" / "cat" / "notes.txt").write_text("no image")
+    (root / "train" / "cat" / "._0.png").write_bytes(b"no image")
+    (root / "train" / ".cache").mkdir()
+    return root
+
+
+def test_image_folder(folder: Path, tmp_path: Path) -> None:
+    source = ImageFolder(folder, image_size=8)
+    source.prepare(tmp_path)
+    splits = source.load(tmp_path)
+    assert source.name == "pets"
+    assert splits.class_names == ("cat", "dög")
+    assert splits.train.inputs.shape == (4, 3, 8, 8)
+    assert splits.train.inputs.is_contiguous()
+    assert splits.train.labels.tolist() == [0, 0, 1, 1]
+    assert splits.test.inputs[1, :, 3, 3].tolist() == [0, 100, 0]
+
+
+def test_grey_images(folder: Path, tmp_path: Path) -> None:
+    splits = ImageFolder(str(folder), image_size=8, channels=1).load(tmp_path)
+    assert splits.test.inputs.shape == (2, 1, 8, 8)
+    assert splits.test.inputs[0].unique().tolist() == [round(0.299 * 200)]  # ITU-R 601 luma
+
+
+def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
+    broken = folder / "train" / "cat" / "1.png"
+    content = (folder / "train" / "cat" / "0.png").read_bytes()
+    for part in (b"", b"hello", content[:-20]):
+        broken.write_bytes(part)
+        with pytest.raises(InputError, match=r"cat/1\.png: cannot be read as an image"):
+            ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_deep_grey_levels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(InputError, match=r"deep\.png: I;16 pixels have more than 8 bits"):
+        read_image(tmp_path / "deep.png", 8, 8, channels=1)
+
+
+def test_missing_parts_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere/train: cannot be read as a folder"):
+        ImageFolder(tmp_path / "nowhere", image_size=8).prepare(tmp_path)
+    (folder / "empty" / "train").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"empty/train: holds no class folders"):
+        ImageFolder(folder / "empty", image_size=8).prepare(tmp_path)
+    (folder / "train" / "newt").mkdir()
+    with pytest.raises(InputError, match=r"train/newt: holds no image"):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_class_that_training_lacks(folder: Path, tmp_path: Path) -> None:
+    save(folder / "test" / "newt" / "0.png", (0, 0, 0))
+    with pytest.raises(InputError, match=r"test/newt: no such class in the training folder"):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 41), (57, 91), (28, 28), (29, 200)])
+def test_reads_as_torchvision_does(tmp_path: Path, size: tuple[int, int]) -> None:
+    from torchvision.transforms import v2
+
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = v2.Compose([v2.PILToTensor(), v2.Resize(28, antialias=True), v2.CenterCrop(24)])
+    with Image.open(tmp_path / "a.png") as image:
+        difference = expected(image).int() - read_image(tmp_path / "a.png", 24, 28, channels=3).int()
+    # Tensors and Pillow round the same filter differently.
+    assert difference.abs().max() <= 1
+
+
+def test_imagenet_reads_when_asked(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "cat" / "1.png").write_bytes(b"broken")
+    source = ImageNet(folder, image_size=8, shorter_side=10)
+    source.prepare(tmp_path)
+    splits = source.load(tmp_path)
+    train, test = splits.train, splits.test
+    assert isinstance(train, FileDataset)
+    assert (len(train), len(test), splits.num_classes) == (4, 2, 2)
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    image, label = test[1]
+    assert image.dtype == torch.uint8
+    assert image.shape == test.sample_shape == (3, 8, 8)
+    assert image[:, 0, 0].tolist() == [0, 100, 0]
+    assert label.dtype == torch.int64
+    assert label.item() == 1
+    with pytest.raises(InputError, match=r"cat/1\.png: cannot be read"):
+        train[1]
+
+
+def test_file_dataset_subset_and_batches(folder: Path, tmp_path: Path) -> None:
+    train = ImageNet(folder, image_size=8, shorter_side=10).load(tmp_path).train
+    assert isinstance(train, FileDataset)
+    part = pickle.loads(pickle.dumps(train.subset(torch.tensor([3, 0]))))
+    assert len(train) == 4
+    images, labels = next(iter(DataLoader(part, batch_size=2)))
+    assert labels.tolist() == part.labels.tolist() == [1, 0]
+    assert images[:, 0, 0, 0].tolist() == [0, 200]
+
+
+def test_sizes_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="image_size: 0 is not a positive"):
+        ImageFolder(tmp_path, image_size=0)
+    with pytest.raises(InputError, match="shorter_side: 200 is less than image_size 224"):
+        ImageNet(tmp_path, shorter_side=200)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ganmc_lightning import cli
+from ganmc_lightning.cli.reproduce import add_arguments, run
+from ganmc_lightning.errors import InputError
+
+
+def arguments(*argv):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def test_the_whole_command(experiment_file, tmp_path, fake, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "main", fake, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments("tiny", "--seeds", "0, 5", "--out", "out dir", "--quick")) == 0
+    assert (tmp_path / "out dir" / "tiny" / "teacher" / "seed5" / "stage.json").is_file()
+    text = (tmp_path / "out dir" / "tiny" / "report.md").read_text()
+    assert "ganmc reproduce tiny --out 'out dir' --seeds '0, 5' --quick" in text
+    assert "10/10" in capsys.readouterr().out
+
+
+def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments("--list")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(r"tiny +A tiny <experiment> & its report", line) for line in lines)
+
+
+@pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])
+def test_bad_seeds(experiment_file, seeds):
+    with pytest.raises(InputError, match="--seeds must be different whole numbers"):
+        run(arguments(str(experiment_file), f"--seeds={seeds}"))
+
+
+def test_an_output_folder_that_cannot_be(experiment_file, tmp_path):
+    (tmp_path / "runs").touch()
+    with pytest.raises(InputError, match="--out: cannot write to"):
+        run(arguments(str(experiment_file), "--out", str(tmp_path / "runs")))
+
+
+def test_no_name():
+    with pytest.raises(InputError, match="name an experiment"):
+        run(arguments())
+
+
+def test_the_room_loads_no_training_library():
+    code = (
+        "import sys, ganmc_lightning.experiments.reproduce, ganmc_lightning.experiments.catalogue;"
+        "print([m for m in ('torch', 'lightning', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

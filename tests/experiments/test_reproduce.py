@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from ganmc_lightning.experiments.reproduce import reproduce
+
+
+@pytest.fixture
+def go(experiment_file, tmp_path, fake):
+    """Reproduce the tiny experiment; gives the exit code and what the terminal showed."""
+
+    def run(seeds=(0, 1), quick=False, run_command=fake):
+        shown = io.StringIO()
+        console = Console(file=shown, width=60)
+        command = "ganmc reproduce tiny"
+        code = reproduce(experiment_file, tmp_path / "runs", seeds, quick, command, run_command, console)
+        return code, shown.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs" / "tiny"
+
+
+def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
+    code, shown = go(seeds=(0,))
+    assert code == 0
+    assert fake.stages == [
+        "fit teacher/seed0",
+        "test teacher/seed0",
+        "fit gan/seed0",
+        "fit alone/seed0",
+        "test alone/seed0",
+        "fit mixed_02/seed0",
+        "test mixed_02/seed0",
+        "fit mixed_05/seed0",
+        "test mixed_05/seed0",
+    ]
+    assert "✓ teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
+    code, shown = go(seeds=(0,))
+    assert code == 0
+    assert len(fake.calls) == 9
+    assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
+
+
+def test_another_seed_adds_only_its_own_runs(go, fake):
+    go(seeds=(0,))
+    go(seeds=(0, 1))
+    assert all(stage.endswith("seed1") for stage in fake.stages[9:])
+    assert len(fake.calls) == 18
+
+
+def test_a_changed_config_runs_what_depends_on_it_again(go, fake, experiment_file):
+    go(seeds=(0,))
+    (experiment_file.parent / "gan.yaml").write_text("model: {name: better}\n")
+    go(seeds=(0,))
+    assert {stage.split()[1] for stage in fake.stages[9:]} == {
+        "gan/seed0",
+        "mixed_02/seed0",
+        "mixed_05/seed0",
+    }
+
+
+@pytest.mark.parametrize("code", [1, 2])
+def test_a_failing_stage_stops_everything_and_is_named(go, fake, folder, capsys, code):
+    fake.exit_codes = {"alone": code}
+    assert go(seeds=(0,))[0] == code
+    assert fake.stages[-1] == "fit alone/seed0"
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "stage 'alone'" in error
+    assert str(folder / "alone" / "seed0") in error
+    assert f"exit code {code}" in error
+    assert not (folder / "report.json").exists()
+
+
+def test_a_failing_test_stops_too(go, fake, capsys):
+    fake.test_exit_codes = {"teacher": 1}
+    assert go()[0] == 1
+    assert "stage 'teacher'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["code", "exception"])
+def test_ctrl_c(go, fake, capsys, how):
+    if how == "code":
+        fake.exit_codes = {"gan": 130}
+    else:
+        fake.raises = {2: KeyboardInterrupt()}
+    assert go()[0] == 130
+    assert "interrupted in stage 'gan'" in capsys.readouterr().err
+    fake.exit_codes = {}
+    assert go()[0] == 0
+
+
+def test_a_stage_that_raises_is_named_below_its_traceback(go, fake, capsys):
+    fake.raises = {2: RuntimeError("out of memory")}
+    assert go()[0] == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-2] == "RuntimeError: out of memory"
+    assert "stage 'gan', seed 0" in lines[-1]
+
+
+def test_success_without_a_result_stops_with_1(go, capsys):
+    assert go(run_command=lambda argv: 0)[0] == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "stage 'teacher'" in error
+    assert "result.json" in error
+
+
+def test_report_json_has_the_documented_shape(go, folder):
+    go(seeds=(0, 1, 2))
+    report = json.loads((folder / "report.json").read_text())
+    assert report["experiment"] == "tiny"
+    assert report["command"] == "ganmc reproduce tiny"
+    assert set(report["environment"]) == {"versions", "device", "threads", "git"}
+    assert report["seconds"] == pytest.approx(15 * 12.3, abs=0.1)
+    row = report["rows"][1]
+    assert row["values"] == pytest.approx([0.80, 0.81, 0.82])
+    assert row["ci95"] == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    wanted = {"name": "labels only", "metric": "accuracy", "split": "test", "paper": 0.662, "steps": 2500}
+    assert wanted.items() <= row.items()
+    assert (row["mean"], row["parameters"], row["flops"]) == (pytest.approx(0.81), 4810, None)
+    assert report["rows"][2]["stage"] == "mixed_02"
+    assert [point["x"] for point in report["sweeps"][0]["points"]] == [0.2, 0.5]
+
+
+def test_one_seed_in_all_three_reports(go, folder):
+    go(seeds=(0,))
+    row = json.loads((folder / "report.json").read_text())["rows"][0]
+    assert (row["n"], row["ci95"]) == (1, None)
+    assert "0.8000 (n = 1)" in (folder / "report.md").read_text()
+    assert "0.8000 (n = 1)" in (folder / "report.html").read_text()
+
+
+def test_markdown_links_pictures_that_are_there(go, folder):
+    go()
+    text = (folder / "report.md").read_text()
+    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert sorted(pictures) == [
+        "figures/curves_1_accuracy.png",
+        "figures/curves_1_loss.png",
+        "figures/samples_gan.png",
+        "figures/sweep_1.png",
+    ]
+    for picture in pictures:
+        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    assert "| labels only | 0.8050 ± 0.0635 | 0.662 (GAN-MC Table 1) | 2,500 | 4,810 |" in text
+
+
+class Links(HTMLParser):
+    """Collects whatever a browser would fetch, and checks that tags are closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.open, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        assert tag not in ("script", "link", "iframe")
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_is_well_formed_and_needs_nothing_from_outside(go, folder):
+    go()
+    page = (folder / "report.html").read_text()
+    links = Links()
+    links.feed(page)
+    assert links.open == []
+    assert len(links.fetched) == 4
+    assert all(link.startswith("data:image/png;base64,iVBOR") for link in links.fetched)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "A tiny <experiment> & its report" in links.text
+    assert 'name="viewport"' in page
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_newest_grid_is_shown(go, folder):
+    go()
+    newest = folder / "gan" / "seed0" / "samples" / "epoch_0010.png"
+    assert (folder / "figures" / "samples_gan.png").read_bytes() == newest.read_bytes()
+
+
+def test_a_quick_run_says_so_and_the_full_run_survives_it(go, fake, folder):
+    go(seeds=(0,))
+    calls = len(fake.calls)
+    go(seeds=(0,), quick=True)
+    assert any(argument == "--trainer.max_epochs=1" for argument in fake.calls[-2])
+    assert json.loads((folder / "report.json").read_text())["quick"] is True
+    assert "Quick run" in (folder / "report.md").read_text()
+    assert "Quick run" in (folder / "report.html").read_text()
+    assert len(fake.calls) == 2 * calls
+    go(seeds=(0,))
+    assert len(fake.calls) == 2 * calls
+    assert json.loads((folder / "report.json").read_text())["quick"] is False
+
+
+def test_runs_from_two_environments_are_said_to_be(go, folder):
+    go()
+    record = folder / "alone" / "seed0" / "stage.json"
+    content = json.loads(record.read_text())
+    content["environment"]["device"] = "an abacus"
+    record.write_text(json.dumps(content))
+    go()
+    notes = json.loads((folder / "report.json").read_text())["notes"]
+    assert any("different environments (device)" in note for note in notes)
+
+
+def test_an_output_that_cannot_print_marks_gets_plain_ones(experiment_file, tmp_path, fake):
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding="ascii"))
+    assert reproduce(experiment_file, tmp_path / "rüns", (0, 1), False, "x", fake, console) == 0
+    assert b"ok teacher   seed 0" in raw.getvalue()
+    assert b"labels only                   0.8050 +/- 0.0635" in raw.getvalue()
+
+
+def test_stages_without_curves_or_grids_leave_the_figure_out(go, fake, folder):
+    def command(argv):
+        code = fake(argv)
+        for file in folder.glob("*/seed*/metrics.csv"):
+            file.unlink()
+        for file in folder.glob("*/seed*/samples/*.png"):
+            file.unlink()
+        return code
+
+    assert go(run_command=command)[0] == 0
+    assert [path.name for path in (folder / "figures").iterdir()] == ["sweep_1.png"]

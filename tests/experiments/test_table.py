@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.gather import gather
+from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.reading import load_experiment
+from ganmc_lightning.experiments.runner import make_run, prepare
+from ganmc_lightning.experiments.table import make_notes, make_rows
+
+
+@pytest.fixture
+def rows_of(tmp_path, fake):
+    """Run an experiment file with the fake command line and return its rows and notes."""
+
+    def make(file, seeds=(0, 1, 2), run_command=fake):
+        experiment = load_experiment(file)
+        runs = plan_runs(experiment, tmp_path / "runs", seeds, quick=False)
+        for run in runs:
+            assert prepare(run) or make_run(run, run_command) == 0
+        rows = make_rows(experiment, gather(runs))
+        return rows, make_notes(experiment, rows, quick=False)
+
+    return make
+
+
+def test_the_choice_is_made_on_validation_even_when_the_test_disagrees(experiment_file, rows_of, fake):
+    fake.scores = {"mixed_02": (0.95, 0.70), "mixed_05": (0.94, 0.99)}
+    rows, notes = rows_of(experiment_file)
+    assert rows[2].stage == "mixed_02"
+    assert rows[2].values == pytest.approx((0.70, 0.71, 0.72))
+    assert rows[2].label == "real + GAN, chosen: mixed_02"
+    choice = next(note for note in notes if "was chosen" in note)
+    assert "mixed_02 was chosen on validation accuracy (mixed_02 0.9600, mixed_05 0.9500)" in choice
+
+
+def test_the_choice_is_made_on_the_mean_over_seeds(experiment_file, rows_of, fake):
+    def command(argv):
+        fake.scores = {"mixed_02": (0.9, 0.5), "mixed_05": (0.8, 0.6)}
+        if "--seed_everything" in argv and argv[argv.index("--seed_everything") + 1] == "2":
+            fake.scores["mixed_05"] = (1.2, 0.6)
+        return fake(argv)
+
+    # by seed 0 and 1 alone mixed_02 wins; the mean over three seeds says mixed_05
+    rows, _ = rows_of(experiment_file, run_command=command)
+    assert rows[2].stage == "mixed_05"
+
+
+def test_lower_is_better_in_mode_min(edited, rows_of, fake):
+    fake.scores = {"mixed_02": (0.95, 0.7), "mixed_05": (0.94, 0.9)}
+    rows, _ = rows_of(edited("seeds:", "mode: min\nseeds:"))
+    assert rows[2].stage == "mixed_05"
+
+
+def test_a_diverged_candidate_is_never_chosen(experiment_file, rows_of, fake):
+    fake.scores = {"mixed_02": (math.nan, 0.7), "mixed_05": (0.1, 0.1)}
+    rows, _ = rows_of(experiment_file)
+    assert rows[2].stage == "mixed_05"
+
+
+def test_a_diverged_run_shows(experiment_file, rows_of, fake):
+    fake.scores = {"alone": (0.9, math.nan)}
+    rows, notes = rows_of(experiment_file)
+    assert math.isnan(rows[1].mean.mean)
+    assert any(note.startswith("labels only: a run ended without a finite value") for note in notes)
+
+
+def test_equal_steps_are_stated_and_the_other_group_left_out(experiment_file, rows_of, fake):
+    fake.steps = {"teacher": 9}
+    _, notes = rows_of(experiment_file)
+    assert "All 2 rows compared took the same number of optimizer steps: 2,500." in notes
+
+
+def test_unequal_steps_are_stated(experiment_file, rows_of, fake):
+    fake.steps = {"alone": 3000}
+    _, notes = rows_of(experiment_file)
+    unequal = next(note for note in notes if note.startswith("Unequal budgets"))
+    assert "labels only 3,000; real + GAN 2,500" in unequal
+    assert "teacher" not in unequal
+
+
+def test_one_seed_says_so(experiment_file, rows_of):
+    rows, notes = rows_of(experiment_file, seeds=(0,))
+    assert all(row.mean.ci95 is None for row in rows)
+    assert any(note.startswith("n = 1") for note in notes)
+    assert not any("Student-t" in note for note in notes)
+
+
+def test_a_stage_without_a_test_reports_its_validation_value(edited, rows_of, fake):
+    fake.scores = {"alone": (0.91, 0.5)}
+    rows, _ = rows_of(edited("{config: [student.yaml, more.yaml]}", "{config: more.yaml, test: false}"))
+    assert rows[1].split == "validation"
+    assert rows[1].values[0] == 0.91
+
+
+def test_a_metric_nobody_recorded_is_named_and_costs_no_training(edited, rows_of, fake, tmp_path):
+    file = edited("seeds:", "metric: auroc\nseeds:")
+    with pytest.raises(InputError, match=r"no 'val/auroc' \(it has: val/accuracy\)"):
+        rows_of(edited("stage: teacher, paper: 0.781", "best_of: [alone, mixed_02], paper: 0.781"))
+    calls = len(fake.calls)
+    file.write_text(file.read_text().replace("metric: auroc\n", ""))
+    rows_of(file)
+    assert len(fake.calls) == calls

@@ -1,0 +1,56 @@
+"""Normalize: hand-computed values, dtype, what the state dict holds, bad arguments."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks import Normalize
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def test_values_by_channel():
+    layer = Normalize((0.5, 0.25), (0.5, 0.1))
+    images = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3)
+    outputs = layer(images)
+    # black: (0 - 0.5) / 0.5 = -1 and (0 - 0.25) / 0.1 = -2.5;  white: 1 and 7.5
+    assert torch.allclose(outputs[:, :, 0, 0], torch.tensor([[-1.0, -2.5], [1.0, 7.5]]))
+    assert torch.equal(outputs, outputs[:, :, :1, :1].expand_as(outputs))
+
+
+def test_like_torchvisions_transform():
+    transforms = pytest.importorskip("torchvision.transforms.functional")
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = transforms.normalize(images, *IMAGENET)
+    assert torch.allclose(Normalize(*IMAGENET)(images * 2 - 1), expected, atol=1e-6)
+
+
+def test_images_are_left_alone():
+    images = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    Normalize(*IMAGENET)(images).sum().backward()
+    assert not images.any()
+    expected = torch.tensor([0.5 / std for std in IMAGENET[1]]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    assert torch.allclose(images.grad, expected)
+
+
+def test_statistics_are_no_state_but_follow_the_network():
+    network = nn.Sequential(Normalize(*IMAGENET), nn.Conv2d(3, 1, 1))
+    assert set(network.state_dict()) == {"1.weight", "1.bias"}
+    assert network.double()(torch.zeros(1, 3, 2, 2, dtype=torch.float64)).dtype == torch.float64
+    assert network.to("meta")[0].mean.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "message"),
+    [
+        ((0.5,), (0.5, 0.5), "^mean and std must have one value a channel, got 1 and 2$"),
+        ((0.5, 0.5), (0.5, 0.0), "^std must be positive"),
+        ((0.5,), (float("nan"),), "^std must be positive"),
+    ],
+)
+def test_bad_statistics(mean, std, message):
+    with pytest.raises(InputError, match=message):
+        Normalize(mean, std)

@@ -1,0 +1,114 @@
+"""AC-GAN networks for rows: counts, conditioning, unbounded output, spectral normalisation."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ganmc_lightning.networks import TabularDiscriminator, TabularGenerator
+
+
+def count(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture
+def generator():
+    torch.manual_seed(0)
+    return TabularGenerator(num_features=10, num_classes=3)
+
+
+@pytest.fixture
+def latents(generator):
+    return generator.sample_latents(6, "cpu", torch.Generator().manual_seed(0))
+
+
+def test_parameters():
+    assert count(TabularGenerator(10)) == 2 * 100 + 101 * 50 + 51 * 10
+    assert count(TabularGenerator(28, 4, 20, hidden=(30, 40))) == 4 * 20 + 21 * 30 + 31 * 40 + 41 * 28
+    assert count(TabularDiscriminator(10)) == 11 * 50 + 51 * 1 + 51 * 2
+    assert count(TabularDiscriminator(28, 4, hidden=(30, 40))) == 29 * 30 + 31 * 40 + 41 * 5
+    assert count(TabularDiscriminator(10, spectral=True)) == count(TabularDiscriminator(10))
+
+
+def test_shapes(generator, latents):
+    rows = generator(latents, torch.tensor([0, 1, 2, 0, 1, 2]))
+    assert rows.shape == (6, 10)
+    assert rows.dtype == torch.float32
+    source, classes = TabularDiscriminator(10, 3)(rows)
+    assert source.shape == (6,)
+    assert classes.shape == (6, 3)
+
+
+def test_rows_are_unbounded(generator, latents):
+    rows = generator(100 * latents, torch.zeros(6, dtype=torch.int64))
+    assert rows.max() > 3
+    assert rows.min() < -3
+
+
+def test_generator_by_hand():
+    generator = TabularGenerator(num_features=1, num_classes=2, latent_size=2, hidden=(1,))
+    with torch.no_grad():
+        generator.embedding.weight.copy_(torch.tensor([[1.0, 2.0], [-1.0, 0.5]]))
+        hidden, output = (layer for layer in generator.network if isinstance(layer, nn.Linear))
+        hidden.weight.copy_(torch.tensor([[1.0, 1.0]]))
+        hidden.bias.zero_()
+        output.weight.fill_(-3.0)
+        output.bias.fill_(1.0)
+    latents = torch.tensor([[1.0, 2.0], [1.0, 2.0], [1.0, 4.0]])
+    # class 0: 1 * 1 + 2 * 2 = 5 -> -14;  class 1: -1 + 1 = 0 -> 1;  class 1: -1 + 2 = 1 -> -2
+    rows = generator(latents, torch.tensor([0, 1, 1]))
+    assert torch.equal(rows, torch.tensor([[-14.0], [1.0], [-2.0]]))
+
+
+def test_generator_wants_labels(generator, latents):
+    with pytest.raises(ValueError, match="labels"):
+        generator(latents)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_gradients_reach_every_parameter(generator, latents, spectral):
+    discriminator = TabularDiscriminator(10, 3, hidden=(20, 20), spectral=spectral)
+    source, classes = discriminator(generator(latents, torch.tensor([0, 1, 2, 0, 1, 2])))
+    (source.sum() + classes.square().sum()).backward()
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.any(), name
+
+
+def test_spectral_normalisation_bounds_every_layer():
+    torch.manual_seed(0)
+    discriminator = TabularDiscriminator(10, hidden=(20, 20), spectral=True)
+    for _ in range(100):  # one power iteration each
+        discriminator(torch.randn(2, 10))
+    weighted = [layer for layer in discriminator.modules() if isinstance(layer, nn.Linear)]
+    assert len(weighted) == 4
+    for layer in weighted:
+        assert parametrize.is_parametrized(layer, "weight")
+        assert torch.linalg.matrix_norm(layer.weight, ord=2).item() == pytest.approx(1.0, abs=0.02)
+    plain = TabularDiscriminator(10)
+    assert not any(parametrize.is_parametrized(layer) for layer in plain.modules())
+
+
+def test_dropout_is_on_in_training_only():
+    torch.manual_seed(0)
+    discriminator = TabularDiscriminator(10, hidden=(40,), dropout=0.5)
+    rows = torch.randn(4, 10)
+    assert not torch.equal(discriminator(rows)[0], discriminator(rows)[0])
+    discriminator.eval()
+    assert torch.equal(discriminator(rows)[0], discriminator(rows)[0])
+
+
+def test_copies_and_reloaded_states_agree(generator, latents):
+    labels = torch.zeros(6, dtype=torch.int64)
+    rows = generator(latents, labels)
+    assert torch.equal(copy.deepcopy(generator)(latents, labels), rows)
+    discriminator = TabularDiscriminator(10, 3, spectral=True).eval()
+    fresh = TabularDiscriminator(10, 3, spectral=True).eval()
+    fresh.load_state_dict(discriminator.state_dict())
+    assert torch.allclose(fresh(rows)[1], discriminator(rows)[1], atol=1e-6)
