@@ -29,6 +29,8 @@ class CompressionScoreMonitor(Callback):
         student: makes a fresh student; the cheaper, the better.
         form: ``"poster"`` (1 epoch a student) or ``"paper"`` (5).
         n_seeds: students trained each time.
+        batch_size: samples in a step of a student; small for small data, lest 5 epochs teach nothing.
+        learning_rate: of a student's Adam.
         part: name of the generator in the module.
 
     Raises:
@@ -41,6 +43,8 @@ class CompressionScoreMonitor(Callback):
         student: Callable[[], nn.Module],
         form: Form = "poster",
         n_seeds: int = 1,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
         part: str = "generator",
     ) -> None:
         if n_seeds < 1:
@@ -49,6 +53,8 @@ class CompressionScoreMonitor(Callback):
         self.student = student
         self.form: Form = form
         self.n_seeds = n_seeds
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
         self.part = part
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -66,6 +72,15 @@ class CompressionScoreMonitor(Callback):
         synthesizer.fit(real, labels, data.spec)
         random = torch.Generator(labels.device).manual_seed(SAMPLE_SEED)
         candidate, _ = synthesizer.sample(len(labels), random)
-        held_out = data.samples("val")
-        score = compression_score(candidate, real, held_out, self.teacher, self.student, self.form, range(self.n_seeds))
+        score = compression_score(
+            candidate,
+            real,
+            data.samples("val"),
+            self.teacher,
+            self.student,
+            self.form,
+            range(self.n_seeds),
+            self.batch_size,
+            self.learning_rate,
+        )
         return score.mean.item()

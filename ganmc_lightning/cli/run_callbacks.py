@@ -13,6 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from ganmc_lightning.files.atomic import replacing
 
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints in a run folder."""
 REFRESH_EVERY = 20
 """Batches between two drawings of the bar: drawing it in each step costs as much as a small network's step."""
 
@@ -64,6 +66,6 @@ class Interruption(Callback):
         if not isinstance(exception, KeyboardInterrupt):
             return
         self.happened = True
-        last = getattr(trainer.checkpoint_callback, "last_model_path", "")
-        if last:
+        last = Path(trainer.default_root_dir) / CHECKPOINTS / "last.ckpt"
+        if last.exists():
             self.advice = f"go on with --ckpt_path {last}"

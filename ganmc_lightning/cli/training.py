@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from ganmc_lightning.cli.run_callbacks import Interruption, ProgressBar, SaveConfig
+from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.modules.base import CompressionModule
@@ -23,9 +24,7 @@ from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.metrics_csv import MetricsCSV
 from ganmc_lightning.runs.result import update_result
 
-BAD_USAGE = 2
 INTERRUPTED = 130
-CHECKPOINTS = "checkpoints"
 
 
 class TrainingCLI(LightningCLI):
@@ -52,7 +51,7 @@ class TrainingCLI(LightningCLI):
             trainer_defaults={
                 "default_root_dir": "runs/default",
                 "num_sanity_val_steps": 0,  # shapes are checked in setup, before anything is written
-                "callbacks": [interruption, ProgressBar()],
+                "callbacks": [interruption],
             },
             seed_everything_default=0,
             parser_kwargs={verb: {"exit_on_error": False} for verb in self.subcommands()},
@@ -78,7 +77,6 @@ class TrainingCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,
                 "checkpoint.auto_insert_metric_name": False,
             }
@@ -111,6 +109,16 @@ class TrainingCLI(LightningCLI):
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else list(given or [])
+        if trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(ProgressBar())
+        # A second one, for ModelCheckpoint's own "last" is written only when a better "best" is.
+        last = ModelCheckpoint(
+            dirpath=self.run_folder / CHECKPOINTS,
+            filename="last",
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        self.trainer_defaults["callbacks"].append(last)
         plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
         return super().instantiate_trainer(
             logger=[*loggers, MetricsCSV(str(self.run_folder))],
@@ -137,6 +145,8 @@ class TrainingCLI(LightningCLI):
                 "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
             },
         )
+        best = "" if score is None else f"best {checkpoint.monitor} {float(score):.4f}, "
+        print(f"{best}{self.model.iteration} iterations in {self.model.seconds:.0f} s: {self.run_folder}")
 
     def after_test(self) -> None:
         """Add the test scores to the result."""
@@ -159,21 +169,33 @@ def run_training(arguments: list[str]) -> int:
     """
     interruption = Interruption()
     with warnings.catch_warnings():
-        # Short epochs are usual here, and means are logged once an epoch whatever the interval.
-        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
-        # `ganmc test` on one process is what scores a run; several processes share the samples exactly.
-        warnings.filterwarnings("ignore", ".*it is recommended to use `Trainer\\(devices=1.*")
+        silence_lightning()
         try:
             TrainingCLI(arguments, interruption)
-        except (ArgumentError, MisconfigurationException) as error:
-            print(f"ganmc {arguments[0]}: {_one_line(error)}", file=sys.stderr)
-            return BAD_USAGE
+        except Exception as error:
+            complaint = _complaint(error)
+            if complaint is None:
+                raise
+            raise InputError(complaint) from error
         except SystemExit:
             if not interruption.happened:
                 raise
             print(f"ganmc fit: interrupted; {interruption.advice}", file=sys.stderr)
             return INTERRUPTED
     return 0
+
+
+def silence_lightning() -> None:
+    """Keep Lightning's advertisements, and warnings about what is meant to be, out of the user's sight."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*smaller than the logging interval.*",  # means are logged once an epoch whatever the interval
+        ".*it is recommended to use `Trainer\\(devices=1.*",  # our shards hand out each sample exactly once
+        ".*in eval mode at the start of training.*",  # the frozen teacher
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 beside torch 2.11 and later
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def make_writable(folder: Path) -> None:
@@ -187,6 +209,22 @@ def make_writable(folder: Path) -> None:
         raise InputError(
             f"cannot write to {folder} ({error.strerror}): name another folder by --trainer.default_root_dir"
         ) from error
+
+
+def _complaint(error: BaseException) -> str | None:
+    """What the user can mend, in one line; None where the fault is not theirs.
+
+    The parser wraps what a constructor complains of into messages of its own, many lines long: the complaint
+    is found at the bottom.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, InputError):
+            return str(link)
+        link = link.__cause__ or link.__context__
+    if isinstance(error, ArgumentError | MisconfigurationException):
+        return _one_line(error)
+    return None
 
 
 def _one_line(error: BaseException) -> str:

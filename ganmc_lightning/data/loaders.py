@@ -56,31 +56,44 @@ class EpochOrder(DistributedSampler[Any]):
         return len(range(self.rank, self.size, self.num_replicas))
 
 
-class _Position:
-    """How far into which epoch a loader is, saved by Lightning in every checkpoint."""
+class _Loader:
+    """Batches in an order of their own; Lightning saves how far they went in every checkpoint.
 
-    def __init__(self, order: EpochOrder) -> None:
-        self.order = order
+    It is no DataLoader, which Lightning would build anew, with an order of its own, to predict.
+    """
+
+    def __init__(self, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
+        self.sampler = order  # where Lightning looks for something to tell the epoch ...
+        self.batch_sampler = None  # ... and here before that
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self._epoch = -1
         self._batches = 0
-        self._resume_epoch = -1
+        self._resumed = False
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
-        """Epoch and number of batches handed out."""
-        return {"epoch": self.order.epoch, "batches": self._batches}
+        """The epoch that batches were last handed out from, and how many of them."""
+        return {"epoch": self._epoch, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Start the next pass behind the batches already handed out, if it is of the same epoch."""
-        self._resume_epoch = state["epoch"]
+        self._epoch = state["epoch"]
         self._batches = state["batches"]
+        self._resumed = True
 
-    def _begin(self, batch_size: int) -> None:
-        if self._resume_epoch != self.order.epoch:
+    def _begin(self) -> None:
+        if not self._resumed or self._epoch != self.sampler.epoch:
             self._batches = 0
-        self._resume_epoch = -1
-        self.order.start = self._batches * batch_size
+        self._resumed = False
+        self._epoch = self.sampler.epoch
+        self.sampler.start = self._batches * self.batch_size
 
 
-class DeviceLoader(_Position):
+class DeviceLoader(_Loader):
     """Batches by index-select from tensors that live on the training device: no workers, no copies.
 
     Args:
@@ -92,28 +105,20 @@ class DeviceLoader(_Position):
     """
 
     def __init__(self, inputs: Tensor, labels: Tensor, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
-        super().__init__(order)
+        super().__init__(order, batch_size, drop_last)
         self.inputs = inputs
         self.labels = labels
-        self.sampler = order  # where Lightning looks for something to tell the epoch ...
-        self.batch_sampler = None  # ... and here before that
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-
-    def __len__(self) -> int:
-        full, rest = divmod(len(self.order), self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self._begin(self.batch_size)
-        order = self.order.indices().to(self.labels.device)
+        self._begin()
+        order = self.sampler.indices().to(self.labels.device)
         remaining = len(self) - self._batches
         for index in order.split(self.batch_size)[:remaining]:
             self._batches += 1
             yield self.inputs.index_select(0, index), self.labels.index_select(0, index)
 
 
-class FileLoader(_Position, DataLoader[tuple[Tensor, Tensor]]):
+class FileLoader(_Loader):
     """The same for samples read from disk by worker processes.
 
     Args:
@@ -134,9 +139,8 @@ class FileLoader(_Position, DataLoader[tuple[Tensor, Tensor]]):
         num_workers: int,
         pin_memory: bool,
     ) -> None:
-        _Position.__init__(self, order)
-        DataLoader.__init__(
-            self,
+        super().__init__(order, batch_size, drop_last)
+        self._loader = DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=order,
@@ -144,10 +148,11 @@ class FileLoader(_Position, DataLoader[tuple[Tensor, Tensor]]):
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
+            generator=torch.Generator(),  # else every pass would take a number from the global one
         )
 
-    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
-        self._begin(self.batch_size or 1)
-        for batch in super().__iter__():
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        self._begin()
+        for inputs, labels in self._loader:
             self._batches += 1
-            yield batch
+            yield inputs, labels

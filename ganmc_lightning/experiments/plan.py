@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganmc_lightning.experiments.references import fill
+from ganmc_lightning.experiments.references import fill, follow
 from ganmc_lightning.experiments.section import read_yaml
 from ganmc_lightning.experiments.spec import Experiment, Stage
 
@@ -23,6 +23,7 @@ class PlannedRun:
         folder: where the run lives.
         key: sha256 of all that decides the result: the contents of the config files, the overrides, the
             seed and the keys of the runs it depends on. Comments, paths and the output folder do not count.
+        configs: config files to write before training, by path: those whose paths had to follow a stage.
         fit: command line of the training, without ``--ckpt_path``.
         test: command line of the test, or None.
     """
@@ -31,6 +32,7 @@ class PlannedRun:
     seed: int
     folder: Path
     key: str
+    configs: Mapping[Path, object]
     fit: tuple[str, ...]
     test: tuple[str, ...] | None
 
@@ -63,21 +65,30 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
             }
             folder = out / experiment.name / stage.name / f"seed{seed}"
             folders = {need: done[need].folder for need in stage.needs}
-            done[stage.name] = _planned(stage, seed, folder, _key(recipe), fill(overrides, folders))
+            configs = {}
+            for config in stage.configs:
+                content = follow(contents[config], experiment.name, folders)
+                moved = content != contents[config]
+                configs[folder / config.name if moved else config] = content if moved else None
+            done[stage.name] = _planned(stage, seed, folder, _key(recipe), configs, fill(overrides, folders))
         runs.extend(done.values())
     return runs
 
 
-def _planned(stage: Stage, seed: int, folder: Path, key: str, overrides: object) -> PlannedRun:
+def _planned(
+    stage: Stage, seed: int, folder: Path, key: str, configs: Mapping[Path, object], overrides: object
+) -> PlannedRun:
     assert isinstance(overrides, dict)
     fit = ["fit"]
-    for config in stage.configs:
+    for config in configs:
         fit += ["--config", str(config)]
     fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
+    fit += ["--trainer.enable_model_summary=false"]
     fit += [f"--{name}={argument(value)}" for name, value in overrides.items()]
     best = folder / "checkpoints" / "best.ckpt"
-    test = ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best))
-    return PlannedRun(stage.name, seed, folder, key, tuple(fit), test if stage.test else None)
+    test = ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best), "--verbose=false")
+    written = {path: content for path, content in configs.items() if content is not None}
+    return PlannedRun(stage.name, seed, folder, key, written, tuple(fit), test if stage.test else None)
 
 
 def argument(value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.references import references
+from ganmc_lightning.experiments.references import references, stage_paths
 from ganmc_lightning.experiments.section import Section, read_yaml, suggestion
 from ganmc_lightning.experiments.spec import Curves, Experiment, Row, Stage, Sweep
 
@@ -29,7 +29,7 @@ def load_experiment(file: Path) -> Experiment:
     if mode not in ("max", "min"):
         raise top.error("mode", f"must be max or min, found {mode!r}")
     quick = top.mapping("quick")
-    stages = _stages(top, quick)
+    stages = _stages(top, name, quick)
     report = top.section("report")
     rows = tuple(_row(section, stages) for section in report.sections("rows"))
     repeated = [row.name for index, row in enumerate(rows) if row.name in {r.name for r in rows[:index]}]
@@ -69,7 +69,7 @@ def _folder_name(section: Section, key: str, name: object) -> str:
     return name
 
 
-def _stages(top: Section, quick: Mapping[str, object]) -> dict[str, Stage]:
+def _stages(top: Section, experiment: str, quick: Mapping[str, object]) -> dict[str, Stage]:
     raw = top.take("stages")
     if not isinstance(raw, dict) or not raw:
         raise top.error("stages", "must map stage names to their settings, and name at least one")
@@ -78,12 +78,13 @@ def _stages(top: Section, quick: Mapping[str, object]) -> dict[str, Stage]:
         _folder_name(top, "stages", name)
         if name == "figures":
             raise top.error("stages.figures", "is the report's own folder; choose another stage name")
-        stages[name] = _stage(Section(top.file, f"stages.{name}", value), name, stages, raw, quick)
+        stages[name] = _stage(Section(top.file, f"stages.{name}", value), experiment, name, stages, raw, quick)
     return stages
 
 
 def _stage(
     section: Section,
+    experiment: str,
     name: str,
     earlier: Mapping[str, Stage],
     every: Iterable[str],
@@ -95,6 +96,7 @@ def _stage(
             raise section.error("config", f"names a file that is not there: {config}")
     overrides, stage_quick = section.mapping("set"), section.mapping("quick")
     needs = dict.fromkeys(section.texts("needs"))
+    needs.update(dict.fromkeys(stage_paths([read_yaml(config) for config in configs], experiment)))
     needs.update(dict.fromkeys(references([dict(quick), overrides, stage_quick])))
     for need in needs:
         if need not in earlier:
@@ -145,6 +147,6 @@ def _sweep(section: Section, stages: Mapping[str, Stage]) -> Sweep:
 
 def _curves(section: Section, stages: Mapping[str, Stage]) -> Curves:
     names = _known(section, "stages", section.texts("stages", required=True), stages)
-    curves = Curves(section.text("title", "Learning curves"), names)
+    curves = Curves(section.text("title", "Learning curves"), names, section.text("loss", "cross_entropy"))
     section.close()
     return curves

@@ -1,10 +1,17 @@
-"""``{stage}`` inside an override: another stage's run folder for the same seed."""
+"""How a stage names another: ``{stage}`` in an override, ``runs/<experiment>/<stage>/seed0`` in a config file.
+
+A config file is complete on its own: it names the checkpoints of seed 0 where a plain ``ganmc fit`` leaves
+them. In an experiment those paths follow the stage they name to its folder for the seed at hand.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+OUTPUT = "default_root_dir"
+"""The key under which a config file names its own folder."""
 
 _REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_-]*)\}")
 
@@ -19,6 +26,39 @@ def references(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from references(item)
+
+
+def stage_paths(value: object, experiment: str) -> Iterator[str]:
+    """Yield the stages whose seed-0 folders a config file's content names, its own output folder left out."""
+    if isinstance(value, str):
+        yield from _stage_path(experiment).findall(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key != OUTPUT:
+                yield from stage_paths(item, experiment)
+    elif isinstance(value, list):
+        for item in value:
+            yield from stage_paths(item, experiment)
+
+
+def follow(value: object, experiment: str, folders: Mapping[str, Path]) -> object:
+    """Replace every seed-0 folder named in a config file's content by the stage's folder.
+
+    Example:
+        >>> follow({"path": "runs/digits/gan/seed0/best.ckpt"}, "digits", {"gan": Path("out/gan/seed2")})
+        {'path': 'out/gan/seed2/best.ckpt'}
+    """
+    if isinstance(value, str):
+        return _stage_path(experiment).sub(lambda match: str(folders[match[1]]), value)
+    if isinstance(value, Mapping):
+        return {key: item if key == OUTPUT else follow(item, experiment, folders) for key, item in value.items()}
+    if isinstance(value, list):
+        return [follow(item, experiment, folders) for item in value]
+    return value
+
+
+def _stage_path(experiment: str) -> re.Pattern[str]:
+    return re.compile(rf"runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")
 
 
 def fill(value: object, folders: Mapping[str, Path]) -> object:

@@ -92,9 +92,10 @@ def _pictures(
     metric = experiment.metric.replace("_", " ")
     pictures = []
     for number, curves in enumerate(experiment.curves, 1):
-        for column, name in ((experiment.metric, metric), ("loss", "loss")):
+        for column in (experiment.metric, curves.loss):
             lines = _curve_lines(curves, results, f"val/{column}", labels)
             if lines:
+                name = column.replace("_", " ")
                 png = curves_figure(lines, f"validation {name}")
                 file = f"figures/curves_{number}_{column}.png"
                 pictures.append(Picture(file, f"{curves.title}: {name}", png))

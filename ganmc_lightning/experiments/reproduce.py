@@ -114,9 +114,12 @@ def _header(
     console: Console, experiment: Experiment, runs: Sequence[PlannedRun], seeds: Sequence[int], quick: bool
 ) -> None:
     _say(console, experiment.title, "bold")
-    stages, kind = len(experiment.stages), ", quick" if quick else ""
-    plural = "s" if len(seeds) > 1 else ""
-    _say(console, f"{stages} stages, {len(seeds)} seed{plural}: {len(runs)} runs{kind}", "dim")
+    parts = [_plural(len(experiment.stages), "stage"), _plural(len(seeds), "seed"), _plural(len(runs), "run")]
+    _say(console, ", ".join([*parts, *(["quick"] if quick else [])]), "dim")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _table(console: Console, report: Report) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.environment import Environment, describe_environment
-from ganmc_lightning.experiments.files import read_json_object, write_json
+from ganmc_lightning.experiments.files import read_json_object, write_json, write_text
 from ganmc_lightning.experiments.gather import read_result
 from ganmc_lightning.experiments.plan import PlannedRun
 
@@ -71,6 +73,8 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
         fitted = record is not None and record.state == FITTED and (run.folder / "result.json").is_file()
         if not fitted:
             _write_record(run, STARTED)
+            for path, content in run.configs.items():
+                write_text(path, yaml.safe_dump(content, sort_keys=False))
             code = run_command(_fit_arguments(run, resume=record is not None))
             if code:
                 return code

@@ -66,10 +66,17 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Curves:
-    """One figure of the metric and the loss per epoch."""
+    """One figure of the metric per epoch, and one of a loss.
+
+    Attributes:
+        title: caption of both.
+        stages: one line each.
+        loss: read as ``val/<loss>``; cross-entropy with the labels can be compared between all methods.
+    """
 
     title: str
     stages: tuple[str, ...]
+    loss: str
 
 
 @dataclass(frozen=True)

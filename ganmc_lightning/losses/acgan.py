@@ -22,12 +22,15 @@ class ACGANLoss(nn.Module, ABC):
         class_weight: factor of the class part for both players.
         source_weight: factor of the source part for both players; 0 leaves the class objective alone,
             which is how the paper makes its *inferior* GAN (section 5.1).
+        classify_fakes: whether the discriminator also learns the classes of generated samples, as L_class
+            says. On small data the two players then agree on signs for the classes that no other classifier
+            can read; with ``False`` the discriminator learns classes from real samples alone.
 
     Raises:
         ValueError: a weight is negative.
     """
 
-    def __init__(self, class_weight: float = 1.0, source_weight: float = 1.0) -> None:
+    def __init__(self, class_weight: float = 1.0, source_weight: float = 1.0, classify_fakes: bool = True) -> None:
         super().__init__()
         if class_weight < 0 or source_weight < 0:
             raise ValueError(
@@ -35,6 +38,7 @@ class ACGANLoss(nn.Module, ABC):
             )
         self.class_weight = class_weight
         self.source_weight = source_weight
+        self.classify_fakes = classify_fakes
 
     def discriminator(
         self,
@@ -51,7 +55,9 @@ class ACGANLoss(nn.Module, ABC):
             real_labels: int64 (N,).
             fake_labels: the classes the samples were generated for, int64 (N,).
         """
-        classes = label_cross_entropy(real[1], real_labels) + label_cross_entropy(fake[1], fake_labels)
+        classes = label_cross_entropy(real[1], real_labels)
+        if self.classify_fakes:
+            classes = classes + label_cross_entropy(fake[1], fake_labels)
         return self.class_weight * classes + self.source_weight * self.judge(real[0], fake[0])
 
     def generator(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ class CompressionScoreValue(NamedTuple):
     """A Compression Score with what it was computed from.
 
     Attributes:
-        mean: mean score over the seeds; 1 for the real data themselves, about 0 for samples that teach nothing.
+        mean: mean score over the seeds; 1 for the real data themselves, about 0 for samples that teach nothing;
+            nan where the real data teach nothing either.
         standard_error: standard error of the mean over the seeds; nan for one seed.
         accuracies: accuracy on the held-out samples of each student trained on the candidate samples.
         real_accuracies: the same for students trained on the real samples.
@@ -87,7 +88,8 @@ def compression_score(
             network = _mimic(student, inputs, targets, steps, batch_size, learning_rate, seed)
             runs.append((_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         accuracies[name] = torch.stack(runs)
-    scores = (accuracies["candidate"] - chance) / (accuracies["real"].mean() - chance)
+    gain = accuracies["real"].mean() - chance
+    scores = (accuracies["candidate"] - chance) / gain.where(gain > 0, torch.nan)
     error = scores.std() / len(scores) ** 0.5 if len(scores) > 1 else scores.new_tensor(torch.nan)
     return CompressionScoreValue(scores.mean(), error, accuracies["candidate"], accuracies["real"], chance)
 
@@ -104,7 +106,10 @@ def _mimic(
     """Train a fresh student on the teacher's logits; the caller's random state is left as it was."""
     devices = [inputs.device] if inputs.is_cuda else []
     with torch.random.fork_rng(devices), torch.enable_grad(), torch.inference_mode(False):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device there is
+        if devices:
+            with torch.cuda.device(inputs.device):
+                torch.cuda.manual_seed(seed)
         network = student().to(inputs.device).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
         order = torch.empty(0, dtype=torch.long)

@@ -33,7 +33,8 @@ class CompressionModule(LightningModule, ABC):
       once an epoch and as ``train/<name>_step`` every ``log_every_n_steps`` iterations.
 
     Attributes:
-        iteration: batches seen, whatever the number of optimizers. Logged as ``trainer/iteration``.
+        iteration: batches seen, the present one included, whatever the number of optimizers. Logged as
+            ``trainer/iteration``.
     """
 
     frozen_parts: ClassVar[tuple[str, ...]] = ()
@@ -53,7 +54,7 @@ class CompressionModule(LightningModule, ABC):
         self._started_at: float | None = None
         self._epoch_means = RunningMeans()
         self._step_means = RunningMeans()
-        self._random_state: dict[str, Tensor] = {}
+        self._resumed: dict[str, Any] = {}
 
     # -- fitting the data ----------------------------------------------------------------------------------
 
@@ -87,12 +88,19 @@ class CompressionModule(LightningModule, ABC):
         self._epoch_means.add(values)
         self._step_means.add(values)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Count the batch; log the means since the last time every ``log_every_n_steps`` iterations."""
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Count the batch. Callbacks save checkpoints before this class is told that it ended."""
         self.iteration += 1
-        if self.iteration % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log the means since the last time every ``log_every_n_steps`` iterations."""
+        if self._step_means_due:
             means = {f"train/{name}_step": value for name, value in self._step_means.pop().items()}
             self.log_dict({**means, "trainer/iteration": float(self.iteration)})
+
+    @property
+    def _step_means_due(self) -> bool:
+        return bool(self.iteration % self.trainer.log_every_n_steps == 0)  # type: ignore[attr-defined]
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means."""
@@ -113,9 +121,10 @@ class CompressionModule(LightningModule, ABC):
         return state
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counter, the random state and the name of this class."""
+        """Add the counter, the running means, the random state and the name of this class."""
         checkpoint["iteration"] = self.iteration
         checkpoint["seconds"] = self.seconds
+        checkpoint["running_means"] = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}
         checkpoint["random_state"] = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             checkpoint["random_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -123,18 +132,43 @@ class CompressionModule(LightningModule, ABC):
         recipe.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the counter; keep the random state until training starts."""
+        """Take up the counter; keep the rest until training starts.
+
+        Raises:
+            InputError: the checkpoint is of another model. Loading is not strict, for the frozen parts are
+                missing, and would leave this one as it is.
+        """
+        given = checkpoint["state_dict"]
+        for name, value in self.state_dict().items():
+            if name not in given or given[name].shape != value.shape:
+                shapes = f"{tuple(value.shape)} here, {tuple(given[name].shape)} there" if name in given else "missing"
+                raise InputError(
+                    f"the checkpoint is not one of this model ({name}: {shapes}): name another by --ckpt_path, or "
+                    "the configuration it was made with"
+                )
         self.iteration = checkpoint["iteration"]
         self._earlier_seconds = checkpoint["seconds"]
-        self._random_state = checkpoint["random_state"]
+        self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
 
     def on_train_start(self) -> None:
-        """Start the clock; put back the random state of the checkpoint, if this run continues one."""
+        """Start the clock; put back means and random state of the checkpoint, if this run continues one."""
         self._started_at = time.monotonic()
-        if "cpu" in self._random_state:
-            torch.set_rng_state(self._random_state["cpu"].cpu())
-        if "cuda" in self._random_state and self.device.type == "cuda":
-            torch.cuda.set_rng_state(self._random_state["cuda"].cpu(), self.device)
+        if self._resumed:
+            self._epoch_means.load_state_dict(self._resumed["running_means"]["epoch"], self.device)
+            self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)
+            if self._step_means_due:  # they were logged right after the checkpoint was saved
+                self._step_means.pop()
+            self._put_back_random_state(self._resumed["random_state"])
+            self._resumed = {}
+        if self.global_rank > 0:
+            # The other processes start from the same seed or the first one's state: they must not draw its numbers.
+            shift = self.global_rank + self.trainer.world_size * self.iteration
+            torch.manual_seed(torch.initial_seed() + 10_007 * shift)
+
+    def _put_back_random_state(self, state: Mapping[str, Tensor]) -> None:
+        torch.set_rng_state(state["cpu"].cpu())
+        if "cuda" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
 
 def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
@@ -150,7 +184,7 @@ def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
     """
     shape = tuple(spec.sample_shape)
     parameter = next(network.parameters(), torch.empty(0))
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}  # a frozen network mixes them
     network.eval()
     try:
         with torch.no_grad():
@@ -161,7 +195,8 @@ def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
             f"{str(error).splitlines()[0]}"
         ) from error
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, spec.num_classes):
         got = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(

@@ -8,7 +8,6 @@ its weights. Files are opened with ``weights_only=True``, and a recipe can only 
 from __future__ import annotations
 
 import importlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,9 +71,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise InputError(f"no checkpoint at {path}: train it first, or name another file")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except Exception as error:  # on bytes that are no checkpoint the unpickler raises whatever it stumbles over
         raise InputError(f"{path} cannot be read as a checkpoint (truncated or foreign): {_first(error)}") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise InputError(f"{path} is not a checkpoint of this package: it has no 'state_dict'")
     return checkpoint
 
@@ -90,7 +89,11 @@ def recipe_of(checkpoint: Mapping[str, Any], part: str, path: str) -> Mapping[st
     if isinstance(recipe, Mapping) and "class_path" in recipe:
         return recipe
     if "_class_path" in hyper_parameters:  # a module that builds the network itself, from its own arguments
-        arguments = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
+        arguments = {
+            key: value
+            for key, value in hyper_parameters.items()
+            if not key.startswith("_") and not _describes_no_network(value)
+        }
         return {"class_path": hyper_parameters["_class_path"], "init_args": arguments, "attribute": part}
     raise InputError(
         f"{path} does not say how to build '{part}', for the run was started from Python: "
@@ -106,7 +109,7 @@ def build_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
     """
     network = _build(recipe, path)
     if "attribute" in recipe:
-        network = getattr(network, recipe["attribute"])
+        network = getattr(network, recipe["attribute"], None)
     if not isinstance(network, nn.Module):
         raise InputError(f"{path} describes a {type(network).__name__} where a network is due")
     return network
@@ -118,30 +121,60 @@ def resolve_recipe(value: Any) -> Any:
     A network that starts from an earlier run's weights is then described by its own layers, and can be
     rebuilt when the earlier file is gone.
     """
-    if isinstance(value, Mapping) and value.get("class_path") in _POINTERS:
-        path, part = value["init_args"]["path"], value["init_args"]["part"]
-        return recipe_of(read_checkpoint(path), part, path)
-    return value
+    if not (isinstance(value, Mapping) and "class_path" in value and _is_pointer(_find(value["class_path"]))):
+        return value
+    arguments = value["init_args"]
+    if arguments.get("network") is not None:  # the earlier run had no recipe, so this one gave it
+        return arguments["network"]
+    return recipe_of(read_checkpoint(arguments["path"]), arguments["part"], arguments["path"])
 
 
 def _build(value: object, path: str) -> Any:
     if isinstance(value, Mapping) and "class_path" in value:
-        module_name, _, name = str(value["class_path"]).rpartition(".")
-        try:
-            class_ = getattr(importlib.import_module(module_name), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise InputError(f"{path} needs {value['class_path']}, which cannot be imported here") from error
-        known = class_ in (part_of_checkpoint, generator_of_checkpoint)
-        if not known and not (isinstance(class_, type) and issubclass(class_, nn.Module)):
+        named = _find(value["class_path"])
+        if named is None:
+            raise InputError(f"{path} needs {value['class_path']}, which cannot be imported here")
+        if not (_is_pointer(named) or _is_network(named)):
             raise InputError(f"{path} names {value['class_path']}, which is no network: it is not opened")
         arguments = {key: _build(item, path) for key, item in value.get("init_args", {}).items()}
-        return class_(**arguments)
+        try:
+            return named(**arguments)
+        except InputError:
+            raise
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{path} does not hold what it takes to build {value['class_path']} ({_first(error)}): "
+                "give the network to part_of_checkpoint(path, part, network)"
+            ) from error
     if isinstance(value, list):
         return [_build(item, path) for item in value]
     return value
 
 
-_POINTERS = tuple(f"{__name__}.{f.__name__}" for f in (part_of_checkpoint, generator_of_checkpoint))
+def _find(class_path: object) -> Any:
+    """What a dotted path names; None where it cannot be imported."""
+    module_name, _, name = str(class_path).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError, TypeError):  # the last two: it is no module's name at all
+        return None
+
+
+def _is_pointer(named: object) -> bool:
+    # By identity and not by path, for the two functions are public under several.
+    return named is part_of_checkpoint or named is generator_of_checkpoint
+
+
+def _is_network(named: object) -> bool:
+    return isinstance(named, type) and issubclass(named, nn.Module)
+
+
+def _describes_no_network(value: object) -> bool:
+    """Whether it is the recipe of something else, an optimizer say, which the shape of a network does not need."""
+    if not (isinstance(value, Mapping) and "class_path" in value):
+        return False
+    named = _find(value["class_path"])
+    return named is not None and not (_is_pointer(named) or _is_network(named))
 
 
 def _weights_of(checkpoint: Mapping[str, Any], part: str, path: str) -> dict[str, Any]:

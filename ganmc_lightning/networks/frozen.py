@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.networks.normalize import Normalize
 
-DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 class Frozen(nn.Module):

@@ -17,8 +17,8 @@ class MetricsCSV(Logger):
     """Writes ``metrics.csv`` into the run folder.
 
     Lightning's CSVLogger deletes the file when a run is taken up again. This one keeps the rows up to the step
-    it goes on from. Rows are gathered in memory; the file is replaced as a whole with every checkpoint and at
-    the end.
+    it goes on from; a row that is logged once more takes the place of the old one. Rows are gathered in memory;
+    the file is replaced as a whole with every checkpoint and at the end.
 
     Args:
         folder: the run folder.
@@ -53,8 +53,15 @@ class MetricsCSV(Logger):
         """Add one row."""
         at = 0 if step is None else step
         if self._rows is None:
-            self._rows = [row for row in read_metrics(self.path) if float(row["step"]) < at]
-        self._rows.append({**metrics, "step": at})
+            self._rows = [row for row in read_metrics(self.path) if float(row["step"]) <= at]
+        row = {**metrics, "step": at}
+        for k in range(len(self._rows) - 1, -1, -1):
+            if float(self._rows[k]["step"]) < at:
+                break
+            if self._rows[k].keys() == row.keys():
+                self._rows[k] = row
+                return
+        self._rows.append(row)
 
     def after_save_checkpoint(self, checkpoint_callback: object) -> None:
         """Keep the file abreast of the checkpoint that a run would go on from."""

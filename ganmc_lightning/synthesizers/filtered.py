@@ -74,12 +74,15 @@ class FilteredSynthesizer(Synthesizer):
             raise not_fitted(self)
         samples, labels = self.synthesizer.sample(n, generator)
         vacant = ~self._accept(samples, labels)
-        for _ in range(self.max_rounds):
+        for attempt in range(self.max_rounds):
             missing = int(vacant.sum())
             if missing == 0:
                 return samples, labels
-            # Twice the number missing: about as many as it takes when half are refused.
-            fresh, fresh_labels = self.synthesizer.sample(max(2 * missing, 16), generator)
+            # Twice the number missing: about as many as it takes when half are refused. More each time, for the last
+            # places may wait for a rare class.
+            size = max(2 * missing, 16)
+            most = max(size, self.calibration_samples)
+            fresh, fresh_labels = self.synthesizer.sample(min(size * 2**attempt, most), generator)
             accepted = self._accept(fresh, fresh_labels)
             places, chosen = _match_classes(labels, vacant, fresh_labels, accepted)
             samples[places] = fresh[chosen]

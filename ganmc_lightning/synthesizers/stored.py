@@ -71,8 +71,10 @@ class StoredSynthesizer(Synthesizer):
         return samples, labels
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
-        if len(spec.sample_shape) != 3:
-            raise InputError(f"{self.path}: a folder of images cannot stand in for rows")
+        if len(spec.sample_shape) != 3 or spec.sample_shape[0] not in (1, 3):
+            raise InputError(
+                f"{self.path}: a folder of images cannot stand in for samples of shape {spec.sample_shape}"
+            )
         channels, size, _ = spec.sample_shape
         files, labels = list_images(self.path, list_classes(self.path))
         images = [read_image(self.path / name, size, size, channels) for name in files]

@@ -123,7 +123,7 @@ class FakeCommand:
 def write_metrics(file: Path, final: float, seed: int, epochs: int = 30) -> None:
     """Curves that approach `final`, with training rows and validation rows apart as loggers write them."""
     noise = default_rng(seed)
-    lines = ["epoch,step,train/loss,val/accuracy,val/loss"]
+    lines = ["epoch,step,train/loss,val/accuracy,val/cross_entropy"]
     for epoch in range(epochs):
         left = math.exp(-epoch / 6)
         lines.append(f"{epoch},{epoch * 10 + 5},{2 * left + 0.2},,")

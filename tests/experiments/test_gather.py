@@ -12,7 +12,7 @@ from ganmc_lightning.experiments.plan import PlannedRun
 
 def run_in(folder, content):
     (folder / "result.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    return PlannedRun("alone", 3, folder, "key", (), None)
+    return PlannedRun("alone", 3, folder, "key", {}, (), None)
 
 
 def test_curves_are_means_of_the_filled_cells_of_each_epoch(tmp_path):

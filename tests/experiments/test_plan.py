@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.plan import argument, plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 
@@ -21,11 +23,12 @@ def test_command_lines(experiment_file, tmp_path):
         *("--config", f"{configs}/student.yaml"),
         *("--seed_everything", "7"),
         *("--trainer.default_root_dir", str(folder)),
+        "--trainer.enable_model_summary=false",
         "--data.p_fake=0.2",
         f"--model.teacher.init_args.path={out}/teacher/seed7/checkpoints/best.ckpt",
     )
     best = f"{folder}/checkpoints/best.ckpt"
-    assert runs["mixed_02"].test == ("test", "--config", f"{folder}/config.yaml", "--ckpt_path", best)
+    assert runs["mixed_02"].test == ("test", "--config", f"{folder}/config.yaml", "--ckpt_path", best, "--verbose=false")
     assert runs["gan"].test is None
     assert runs["alone"].fit.count("--config") == 2
 
@@ -41,6 +44,31 @@ def test_quick_overrides_win_and_the_stage_has_the_last_word(edited, tmp_path):
     assert "--trainer.max_epochs=1" in runs["teacher"].fit
     assert "--trainer.max_epochs=4" not in runs["teacher"].fit
     assert "--trainer.max_epochs=2" in runs["gan"].fit
+
+
+def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
+    config = experiment_file.parent / "student.yaml"
+    config.write_text(
+        "trainer: {default_root_dir: runs/tiny/gan/seed0, callbacks: [{path: runs/tiny/teacher/seed0/best.ckpt}]}\n"
+    )
+    out = tmp_path / "out"
+    run = plan(experiment_file, out, seeds=(3,))["alone"]
+    folder = out / "tiny" / "alone" / "seed3"
+    assert run.configs[folder / "student.yaml"] == {
+        "trainer": {
+            "default_root_dir": "runs/tiny/gan/seed0",  # its own folder, which the command line overrides
+            "callbacks": [{"path": f"{out}/tiny/teacher/seed3/best.ckpt"}],
+        }
+    }
+    assert str(folder / "student.yaml") in run.fit
+    assert load_experiment(experiment_file).stages["alone"].needs == ("teacher",)
+
+
+def test_a_config_may_only_name_stages_above_its_own(experiment_file):
+    config = experiment_file.parent / "teacher.yaml"
+    config.write_text("path: runs/tiny/mixed_02/seed0/checkpoints/best.ckpt\n")
+    with pytest.raises(InputError, match="mixed_02"):
+        load_experiment(experiment_file)
 
 
 def test_arguments_read_back_as_the_same_value():

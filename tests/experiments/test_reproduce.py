@@ -148,7 +148,7 @@ def test_markdown_links_pictures_that_are_there(go, folder):
     pictures = re.findall(r"!\[.*\]\((.*)\)", text)
     assert sorted(pictures) == [
         "figures/curves_1_accuracy.png",
-        "figures/curves_1_loss.png",
+        "figures/curves_1_cross_entropy.png",
         "figures/samples_gan.png",
         "figures/sweep_1.png",
     ]

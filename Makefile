@@ -1,0 +1,69 @@
+# Everything runs in an environment of its own, .venv, which is made on first use and brought up to date when
+# pyproject.toml or constraints.txt change. `make clean` removes it.
+#
+#   make demo PYTHON=python3.12      another interpreter, for a new environment
+#   make test ARGS="-k distillation" arguments for pytest (or for the command of demo, bench)
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# An environment with an extra is stamped once its installation has succeeded.
+BASE := $(VENV)/.installed
+TEST := $(VENV)/.installed-test
+DEV := $(VENV)/.installed-dev
+DOCS := $(VENV)/.installed-docs
+NOTEBOOKS := $(VENV)/.installed-notebooks
+RECIPE := pyproject.toml constraints.txt scripts/environment.sh
+
+.PHONY: help demo test lint types docs notebooks bench clean
+.NOTPARALLEL: # two installations into one environment would meet
+
+help:
+	@echo "make demo       reproduce the digits experiment and write its report (minutes, no download of data)"
+	@echo "make test       run the tests"
+	@echo "make lint       check style and formatting"
+	@echo "make types      check types"
+	@echo "make docs       build the documentation into site/"
+	@echo "make notebooks  write notebooks/*.ipynb from examples/*.py"
+	@echo "make bench      measure speed"
+	@echo "make clean      remove the environment, caches and built files; runs and data stay"
+
+demo: $(BASE)
+	$(BIN)/ganmc reproduce digits $(ARGS)
+
+# For the processes that tests start; tests/conftest.py sees to the one they run in.
+test: export OMP_NUM_THREADS = 1
+test: $(TEST)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+docs: $(DOCS)
+	$(BIN)/mkdocs build --strict
+
+# --update keeps the cells' ids, so that a notebook changes where its example does and nowhere else.
+notebooks: $(NOTEBOOKS)
+	for example in examples/*.py; do \
+	    $(BIN)/jupytext --quiet --update --to ipynb --output "notebooks/$$(basename "$$example" .py).ipynb" "$$example" \
+	        || exit 1; \
+	done
+
+bench: $(BASE)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(BASE): $(RECIPE)
+	scripts/environment.sh $(VENV)
+	@touch $@
+
+$(VENV)/.installed-%: $(RECIPE)
+	scripts/environment.sh $(VENV) $*
+	@touch $@

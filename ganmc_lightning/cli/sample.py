@@ -1,0 +1,91 @@
+"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a folder of images or one picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ganmc_lightning.batch import encode
+from ganmc_lightning.callbacks.sample_grid import save_grid, tile
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.npz import write_npz
+from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.checkpoint import generator_of_checkpoint
+
+CHUNK = 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("checkpoint", help="checkpoint of a GAN")
+    parser.add_argument("--n", type=int, default=100, help="number of samples (100)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="FILE.npz for arrays, FILE.png for one picture, anything else is a folder of images",
+    )
+    parser.add_argument("--part", default="generator", help="name of the generator in its module (generator)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw and write.
+
+    Raises:
+        InputError: the checkpoint holds no generator, the output is there already, or it cannot be written.
+    """
+    out: Path = arguments.out
+    if arguments.n < 1:
+        raise InputError(f"--n must be at least 1, got {arguments.n}")
+    if out.exists():
+        raise InputError(f"{out} is there already: name another by --out")
+    generator = generator_of_checkpoint(arguments.checkpoint, arguments.part)
+    if len(generator.sample_shape) != 3 and out.suffix != ".npz":
+        raise InputError(f"{arguments.checkpoint} makes rows: write them to an npz file, --out {out.stem}.npz")
+    samples, labels = draw(generator, arguments.n, arguments.seed)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(samples, labels, out)
+    except OSError as error:
+        raise InputError(f"cannot write {out} ({error.strerror}): name another by --out") from error
+    print(f"{arguments.n} samples of shape {tuple(samples.shape[1:])} in {out}")
+    return 0
+
+
+@torch.no_grad()
+def draw(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Draw ``n`` samples, with as many of each class as possible, in the order of the classes.
+
+    Returns:
+        uint8 images or float rows (n, ...), and their classes; None for an unconditional generator.
+    """
+    latents = generator.sample_latents(n, "cpu", torch.Generator().manual_seed(seed))
+    labels = torch.arange(n) * generator.num_classes // n if generator.num_classes else None
+    chunks = []
+    for start in range(0, n, CHUNK):
+        part = slice(start, start + CHUNK)
+        samples = generator(latents[part], None if labels is None else labels[part])
+        chunks.append(encode(samples) if len(generator.sample_shape) == 3 else samples)
+    return torch.cat(chunks), labels
+
+
+def write(samples: Tensor, labels: Tensor | None, out: Path) -> None:
+    """Write samples in the form the name of ``out`` asks for."""
+    if out.suffix == ".npz":
+        images = samples.dim() == 4
+        arrays = {"images": samples.permute(0, 2, 3, 1).numpy()} if images else {"X": samples.numpy()}
+        write_npz(out, arrays if labels is None else {**arrays, "labels": labels.numpy()})
+    elif out.suffix == ".png":
+        columns = min(len(samples), max(1, round(len(samples) ** 0.5)))
+        save_grid(tile(samples, columns), out)
+    else:
+        for k, image in enumerate(samples):
+            name = "samples" if labels is None else f"{int(labels[k]):03d}"
+            folder = out / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).save(folder / f"{k:06d}.png")

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.modules import ACGANModule
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator
+
+Weights = dict[str, Tensor]
+
+
+class Watch(Callback):
+    """Keeps the generator's weights after each step and as validation sees them; listed after the average."""
+
+    def __init__(self) -> None:
+        self.raw: list[Weights] = []
+        self.validated: list[Weights] = []
+        self.after_validation: list[Weights] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self.raw.append(copy.deepcopy(pl_module.generator.state_dict()))
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.validated.append(copy.deepcopy(pl_module.generator.state_dict()))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.after_validation.append(copy.deepcopy(pl_module.generator.state_dict()))
+
+
+def make_module() -> ACGANModule:
+    torch.manual_seed(0)
+    generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+    return ACGANModule(generator, ACGANDiscriminator(8, 1, 3, width=2))
+
+
+def assert_close(one: Weights, other: Weights, **tolerance: float) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], msg=name, **tolerance)
+
+
+def averages_by_hand(start: Weights, raw: list[Weights], decay: float) -> list[Weights]:
+    """The recursion, one number at a time: a <- d a + (1 - d) w, with d growing from 0.1; buffers are copied."""
+    averages, average = [], start
+    for step, weights in enumerate(raw, start=1):
+        d = min(decay, (1 + step) / (10 + step))
+        buffers = {name for name in weights if "running_" in name or "num_batches" in name}
+        average = {
+            name: weights[name] if name in buffers else d * average[name] + (1 - d) * weights[name] for name in weights
+        }
+        averages.append(average)
+    return averages
+
+
+@pytest.mark.parametrize("save_on_train_epoch_end", [False, True])
+def test_average_is_validated_and_saved_while_training_goes_on_raw(
+    make_data: Callable[..., GANAugmentedDataModule],
+    make_trainer: Callable[..., Trainer],
+    tmp_path: Path,
+    save_on_train_epoch_end: bool,
+) -> None:
+    module, watch = make_module(), Watch()
+    start = copy.deepcopy(module.generator.state_dict())
+    saving = ModelCheckpoint(
+        tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=save_on_train_epoch_end, every_n_epochs=1
+    )
+    trainer = make_trainer(max_epochs=3, callbacks=[GeneratorEMA(decay=0.3), watch, saving], enable_checkpointing=True)
+    trainer.fit(module, make_data(batch_size=27))
+    averages = averages_by_hand(start, watch.raw, decay=0.3)
+    for epoch in range(3):
+        last = 4 * epoch + 3
+        assert_close(watch.validated[epoch], averages[last], rtol=1e-5, atol=1e-6)
+        assert_close(watch.after_validation[epoch], watch.raw[last], rtol=0, atol=0)
+        checkpoint = torch.load(tmp_path / f"epoch={epoch}.ckpt", weights_only=True)
+        saved = {
+            name.removeprefix("generator."): value
+            for name, value in checkpoint["state_dict"].items()
+            if name.startswith("generator.")
+        }
+        assert_close(saved, averages[last], rtol=1e-5, atol=1e-6)
+        assert_close(checkpoint["generator_ema_raw"], watch.raw[last], rtol=0, atol=0)
+        assert checkpoint["state_dict"].keys() == module.state_dict().keys()
+    assert not torch.equal(averages[-1]["project.weight"], watch.raw[-1]["project.weight"])
+    assert_close(module.generator.state_dict(), watch.raw[-1], rtol=0, atol=0)
+
+
+def test_training_is_not_disturbed(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
+) -> None:
+    with_average, without = make_module(), make_module()
+    torch.manual_seed(1)
+    make_trainer(max_epochs=2, callbacks=[GeneratorEMA()]).fit(with_average, make_data())
+    torch.manual_seed(1)
+    make_trainer(max_epochs=2).fit(without, make_data())
+    assert_close(with_average.state_dict(), without.state_dict(), rtol=0, atol=0)
+
+
+def test_scoring_a_checkpoint_uses_its_average(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    saving = ModelCheckpoint(tmp_path, "one")
+    make_trainer(max_epochs=1, callbacks=[GeneratorEMA(), saving], enable_checkpointing=True).fit(
+        make_module(), make_data()
+    )
+    watch, module = Watch(), make_module()
+    trainer = make_trainer(callbacks=[GeneratorEMA(), watch])
+    trainer.validate(module, make_data(), ckpt_path=tmp_path / "one.ckpt", verbose=False)
+    saved = torch.load(tmp_path / "one.ckpt", weights_only=True)["state_dict"]
+    for name, value in watch.validated[0].items():
+        assert torch.equal(value, saved[f"generator.{name}"])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_decay_out_of_range(decay: float) -> None:
+    with pytest.raises(InputError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
+        GeneratorEMA(decay)

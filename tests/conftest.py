@@ -1,0 +1,104 @@
+"""What every test stands on: one thread, fixed seeds, and a tiny data set that is easy to learn."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.data.sources import NpzFile
+
+NOT_OURS = (
+    # jsonargparse renamed what Lightning calls; the bound in pyproject.toml keeps the old names.
+    "ignore:(?s).*deprecated in v4.49.0.*:DeprecationWarning",
+    "ignore:.*LeafSpec.* is deprecated:FutureWarning",
+    "ignore:.*LeafSpec.* is deprecated:DeprecationWarning",
+    # Means are logged once an epoch whatever the interval, and the tiny set has few batches.
+    "ignore:.*smaller than the logging interval:UserWarning",
+    "ignore:.*does not have many workers:UserWarning",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in NOT_OURS:
+        config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """The same sums on every machine, no fight for its cores, and no chatter in the reports of failures."""
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Seed torch, forget the seed Lightning leaves in the environment, put Ctrl-C back in order."""
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        monkeypatch.setenv(name, "0")  # so that the end of the test takes away what the test sets
+        monkeypatch.delenv(name)
+    torch.manual_seed(0)
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def tiny_part(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with a bright bar whose place tells the class: uint8 (n, 8, 8, 1) and labels of 3 classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(n) % 3)
+    images = rng.integers(0, 60, (n, 8, 8, 1))
+    for label in range(3):
+        images[labels == label, :, 3 * label : 3 * label + 2] += 150
+    return images.astype(np.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with ``tiny.npz``: 120 training and 40 test images."""
+    root = tmp_path_factory.mktemp("data")
+    (images, labels), (test_images, test_labels) = tiny_part(120, seed=0), tiny_part(40, seed=1)
+    np.savez(
+        root / "tiny.npz",
+        train_images=images,
+        train_labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
+    return root
+
+
+@pytest.fixture
+def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
+    """Makes a data module over the tiny set, its arguments at will."""
+
+    def make(batch_size: int = 32, **arguments: Any) -> GANAugmentedDataModule:
+        source = arguments.pop("source", None) or NpzFile(data_root / "tiny.npz")
+        return GANAugmentedDataModule(source, batch_size=batch_size, **arguments)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
+    """Makes a quiet trainer on the CPU, its arguments at will."""
+
+    def make(**arguments: Any) -> Trainer:
+        quiet = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+        return Trainer(
+            **{**quiet, "default_root_dir": tmp_path, **arguments},
+            accelerator="cpu",
+            devices=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+    return make

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganmc_lightning.data.augment import CropFlip, random_crop, random_flip
+from ganmc_lightning.errors import InputError
+
+
+def images(n: int, channels: int = 3) -> Tensor:
+    return torch.rand(n, channels, 6, 5, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def shifted(image: Tensor, down: int, right: int) -> Tensor:
+    """One image (C, H, W) moved over black, pixel by pixel."""
+    result = torch.full_like(image, -1.0)
+    _, height, width = image.shape
+    for row, column in product(range(height), range(width)):
+        if 0 <= row - down < height and 0 <= column - right < width:
+            result[:, row, column] = image[:, row - down, column - right]
+    return result
+
+
+def shift_of(before: Tensor, after: Tensor, padding: int) -> tuple[int, int]:
+    """The one shift that explains ``after``."""
+    moves = product(range(-padding, padding + 1), repeat=2)
+    found = [move for move in moves if torch.equal(shifted(before, *move), after)]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_crop_is_a_shift_of_each_image() -> None:
+    before = images(40)
+    untouched = before.clone()
+    after = random_crop(before, 2)
+    shifts = {shift_of(one, other, 2) for one, other in zip(before, after, strict=True)}
+    assert len(shifts) > 10  # every image has a shift of its own, all channels the same
+    assert torch.equal(before, untouched)
+
+
+def test_every_shift_is_as_likely_as_another() -> None:
+    before = images(1).expand(1800, -1, -1, -1)
+    counts = Counter(shift_of(before[0], after, 1) for after in random_crop(before, 1))
+    assert len(counts) == 9
+    assert all(abs(count - 200) < 4 * (200 * 8 / 9) ** 0.5 for count in counts.values())
+
+
+def test_flip_mirrors_half_of_the_images() -> None:
+    before = images(1000)
+    after = random_flip(before)
+    kept = (after == before).flatten(1).all(dim=1)
+    mirrored = (after == before.flip(3)).flatten(1).all(dim=1)
+    assert torch.equal(kept, ~mirrored)
+    assert abs(mirrored.sum().item() - 500) < 4 * 250**0.5
+
+
+def test_range_shape_and_type_are_kept() -> None:
+    before = images(50, channels=1)
+    after = CropFlip(padding=3)(before, torch.Generator())
+    assert after.shape == before.shape
+    assert after.dtype == before.dtype
+    assert after.min() >= -1
+    assert after.max() <= 1
+
+
+def test_generator_decides_and_nothing_else() -> None:
+    augment, before = CropFlip(padding=2), images(20)
+    torch.manual_seed(1)
+    one = augment(before, torch.Generator().manual_seed(5))
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert torch.equal(augment(before, torch.Generator().manual_seed(5)), one)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(augment(before, torch.Generator().manual_seed(6)), one)
+
+
+def test_parts_can_be_left_out() -> None:
+    before = images(100)
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(CropFlip(padding=0, flip=False)(before, generator), before)
+    for one, other in zip(before[:20], CropFlip(padding=1, flip=False)(before[:20], generator), strict=True):
+        shift_of(one, other, 1)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InputError, match="padding"):
+        CropFlip(padding=-1)
+    with pytest.raises(InputError, match=r"data\.augment"):
+        CropFlip()(torch.zeros(4, 3), torch.Generator())

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import log_softmax, softmax
+from scipy.stats import entropy
+
+from ganmc_lightning.batch import UNKNOWN_LABEL
+from ganmc_lightning.losses import KnowledgeDistillationLoss, L2LogitsLoss, l2_logits_loss, soft_cross_entropy
+
+
+@pytest.fixture
+def batch():
+    """Student logits, teacher logits, labels, and which samples are synthetic."""
+    random = torch.Generator().manual_seed(0)
+    student = (2 * torch.randn(6, 5, generator=random, dtype=torch.float64)).requires_grad_()
+    teacher = 3 * torch.randn(6, 5, generator=random, dtype=torch.float64)
+    labels = torch.tensor([0, 4, 2, 1, 3, 3])
+    return student, teacher, labels, torch.tensor([False, True, True, False, False, True])
+
+
+def gradient(loss, student):
+    (grad,) = torch.autograd.grad(loss, student)
+    return grad
+
+
+class TestL2:
+    def test_equation(self, batch):
+        student, teacher, labels, synthetic = batch
+        g, z = student.detach().numpy(), teacher.numpy()
+        expected = np.mean([np.linalg.norm(g[i] - z[i]) ** 2 for i in range(6)])
+        assert l2_logits_loss(student, teacher).item() == pytest.approx(expected)
+        assert L2LogitsLoss()(student, teacher, labels, synthetic).item() == pytest.approx(expected)
+
+    def test_gradient(self, batch):
+        student, teacher, _, _ = batch
+        assert torch.allclose(gradient(l2_logits_loss(student, teacher), student), 2 * (student - teacher) / 6)
+
+    def test_labels_play_no_part(self, batch):
+        student, teacher, labels, synthetic = batch
+        values = {
+            L2LogitsLoss()(student, teacher, some, flags).item()
+            for some in (labels, torch.full_like(labels, UNKNOWN_LABEL))
+            for flags in (synthetic, ~synthetic)
+        }
+        assert len(values) == 1
+
+
+class TestSoftCrossEntropy:
+    @pytest.mark.parametrize("temperature", [1.0, 5.0, 20.0, 0.5])
+    def test_against_numpy(self, batch, temperature):
+        student, teacher, _, _ = batch
+        p = softmax(teacher.numpy() / temperature, axis=1)
+        expected = -np.mean((p * log_softmax(student.detach().numpy() / temperature, axis=1)).sum(axis=1))
+        assert soft_cross_entropy(student, teacher, temperature).item() == pytest.approx(expected)
+
+    @pytest.mark.parametrize("temperature", [1.0, 6.0])
+    def test_is_divergence_plus_entropy_of_the_teacher(self, batch, temperature):
+        student, teacher, _, _ = batch
+        p = softmax(teacher.numpy() / temperature, axis=1)
+        divergence = F.kl_div(
+            F.log_softmax(student / temperature, dim=1), torch.from_numpy(p), reduction="batchmean"
+        ).item()
+        loss = soft_cross_entropy(student, teacher, temperature).item()
+        assert loss - entropy(p, axis=1).mean() == pytest.approx(divergence)
+
+    def test_least_where_student_and_teacher_agree(self, batch):
+        _, teacher, _, _ = batch
+        student = teacher.clone().requires_grad_()
+        agreed = soft_cross_entropy(student, teacher, 3.0)
+        assert torch.allclose(gradient(agreed, student), torch.zeros(6, 5, dtype=torch.float64), atol=1e-12)
+        assert agreed < soft_cross_entropy(teacher + torch.randn_like(teacher), teacher, 3.0)
+
+    def test_teacher_gets_what_it_would(self, batch):
+        """Confident and wrong costs more than unsure."""
+        teacher = torch.tensor([[5.0, 0.0]])
+        wrong, unsure = torch.tensor([[0.0, 5.0]]), torch.zeros(1, 2)
+        assert soft_cross_entropy(wrong, teacher, 1.0) > soft_cross_entropy(unsure, teacher, 1.0)
+
+
+class TestKnowledgeDistillation:
+    @pytest.mark.parametrize(("temperature", "alpha"), [(5.0, 0.9), (6.0, 0.95)])
+    @pytest.mark.parametrize("scaled", [True, False])
+    def test_weighted_sum(self, batch, temperature, alpha, scaled):
+        student, teacher, labels, synthetic = batch
+        g, z = student.detach().numpy(), teacher.numpy()
+        soft = -np.mean((softmax(z / temperature, axis=1) * log_softmax(g / temperature, axis=1)).sum(axis=1))
+        hard = -np.mean(log_softmax(g, axis=1)[np.arange(6), labels.numpy()])
+        factor = temperature**2 if scaled else 1
+        loss = KnowledgeDistillationLoss(temperature, alpha, scaled)(student, teacher, labels, synthetic)
+        assert loss.item() == pytest.approx(alpha * factor * soft + (1 - alpha) * hard)
+
+    def test_scaling_multiplies_the_soft_gradient_by_temperature_squared(self, batch):
+        student = batch[0]
+        plain, scaled = (gradient(KnowledgeDistillationLoss(7.0, 1.0, flag)(*batch), student) for flag in (False, True))
+        assert torch.allclose(scaled, 49 * plain)
+        assert plain.abs().max() > 1e-3
+
+    def test_scaled_gradient_tends_to_that_of_centred_logits(self, batch):
+        """Hinton et al. 2015, equation 4: at high T the gradient is (g - z) / K, logits centred, times 1/N here."""
+        student, teacher, _, _ = batch
+        g, z = (x - x.mean(dim=1, keepdim=True) for x in (student.detach(), teacher))
+        hot = gradient(KnowledgeDistillationLoss(1e4, 1.0)(*batch), student)
+        assert torch.allclose(hot, (g - z) / 5 / 6, atol=1e-4)
+
+    @pytest.mark.parametrize("scaled", [True, False])
+    def test_alpha_one_ignores_labels(self, batch, scaled):
+        student, teacher, labels, synthetic = batch
+        loss = KnowledgeDistillationLoss(4.0, 1.0, scaled)
+        first = loss(student, teacher, labels, synthetic)
+        other = loss(student, teacher, (labels + 1) % 5, synthetic)
+        assert first.item() == other.item()
+        assert torch.equal(gradient(first, student), gradient(other, student))
+
+    def test_alpha_zero_ignores_the_teacher(self, batch):
+        student, teacher, labels, synthetic = batch
+        loss = KnowledgeDistillationLoss(4.0, 0.0)
+        expected = F.cross_entropy(student, labels).item()
+        assert loss(student, teacher, labels, synthetic).item() == pytest.approx(expected)
+        assert loss(student, -teacher, labels, synthetic).item() == pytest.approx(expected)
+
+    def test_unknown_labels_are_left_out_of_the_hard_part_alone(self, batch):
+        student, teacher, labels, synthetic = batch
+        labels = labels.clone()
+        labels[[1, 4]] = UNKNOWN_LABEL
+        known = [0, 2, 3, 5]
+        expected = 0.5 * soft_cross_entropy(student, teacher, 2.0) + 0.5 * F.cross_entropy(
+            student[known], labels[known]
+        )
+        loss = KnowledgeDistillationLoss(2.0, 0.5, False)(student, teacher, labels, synthetic)
+        assert loss.item() == pytest.approx(expected.item())
+
+    def test_ignored_synthetic_labels(self, batch):
+        student, teacher, labels, synthetic = batch
+        ignored = KnowledgeDistillationLoss(2.0, 0.5, False, "ignored")
+        real = ~synthetic
+        expected = 0.5 * soft_cross_entropy(student, teacher, 2.0) + 0.5 * F.cross_entropy(student[real], labels[real])
+        before = labels.clone()
+        assert ignored(student, teacher, labels, synthetic).item() == pytest.approx(expected.item())
+        assert torch.equal(labels, before)  # the batch is others' too
+
+    def test_ignored_on_synthetic_samples_only(self, batch):
+        student, teacher, labels, _ = batch
+        everything = torch.ones(6, dtype=torch.bool)
+        loss = KnowledgeDistillationLoss(2.0, 0.5, False, "ignored")(student, teacher, labels, everything)
+        assert loss.item() == pytest.approx(0.5 * soft_cross_entropy(student, teacher, 2.0).item())
+
+    def test_intended_synthetic_labels_count_like_real_ones(self, batch):
+        student, teacher, labels, synthetic = batch
+        loss = KnowledgeDistillationLoss(2.0, 0.5, synthetic_labels="intended")
+        assert loss(student, teacher, labels, synthetic) == loss(student, teacher, labels, ~synthetic)
+
+    @pytest.mark.parametrize("temperature", [0.0, -1.0])
+    def test_temperature_out_of_range(self, temperature):
+        with pytest.raises(ValueError, match=f"temperature must be positive, got {temperature}"):
+            KnowledgeDistillationLoss(temperature)
+
+    @pytest.mark.parametrize("alpha", [-0.1, 1.1])
+    def test_alpha_out_of_range(self, alpha):
+        with pytest.raises(ValueError, match=rf"alpha must lie in \[0, 1\], got {alpha}"):
+            KnowledgeDistillationLoss(alpha=alpha)

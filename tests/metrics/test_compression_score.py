@@ -1,0 +1,384 @@
+"""Three classes in a plane, two more columns of nuisance, a teacher that knows the truth."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+from torchmetrics import MetricCollection
+
+from ganmc_lightning.metrics import CompressionScore, compression_score
+
+CENTRES = 2 * torch.tensor([[1.0, 0.0], [-0.5, 0.866], [-0.5, -0.866]])
+SETTINGS = {"seeds": (0, 1, 2), "batch_size": 32, "learning_rate": 0.03}
+student = partial(nn.Linear, 4, 3)
+
+
+def blobs(n, seed, shares=(1 / 3, 1 / 3, 1 / 3)):
+    """Rows (n, 4) and their classes; only the first two columns tell the class."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=generator)
+    rows = torch.randn(n, 4, generator=generator)
+    rows[:, :2] = CENTRES[labels] + 0.7 * rows[:, :2]
+    return rows, labels
+
+
+def blank(features=4):
+    """A student whose first weights say nothing, so that what it was not taught it does not know."""
+    layer = nn.Linear(features, 3)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """The log-odds of the three Gaussians, which are linear."""
+    layer = nn.Linear(4, 3)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[:, :2] = CENTRES
+        layer.bias.zero_()
+    return layer
+
+
+@pytest.fixture(scope="module")
+def real():
+    return blobs(300, 0)[0]
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return blobs(400, 1)
+
+
+def score(candidate, real, held_out, teacher, student=student, **settings):
+    return compression_score(candidate, real, held_out, teacher, student, **{**SETTINGS, **settings})
+
+
+class TestScale:
+    def test_the_real_data_themselves_score_one(self, real, held_out, teacher):
+        value = score(real, real, held_out, teacher)
+        assert value.mean.item() == pytest.approx(1)
+        assert torch.equal(value.accuracies, value.real_accuracies)
+        assert value.real_accuracies.mean() > 0.9  # or the scale would have no length
+
+    def test_other_real_data_score_one_within_the_interval(self, held_out, teacher):
+        # Few steps on few rows: the students do differ.
+        one, other = blobs(100, 2)[0], blobs(100, 3)[0]
+        value = score(one, other, held_out, teacher, seeds=range(8))
+        width = stats.t.ppf(0.995, 7) * value.standard_error.item()
+        assert 0 < width < 0.3
+        assert abs(value.mean.item() - 1) < width
+
+    def test_samples_that_teach_nothing_score_zero(self, real, held_out, teacher):
+        noise = torch.randn(300, 4, generator=torch.Generator().manual_seed(4))
+        noise[:, :2] = 0  # noise where the teacher does not look, nothing where it does
+        value = score(noise, real, held_out, teacher, blank)
+        assert abs(value.mean.item()) < 0.05
+
+    def test_missing_classes_lower_the_score(self, real, held_out, teacher):
+        classes = teacher(real).argmax(dim=1)
+        scores = [score(rows, real, held_out, teacher, blank).mean for rows in (real[classes != 0], real[classes == 0])]
+        assert 1 > scores[0] > scores[1] > 0
+
+    def test_blur_lowers_the_score(self):
+        """Stripes down, stripes across, a chessboard: averaging neighbours wipes out two of them, or all three."""
+        sign = torch.tensor([1.0, -1.0, 1.0, -1.0])
+        patterns = torch.stack([sign.expand(4, 4), sign.view(4, 1).expand(4, 4), sign.view(4, 1) * sign])
+        teacher, pictures = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False)), {}
+        with torch.no_grad():
+            teacher[1].weight.copy_(patterns.flatten(1))
+        for seed, part in enumerate(("real", "held_out")):
+            generator = torch.Generator().manual_seed(seed)
+            labels = torch.arange(300) % 3
+            noise = torch.randn(300, 1, 4, 4, generator=generator).mul(4).round() / 8  # eighths: blurring is exact
+            pictures[part] = 0.5 * patterns[labels, None] + noise, labels
+
+        def blank_student():
+            return nn.Sequential(nn.Flatten(), blank(16))
+
+        def blurred(images, *axes):
+            for axis in axes:
+                images = (images + images.roll(1, axis)) / 2
+            return images
+
+        real = pictures["real"][0]
+        scores = [
+            score(
+                blurred(real, *axes), real, pictures["held_out"], teacher, blank_student, learning_rate=0.1
+            ).mean.item()
+            for axes in ((), (3,), (2, 3))
+        ]
+        assert scores[0] == pytest.approx(1)
+        # One pattern left: its class is known, and half of the others for lying on its far side, as the first of two.
+        assert scores[1] == pytest.approx((1 / 3 + 1 / 6 - 1 / 3) / (2 / 3), abs=0.1)
+        assert scores[2] == pytest.approx(0)
+
+    def test_samples_of_the_wrong_class_score_below_zero(self, real, held_out, teacher):
+        """Students taught where the teacher is wrong: what it says of x is told of -x."""
+
+        class Contrary(nn.Module):
+            def forward(self, inputs):
+                sign = torch.where(inputs[:, 3:] > 50, -1.0, 1.0)
+                return teacher(inputs * torch.tensor([1.0, 1.0, 1.0, 0.0])) * sign
+
+        class Blind(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = blank()
+
+            def forward(self, inputs):
+                return self.layer(inputs * torch.tensor([1.0, 1.0, 1.0, 0.0]))
+
+        marked = real.clone()
+        marked[:, 3] = 100
+        assert score(marked, real, held_out, Contrary(), Blind).mean < -0.1
+
+
+class TestByHand:
+    @pytest.mark.parametrize(("form", "chance"), [("paper", 1 / 3), ("poster", 0.7)])
+    def test_formula(self, real, teacher, form, chance):
+        rows, _ = blobs(100, 5)
+        labels = torch.tensor([1] * 70 + [0] * 20 + [2] * 10)
+        held_out = (rows.clone(), labels)
+        held_out[0][:, :2] = CENTRES[labels] + 0.3 * rows[:, :2]
+        value = score(real[:40], real, held_out, teacher, form=form, learning_rate=0.03)
+        ours, theirs = value.accuracies.numpy(), value.real_accuracies.numpy()
+        scores = (ours - chance) / (theirs.mean() - chance)
+        assert value.chance == pytest.approx(chance)
+        assert theirs.mean() > 0.75
+        assert value.mean.item() == pytest.approx(scores.mean())
+        assert value.standard_error.item() == pytest.approx(stats.sem(scores))
+
+    def test_accuracies_are_those_of_the_seeded_students(self, real, held_out, teacher):
+        """Students that learn nothing are the first weights of their seeds: those, then, can be told in advance."""
+        value = score(real, real, held_out, teacher, learning_rate=0.0)
+        for k, seed in enumerate(SETTINGS["seeds"]):
+            torch.manual_seed(seed)
+            right = nn.Linear(4, 3)(held_out[0]).argmax(dim=1) == held_out[1]
+            assert value.accuracies[k].item() == pytest.approx(right.float().mean().item())
+
+    def test_students_learn_the_teachers_logits(self, real, held_out, teacher):
+        """With enough steps a linear student is the teacher, whatever its first weights."""
+        students = []
+
+        def kept():
+            students.append(student())
+            return students[-1]
+
+        score(real, real, held_out, teacher, kept, learning_rate=0.1, batch_size=8)
+        assert len(students) == 6
+        for learned in students:
+            assert torch.allclose(learned.weight, teacher.weight, atol=0.02)
+            assert torch.allclose(learned.bias, teacher.bias, atol=0.02)
+
+    @pytest.mark.parametrize(("form", "epochs"), [("paper", 5), ("poster", 1)])
+    def test_equal_steps_for_both_sets(self, held_out, teacher, form, epochs):
+        steps = []
+
+        class Counting(nn.Linear):
+            def forward(self, inputs):
+                if self.training:
+                    steps.append(len(inputs))
+                return super().forward(inputs)
+
+        real = blobs(100, 0)[0]
+        for candidates in (7, 1000):
+            steps.clear()
+            candidate = blobs(candidates, 6)[0]
+            score(candidate, real, held_out, teacher, lambda: Counting(4, 3), form=form, seeds=(0, 1), batch_size=32)
+            assert steps == [32] * (epochs * 4 * 2 * 2)  # 4 batches of 32 hold 100; 2 sets, 2 seeds
+
+    def test_every_sample_is_seen_before_one_comes_again(self, held_out, teacher):
+        seen = []
+
+        class Noting(nn.Linear):
+            def forward(self, inputs):
+                if self.training:
+                    seen.extend(inputs[:, 0].tolist())
+                return super().forward(inputs)
+
+        real = blobs(96, 0)[0]
+        score(real, real, held_out, teacher, lambda: Noting(4, 3), seeds=(0,))
+        epochs = np.array(seen).reshape(2 * 5, 96)
+        assert all(set(epoch) == set(real[:, 0].tolist()) for epoch in epochs)
+        assert (epochs[0] != epochs[1]).any()
+
+    def test_bytes_count_as_the_images_they_are(self, held_out, teacher):
+        images = torch.randint(256, (80, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        floats = images.float() / 127.5 - 1
+        settings = {"seeds": (0,), "batch_size": 16}
+        as_bytes = score(images, images[:50], held_out, teacher, **settings)
+        as_floats = score(floats, floats[:50], held_out, teacher, **settings)
+        assert torch.allclose(as_bytes.accuracies, as_floats.accuracies)
+        assert torch.allclose(as_bytes.real_accuracies, as_floats.real_accuracies)
+
+    def test_one_seed_has_no_error(self, real, held_out, teacher):
+        value = score(real, real, held_out, teacher, seeds=(0,))
+        assert value.standard_error.isnan()
+        assert value.accuracies.shape == (1,)
+
+    def test_no_scale_where_the_real_data_teach_nothing(self, real, held_out, teacher):
+        """Real data at or below chance would turn the scale round: the worse the samples, the higher their score."""
+        blind = real * torch.tensor([0.0, 0.0, 1.0, 1.0])
+        assert score(real, blind, held_out, teacher, blank, form="poster").mean.isnan()
+
+    @pytest.mark.parametrize("empty", ["candidate", "real", "held_out"])
+    def test_empty_sets(self, real, held_out, teacher, empty):
+        sets = {"candidate": real, "real": real, "held_out": held_out}
+        sets[empty] = (real[:0], held_out[1][:0]) if empty == "held_out" else real[:0]
+        with pytest.raises(ValueError, match="candidate, real and held-out sets must not be empty"):
+            score(**sets, teacher=teacher)
+
+
+class TestSurroundings:
+    def test_random_states_are_left_alone(self, real, held_out, teacher):
+        torch.manual_seed(7)
+        before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+        score(real, real, held_out, teacher)
+        assert torch.equal(torch.get_rng_state(), before[0])
+        assert (np.random.get_state()[1] == before[1]).all()
+        assert random.getstate() == before[2]
+
+    def test_nor_do_they_matter(self, real, held_out, teacher):
+        values = []
+        for seed in (7, 8):
+            torch.manual_seed(seed)
+            values.append(score(real[:50], real, held_out, teacher).accuracies)
+        assert torch.equal(*values)
+
+    @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+    def test_within_a_validation_loop(self, real, held_out, teacher, context):
+        expected = score(real[:50], real, held_out, teacher).mean
+        with context():
+            inside = score(real.clone()[:50], real.clone(), held_out, teacher).mean
+        assert torch.equal(inside, expected)
+
+    def test_the_teacher_learns_nothing(self, real, held_out):
+        network = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+        before = copy.deepcopy(network.state_dict())
+        score(real, real, held_out, network, seeds=(0,))
+        assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+    def test_students_are_trained_in_training_and_scored_in_evaluation_mode(self, real, held_out, teacher):
+        modes = set()
+
+        class Noting(nn.Linear):
+            def forward(self, inputs):
+                modes.add((len(inputs), self.training))
+                return super().forward(inputs)
+
+        score(real, real, held_out, teacher, lambda: Noting(4, 3).eval(), seeds=(0,))
+        assert modes == {(32, True), (400, False)}
+
+    def test_samples_stay_as_they_were(self, real, held_out, teacher):
+        before = real.clone()
+        score(real, real, held_out, teacher, seeds=(0,))
+        assert torch.equal(real, before)
+
+
+@pytest.fixture
+def metric(held_out, teacher):
+    return CompressionScore(teacher, student, held_out, **SETTINGS)
+
+
+def feed(metric, real, candidate, size=100):
+    for part in real.split(size):
+        metric.update(part, real=True)
+    for part in candidate.split(size):
+        metric.update(part, real=False)
+    return metric
+
+
+def equal(one, other):
+    return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(one, other, strict=True))
+
+
+class TestMetric:
+    @pytest.mark.parametrize("form", ["paper", "poster"])
+    def test_equals_the_function(self, real, held_out, teacher, form):
+        candidate = blobs(250, 9)[0]
+        metric = CompressionScore(teacher, student, held_out, form, **SETTINGS)
+        expected = score(candidate, real, held_out, teacher, form=form)
+        assert equal(feed(metric, real, candidate).compute(), expected)
+
+    def test_reset(self, metric, real):
+        first = feed(metric, real, real[:40]).compute()
+        metric.reset()
+        assert metric.real == metric.candidate == []
+        other = feed(metric, real, -real).compute()
+        metric.reset()
+        assert not equal(first, other)
+        assert equal(feed(metric, real, real[:40]).compute(), first)
+
+    def test_pickle(self, metric, real):
+        feed(metric, real, real[:40])
+        thawed = pickle.loads(pickle.dumps(metric))
+        assert equal(thawed.compute(), metric.compute())
+
+    def test_clone(self, metric, real):
+        clone = feed(metric, real, real[:40]).clone()
+        expected = metric.compute()
+        metric.reset()
+        assert equal(clone.compute(), expected)
+
+    def test_the_teacher_is_no_part_of_it(self, held_out):
+        network = nn.Linear(4, 3)
+        metric = CompressionScore(network, student, held_out)
+        assert list(metric.parameters()) == []
+        assert dict(metric.state_dict()) == {}
+        assert list(nn.ModuleDict({"score": metric}).state_dict()) == []
+        metric.persistent(True)
+        assert set(metric.state_dict()) == {"real", "candidate"}
+
+    def test_nothing_given(self, metric, real):
+        metric.update(real, real=True)
+        with pytest.raises(ValueError, match="No samples to concatenate"):
+            metric.compute()
+
+    def test_in_a_collection(self, real, held_out, teacher):
+        """Both forms over one stream of samples, under their own names."""
+        forms = {form: CompressionScore(teacher, student, held_out, form, **SETTINGS) for form in ("paper", "poster")}
+        collection = feed(MetricCollection(forms, prefix="val/"), real, real[:40])
+        values = collection.compute()
+        assert set(values) == {"val/paper", "val/poster"}
+        for form in ("paper", "poster"):
+            assert equal(values[f"val/{form}"], score(real[:40], real, held_out, teacher, form=form))
+
+    def test_higher_is_better(self, metric):
+        assert metric.higher_is_better
+        assert not metric.is_differentiable
+
+
+def test_two_processes_score_what_one_does(tmp_path, real, held_out, teacher):
+    """Uneven shares: 300 rows as 180 + 120, and candidates that one process saw in several batches."""
+    candidate = blobs(90, 9)[0]
+    settings = {**SETTINGS, "seeds": (0, 1)}
+    problem = {
+        "teacher": teacher.state_dict(),
+        "held_out": held_out,
+        "settings": settings,
+        "real": ((real[:100], real[100:180]), (real[180:],)),
+        "candidate": ((candidate[:30],), (candidate[30:50], candidate[50:])),
+    }
+    torch.save(problem, tmp_path / "problem")
+    worker = Path(__file__).with_name("one_of_two_processes.py")
+    paths = [str(tmp_path / name) for name in ("meeting", "problem", "answer")]
+    subprocess.run([sys.executable, str(worker), *paths], check=True, timeout=200)
+    expected = score(candidate, real, held_out, teacher, **settings)
+    answers = [torch.load(f"{paths[2]}.{rank}") for rank in range(2)]
+    assert equal(answers[0]["value"], answers[1]["value"])
+    assert equal(answers[0]["value"], expected)
+    assert [answer["held"] for answer in answers] == [180, 120]

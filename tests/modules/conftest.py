@@ -1,0 +1,83 @@
+"""One small module of each kind, and a run folder to train it in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ExponentialLR
+
+from ganmc_lightning.losses import ACGANLoss
+from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
+from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
+from ganmc_lightning.runs.metrics_csv import MetricsCSV
+
+
+def classifier() -> ClassifierModule:
+    network = MLP(64, 3, hidden=(16,), dropout=0.3)
+    return ClassifierModule(network, partial(Adam, lr=0.01), partial(ExponentialLR, gamma=0.98))
+
+
+def distillation() -> DistillationModule:
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    return DistillationModule(teacher, MLP(64, 3, hidden=(16,), dropout=0.3), optimizer=partial(Adam, lr=0.01))
+
+
+def acgan(loss: ACGANLoss | None = None, lr: float = 0.001, dropout: float = 0.5) -> ACGANModule:
+    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_size=8, width=4)
+    discriminator = ACGANDiscriminator(8, 1, num_classes=3, width=2, dropout=dropout)
+    return ACGANModule(generator, discriminator, loss, partial(Adam, lr=lr), partial(Adam, lr=lr))
+
+
+KINDS: dict[str, Callable[[], CompressionModule]] = {
+    "classifier": classifier,
+    "distillation": distillation,
+    "acgan": acgan,
+}
+
+
+@pytest.fixture
+def make_module() -> Callable[..., CompressionModule]:
+    """Makes a module by the name of its kind, always with the same first weights."""
+
+    def make(kind: str, **arguments: Any) -> CompressionModule:
+        torch.manual_seed(0)
+        return KINDS[kind](**arguments)
+
+    return make
+
+
+@pytest.fixture
+def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
+    """Makes a trainer that fills a run folder as the command line's does."""
+
+    def make(
+        folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any
+    ) -> Trainer:
+        saving = ModelCheckpoint(
+            folder / "checkpoints",
+            filename="best",
+            save_last=True,
+            enable_version_counter=False,
+            **{"save_on_train_epoch_end": False, **(checkpoint or {})},
+        )
+        return make_trainer(
+            default_root_dir=folder,
+            logger=MetricsCSV(str(folder)),
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=True,
+            callbacks=[*callbacks, saving],
+            log_every_n_steps=3,
+            **arguments,
+        )
+
+    return make

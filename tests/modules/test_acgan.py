@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from ganmc_lightning.batch import Batch
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses import HingeACGANLoss
+from ganmc_lightning.modules import ACGANModule, CompressionModule
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, TabularGenerator
+
+MakeModule = Callable[..., CompressionModule]
+MakeData = Callable[..., GANAugmentedDataModule]
+
+
+def parameters_of(network: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def changed(before: list[Tensor], after: list[Tensor]) -> list[bool]:
+    return [not torch.equal(one, other) for one, other in zip(before, after, strict=True)]
+
+
+class Watch(Callback):
+    """Keeps both players' weights before each optimizer step and after each iteration."""
+
+    def __init__(self) -> None:
+        self.moments: list[tuple[str, list[Tensor], list[Tensor]]] = []
+
+    def _note(self, name: str, module: Any) -> None:
+        self.moments.append((name, parameters_of(module.generator), parameters_of(module.discriminator)))
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+        owner = "generator" if optimizer is trainer.optimizers[0] else "discriminator"
+        self._note(owner, pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        self._note("end", pl_module)
+
+
+def test_each_step_moves_its_own_player_alone(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    watch = Watch()
+    make_trainer(max_steps=3, callbacks=[watch]).fit(make_module("acgan"), make_data())
+    assert [name for name, _, _ in watch.moments] == ["discriminator", "generator", "end"] * 3
+    for k in range(0, 9, 3):
+        (_, g0, d0), (_, g1, d1), (_, g2, d2) = watch.moments[k : k + 3]
+        assert all(changed(d0, d1))  # the discriminator's step
+        assert not any(changed(g0, g1))
+        assert all(changed(g1, g2))  # the generator's step
+        assert not any(changed(d1, d2))
+        if k > 0:  # nothing moves between iterations
+            _, g, d = watch.moments[k - 1]
+            assert not any(changed(g, g0) + changed(d, d0))
+
+
+def test_two_iterations_equal_a_loop_by_hand(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    torch.manual_seed(2)
+    generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+    discriminator = ACGANDiscriminator(8, 1, 3, width=2, normalization="spectral", dropout=0.0)
+    g, d = copy.deepcopy(generator), copy.deepcopy(discriminator)
+    loss = HingeACGANLoss(class_weight=0.5, source_weight=2.0)
+    torch.manual_seed(9)
+    make_trainer(max_steps=2).fit(ACGANModule(generator, discriminator, loss), make_data())
+
+    data = make_data()
+    data.prepare_data()
+    data.setup("fit")
+    batches = iter(data.train_dataloader())
+    g_adam, d_adam = (Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (g, d))
+    torch.manual_seed(9)
+    for _ in range(2):
+        batch = Batch(*data.training_batch(*next(batches)))
+        fake_labels = batch.labels[torch.randperm(32)]
+        fakes = g(torch.randn(32, 8), fake_labels)
+        (real_source, real_classes), (fake_source, fake_classes) = d(batch.inputs), d(fakes.detach())
+        source = (1 - real_source).clamp(min=0).mean() + (1 + fake_source).clamp(min=0).mean()
+        classes = F.cross_entropy(real_classes, batch.labels) + F.cross_entropy(fake_classes, fake_labels)
+        d_adam.zero_grad()
+        (0.5 * classes + 2 * source).backward()
+        d_adam.step()
+        fake_source, fake_classes = d(fakes)
+        g_adam.zero_grad()
+        (0.5 * F.cross_entropy(fake_classes, fake_labels) - 2 * fake_source.mean()).backward()
+        g_adam.step()
+    for name, one, other in (("generator", generator, g), ("discriminator", discriminator, d)):
+        for (key, value), reference in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+            torch.testing.assert_close(value, reference, rtol=1e-5, atol=1e-6, msg=f"{name}.{key}")
+
+
+def test_classes_are_drawn_as_in_the_real_batch(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    module = make_module("acgan")
+    asked: list[Tensor] = []
+    module.generator.register_forward_pre_hook(lambda _, args: asked.append(args[1]))
+    make_trainer(max_steps=3, limit_val_batches=0).fit(module, make_data(batch_size=27))
+    data = make_data(batch_size=27)
+    data.prepare_data()
+    data.setup("fit")
+    real = [labels for _, labels in data.train_dataloader()][:3]
+    assert [labels.bincount(minlength=3).tolist() for labels in asked] == [
+        labels.bincount(minlength=3).tolist() for labels in real
+    ]
+    assert not all(torch.equal(one, other) for one, other in zip(asked, real, strict=True))
+
+
+def test_optimizers_are_those_of_the_paper_unless_others_are_given(make_module: MakeModule) -> None:
+    module = make_module("acgan")
+    module = ACGANModule(module.generator, module.discriminator)
+    generator, discriminator = module.configure_optimizers()
+    for optimizer, network in ((generator, module.generator), (discriminator, module.discriminator)):
+        assert isinstance(optimizer, Adam)
+        assert (optimizer.defaults["lr"], optimizer.defaults["betas"]) == (2e-4, (0.5, 0.999))
+        assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in network.parameters()]
+    given = ACGANModule(
+        module.generator, module.discriminator, None, lambda p: torch.optim.SGD(p, 1.0), lambda p: Adam(p, 0.5)
+    )
+    generator, discriminator = given.configure_optimizers()
+    assert isinstance(generator, torch.optim.SGD)
+    assert discriminator.defaults["lr"] == 0.5
+
+
+def test_unconditional_generator_is_refused() -> None:
+    generator = ACGANGenerator(8, 1, 3, 8, 4)
+    generator.num_classes = 0
+    with pytest.raises(InputError, match=r"model\.generator is unconditional"):
+        ACGANModule(generator, ACGANDiscriminator(8, 1, 3, 2))
+
+
+def test_generator_of_rows_for_images_is_refused(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Any
+) -> None:
+    module = make_module("acgan")
+    module.generator = TabularGenerator(5, num_classes=3)
+    with pytest.raises(InputError, match=r"samples of shape \(5,\), the data have \(1, 8, 8\)"):
+        make_trainer(max_epochs=1).fit(module, make_data())

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, Trainer
+from torch import nn
+
+from ganmc_lightning.batch import Batch
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.losses import KnowledgeDistillationLoss
+from ganmc_lightning.modules import CompressionModule, DistillationModule
+from ganmc_lightning.networks import MLP
+from ganmc_lightning.synthesizers import JitterSynthesizer
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
+
+MakeModule = Callable[..., CompressionModule]
+MakeData = Callable[..., GANAugmentedDataModule]
+
+
+def test_teacher_never_changes(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    module = make_module("distillation")
+    assert any(name.endswith("running_mean") for name, _ in module.teacher.named_buffers())
+    before = copy.deepcopy(module.teacher.state_dict())
+    student = copy.deepcopy(module.student.state_dict())
+    data = make_data(p_fake=0.5, synthesizer=JitterSynthesizer())
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(module, data)
+    for name, value in module.teacher.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert not module.teacher.training
+    assert all(parameter.grad is None for parameter in module.teacher.parameters())
+    assert all(not torch.equal(value, student[name]) for name, value in module.student.state_dict().items())
+    owned = {id(parameter) for group in trainer.optimizers[0].param_groups for parameter in group["params"]}
+    assert owned == {id(parameter) for parameter in module.student.parameters()}
+
+
+def test_teacher_stays_out_of_the_checkpoint(
+    make_module: MakeModule, make_data: MakeData, make_run_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    module = make_module("distillation")
+    assert {name.partition(".")[0] for name in module.state_dict()} == {"student"}
+    assert {name.partition(".")[0] for name in nn.ModuleDict({"held": module}).state_dict(prefix="x.")} == {"x"}
+    assert not any("teacher" in name for name in nn.ModuleDict({"held": module}).state_dict())
+    make_run_trainer(tmp_path, max_epochs=1).fit(module, make_data())
+    checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {name.partition(".")[0] for name in checkpoint["state_dict"]} == {"student"}
+
+
+def test_one_step_equals_a_step_by_hand(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    torch.manual_seed(3)
+    teacher, student = MLP(64, 3), MLP(64, 3)
+    reference = copy.deepcopy(student)
+    loss = KnowledgeDistillationLoss(temperature=5.0, alpha=0.7, synthetic_labels="ignored")
+    module = DistillationModule(teacher, student, loss, lambda p: torch.optim.SGD(p, lr=0.1))
+    arguments = {"p_fake": 0.5, "synthesizer": JitterSynthesizer(), "batch_size": 108}
+    make_trainer(max_steps=1).fit(module, make_data(**arguments))
+
+    data = make_data(**arguments)
+    data.prepare_data()
+    data.setup("fit")
+    batch = Batch(*data.training_batch(*next(iter(data.train_dataloader()))))
+    assert batch.synthetic.sum() == 54
+    target = F.softmax(teacher(batch.inputs) / 5, dim=1).detach()
+    logits = reference(batch.inputs)
+    soft = -(target * F.log_softmax(logits / 5, dim=1)).sum(dim=1).mean()
+    real = ~batch.synthetic
+    hard = F.cross_entropy(logits[real], batch.labels[real])
+    (0.7 * 25 * soft + 0.3 * hard).backward()
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter -= 0.1 * parameter.grad
+    for one, other in zip(student.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eval", "paper"])
+def test_teacher_mode(make_data: MakeData, make_trainer: Callable[..., Trainer], mode: str) -> None:
+    """With ``paper`` the teacher's drop-out stays on while the student trains, and is off in validation."""
+    drops: dict[str, list[bool]] = {"training": [], "validation": []}
+
+    class Teacher(MLP):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            (dropout,) = (layer for layer in self.modules() if isinstance(layer, nn.Dropout))
+            drops["training" if trainer.training else "validation"].append(dropout.training)
+            return super().forward(inputs)
+
+    class Asker(Callback):
+        def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
+            pl_module.teacher(torch.zeros(1, 64))
+
+    module = DistillationModule(Teacher(64, 3, dropout=0.5), MLP(64, 3), teacher_mode=mode)
+    trainer = make_trainer(max_epochs=2, callbacks=[Asker()])
+    trainer.fit(module, make_data())
+    checked, *steps = drops["training"]
+    assert not checked  # when the networks were held against the data
+    assert steps == [mode == "paper"] * 6
+    assert drops["validation"] == [False, False]

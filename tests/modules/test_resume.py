@@ -1,0 +1,156 @@
+"""Training that was cut off and went on must be the training that was not, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
+from ganmc_lightning.modules import CompressionModule
+from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.synthesizers import GeneratorSynthesizer
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),  # the teacher
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning"),
+]
+
+BATCH_SIZE = 27  # 4 steps an epoch
+KINDS = ["classifier", "distillation", "acgan"]
+
+
+class Cut(Callback):
+    """Ends a run after so many steps, as a kill would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise ConnectionAbortedError("killed")
+
+
+@pytest.fixture
+def train(
+    make_module: Callable[..., CompressionModule],
+    make_data: Callable[..., GANAugmentedDataModule],
+    make_run_trainer: Callable[..., Trainer],
+) -> Callable[..., Trainer]:
+    """Trains a fresh module on a fresh stream, from a checkpoint of the run folder or from the start."""
+
+    def run(kind: str, folder: Path, resume: bool = False, cut: int | None = None, **arguments: Any) -> Trainer:
+        stream: dict[str, Any] = {"augment": CropFlip(padding=1)}
+        if kind == "distillation":
+            torch.manual_seed(5)
+            stream |= {"p_fake": 0.3, "synthesizer": GeneratorSynthesizer(make_module("acgan").generator)}
+        callbacks: list[Callback] = [GeneratorEMA(decay=0.9)] if kind == "acgan" else []
+        if cut is not None:
+            callbacks.append(Cut(cut))
+        module, data = make_module(kind), make_data(batch_size=BATCH_SIZE, **stream)
+        trainer = make_run_trainer(folder, callbacks, **arguments)
+        torch.manual_seed(77 if resume else 1)  # another process has another random state
+        with suppress(ConnectionAbortedError):
+            trainer.fit(module, data, ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None)
+        return trainer
+
+    return run
+
+
+def module_of(trainer: Trainer) -> LightningModule:
+    return trainer.lightning_module
+
+
+def assert_equal(one: Any, other: Any, where: str = "") -> None:
+    """Equal to the last bit, through dictionaries and lists."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for k, pair in enumerate(zip(one, other, strict=True)):
+            assert_equal(*pair, f"{where}[{k}]")
+    else:
+        assert one == other, where
+
+
+def checkpoint_of(folder: Path) -> dict[str, Any]:
+    """The last checkpoint without the clock, and without the callbacks, which hold the folder's name."""
+    checkpoint: dict[str, Any] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    for key in ("seconds", "callbacks"):
+        del checkpoint[key]
+    return checkpoint
+
+
+def assert_same_run(whole: Trainer, resumed: Trainer) -> None:
+    """Weights, optimizers, averages, counters, random state and every logged row."""
+    assert_equal(module_of(whole).state_dict(), module_of(resumed).state_dict(), "weights")
+    for one, other in zip(whole.optimizers, resumed.optimizers, strict=True):
+        assert_equal(one.state_dict(), other.state_dict(), "optimizer")
+    for one, other in zip(whole.callbacks, resumed.callbacks, strict=True):
+        if isinstance(one, GeneratorEMA):
+            assert_equal(one._average, other._average, "average")
+    assert module_of(whole).iteration == module_of(resumed).iteration == whole.global_step
+    folders = [Path(trainer.default_root_dir) for trainer in (whole, resumed)]
+    assert_equal(*map(checkpoint_of, folders), "checkpoint")
+    assert_equal(*(read_metrics(folder / "metrics.csv") for folder in folders), "metrics.csv")
+
+
+@pytest.mark.parametrize(("check_val_every_n_epoch", "save_on_train_epoch_end"), [(1, True), (1, False), (5, False)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_five_and_five_epochs_are_ten(
+    train: Callable[..., Trainer],
+    tmp_path: Path,
+    kind: str,
+    check_val_every_n_epoch: int,
+    save_on_train_epoch_end: bool,
+) -> None:
+    every = {
+        "check_val_every_n_epoch": check_val_every_n_epoch,
+        "checkpoint": {"save_on_train_epoch_end": save_on_train_epoch_end},
+    }
+    whole = train(kind, tmp_path / "whole", max_epochs=10, **every)
+    train(kind, tmp_path / "parts", max_epochs=5, **every)
+    resumed = train(kind, tmp_path / "parts", resume=True, max_epochs=10, **every)
+    assert_same_run(whole, resumed)
+    rows = read_metrics(tmp_path / "whole" / "metrics.csv")
+    assert sum("train/loss" in row or "train/loss_generator" in row for row in rows) == 10
+    assert sum(any(name.startswith("val/") for name in row) for row in rows) == 10 / check_val_every_n_epoch
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_off_behind_a_checkpoint_in_mid_epoch(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
+    saving = {"checkpoint": {"every_n_train_steps": 6}, "max_epochs": 3}
+    whole = train(kind, tmp_path / "whole", **saving)
+    train(kind, tmp_path / "parts", cut=7, **saving)
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == 6
+    resumed = train(kind, tmp_path / "parts", resume=True, **saving)
+    assert resumed.global_step == 12
+    assert_same_run(whole, resumed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_off_behind_a_validation(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
+    saving = {"check_val_every_n_epoch": 2, "max_epochs": 6}
+    whole = train(kind, tmp_path / "whole", **saving)
+    train(kind, tmp_path / "parts", cut=11, **saving)
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == 8
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "acgan"])
+def test_steps_as_the_limit(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
+    limit = {"max_epochs": -1}
+    whole = train(kind, tmp_path / "whole", max_steps=16, **limit)
+    train(kind, tmp_path / "parts", max_steps=8, **limit)
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, max_steps=16, **limit))

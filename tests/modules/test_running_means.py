@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import torch
+
+from ganmc_lightning.modules.running_means import RunningMeans
+
+
+def test_means_since_the_last_time() -> None:
+    means = RunningMeans()
+    weight = torch.tensor(2.0, requires_grad=True)
+    means.add({"loss": weight * 1, "rare": torch.tensor(5.0)})
+    means.add({"loss": weight * 2})
+    popped = means.pop()
+    assert {name: value.item() for name, value in popped.items()} == {"loss": 3.0, "rare": 5.0}
+    assert not popped["loss"].requires_grad
+    assert means.pop() == {}
+    means.add({"loss": torch.tensor(7.0)})
+    assert means.pop()["loss"] == 7.0
+
+
+def test_values_are_not_changed_in_place() -> None:
+    means, value = RunningMeans(), torch.tensor(1.0)
+    means.add({"loss": value})
+    means.add({"loss": value})
+    assert value == 1.0
+
+
+def test_a_copy_goes_on_where_the_first_was() -> None:
+    first, second = RunningMeans(), RunningMeans()
+    first.add({"loss": torch.tensor(1.0)})
+    state = first.state_dict()
+    first.add({"loss": torch.tensor(100.0)})  # the state is of the moment it was asked for
+    second.load_state_dict(state, torch.device("cpu"))
+    second.add({"loss": torch.tensor(2.0)})
+    assert second.pop()["loss"] == 1.5

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from torch import nn
+
+from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.synthesizers import FilteredSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers.filtered import CALIBRATION_SEED
+
+SPEC = DataSpec((3,), 3)
+LABELS = torch.tensor([0] * 10 + [1] * 30 + [2] * 60)
+
+
+class Noisy(Synthesizer):
+    """Samples are the logits a teacher would give them: the right class ahead by 0 to 4, or another one."""
+
+    def __init__(self, wrong=(0.2, 0.4, 0.6)):
+        self.wrong = torch.tensor(wrong)
+        self.labels = None
+        self.drawn = 0
+
+    def fit(self, inputs, labels, spec):
+        self.labels, self.num_classes = labels, spec.num_classes
+
+    def sample(self, n, generator=None):
+        self.drawn += n
+        labels = self.labels[torch.randint(len(self.labels), (n,), generator=generator)]
+        wrong = torch.rand(n, generator=generator) < self.wrong[labels]
+        shown = torch.where(wrong, (labels + 1) % self.num_classes, labels)
+        lead = 4 * torch.rand(n, 1, generator=generator) + 1e-3
+        return nn.functional.one_hot(shown, self.num_classes) * lead, labels
+
+
+class Tempered(nn.Module):
+    """A teacher with a mode: in training it calls everything class 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, inputs):
+        return inputs if not self.training else self.norm(inputs) * 0
+
+
+def fitted(synthesizer=None, labels=LABELS, spec=SPEC, teacher=None, **settings):
+    made = FilteredSynthesizer(synthesizer or Noisy(), teacher or nn.Identity(), **settings)
+    made.fit(None, labels, spec)
+    return made
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def thresholds(quantile, draw):
+    """The same in numpy: quantiles of the confidence over the confirmed samples of each class."""
+    samples, labels = (part.numpy() for part in draw)
+    confidence = softmax(samples, axis=1).max(axis=1)
+    confirmed = samples.argmax(axis=1) == labels
+    return np.array([np.quantile(confidence[confirmed & (labels == k)], quantile) for k in range(3)])
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.3, 0.9])
+def test_only_confirmed_samples_above_their_threshold(quantile):
+    inner = Noisy()
+    filtered = fitted(inner, quantile=quantile, calibration_samples=500)
+    limit = thresholds(quantile, inner.sample(500, seeded(CALIBRATION_SEED)))
+    samples, labels = filtered.sample(700, seeded(1))
+    assert samples.shape == (700, 3)
+    assert torch.equal(samples.argmax(dim=1), labels)
+    confidence = softmax(samples.numpy(), axis=1).max(axis=1)
+    assert (confidence >= limit[labels.numpy()] - 1e-6).all()
+    lowest = np.array([confidence[labels.numpy() == k].min() for k in range(3)])
+    assert (lowest < limit + 0.1).all()  # and the limit is not set higher than it must be
+
+
+def test_thresholds_differ_by_class():
+    """A class whose samples are all confident must not shut out one whose samples are not."""
+
+    class Uneven(Noisy):
+        def sample(self, n, generator=None):
+            samples, labels = super().sample(n, generator)
+            return samples * torch.tensor([1.0, 0.5, 0.1])[labels, None], labels
+
+    inner = Uneven()
+    filtered = fitted(inner, quantile=0.5)
+    samples, labels = filtered.sample(500, seeded(0))
+    confidence = samples.softmax(dim=1).amax(dim=1)
+    assert confidence[labels == 2].max() < confidence[labels == 0].min()
+
+
+def test_every_class_keeps_its_share_of_each_draw():
+    """However unequally the teacher refuses: the labels are those the wrapped synthesizer drew."""
+    filtered, plain = fitted(), Noisy()
+    plain.fit(None, LABELS, SPEC)
+    for seed in range(5):
+        _, labels = filtered.sample(64, seeded(seed))
+        _, due = plain.sample(64, seeded(seed))
+        assert torch.equal(labels, due)
+
+
+def test_accepted_samples_of_the_first_draw_stay():
+    filtered, plain = fitted(quantile=0.0), Noisy()
+    plain.fit(None, LABELS, SPEC)
+    samples, _ = filtered.sample(300, seeded(3))
+    first, _ = plain.sample(300, seeded(3))
+    kept = (samples == first).all(dim=1).float().mean()
+    assert 0.3 < kept < 0.7  # about half of them are shown in the right class
+
+
+def test_no_sample_twice():
+    samples, _ = fitted().sample(2000, seeded(0))
+    assert len(torch.unique(samples, dim=0)) == 2000
+
+
+@pytest.mark.parametrize("n", [0, 1, 1500])
+def test_as_many_as_asked(n):
+    samples, labels = fitted().sample(n, seeded(0))
+    assert len(samples) == len(labels) == n
+
+
+def test_seeds():
+    filtered = fitted()
+    first, again, other = (filtered.sample(40, seeded(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_calibration_needs_no_global_randomness():
+    before = torch.get_rng_state()
+    fitted().sample(40, seeded(0))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_teacher_is_frozen():
+    teacher = Tempered().train()
+    filtered = fitted(teacher=teacher)
+    samples, labels = filtered.sample(100, seeded(0))
+    assert torch.equal(samples.argmax(dim=1), labels)
+    assert teacher.norm.num_batches_tracked == 0
+
+
+def test_many_classes():
+    """The last vacant places wait for one class in a hundred: the draws must grow until it comes."""
+    inner = Noisy(wrong=[0.3] * 100)
+    filtered = fitted(inner, torch.arange(100), DataSpec((100,), 100))
+    inner.drawn = 0
+    for seed in range(20):
+        samples, labels = filtered.sample(64, seeded(seed))
+        assert torch.equal(samples.argmax(dim=1), labels)
+    assert inner.drawn / 20 < 4000  # and no more than they must
+
+
+def test_classes_that_are_not_there():
+    _, labels = fitted(labels=LABELS[LABELS != 1]).sample(200, seeded(0))
+    assert set(labels.tolist()) == {0, 2}
+
+
+def test_hopeless_class():
+    with pytest.raises(InputError, match=r"confirms none of \d+ synthetic samples of class 2: .* train it longer"):
+        fitted(Noisy(wrong=(0.1, 0.1, 1.0)))
+
+
+def test_class_that_fails_after_the_fit():
+    inner = Noisy()
+    filtered = fitted(inner, max_rounds=3, calibration_samples=300)
+    inner.wrong = torch.tensor([0.1, 1.0, 1.0])
+    with pytest.raises(InputError, match=r"refused every synthetic sample of classes \[1, 2\] in 3 draws"):
+        filtered.sample(64, seeded(0))
+
+
+def test_unknown_classes():
+    class Unconditional(Noisy):
+        def sample(self, n, generator=None):
+            samples, labels = super().sample(n, generator)
+            return samples, torch.full_like(labels, UNKNOWN_LABEL)
+
+    with pytest.raises(InputError, match="needs a synthesizer that knows the classes"):
+        fitted(Unconditional())
+
+
+@pytest.mark.parametrize("quantile", [-0.1, 1.0])
+def test_quantile_out_of_range(quantile):
+    with pytest.raises(InputError, match=rf"quantile must lie in \[0, 1\), got {quantile}"):
+        FilteredSynthesizer(Noisy(), nn.Identity(), quantile)
+
+
+def test_not_fitted():
+    with pytest.raises(InputError, match="FilteredSynthesizer is not fitted"):
+        FilteredSynthesizer(Noisy(), nn.Identity()).sample(1)

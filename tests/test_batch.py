@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec, DescribesData, decode, encode
+
+LEVELS = torch.arange(256, dtype=torch.uint8)
+
+
+def test_every_level_is_decoded():
+    expected = np.arange(256) / 127.5 - 1
+    decoded = decode(LEVELS)
+    assert decoded.dtype == torch.float32
+    np.testing.assert_allclose(decoded.numpy(), expected, rtol=0, atol=2e-7)
+    assert decoded.min() == -1
+    assert decoded.max() == 1
+
+
+def test_decoding_leaves_the_store_alone():
+    images = LEVELS.view(1, 1, 16, 16).clone()
+    assert decode(images).shape == (1, 1, 16, 16)
+    assert torch.equal(images.flatten(), LEVELS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_pass_through(dtype):
+    rows = torch.tensor([[-7.5, 300.0]], dtype=dtype)
+    assert decode(rows) is rows
+
+
+def test_encode_undoes_decode():
+    assert torch.equal(encode(decode(LEVELS)), LEVELS)
+
+
+def test_encode_rounds_to_the_nearest_level_and_clamps():
+    # One level is 2 / 255 wide: a shift of 0.45 of it must change nothing, one of 0.55 must.
+    images = decode(LEVELS)[1:-1]
+    for shift, step in ((0.45, 0), (-0.45, 0), (0.55, 1), (-0.55, -1)):
+        assert torch.equal(encode(images + shift * 2 / 255).int(), LEVELS[1:-1].int() + step)
+    assert encode(torch.tensor([-1.5, 1.5, -100.0, 100.0])).tolist() == [0, 255, 0, 255]
+
+
+def test_encode_leaves_its_argument_alone():
+    images = torch.tensor([-0.3, 0.7])
+    encode(images)
+    assert torch.equal(images, torch.tensor([-0.3, 0.7]))
+
+
+def test_unknown_is_no_class():
+    assert UNKNOWN_LABEL == -1
+
+
+def test_batch_travels_as_a_tuple():
+    """Lightning moves named tuples to the device field by field and gives them back as what they were."""
+    from lightning.fabric.utilities import move_data_to_device
+
+    batch = Batch(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.bool))
+    moved = move_data_to_device(batch, torch.device("meta"))
+    assert type(moved) is Batch
+    assert [field.device.type for field in moved] == ["meta"] * 3
+
+
+def test_describing_data_is_a_matter_of_methods():
+    class Described:
+        spec = DataSpec((4,), 2)
+
+        def samples(self, part):
+            return torch.zeros(0, 4), torch.zeros(0)
+
+    assert isinstance(Described(), DescribesData)
+    assert not isinstance(object(), DescribesData)

@@ -1,0 +1,145 @@
+"""Who may import whom, and what must not be loaded before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ganmc_lightning
+
+PACKAGE = "ganmc_lightning"
+ROOT = Path(ganmc_lightning.__file__).parent
+EVERYTHING = None
+
+# By room (the first name below the package): what it may import of the package, besides itself.
+ROOMS = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "batch": {"errors"},
+    "networks": {"batch", "errors"},
+    "losses": {"batch", "errors"},
+    "files": {"errors"},
+    "synthesizers": {"networks", "batch", "files", "errors"},
+    "data": {"synthesizers", "batch", "files", "errors"},
+    "metrics": {"losses", "networks", "batch", "errors"},
+    "modules": {"networks", "losses", "batch", "errors"},
+    "callbacks": {"metrics", "synthesizers", "networks", "batch", "errors"},
+    "runs": {"networks.checkpoint", "files", "errors"},
+    "experiments": {"files", "errors", "cli"},
+    "cli": EVERYTHING,
+}
+# And of the world outside, besides the standard library; rooms that are not named here may use any.
+LIBRARIES = {
+    "__init__": set(),
+    "__main__": set(),
+    "errors": set(),
+    "batch": {"torch"},
+    "networks": {"torch"},
+    "losses": {"torch"},
+    "files": {"numpy", "torch", "PIL"},
+}
+
+
+def imported(source, module, outside_functions=False):
+    """Full names of the modules a source imports; ``module`` is its own full name, for relative imports."""
+    names = set()
+    stack = [ast.parse(source)]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(filter(None, [module.rsplit(".", node.level)[0], base]))
+            names.update(home(base, alias.name) for alias in node.names)
+        if not (outside_functions and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+            stack.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def home(base, name):
+    """The module that ``from base import name`` loads."""
+    if base == PACKAGE and name in ganmc_lightning._HOMES:
+        return f"{PACKAGE}.{ganmc_lightning._HOMES[name]}"
+    path = ROOT.parent / base.replace(".", "/") / name
+    return f"{base}.{name}" if path.is_dir() or path.with_suffix(".py").is_file() else base
+
+
+def trespasses(module, names):
+    """Those of the imported names that the room of ``module`` may not import."""
+    room = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
+    inside = {name.removeprefix(f"{PACKAGE}.") for name in names if name.startswith(f"{PACKAGE}.")}
+    outside = {name.partition(".")[0] for name in names} - {PACKAGE} - sys.stdlib_module_names
+    allowed = ROOMS[room]
+    wrong = set()
+    if allowed is not EVERYTHING:
+        open_rooms = [*allowed, room]
+        wrong = {name for name in inside if not any(f"{name}.".startswith(f"{other}.") for other in open_rooms)}
+        if room == "experiments":  # of the command line its entry alone
+            wrong |= {name for name in inside if name.startswith("cli.")}
+    return wrong | (outside - LIBRARIES.get(room, outside))
+
+
+def files():
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield path, ".".join((PACKAGE, *parts))
+
+
+def test_rooms_import_what_the_table_allows():
+    found = {module: trespasses(module, imported(path.read_text("utf-8"), module)) for path, module in files()}
+    assert len(found) > 50
+    assert {module: wrong for module, wrong in found.items() if wrong} == {}
+
+
+def test_experiments_load_no_training_library():
+    for path, module in files():
+        if module.startswith(f"{PACKAGE}.experiments"):
+            names = imported(path.read_text("utf-8"), module, outside_functions=True)
+            assert not {name.partition(".")[0] for name in names} & {"torch", "lightning", "torchmetrics"}, module
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("modules.gan", "from ganmc_lightning.data.seeds import derive_seed", {"data.seeds"}),
+        ("data.gan", "def f():\n    import ganmc_lightning.modules.base", {"modules.base"}),
+        ("data.sources.gan", "from ...modules import base", {"modules.base"}),
+        ("data.sources.gan", "from ..augment import Augment\nfrom .base import Source", set()),
+        ("metrics.gan", "from ganmc_lightning import Synthesizer, Generator", {"synthesizers"}),
+        ("runs.gan", "from ganmc_lightning.networks.checkpoint import read_checkpoint", set()),
+        ("runs.gan", "from ganmc_lightning.networks import Frozen", {"networks"}),
+        (
+            "runs.gan",
+            "from ganmc_lightning.networks.checkpoint_of_another import a",
+            {"networks.checkpoint_of_another"},
+        ),
+        ("networks.gan", "import torch.nn\nimport torchvision.models, math", {"torchvision"}),
+        ("experiments.gan", "from ganmc_lightning.cli import main, training", {"cli.training"}),
+        ("cli.gan", "from ganmc_lightning.modules import base\nimport lightning", set()),
+    ],
+)
+def test_trespasses_are_seen(module, source, wrong):
+    module = f"{PACKAGE}.{module}"
+    assert trespasses(module, imported(source, module)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("statements", "unwanted"),
+    [
+        ("import ganmc_lightning; dir(ganmc_lightning)", "torch sklearn torchvision lightning numpy"),
+        ("import ganmc_lightning.cli", "torch sklearn torchvision lightning numpy"),
+        ("import ganmc_lightning.experiments.reproduce", "torch lightning torchmetrics sklearn"),
+    ],
+)
+def test_loaded_late(statements, unwanted):
+    """In a fresh interpreter, which also sees what is imported indirectly."""
+    code = f"import sys\n{statements}\nprint(*(set({unwanted!r}.split()) & set(sys.modules)), 'end')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["end"]
