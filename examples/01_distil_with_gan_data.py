@@ -16,6 +16,8 @@
 # trainings, several seeds, and baselines that need no GAN.
 
 # %%
+from pathlib import Path
+
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from torch.optim import Adam, Optimizer
@@ -32,7 +34,7 @@ from ganmc_lightning.synthesizers import GeneratorSynthesizer
 TEACHER_EPOCHS = 15
 GAN_EPOCHS = 40
 STUDENT_EPOCHS = 40
-RUN = "runs/example"
+RUN = Path("runs/example")
 
 # %% [markdown]
 # Every training below is Lightning's own `Trainer`. The modules ask nothing of it: choose devices, precision,
@@ -98,10 +100,10 @@ gan = ACGANModule(
 )
 gan_trainer = make_trainer(GAN_EPOCHS, GeneratorEMA(decay=0.99))
 gan_trainer.fit(gan, GANAugmentedDataModule(Digits(), batch_size=64))
-gan_trainer.save_checkpoint(f"{RUN}/gan.ckpt", weights_only=False)  # with the callback's average
-generator = part_of_checkpoint(f"{RUN}/gan.ckpt", "generator", ACGANGenerator(**image, latent_size=32, width=16))
-save_grid(draw_grid(generator, columns=10, device=torch.device("cpu")), f"{RUN}/samples.png")
-print(f"its samples, one class a row: {RUN}/samples.png")
+gan_trainer.save_checkpoint(RUN / "gan.ckpt", weights_only=False)  # with the callback's average
+generator = part_of_checkpoint(str(RUN / "gan.ckpt"), "generator", ACGANGenerator(**image, latent_size=32, width=16))
+save_grid(draw_grid(generator, columns=10, device=torch.device("cpu")), RUN / "samples.png")
+print(f"its samples, one class a row: {RUN / 'samples.png'}")
 
 # %% [markdown]
 # ## The students

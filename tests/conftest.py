@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
+from ganmc_lightning.runs.metrics_csv import MetricsCSV
+from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
 
 NOT_OURS = (
-    # jsonargparse renamed what Lightning calls; the bound in pyproject.toml keeps the old names.
-    "ignore:(?s).*deprecated in v4.49.0.*:DeprecationWarning",
     "ignore:.*LeafSpec.* is deprecated:FutureWarning",
     "ignore:.*LeafSpec.* is deprecated:DeprecationWarning",
     # Means are logged once an epoch whatever the interval, and the tiny set has few batches.
     "ignore:.*smaller than the logging interval:UserWarning",
     "ignore:.*does not have many workers:UserWarning",
 )
+
+
+# jsonargparse renamed what Lightning calls; the bound in pyproject.toml keeps the old names.
+os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,6 +105,33 @@ def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
             devices=1,
             enable_progress_bar=False,
             enable_model_summary=False,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
+    """Makes a trainer that fills a run folder as the command line's does."""
+
+    def make(
+        folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any
+    ) -> Trainer:
+        saving = RunCheckpoint(
+            folder / "checkpoints",
+            filename="best",
+            save_last=True,
+            enable_version_counter=False,
+            **{"save_on_train_epoch_end": False, **(checkpoint or {})},
+        )
+        return make_trainer(
+            default_root_dir=folder,
+            logger=MetricsCSV(str(folder)),
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=True,
+            callbacks=[*callbacks, saving],
+            log_every_n_steps=3,
+            **arguments,
         )
 
     return make

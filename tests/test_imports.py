@@ -28,7 +28,7 @@ ROOMS = {
     "data": {"synthesizers", "batch", "files", "errors"},
     "metrics": {"losses", "networks", "batch", "errors"},
     "modules": {"networks", "losses", "batch", "errors"},
-    "callbacks": {"metrics", "synthesizers", "networks", "batch", "errors"},
+    "callbacks": {"metrics", "synthesizers", "networks", "batch", "files", "errors"},
     "runs": {"networks.checkpoint", "files", "errors"},
     "experiments": {"files", "errors", "cli"},
     "cli": EVERYTHING,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import encode
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.networks.base import Generator
 
 GRID_SEED = 0
@@ -45,7 +46,6 @@ class SampleGrid(Callback):
         if not isinstance(generator, Generator) or len(generator.sample_shape) != 3:
             return  # rows have no picture
         path = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         save_grid(draw_grid(generator, self.columns, pl_module.device), path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -91,4 +91,5 @@ def save_grid(grid: Tensor, path: Path, least_width: int = 480) -> None:
     picture = Image.fromarray(grid.squeeze(-1).numpy())
     factor = max(1, -(-least_width // picture.width))
     size = (picture.width * factor, picture.height * factor)
-    picture.resize(size, Image.Resampling.NEAREST).save(path)
+    with replacing(path, "wb") as file:
+        picture.resize(size, Image.Resampling.NEAREST).save(file, format="PNG")

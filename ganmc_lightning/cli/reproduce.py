@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
     parser.add_argument("--seeds", metavar="0,1,2", help="instead of the seeds in the file")
     parser.add_argument("--quick", action="store_true", help="the file's quick settings: does the chain work?")
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", help="also send runs and report to W&B (WANDB_MODE=offline keeps them here)"
+    )
     parser.add_argument("--list", action="store_true", help="list the built-in experiments")
 
 
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from ganmc_lightning.cli import main
     from ganmc_lightning.experiments.reproduce import reproduce
 
-    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console)
+    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -68,4 +71,5 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--out", str(args.out)] if args.out != Path("runs") else []
     words += ["--seeds", args.seeds] if args.seeds is not None else []
     words += ["--quick"] if args.quick else []
+    words += ["--wandb", args.wandb] if args.wandb is not None else []
     return shlex.join(words)

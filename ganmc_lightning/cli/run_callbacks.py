@@ -5,16 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
+from ganmc_lightning.files.npz import write_npz
+from ganmc_lightning.modules.base import CompressionModule
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints in a run folder."""
+PREDICTIONS = "predictions.npz"
 REFRESH_EVERY = 20
 """Batches between two drawings of the bar: drawing it in each step costs as much as a small network's step."""
 
@@ -41,12 +47,52 @@ class SaveConfig(SaveConfigCallback):
         """Write ``config.yaml`` into the run folder."""
         if not trainer.is_global_zero:
             return
-        text = self.parser.dump(self.config, skip_none=False)
+        config = self.config.clone()
+        config.ckpt_path = None  # where this run was taken up is no part of it: `ganmc test` would score that
+        text = self.parser.dump(config, skip_none=False)
         with replacing(Path(trainer.default_root_dir) / "config.yaml") as file:
             file.write(text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
+
+
+class Predictions(Callback):
+    """Writes ``predictions.npz`` into the run folder.
+
+    It holds what the module predicts for each test sample in their order, float32, under the name the module
+    gives it (:attr:`~ganmc_lightning.modules.CompressionModule.prediction`), and ``labels`` int64 (N,).
+    """
+
+    def __init__(self) -> None:
+        self._outputs: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse several processes, each of which would write its share over the others'."""
+        if trainer.world_size > 1:
+            raise InputError("predict runs in one process: set --trainer.devices 1 and --trainer.num_nodes 1")
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's predictions."""
+        self._outputs.append(outputs.float().cpu())
+        self._labels.append(batch.labels.cpu())
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write them all."""
+        assert isinstance(pl_module, CompressionModule)
+        path = Path(trainer.default_root_dir) / PREDICTIONS
+        outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
+        write_npz(path, {pl_module.prediction: outputs.numpy(), "labels": labels.numpy()})
+        print(f"{pl_module.prediction} of {len(labels)} samples: {path}")
 
 
 class Interruption(Callback):

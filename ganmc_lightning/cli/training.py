@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
+import shlex
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, ProgressBar, SaveConfig
+from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.modules.base import CompressionModule
@@ -23,8 +24,25 @@ from ganmc_lightning.networks.cost import forward_flops, parameter_count
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.metrics_csv import MetricsCSV
 from ganmc_lightning.runs.result import update_result
+from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
 
 INTERRUPTED = 130
+
+
+class ConfigParser(LightningArgumentParser):
+    """Lightning's parser, which says in addition which file it cannot use."""
+
+    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
+        """Read a configuration file.
+
+        Raises:
+            InputError: it is no YAML, or has keys or values that do not belong.
+        """
+        try:
+            config: Namespace = super().parse_path(path, *args, **kwargs)
+        except ArgumentError as error:
+            raise InputError(f"{path}: {_one_line(error)}") from error
+        return config
 
 
 class TrainingCLI(LightningCLI):
@@ -54,6 +72,7 @@ class TrainingCLI(LightningCLI):
                 "callbacks": [interruption],
             },
             seed_everything_default=0,
+            parser_class=ConfigParser,
             parser_kwargs={verb: {"exit_on_error": False} for verb in self.subcommands()},
             subclass_mode_model=True,
             auto_configure_optimizers=False,
@@ -73,10 +92,13 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``checkpoint``: what the best epoch is, and how often it is looked for."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
+                "checkpoint.save_last": True,
+                # Saved behind the epoch's end, a run limited by max_steps would go on with other batches.
+                "checkpoint.save_on_train_epoch_end": False,
                 "checkpoint.enable_version_counter": False,
                 "checkpoint.auto_insert_metric_name": False,
             }
@@ -93,35 +115,49 @@ class TrainingCLI(LightningCLI):
         checkpoints = self.run_folder / CHECKPOINTS
         config.checkpoint.dirpath = str(checkpoints)
         if self.subcommand == "fit":
-            if config.ckpt_path is None and (checkpoints / "last.ckpt").exists():
+            own = config.ckpt_path is not None and Path(config.ckpt_path).resolve().parent == checkpoints.resolve()
+            if not own and (checkpoints / "last.ckpt").exists():
                 raise InputError(
                     f"{self.run_folder} holds a run already: go on with it by --ckpt_path {checkpoints}/last.ckpt, "
                     "or name another folder by --trainer.default_root_dir"
                 )
         elif config.ckpt_path is None:
             config.ckpt_path = str(checkpoints / "best.ckpt")
+        if self.subcommand == "predict":
+            config.return_predictions = False  # they go to a file
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise InputError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
 
+    def instantiate_classes(self) -> None:
+        """Build what the configuration names.
+
+        Raises:
+            InputError: something refuses its arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except (TypeError, ValueError) as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            raise InputError(_complaint(error) or _one_line(cause)) from error
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the run folder's files to whatever loggers and plugins the configuration names."""
-        make_writable(self.run_folder)
+        check_writable(self.run_folder)
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
-        loggers: list[Logger] = [given] if isinstance(given, Logger) else list(given or [])
+        loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
+        callbacks = self.trainer_defaults["callbacks"]
         if trainer.enable_progress_bar is not False:
-            self.trainer_defaults["callbacks"].append(ProgressBar())
-        # A second one, for ModelCheckpoint's own "last" is written only when a better "best" is.
-        last = ModelCheckpoint(
-            dirpath=self.run_folder / CHECKPOINTS,
-            filename="last",
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        self.trainer_defaults["callbacks"].append(last)
+            callbacks.append(ProgressBar())
+        if self.subcommand == "fit":  # the others would start metrics.csv anew
+            loggers = [*loggers, MetricsCSV(str(self.run_folder))]
+        if self.subcommand == "predict":
+            callbacks.append(Predictions())
         plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
         return super().instantiate_trainer(
-            logger=[*loggers, MetricsCSV(str(self.run_folder))],
+            logger=loggers,
             plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
             **kwargs,
         )
@@ -131,13 +167,14 @@ class TrainingCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         checkpoint = self.trainer.checkpoint_callback
-        assert isinstance(checkpoint, ModelCheckpoint)
-        score = checkpoint.best_model_score if checkpoint.monitor else None
+        assert isinstance(checkpoint, RunCheckpoint)
+        score = checkpoint.best_model_score
+        score = score if score is not None and score.isfinite() else None  # a score of nan was never the best
         product = self.model.get_submodule(self.model.product).to("cpu")
         update_result(
             self.run_folder,
             {
-                "command": " ".join(self._arguments),
+                "command": shlex.join(self._arguments),
                 "validation": {} if score is None else {checkpoint.monitor: float(score)},
                 "iterations": self.model.iteration,
                 "seconds": round(self.model.seconds, 2),
@@ -180,9 +217,18 @@ def run_training(arguments: list[str]) -> int:
         except SystemExit:
             if not interruption.happened:
                 raise
-            print(f"ganmc fit: interrupted; {interruption.advice}", file=sys.stderr)
+            print(f"ganmc {arguments[0]}: interrupted; {interruption.advice}", file=sys.stderr)
             return INTERRUPTED
+        finally:
+            finish_wandb()
     return 0
+
+
+def finish_wandb() -> None:
+    """End a W&B run, so that the next command line of this process starts one of its own."""
+    wandb = sys.modules.get("wandb")  # not imported for the sake of ending what never began
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
 
 
 def silence_lightning() -> None:
@@ -193,22 +239,27 @@ def silence_lightning() -> None:
         ".*smaller than the logging interval.*",  # means are logged once an epoch whatever the interval
         ".*it is recommended to use `Trainer\\(devices=1.*",  # our shards hand out each sample exactly once
         ".*in eval mode at the start of training.*",  # the frozen teacher
+        ".*Checkpoint directory .* exists and is not empty.*",  # of the run that goes on
+        ".*The dirpath has changed.*",  # a run from another's checkpoint has a best epoch of its own
+        ".*Using ModelCheckpoint with manual optimization.*",  # weights behind the step are the wanted ones
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 beside torch 2.11 and later
     ):
         warnings.filterwarnings("ignore", message)
 
 
-def make_writable(folder: Path) -> None:
-    """Make a folder, or say why it cannot be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
+def check_writable(folder: Path) -> None:
+    """Say why a folder cannot be made or written to, while nothing is made yet.
+
+    Raises:
+        InputError: it, or the nearest folder above it, cannot be written to or is a file.
+    """
+    path = folder.absolute()
+    nearest = next(parent for parent in (path, *path.parents) if os.access(parent, os.F_OK))
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        reason = "is not writable" if nearest.is_dir() else "is a file"
         raise InputError(
-            f"cannot write to {folder} ({error.strerror}): name another folder by --trainer.default_root_dir"
-        ) from error
+            f"cannot write to {folder} ({nearest} {reason}): name another folder by --trainer.default_root_dir"
+        )
 
 
 def _complaint(error: BaseException) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.dashboard import log_report, logger_argument
 from ganmc_lightning.experiments.document import Report
 from ganmc_lightning.experiments.gather import gather, read_result
 from ganmc_lightning.experiments.plan import PlannedRun, plan_runs
@@ -28,6 +30,7 @@ def reproduce(
     command: str,
     run_command: RunCommand,
     console: Console,
+    wandb_project: str | None = None,
 ) -> int:
     """Make the runs of an experiment that are not there yet, then write the report.
 
@@ -39,6 +42,7 @@ def reproduce(
         command: this command line, to be quoted in the report.
         run_command: runs one stage's command line.
         console: told one line per run.
+        wandb_project: also send the runs and the report to this W&B project.
 
     Returns:
         0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
@@ -55,6 +59,8 @@ def reproduce(
         raise InputError(f"--out: cannot write to {folder} ({error.strerror}); name another folder") from error
     runs = plan_runs(experiment, out.resolve(), chosen, quick)
     _header(console, experiment, runs, chosen, quick)
+    if wandb_project is not None:
+        runs = [replace(run, fit=(*run.fit, logger_argument(run, experiment, wandb_project))) for run in runs]
     code = _make_all(experiment, runs, run_command, console)
     if code:
         return code
@@ -66,6 +72,8 @@ def reproduce(
     ]
     report = make_report(experiment, results, environments, command, quick)
     write_report(report, folder)
+    if wandb_project is not None:
+        log_report(report, folder, wandb_project)
     _table(console, report)
     _say(console, f"\nreport: {out / experiment.name / 'report.html'}")
     return 0

@@ -45,6 +45,7 @@ class ACGANModule(CompressionModule):
     """
 
     product: ClassVar[str] = "generator"
+    prediction: ClassVar[str] = "samples"
 
     def __init__(
         self,

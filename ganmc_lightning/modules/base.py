@@ -40,6 +40,8 @@ class CompressionModule(LightningModule, ABC):
     frozen_parts: ClassVar[tuple[str, ...]] = ()
     product: ClassVar[str]
     """Name of the network this procedure is run for: what one ships, and what reports give the size of."""
+    prediction: ClassVar[str] = "probabilities"
+    """What :meth:`predict_step` returns: the name of its array in ``predictions.npz``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +50,7 @@ class CompressionModule(LightningModule, ABC):
             for name, recipe in self.hparams.items():
                 if name not in self.frozen_parts:
                     self.hparams[name] = resolve_recipe(recipe)
-        self.strict_loading = False  # the frozen parts are missing on purpose
+        self.register_load_state_dict_post_hook(_forgive_missing_frozen_parts)  # type: ignore[no-untyped-call]
         self.iteration = 0
         self._earlier_seconds = 0.0
         self._started_at: float | None = None
@@ -115,10 +117,12 @@ class CompressionModule(LightningModule, ABC):
     ) -> dict[str, Any]:
         """The weights of the trained parts."""
         state: dict[str, Any] = super().state_dict(*args, destination=destination, prefix=prefix, keep_vars=keep_vars)
-        frozen = tuple(f"{prefix}{part}." for part in self.frozen_parts)
-        for key in [key for key in state if key.startswith(frozen)] if frozen else []:
+        for key in [key for key in state if key.startswith(self._frozen_prefixes(prefix))]:
             del state[key]
         return state
+
+    def _frozen_prefixes(self, prefix: str = "") -> tuple[str, ...]:
+        return tuple(f"{prefix}{part}." for part in self.frozen_parts)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counter, the running means, the random state and the name of this class."""
@@ -135,16 +139,18 @@ class CompressionModule(LightningModule, ABC):
         """Take up the counter; keep the rest until training starts.
 
         Raises:
-            InputError: the checkpoint is of another model. Loading is not strict, for the frozen parts are
-                missing, and would leave this one as it is.
+            InputError: the checkpoint is of another model.
         """
-        given = checkpoint["state_dict"]
-        for name, value in self.state_dict().items():
-            if name not in given or given[name].shape != value.shape:
-                shapes = f"{tuple(value.shape)} here, {tuple(given[name].shape)} there" if name in given else "missing"
+        here, there = (
+            {name: tuple(value.shape) for name, value in state.items()}
+            for state in (self.state_dict(), checkpoint["state_dict"])
+        )
+        for name in [*here, *there]:
+            if here.get(name) != there.get(name):
                 raise InputError(
-                    f"the checkpoint is not one of this model ({name}: {shapes}): name another by --ckpt_path, or "
-                    "the configuration it was made with"
+                    f"the checkpoint is not one of this model: {name} is {here.get(name, 'missing')} here, "
+                    f"{there.get(name, 'missing')} there; name another by --ckpt_path, or the configuration it was "
+                    "made with"
                 )
         self.iteration = checkpoint["iteration"]
         self._earlier_seconds = checkpoint["seconds"]
@@ -169,6 +175,13 @@ class CompressionModule(LightningModule, ABC):
         torch.set_rng_state(state["cpu"].cpu())
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
+
+
+def _forgive_missing_frozen_parts(module: nn.Module, keys: Any) -> None:
+    """Let strict loading pass without the parts that are left out of checkpoints on purpose."""
+    assert isinstance(module, CompressionModule)
+    frozen = module._frozen_prefixes()
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
 def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:

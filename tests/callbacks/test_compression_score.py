@@ -14,9 +14,8 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.modules import ACGANModule, ClassifierModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator, Generator, generator_of_checkpoint
-from ganmc_lightning.networks import part_of_checkpoint
-from ganmc_lightning.runs.metrics_csv import MetricsCSV, read_metrics
+from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator, Generator
+from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -54,7 +53,7 @@ class FallsAsleep(ACGANModule):
 
 
 def test_score_is_logged_and_the_checkpoint_follows_it(
-    make_data: MakeData, make_run_folder_trainer: MakeTrainer, teacher: MLP, tmp_path: Path
+    make_data: MakeData, make_run_trainer: MakeTrainer, teacher: MLP, tmp_path: Path
 ) -> None:
     """The generator is perfect in the first epoch and blank afterwards: the first is the best checkpoint."""
     data = make_data(batch_size=27)
@@ -63,9 +62,10 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
     images, labels = data.samples("train")
     generator = Recalling(images.float() * (2 / 255) - 1, labels)
     module = FallsAsleep(generator, ACGANDiscriminator(8, 1, 3, width=2))
-    trainer = make_run_folder_trainer(
-        callbacks=[CompressionScoreMonitor(teacher, student, form="paper")],
-        monitor="val/compression_score",
+    trainer = make_run_trainer(
+        tmp_path,
+        [CompressionScoreMonitor(teacher, student, form="paper")],
+        {"monitor": "val/compression_score", "mode": "max"},
         max_epochs=3,
     )
     trainer.fit(module, data)
@@ -74,26 +74,46 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
     assert scores[0] > 0.8
     assert scores[1] < 0.5
     assert scores[1] == pytest.approx(scores[2])  # the same samples, the same students
-    best = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["epoch"] == 0
     assert best["state_dict"]["generator.asleep"] == 0
-    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 2
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 2
     assert not any(name.startswith("teacher") for name in best["state_dict"])
 
 
-@pytest.fixture
-def make_run_folder_trainer(make_trainer: MakeTrainer, tmp_path: Path) -> MakeTrainer:
-    from lightning.pytorch.callbacks import ModelCheckpoint
+def test_score_is_of_the_whole_generator_on_the_validation_part(
+    make_data: MakeData, make_trainer: MakeTrainer, teacher: MLP
+) -> None:
+    """The same number as the metric gives for as many samples as there are real ones; training is not disturbed."""
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    data = make_data()
+    trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student, n_seeds=2)])
+    state = torch.get_rng_state()
+    (scores,) = trainer.validate(module, data, verbose=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    real, labels = data.samples("train")
+    synthesizer = GeneratorSynthesizer(module.generator)
+    synthesizer.fit(real, labels, data.spec)
+    samples, _ = synthesizer.sample(108, torch.Generator().manual_seed(0))
+    expected = compression_score(samples, real, data.samples("val"), teacher, student, "poster", seeds=(0, 1))
+    assert scores["val/compression_score"] == pytest.approx(expected.mean.item())
 
-    def make(callbacks: list[object], monitor: str, **arguments: object) -> Trainer:
-        saving = ModelCheckpoint(
-            tmp_path, "best", monitor=monitor, mode="max", save_last=True, enable_version_counter=False
-        )
-        return make_trainer(
-            callbacks=[*callbacks, saving],
-            logger=MetricsCSV(str(tmp_path)),
-            enable_checkpointing=True,
-            **arguments,
-        )
 
-    return make
+def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTrainer, teacher: MLP) -> None:
+    scores = []
+    for spoil in (False, True):
+        torch.manual_seed(0)
+        module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+        data = make_data()
+        data.prepare_data()
+        data.setup("fit")
+        if spoil:
+            data.samples("test")[0].zero_()
+        trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student)])
+        scores.append(trainer.validate(module, data, verbose=False))
+    assert scores[0] == scores[1]
+
+
+def test_seeds_out_of_range(teacher: MLP) -> None:
+    with pytest.raises(InputError, match=r"CompressionScoreMonitor\.n_seeds must be at least 1"):
+        CompressionScoreMonitor(teacher, student, n_seeds=0)

@@ -106,6 +106,7 @@ def test_training_is_not_disturbed(
     assert_close(with_average.state_dict(), without.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided:UserWarning")
 def test_scoring_a_checkpoint_uses_its_average(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:

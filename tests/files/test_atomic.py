@@ -20,11 +20,21 @@ def test_old_content_stays_until_the_block_ends(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
+    """It is another file that takes the name, so that nobody ever sees a mixture."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with path.open() as reader:
+        with replacing(path) as file:
+            file.write("new")
+        assert reader.read() == "old"
+
+
 def test_text_is_utf8_whatever_the_locale(tmp_path):
     path = tmp_path / "a.md"
     with replacing(path) as file:
-        file.write("α ± β")
-    assert path.read_bytes() == "α ± β".encode()
+        file.write("±2 € ü")
+    assert path.read_bytes() == "±2 € ü".encode()
 
 
 def test_bytes(tmp_path):
@@ -40,21 +50,25 @@ def test_folders_are_made(tmp_path):
     assert path.read_text() == "x"
 
 
+def write_half(path, error):
+    with replacing(path) as file:
+        file.write("half of the n")
+        raise error
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_error_changes_nothing(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(error), replacing(path) as file:
-        file.write("half of the n")
-        raise error
+    with pytest.raises(error):
+        write_half(path, error)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_error_makes_no_file(tmp_path):
-    with pytest.raises(ValueError, match="stop"), replacing(tmp_path / "a.txt") as file:
-        file.write("half")
-        raise ValueError("stop")
+    with pytest.raises(ValueError, match="stop"):
+        write_half(tmp_path / "a.txt", ValueError("stop"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -73,8 +73,7 @@ class TestSoftCrossEntropy:
         assert torch.allclose(gradient(agreed, student), torch.zeros(6, 5, dtype=torch.float64), atol=1e-12)
         assert agreed < soft_cross_entropy(teacher + torch.randn_like(teacher), teacher, 3.0)
 
-    def test_teacher_gets_what_it_would(self, batch):
-        """Confident and wrong costs more than unsure."""
+    def test_confident_and_wrong_costs_more_than_unsure(self):
         teacher = torch.tensor([[5.0, 0.0]])
         wrong, unsure = torch.tensor([[0.0, 5.0]]), torch.zeros(1, 2)
         assert soft_cross_entropy(wrong, teacher, 1.0) > soft_cross_entropy(unsure, teacher, 1.0)

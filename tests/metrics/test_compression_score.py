@@ -245,11 +245,20 @@ class TestByHand:
 class TestSurroundings:
     def test_random_states_are_left_alone(self, real, held_out, teacher):
         torch.manual_seed(7)
-        before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+        before, python = torch.get_rng_state(), random.getstate()
         score(real, real, held_out, teacher)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert random.getstate() == python
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    @pytest.mark.parametrize("device", ["cpu", "cuda"])
+    def test_random_states_of_gpus_are_left_alone(self, real, held_out, teacher, device):
+        torch.manual_seed(7)
+        before = torch.get_rng_state(), torch.cuda.get_rng_state()
+        rows, held_out = real.to(device), tuple(part.to(device) for part in held_out)
+        score(rows, rows, held_out, copy.deepcopy(teacher))
         assert torch.equal(torch.get_rng_state(), before[0])
-        assert (np.random.get_state()[1] == before[1]).all()
-        assert random.getstate() == before[2]
+        assert torch.equal(torch.cuda.get_rng_state(), before[1])
 
     def test_nor_do_they_matter(self, real, held_out, teacher):
         values = []

@@ -1,16 +1,13 @@
-"""One small module of each kind, and a run folder to train it in."""
+"""One small module of each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ExponentialLR
@@ -18,8 +15,6 @@ from torch.optim.lr_scheduler import ExponentialLR
 from ganmc_lightning.losses import ACGANLoss
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
 from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
-from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
-from ganmc_lightning.runs.metrics_csv import MetricsCSV
 
 
 def classifier() -> ClassifierModule:
@@ -52,32 +47,5 @@ def make_module() -> Callable[..., CompressionModule]:
     def make(kind: str, **arguments: Any) -> CompressionModule:
         torch.manual_seed(0)
         return KINDS[kind](**arguments)
-
-    return make
-
-
-@pytest.fixture
-def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
-    """Makes a trainer that fills a run folder as the command line's does."""
-
-    def make(
-        folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any
-    ) -> Trainer:
-        saving = ModelCheckpoint(
-            folder / "checkpoints",
-            filename="best",
-            save_last=True,
-            enable_version_counter=False,
-            **{"save_on_train_epoch_end": False, **(checkpoint or {})},
-        )
-        return make_trainer(
-            default_root_dir=folder,
-            logger=MetricsCSV(str(folder)),
-            plugins=[AtomicCheckpointIO()],
-            enable_checkpointing=True,
-            callbacks=[*callbacks, saving],
-            log_every_n_steps=3,
-            **arguments,
-        )
 
     return make

@@ -55,8 +55,8 @@ def test_acgan_classes(make_module: MakeModule, curves: Curves) -> None:
     got = curves(make_module("acgan", loss=NonSaturatingACGANLoss(source_weight=0), lr=0.003, dropout=0.0))
     assert got["loss_discriminator"][1] < 0.5 * got["loss_discriminator"][0]
     assert got["loss_generator"][1] < 0.5 * math.log(3)  # of an answer by chance
-    assert got["class_accuracy_real"][1] > 0.9
-    assert got["class_accuracy_fake"][1] > 0.9
+    assert got["class_accuracy_real"][1] > 0.7
+    assert got["class_accuracy_fake"][1] > 0.7
 
 
 def test_acgan_game(make_module: MakeModule, curves: Curves) -> None:

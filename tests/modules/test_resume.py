@@ -150,7 +150,25 @@ def test_cut_off_behind_a_validation(train: Callable[..., Trainer], tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["classifier", "acgan"])
 def test_steps_as_the_limit(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
-    limit = {"max_epochs": -1}
-    whole = train(kind, tmp_path / "whole", max_steps=16, **limit)
-    train(kind, tmp_path / "parts", max_steps=8, **limit)
-    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, max_steps=16, **limit))
+    whole = train(kind, tmp_path / "whole", max_epochs=-1, max_steps=16)
+    train(kind, tmp_path / "parts", max_epochs=-1, max_steps=8)
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, max_epochs=-1, max_steps=16))
+
+
+@pytest.mark.parametrize("kind", ["classifier", "acgan"])
+def test_limit_in_mid_epoch(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
+    """The epoch ends there: a run that is taken further starts another, with no step lost or repeated."""
+    train(kind, tmp_path, max_epochs=-1, max_steps=10)
+    assert checkpoint_of(tmp_path)["global_step"] == 10
+    resumed = train(kind, tmp_path, resume=True, max_epochs=-1, max_steps=16)
+    assert module_of(resumed).iteration == resumed.global_step == 16
+    assert resumed.datamodule.step == 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_epochs_behind_the_last_validation_count(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
+    every = {"check_val_every_n_epoch": 2}
+    whole = train(kind, tmp_path / "whole", max_epochs=4, **every)
+    train(kind, tmp_path / "parts", max_epochs=3, **every)
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == 12
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, max_epochs=4, **every))

@@ -1,0 +1,38 @@
+"""How long a user waits: for ``ganmc --help``, and from the command to the first step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+from benchmarks.workspace import Workspace, distillation_config, network
+
+REPEATS = 5
+
+
+def measure(workspace: Workspace) -> list[dict[str, Any]]:
+    """Medians over whole processes."""
+    config = distillation_config(workspace, "fashion_mnist", network("LeNet4", in_channels=1, image_size=28), 128)
+    config["trainer"] = {"max_steps": 1, "limit_val_batches": 0}
+    first_step = workspace.fit("fashion_mnist", "first_step", config)
+    commands = [("ganmc --help", ["--help"], "< 2"), ("ganmc fit, one step from start to end", first_step, "< 6")]
+    rows = []
+    for name, arguments, target in commands:
+        seconds = [_seconds(arguments, workspace, k) for k in range(REPEATS)]
+        rows.append({"name": name, "value": median(seconds), "unit": "s", "target": target})
+    return rows
+
+
+def _seconds(arguments: list[str], workspace: Workspace, k: int) -> float:
+    command = [argument.replace("first_step", f"first_step_{k}") for argument in arguments[3:]]
+    started = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "ganmc_lightning", *arguments[:3], *command],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=workspace.folder,
+    )
+    return time.perf_counter() - started

@@ -1,0 +1,49 @@
+"""``best.ckpt`` and ``last.ckpt``, each of what its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+class RunCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint with a ``last.ckpt`` of the last validation and of the end of training.
+
+    Lightning writes ``last.ckpt`` only where it also writes a new best one, so that an interrupted run would go
+    on from its best epoch.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best score so far, also where the run folder was moved meanwhile.
+
+        Lightning would forget it there, and let the next epoch, however bad, take the place of the best.
+        """
+        folder = Path(self.dirpath or "")
+
+        def here(path: str) -> str:
+            return str(folder / Path(path).name) if path else ""
+
+        if Path(here(state_dict["best_model_path"])).is_file():
+            moved = {
+                key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")
+            }
+            best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+            state_dict = {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
+        super().load_state_dict(state_dict)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what is best and what is last."""
+        super().on_validation_end(trainer, pl_module)
+        if not self._should_save_on_train_epoch_end(trainer):
+            self._bring_last_up_to_date(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save what was trained after the last validation."""
+        self._bring_last_up_to_date(trainer)
+
+    def _bring_last_up_to_date(self, trainer: Trainer) -> None:
+        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))

@@ -1,0 +1,203 @@
+"""Whatever the user gets wrong: exit status 2, one line that names it, and nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+from torchvision import datasets
+
+Ganmc = Callable[..., Any]
+
+
+@pytest.fixture
+def refused(ganmc: Ganmc, tmp_path: Path) -> Callable[..., str]:
+    """Runs a command that must be refused, and returns what it complains of."""
+
+    def run(*arguments: str | Path) -> str:
+        before = set(tmp_path.rglob("*"))
+        outcome = ganmc(*arguments)
+        assert outcome.status == 2
+        assert outcome.out == ""
+        assert outcome.err.startswith("ganmc: ")
+        assert outcome.err.endswith("\n")
+        assert outcome.err.count("\n") == 1
+        assert "Traceback" not in outcome.err
+        assert set(tmp_path.rglob("*")) == before
+        message: str = outcome.err
+        return message
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--model.init_args.depth", "3"], "depth"),
+        (["--trainer.epochs", "3"], "epochs"),
+        (["--bogus", "3"], "bogus"),
+        (["--model", "ganmc_lightning.modules.NoSuchModule"], "NoSuchModule"),
+        (["--model.init_args.network", "ganmc_lightning.networks.NoSuchNet"], "NoSuchNet"),
+        (["--model.init_args.network.init_args.hidden", "[many]"], "hidden"),
+        (["--data.source", "ganmc_lightning.data.sources.NoSuchSet"], "NoSuchSet"),
+        (["--data.mix", "both"], "mix"),
+        (["--data.batch_size", "0"], "data.batch_size"),
+        (["--data.p_fake", "1.5"], "data.p_fake must lie in [0, 1]"),
+        (["--data.p_fake", "-0.1"], "data.p_fake must lie in [0, 1]"),
+        (["--data.p_fake", "0.5"], "data.synthesizer is missing"),
+        (["--data.train_size", "2"], "data.train_size"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["--trainer.devices", "0"], "devices"),
+        (["--trainer.devices", "many"], "devices"),
+        (["--trainer.accelerator", "abacus"], "abacus"),
+        (["--trainer.max_epochs", "some"], "max_epochs"),
+        (["--checkpoint.mode", "best"], "mode"),
+    ],
+)
+def test_arguments(refused: Callable[..., str], configs: Any, arguments: list[str], named: str) -> None:
+    assert named in refused("fit", "--config", configs.teacher, *arguments)
+
+
+def test_no_model_at_all(refused: Callable[..., str]) -> None:
+    assert "model" in refused("fit")
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.62, 0.9])
+def test_truncated_configuration(refused: Callable[..., str], configs: Any, keep: float) -> None:
+    text = configs.acgan.read_text()
+    configs.acgan.write_text(text[: int(keep * len(text))])
+    refused("fit", "--config", configs.acgan)
+
+
+def test_broken_yaml(refused: Callable[..., str], configs: Any) -> None:
+    configs.teacher.write_text("trainer: {max_epochs: 2,\nmodel")
+    assert "teacher.yaml" in refused("fit", "--config", configs.teacher)
+
+
+@pytest.mark.parametrize("where", ["--ckpt_path", "--model.init_args.teacher.init_args.path"])
+@pytest.mark.parametrize("kind", ["missing", "truncated", "foreign", "folder"])
+def test_unreadable_checkpoints(
+    refused: Callable[..., str], configs: Any, trained: Any, tmp_path: Path, where: str, kind: str
+) -> None:
+    path = tmp_path / "bad.ckpt"
+    content = trained.teacher_checkpoint.read_bytes()
+    if kind == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "foreign":
+        path.write_text("not a checkpoint")
+    elif kind == "folder":
+        path.mkdir()
+    assert "bad.ckpt" in refused("fit", "--config", configs.student, where, path)
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_checkpoint_of_another_model(refused: Callable[..., str], configs: Any, trained: Any, command: str) -> None:
+    message = refused(command, "--config", configs.student, "--ckpt_path", trained.teacher_checkpoint)
+    assert "not one of this model" in message
+    assert "student." in message
+
+
+def test_score_without_a_run(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
+    assert "runs/teacher/checkpoints/best.ckpt" in refused("test", "--config", configs.teacher)
+
+
+def test_classifier_where_a_generator_is_due(refused: Callable[..., str], configs: Any, trained: Any) -> None:
+    path = "--data.synthesizer.init_args.generator.init_args.path"
+    message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint)
+    assert "holds no 'generator'" in message
+    part = ["--data.synthesizer.init_args.generator.init_args.part", "network"]
+    message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint, *part)
+    assert "not a generator" in message
+
+
+@pytest.fixture
+def other_data(tmp_path: Path, data_root: Path) -> Callable[..., list[str]]:
+    """Arguments that name a data set of another shape or another number of classes."""
+    import numpy as np
+
+    def make(size: int = 8, classes: int = 3) -> list[str]:
+        images, labels = np.zeros((40, size, size, 1), np.uint8), np.arange(40) % classes
+        path = tmp_path / "other.npz"
+        np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+        return ["--data.source.init_args.path", str(path)]
+
+    return make
+
+
+@pytest.mark.parametrize(("other", "named"), [({"size": 12}, "samples of shape"), ({"classes": 4}, "classes")])
+@pytest.mark.parametrize("config", ["teacher", "acgan", "student"])
+def test_data_the_networks_were_not_made_for(
+    refused: Callable[..., str], configs: Any, other_data: Callable[..., list[str]], config: str, other: Any, named: str
+) -> None:
+    message = refused("fit", "--config", getattr(configs, config), *other_data(**other))
+    assert named in message
+    assert "model." in message or "data.synthesizer" in message
+
+
+def test_generator_of_another_class_count(
+    refused: Callable[..., str], configs: Any, other_data: Callable[..., list[str]]
+) -> None:
+    message = refused("fit", "--config", configs.student, *other_data(classes=4))
+    assert "data.synthesizer knows 3 classes, the data have 4" in message
+
+
+def test_student_with_another_class_count(refused: Callable[..., str], configs: Any) -> None:
+    message = refused("fit", "--config", configs.student, "--model.init_args.student.init_args.num_classes", "5")
+    assert "model.student (MLP) answers with (5,) where the data have 3 classes" in message
+
+
+def test_unconditional_generator(refused: Callable[..., str], configs: Any) -> None:
+    message = refused("fit", "--config", configs.acgan, "--model.init_args.generator.init_args.image_size", "9")
+    assert "image_size must be a multiple of 4" in message
+
+
+def test_loss_with_an_impossible_setting(refused: Callable[..., str], configs: Any) -> None:
+    loss = ["--model.init_args.loss", "ganmc_lightning.losses.KnowledgeDistillationLoss"]
+    message = refused("fit", "--config", configs.student, *loss, "--model.init_args.loss.temperature", "-1")
+    assert "temperature must be positive, got -1" in message
+
+
+def test_data_that_cannot_be_downloaded(
+    refused: Callable[..., str], configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(datasets, "CIFAR10", offline)
+    root = tmp_path / "root"
+    root.mkdir()
+    configs.teacher.write_text(
+        configs.teacher.read_text().replace(
+            next(line for line in configs.teacher.read_text().splitlines() if "source:" in line),
+            "  source: ganmc_lightning.data.sources.CIFAR10",
+        )
+    )
+    message = refused("fit", "--config", configs.teacher, "--data.root", root)
+    assert "put cifar10.npz (train_images" in message
+    assert str(root) in message
+
+
+def test_run_folder_below_a_file(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = refused("fit", "--config", configs.teacher, "--trainer.default_root_dir", tmp_path / "file" / "run")
+    assert f"{tmp_path}/file is a file" in message
+
+
+def test_run_folder_that_holds_another_run(
+    refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc
+) -> None:
+    """Naming a checkpoint of one run does not allow to overwrite another."""
+    arguments = ["--trainer.default_root_dir", trained.teacher, "--ckpt_path", trained.generator_checkpoint]
+    assert "holds a run already" in refused("fit", "--config", configs.acgan, *arguments)
+
+
+def test_metric_that_nobody_logs(ganmc: Ganmc, configs: Any) -> None:
+    outcome = ganmc("fit", "--config", configs.teacher, "--checkpoint.monitor", "val/acuracy")
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert "val/acuracy" in outcome.err
+    assert "val/accuracy" in outcome.err

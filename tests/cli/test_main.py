@@ -1,0 +1,72 @@
+"""The command as the shell sees it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ganmc_lightning
+
+Ganmc = Callable[..., Any]
+
+
+def shell(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment.pop("JSONARGPARSE_DEPRECATION_WARNINGS", None)  # users do not have it either
+    command = [sys.executable, "-m", "ganmc_lightning", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+
+
+def test_help_names_every_command(ganmc: Ganmc) -> None:
+    outcome = ganmc("--help")
+    assert outcome.status == 0
+    assert outcome.err == ""
+    for command in ("fit", "validate", "test", "predict", "reproduce", "sample"):
+        assert f"\n    {command}" in outcome.out
+
+
+def test_version(ganmc: Ganmc) -> None:
+    outcome = ganmc("--version")
+    assert outcome.status == 0
+    assert outcome.out == f"ganmc {ganmc_lightning.__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+def test_help_of_a_training_command(ganmc: Ganmc, command: str) -> None:
+    outcome = ganmc(command, "--help")
+    assert outcome.status == 0
+    assert "--config" in outcome.out
+    assert "--data.p_fake" in outcome.out
+
+
+@pytest.mark.parametrize("arguments", [[], ["train"], ["--bogus"]])
+def test_no_such_command(ganmc: Ganmc, arguments: list[str]) -> None:
+    outcome = ganmc(*arguments)
+    assert outcome.status == 2
+    assert outcome.out == ""
+    assert "Traceback" not in outcome.err
+
+
+def test_help_from_the_shell_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; from ganmc_lightning.cli import main; status = main(['--help']); "
+        "heavy = {'torch', 'lightning', 'sklearn', 'matplotlib', 'wandb'} & set(sys.modules); "
+        "sys.exit(f'loaded {heavy}' if heavy else status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "usage: ganmc" in done.stdout
+
+
+def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> None:
+    done = shell("fit", "--config", configs.teacher, "--data.p_fake", "0.5", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == ("ganmc: data.p_fake is 0.5 but data.synthesizer is missing: name one, or set p_fake to 0\n")

@@ -1,0 +1,367 @@
+"""`ganmc fit`, `validate`, `test` and `predict` on tiny networks: what they write, and what wins over what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback, Trainer
+from PIL import Image
+
+from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.modules import ACGANModule, ClassifierModule, DistillationModule
+from ganmc_lightning.networks import generator_of_checkpoint, part_of_checkpoint
+from ganmc_lightning.runs.metrics_csv import read_metrics
+
+Ganmc = Callable[..., Any]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# -- fit -----------------------------------------------------------------------------------------------------
+
+
+def test_run_folder_of_a_classifier(trained: Any) -> None:
+    assert set(files_of(trained.teacher)) == {
+        "config.yaml",
+        "metrics.csv",
+        "result.json",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
+    rows = read_metrics(trained.teacher / "metrics.csv")
+    assert [row["train/loss"] for row in rows if "train/loss" in row].__len__() == 2
+    accuracies = [float(row["val/accuracy"]) for row in rows if "val/accuracy" in row]
+    result = json.loads((trained.teacher / "result.json").read_text())
+    assert result["validation"] == {"val/accuracy": pytest.approx(max(accuracies))}
+    assert result["iterations"] == 8
+    assert result["parameters"] == 64 * 16 + 16 + 16 * 3 + 3
+    assert result["flops"] == 2 * (64 * 16 + 16 * 3)
+    assert result["seconds"] > 0
+    assert result["command"].startswith("fit --config ")
+    config = yaml.safe_load((trained.teacher / "config.yaml").read_text())
+    assert config["model"]["init_args"]["network"]["init_args"]["hidden"] == [16]
+    assert config["trainer"]["max_epochs"] == 2
+    assert config["seed_everything"] == 0
+
+
+def test_run_folder_of_a_gan(trained: Any) -> None:
+    assert set(files_of(trained.acgan)) >= {"checkpoints/best.ckpt", "samples/epoch_0001.png", "samples/epoch_0002.png"}
+    with Image.open(trained.acgan / "samples" / "epoch_0002.png") as picture:
+        assert picture.size == (35 * 14, 26 * 14)  # 4 x 3 samples of 8 pixels with lines, at least 480 wide
+    result = json.loads((trained.acgan / "result.json").read_text())
+    scores = [
+        float(row["val/compression_score"])
+        for row in read_metrics(trained.acgan / "metrics.csv")
+        if "val/compression_score" in row
+    ]
+    assert result["validation"] == {"val/compression_score": pytest.approx(max(scores))}
+    generator = generator_of_checkpoint(str(trained.generator_checkpoint))
+    assert result["parameters"] == sum(parameter.numel() for parameter in generator.parameters())
+    checkpoint = torch.load(trained.generator_checkpoint, weights_only=True)
+    assert not torch.equal(
+        checkpoint["state_dict"]["generator.project.weight"], checkpoint["generator_ema_raw"]["project.weight"]
+    )
+
+
+def test_distillation_with_synthetic_samples(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
+    before = files_of(trained.teacher) | files_of(trained.acgan)
+    assert ganmc("fit", "--config", configs.student).status == 0
+    folder = tmp_path / "runs" / "student"
+    checkpoint = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert {name.partition(".")[0] for name in checkpoint["state_dict"]} == {"student"}
+    assert checkpoint["GANAugmentedDataModule"]["step"] in (4, 8)
+    rows = read_metrics(folder / "metrics.csv")
+    assert any("train/agreement" in row for row in rows)
+    assert files_of(trained.teacher) | files_of(trained.acgan) == before
+
+
+def test_seed_decides(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    states = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        folder = tmp_path / name
+        outcome = ganmc(
+            "fit", "--config", configs.teacher, "--seed_everything", str(seed), "--trainer.default_root_dir", folder
+        )
+        assert outcome.status == 0
+        states.append(torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    weights = [state["network.classifier.weight"] for state in states]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_run_is_not_overwritten(ganmc: Ganmc, configs: Any, trained: Any) -> None:
+    before = files_of(trained.teacher)
+    outcome = ganmc("fit", "--config", configs.teacher, "--trainer.default_root_dir", trained.teacher)
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert f"--ckpt_path {trained.teacher}/checkpoints/last.ckpt" in outcome.err
+    assert files_of(trained.teacher) == before
+
+
+def test_resumed_run_is_the_uninterrupted_one(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fit = ["fit", "--config", configs.student]
+    assert ganmc(*fit, "--trainer.default_root_dir", whole, "--trainer.max_epochs", "4").status == 0
+    assert ganmc(*fit, "--trainer.default_root_dir", parts).status == 0
+    resume = ["--trainer.max_epochs", "4", "--ckpt_path", parts / "checkpoints" / "last.ckpt"]
+    assert ganmc(*fit, "--trainer.default_root_dir", parts, *resume).status == 0
+    assert read_metrics(whole / "metrics.csv") == read_metrics(parts / "metrics.csv")
+    one, other = (torch.load(f / "checkpoints" / "last.ckpt", weights_only=True) for f in (whole, parts))
+    for key, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][key])
+    results = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
+    for key in ("validation", "iterations", "parameters", "flops"):
+        assert results[0][key] == results[1][key]
+
+
+def test_last_checkpoint_is_the_last_one_not_the_last_best(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    worst = ["--checkpoint.monitor", "trainer/iteration", "--checkpoint.mode", "min", "--trainer.max_epochs", "3"]
+    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", folder]
+    assert ganmc(*fit, *worst, "--checkpoint.monitor", "val/cross_entropy", "--checkpoint.mode", "max").status == 0
+    best, last = (torch.load(folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
+    assert best["epoch"] == 0  # the loss falls, and the highest was asked for
+    assert last["epoch"] == 2
+
+
+# -- the others ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy_of_teacher(trained: Any, tmp_path: Path) -> Path:
+    """A run folder of the teacher to write into."""
+    folder = tmp_path / "copy"
+    for name, content in files_of(trained.teacher).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def accuracy(checkpoint: Path, data_root: Path) -> float:
+    """Share of right answers on the test images, computed by hand."""
+    network = part_of_checkpoint(str(checkpoint), "network")
+    test = NpzFile(data_root / "tiny.npz").load(Path()).test
+    with torch.no_grad():
+        answers = network(test.inputs.float() * (2 / 255) - 1).argmax(dim=1)
+    return (answers == test.labels).double().mean().item()
+
+
+def test_test_scores_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:
+    before = files_of(copy_of_teacher)
+    outcome = ganmc("test", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
+    assert outcome.status == 0
+    assert "test/accuracy" in outcome.out
+    after = files_of(copy_of_teacher)
+    result = json.loads(after.pop("result.json"))
+    expected = accuracy(copy_of_teacher / "checkpoints" / "best.ckpt", data_root)
+    assert result.pop("test")["test/accuracy"] == pytest.approx(expected)
+    assert result == json.loads(before.pop("result.json"))  # what fit wrote is still there
+    assert after == before  # and so is everything else, metrics.csv above all
+
+
+def test_validate_repeats_the_score_of_the_best_epoch(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+    before = files_of(copy_of_teacher)
+    outcome = ganmc("validate", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
+    assert outcome.status == 0
+    score = json.loads(before["result.json"])["validation"]["val/accuracy"]
+    assert str(round(score, 4))[:5] in outcome.out
+    assert files_of(copy_of_teacher) == before
+
+
+def test_config_of_a_run_serves_the_other_commands(ganmc: Ganmc, trained: Any, copy_of_teacher: Path) -> None:
+    """The resolved configuration holds the keys of ``fit``, and where a resumed run came from is not among them."""
+    fit = ["fit", "--config", copy_of_teacher / "config.yaml", "--trainer.default_root_dir", copy_of_teacher]
+    last = copy_of_teacher / "checkpoints" / "last.ckpt"
+    assert ganmc(*fit, "--trainer.max_epochs", "3", "--ckpt_path", last).status == 0
+    assert yaml.safe_load((copy_of_teacher / "config.yaml").read_text())["ckpt_path"] is None
+    assert ganmc("test", "--config", copy_of_teacher / "config.yaml").status == 0
+    assert "test" in json.loads((copy_of_teacher / "result.json").read_text())
+    assert "test" not in json.loads((trained.teacher / "result.json").read_text())
+
+
+def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:
+    before = files_of(copy_of_teacher)
+    outcome = ganmc("predict", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
+    assert outcome.status == 0
+    assert str(copy_of_teacher / "predictions.npz") in outcome.out
+    with np.load(copy_of_teacher / "predictions.npz", allow_pickle=False) as archive:
+        arrays = dict(archive)
+    assert arrays.keys() == {"probabilities", "labels"}
+    assert arrays["probabilities"].dtype == np.float32
+    assert arrays["labels"].dtype == np.int64
+    test = NpzFile(data_root / "tiny.npz").load(Path()).test
+    network = part_of_checkpoint(str(copy_of_teacher / "checkpoints" / "best.ckpt"), "network")
+    with torch.no_grad():
+        expected = network(test.inputs.float() * (2 / 255) - 1).softmax(dim=1)
+    np.testing.assert_allclose(arrays["probabilities"], expected.numpy(), atol=1e-6)
+    assert arrays["labels"].tolist() == test.labels.tolist()
+    after = files_of(copy_of_teacher)
+    del after["predictions.npz"]
+    assert after == before
+
+
+def test_predict_with_a_gan_draws_samples(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path) -> None:
+    arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]
+    assert ganmc("predict", "--config", configs.acgan, *arguments).status == 0
+    with np.load(tmp_path / "out" / "predictions.npz") as archive:
+        assert archive["samples"].shape == (40, 1, 8, 8)
+        assert np.abs(archive["samples"]).max() <= 1
+        assert archive["labels"].shape == (40,)
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_scoring_a_gan(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path, command: str) -> None:
+    arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]
+    outcome = ganmc(command, "--config", configs.acgan, *arguments)
+    if command == "validate":
+        assert outcome.status == 0
+        assert "val/compression_score" in outcome.out
+    else:
+        assert outcome.status == 2
+        assert outcome.err.count("\n") == 1
+        assert "test" in outcome.err
+
+
+# -- precedence ----------------------------------------------------------------------------------------------
+
+
+def test_command_line_over_files_over_defaults(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    over = tmp_path / "over.yaml"
+    over.write_text("seed_everything: 5\ntrainer: {max_epochs: 1, log_every_n_steps: 3}\n")
+    outcome = ganmc(
+        "fit", "--config", configs.teacher, "--config", over, "--trainer.log_every_n_steps", "4", "--print_config"
+    )
+    assert outcome.status == 0
+    config = yaml.safe_load(outcome.out)
+    assert config["seed_everything"] == 5
+    assert config["trainer"]["max_epochs"] == 1
+    assert config["trainer"]["log_every_n_steps"] == 4
+    assert config["trainer"]["accelerator"] == "cpu"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_checkpoint_overrides_neither_command_line_nor_file(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    """The checkpoint's module was built with drop-out 0.2 in the file; a run that goes on is built as it is told."""
+    drops: list[float] = []
+
+    class Probe(ClassifierModule):
+        def on_fit_start(self) -> None:
+            drops.append(next(m.p for m in self.modules() if isinstance(m, torch.nn.Dropout)))
+
+    folder = tmp_path / "run"
+    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", folder]
+    last = ["--ckpt_path", folder / "checkpoints" / "last.ckpt"]
+    dropout = "--model.init_args.network.init_args.dropout"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClassifierModule, "on_fit_start", Probe.on_fit_start, raising=False)
+        assert ganmc(*fit, "--trainer.max_epochs", "1").status == 0
+        assert ganmc(*fit, "--trainer.max_epochs", "2", *last, dropout, "0.4").status == 0
+        text = configs.teacher.read_text().replace("dropout: 0.2", "dropout: 0.3")
+        configs.teacher.write_text(text)
+        assert ganmc(*fit, "--trainer.max_epochs", "3", *last).status == 0
+    assert drops == [0.2, 0.4, 0.3]
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["model"]["init_args"]["network"]["init_args"]["dropout"] == 0.3
+
+
+# -- checkpoints ---------------------------------------------------------------------------------------------
+
+
+def test_checkpoints_load_by_themselves(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
+    assert ganmc("fit", "--config", configs.student).status == 0
+    student = tmp_path / "runs" / "student" / "checkpoints" / "best.ckpt"
+    loaded = {
+        ClassifierModule: (trained.teacher_checkpoint, "network"),
+        ACGANModule: (trained.generator_checkpoint, "generator"),
+        DistillationModule: (student, "student"),
+    }
+    for kind, (path, part) in loaded.items():
+        module = kind.load_from_checkpoint(path, weights_only=True, map_location="cpu")
+        saved = torch.load(path, weights_only=True)["state_dict"]
+        for name, value in module.state_dict().items():
+            assert torch.equal(value, saved[name]), name
+        alone = part_of_checkpoint(str(path), part)
+        for name, value in alone.state_dict().items():
+            assert torch.equal(value, saved[f"{part}.{name}"]), name
+    assert module.teacher.network.classifier.weight.shape == (3, 16)
+
+
+# -- interruption --------------------------------------------------------------------------------------------
+
+
+class CtrlC(Callback):
+    """Ctrl-C in the second epoch."""
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_keeps_and_names_the_last_checkpoint(
+    ganmc: Ganmc, configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir"]
+    assert ganmc(*fit, whole).status == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(ClassifierModule, "on_train_batch_start", press_ctrl_c)
+        outcome = ganmc(*fit, parts)
+    last = parts / "checkpoints" / "last.ckpt"
+    assert outcome.status == 130
+    assert outcome.err == f"ganmc fit: interrupted; go on with --ckpt_path {last}\n"
+    assert not (parts / "result.json").exists()
+    assert read_metrics(parts / "metrics.csv")
+    assert ganmc(*fit, parts, "--ckpt_path", last).status == 0
+    assert read_metrics(parts / "metrics.csv") == read_metrics(whole / "metrics.csv")
+
+
+def press_ctrl_c(self: ClassifierModule, batch: Any, batch_idx: int) -> None:
+    self.iteration += 1
+    if self.current_epoch == 1:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_anything_was_saved(
+    ganmc: Ganmc, configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(self: ClassifierModule) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClassifierModule, "on_train_epoch_start", at_once, raising=False)
+    outcome = ganmc("fit", "--config", configs.teacher)
+    assert outcome.status == 130
+    assert outcome.err == "ganmc fit: interrupted; nothing was saved yet\n"
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
+def test_a_full_disk_leaves_the_last_good_checkpoint(
+    ganmc: Ganmc, configs: Any, copy_of_teacher: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = files_of(copy_of_teacher)
+
+    def write_half(checkpoint: Any, file: Any) -> None:
+        file.write(b"PK" * 100)
+        raise OSError(28, "No space left on device")
+
+    arguments = ["--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher]
+    resume = ["--trainer.max_epochs", "4", "--ckpt_path", copy_of_teacher / "checkpoints" / "last.ckpt"]
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", write_half)
+        with pytest.raises(OSError, match="No space left"):
+            ganmc("fit", *arguments, *resume)
+    after = files_of(copy_of_teacher)
+    assert after[f"checkpoints/{name}"] == before[f"checkpoints/{name}"]
+    assert {path for path in after if path.startswith("checkpoints")} == {
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+    }
+    assert ganmc("fit", *arguments, *resume).status == 0

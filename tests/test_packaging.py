@@ -1,0 +1,122 @@
+"""The package's description of itself, and the documentation, say what is so."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ganmc_lightning
+from ganmc_lightning.cli import main
+from ganmc_lightning.experiments.reading import load_experiment
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(PYPROJECT)["project"]
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+BASE = ROOT / "configs" / "digits" / "distillation.yaml"
+REQUIREMENT = re.compile(r'^\s*"([A-Za-z][\w.-]*)(\[[\w,]+\])?[^"]*",(.*)$', re.MULTILINE)
+
+
+def fenced(language: str) -> list[tuple[str, str]]:
+    """Page and text of every block of one language."""
+    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return [(page.name, block) for page in PAGES for block in pattern.findall(page.read_text(encoding="utf-8"))]
+
+
+def numbered(blocks: list[tuple[str, str]]) -> list[object]:
+    return [pytest.param(block, id=f"{page}-{number}") for number, (page, block) in enumerate(blocks)]
+
+
+YAML = numbered(fenced("yaml"))
+PYTHON = numbered(fenced("python"))
+
+
+@pytest.fixture
+def my_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package that the pages write, piece by piece, as a package that can be imported."""
+    for _, block in fenced("python"):
+        if named := re.match(r"# (my_project/\w+\.py)\n", block):
+            file = tmp_path / named[1]
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(block, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_project"]:
+        del sys.modules[name]
+
+
+def test_version_is_said_once():
+    assert PROJECT["version"] == ganmc_lightning.__version__
+    assert f"## [{ganmc_lightning.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_requirement_says_why():
+    lines = REQUIREMENT.findall(PYPROJECT[PYPROJECT.index("dependencies = [") : PYPROJECT.index("[project.scripts]")])
+    listed = [
+        *PROJECT["dependencies"],
+        *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+    ]
+    assert len(lines) == len(listed)
+    assert [name for name, _, comment in lines if not re.match(r"\s+# \S+", comment)] == []
+
+
+def test_constraints_name_what_the_project_needs():
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([\w.-]+)==\S+$", constraints, re.MULTILINE))
+    needed = {re.match(r"[\w.-]+", line)[0].lower() for line in PROJECT["dependencies"]}
+    assert needed <= pinned
+    assert "://" not in constraints
+
+
+def test_an_installation_has_the_configurations_where_they_are_looked_for():
+    wheel = tomllib.loads(PYPROJECT)["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"configs": "ganmc_lightning/configs"}
+
+
+@pytest.mark.usefixtures("my_project")
+@pytest.mark.parametrize("block", YAML)
+def test_yaml_of_the_pages_is_accepted(block: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A whole configuration as it is, a fragment on top of a whole one, an experiment among its configurations."""
+    if block.startswith("experiment:"):
+        folder = shutil.copytree(BASE.parent, tmp_path / "configs")
+        (folder / "page.yaml").write_text(block, encoding="utf-8")
+        assert load_experiment(folder / "page.yaml").stages
+        return
+    file = tmp_path / "page.yaml"
+    file.write_text(block, encoding="utf-8")
+    content = yaml.safe_load(block)
+    whole = "class_path" in content.get("model", {}) and "data" in content
+    below = [] if whole else ["--config", str(BASE)]
+    status = main(["fit", *below, "--config", str(file), "--print_config"])
+    assert status == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("block", PYTHON)
+def test_python_of_the_pages_compiles_and_imports_what_there_is(block: str):
+    tree = ast.parse(block)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(imports, []), "page", "exec"), {})
+
+
+def test_notebooks_are_those_of_the_examples():
+    """``make notebooks`` was run, and nobody left outputs in."""
+    examples = sorted((ROOT / "examples").glob("*.py"))
+    assert [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))] == [path.stem for path in examples]
+    for example in examples:
+        notebook = json.loads((ROOT / "notebooks" / f"{example.stem}.ipynb").read_text(encoding="utf-8"))
+        _, *cells = re.split(r"^# %%.*\n", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert len(cells) == len(notebook["cells"])
+        for text, cell in zip(cells, notebook["cells"], strict=True):
+            if cell["cell_type"] == "markdown":
+                text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+            assert "".join(cell["source"]) == text.strip()
+            assert cell.get("outputs", []) == []
