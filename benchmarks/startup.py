@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.workspace import Workspace, distillation_config, network
 
 REPEATS = 5
+FLOOR = "import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
 
 
 def measure(workspace: Workspace) -> list[dict[str, Any]]:
@@ -23,16 +24,17 @@ def measure(workspace: Workspace) -> list[dict[str, Any]]:
     for name, arguments, target in commands:
         seconds = [_seconds(arguments, workspace, k) for k in range(REPEATS)]
         rows.append({"name": name, "value": median(seconds), "unit": "s", "target": target})
+    floor = [_seconds_of([sys.executable, "-c", FLOOR], workspace) for _ in range(REPEATS)]
+    rows.append({"name": "of which torch and one optimizer", "value": median(floor), "unit": "s", "target": None})
     return rows
 
 
 def _seconds(arguments: list[str], workspace: Workspace, k: int) -> float:
     command = [argument.replace("first_step", f"first_step_{k}") for argument in arguments[3:]]
+    return _seconds_of([sys.executable, "-m", "ganmc_lightning", *arguments[:3], *command], workspace)
+
+
+def _seconds_of(command: list[str], workspace: Workspace) -> float:
     started = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "ganmc_lightning", *arguments[:3], *command],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=workspace.folder,
-    )
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=workspace.folder)
     return time.perf_counter() - started

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("ganmc: interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 def _run_command(arguments: list[str]) -> int:

@@ -13,7 +13,6 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.files.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
@@ -67,11 +66,6 @@ class Predictions(Callback):
     def __init__(self) -> None:
         self._outputs: list[Tensor] = []
         self._labels: list[Tensor] = []
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse several processes, each of which would write its share over the others'."""
-        if trainer.world_size > 1:
-            raise InputError("predict runs in one process: set --trainer.devices 1 and --trainer.num_nodes 1")
 
     def on_predict_batch_end(
         self,

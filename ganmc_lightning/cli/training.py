@@ -156,11 +156,14 @@ class TrainingCLI(LightningCLI):
         if self.subcommand == "predict":
             callbacks.append(Predictions())
         plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
-        return super().instantiate_trainer(
+        built = super().instantiate_trainer(
             logger=loggers,
             plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
             **kwargs,
         )
+        if self.subcommand == "predict" and built.world_size > 1:
+            raise InputError("predict keeps the samples in order in one process only: set --trainer.devices 1")
+        return built
 
     def after_fit(self) -> None:
         """Write what came out: the best validation score, and what the product costs."""

@@ -37,8 +37,12 @@ def log_report(report: Report, folder: Path, project: str) -> None:
     """
     import wandb
 
-    columns = ["name", "split", "mean", "ci95", "n", "paper", "steps", "parameters", "flops"]
-    rows = [[row[column] for column in columns] for row in report.as_json()["rows"]]
+    columns: list[str | int] = ["name", "split", "mean", "ci95", "n", "paper", "steps", "parameters", "flops"]
+    rows = [
+        [row.label, row.split, row.mean.mean, row.mean.ci95, row.mean.n, row.row.paper]
+        + [row.steps, row.parameters, row.flops]
+        for row in report.rows
+    ]
     with wandb.init(
         project=project,
         group=report.experiment.name,

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from lightning.pytorch import Callback, Trainer
 from PIL import Image
 
 from ganmc_lightning.data.sources import NpzFile
@@ -123,11 +122,26 @@ def test_resumed_run_is_the_uninterrupted_one(ganmc: Ganmc, configs: Any, tmp_pa
         assert results[0][key] == results[1][key]
 
 
+def test_a_finished_run_taken_up_again_has_nothing_to_do(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+    before = files_of(copy_of_teacher)
+    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher]
+    last = copy_of_teacher / "checkpoints" / "last.ckpt"
+    weights = torch.load(last, weights_only=True)["state_dict"]
+    assert ganmc(*fit, "--ckpt_path", last).status == 0
+    after = files_of(copy_of_teacher)
+    for name in ("metrics.csv", "checkpoints/best.ckpt"):
+        assert after[name] == before[name]
+    for name, value in torch.load(last, weights_only=True)["state_dict"].items():
+        assert torch.equal(value, weights[name])
+    results = [json.loads(files["result.json"]) for files in (before, after)]
+    for key in ("validation", "iterations", "parameters", "flops"):
+        assert results[0][key] == results[1][key]
+
+
 def test_last_checkpoint_is_the_last_one_not_the_last_best(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    worst = ["--checkpoint.monitor", "trainer/iteration", "--checkpoint.mode", "min", "--trainer.max_epochs", "3"]
-    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", folder]
-    assert ganmc(*fit, *worst, "--checkpoint.monitor", "val/cross_entropy", "--checkpoint.mode", "max").status == 0
+    highest = ["--checkpoint.monitor", "val/cross_entropy", "--checkpoint.mode", "max", "--trainer.max_epochs", "3"]
+    assert ganmc("fit", "--config", configs.teacher, "--trainer.default_root_dir", folder, *highest).status == 0
     best, last = (torch.load(folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     assert best["epoch"] == 0  # the loss falls, and the highest was asked for
     assert last["epoch"] == 2
@@ -218,6 +232,15 @@ def test_predict_with_a_gan_draws_samples(ganmc: Ganmc, configs: Any, trained: A
         assert archive["labels"].shape == (40,)
 
 
+def test_predict_refuses_several_processes(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+    before = files_of(copy_of_teacher)
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    outcome = ganmc("predict", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher, *two)
+    assert outcome.status == 2
+    assert "--trainer.devices 1" in outcome.err
+    assert files_of(copy_of_teacher) == before
+
+
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_scoring_a_gan(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path, command: str) -> None:
     arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]
@@ -296,14 +319,6 @@ def test_checkpoints_load_by_themselves(ganmc: Ganmc, configs: Any, tmp_path: Pa
 
 
 # -- interruption --------------------------------------------------------------------------------------------
-
-
-class CtrlC(Callback):
-    """Ctrl-C in the second epoch."""
-
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
 
 
 def test_ctrl_c_keeps_and_names_the_last_checkpoint(

@@ -118,6 +118,17 @@ def test_no_source_weight_leaves_the_classes_alone(form, logits):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_classes_learned_from_real_samples_alone(form, logits):
+    """The generator is still held to them."""
+    discriminator, generator = losses(form, logits, classify_fakes=False)
+    assert discriminator.item() == pytest.approx(-log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form])
+    assert generator.item() == pytest.approx(losses(form, logits)[1].item())
+    gradients = torch.autograd.grad(discriminator, (logits[1][1], logits[1][0]), allow_unused=True)
+    assert gradients[0] is None
+    assert (gradients[1] != 0).any()
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_unknown_classes_count_for_the_source_alone(form, logits):
     real, fake = logits
     unknown = torch.full((2,), UNKNOWN_LABEL)

@@ -1,0 +1,87 @@
+"""Two gloo processes on the CPU: does it run, do they agree, and does each do its own share?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+Diaries = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def diaries(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Diaries:
+    """What both processes wrote down, by run."""
+    folder = tmp_path_factory.mktemp("ddp")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder), str(data_root / "tiny.npz")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {
+        run: [torch.load(folder / f"{run}.rank{rank}.pt", weights_only=True) for rank in range(2)]
+        for run in ("distillation", "acgan", "acgan_resumed")
+    }
+
+
+@pytest.mark.parametrize("run", ["distillation", "acgan", "acgan_resumed"])
+def test_both_end_with_the_same_weights(diaries: Diaries, run: str) -> None:
+    one, other = diaries[run]
+    for part in ("parameters", "average"):
+        assert one[part].keys() == other[part].keys()
+        for name, value in one[part].items():
+            assert torch.equal(value, other[part][name]), name
+    assert bool(one["average"]) == (run != "distillation")
+    for diary in (one, other):
+        epochs = 3 if run == "acgan_resumed" else 2
+        assert diary["iteration"] == diary["global_step"] == 6 * epochs  # 108 samples, two shares, nine a batch
+
+
+@pytest.mark.parametrize("run", ["distillation", "acgan"])
+def test_validation_sees_each_sample_once_and_both_know_the_score(diaries: Diaries, run: str) -> None:
+    one, other = diaries[run]
+    assert one["validated"] + other["validated"] == 2 * 12
+    scores = [{name: value for name, value in diary["metrics"].items() if "val/" in name} for diary in (one, other)]
+    assert scores[0]
+    assert scores[0] == scores[1]
+
+
+def test_real_samples_of_an_epoch_are_shared_out(diaries: Diaries) -> None:
+    seen = [
+        {image.numpy().tobytes() for inputs, _, _ in diary["batches"][:6] for image in inputs}
+        for diary in diaries["acgan"]
+    ]
+    assert [len(share) for share in seen] == [54, 54]
+    assert not seen[0] & seen[1]
+
+
+def test_synthetic_samples_and_augmentation_differ(diaries: Diaries) -> None:
+    one, other = diaries["distillation"]
+    drawn = [torch.cat([inputs[fake] for inputs, _, fake in diary["batches"]]) for diary in (one, other)]
+    assert len(drawn[0]) == len(drawn[1]) == 54
+    rows = [{image.numpy().tobytes() for image in samples} for samples in drawn]
+    assert not rows[0] & rows[1]
+
+
+@pytest.mark.parametrize("run", ["acgan", "acgan_resumed"])
+def test_noise_differs(diaries: Diaries, run: str) -> None:
+    """With the same noise in both, the second process would add nothing to the generator's batch."""
+    one, other = (torch.cat(diary["noise"]) for diary in diaries[run])
+    assert one.shape == other.shape
+    assert not (one[:, None] == other).all(dim=2).any()
+
+
+def test_noise_goes_on_after_a_restart(diaries: Diaries) -> None:
+    for before, after in zip(diaries["acgan"], diaries["acgan_resumed"], strict=True):
+        one, other = torch.cat(before["noise"]), torch.cat(after["noise"])
+        assert not (one[:, None] == other).all(dim=2).any()

@@ -1,0 +1,99 @@
+"""Trains in two processes; run by test_two_processes.py, which looks at what each of them leaves in the folder."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import nn
+from torch.optim import Adam
+
+from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
+from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.modules import ACGANModule, CompressionModule, DistillationModule
+from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.synthesizers import JitterSynthesizer
+
+
+class Diary(Callback):
+    """Writes down what its process saw and ended with."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.noise: list[torch.Tensor] = []
+        self.batches: list[tuple[torch.Tensor, ...]] = []
+        self.validated = 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if isinstance(pl_module, ACGANModule):
+            pl_module.generator.register_forward_pre_hook(
+                lambda _, arguments: self.noise.append(arguments[0].clone()) if trainer.training else None
+            )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.batches.append(tuple(batch))
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, *_: Any) -> None:
+        self.validated += len(batch.labels)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        average = next((c._average for c in trainer.callbacks if isinstance(c, GeneratorEMA)), {})
+        content = {
+            "parameters": {name: value.detach() for name, value in pl_module.named_parameters()},
+            "average": {name: value for name, value in average.items() if "running" not in name},
+            "noise": self.noise,
+            "batches": self.batches,
+            "validated": self.validated,
+            "metrics": dict(trainer.callback_metrics),
+            "iteration": pl_module.iteration,
+            "global_step": trainer.global_step,
+        }
+        torch.save(content, self.path.with_suffix(f".rank{trainer.global_rank}.pt"))
+
+
+def make(kind: str, data: Path) -> tuple[CompressionModule, GANAugmentedDataModule]:
+    torch.manual_seed(0)
+    source = NpzFile(data)
+    if kind == "acgan":
+        generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+        return ACGANModule(generator, ACGANDiscriminator(8, 1, 3, width=2)), GANAugmentedDataModule(
+            source, batch_size=9
+        )
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    module = DistillationModule(teacher, MLP(64, 3, dropout=0.2), optimizer=partial(Adam, lr=0.01))
+    stream = {"synthesizer": JitterSynthesizer(), "p_fake": 0.5, "augment": CropFlip(1)}
+    return module, GANAugmentedDataModule(source, batch_size=9, **stream)
+
+
+def train(kind: str, strategy: str, folder: Path, data: Path, epochs: int, resume: bool) -> None:
+    module, datamodule = make(kind, data)
+    name = f"{kind}_resumed" if resume else kind
+    saving = ModelCheckpoint(folder / kind, "run", enable_version_counter=False, save_on_train_epoch_end=False)
+    averaging = [GeneratorEMA(0.9)] if kind == "acgan" else []
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy=strategy,
+        max_epochs=epochs,
+        callbacks=[*averaging, Diary(folder / name), saving],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+    )
+    trainer.fit(module, datamodule, ckpt_path=folder / kind / "run.ckpt" if resume else None)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    folder, data = map(Path, sys.argv[1:])
+    train("distillation", "ddp_fork", folder, data, epochs=2, resume=False)
+    train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=2, resume=False)
+    train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=3, resume=True)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.modules import ClassifierModule
+from ganmc_lightning.networks import MLP
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
+
+SCORES = [0.2, 0.9, 0.4, 0.5, 0.6, 0.3]
+MONITOR = {"monitor": "score", "mode": "max"}
+
+
+class Scripted(ClassifierModule):
+    """Its score in each epoch is written down above."""
+
+    def __init__(self) -> None:
+        super().__init__(MLP(64, 3, hidden=()))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("score", SCORES[self.current_epoch])
+
+
+@pytest.fixture
+def fit(
+    make_data: Callable[..., GANAugmentedDataModule], make_run_trainer: Callable[..., Trainer]
+) -> Callable[..., Trainer]:
+    """Trains in a run folder, from its last checkpoint where told to."""
+
+    def run(folder: Path, resume: bool = False, checkpoint: dict[str, Any] = MONITOR, **arguments: Any) -> Trainer:
+        trainer = make_run_trainer(folder, checkpoint=checkpoint, **arguments)
+        trainer.fit(Scripted(), make_data(), ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None)
+        return trainer
+
+    return run
+
+
+def epochs(folder: Path) -> dict[str, int]:
+    """The epoch, from 0, that each checkpoint was saved in."""
+    paths = (folder / "checkpoints").iterdir()
+    return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in paths}
+
+
+def test_best_is_the_best_and_last_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    trainer = fit(tmp_path, max_epochs=4)
+    assert epochs(tmp_path) == {"best": 1, "last": 3}
+    assert trainer.checkpoint_callback.best_model_score == pytest.approx(0.9)
+    assert Path(trainer.checkpoint_callback.last_model_path).name == "last.ckpt"
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_best_so_far_is_known_after_a_restart_also_in_a_moved_folder(
+    fit: Callable[..., Trainer], tmp_path: Path, move: bool
+) -> None:
+    folder = tmp_path / "run"
+    fit(folder, max_epochs=3)
+    if move:
+        folder = folder.rename(tmp_path / "moved")
+    trainer = fit(folder, resume=True, max_epochs=6)
+    assert epochs(folder) == {"best": 1, "last": 5}
+    assert trainer.checkpoint_callback.best_model_score == pytest.approx(0.9)
+    assert not move or not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_run_from_the_checkpoint_of_another_has_a_best_of_its_own(
+    fit: Callable[..., Trainer],
+    make_run_trainer: Callable[..., Trainer],
+    make_data: Callable[..., GANAugmentedDataModule],
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path / "one", max_epochs=3)
+    trainer = make_run_trainer(tmp_path / "other", checkpoint=MONITOR, max_epochs=6)
+    trainer.fit(Scripted(), make_data(), ckpt_path=tmp_path / "one" / "checkpoints" / "last.ckpt")
+    assert epochs(tmp_path / "one") == {"best": 1, "last": 2}
+    assert epochs(tmp_path / "other") == {"best": 4, "last": 5}
+
+
+def test_epochs_without_validation(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, max_epochs=5, check_val_every_n_epoch=2)
+    assert epochs(tmp_path) == {"best": 1, "last": 5}  # behind the end of training, five epochs are complete
+
+
+def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, checkpoint={}, max_epochs=3)
+    assert epochs(tmp_path) == {"best": 2, "last": 2}
