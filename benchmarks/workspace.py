@@ -86,8 +86,6 @@ def make_workspace(folder: Path) -> Workspace:
 def distillation_config(
     workspace: Workspace, data: str, student: dict[str, object], batch_size: int
 ) -> dict[str, object]:
-    workspace: Workspace, data: str, student: dict[str, object], batch_size: int
-) -> dict[str, object]:
     """Distillation from the workspace's teacher with half of each batch from its AC-GAN."""
     teacher = {
         "class_path": "ganmc_lightning.networks.part_of_checkpoint",

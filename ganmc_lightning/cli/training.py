@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import sys
@@ -171,22 +172,20 @@ class TrainingCLI(LightningCLI):
             return
         checkpoint = self.trainer.checkpoint_callback
         assert isinstance(checkpoint, RunCheckpoint)
-        score = checkpoint.best_model_score
-        score = score if score is not None and score.isfinite() else None  # a score of nan was never the best
         product = self.model.get_submodule(self.model.product).to("cpu")
         update_result(
             self.run_folder,
             {
                 "command": shlex.join(self._arguments),
-                "validation": {} if score is None else {checkpoint.monitor: float(score)},
+                "validation": {name: score for name, score in checkpoint.best_scores.items() if math.isfinite(score)},
                 "iterations": self.model.iteration,
                 "seconds": round(self.model.seconds, 2),
                 "parameters": parameter_count(product),
                 "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
             },
         )
-        best = "" if score is None else f"best {checkpoint.monitor} {float(score):.4f}, "
-        print(f"{best}{self.model.iteration} iterations in {self.model.seconds:.0f} s: {self.run_folder}")
+        scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
+        print(f"{scores}{self.model.iteration} iterations in {self.model.seconds:.0f} s: {self.run_folder}")
 
     def after_test(self) -> None:
         """Add the test scores to the result."""

@@ -39,8 +39,10 @@ def log_report(report: Report, folder: Path, project: str) -> None:
 
     columns: list[str | int] = ["name", "split", "mean", "ci95", "n", "paper", "steps", "parameters", "flops"]
     rows = [
-        [row.label, row.split, row.mean.mean, row.mean.ci95, row.mean.n, row.row.paper]
-        + [row.steps, row.parameters, row.flops]
+        [
+            *(row.label, row.split, row.mean.mean, row.mean.ci95, row.mean.n, row.row.paper),
+            *(row.steps, row.parameters, row.flops),
+        ]
         for row in report.rows
     ]
     with wandb.init(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from torch.nn.utils import parametrize
 from torch.optim import Adam, Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
@@ -88,8 +89,9 @@ class ACGANModule(CompressionModule):
         fakes = self.generator(latents, fake_labels)
 
         self.toggle_optimizer(discriminator_optimizer)
-        real_verdict = self.discriminator(batch.inputs)
-        fake_verdict = self.discriminator(fakes.detach())
+        with parametrize.cached():  # one spectral normalisation serves both passes
+            real_verdict = self.discriminator(batch.inputs)
+            fake_verdict = self.discriminator(fakes.detach())
         discriminator_loss = self.loss.discriminator(real_verdict, fake_verdict, batch.labels, fake_labels)
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss)

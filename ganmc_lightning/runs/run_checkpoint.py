@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -14,7 +15,20 @@ class RunCheckpoint(ModelCheckpoint):
 
     Lightning writes ``last.ckpt`` only where it also writes a new best one, so that an interrupted run would go
     on from its best epoch.
+
+    Attributes:
+        best_scores: everything logged as ``val/...`` when the best checkpoint was written.
     """
+
+    best_scores: dict[str, float]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.best_scores = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's state, and the scores of the best checkpoint."""
+        return {**super().state_dict(), "best_scores": self.best_scores}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best score so far, also where the run folder was moved meanwhile.
@@ -32,6 +46,7 @@ class RunCheckpoint(ModelCheckpoint):
             }
             best = {here(path): score for path, score in state_dict["best_k_models"].items()}
             state_dict = {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
+            self.best_scores = state_dict["best_scores"]
         super().load_state_dict(state_dict)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -43,6 +58,10 @@ class RunCheckpoint(ModelCheckpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was trained after the last validation."""
         self._bring_last_up_to_date(trainer)
+
+    def _update_best_and_save(self, current: Tensor, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        self.best_scores = {name: float(value) for name, value in monitor_candidates.items() if name.startswith("val/")}
+        super()._update_best_and_save(current, trainer, monitor_candidates)
 
     def _bring_last_up_to_date(self, trainer: Trainer) -> None:
         if self.save_last and not self._should_skip_saving_checkpoint(trainer):

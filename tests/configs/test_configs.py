@@ -81,9 +81,7 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
             experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False}
     experiment["quick"] = TINY
     (tmp_path / file.name).write_text(yaml.safe_dump(experiment, sort_keys=False))
-    status = main(
-        ["reproduce", str(tmp_path / file.name), "--quick", "--seeds", "1", "--out", str(tmp_path / "runs")]
-    )
+    status = main(["reproduce", str(tmp_path / file.name), "--quick", "--seeds", "1", "--out", str(tmp_path / "runs")])
     assert status == 0
     report = json.loads((tmp_path / "runs" / experiment["experiment"] / "report.json").read_text())
     assert [row["name"] for row in report["rows"]] == [row["name"] for row in experiment["report"]["rows"]]

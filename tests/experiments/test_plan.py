@@ -28,7 +28,14 @@ def test_command_lines(experiment_file, tmp_path):
         f"--model.teacher.init_args.path={out}/teacher/seed7/checkpoints/best.ckpt",
     )
     best = f"{folder}/checkpoints/best.ckpt"
-    assert runs["mixed_02"].test == ("test", "--config", f"{folder}/config.yaml", "--ckpt_path", best, "--verbose=false")
+    assert runs["mixed_02"].test == (
+        "test",
+        "--config",
+        f"{folder}/config.yaml",
+        "--ckpt_path",
+        best,
+        "--verbose=false",
+    )
     assert runs["gan"].test is None
     assert runs["alone"].fit.count("--config") == 2
 
