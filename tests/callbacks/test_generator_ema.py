@@ -95,6 +95,24 @@ def test_average_is_validated_and_saved_while_training_goes_on_raw(
     assert_close(module.generator.state_dict(), watch.raw[-1], rtol=0, atol=0)
 
 
+def test_saving_in_the_middle_of_a_validation(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """The average stands in for the generator then, and must still be told from the raw weights."""
+
+    class Save(Callback):
+        def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+            trainer.save_checkpoint(tmp_path / "middle.ckpt")
+
+    watch = Watch()
+    trainer = make_trainer(max_epochs=1, callbacks=[GeneratorEMA(decay=0.3), watch, Save()])
+    trainer.fit(make_module(), make_data(batch_size=27))
+    checkpoint = torch.load(tmp_path / "middle.ckpt", weights_only=True)
+    saved = {name: checkpoint["state_dict"][f"generator.{name}"] for name in watch.raw[-1]}
+    assert_close(saved, watch.validated[0], rtol=0, atol=0)
+    assert_close(checkpoint["generator_ema_raw"], watch.raw[-1], rtol=0, atol=0)
+
+
 def test_training_is_not_disturbed(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
 ) -> None:
