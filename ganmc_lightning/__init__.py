@@ -1,4 +1,4 @@
-"""Compress classifiers, forests and generators with the help of GANs, on PyTorch Lightning."""
+"""Compress models with the help of GANs, on PyTorch Lightning."""
 
 from __future__ import annotations
 

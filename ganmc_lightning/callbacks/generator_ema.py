@@ -18,10 +18,8 @@ class GeneratorEMA(Callback):
 
     The average stands in for the generator during validation (sample grids, scores) and in the checkpoint's
     weights, so that ``generator_of_checkpoint`` gives the averaged one; the raw weights are saved beside it and
-    training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay grows
-    from 0.1 to its full value over the first iterations, so that the average forgets the random start.
-
-    List it before callbacks that look at the generator.
+    training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay
+    of iteration k is at most ``(1 + k) / (10 + k)``, so that the average forgets the random start.
 
     Args:
         decay: weight of the past in each iteration, in [0, 1).
@@ -61,7 +59,8 @@ class GeneratorEMA(Callback):
             [self._average[name] for name in averaged], [current[name] for name in averaged], 1 - decay
         )
         for name, buffer in self._generator(pl_module).named_buffers():
-            self._average[name].copy_(buffer)
+            if name in self._average:  # a buffer that is no part of the state is a constant
+                self._average[name].copy_(buffer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the average in the generator's place."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torch import Tensor
 
@@ -21,8 +22,8 @@ GRID_SEED = 0
 class SampleGrid(Callback):
     """Writes ``samples/epoch_<n>.png`` into the run folder: a row a class, the same noise every time.
 
-    It draws at every validation (``trainer.check_val_every_n_epoch``). With a W&B logger the picture goes there
-    too.
+    It draws at every validation of a training (``trainer.check_val_every_n_epoch``). With a W&B logger the picture
+    goes there too.
 
     Args:
         columns: samples of each class.
@@ -40,7 +41,7 @@ class SampleGrid(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, save and log the grid."""
-        if trainer.sanity_checking or not trainer.is_global_zero:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
         generator = pl_module.get_submodule(self.part)
         if not isinstance(generator, Generator) or len(generator.sample_shape) != 3:

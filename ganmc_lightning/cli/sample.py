@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import torch
@@ -84,8 +85,10 @@ def write(samples: Tensor, labels: Tensor | None, out: Path) -> None:
         columns = min(len(samples), max(1, round(len(samples) ** 0.5)))
         save_grid(tile(samples, columns), out)
     else:
+        part = out.with_name(f".{out.name}.part")  # a folder is there whole or not at all
+        shutil.rmtree(part, ignore_errors=True)
         for k, image in enumerate(samples):
-            name = "samples" if labels is None else f"{int(labels[k]):03d}"
-            folder = out / name
+            folder = part / ("samples" if labels is None else f"{int(labels[k]):03d}")
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).save(folder / f"{k:06d}.png")
+        part.rename(out)

@@ -6,17 +6,20 @@ import logging
 import math
 import os
 import shlex
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import ArgumentError, Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from ganmc_lightning.cli import INTERRUPTED
 from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
@@ -26,8 +29,6 @@ from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.metrics_csv import MetricsCSV
 from ganmc_lightning.runs.result import update_result
 from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
-
-INTERRUPTED = 130
 
 
 class ConfigParser(LightningArgumentParser):
@@ -44,6 +45,13 @@ class ConfigParser(LightningArgumentParser):
         except ArgumentError as error:
             raise InputError(f"{path}: {_one_line(error)}") from error
         return config
+
+
+class NeedsOwnProcess(Exception):  # noqa: N818 - a request, not an error
+    """Several devices are asked for in a process whose command line is another one, such as ``ganmc reproduce``.
+
+    Lightning starts the processes of the other devices by running the command line of this one again.
+    """
 
 
 class TrainingCLI(LightningCLI):
@@ -69,6 +77,7 @@ class TrainingCLI(LightningCLI):
             save_config_callback=SaveConfig,
             trainer_defaults={
                 "default_root_dir": "runs/default",
+                "devices": 1,  # a GAN needs a strategy of its own on several: the configuration says so
                 "num_sanity_val_steps": 0,  # shapes are checked in setup, before anything is written
                 "callbacks": [interruption],
             },
@@ -113,6 +122,10 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse to overwrite a run; find the checkpoint to score."""
         config = self.config[self.subcommand]
+        if config.trainer.devices not in (1, "1") and sys.argv[1:] != self._arguments:
+            raise NeedsOwnProcess
+        if config.checkpoint.save_top_k != 1:
+            raise InputError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
         checkpoints = self.run_folder / CHECKPOINTS
         config.checkpoint.dirpath = str(checkpoints)
         if self.subcommand == "fit":
@@ -170,8 +183,8 @@ class TrainingCLI(LightningCLI):
         """Write what came out: the best validation score, and what the product costs."""
         if not self.trainer.is_global_zero:
             return
-        checkpoint = self.trainer.checkpoint_callback
-        assert isinstance(checkpoint, RunCheckpoint)
+        (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunCheckpoint))
+        device = self.trainer.strategy.root_device
         product = self.model.get_submodule(self.model.product).to("cpu")
         update_result(
             self.run_folder,
@@ -180,6 +193,7 @@ class TrainingCLI(LightningCLI):
                 "validation": {name: score for name, score in checkpoint.best_scores.items() if math.isfinite(score)},
                 "iterations": self.model.iteration,
                 "seconds": round(self.model.seconds, 2),
+                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
                 "parameters": parameter_count(product),
                 "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
             },
@@ -211,6 +225,8 @@ def run_training(arguments: list[str]) -> int:
         silence_lightning()
         try:
             TrainingCLI(arguments, interruption)
+        except NeedsOwnProcess:
+            return subprocess.call([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
             complaint = _complaint(error)
             if complaint is None:

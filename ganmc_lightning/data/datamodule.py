@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -123,14 +124,21 @@ class GANAugmentedDataModule(LightningDataModule):
         """Load, split and scale the data, bring them to the device, and fit the synthesizer for training."""
         if not self._parts:
             self._load()
-        if stage in (None, "fit") and self.synthesizer is not None and self.p_fake > 0:
+        self._seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's seed_everything leaves it
+        self._parts = {name: self._on_device(part) for name, part in self._parts.items()}
+        self._random = torch.Generator(self.device)
+        if stage in (None, "fit"):
+            self.step = 0  # a run that goes on gets its number of steps after this hook
+            self._fit_synthesizer()
+
+    def _fit_synthesizer(self) -> None:
+        if self.synthesizer is not None and self.p_fake > 0:
             train = self._parts["train"]
             inputs = train.inputs if isinstance(train, ArrayDataset) else None
             self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
 
     def _load(self) -> None:
         splits = self.source.load(self.root)
-        self._seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's seed_everything leaves it
         kept, held_out = stratified_split(splits.train.labels, self.validation_fraction, SPLIT_SEED)
         if self.train_size is not None:
             if not splits.num_classes <= self.train_size <= len(kept):
@@ -143,15 +151,18 @@ class GANAugmentedDataModule(LightningDataModule):
         self._spec = DataSpec(splits.train.sample_shape, splits.num_classes)
         train = parts["train"]
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
-            self._scaler = self._scaler or Scaler.fit(train.inputs)
-        self._parts = {name: self._on_device(part) for name, part in parts.items()}
-        self._random = torch.Generator(self.device)
+            self._scaler = Scaler.fit(train.inputs)
+            parts = {name: self._with_inputs(part, self._scaler.transform) for name, part in parts.items()}
+        self._parts = parts
 
     def _on_device(self, part: Part) -> Part:
         if not isinstance(part, ArrayDataset):
             return part
-        inputs = part.inputs if self._scaler is None else self._scaler.transform(part.inputs)
-        return ArrayDataset(inputs.to(self.device), part.labels.to(self.device))
+        return ArrayDataset(part.inputs.to(self.device), part.labels.to(self.device))
+
+    @staticmethod
+    def _with_inputs(part: Part, change: Callable[[Tensor], Tensor]) -> Part:
+        return ArrayDataset(change(part.inputs), part.labels) if isinstance(part, ArrayDataset) else part
 
     @property
     def device(self) -> torch.device:
@@ -226,5 +237,17 @@ class GANAugmentedDataModule(LightningDataModule):
         return {"step": self.step, "scaler": self._scaler and self._scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the same stream."""
+        """Go on with the same stream, and see rows as the checkpoint's network was trained to see them."""
         self.step = state_dict["step"]
+        if state_dict["scaler"] is None or self._scaler is None:
+            return
+        scaler, own = Scaler(**state_dict["scaler"]), self._scaler
+        if scaler.equals(own):
+            return
+
+        def rescale(rows: Tensor) -> Tensor:
+            return scaler.transform(own.inverse(rows))
+
+        self._parts = {name: self._on_device(self._with_inputs(part, rescale)) for name, part in self._parts.items()}
+        self._scaler = scaler
+        self._fit_synthesizer()

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from ganmc_lightning.data.seeds import derive_seed
+from ganmc_lightning.errors import InputError
 
 
 class EpochOrder(DistributedSampler[Any]):
@@ -153,6 +154,11 @@ class FileLoader(_Loader):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         self._begin()
-        for inputs, labels in self._loader:
-            self._batches += 1
-            yield inputs, labels
+        try:
+            for inputs, labels in self._loader:
+                self._batches += 1
+                yield inputs, labels
+        except InputError as error:
+            # A worker's complaint arrives with the worker's traceback around it; the complaint is the last line.
+            complaint = str(error).strip().splitlines()[-1]
+            raise InputError(complaint.removeprefix(f"{InputError.__module__}.InputError: ")) from error

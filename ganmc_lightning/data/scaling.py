@@ -28,11 +28,15 @@ class Scaler(NamedTuple):
 
     def transform(self, rows: Tensor) -> Tensor:
         """Return the z-scores of rows (N, D), float32."""
-        return ((rows.to(torch.float64) - self.mean) / self.std).to(torch.float32)
+        return ((rows.to("cpu", torch.float64) - self.mean) / self.std).to(torch.float32)
 
     def inverse(self, rows: Tensor) -> Tensor:
         """Return rows in their own units, float32."""
-        return (rows.to(torch.float64).cpu() * self.std + self.mean).to(torch.float32)
+        return (rows.to("cpu", torch.float64) * self.std + self.mean).to(torch.float32)
+
+    def equals(self, other: Scaler) -> bool:
+        """Whether both have the same statistics."""
+        return torch.equal(self.mean, other.mean) and torch.equal(self.std, other.std)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The statistics by name, to be stored in a checkpoint."""

@@ -16,18 +16,15 @@ Environment = dict[str, object]
 _PACKAGES = ("ganmc-lightning", "torch", "lightning", "torchmetrics", "scikit-learn", "numpy")
 
 
-def describe_environment() -> Environment:
+def describe_environment(device: str) -> Environment:
     """Describe versions, device, threads and commit of this process.
 
-    torch is asked only if something has loaded it: a process without torch has trained on no GPU.
+    Args:
+        device: what a run was trained on, "cpu" or the name of a GPU.
     """
-    torch = sys.modules.get("torch")
-    device = _cpu_model()
-    threads = os.cpu_count() or 1
-    if torch is not None:
-        threads = int(torch.get_num_threads())
-        if torch.cuda.is_available():
-            device = f"{torch.cuda.get_device_name()} ({device})"
+    torch = sys.modules.get("torch")  # loaded by whatever trained
+    threads = (os.cpu_count() or 1) if torch is None else int(torch.get_num_threads())
+    device = _cpu_model() if device == "cpu" else f"{device} ({_cpu_model()})"
     return {"versions": _versions(), "device": device, "threads": threads, "git": _commit()}
 
 

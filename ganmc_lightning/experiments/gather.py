@@ -31,6 +31,7 @@ class RunResult:
         seconds: training time.
         parameters: of the network that was trained, if recorded.
         flops: of one forward pass of it on one sample, if recorded.
+        device: what it was trained on, "cpu" or the name of a GPU.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class RunResult:
     seconds: float
     parameters: int | None
     flops: int | None
+    device: str
 
     def value(self, split: str, metric: str) -> float:
         """Read ``val/<metric>`` (split "validation") or ``test/<metric>`` (split "test").
@@ -93,6 +95,7 @@ def read_result(run: PlannedRun) -> RunResult:
         seconds=_number(file, "seconds", content.get("seconds", 0.0)),
         parameters=_count(file, content, "parameters"),
         flops=_count(file, content, "flops"),
+        device=str(content.get("device", "cpu")),
     )
 
 

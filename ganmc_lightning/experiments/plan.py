@@ -21,8 +21,9 @@ class PlannedRun:
         stage: name of the stage.
         seed: handed to ``--seed_everything``.
         folder: where the run lives.
-        key: sha256 of all that decides the result: the contents of the config files, the overrides, the
-            seed and the keys of the runs it depends on. Comments, paths and the output folder do not count.
+        key: sha256 of the contents of the config files, the overrides, the seed and the keys of the runs it
+            depends on. Comments, paths and the output folder do not count, nor do the version of the package
+            and the data: another ``--out`` starts anew.
         configs: config files to write before training, by path: those whose paths had to follow a stage.
         fit: command line of the training, without ``--ckpt_path``.
         test: command line of the test, or None.
@@ -66,10 +67,10 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
             folder = out / experiment.name / stage.name / f"seed{seed}"
             folders = {need: done[need].folder for need in stage.needs}
             configs = {}
-            for config in stage.configs:
+            for number, config in enumerate(stage.configs):
                 content = follow(contents[config], experiment.name, folders)
                 moved = content != contents[config]
-                configs[folder / config.name if moved else config] = content if moved else None
+                configs[folder / f"{number}_{config.name}" if moved else config] = content if moved else None
             done[stage.name] = _planned(stage, seed, folder, _key(recipe), configs, fill(overrides, folders))
         runs.extend(done.values())
     return runs

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich.console import Console
 
@@ -55,6 +56,8 @@ def reproduce(
     folder = out.resolve() / experiment.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # a folder that is there may still refuse a file
+            pass
     except OSError as error:
         raise InputError(f"--out: cannot write to {folder} ({error.strerror}); name another folder") from error
     runs = plan_runs(experiment, out.resolve(), chosen, quick)

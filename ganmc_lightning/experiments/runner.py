@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from ganmc_lightning.cli import INTERRUPTED
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.environment import Environment, describe_environment
 from ganmc_lightning.experiments.files import read_json_object, write_json, write_text
@@ -16,8 +17,6 @@ from ganmc_lightning.experiments.plan import PlannedRun
 
 RunCommand = Callable[[list[str]], int]
 """Runs one ``ganmc`` command line in this process and returns its exit code."""
-
-INTERRUPTED = 130
 
 STARTED, FITTED, FINISHED = "started", "fitted", "finished"
 
@@ -86,8 +85,7 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
                 return code
     except KeyboardInterrupt:
         return INTERRUPTED
-    read_result(run)
-    _write_record(run, FINISHED, describe_environment())
+    _write_record(run, FINISHED, describe_environment(read_result(run).device))
     return 0
 
 

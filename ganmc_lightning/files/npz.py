@@ -44,7 +44,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Chunks]) -> None:
                 _write_array(archive, name, array)
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror}): make room and grant access, or set GANMC_DATA"
+            f"{path}: cannot be written ({error.strerror}): make room and grant access, or name another place"
         ) from error
 
 

@@ -12,7 +12,18 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
+
+
+def source_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    """``-log D(real) - log(1 - D(fake))``, the paper's ``-L_source``, from logits (N,) of both kinds."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def source_hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """``max(0, 1 - real) + max(0, 1 + fake)`` from logits (N,) of both kinds (Lim & Ye 2017, equation 15)."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 class ACGANLoss(nn.Module, ABC):
@@ -27,13 +38,13 @@ class ACGANLoss(nn.Module, ABC):
             can read; with ``False`` the discriminator learns classes from real samples alone.
 
     Raises:
-        ValueError: a weight is negative.
+        InputError: a weight is negative.
     """
 
     def __init__(self, class_weight: float = 1.0, source_weight: float = 1.0, classify_fakes: bool = True) -> None:
         super().__init__()
         if class_weight < 0 or source_weight < 0:
-            raise ValueError(
+            raise InputError(
                 f"class_weight and source_weight must not be negative, got {class_weight} and {source_weight}"
             )
         self.class_weight = class_weight
@@ -78,22 +89,26 @@ class NonSaturatingACGANLoss(ACGANLoss):
     """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3)."""
 
     def judge(self, real: Tensor, fake: Tensor) -> Tensor:
-        """``-log D(real) - log(1 - D(fake))``."""
-        return F.softplus(-real).mean() + F.softplus(fake).mean()
+        """Return :func:`source_cross_entropy`."""
+        return source_cross_entropy(real, fake)
 
     def deceive(self, fake: Tensor) -> Tensor:
-        """``-log D(fake)``."""
+        """Return ``-log D(fake)``."""
         return F.softplus(-fake).mean()
 
 
-class MinimaxACGANLoss(NonSaturatingACGANLoss):
+class MinimaxACGANLoss(ACGANLoss):
     """The paper's objective to the letter: the generator minimises ``log(1 - D(fake))``.
 
     Its gradient vanishes while the discriminator wins; it is here to repeat the paper.
     """
 
+    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return :func:`source_cross_entropy`."""
+        return source_cross_entropy(real, fake)
+
     def deceive(self, fake: Tensor) -> Tensor:
-        """``log(1 - D(fake))``."""
+        """Return ``log(1 - D(fake))``."""
         return -F.softplus(fake).mean()
 
 
@@ -101,9 +116,9 @@ class HingeACGANLoss(ACGANLoss):
     """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalisation."""
 
     def judge(self, real: Tensor, fake: Tensor) -> Tensor:
-        """``max(0, 1 - real) + max(0, 1 + fake)``."""
-        return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+        """Return :func:`source_hinge`."""
+        return source_hinge(real, fake)
 
     def deceive(self, fake: Tensor) -> Tensor:
-        """``-fake``."""
+        """Return ``-fake``."""
         return -fake.mean()

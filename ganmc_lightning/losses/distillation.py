@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
 
 
@@ -84,7 +85,7 @@ class KnowledgeDistillationLoss(DistillationLoss):
             for, as the authors do; ``"ignored"`` leaves synthetic samples out of L_0.
 
     Raises:
-        ValueError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
+        InputError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
     """
 
     def __init__(
@@ -96,9 +97,9 @@ class KnowledgeDistillationLoss(DistillationLoss):
     ) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}")
+            raise InputError(f"temperature must be positive, got {temperature}")
         if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+            raise InputError(f"alpha must lie in [0, 1], got {alpha}")
         self.temperature = temperature
         self.alpha = alpha
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)

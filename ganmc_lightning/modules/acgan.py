@@ -16,6 +16,7 @@ from ganmc_lightning.losses.acgan import ACGANLoss, NonSaturatingACGANLoss
 from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
+from ganmc_lightning.networks.fitting import check_logits, try_samples
 
 
 def _gan_adam(parameters: Any) -> Optimizer:
@@ -70,7 +71,9 @@ class ACGANModule(CompressionModule):
         """The generator must make the data's kind of sample, the discriminator must take it."""
         check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
         check_equal("generator", self.generator.num_classes, spec.num_classes, "a number of classes of")
-        check_classifying_discriminator(self.discriminator, spec)
+        name = "model.discriminator"
+        _, classes = try_samples(name, self.discriminator, spec)
+        check_logits(name, self.discriminator, classes, spec)
 
     def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise and class of one sample."""
@@ -135,21 +138,3 @@ class ACGANModule(CompressionModule):
             self._generator_optimizer(self.generator.parameters()),
             self._discriminator_optimizer(self.discriminator.parameters()),
         ]
-
-
-def check_classifying_discriminator(discriminator: ClassifyingDiscriminator, spec: DataSpec) -> None:
-    """Try the discriminator on two blank samples; raise :class:`InputError` where it does not fit."""
-    parameter = next(discriminator.parameters())
-    was_training = discriminator.training
-    discriminator.eval()
-    try:
-        with torch.no_grad():
-            _, classes = discriminator(torch.zeros(2, *spec.sample_shape, device=parameter.device))
-    except RuntimeError as error:
-        raise InputError(
-            f"model.discriminator does not take the data's samples of shape {tuple(spec.sample_shape)}: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        discriminator.train(was_training)
-    check_equal("discriminator", classes.shape[1], spec.num_classes, "a number of classes of")

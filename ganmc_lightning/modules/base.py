@@ -157,8 +157,15 @@ class CompressionModule(LightningModule, ABC):
         self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
 
     def on_train_start(self) -> None:
-        """Start the clock; put back means and random state of the checkpoint, if this run continues one."""
+        """Start the clock; put back means and random state of the checkpoint, if this run continues one.
+
+        Networks that were handed over in evaluation mode, as those out of a checkpoint are, are set to training:
+        Lightning leaves that to the caller.
+        """
         self._started_at = time.monotonic()
+        for name, child in self.named_children():
+            if name not in self.frozen_parts:
+                child.train()
         if self._resumed:
             self._epoch_means.load_state_dict(self._resumed["running_means"]["epoch"], self.device)
             self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)
@@ -182,39 +189,6 @@ def _forgive_missing_frozen_parts(module: nn.Module, keys: Any) -> None:
     assert isinstance(module, CompressionModule)
     frozen = module._frozen_prefixes()
     keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
-
-
-def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Try a classifier on two blank samples.
-
-    Args:
-        name: its key in the configuration, for the message.
-        network: any module from samples to logits.
-        spec: what the data look like.
-
-    Raises:
-        InputError: it does not take such samples, or does not answer with one logit a class.
-    """
-    shape = tuple(spec.sample_shape)
-    parameter = next(network.parameters(), torch.empty(0))
-    modes = {module: module.training for module in network.modules()}  # a frozen network mixes them
-    network.eval()
-    try:
-        with torch.no_grad():
-            logits = network(torch.zeros(2, *shape, device=parameter.device, dtype=parameter.dtype))
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise InputError(
-            f"model.{name} ({type(network).__name__}) does not take the data's samples of shape {shape}: "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, spec.num_classes):
-        got = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(
-            f"model.{name} ({type(network).__name__}) answers with {got} where the data have {spec.num_classes} classes"
-        )
 
 
 def check_equal(name: str, actual: object, expected: object, what: str) -> None:

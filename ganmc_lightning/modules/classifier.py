@@ -10,8 +10,9 @@ from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.losses.classification import label_cross_entropy
-from ganmc_lightning.modules.base import CompressionModule, check_classifier, optimizer_config
+from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
+from ganmc_lightning.networks.fitting import check_classifier
 
 
 class ClassifierModule(CompressionModule):
@@ -45,7 +46,7 @@ class ClassifierModule(CompressionModule):
 
     def check_spec(self, spec: DataSpec) -> None:
         """The network must take the data's samples and know their classes."""
-        check_classifier("network", self.network, spec)
+        check_classifier("model.network", self.network, spec)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (N, K)."""

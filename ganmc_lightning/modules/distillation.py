@@ -11,8 +11,9 @@ from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
-from ganmc_lightning.modules.base import CompressionModule, check_classifier, optimizer_config
+from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
+from ganmc_lightning.networks.fitting import check_classifier
 from ganmc_lightning.networks.frozen import Frozen
 
 
@@ -53,18 +54,13 @@ class DistillationModule(CompressionModule):
 
     def check_spec(self, spec: DataSpec) -> None:
         """Teacher and student must take the data's samples and know their classes."""
-        check_classifier("teacher", self.teacher, spec)
-        check_classifier("student", self.student, spec)
+        check_classifier("model.teacher", self.teacher, spec)
+        check_classifier("model.student", self.student, spec)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the student's logits (N, K)."""
         logits: Tensor = self.student(inputs)
         return logits
-
-    def on_train_start(self) -> None:
-        """Train the student even if it was handed over in evaluation mode."""
-        super().on_train_start()
-        self.student.train()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The teacher answers without a graph, the student learns the answer."""

@@ -49,7 +49,7 @@ def generator_of_checkpoint(path: str, part: str = "generator") -> Generator:
     """:func:`part_of_checkpoint` for a generator.
 
     Args:
-        path: a checkpoint of a GAN, or of a compressed GAN (``part="student"``).
+        path: a checkpoint of a GAN.
         part: name of the generator in the module.
 
     Raises:

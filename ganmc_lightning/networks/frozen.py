@@ -8,6 +8,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks.normalize import Normalize
 
 DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -28,7 +29,7 @@ class Frozen(nn.Module):
             teacher while the student trains.
 
     Raises:
-        ValueError: only one of ``mean`` and ``std`` is given.
+        InputError: only one of ``mean`` and ``std`` is given.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Frozen(nn.Module):
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
-            raise ValueError("mean and std go together: give both or neither")
+            raise InputError("mean and std go together: give both or neither")
         self.network = network.requires_grad_(False)
         self.normalize = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.mode = mode

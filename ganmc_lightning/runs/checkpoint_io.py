@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.networks.checkpoint import read_checkpoint
 
@@ -20,9 +21,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint``; the file of that name stays whole until the new one is."""
-        with replacing(Path(path), "wb") as file:
-            torch.save(checkpoint, file)
+        """Write ``checkpoint``; the file of that name stays whole until the new one is.
+
+        Raises:
+            InputError: it cannot be written, for want of room or of access.
+        """
+        path = Path(path)
+        for left_over in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed while writing
+            left_over.unlink(missing_ok=True)
+        try:
+            with replacing(path, "wb") as file:
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
+            reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
+            raise InputError(
+                f"cannot write {path} ({reason}): make room or grant access; what was there before is whole"
+            ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read a checkpoint onto the CPU.

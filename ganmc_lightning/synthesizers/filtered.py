@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.fitting import check_classifier
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted
 
@@ -51,6 +52,7 @@ class FilteredSynthesizer(Synthesizer):
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Fit the wrapped synthesizer and set the confidence threshold of each class."""
         self.synthesizer.fit(inputs, labels, spec)
+        check_classifier("data.synthesizer.teacher", self.teacher, spec)
         self.teacher.to(labels.device)
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
         samples, intended = self.synthesizer.sample(self.calibration_samples, generator)

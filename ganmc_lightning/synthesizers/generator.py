@@ -11,7 +11,7 @@ from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 
 CHUNK = 1024
-"""Most samples generated in one pass, so that a large draw needs no more memory than a small one."""
+"""Most samples generated in one pass, so that a large draw needs little more memory than its samples."""
 
 
 class GeneratorSynthesizer(Synthesizer):

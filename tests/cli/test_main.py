@@ -20,7 +20,7 @@ def shell(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     environment.pop("JSONARGPARSE_DEPRECATION_WARNINGS", None)  # users do not have it either
     command = [sys.executable, "-m", "ganmc_lightning", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=1200, check=False)
 
 
 def test_help_names_every_command(ganmc: Ganmc) -> None:

@@ -61,13 +61,13 @@ def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
     out = tmp_path / "out"
     run = plan(experiment_file, out, seeds=(3,))["alone"]
     folder = out / "tiny" / "alone" / "seed3"
-    assert run.configs[folder / "student.yaml"] == {
+    assert run.configs[folder / "0_student.yaml"] == {
         "trainer": {
             "default_root_dir": "runs/tiny/gan/seed0",  # its own folder, which the command line overrides
             "callbacks": [{"path": f"{out}/tiny/teacher/seed3/best.ckpt"}],
         }
     }
-    assert str(folder / "student.yaml") in run.fit
+    assert str(folder / "0_student.yaml") in run.fit
     assert load_experiment(experiment_file).stages["alone"].needs == ("teacher",)
 
 

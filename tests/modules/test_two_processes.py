@@ -24,7 +24,7 @@ def diaries(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Diarie
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
+        timeout=1200,  # for a hang, not for a slow machine
         check=False,
     )
     assert done.returncode == 0, done.stderr
