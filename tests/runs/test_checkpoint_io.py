@@ -25,9 +25,12 @@ def test_round_trip(good: Path) -> None:
     assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(OSError(28, "No space left on device"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
 def test_half_a_write_leaves_the_old_checkpoint(
-    good: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    good: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
 ) -> None:
     before = good.read_bytes()
 
@@ -36,9 +39,15 @@ def test_half_a_write_leaves_the_old_checkpoint(
         raise error
 
     monkeypatch.setattr(torch, "save", write_half)
-    with pytest.raises(type(error)):
+    with pytest.raises(raised):
         AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, good)
     assert good.read_bytes() == before
+    assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(good: Path) -> None:
+    (good.parent / ".last.ckpt.12345.part").write_bytes(b"half")
+    AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, good)
     assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
 
 
