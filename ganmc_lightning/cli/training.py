@@ -122,7 +122,9 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse to overwrite a run; find the checkpoint to score."""
         config = self.config[self.subcommand]
-        if config.trainer.devices not in (1, "1") and sys.argv[1:] != self._arguments:
+        if self.subcommand == "predict" and asks_for_several(config.trainer.devices):
+            raise InputError("predict runs in one process: set --trainer.devices 1")
+        if asks_for_several(config.trainer.devices) and sys.argv[1:] != self._arguments:
             raise NeedsOwnProcess
         if config.checkpoint.save_top_k != 1:
             raise InputError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
@@ -240,6 +242,13 @@ def run_training(arguments: list[str]) -> int:
         finally:
             finish_wandb()
     return 0
+
+
+def asks_for_several(devices: int | str | list[int]) -> bool:
+    """Whether ``trainer.devices`` means, or may mean, more than one."""
+    if isinstance(devices, list):
+        return len(devices) > 1
+    return str(devices) in ("auto", "-1") or "," in str(devices) or (str(devices).isdigit() and int(devices) > 1)
 
 
 def finish_wandb() -> None:

@@ -70,3 +70,16 @@ def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> N
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == ("ganmc: data.p_fake is 0.5 but data.synthesizer is missing: name one, or set p_fake to 0\n")
+
+
+@pytest.mark.parametrize(
+    ("devices", "several"),
+    [
+        *((1, False), ("1", False), ([0], False), (0, False), ("many", False)),
+        *((2, True), ("2", True), ([0, 1], True), ("0,1", True), ("auto", True), (-1, True)),
+    ],
+)
+def test_several_devices_are_told_from_one(devices: int | str | list[int], several: bool) -> None:
+    from ganmc_lightning.cli.training import asks_for_several
+
+    assert asks_for_several(devices) is several

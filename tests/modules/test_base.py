@@ -140,5 +140,5 @@ def test_clock_adds_up_over_sessions(
 def test_acgan_needs_classes_and_a_discriminator_that_knows_them(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
-    with pytest.raises(InputError, match=r"model\.discriminator .* 4, the data have 3"):
+    with pytest.raises(InputError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
         module.check_spec(DataSpec((1, 8, 8), 3))
