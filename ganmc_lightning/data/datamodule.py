@@ -125,8 +125,9 @@ class GANAugmentedDataModule(LightningDataModule):
         if not self._parts:
             self._load()
         self._seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # where Lightning's seed_everything leaves it
-        self._parts = {name: self._on_device(part) for name, part in self._parts.items()}
-        self._random = torch.Generator(self.device)
+        if self._random.device != self.device:  # another trainer than the one before
+            self._parts = {name: self._on_device(part) for name, part in self._parts.items()}
+            self._random = torch.Generator(self.device)
         if stage in (None, "fit"):
             self.step = 0  # a run that goes on gets its number of steps after this hook
             self._fit_synthesizer()

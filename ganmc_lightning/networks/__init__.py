@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from ganmc_lightning.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
-from ganmc_lightning.networks.checkpoint import generator_of_checkpoint, part_of_checkpoint
+from ganmc_lightning.networks.checkpoint import (
+    discriminator_of_checkpoint,
+    generator_of_checkpoint,
+    part_of_checkpoint,
+)
 from ganmc_lightning.networks.cnn import FiveLayerCNN
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.lenet import LeNet, LeNet4
@@ -35,6 +39,7 @@ __all__ = [
     "TabularDiscriminator",
     "TabularGenerator",
     "WideResNet",
+    "discriminator_of_checkpoint",
     "generator_of_checkpoint",
     "part_of_checkpoint",
 ]

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
 
 HYPER_PARAMETERS = "hyper_parameters"
 
@@ -58,6 +58,22 @@ def generator_of_checkpoint(path: str, part: str = "generator") -> Generator:
     network = part_of_checkpoint(path, part)
     if not isinstance(network, Generator):
         raise InputError(f"'{part}' in {path} is a {type(network).__name__}, not a generator")
+    return network
+
+
+def discriminator_of_checkpoint(path: str, part: str = "discriminator") -> ClassifyingDiscriminator:
+    """:func:`part_of_checkpoint` for the discriminator of an AC-GAN, to train a GAN further.
+
+    Args:
+        path: a checkpoint of an AC-GAN.
+        part: name of the discriminator in the module.
+
+    Raises:
+        InputError: as :func:`part_of_checkpoint`, and when the part is not such a discriminator.
+    """
+    network = part_of_checkpoint(path, part)
+    if not isinstance(network, ClassifyingDiscriminator):
+        raise InputError(f"'{part}' in {path} is a {type(network).__name__}, not a discriminator of an AC-GAN")
     return network
 
 
@@ -161,8 +177,8 @@ def _find(class_path: object) -> Any:
 
 
 def _is_pointer(named: object) -> bool:
-    # By identity and not by path, for the two functions are public under several.
-    return named is part_of_checkpoint or named is generator_of_checkpoint
+    # By identity and not by path, for these functions are public under several.
+    return named in (part_of_checkpoint, generator_of_checkpoint, discriminator_of_checkpoint)
 
 
 def _is_network(named: object) -> bool:

@@ -14,10 +14,12 @@ from torch import nn
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks import (
     MLP,
+    ACGANDiscriminator,
     ACGANGenerator,
     Frozen,
     Generator,
     TabularGenerator,
+    discriminator_of_checkpoint,
     generator_of_checkpoint,
     part_of_checkpoint,
 )
@@ -353,3 +355,20 @@ def test_fresh_weights():
     torch.manual_seed(3)
     built = build_network(RECIPE, "a.ckpt")
     assert same(built, mlp(3))
+
+
+def test_discriminator_of_checkpoint_takes_discriminators_alone(tmp_path):
+    discriminator = ACGANDiscriminator(8, 1, 3, width=2)
+    recipe = {
+        "class_path": "ganmc_lightning.networks.ACGANDiscriminator",
+        "init_args": {"image_size": 8, "channels": 1, "num_classes": 3, "width": 2},
+    }
+    weights = {f"discriminator.{name}": value for name, value in discriminator.state_dict().items()}
+    path = tmp_path / "gan.ckpt"
+    torch.save({"state_dict": weights, "hyper_parameters": {"discriminator": recipe}}, path)
+    rebuilt = discriminator_of_checkpoint(str(path))
+    inputs = torch.randn(4, 1, 8, 8)
+    for one, other in zip(rebuilt(inputs), discriminator.eval()(inputs), strict=True):
+        torch.testing.assert_close(one, other)
+    with pytest.raises(InputError, match="not a generator"):
+        generator_of_checkpoint(str(path), "discriminator")
