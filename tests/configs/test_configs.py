@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ganmc_lightning.cli import main
+from ganmc_lightning.synthesizers import FilteredSynthesizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*/*.experiment.yaml"))
@@ -61,8 +63,16 @@ def write_data(root, name):
     np.savez(root / f"{name}.npz", **arrays)
 
 
+def fit_without_calibration(self, inputs, labels, spec):
+    """A filter that lets everything pass: a teacher confirms nothing of what a GAN of two steps makes."""
+    self.synthesizer.fit(inputs, labels, spec)
+    self._thresholds = torch.zeros(spec.num_classes)
+
+
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=[file.name.partition(".")[0] for file in EXPERIMENTS])
 def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(FilteredSynthesizer, "fit", fit_without_calibration)
+    monkeypatch.setattr(FilteredSynthesizer, "_accept", lambda self, samples, labels: labels >= 0)
     root = tmp_path / "data"
     if file.parent.name in SHAPES:
         write_data(root, file.parent.name)
