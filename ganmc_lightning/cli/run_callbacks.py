@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
@@ -31,9 +31,16 @@ class ProgressBar(RichProgressBar):
         super().__init__(refresh_rate=REFRESH_EVERY)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The logged scores, without the logger's version number."""
+        """The loss, and the score the best checkpoint is chosen by: more would not fit on a line."""
         metrics = super().get_metrics(trainer, pl_module)
-        return {name: value for name, value in metrics.items() if name != "v_num"}
+        monitor = (
+            trainer.checkpoint_callback.monitor if isinstance(trainer.checkpoint_callback, ModelCheckpoint) else None
+        )
+        return {
+            name.removeprefix("train/"): value
+            for name, value in metrics.items()
+            if name == monitor or name.startswith("train/loss")
+        }
 
 
 class SaveConfig(SaveConfigCallback):

@@ -1,0 +1,78 @@
+"""Curves, configuration and sample grids must reach an offline W&B run."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ganmc_lightning.runs.metrics_csv import read_metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of wandb's own
+
+
+def records_of(file: Path) -> list[Any]:
+    """What an offline run would send: W&B's messages out of its file, a log in LevelDB's format."""
+    from wandb.proto import wandb_internal_pb2
+
+    content = file.read_bytes()
+    records, message, at = [], b"", 7  # behind the file's header
+    while at + 7 <= len(content):
+        if 32768 - at % 32768 < 7:  # the rest of a block that no header fits into
+            at += 32768 - at % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", content, at + 4)
+        message += content[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(message)
+            records.append(record)
+            message = b""
+    return records
+
+
+def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_CONSOLE", "off")
+    over = tmp_path / "wandb.yaml"
+    over.write_text(
+        "trainer:\n  logger:\n    class_path: lightning.pytorch.loggers.WandbLogger\n"
+        f"    init_args: {{project: tiny, offline: true, save_dir: {tmp_path}}}\n"
+    )
+    assert ganmc("fit", "--config", configs.acgan, "--config", over).status == 0
+    (run,) = tmp_path.glob("wandb/offline-run-*")
+    (file,) = run.glob("*.wandb")
+    import wandb, time
+    print("RUN", wandb.run, file.stat().st_size)
+    time.sleep(3)
+    print("LATER", file.stat().st_size)
+    records = records_of(file)
+
+    logged: dict[str, list[str]] = {}
+    for record in records:
+        for item in record.history.item:
+            logged.setdefault("/".join(item.nested_key) or item.key, []).append(item.value_json)
+    rows = read_metrics(tmp_path / "runs" / "acgan" / "metrics.csv")
+    for name in ("train/loss_generator", "train/loss_discriminator", "val/compression_score"):
+        assert [float(value) for value in logged[name]] == pytest.approx([float(r[name]) for r in rows if name in r])
+
+    config: dict[str, Any] = {}
+    for record in records:
+        for item in [*record.run.config.update, *record.config.update]:
+            config["/".join(item.nested_key) or item.key] = yaml.safe_load(item.value_json)
+    assert config["trainer"]["max_epochs"] == 2
+    assert config["model"]["init_args"]["generator"]["init_args"]["latent_size"] == 8
+    assert config["data"]["batch_size"] == 27
+
+    pictures = sorted(path.name for path in (run / "files").rglob("*.png"))
+    assert len(pictures) == 2
+    assert all(name.startswith("samples_") for name in pictures)
+    own = sorted((tmp_path / "runs" / "acgan" / "samples").iterdir())
+    sent = sorted((run / "files").rglob("*.png"), key=lambda path: path.name.split("_")[1].zfill(8))
+    assert [path.read_bytes() for path in sent] == [path.read_bytes() for path in own]
