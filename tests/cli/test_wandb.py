@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def records_of(file: Path) -> list[Any]:
             at += 32768 - at % 32768
             continue
         length, kind = struct.unpack_from("<HB", content, at + 4)
+        if at + 7 + length > len(content):
+            break  # still being written
         message += content[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # whole, or the last part
@@ -34,6 +37,16 @@ def records_of(file: Path) -> list[Any]:
             records.append(record)
             message = b""
     return records
+
+
+def complete_records_of(file: Path) -> list[Any]:
+    """All of them: W&B's own process may still be writing when the run has ended."""
+    for _ in range(600):
+        records = records_of(file)
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError("W&B never wrote the end of the run")
 
 
 def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +61,7 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
     assert ganmc("fit", "--config", configs.acgan, "--config", over).status == 0
     (run,) = tmp_path.glob("wandb/offline-run-*")
     (file,) = run.glob("*.wandb")
-    records = records_of(file)
+    records = complete_records_of(file)
 
     logged: dict[str, list[str]] = {}
     for record in records:
