@@ -108,7 +108,7 @@ class CompressionModule(LightningModule, ABC):
         """Log the epoch's means."""
         means = {f"train/{name}": value for name, value in self._epoch_means.pop().items()}
         self.log_dict(means, prog_bar=True, sync_dist=True)
-        self.log("trainer/iteration", float(self.iteration))
+        self.log("trainer/iteration", float(self.iteration), sync_dist=True)
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
