@@ -26,7 +26,7 @@ ROOMS = {
     "files": {"errors"},
     "synthesizers": {"networks", "batch", "files", "errors"},
     "data": {"synthesizers", "batch", "files", "errors"},
-    "metrics": {"losses", "networks", "batch", "errors"},
+    "metrics": {"losses", "networks", "batch", "files", "errors"},
     "modules": {"networks", "losses", "batch", "errors"},
     "callbacks": {"metrics", "synthesizers", "networks", "batch", "files", "errors"},
     "runs": {"networks.checkpoint", "files", "errors"},

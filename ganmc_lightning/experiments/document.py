@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.gather import RunResult
+from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.spec import Experiment, Sweep
 from ganmc_lightning.experiments.statistics import Estimate
 from ganmc_lightning.experiments.table import ReportRow
@@ -39,8 +40,9 @@ class Report:
         seeds: those that were run.
         environment: where the runs were made.
         seconds: training time of all runs together.
-        rows: the table.
-        notes: remarks under the table.
+        rows: the table that compares methods by the experiment's metric.
+        notes: remarks under that table.
+        tables: those of several metrics.
         sweeps: the numbers behind each sweep's figure.
         runs: every single run.
         pictures: figures and sample grids.
@@ -54,6 +56,7 @@ class Report:
     seconds: float
     rows: Sequence[ReportRow]
     notes: Sequence[str]
+    tables: Sequence[MetricTable]
     sweeps: Sequence[tuple[Sweep, Mapping[float, Estimate]]]
     runs: Sequence[RunResult]
     pictures: Sequence[Picture]
@@ -69,6 +72,7 @@ class Report:
             "environment": self.environment,
             "seconds": round(self.seconds, 1),
             "rows": [_row_json(row, self.experiment.metric) for row in self.rows],
+            "tables": [table.as_json() for table in self.tables],
             "sweeps": [_sweep_json(sweep, points) for sweep, points in self.sweeps],
             "notes": list(self.notes),
         }
@@ -89,8 +93,7 @@ class Report:
             paper = f"{printed(row.row.paper)}\n{row.row.source}".rstrip()
             counts = [count(row.steps), count(row.parameters), count(row.flops)]
             lines.append([label, value, paper, *counts])
-        used = [i for i in range(len(headings)) if i < 2 or any(line[i] != "-" for line in lines)]
-        return [headings[i] for i in used], [[line[i] for i in used] for line in lines]
+        return _without_empty_columns(headings, lines)
 
     def run_table(self) -> tuple[list[str], list[list[str]]]:
         """Lay every single run out as text."""
@@ -101,7 +104,7 @@ class Report:
             test = run.test.get(f"test/{metric}")
             values = ["-" if value is None else score(value) for value in (validation, test)]
             lines.append([run.stage, str(run.seed), *values, count(run.iterations), f"{run.seconds:.1f} s"])
-        return ["stage", "seed", "validation", "test", "steps", "time"], lines
+        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], lines)
 
     def environment_lines(self) -> list[tuple[str, str]]:
         """List where the numbers were made, as pairs of name and value."""
@@ -111,6 +114,11 @@ class Report:
         lines.append(("threads", str(self.environment.get("threads", "unknown"))))
         lines += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
         return [*lines, ("versions", ", ".join(f"{name} {value}" for name, value in packages.items()))]
+
+
+def _without_empty_columns(headings: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    used = [i for i in range(len(headings)) if any(line[i] != "-" for line in lines)]
+    return [headings[i] for i in used], [[line[i] for i in used] for line in lines]
 
 
 def _row_json(row: ReportRow, metric: str) -> dict[str, object]:

@@ -20,12 +20,13 @@ from ganmc_lightning.experiments.statistics import Estimate, estimate
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 # A second round through the colours is dashed, a third dotted (length and gap in points).
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
+_MARKS = ("o", "s", "^", "D")
 _INK, _GRID = "#333333", "#e3e3e3"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Values per epoch of one stage.
+    """Values per epoch, or over another count, of one stage.
 
     Attributes:
         label: in the legend.
@@ -38,10 +39,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Reference:
-    """A dashed line across a sweep."""
+    """A dashed line across a figure."""
 
     label: str
     value: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One mark of a scatter plot."""
+
+    label: str
+    x: Estimate
+    y: Estimate
 
 
 def curves_figure(curves: Sequence[Curve], y_label: str) -> bytes:
@@ -75,10 +85,41 @@ def sweep_figure(
         capsize=4,
         elinewidth=1.2,
     )
-    for index, reference in enumerate(references, 1):
-        label, colour = reference.label, _colour(index)
-        axes.axhline(reference.value, color=colour, linestyle="--", linewidth=1.5, label=label)
+    _reference_lines(axes, references, first=1)
     axes.set_xticks([x for x, _ in points])
+    _dress(axes, x_label, y_label)
+    return _png(figure)
+
+
+def series_figure(curves: Sequence[Curve], references: Sequence[Reference], x_label: str, y_label: str) -> bytes:
+    """Draw values over a count, all of them: the mean over seeds within its 95 % band, and dashed lines."""
+    figure, axes = _canvas(legend_entries=len(curves) + len(references))
+    for index, curve in enumerate(curves):
+        _band(axes, curve, index)
+    _reference_lines(axes, references, first=len(curves))
+    _dress(axes, x_label, y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    return _png(figure)
+
+
+def scatter_figure(points: Sequence[Point], x_label: str, y_label: str, log_x: bool) -> bytes:
+    """Draw one mark a point, with the 95 % intervals of both its numbers."""
+    figure, axes = _canvas(legend_entries=len(points))
+    for index, point in enumerate(points):
+        axes.errorbar(
+            point.x.mean,
+            point.y.mean,
+            xerr=point.x.ci95 or 0.0,
+            yerr=point.y.ci95 or 0.0,
+            color=_colour(index),
+            marker=_MARKS[index // len(_COLOURS) % len(_MARKS)],
+            markersize=7,
+            linestyle="",
+            elinewidth=1.0,
+            label=point.label,
+        )
+    if log_x:
+        axes.set_xscale("log")
     _dress(axes, x_label, y_label)
     return _png(figure)
 
@@ -101,6 +142,11 @@ def _band(axes: Axes, curve: Curve, index: int) -> None:
         low = [point.mean - (point.ci95 or 0.0) for point in points]
         high = [point.mean + (point.ci95 or 0.0) for point in points]
         axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _reference_lines(axes: Axes, references: Sequence[Reference], first: int) -> None:
+    for index, reference in enumerate(references, first):
+        axes.axhline(reference.value, color=_colour(index), linestyle="--", linewidth=1.5, label=reference.label)
 
 
 def _fit(axes: Axes, seeds: Sequence[Series]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -14,7 +14,7 @@ from ganmc_lightning.experiments.files import read_json_object
 from ganmc_lightning.experiments.plan import PlannedRun
 
 Series = dict[int, float]
-"""Epoch -> value."""
+"""Epoch, or another count -> value."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RunResult:
         parameters: of the network that was trained, if recorded.
         flops: of one forward pass of it on one sample, if recorded.
         device: what it was trained on, "cpu" or the name of a GPU.
+        curves: values over a count that the run recorded itself, by name.
     """
 
     stage: str
@@ -44,6 +45,7 @@ class RunResult:
     parameters: int | None
     flops: int | None
     device: str
+    curves: Mapping[str, Series] = field(default_factory=dict)
 
     def value(self, split: str, metric: str) -> float:
         """Read ``val/<metric>`` (split "validation") or ``test/<metric>`` (split "test").
@@ -51,12 +53,31 @@ class RunResult:
         Raises:
             InputError: the run has no such metric.
         """
-        found, name = (self.test, f"test/{metric}") if split == "test" else (self.validation, f"val/{metric}")
+        found, name = self._look_up(split, metric)
         if name not in found:
             have = ", ".join(sorted(found)) or "none"
             mend = "set 'metric' in the experiment file"
             raise InputError(f"{self.folder / 'result.json'}: no '{name}' (it has: {have}); {mend}")
         return found[name]
+
+    def has(self, split: str, metric: str) -> bool:
+        """Tell whether :meth:`value` would find something."""
+        found, name = self._look_up(split, metric)
+        return name in found
+
+    def curve(self, name: str) -> Series:
+        """Read one of the curves that the run recorded itself.
+
+        Raises:
+            InputError: it has none of that name.
+        """
+        if name not in self.curves:
+            have = ", ".join(sorted(self.curves)) or "none"
+            raise InputError(f"{self.folder / 'result.json'}: no curve '{name}' (it has: {have})")
+        return self.curves[name]
+
+    def _look_up(self, split: str, metric: str) -> tuple[Mapping[str, float], str]:
+        return (self.test, f"test/{metric}") if split == "test" else (self.validation, f"val/{metric}")
 
 
 Results = dict[str, list[RunResult]]
@@ -96,6 +117,7 @@ def read_result(run: PlannedRun) -> RunResult:
         parameters=_count(file, content, "parameters"),
         flops=_count(file, content, "flops"),
         device=str(content.get("device", "cpu")),
+        curves=_curves(file, content),
     )
 
 
@@ -104,6 +126,19 @@ def _metrics(file: Path, content: Mapping[str, object], key: str) -> dict[str, f
     if not isinstance(value, dict):
         raise InputError(f"{file}: '{key}' must map metric names to numbers, found {value!r}")
     return {str(name): _number(file, f"{key}.{name}", number) for name, number in value.items()}
+
+
+def _curves(file: Path, content: Mapping[str, object]) -> dict[str, Series]:
+    curves = content.get("curves") or {}
+    if not isinstance(curves, dict) or not all(isinstance(series, dict) for series in curves.values()):
+        raise InputError(f"{file}: 'curves' must map names to mappings of counts to numbers")
+    try:
+        return {
+            str(name): {int(x): _number(file, f"curves.{name}", y) for x, y in series.items()}
+            for name, series in curves.items()
+        }
+    except ValueError as error:
+        raise InputError(f"{file}: 'curves' has a count that is no whole number ({error})") from None
 
 
 def _number(file: Path, key: str, value: object) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from ganmc_lightning.experiments.document import Picture, Report
+from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.wording import duration
 
 # On a narrow screen each line of a table becomes a card whose cells carry their heading with them.
@@ -24,6 +25,7 @@ h2 { font-size: 1.1rem; margin: 2.2rem 0 .7rem; }
 .summary { color: var(--soft); margin: 0 0 1.6rem; }
 .quick { color: var(--warn); font-weight: 600; }
 .card { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: .4rem 1.1rem; }
+.wide { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-size: .82rem; font-weight: 600; text-align: right; vertical-align: bottom; }
 th, td { padding: .55rem 0 .55rem 1.2rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -81,6 +83,7 @@ def render_html(report: Report) -> str:
 {_summary(report)}
 {_main_table(report)}
 {_notes(report.notes)}
+{"".join(map(_metric_table, report.tables))}
 <div class="gallery">{"".join(map(_picture, report.pictures))}</div>
 {_runs(report)}
 <h2>Where these numbers come from</h2>
@@ -103,6 +106,10 @@ def _main_table(report: Report) -> str:
     if not report.rows:
         return ""
     return f'<div class="card">{_table(*report.table(), kind="main")}</div>'
+
+
+def _metric_table(table: MetricTable) -> str:
+    return f'<h2>{escape(table.table.title)}</h2><div class="card wide">{_table(*table.cells(), kind="main")}</div>'
 
 
 def _table(headings: Sequence[str], lines: Sequence[Sequence[str]], kind: str) -> str:

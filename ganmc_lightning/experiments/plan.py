@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganmc_lightning.experiments.references import fill, follow
+from ganmc_lightning.experiments.references import OWN, fill, follow
 from ganmc_lightning.experiments.section import read_yaml
-from ganmc_lightning.experiments.spec import Experiment, Stage
+from ganmc_lightning.experiments.spec import Experiment
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class PlannedRun:
             depends on. Comments, paths and the output folder do not count, nor do the version of the package
             and the data: another ``--out`` starts anew.
         configs: config files to write before training, by path: those whose paths had to follow a stage.
-        fit: command line of the training, without ``--ckpt_path``.
-        test: command line of the test, or None.
+        command: command line of the training, without ``--ckpt_path``, or of whatever else the stage does.
+        test: command line of the test that follows, or None.
     """
 
     stage: str
@@ -34,8 +34,13 @@ class PlannedRun:
     folder: Path
     key: str
     configs: Mapping[Path, object]
-    fit: tuple[str, ...]
+    command: tuple[str, ...]
     test: tuple[str, ...] | None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it is a training, which has curves and can be continued."""
+        return self.command[0] == "fit"
 
     @property
     def last_checkpoint(self) -> Path:
@@ -64,6 +69,9 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
                 "test": stage.test,
                 "needs": {need: done[need].key for need in stage.needs},
             }
+            words = (*stage.command, *(stage.quick_command if quick else ()))
+            if words:
+                recipe["command"] = words
             folder = out / experiment.name / stage.name / f"seed{seed}"
             folders = {need: done[need].folder for need in stage.needs}
             configs = {}
@@ -71,14 +79,19 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
                 content = follow(contents[config], experiment.name, folders)
                 moved = content != contents[config]
                 configs[folder / f"{number}_{config.name}" if moved else config] = content if moved else None
-            done[stage.name] = _planned(stage, seed, folder, _key(recipe), configs, fill(overrides, folders))
+            if words:
+                names = folders | dict(zip(OWN, (folder, seed, next(iter(configs), "")), strict=True))
+                command, test = tuple(str(fill(word, names)) for word in words), None
+            else:
+                command = _fit(seed, folder, configs, fill(overrides, folders))
+                test = _test(folder) if stage.test else None
+            written = {path: content for path, content in configs.items() if content is not None}
+            done[stage.name] = PlannedRun(stage.name, seed, folder, _key(recipe), written, command, test)
         runs.extend(done.values())
     return runs
 
 
-def _planned(
-    stage: Stage, seed: int, folder: Path, key: str, configs: Mapping[Path, object], overrides: object
-) -> PlannedRun:
+def _fit(seed: int, folder: Path, configs: Iterable[Path], overrides: object) -> tuple[str, ...]:
     assert isinstance(overrides, dict)
     fit = ["fit"]
     for config in configs:
@@ -86,10 +99,12 @@ def _planned(
     fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
     fit += ["--trainer.enable_model_summary=false"]
     fit += [f"--{name}={argument(value)}" for name, value in overrides.items()]
+    return tuple(fit)
+
+
+def _test(folder: Path) -> tuple[str, ...]:
     best = folder / "checkpoints" / "best.ckpt"
-    test = ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best), "--verbose=false")
-    written = {path: content for path, content in configs.items() if content is not None}
-    return PlannedRun(stage.name, seed, folder, key, written, tuple(fit), test if stage.test else None)
+    return ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best), "--verbose=false")
 
 
 def argument(value: object) -> str:

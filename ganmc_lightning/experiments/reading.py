@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.references import references, stage_paths
+from ganmc_lightning.experiments.reading_report import read_report
+from ganmc_lightning.experiments.references import OWN, references, stage_paths
 from ganmc_lightning.experiments.section import Section, read_yaml, suggestion
-from ganmc_lightning.experiments.spec import Curves, Experiment, Row, Stage, Sweep
+from ganmc_lightning.experiments.spec import Experiment, Stage
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
@@ -30,17 +32,9 @@ def load_experiment(file: Path) -> Experiment:
         raise top.error("mode", f"must be max or min, found {mode!r}")
     quick = top.mapping("quick")
     stages = _stages(top, name, quick)
-    report = top.section("report")
-    rows = tuple(_row(section, stages) for section in report.sections("rows"))
-    repeated = [row.name for index, row in enumerate(rows) if row.name in {r.name for r in rows[:index]}]
-    if repeated:
-        raise report.error("rows", f"has two rows named {repeated[0]!r}; give each its own name")
-    sweeps = tuple(_sweep(section, stages) for section in report.sections("sweep"))
-    curves = tuple(_curves(section, stages) for section in report.sections("curves"))
-    grids = _known(report, "grids", report.texts("grids"), stages)
-    report.close()
+    report = read_report(top.section("report"), stages)
     top.close()
-    return Experiment(file, name, title, seeds, metric, mode, stages, quick, rows, sweeps, curves, grids)
+    return Experiment(file, name, title, seeds, metric, mode, stages, quick, **report)
 
 
 def check_seeds(seeds: object) -> tuple[int, ...]:
@@ -78,6 +72,8 @@ def _stages(top: Section, experiment: str, quick: Mapping[str, object]) -> dict[
         _folder_name(top, "stages", name)
         if name == "figures":
             raise top.error("stages.figures", "is the report's own folder; choose another stage name")
+        if name in OWN:
+            raise top.error(f"stages.{name}", f"is taken: {{{name}}} means something else; choose another stage name")
         stages[name] = _stage(Section(top.file, f"stages.{name}", value), experiment, name, stages, raw, quick)
     return stages
 
@@ -90,14 +86,19 @@ def _stage(
     every: Iterable[str],
     quick: Mapping[str, object],
 ) -> Stage:
-    configs = tuple(section.file.parent / item for item in section.texts("config", required=True))
+    trains = not section.has("run")
+    configs = tuple(section.file.parent / item for item in section.texts("config", required=trains))
     for config in configs:
         if not config.is_file():
             raise section.error("config", f"names a file that is not there: {config}")
-    overrides, stage_quick = section.mapping("set"), section.mapping("quick")
+    command = () if trains else _words(section, "run")
+    quick_command = () if trains else _words(section, "quick")
+    if command and len(configs) > 1:
+        raise section.error("config", "must be one file for a stage that runs a command")
+    overrides, stage_quick = (section.mapping("set"), section.mapping("quick")) if trains else ({}, {})
     needs = dict.fromkeys(section.texts("needs"))
     needs.update(dict.fromkeys(stage_paths([read_yaml(config) for config in configs], experiment)))
-    needs.update(dict.fromkeys(references([dict(quick), overrides, stage_quick])))
+    needs.update(dict.fromkeys(references([dict(quick), overrides, stage_quick, [*command, *quick_command]])))
     for need in needs:
         if need not in earlier:
             later = need in every
@@ -106,47 +107,12 @@ def _stage(
             raise section.error("", f"refers to {problem}: '{need}'; {mend}")
     test = section.flag("test", True)
     section.close()
-    return Stage(name, configs, overrides, stage_quick, tuple(needs), test)
+    return Stage(name, configs, overrides, stage_quick, tuple(needs), test, command, quick_command)
 
 
-def _known(section: Section, key: str, names: tuple[str, ...], stages: Mapping[str, Stage]) -> tuple[str, ...]:
-    for name in names:
-        if name not in stages:
-            raise section.error(key, f"names an unknown stage '{name}'; {suggestion(name, stages)}")
-    return names
-
-
-def _row(section: Section, stages: Mapping[str, Stage]) -> Row:
-    name = section.text("name")
-    if section.has("stage") == section.has("best_of"):
-        raise section.error("", "needs either 'stage' or 'best_of'")
-    key = "stage" if section.has("stage") else "best_of"
-    candidates = (section.text("stage"),) if key == "stage" else section.texts("best_of", required=True)
-    _known(section, key, candidates, stages)
-    if len({stages[candidate].test for candidate in candidates}) > 1:
-        raise section.error(key, "mixes stages with and without a test; give all of them the same 'test'")
-    row = Row(name, candidates, section.number("paper"), section.text("source", ""), section.text("group", "rows"))
-    section.close()
-    return row
-
-
-def _sweep(section: Section, stages: Mapping[str, Stage]) -> Sweep:
-    raw = section.take("points")
-    if not isinstance(raw, dict) or not raw:
-        raise section.error("points", "must map numbers to stages, and hold at least one")
-    for x, stage in raw.items():
-        if isinstance(x, bool) or not isinstance(x, int | float) or not isinstance(stage, str):
-            raise section.error("points", f"must map numbers to stages, found {x!r}: {stage!r}")
-    _known(section, "points", tuple(raw.values()), stages)
-    references_ = _known(section, "references", section.texts("references"), stages)
-    points = {float(x): raw[x] for x in sorted(raw)}
-    sweep = Sweep(section.text("title", "Sweep"), section.text("x_label"), points, references_)
-    section.close()
-    return sweep
-
-
-def _curves(section: Section, stages: Mapping[str, Stage]) -> Curves:
-    names = _known(section, "stages", section.texts("stages", required=True), stages)
-    curves = Curves(section.text("title", "Learning curves"), names, section.text("loss", "cross_entropy"))
-    section.close()
-    return curves
+def _words(section: Section, key: str) -> tuple[str, ...]:
+    """Read a command line as words, which may hold blanks once their names in braces are filled in."""
+    try:
+        return tuple(shlex.split(section.text(key, "")))
+    except ValueError as error:
+        raise section.error(key, f"is no command line ({error})") from None

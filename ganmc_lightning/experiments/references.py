@@ -16,10 +16,14 @@ OUTPUT = "default_root_dir"
 _REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_-]*)\}")
 
 
+OWN = ("here", "seed", "config")
+"""What a command may name in braces besides stages: its own folder, seed and configuration file."""
+
+
 def references(value: object) -> Iterator[str]:
-    """Yield the stages named as ``{stage}`` anywhere inside an override's value."""
+    """Yield the stages named as ``{stage}`` anywhere inside an override's value or a command's words."""
     if isinstance(value, str):
-        yield from _REFERENCE.findall(value)
+        yield from (name for name in _REFERENCE.findall(value) if name not in OWN)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from references(item)
@@ -61,8 +65,8 @@ def _stage_path(experiment: str) -> re.Pattern[str]:
     return re.compile(rf"runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")
 
 
-def fill(value: object, folders: Mapping[str, Path]) -> object:
-    """Replace every ``{stage}`` inside an override's value by that stage's folder.
+def fill(value: object, folders: Mapping[str, object]) -> object:
+    """Replace every ``{stage}`` inside an override's value by that stage's folder, and what else has a name there.
 
     Example:
         >>> fill(["{teacher}/best.ckpt", 3], {"teacher": Path("runs/teacher")})

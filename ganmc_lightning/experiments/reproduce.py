@@ -63,7 +63,7 @@ def reproduce(
     runs = plan_runs(experiment, out.resolve(), chosen, quick)
     _header(console, experiment, runs, chosen, quick)
     if wandb_project is not None:
-        runs = [replace(run, fit=(*run.fit, logger_argument(run, experiment, wandb_project))) for run in runs]
+        runs = [_on_dashboard(run, experiment, wandb_project) if run.trains else run for run in runs]
     code = _make_all(experiment, runs, run_command, console)
     if code:
         return code
@@ -101,6 +101,10 @@ def _make_all(experiment: Experiment, runs: Sequence[PlannedRun], run_command: R
         tally = f"{number:>{len(str(len(runs)))}}/{len(runs)}"
         _say(console, f"{skip if finished else done} {name}  {values}  {tally}", "dim" if finished else "")
     return 0
+
+
+def _on_dashboard(run: PlannedRun, experiment: Experiment, project: str) -> PlannedRun:
+    return replace(run, command=(*run.command, logger_argument(run, experiment, project)))
 
 
 def _make(run: PlannedRun, run_command: RunCommand) -> int | InputError:

@@ -74,7 +74,7 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
             _write_record(run, STARTED)
             for path, content in run.configs.items():
                 write_text(path, yaml.safe_dump(content, sort_keys=False))
-            code = run_command(_fit_arguments(run, resume=record is not None))
+            code = run_command(_arguments(run, resume=record is not None))
             if code:
                 return code
             read_result(run)
@@ -115,8 +115,8 @@ def _free_name(folder: Path, mark: str) -> Path:
     return name
 
 
-def _fit_arguments(run: PlannedRun, resume: bool) -> list[str]:
-    arguments = list(run.fit)
+def _arguments(run: PlannedRun, resume: bool) -> list[str]:
+    arguments = list(run.command)
     if resume and run.last_checkpoint.is_file():
         arguments += ["--ckpt_path", str(run.last_checkpoint)]
     return arguments

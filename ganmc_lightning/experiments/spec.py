@@ -1,4 +1,4 @@
-"""What an experiment file says: stages, each one command line, and the report made of their results."""
+"""What an experiment file says: stages, each a command line, and the report made of their results."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Stage:
-    """One training run per seed.
+    """One run per seed: a training, or any other command that leaves a ``result.json`` behind.
 
     Attributes:
         name: also the name of its folder.
-        configs: files handed to ``fit``, later ones on top.
+        configs: files handed to ``fit``, later ones on top; those of another command stand in it as ``{config}``.
         overrides: dotted keys and values on top of the files; a string may hold ``{stage}``.
         quick: further overrides for a quick run, over the experiment's own.
         needs: stages it depends on, declared or named by a ``{stage}``.
-        test: whether ``test`` follows ``fit``.
+        test: whether the run has test scores; after ``fit``, ``test`` gets them.
+        command: the words of another command than ``fit``; they may hold ``{stage}``, and ``{here}``, ``{seed}``
+            and ``{config}`` for the run's own folder, seed and configuration file. Empty for a training.
+        quick_command: words that a quick run adds to these.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Stage:
     quick: Mapping[str, object]
     needs: tuple[str, ...]
     test: bool
+    command: tuple[str, ...] = ()
+    quick_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,97 @@ class Row:
     paper: float | None
     source: str
     group: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a table.
+
+    Attributes:
+        metric: read as ``test/<metric>``, behind the prefix of the line where that has one.
+        label: heading.
+        kind: how its numbers are written: ``score``, ``count`` or ``bytes``.
+    """
+
+    metric: str
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table of several metrics.
+
+    Attributes:
+        name: what the reader sees.
+        stage: the stage whose results it shows.
+        prefix: where its metrics stand among those of the stage, ``<prefix>/<metric>``; empty for all of them.
+        paper: metric -> the paper's number.
+    """
+
+    name: str
+    stage: str
+    prefix: str
+    paper: Mapping[str, float]
+
+    def metric(self, name: str) -> str:
+        """The name under which the stage's results hold one of the line's metrics."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """One figure of a table's lines as points.
+
+    Attributes:
+        title: caption of the figure.
+        x, y: metrics, with a column in the table.
+        log_x: whether the horizontal axis is logarithmic.
+    """
+
+    title: str
+    x: str
+    y: str
+    log_x: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of several metrics, beside the one that compares methods by the experiment's metric.
+
+    Attributes:
+        title: caption.
+        source: where the paper's numbers stand; empty without any.
+        columns: its metrics.
+        lines: its lines.
+        scatters: figures of it.
+    """
+
+    title: str
+    source: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    scatters: tuple[Scatter, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One figure of several curves that a stage recorded itself.
+
+    Attributes:
+        title: caption of the figure.
+        x_label, y_label: of the axes.
+        stage: whose ``result.json`` holds the curves.
+        curves: what the reader sees -> name among the result's ``curves``.
+        references: what the reader sees -> test metric, drawn as a dashed line.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    stage: str
+    curves: Mapping[str, str]
+    references: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +188,7 @@ class Experiment:
         mode: ``max`` or ``min``, which is better.
         stages: by name, in the order of running.
         quick: overrides of every stage in a quick run.
-        rows, sweeps, curves, grids: the report.
+        rows, tables, sweeps, curves, series, grids: the report.
     """
 
     file: Path
@@ -104,6 +200,8 @@ class Experiment:
     stages: Mapping[str, Stage]
     quick: Mapping[str, object]
     rows: tuple[Row, ...]
+    tables: tuple[Table, ...]
     sweeps: tuple[Sweep, ...]
     curves: tuple[Curves, ...]
+    series: tuple[Series, ...]
     grids: tuple[str, ...]

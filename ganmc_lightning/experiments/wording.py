@@ -59,6 +59,19 @@ def count(number: int | None) -> str:
     return f"{number / 1e6:.2f} M" if number < 1_000_000_000 else f"{number / 1e9:.2f} G"
 
 
+def size(bytes_: float) -> str:
+    """Write a number of bytes in decimal units, three digits of it.
+
+    Example:
+        >>> size(181_000), size(97_400_000), size(512)
+        ('181 kB', '97.4 MB', '512 B')
+    """
+    if bytes_ < 1000:
+        return f"{bytes_:.0f} B"
+    value, unit = (bytes_ / 1e6, "MB") if bytes_ >= 1e6 else (bytes_ / 1e3, "kB")
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """Write a time in its two largest units.
 

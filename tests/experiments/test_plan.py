@@ -18,7 +18,7 @@ def test_command_lines(experiment_file, tmp_path):
     runs, out = plan(experiment_file, tmp_path / "runs", seeds=(7,)), tmp_path / "runs" / "tiny"
     folder, configs = out / "mixed_02" / "seed7", experiment_file.parent
     assert runs["mixed_02"].folder == folder
-    assert runs["mixed_02"].fit == (
+    assert runs["mixed_02"].command == (
         "fit",
         *("--config", f"{configs}/student.yaml"),
         *("--seed_everything", "7"),
@@ -37,7 +37,7 @@ def test_command_lines(experiment_file, tmp_path):
         "--verbose=false",
     )
     assert runs["gan"].test is None
-    assert runs["alone"].fit.count("--config") == 2
+    assert runs["alone"].command.count("--config") == 2
 
 
 def test_seed_by_seed_so_that_the_first_table_is_there_early(experiment_file, tmp_path):
@@ -48,9 +48,9 @@ def test_seed_by_seed_so_that_the_first_table_is_there_early(experiment_file, tm
 def test_quick_overrides_win_and_the_stage_has_the_last_word(edited, tmp_path):
     file = edited("{config: gan.yaml, test: false}", "{config: gan.yaml, quick: {trainer.max_epochs: 2}}")
     runs = plan(file, tmp_path, quick=True)
-    assert "--trainer.max_epochs=1" in runs["teacher"].fit
-    assert "--trainer.max_epochs=4" not in runs["teacher"].fit
-    assert "--trainer.max_epochs=2" in runs["gan"].fit
+    assert "--trainer.max_epochs=1" in runs["teacher"].command
+    assert "--trainer.max_epochs=4" not in runs["teacher"].command
+    assert "--trainer.max_epochs=2" in runs["gan"].command
 
 
 def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
@@ -67,7 +67,7 @@ def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
             "callbacks": [{"path": f"{out}/tiny/teacher/seed3/best.ckpt"}],
         }
     }
-    assert str(folder / "0_student.yaml") in run.fit
+    assert str(folder / "0_student.yaml") in run.command
     assert load_experiment(experiment_file).stages["alone"].needs == ("teacher",)
 
 

@@ -1,0 +1,119 @@
+"""The pictures of a report: its figures, drawn from the results, and the sample grids that runs left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ganmc_lightning.experiments.document import Picture
+from ganmc_lightning.experiments.figures import (
+    Curve,
+    Point,
+    Reference,
+    curves_figure,
+    scatter_figure,
+    series_figure,
+    sweep_figure,
+)
+from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
+from ganmc_lightning.experiments.metric_table import MetricTable
+from ganmc_lightning.experiments.spec import Curves, Experiment, Sweep
+from ganmc_lightning.experiments.statistics import Estimate, estimate
+from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
+
+SweepPoints = tuple[Sweep, Mapping[float, Estimate]]
+
+
+def make_pictures(
+    experiment: Experiment,
+    results: Results,
+    rows: Sequence[ReportRow],
+    tables: Sequence[MetricTable],
+    sweeps: Sequence[SweepPoints],
+) -> list[Picture]:
+    """Draw every figure of the report.
+
+    Args:
+        experiment: what was asked for.
+        results: stage -> finished runs.
+        rows: of the main table.
+        tables: of several metrics.
+        sweeps: with their numbers.
+
+    Raises:
+        InputError: a result lacks a curve or a metric that a figure shows.
+    """
+    # A stage that stands in the table goes by the name it has there.
+    labels = {row.stage: row.row.name for row in reversed(rows)}
+    return [
+        *_curves(experiment, results, labels),
+        *_sweeps(experiment, results, sweeps, labels),
+        *_series(experiment, results),
+        *_scatters(tables),
+        *_grids(experiment, results),
+    ]
+
+
+def _curves(experiment: Experiment, results: Results, labels: Mapping[str, str]) -> Iterator[Picture]:
+    for number, curves in enumerate(experiment.curves, 1):
+        for column in (experiment.metric, curves.loss):
+            lines = _curve_lines(curves, results, f"val/{column}", labels)
+            if lines:
+                name = column.replace("_", " ")
+                png = curves_figure(lines, f"validation {name}")
+                yield Picture(f"figures/curves_{number}_{column}.png", f"{curves.title}: {name}", png)
+
+
+def _curve_lines(curves: Curves, results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
+    lines = []
+    for stage in curves.stages:
+        seeds = [read_curves(run.folder / "metrics.csv").get(column, {}) for run in results[stage]]
+        if any(seeds):
+            lines.append(Curve(labels.get(stage, stage), seeds))
+    return lines
+
+
+def _sweeps(
+    experiment: Experiment, results: Results, sweeps: Sequence[SweepPoints], labels: Mapping[str, str]
+) -> Iterator[Picture]:
+    for number, (sweep, points) in enumerate(sweeps, 1):
+        dashed = [
+            Reference(labels.get(stage, stage), estimate(values_of(experiment, results, stage)).mean)
+            for stage in sweep.references
+        ]
+        split = split_of(experiment, next(iter(sweep.points.values())))
+        y_label = f"{split} {experiment.metric.replace('_', ' ')}"
+        png = sweep_figure(list(points.items()), dashed, sweep.x_label, y_label)
+        yield Picture(f"figures/sweep_{number}.png", sweep.title, png)
+
+
+def _series(experiment: Experiment, results: Results) -> Iterator[Picture]:
+    for number, series in enumerate(experiment.series, 1):
+        runs, split = results[series.stage], split_of(experiment, series.stage)
+        curves = [Curve(label, [run.curve(name) for run in runs]) for label, name in series.curves.items()]
+        dashed = [
+            Reference(label, estimate([run.value(split, metric) for run in runs]).mean)
+            for label, metric in series.references.items()
+        ]
+        png = series_figure(curves, dashed, series.x_label, series.y_label)
+        yield Picture(f"figures/series_{number}.png", series.title, png)
+
+
+def _scatters(tables: Sequence[MetricTable]) -> Iterator[Picture]:
+    number = 0
+    for table in tables:
+        names = {column.metric: column.label for column in table.table.columns}
+        for scatter in table.table.scatters:
+            number += 1
+            x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
+            points = [Point(name, x[name], y[name]) for name in x if name in y]
+            png = scatter_figure(points, names[scatter.x], names[scatter.y], scatter.log_x)
+            yield Picture(f"figures/scatter_{number}.png", scatter.title, png)
+
+
+def _grids(experiment: Experiment, results: Results) -> Iterator[Picture]:
+    for stage in experiment.grids:
+        run = results[stage][0]
+        grid = latest_sample_grid(run.folder)
+        if grid is not None:
+            title = f"{stage}, seed {run.seed}: {grid.stem.replace('_', ' ')}"
+            yield Picture(f"figures/samples_{stage}.png", title, grid.read_bytes())

@@ -1,0 +1,192 @@
+"""Stages that run another command than a training, and the tables and figures made of what they leave."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.reading import load_experiment
+from ganmc_lightning.experiments.reproduce import reproduce
+
+EXPERIMENT = """
+experiment: forests
+seeds: [0, 1, 2]
+stages:
+  gan: {config: gan.yaml, test: false}
+  study:
+    run: forest --config {config} --seed {seed} --out {here} --gan "{gan}/check points/best.ckpt"
+    config: forest.yaml
+    quick: --trees 2
+report:
+  tables:
+    title: One tree
+    source: "GAN-MC Table 3"
+    columns:
+      - {metric: auc, label: AUC}
+      - {metric: bytes, kind: bytes}
+      - {metric: nodes, kind: count}
+    rows:
+      - {name: Teacher, stage: study, prefix: teacher, paper: {auc: 0.935}}
+      - {name: Real data, stage: study, prefix: real}
+    scatter: {title: Quality against size, x: bytes, y: auc, log_x: true}
+  series:
+    title: AUC over trees
+    x_label: trees
+    y_label: AUC
+    stage: study
+    curves: {Real data: real/auc}
+    references: {Teacher: teacher/auc}
+"""
+
+
+class FakeCommand:
+    """Stands in for the command line's entry: it leaves what a forest study would."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def __call__(self, argv: list[str]) -> int:
+        self.calls.append(argv)
+        if argv[0] == "fit":
+            folder = Path(argv[argv.index("--trainer.default_root_dir") + 1])
+            result = {"validation": {"val/student_auc": 0.9}, "seconds": 2}
+        else:
+            folder, seed = Path(argv[argv.index("--out") + 1]), int(argv[argv.index("--seed") + 1])
+            scores = {"teacher/auc": 0.93, "real/auc": 0.88 + 0.01 * seed, "real/bytes": 181_000, "real/nodes": 2499}
+            result = {
+                "test": {f"test/{name}": value for name, value in scores.items()},
+                "curves": {"real/auc": {"1": 0.88, "2": 0.9 + 0.01 * seed, "20": 0.92}},
+                "seconds": 3,
+            }
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(result))
+        return 0
+
+
+@pytest.fixture
+def file(tmp_path):
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "gan.yaml").write_text("model: {}\n")
+    (folder / "forest.yaml").write_text("gan: runs/forests/gan/seed0/checkpoints/best.ckpt\n")
+    (folder / "forests.experiment.yaml").write_text(EXPERIMENT)
+    return folder / "forests.experiment.yaml"
+
+
+def go(file, out, fake, quick=False):
+    console = Console(file=io.StringIO(), width=80)
+    return reproduce(file, out, None, quick, "ganmc reproduce forests", fake, console)
+
+
+def study_of(file, out, quick=False, seed=1):
+    (run,) = (run for run in plan_runs(load_experiment(file), out, [seed], quick) if run.stage == "study")
+    return run
+
+
+def test_the_words_are_filled_in(file, tmp_path):
+    run = study_of(file, tmp_path / "runs")
+    folder = tmp_path / "runs" / "forests"
+    config = folder / "study" / "seed1" / "0_forest.yaml"
+    assert run.command == (
+        *("forest", "--config", str(config), "--seed", "1", "--out", str(folder / "study" / "seed1")),
+        *("--gan", f"{folder}/gan/seed1/check points/best.ckpt"),
+    )
+    assert run.configs == {config: {"gan": f"{folder}/gan/seed1/checkpoints/best.ckpt"}}
+    assert run.test is None
+    assert not run.trains
+
+
+def test_a_quick_run_adds_its_words(file, tmp_path):
+    assert study_of(file, tmp_path, quick=True).command[-2:] == ("--trees", "2")
+
+
+def test_the_key_follows_words_and_config(file, tmp_path):
+    before = study_of(file, tmp_path).key
+    file.write_text(EXPERIMENT.replace("--gan", "--network"))
+    changed = study_of(file, tmp_path).key
+    (file.parent / "forest.yaml").write_text("gan: runs/forests/gan/seed0/checkpoints/last.ckpt\n")
+    assert len({before, changed, study_of(file, tmp_path).key}) == 3
+
+
+def test_runs_once_and_is_skipped_when_finished(file, tmp_path):
+    fake = FakeCommand()
+    assert go(file, tmp_path / "runs", fake) == 0
+    assert [argv[0] for argv in fake.calls] == ["fit", "forest"] * 3
+    assert go(file, tmp_path / "runs", fake) == 0
+    assert len(fake.calls) == 6
+
+
+def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
+    assert go(file, tmp_path / "runs", FakeCommand()) == 0
+    folder = tmp_path / "runs" / "forests"
+    (table,) = json.loads((folder / "report.json").read_text())["tables"]
+    rows = {(row["name"], row["metric"]): row for row in table["rows"]}
+    assert set(rows) == {("Teacher", "auc"), ("Real data", "auc"), ("Real data", "bytes"), ("Real data", "nodes")}
+    real = rows["Real data", "auc"]
+    assert real["values"] == pytest.approx([0.88, 0.89, 0.90])
+    assert real["mean"] == pytest.approx(0.89)
+    assert real["ci95"] == pytest.approx(4.302653 * 0.01 / 3**0.5, rel=1e-5)
+    assert rows["Teacher", "auc"]["paper"] == 0.935
+    text = (folder / "report.md").read_text()
+    assert "| Teacher | 0.9300 ± 0.0000 (paper 0.935) | - | - |" in text
+    assert "| Real data | 0.8900 ± 0.0248 | 181 kB | 2,499 |" in text
+    for name in ("scatter_1", "series_1"):
+        assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"figures/{name}.png" in text
+    page = (folder / "report.html").read_text()
+    assert "<small>paper 0.935</small>" in page
+
+
+def test_a_column_nobody_has_is_named(file, tmp_path, capsys):
+    file.write_text(EXPERIMENT.replace("metric: nodes", "metric: knots"))
+    with pytest.raises(InputError, match=r"no 'test/teacher/knots' \(it has: test/real/auc, .*test/teacher/auc\)"):
+        go(file, tmp_path / "runs", FakeCommand())
+
+
+def test_a_curve_nobody_has_is_named(file, tmp_path):
+    file.write_text(EXPERIMENT.replace("Real data: real/auc", "Real data: real/ac"))
+    with pytest.raises(InputError, match=r"no curve 'real/ac' \(it has: real/auc\)"):
+        go(file, tmp_path / "runs", FakeCommand())
+
+
+@pytest.mark.parametrize("curves", ["[1]", '{"a": 1}', '{"a": {"x": 1}}'])
+def test_curves_that_are_none(file, tmp_path, curves):
+    fake = FakeCommand()
+    go(file, tmp_path / "runs", fake)
+    result = tmp_path / "runs" / "forests" / "study" / "seed0" / "result.json"
+    result.write_text(f'{{"curves": {curves}}}')
+    with pytest.raises(InputError, match="curves"):
+        go(file, tmp_path / "runs", fake)
+
+
+BAD = [
+    ("--seed {seed}", "--seed {sed}", r"'stages.study' refers to an unknown stage: 'sed'"),
+    ("config: forest.yaml", "config: [forest.yaml, gan.yaml]", r"'stages.study.config' must be one file"),
+    ("config: forest.yaml", "set: {a: 1}", r"'stages.study.set' is not a key here"),
+    ("quick: --trees 2", "quick: {a: 1}", r"'stages.study.quick' must be text"),
+    ('"{gan}', "{gan}", r"'stages.study.run' is no command line"),
+    ("  gan: {config", "  here: {config", r"'stages.here' is taken"),
+    ("kind: bytes", "kind: octets", r"'report.tables\[0\].columns\[1\].kind' must be one of score, count, bytes"),
+    ("x: bytes", "x: size", r"'report.tables\[0\].scatter\[0\].x' is no column of the table: 'size'"),
+    ("log_x: true", "log: true", r"'report.tables\[0\].scatter\[0\].log' is not a key"),
+    ("name: Real data, stage", "name: Teacher, stage", r"'report.tables\[0\].rows' has two rows named 'Teacher'"),
+    ("paper: {auc: 0.935}", "paper: {ac: 0.935}", r"'report.tables\[0\].rows\[0\].paper.ac' is not a key"),
+    ("stage: study, prefix: real", "stage: stud", r"names an unknown stage 'stud'; did you mean 'study'\?"),
+    ("curves: {Real data: real/auc}", "curves: {}", r"'report.series\[0\].curves' is missing"),
+    ("curves: {Real data: real/auc}", "curves: {Real data: 3}", r"'report.series\[0\].curves' must map labels"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=range(len(BAD)))
+def test_a_mistake_is_named_in_one_line(file, old, new, message):
+    assert EXPERIMENT.count(old) == 1
+    file.write_text(EXPERIMENT.replace(old, new))
+    with pytest.raises(InputError, match=message) as caught:
+        load_experiment(file)
+    assert "\n" not in str(caught.value)
