@@ -7,11 +7,12 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
-from torchmetrics.utilities.data import dim_zero_cat
 
 from ganmc_lightning.batch import decode
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.distillation import l2_logits_loss
+from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
+from ganmc_lightning.metrics.samples import check_samples
 
 Form = Literal["paper", "poster"]
 EPOCHS = {"paper": 5, "poster": 1}
@@ -57,7 +58,7 @@ def compression_score(
     size of the real set, however many candidate samples there are.
 
     Args:
-        candidate: D, samples to judge, uint8 images or float samples in the range networks see.
+        candidate: D, samples to judge: images (N, C, H, W), uint8 or float in [-1, 1], or rows (N, D).
         real: D_real, what the teacher was trained on; the same kinds.
         held_out: real samples and labels int64 (M,) that neither teacher nor generator was trained on.
         teacher: classifier from samples to logits.
@@ -73,10 +74,12 @@ def compression_score(
         The score and what it rests on.
 
     Raises:
-        ValueError: a set is empty.
+        InputError: a set is empty, or samples are out of range or not finite.
     """
     if min(len(candidate), len(real), len(held_out[1])) == 0:
-        raise ValueError("the candidate, real and held-out sets must not be empty")
+        raise InputError("the candidate, real and held-out sets must not be empty")
+    for samples in (candidate, real, held_out[0]):
+        check_samples(samples)
     teacher = teacher.eval().to(real.device)
     num_classes = _logits(teacher, real[:1]).shape[1]
     chance = 1 / num_classes
@@ -140,7 +143,7 @@ def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
     return logits
 
 
-class CompressionScore(Metric):
+class CompressionScore(ReportedMetric):
     """:func:`compression_score` as a metric that collects its samples batch by batch.
 
     ``compute()`` trains ``2 * len(seeds)`` students, each for 1 or 5 passes over the real samples. Over several
@@ -183,31 +186,41 @@ class CompressionScore(Metric):
         learning_rate: float = 1e-3,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        images = held_out[0].ndim == 4
+        row = torch.zeros(0, *held_out[0].shape[1:], dtype=torch.uint8 if images else torch.float32)
+        super().__init__({"real": row, "candidate": row}, **kwargs)
         self._networks = (teacher, student)  # in a tuple, so that the teacher is no part of this module
         self.held_out = held_out
         self.form: Form = form
         self.seeds = tuple(seeds)
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.add_state("real", default=[], dist_reduce_fx="cat")
-        self.add_state("candidate", default=[], dist_reduce_fx="cat")
 
-    def update(self, inputs: Tensor, real: bool) -> None:
+    def update(self, images: Tensor, real: bool) -> None:
         """Add samples.
 
         Args:
-            inputs: uint8 images or float samples in the range networks see, (N, ...).
+            images: uint8 or float in [-1, 1] (N, C, H, W), or rows (N, D).
             real: whether they belong to the real set or to the candidate set.
+
+        Raises:
+            InputError: samples that are out of range or not finite.
         """
-        (self.real if real else self.candidate).append(inputs)
+        samples = check_samples(images)
+        # Images wait as bytes, a quarter of the memory; rows as what networks see.
+        (self.real if real else self.candidate).append(samples if samples.ndim == 4 else decode(samples))
 
     def compute(self) -> CompressionScoreValue:
-        """Return mean and standard error over the seeds, and what they rest on."""
-        real, candidate = dim_zero_cat(self.real), dim_zero_cat(self.candidate)
+        """Return mean and standard error over the seeds, and what they rest on.
+
+        Raises:
+            InputError: a kind of samples is missing.
+        """
+        real, candidate = self.gathered("real"), self.gathered("candidate")
+        self.counts = {"real": len(real), "generated": len(candidate), "held_out": len(self.held_out[1])}
         held_out = (self.held_out[0].to(real.device), self.held_out[1].to(real.device))
         teacher, student = self._networks
-        return compression_score(
+        value = compression_score(
             candidate,
             real,
             held_out,
@@ -218,3 +231,15 @@ class CompressionScore(Metric):
             self.batch_size,
             self.learning_rate,
         )
+        self.flags = ("students of the real samples stay at chance",) if value.mean.isnan() else ()
+        return value
+
+    def settings(self) -> Protocol:
+        """Form, students and their training."""
+        return {
+            "form": self.form,
+            "epochs": EPOCHS[self.form],
+            "seeds": len(self.seeds),
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+        }

@@ -1,4 +1,4 @@
-"""Two processes, each with its share of the samples: run by ``test_compression_score.py`` in a fresh interpreter.
+"""Two processes, each with its share of the samples: run by ``test_all_metrics.py`` in a fresh interpreter.
 
 It forks before it computes anything, so that PyTorch is imported once and no thread is lost in the fork.
 Arguments: a file for the meeting, a file with the problem, a file for the answers.
@@ -7,32 +7,32 @@ Arguments: a file for the meeting, a file with the problem, a file for the answe
 from __future__ import annotations
 
 import os
+import pickle
 import sys
-from functools import partial
+from pathlib import Path
 
 import torch
-from torch import distributed, nn
+from torch import distributed
 
-from ganmc_lightning.metrics import CompressionScore
+import ganmc_lightning.metrics  # noqa: F401 - before the fork, and not once in each process for the pickle
 
 
-def score_share(rank, meeting, problem, answer):
+def score_shares(rank, meeting, problem, answer):
     distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
-    given = torch.load(problem)
-    teacher = nn.Linear(4, 3)
-    teacher.load_state_dict(given["teacher"])
-    metric = CompressionScore(teacher, partial(nn.Linear, 4, 3), given["held_out"], **given["settings"])
-    for name in ("real", "candidate"):
-        for part in given[name][rank]:
-            metric.update(part, real=name == "real")
-    value = metric.compute()
-    held = sum(len(part) for part in metric.real)  # after the answer each process holds its own share again
-    torch.save({"value": tuple(value), "held": held}, f"{answer}.{rank}")
+    given = pickle.loads(Path(problem).read_bytes())
+    answers = {}
+    for name, metric in given["metrics"].items():
+        for real in (True, False):
+            for part in given["shares"][name][real][rank]:
+                metric.update(part, real=real)
+        answers[name] = metric.compute(), metric.protocol()
+        metric.reset()
+    torch.save(answers, f"{answer}.{rank}")
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
     child = os.fork()
-    score_share(1 if child == 0 else 0, *sys.argv[1:])
+    score_shares(1 if child == 0 else 0, *sys.argv[1:])
     if child:
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -1,0 +1,44 @@
+"""Extractors by a short text, for command lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics.extractors.base import FeatureExtractor
+from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
+from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
+from ganmc_lightning.networks.checkpoint import part_of_checkpoint, read_checkpoint
+
+CLASSIFIER_PARTS = ("network", "student")
+"""Names of the classifier in the checkpoints of a teacher and of a student."""
+
+FORMS = "'inception', 'inception:WEIGHTS.pth', 'classifier:CHECKPOINT' or 'classifier:CHECKPOINT:LAYER'"
+
+
+def extractor_of(spec: str, sample_shape: tuple[int, ...] | None = None) -> FeatureExtractor:
+    """Make the extractor that a text names.
+
+    Args:
+        spec: ``inception``, ``inception:WEIGHTS.pth``, ``classifier:CHECKPOINT`` (a trained teacher or student) or
+            ``classifier:CHECKPOINT:LAYER``.
+        sample_shape: shape of one sample, to try a classifier on; needed with a layer.
+
+    Raises:
+        InputError: another text, a file that is missing or of another kind, a network that does not fit.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "inception":
+        return InceptionV3Extractor(rest or None)
+    if kind != "classifier" or not rest:
+        raise InputError(f"extractor '{spec}' is unknown: give {FORMS}")
+    path, layer = rest, None
+    if not Path(rest).is_file() and ":" in rest:
+        path, _, layer = rest.rpartition(":")
+    parts = {key.partition(".")[0] for key in read_checkpoint(path)["state_dict"]}
+    part = next((part for part in CLASSIFIER_PARTS if part in parts), None)
+    if part is None:
+        raise InputError(
+            f"{path} holds no classifier ({' or '.join(CLASSIFIER_PARTS)}), but {', '.join(sorted(parts))}"
+        )
+    return ClassifierExtractor(part_of_checkpoint(path, part), layer, sample_shape)

@@ -1,0 +1,72 @@
+"""Inception Score with any extractor."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
+from ganmc_lightning.metrics.feature_metric import FeatureMetric, in_order_of_content
+from ganmc_lightning.metrics.reported import Protocol
+
+
+class InceptionScore(FeatureMetric, TorchmetricsIS):
+    """``exp E_x KL(p(y|x) || p(y))`` (Salimans et al. 2016); higher is better, 1 to the number of classes.
+
+    torchmetrics' state, torch-fidelity's formula in float64 on its random splits, which are drawn from the samples
+    sorted, so that their order does not matter.
+
+    Args:
+        extractor: turns samples into logits.
+        splits: parts the score is computed on; their mean and standard deviation are given.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, splits: int = 10, **kwargs: Any) -> None:
+        if splits < 1:
+            raise InputError(f"InceptionScore.splits must be at least 1, got {splits}")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Metric .* will save all extracted features")
+            super().__init__(
+                extractor, {"features": extractor.num_classes}, feature=nn.Identity(), splits=splits, **kwargs
+            )
+
+    def update(self, images: Tensor | Features, real: bool = False) -> None:
+        """Add samples.
+
+        Args:
+            images: uint8 or float in [-1, 1] (N, C, H, W), rows (N, D), or their features.
+            real: real samples are passed over, for the score compares with nothing. To score real samples, give
+                them as if they were generated.
+
+        Raises:
+            InputError: samples the extractor does not take.
+        """
+        if not real:
+            super().update(self.features_of(images, real).logits)
+
+    def compute(self) -> dict[str, Tensor]:  # type: ignore[override]
+        """Return ``inception_score`` and ``inception_score_std`` over the splits, float64 scalars.
+
+        Raises:
+            InputError: fewer than 2 samples, or fewer than splits.
+        """
+        from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
+
+        logits = self.gathered("features")
+        self.counts = {"generated": len(logits)}
+        self.require(max(2, self.splits), "give more or lower splits")
+        self.flags = ()
+        if len(logits.argmax(dim=1).unique()) == 1:
+            self.flags = ("all samples in one class",)
+        found = isc_features_to_metric(in_order_of_content(logits), self.splits)
+        names = {"inception_score": KEY_METRIC_ISC_MEAN, "inception_score_std": KEY_METRIC_ISC_STD}
+        return {name: torch.tensor(found[key], dtype=torch.float64, device=self.device) for name, key in names.items()}
+
+    def settings(self) -> Protocol:
+        """The number of splits."""
+        return {"splits": self.splits}

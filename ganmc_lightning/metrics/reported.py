@@ -1,0 +1,74 @@
+"""What all metrics here share: every number comes with its protocol, and is that of all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ganmc_lightning.errors import InputError
+
+Protocol = dict[str, str | int | float | bool]
+
+
+class ReportedMetric(Metric):
+    """Abstract: a metric that says what its number rests on and whether it can be trusted.
+
+    Args:
+        lists: the list states, by name, each with an empty tensor of the shape and dtype of its rows.
+
+    Attributes:
+        counts: how many samples the last ``compute()`` saw, by kind, over all processes.
+        flags: what the last ``compute()`` found doubtful about its number; empty when all is well.
+    """
+
+    def __init__(self, lists: Mapping[str, Tensor], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._empty = dict(lists)
+        for name in lists:
+            # "cat", also where torchmetrics has None: that waits for ever when processes saw unequally many batches.
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+        self.counts: dict[str, int] = {}
+        self.flags: tuple[str, ...] = ()
+
+    def settings(self) -> Protocol:
+        """The metric's own settings."""
+        return {}
+
+    def protocol(self) -> Protocol:
+        """What the number of the last ``compute()`` must be printed with: settings, counts, flags."""
+        counts = {f"n_{kind}": count for kind, count in self.counts.items()}
+        return {**self.settings(), **counts, "flags": "; ".join(self.flags)}
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        super().reset()
+        self.counts, self.flags = {}, ()
+
+    def sync(
+        self,
+        dist_sync_fn: Callable[..., Any] | None = None,
+        process_group: Any | None = None,
+        should_sync: bool = True,
+        distributed_available: Callable[..., Any] | None = None,
+    ) -> None:
+        """Gather the states of all processes, also of those that saw no sample."""
+        for name, empty in self._empty.items():
+            if isinstance(getattr(self, name), list) and not getattr(self, name):
+                setattr(self, name, [empty.to(self.device)])
+        super().sync(dist_sync_fn, process_group, should_sync, distributed_available)
+
+    def gathered(self, name: str) -> Tensor:
+        """All rows of a list state, which a sync makes one tensor."""
+        state: list[Tensor] | Tensor = getattr(self, name)
+        return state if isinstance(state, Tensor) else torch.cat(state or [self._empty[name].to(self.device)])
+
+    def require(self, at_least: int, advice: str = "give more") -> None:
+        """Raise :class:`InputError` where a kind of samples has fewer than ``at_least``."""
+        for kind, count in self.counts.items():
+            if count < at_least:
+                name = type(self).__name__
+                raise InputError(f"{name} needs at least {at_least} {kind} samples, got {count}: {advice}")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
+from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics import Features, InceptionScore
+from ganmc_lightning.metrics.feature_metric import in_order_of_content
+
+
+def score(extractor, logits, splits=1, size=64):
+    metric = InceptionScore(extractor, splits)
+    for part in logits.split(size):
+        metric.update(Features(torch.zeros(len(part), 6), part), real=False)
+    return metric.compute(), metric
+
+
+def probabilities(*rows, times=10):
+    return torch.tensor(rows).log().repeat(times, 1)
+
+
+class TestByHand:
+    def test_sure_and_even(self, rows_extractor):
+        """Each sample surely of one class, classes evenly met: as many as there are classes."""
+        logits = 1000 * torch.eye(4).repeat(25, 1)
+        assert score(rows_extractor, logits)[0]["inception_score"].item() == pytest.approx(4)
+
+    def test_two_kinds(self, rows_extractor):
+        """KL((0.7, 0.1, 0.1, 0.1) | mean of both) and its mirror image."""
+        logits = probabilities([0.7, 0.1, 0.1, 0.1], [0.1, 0.7, 0.1, 0.1])
+        divergence = 0.7 * math.log(0.7 / 0.4) + 0.1 * math.log(0.1 / 0.4)
+        value = score(rows_extractor, logits)[0]
+        assert value["inception_score"].item() == pytest.approx(math.exp(divergence), rel=1e-6)
+        assert value["inception_score_std"].item() == 0
+
+    def test_unsure(self, rows_extractor):
+        logits = probabilities([0.4, 0.3, 0.2, 0.1], times=50)
+        assert score(rows_extractor, logits)[0]["inception_score"].item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n", "splits"), [(200, 10), (203, 10), (50, 1), (17, 5)])
+def test_as_torch_fidelity(rows_extractor, n, splits):
+    logits = torch.randn(n, 4, generator=torch.Generator().manual_seed(0)) * 2
+    value, _ = score(rows_extractor, logits, splits)
+    theirs = isc_features_to_metric(in_order_of_content(logits), splits, shuffle=True, rng_seed=2020)
+    assert value["inception_score"].item() == pytest.approx(theirs[KEY_METRIC_ISC_MEAN], rel=1e-12)
+    assert value["inception_score_std"].item() == pytest.approx(theirs[KEY_METRIC_ISC_STD], rel=1e-9)
+    assert value["inception_score"].dtype == torch.float64
+
+
+def test_as_torchmetrics(rows_extractor):
+    """Over one split the shuffle does not matter."""
+    logits = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)) * 2
+    with pytest.warns(UserWarning, match="large memory footprint"):
+        theirs = TorchmetricsIS(torch.nn.Identity(), splits=1)
+    theirs.update(logits)
+    with pytest.warns(UserWarning, match="degrees of freedom"):
+        expected = theirs.compute()[0].item()
+    assert score(rows_extractor, logits)[0]["inception_score"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_real_samples_are_passed_over(rows_extractor, make_rows):
+    metric = InceptionScore(rows_extractor, splits=2)
+    metric.update(make_rows(50, 0), real=True)
+    metric.update(make_rows(30, 1), real=False)
+    value = metric.compute()
+    assert metric.counts == {"generated": 30}
+    alone = InceptionScore(rows_extractor, splits=2)
+    alone.update(make_rows(30, 1))
+    assert value == alone.compute()
+
+
+def test_a_single_class_is_flagged(rows_extractor):
+    logits = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([50.0, 0.0, 0.0, 0.0])
+    value, metric = score(rows_extractor, logits)
+    assert value["inception_score"].item() == pytest.approx(1)
+    assert metric.flags == ("all samples in one class",)
+    assert not score(rows_extractor, torch.eye(4).repeat(5, 1))[1].flags
+
+
+@pytest.mark.parametrize(("n", "splits", "least"), [(0, 1, 2), (1, 1, 2), (9, 10, 10)])
+def test_too_few(rows_extractor, n, splits, least):
+    with pytest.raises(InputError, match=f"InceptionScore needs at least {least} generated samples, got {n}"):
+        score(rows_extractor, torch.randn(n, 4), splits)
+
+
+def test_no_splits(rows_extractor):
+    with pytest.raises(InputError, match=r"InceptionScore.splits must be at least 1, got 0"):
+        InceptionScore(rows_extractor, splits=0)
+
+
+def test_random_state_is_left_alone(rows_extractor):
+    before = torch.get_rng_state()
+    score(rows_extractor, torch.ones(40, 4), 4)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics import KernelInceptionDistance
+from ganmc_lightning.metrics.feature_metric import in_order_of_content
+
+
+def distance(extractor, real, fake, subsets=10, subset_size=50):
+    metric = KernelInceptionDistance(extractor, subsets, subset_size)
+    for part in real.split(64):
+        metric.update(part, real=True)
+    for part in fake.split(64):
+        metric.update(part, real=False)
+    return metric.compute(), metric
+
+
+def test_as_torch_fidelity_subset_by_subset(rows_extractor, make_rows):
+    real, fake = make_rows(200, 0), make_rows(150, 1, shift=0.3)
+    value, _ = distance(rows_extractor, real, fake)
+    theirs = kid_features_to_metric(
+        in_order_of_content(fake.double()),
+        in_order_of_content(real.double()),
+        kid_subsets=10,
+        kid_subset_size=50,
+        verbose=False,
+    )
+    assert value["kid"].item() == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-10)
+    assert value["kid_std"].item() == pytest.approx(theirs[KEY_METRIC_KID_STD], rel=1e-10)
+    assert value["kid"].dtype == torch.float64
+
+
+def test_formula_by_hand(rows_extractor, make_rows):
+    """All samples in one subset: the unbiased estimator, term by term."""
+    x, y = make_rows(20, 0).double().numpy(), make_rows(20, 1, shift=1).double().numpy()
+
+    def kernel(a, b):
+        return (a @ b / 6 + 1) ** 3
+
+    pairs = [(i, j) for i in range(20) for j in range(20)]
+    within = sum(kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in pairs if i != j) / (20 * 19)
+    across = sum(kernel(x[i], y[j]) for i, j in pairs) / 20**2
+    value, _ = distance(rows_extractor, torch.from_numpy(x), torch.from_numpy(y), subsets=1, subset_size=20)
+    assert value["kid"].item() == pytest.approx(within - 2 * across, rel=1e-6)
+
+
+def test_equal_laws_are_near_zero_and_others_far(rows_extractor, make_rows):
+    near, _ = distance(rows_extractor, make_rows(500, 0), make_rows(500, 1))
+    far, _ = distance(rows_extractor, make_rows(500, 0), make_rows(500, 1, shift=1))
+    assert abs(near["kid"]) < 0.1 * far["kid"]
+
+
+def test_random_states_are_left_alone(rows_extractor, make_rows):
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    distance(rows_extractor, make_rows(60, 0), make_rows(60, 1))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("n_real", "n_fake", "kind"), [(49, 60, "real"), (60, 49, "generated"), (60, 0, "generated")])
+def test_fewer_samples_than_a_subset(rows_extractor, make_rows, n_real, n_fake, kind):
+    with pytest.raises(InputError, match=f"at least 50 {kind} samples, got .*: give more or lower subset_size"):
+        distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
+
+
+def test_a_subset_of_one(rows_extractor, make_rows):
+    with pytest.raises(InputError, match="at least 2 real samples, got 1"):
+        distance(rows_extractor, make_rows(1, 0), make_rows(5, 1), subset_size=1)
+
+
+def test_constant_samples_are_flagged(rows_extractor, make_rows):
+    value, metric = distance(rows_extractor, make_rows(60, 0), make_rows(1, 1).expand(60, 6))
+    assert value["kid"].isfinite()
+    assert metric.flags == ("all generated samples alike",)
+    assert metric.protocol()["flags"] == "all generated samples alike"
+
+
+def test_protocol(rows_extractor, make_rows):
+    protocol = distance(rows_extractor, make_rows(60, 0), make_rows(70, 1))[1].protocol()
+    expected = {"subsets": 10, "subset_size": 50, "n_real": 60, "n_generated": 70, "flags": ""}
+    assert {key: protocol[key] for key in expected} == expected

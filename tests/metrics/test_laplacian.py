@@ -1,0 +1,107 @@
+"""Against scipy's convolution with OpenCV's kernel and border, and numbers computed by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from ganmc_lightning.batch import decode
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics import VarianceOfLaplacian, variance_of_laplacian
+
+KERNEL = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
+
+
+def by_scipy(grey):
+    return ndimage.convolve(grey.astype(np.float64), KERNEL, mode="mirror").var()
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (28, 28)])
+def test_as_scipy(size):
+    images = torch.randint(256, (4, 1, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    expected = [by_scipy(image) for image in images[:, 0].numpy()]
+    assert variance_of_laplacian(images).tolist() == pytest.approx(expected, rel=1e-12)
+
+
+def test_colours_become_grey_by_bt601():
+    images = torch.randint(256, (4, 3, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    exact = np.tensordot(images.numpy().astype(np.float64), [0.299, 0.587, 0.114], axes=(1, 0))
+    expected = [by_scipy(np.round(grey)) for grey in exact]  # OpenCV rounds to whole levels
+    assert variance_of_laplacian(images).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_grey_in_colour_is_grey():
+    grey = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 8, 8)
+    assert torch.equal(variance_of_laplacian(grey.expand(-1, 3, -1, -1)), variance_of_laplacian(grey))
+
+
+def test_chessboard_by_hand():
+    """Every neighbour is the other colour: -4 * 255 on white, 4 * 255 on black; the border mirrors that on."""
+    board = (torch.arange(4).view(4, 1) + torch.arange(4)).remainder(2).mul(255).to(torch.uint8)
+    assert variance_of_laplacian(board.view(1, 1, 4, 4)).item() == (4 * 255) ** 2
+
+
+def test_a_ramp_bends_only_at_its_mirrored_ends():
+    ramp = torch.arange(5, dtype=torch.uint8).expand(1, 1, 5, 5)  # Laplacian +2 left, -2 right, 0 between
+    assert variance_of_laplacian(ramp).item() == pytest.approx(2 / 5 * 4)
+
+
+def test_floats_are_the_bytes_they_stand_for():
+    images = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(variance_of_laplacian(decode(images)), variance_of_laplacian(images))
+
+
+def test_blur_lowers_it():
+    images = torch.rand(5, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    blurred = torch.nn.functional.avg_pool2d(images, 3, stride=1)
+    assert (variance_of_laplacian(blurred) < 0.3 * variance_of_laplacian(images)).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 8, 8), (2, 4, 8, 8), (2, 1, 1, 8), (2, 64)])
+def test_refused(shape):
+    with pytest.raises(InputError, match="needs images"):
+        variance_of_laplacian(torch.zeros(shape, dtype=torch.uint8))
+
+
+class TestMetric:
+    def test_mean_and_ratio_of_means(self, make_images):
+        sharp, soft = make_images(40, 0), make_images(30, 1, top=100)
+        metric = VarianceOfLaplacian()
+        for part in soft.split(11):
+            metric.update(part, real=False)
+        for part in sharp.split(7):
+            metric.update(part, real=True)
+        values = metric.compute()
+        mean, reference = variance_of_laplacian(soft).mean().item(), variance_of_laplacian(sharp).mean().item()
+        assert values["variance_of_laplacian"].item() == pytest.approx(mean)
+        assert values["variance_of_laplacian_ratio"].item() == pytest.approx(mean / reference)
+        assert values["variance_of_laplacian"].dtype == torch.float64
+        assert metric.flags == ()
+        assert metric.counts == {"generated": 30, "reference": 40}
+
+    def test_without_a_reference(self, make_images):
+        metric = VarianceOfLaplacian()
+        metric.update(make_images(10, 0))
+        assert set(metric.compute()) == {"variance_of_laplacian"}
+
+    def test_constant_images_are_flagged(self, make_images):
+        metric = VarianceOfLaplacian()
+        metric.update(torch.full((5, 1, 8, 8), 7, dtype=torch.uint8))
+        metric.update(make_images(5, 0), real=True)
+        assert metric.compute()["variance_of_laplacian_ratio"].item() == 0
+        assert metric.flags == ("images without edges",)
+
+    def test_a_constant_reference_gives_no_ratio(self, make_images):
+        metric = VarianceOfLaplacian()
+        metric.update(make_images(5, 0))
+        metric.update(torch.zeros(5, 1, 8, 8), real=True)
+        assert metric.compute()["variance_of_laplacian_ratio"].isnan()
+        assert metric.protocol()["flags"] == "reference without edges"
+
+    def test_nothing_to_judge(self, make_images):
+        metric = VarianceOfLaplacian()
+        metric.update(make_images(5, 0), real=True)
+        with pytest.raises(InputError, match="at least one image to judge"):
+            metric.compute()
