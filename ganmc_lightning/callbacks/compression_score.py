@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from ganmc_lightning.batch import DescribesData, encode
+from ganmc_lightning.batch import DescribesData
+from ganmc_lightning.callbacks.generator_monitor import GeneratorMonitor, samples_of
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.compression_score import Form, compression_score
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.fitting import check_classifier
-from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
-
-SAMPLE_SEED = 0
-CHUNK = 4096
 
 
-class CompressionScoreMonitor(Callback):
+class CompressionScoreMonitor(GeneratorMonitor):
     """Logs ``val/compression_score``: what the generator's samples would teach a student now.
 
     A generator's loss says nothing of its worth and its last epoch is seldom its best; let ``checkpoint.monitor``
@@ -52,6 +47,7 @@ class CompressionScoreMonitor(Callback):
     ) -> None:
         if n_seeds < 1:
             raise InputError(f"CompressionScoreMonitor.n_seeds must be at least 1, got {n_seeds}")
+        super().__init__(part)
         self.teacher = teacher
         self.student = student
         self.form: Form = form
@@ -59,44 +55,19 @@ class CompressionScoreMonitor(Callback):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self._real_accuracies: Tensor | None = None
-        self.part = part
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hold teacher, student and generator against the data before anything is trained.
-
-        Raises:
-            InputError: one of them does not fit, or the data module cannot hand out its samples.
-        """
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, DescribesData):
-            raise InputError("CompressionScoreMonitor needs a GANAugmentedDataModule: it asks it for the real samples")
-        if not isinstance(pl_module.get_submodule(self.part), Generator):
-            raise InputError(f"CompressionScoreMonitor.part: '{self.part}' is no generator")
+    def check(self, data: DescribesData) -> None:
+        """Try teacher and student on two samples."""
         check_classifier("CompressionScoreMonitor.teacher", self.teacher, data.spec)
         with torch.random.fork_rng(devices=[]):  # its first weights are thrown away: they cost the run no numbers
             check_classifier("CompressionScoreMonitor.student", self.student(), data.spec)
-        data.samples("train")  # complains of a source that never holds them all
         self._real_accuracies = None
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compute and log the score, on the first process for all of them."""
-        if trainer.sanity_checking:
-            return
-        score = self._score(trainer, pl_module) if trainer.is_global_zero else 0.0
-        score = trainer.strategy.broadcast(score)
-        pl_module.log("val/compression_score", score, prog_bar=True)
-
-    def _score(self, trainer: Trainer, pl_module: LightningModule) -> float:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        real, labels = data.samples("train")
-        synthesizer = GeneratorSynthesizer(cast(Generator, pl_module.get_submodule(self.part)))
-        synthesizer.fit(real, labels, data.spec)
-        random = torch.Generator(labels.device).manual_seed(SAMPLE_SEED)
-        parts = [synthesizer.sample(len(part), random)[0] for part in labels.split(CHUNK)]
+    def scores(self, generator: Generator, data: DescribesData) -> dict[str, float]:
+        """Train students on as many samples as there are real ones."""
         score = compression_score(
-            # Images as bytes, as the real ones are: a quarter of the memory.
-            torch.cat([encode(part) for part in parts] if real.dtype == torch.uint8 else parts),
-            real,
+            samples_of(generator, data),
+            data.samples("train")[0],
             data.samples("val"),
             self.teacher,
             self.student,
@@ -107,4 +78,4 @@ class CompressionScoreMonitor(Callback):
             self._real_accuracies,
         )
         self._real_accuracies = score.real_accuracies  # the yardstick stays the same while the generator trains
-        return score.mean.item()
+        return {"compression_score": score.mean.item()}

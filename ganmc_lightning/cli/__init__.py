@@ -19,8 +19,11 @@ TRAINING = {
     "predict": "write what a run's network makes of the test samples",
 }
 COMMANDS = {
+    "forest": "compress a random forest into a tree, with rivals:  ganmc forest --config FILE",
     "reproduce": "run a chain of stages and write its report:  ganmc reproduce digits",
+    "score": "score samples beside real ones: FID, precision, Compression Score, ...",
     "sample": "draw samples from a generator's checkpoint",
+    "compare": "what generators cost, and what they make of the same noise",
 }
 INTERRUPTED = 130
 
@@ -76,7 +79,7 @@ def _run_command(arguments: list[str]) -> int:
 
 @contextmanager
 def _imports() -> Iterator[None]:
-    """Import PyTorch and Lightning in a seventh less time: hardly any object they make is garbage, so none is sought."""
+    """Import PyTorch and Lightning in a seventh less time: they make hardly any garbage, so none is sought."""
     collecting = gc.isenabled()
     gc.disable()
     try:

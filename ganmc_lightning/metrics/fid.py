@@ -14,6 +14,8 @@ from ganmc_lightning.metrics.frechet import cholesky_factor, frechet_distance, v
 from ganmc_lightning.metrics.reference import RealStatistics
 from ganmc_lightning.metrics.reported import Protocol
 
+DEPENDENT = "some features are combinations of others"
+
 
 class _Sized(nn.Identity):
     """Stands where torchmetrics wants a network: the features come ready."""
@@ -70,7 +72,7 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
         self.singular = few or any(cholesky_factor(covariance) is None for covariance in pair)
         self.flags = ()
         if self.singular:
-            cause = f"not more samples than the {len(pair[0])} features that vary" if few else "features hang together"
+            cause = f"not more samples than the {len(pair[0])} features that vary" if few else DEPENDENT
             self.flags = (f"singular covariance: {cause}",)
         return frechet_distance(mean_real, covariance_real, mean_fake, covariance_fake)
 

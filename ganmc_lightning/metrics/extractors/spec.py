@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import nn
+
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
@@ -35,10 +37,17 @@ def extractor_of(spec: str, sample_shape: tuple[int, ...] | None = None) -> Feat
     path, layer = rest, None
     if not Path(rest).is_file() and ":" in rest:
         path, _, layer = rest.rpartition(":")
+    return ClassifierExtractor(classifier_of_checkpoint(path), layer, sample_shape)
+
+
+def classifier_of_checkpoint(path: str) -> nn.Module:
+    """The classifier in a checkpoint of a teacher or of a student.
+
+    Raises:
+        InputError: there is none.
+    """
     parts = {key.partition(".")[0] for key in read_checkpoint(path)["state_dict"]}
-    part = next((part for part in CLASSIFIER_PARTS if part in parts), None)
-    if part is None:
-        raise InputError(
-            f"{path} holds no classifier ({' or '.join(CLASSIFIER_PARTS)}), but {', '.join(sorted(parts))}"
-        )
-    return ClassifierExtractor(part_of_checkpoint(path, part), layer, sample_shape)
+    for part in CLASSIFIER_PARTS:
+        if part in parts:
+            return part_of_checkpoint(path, part)
+    raise InputError(f"{path} holds no classifier ({' or '.join(CLASSIFIER_PARTS)}), but {', '.join(sorted(parts))}")

@@ -1,0 +1,108 @@
+"""FID, Inception Score and their like of a generator while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganmc_lightning.batch import DescribesData
+from ganmc_lightning.callbacks.generator_monitor import GeneratorMonitor, samples_of
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics import (
+    FeatureExtractor,
+    Features,
+    RealStatistics,
+    VarianceOfLaplacian,
+    features_of,
+    real_statistics,
+)
+from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.scoring.feature_scores import (
+    COMPARE_WITH_REAL,
+    FEATURE_METRICS,
+    KEPT,
+    fairly_ordered,
+    feature_metrics,
+    values_of,
+)
+
+BATCH_SIZE = 500
+
+
+class GeneratorScores(GeneratorMonitor):
+    """Logs ``val/fid``, ``val/inception_score``, ``val/precision`` and so on of the generator's samples.
+
+    Any of them may be what the best checkpoint is chosen by: ``checkpoint: {monitor: val/fid, mode: min}``. They are
+    computed at every validation (``trainer.check_val_every_n_epoch``) against the validation part; near copies
+    are looked for in the training part. With :class:`~ganmc_lightning.callbacks.GeneratorEMA` the averaged generator
+    is scored, whichever of the two is listed first.
+
+    Args:
+        extractor: turns samples into features; in a configuration ``ganmc_lightning.metrics.extractor_of`` with its
+            ``spec``, or the class of one.
+        metrics: some of ``is``, ``fid``, ``kid``, ``prdc``, ``near_copies`` and ``vol``.
+        n: samples drawn each time.
+        part: name of the generator in the module.
+
+    Raises:
+        InputError: a metric is unknown, none is named, or ``n`` is below 2.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        metrics: Sequence[str] = ("is", "fid", "prdc"),
+        n: int = 10_000,
+        part: str = "generator",
+    ) -> None:
+        super().__init__(part)
+        known = (*FEATURE_METRICS, "vol")
+        unknown = [name for name in metrics if name not in known]
+        if unknown or not metrics:
+            found = ", ".join(map(repr, unknown)) or "none"
+            raise InputError(f"GeneratorScores.metrics must be some of {', '.join(known)}; found {found}")
+        if n < 2:
+            raise InputError(f"GeneratorScores.n must be at least 2, got {n}")
+        self.extractor = extractor
+        self.metrics = tuple(metrics)
+        self.n = n
+        self._real: RealStatistics | None = None
+        self._training: RealStatistics | None = None
+        self._held_out: Features | None = None
+
+    def check(self, data: DescribesData) -> None:
+        """Try the extractor, and the measure of sharpness, on two samples."""
+        samples = data.samples("val")[0][:2]
+        self.extractor(samples)
+        if "vol" in self.metrics:
+            VarianceOfLaplacian().update(samples)
+        self._real = self._training = self._held_out = None
+
+    def scores(self, generator: Generator, data: DescribesData) -> dict[str, float]:
+        """Compute all metrics, from one pass of the extractor."""
+        if self._real is None:
+            self._look_at_real(data)
+        samples = samples_of(generator, data, self.n)
+        names = [name for name in FEATURE_METRICS if name in self.metrics]
+        features = features_of(samples, self.extractor, BATCH_SIZE)
+        metrics = feature_metrics(names, self.extractor, self.n, self._real, self._training, self._held_out)
+        found: dict[str, float] = {}
+        for name, metric in metrics.items():
+            metric.to(samples.device)
+            metric.update(features, real=False)
+            found |= values_of(metric, name)
+        if "vol" in self.metrics:
+            sharpness = VarianceOfLaplacian()
+            sharpness.update(data.samples("val")[0], real=True)
+            for batch in samples.split(BATCH_SIZE):
+                sharpness.update(batch)
+            found |= {key: value.item() for key, value in sharpness.compute().items()}
+        return found
+
+    def _look_at_real(self, data: DescribesData) -> None:
+        """Take the statistics of the real samples, once a run."""
+        held_out, training = data.samples("val")[0], data.samples("train")[0]
+        if set(self.metrics) & set(COMPARE_WITH_REAL):
+            self._real = real_statistics(fairly_ordered(held_out, KEPT), self.extractor, "data", "val", keep=KEPT)
+        if "near_copies" in self.metrics:
+            self._training = real_statistics(training, self.extractor, "data", "train", keep=len(training))
+            self._held_out = features_of(held_out, self.extractor, BATCH_SIZE)

@@ -1,0 +1,30 @@
+"""Reading the configuration files that a score may be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganmc_lightning.errors import InputError
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        InputError: it is missing or holds anything else.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): name another file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is no YAML ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds no configuration, but {type(content).__name__}")
+    return content

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks import Generator
+from ganmc_lightning.scoring import draw_samples, open_samples
+from ganmc_lightning.scoring.samples import GeneratedSamples, name_of
+
+
+class Shade(Generator):
+    """Images all of one grey, which tells the class."""
+
+    def __init__(self, num_classes=3, sample_shape=(1, 8, 8)):
+        super().__init__(latent_size=1, num_classes=num_classes, sample_shape=sample_shape)
+
+    def forward(self, latents, labels=None):
+        shade = torch.zeros(len(latents)) if labels is None else labels / 2 - 0.5
+        return shade.view(-1, *[1] * len(self.sample_shape)) + torch.zeros(len(latents), *self.sample_shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "origin"),
+    [
+        ("real:train", "real:train", "real:train"),
+        ("real=real:train", "real", "real:train"),
+        ("runs/acgan/seed2/checkpoints/best.ckpt", "acgan_seed2", "runs/acgan/seed2/checkpoints/best.ckpt"),
+        ("runs/mine/checkpoints/last.ckpt", "mine", "runs/mine/checkpoints/last.ckpt"),
+        ("good=a/b.npz", "good", "a/b.npz"),
+        ("a/b.npz", "b", "a/b.npz"),
+    ],
+)
+def test_names(text, name, origin):
+    assert name_of(text) == (name, origin)
+
+
+def test_a_path_with_an_equals_sign_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=1.npz").touch()
+    assert name_of("lr=1.npz") == ("lr=1", "lr=1.npz")
+
+
+def test_real_samples_are_all_of_a_part(data):
+    samples = open_samples("real:train", data)
+    assert samples.real_part == "train"
+    assert torch.equal(samples.draw(1000, seed=0), data.samples("train")[0])
+
+
+def test_a_choice_has_no_sample_twice_and_follows_the_seed(data, tmp_path):
+    images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "fifty.npz", images=images)
+    samples = open_samples(str(tmp_path / "fifty.npz"), data)
+    first, again, other = (samples.draw(20, seed)[:, 0, 0, 0] for seed in (0, 0, 1))
+    assert len(first.unique()) == 20
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_folder_with_or_without_classes(data, tmp_path):
+    for name, grey in (("b/1.png", 3), ("a/2.png", 2), ("0.png", 1)):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), grey).save(tmp_path / "out" / name)
+    samples = open_samples(str(tmp_path / "out"), data).draw(10, seed=0)
+    assert samples.shape == (3, 1, 8, 8)
+    assert samples.dtype == torch.uint8
+    assert samples[:, 0, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_classes_of_generated_samples_follow_the_training_labels(data):
+    labels = torch.tensor([0, 0, 0, 2])
+    samples = draw_samples(Shade(), labels, data.spec, 5000, seed=0)
+    assert samples.dtype == torch.uint8
+    shares = [(samples[:, 0, 0, 0] == grey).float().mean().item() for grey in (64, 128, 191)]
+    assert shares == pytest.approx([0.75, 0, 0.25], abs=0.03)
+
+
+def test_generated_samples_repeat(data):
+    samples = GeneratedSamples("shade", "shade.ckpt", Shade(), data, "cpu")
+    assert torch.equal(samples.draw(30, seed=1), samples.draw(30, seed=1))
+    assert not torch.equal(samples.draw(30, seed=1), samples.draw(30, seed=2))
+    assert GeneratedSamples("any", "any.ckpt", Shade(0), data, "cpu").draw(7, seed=0).shape == (7, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("generator", "message"),
+    [
+        (Shade(sample_shape=(1, 4, 4)), r"shade.ckpt: its samples have shape \(1, 4, 4\)"),
+        (Shade(num_classes=5), "shade.ckpt knows 5 classes, tiny has 3"),
+    ],
+)
+def test_a_generator_of_other_data(data, generator, message):
+    with pytest.raises(InputError, match=message):
+        GeneratedSamples("shade", "shade.ckpt", generator, data, "cpu")
+
+
+def test_bad_input(data, tmp_path):
+    np.savez(tmp_path / "rows.npz", X=np.zeros((4, 64)))
+    np.savez(tmp_path / "other.npz", pictures=np.zeros((4, 64)))
+    np.savez(tmp_path / "small.npz", images=np.zeros((4, 4, 4, 1), np.uint8))
+    (tmp_path / "empty").mkdir()
+    for name, size in (("large", 16), ("fine", 8)):
+        (tmp_path / name).mkdir()
+        Image.new("L", (size, size)).save(tmp_path / name / "0.png")
+    (tmp_path / "fine" / "1.png").write_text("no image")
+    for text, message in (
+        ("real:tset", "real samples are real:train, real:val, real:test"),
+        (str(tmp_path / "rows.npz"), r"rows.npz: its samples have shape \(64,\)"),
+        (str(tmp_path / "other.npz"), "other.npz: holds pictures: samples are images"),
+        (str(tmp_path / "small.npz"), r"shape \(1, 4, 4\)"),
+        (str(tmp_path / "empty"), "empty: holds no image"),
+        (str(tmp_path / "large"), "0.png: has 16x16 pixels, the data 8x8: resize"),
+        (str(tmp_path / "fine"), "1.png: cannot be read as an image"),
+        (str(tmp_path / "absent.ckpt"), "no checkpoint at .*absent.ckpt"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_samples(text, data)

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.metrics import compression_score
+from ganmc_lightning.metrics.extractors import classifier_of_checkpoint
+from ganmc_lightning.networks import MLP, LeNet4
+from ganmc_lightning.scoring import Students, student_of
+
+
+class Factory:
+    """Makes students and counts them."""
+
+    def __init__(self):
+        self.made = 0
+
+    def __call__(self):
+        self.made += 1
+        return MLP(64, 3, hidden=(8,))
+
+
+@pytest.fixture
+def teacher():
+    return MLP(64, 3, hidden=(16,))
+
+
+def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
+    factory = Factory()
+    real, held_out = data.samples("train")[0], data.samples("test")
+    students = Students(teacher, factory, data.spec, real, held_out, (0, 1), batch_size=16, learning_rate=0.01)
+    noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
+    before = factory.made
+    first = students.score(noise, "poster")
+    assert factory.made - before == 4
+    second = students.score(real, "poster")
+    assert factory.made - before == 6
+    expected = compression_score(noise, real, held_out, teacher, factory, "poster", (0, 1), 16, 0.01)
+    assert torch.equal(first.accuracies, expected.accuracies)
+    assert torch.equal(second.accuracies, second.real_accuracies)
+
+
+@pytest.mark.parametrize(
+    ("text", "classifier_width"),
+    [
+        ("class_path: ganmc_lightning.networks.LeNet4\ninit_args: {widths: [2, 3, 5]}", 5),
+        ("model: {init_args: {student: {class_path: LeNet4, init_args: {widths: [2, 3, 7]}}, network: LeNet}}", 7),
+        ("model: {init_args: {network: LeNet4}}", 120),
+    ],
+)
+def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
+    file = tmp_path / "student.yaml"
+    file.write_text(text)
+    make = student_of(str(file))
+    one, other = make(), make()
+    assert isinstance(one, LeNet4)
+    assert one.classifier.in_features == classifier_width
+    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_a_student_by_its_class():
+    for name in ("LeNet4", "ganmc_lightning.networks.LeNet4"):
+        assert isinstance(student_of(name)(), LeNet4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("LeNet44", "LeNet44 needs ganmc_lightning.networks.LeNet44"),
+        ("ganmc_lightning.scoring.Students", "no network"),
+        ("absent.yaml", "absent.yaml: cannot be read"),
+        ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),
+        ("wrong.yaml", "LeNet4"),
+    ],
+)
+def test_no_student(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.yaml").write_text("model: {class_path: A}")
+    (tmp_path / "wrong.yaml").write_text("class_path: LeNet4\ninit_args: {width: 3}")
+    with pytest.raises(InputError, match=message):
+        student_of(text)
+
+
+def test_networks_of_other_data_are_refused(data, teacher):
+    rest = (data.spec, data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+    with pytest.raises(InputError, match="--teacher"):
+        Students(MLP(64, 4), Factory(), *rest)
+    with pytest.raises(InputError, match="--student"):
+        Students(teacher, LeNet4, *rest)
+
+
+def test_a_teacher_needs_a_classifier(tmp_path):
+    torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
+    with pytest.raises(InputError, match="holds no classifier"):
+        classifier_of_checkpoint(str(tmp_path / "gan.ckpt"))
