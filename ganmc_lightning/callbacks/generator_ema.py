@@ -37,6 +37,7 @@ class GeneratorEMA(Callback):
         self._average: dict[str, Tensor] = {}
         self._raw: dict[str, Tensor] = {}
         self._swapped = False
+        self._step = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the generator, or from the average and the raw weights of the checkpoint."""
@@ -46,12 +47,19 @@ class GeneratorEMA(Callback):
             generator.load_state_dict(self._raw)
             self._raw = {}
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count from where the run starts or goes on."""
+        self._step = trainer.global_step
+
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the average towards the generator."""
+        """Move the average towards the generator, if it took a step: with n_critic > 1 not every batch is one."""
         step = trainer.global_step
+        if step == self._step:
+            return
+        self._step = step
         decay = min(self.decay, (1 + step) / (10 + step))
         current = self._generator(pl_module).state_dict()
         averaged = [name for name, value in current.items() if value.is_floating_point()]

@@ -47,6 +47,8 @@ class GANAugmentedDataModule(LightningDataModule):
         augment: random change of the real training samples.
         validation_fraction: share of the training samples kept for choices, in (0, 1).
         train_size: use only so many training samples (after the cut), a stratified choice.
+        normal_scores: turn every column of rows into normal scores, where plain z-scores leave skew and tails to the
+            generator; all stages of an experiment must agree on it.
         num_workers: worker processes of sources that read their samples from files.
         root: folder of the cached data sets; ``$GANMC_DATA`` or ``./data`` when left out.
 
@@ -64,6 +66,7 @@ class GANAugmentedDataModule(LightningDataModule):
         augment: Augment | None = None,
         validation_fraction: float = 0.1,
         train_size: int | None = None,
+        normal_scores: bool = False,
         num_workers: int = 0,
         root: str | None = None,
     ) -> None:
@@ -84,6 +87,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.train_size = train_size
+        self.normal_scores = normal_scores
         self.num_workers = num_workers
         self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
         self.step = 0
@@ -152,7 +156,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self._spec = DataSpec(splits.train.sample_shape, splits.num_classes)
         train = parts["train"]
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
-            self._scaler = Scaler.fit(train.inputs)
+            self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
             parts = {name: self._with_inputs(part, self._scaler.transform) for name, part in parts.items()}
         self._parts = parts
 
@@ -242,7 +246,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.step = state_dict["step"]
         if state_dict["scaler"] is None or self._scaler is None:
             return
-        scaler, own = Scaler(**state_dict["scaler"]), self._scaler
+        scaler, own = Scaler.of_state(state_dict["scaler"]), self._scaler
         if scaler.equals(own):
             return
 

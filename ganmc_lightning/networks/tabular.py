@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -23,6 +25,9 @@ class TabularGenerator(Generator):
         latent_size: length of the noise vector; 100 in the paper.
         hidden: units of each hidden layer; one layer of 50 in the paper.
         latent_std: standard deviation of the noise; the authors' released code draws with 0.5.
+        concatenate: hand the input of each hidden layer on beside its output, as CTGAN does (Xu et al. 2019,
+            section 4.3). The last layer then sees the noise itself: a normal distribution costs the
+            hidden layers nothing, and they learn what is left.
     """
 
     def __init__(
@@ -32,11 +37,17 @@ class TabularGenerator(Generator):
         latent_size: int = 100,
         hidden: tuple[int, ...] = (50,),
         latent_std: float = 1.0,
+        concatenate: bool = False,
     ) -> None:
         super().__init__(latent_size, num_classes, (num_features,), latent_std)
         sizes = (latent_size, *hidden)
         self.embedding = nn.Embedding(num_classes, latent_size)
-        self.network = nn.Sequential(*hidden_layers(sizes, dropout=0.0), nn.Linear(sizes[-1], num_features))
+        if concatenate:
+            widths = list(accumulate(sizes))
+            layers: list[nn.Module] = [_Appending(*pair) for pair in zip(widths, hidden, strict=False)]
+            self.network = nn.Sequential(*layers, nn.Linear(widths[-1], num_features))
+        else:
+            self.network = nn.Sequential(*hidden_layers(sizes, dropout=0.0), nn.Linear(sizes[-1], num_features))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Turn ``latents`` (N, latent_size) and ``labels`` (N,) int64 into rows (N, num_features)."""
@@ -44,6 +55,18 @@ class TabularGenerator(Generator):
             raise ValueError("an AC-GAN generator needs labels: it is conditioned on the class")
         rows: Tensor = self.network(latents * self.embedding(labels))
         return rows
+
+
+class _Appending(nn.Module):
+    """A dense layer with ReLU whose output is appended to its input."""
+
+    def __init__(self, size_in: int, size_out: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(size_in, size_out)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (N, size_out + size_in) of ``inputs`` (N, size_in)."""
+        return torch.cat([torch.relu(self.layer(inputs)), inputs], dim=1)
 
 
 class TabularDiscriminator(ClassifyingDiscriminator):

@@ -4,12 +4,16 @@ from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 from ganmc_lightning.synthesizers.jitter import JitterSynthesizer
+from ganmc_lightning.synthesizers.munge import MungeSynthesizer
+from ganmc_lightning.synthesizers.smote import SmoteSynthesizer
 from ganmc_lightning.synthesizers.stored import StoredSynthesizer
 
 __all__ = [
     "FilteredSynthesizer",
     "GeneratorSynthesizer",
     "JitterSynthesizer",
+    "MungeSynthesizer",
+    "SmoteSynthesizer",
     "StoredSynthesizer",
     "Synthesizer",
 ]

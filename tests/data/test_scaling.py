@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
+import pytest
 import torch
 
 from ganmc_lightning.data.scaling import Scaler
@@ -29,4 +32,61 @@ def test_inverse_gives_the_rows_back() -> None:
     rows = torch.randn(20, 4) * 10 + 3
     scaler = Scaler.fit(rows)
     torch.testing.assert_close(scaler.inverse(scaler.transform(rows)), rows, rtol=1e-6, atol=1e-5)
-    assert set(scaler.state_dict()) == {"mean", "std"}
+
+
+def test_normal_scores_take_the_skew_out() -> None:
+    rows = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)).exp() * torch.tensor([1.0, 1000.0])
+    scaler = Scaler.fit(rows, normal_scores=True)
+    seen = scaler.transform(rows)
+    assert seen.dtype == torch.float32
+    assert seen.mean(dim=0).abs().max() < 1e-6
+    assert (seen.std(dim=0, correction=0) - 1).abs().max() < 1e-6
+    assert seen.pow(3).mean(dim=0).abs().max() < 0.05
+    assert Scaler.fit(rows).transform(rows).pow(3).mean(dim=0).min() > 2
+    assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
+    torch.testing.assert_close(scaler.inverse(seen), rows, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("normal_scores", [False, True])
+def test_generated_rows_become_rows_of_the_table(normal_scores: bool) -> None:
+    random = torch.Generator().manual_seed(0)
+    colour = torch.randint(3, (200,), generator=random)
+    rows = torch.cat([torch.randn(200, 1, generator=random).exp(), torch.eye(3)[colour]], dim=1)
+    scaler = Scaler.fit(rows, normal_scores, categories=((1, 4),))
+    assert torch.equal(scaler.decode(scaler.transform(rows))[:, 1:], rows[:, 1:])
+    made = scaler.decode(3 * torch.randn(300, 4, generator=random))
+    assert (made[:, 1:].sort(dim=1).values == torch.tensor([0.0, 0.0, 1.0])).all()
+    assert ((made >= rows.amin(dim=0)) & (made <= rows.amax(dim=0))).all()
+
+
+def test_inverse_does_not_clip() -> None:
+    """Test rows may lie outside the range of the training rows."""
+    scaler = Scaler.fit(torch.tensor([[0.0], [2.0]]))
+    assert scaler.inverse(torch.tensor([[9.0]])).tolist() == [[10.0]]
+    assert scaler.decode(torch.tensor([[9.0]])).tolist() == [[2.0]]
+
+
+@pytest.mark.parametrize("normal_scores", [False, True])
+def test_state_survives_a_checkpoint(normal_scores: bool) -> None:
+    rows = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
+    scaler = Scaler.fit(rows, normal_scores, categories=((0, 2),))
+    file = io.BytesIO()
+    torch.save(scaler.state_dict(), file)
+    file.seek(0)
+    again = Scaler.of_state(torch.load(file, weights_only=True))
+    assert again.equals(scaler)
+    assert again.columns is not None
+    assert scaler.columns is not None
+    assert again.columns.equals(scaler.columns)
+    made = torch.randn(9, 3)
+    assert torch.equal(again.decode(made), scaler.decode(made))
+    assert not again.equals(Scaler.fit(rows, not normal_scores))
+    assert not again.equals(Scaler.fit(rows[1:], normal_scores))
+
+
+def test_state_of_mean_and_std_alone() -> None:
+    rows = torch.randn(30, 3)
+    scaler = Scaler.fit(rows)
+    bare = Scaler.of_state({"mean": scaler.mean, "std": scaler.std})
+    assert bare.equals(scaler)
+    assert torch.equal(bare.decode(rows), bare.inverse(rows))

@@ -65,13 +65,33 @@ def test_generator_by_hand():
     assert torch.equal(rows, torch.tensor([[-14.0], [1.0], [-2.0]]))
 
 
+def test_concatenating_generator_by_hand():
+    generator = TabularGenerator(num_features=1, num_classes=1, latent_size=1, hidden=(1, 1), concatenate=True)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.zero_()
+        generator.embedding.weight.fill_(2.0)
+        first, second, output = generator.network
+        first.layer.weight.fill_(3.0)
+        second.layer.weight.copy_(torch.tensor([[1.0, -1.0]]))  # of the first layer's output and of the noise
+        output.weight.copy_(torch.tensor([[100.0, 10.0, 1.0]]))
+    # noise 1 -> 2; first: relu(6); second: relu(6 - 2) = 4;  noise -1 -> -2; relu(-6) = 0; relu(0 + 2) = 2
+    rows = generator(torch.tensor([[1.0], [-1.0]]), torch.zeros(2, dtype=torch.int64))
+    assert rows.tolist() == [[400 + 60 + 2], [200 + 0 - 2]]
+
+
+def test_concatenating_generator_has_more_inputs_a_layer():
+    assert count(TabularGenerator(10, 2, 20, (30, 40), concatenate=True)) == 40 + 21 * 30 + 51 * 40 + 91 * 10
+
+
 def test_generator_wants_labels(generator, latents):
     with pytest.raises(ValueError, match="labels"):
         generator(latents)
 
 
-@pytest.mark.parametrize("spectral", [False, True])
-def test_gradients_reach_every_parameter(generator, latents, spectral):
+@pytest.mark.parametrize(("concatenate", "spectral"), [(False, False), (False, True), (True, False)])
+def test_gradients_reach_every_parameter(latents, concatenate, spectral):
+    generator = TabularGenerator(10, 3, hidden=(20, 20), concatenate=concatenate)
     discriminator = TabularDiscriminator(10, 3, hidden=(20, 20), spectral=spectral)
     source, classes = discriminator(generator(latents, torch.tensor([0, 1, 2, 0, 1, 2])))
     (source.sum() + classes.square().sum()).backward()

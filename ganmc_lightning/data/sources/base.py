@@ -103,12 +103,14 @@ class Splits(NamedTuple):
         test: test samples.
         num_classes: K; labels run from 0 to K - 1 and each occurs in ``train``.
         class_names: K names in the order of the labels, or empty where nobody named them.
+        categories: first and last + 1 column of each block of rows that holds a category one-hot.
     """
 
     train: ArrayDataset | FileDataset
     test: ArrayDataset | FileDataset
     num_classes: int
     class_names: tuple[str, ...] = ()
+    categories: tuple[tuple[int, int], ...] = ()
 
 
 class Source(ABC):

@@ -49,16 +49,22 @@ class NpzFile(Source):
         return read_splits(self.path)
 
 
+MAX_CATEGORIES = 20
+"""Most different texts of a column that is taken for a category unasked."""
+
+
 class TableFile(Source):
     """A user's own table, CSV (``.csv``, with a header line) or parquet (``.parquet``); needs pandas.
 
-    Numeric and true/false columns are used as they are, categorical ones become one 0/1 column for each
-    value. Labels of any type are numbered in sorted order. A seeded, stratified test part is held out.
+    Numeric and true/false columns are used as they are. A category becomes one 0/1 column for each of its values:
+    the columns listed in ``categorical_columns``, and unasked those of text with at most :data:`MAX_CATEGORIES`
+    different values. Missing values are refused, for no guess serves every table. Labels of any type are
+    numbered in sorted order. A seeded, stratified test part is held out.
 
     Args:
         path: the file; a relative path starts at the working directory, not at the data root.
         label_column: the column with the class.
-        categorical_columns: columns to be one-hot encoded, whatever their type.
+        categorical_columns: columns to be one-hot encoded, whatever their type and number of values.
         drop_columns: columns to leave out, such as row numbers and free text.
         test_fraction: share of the rows held out for testing.
     """
@@ -95,14 +101,13 @@ class TableFile(Source):
 
         Raises:
             InputError: the file cannot be read, a named column does not exist, a column has missing values
-                or is neither numeric nor listed as categorical, or a class has a single row.
+                or is neither numeric nor a category, or a class has a single row.
         """
         self.prepare(root)
         table = _read_table(self.path)
         self._check_columns(table)
         labels, class_names = self._labels(table[self.label_column])
-        left_out = {self.label_column, *self.drop_columns}
-        parts = [self._features(table[name], name) for name in table.columns if name not in left_out]
+        parts, categories = self._features(table)
         if not parts:
             raise InputError(f"{self.path}: has no column besides the label and the dropped ones: add features")
         rows = row_tensor(np.concatenate(parts, axis=1), str(self.path))
@@ -112,7 +117,7 @@ class TableFile(Source):
             SPLIT_SEED,
             f"{self.path}: {self.label_column}",
         )
-        return Splits(train, test, len(class_names), class_names)
+        return Splits(train, test, len(class_names), class_names, categories)
 
     def _check_columns(self, table: Any) -> None:
         for key, names in (
@@ -145,15 +150,39 @@ class TableFile(Source):
             )
         return codes.astype(np.int64), tuple(str(name) for name in classes)
 
-    def _features(self, column: Any, name: str) -> NDArray[np.float64]:
+    def _features(self, table: Any) -> tuple[list[NDArray[np.float64]], tuple[tuple[int, int], ...]]:
+        """Return the columns as numbers, and where the categories stand among these."""
+        parts, categories, width = [], [], 0
+        for name in table.columns:
+            if name in (self.label_column, *self.drop_columns):
+                continue
+            categorical = self._is_categorical(table[name], name)
+            part = self._one_hot(table[name]) if categorical else self._numbers(table[name], name)
+            if categorical:
+                categories.append((width, width + part.shape[1]))
+            parts.append(part)
+            width += part.shape[1]
+        return parts, tuple(categories)
+
+    def _is_categorical(self, column: Any, name: str) -> bool:
         if name in self.categorical_columns:
-            codes, values = _pandas().factorize(column, sort=True)
-            return np.asarray(np.eye(len(values))[codes])
-        if not _pandas().api.types.is_numeric_dtype(column):
+            return True
+        if _pandas().api.types.is_numeric_dtype(column):
+            return False
+        values = column.nunique()
+        if values > MAX_CATEGORIES or not column.map(lambda value: isinstance(value, str)).all():
             raise InputError(
-                f"{self.path}: column {name!r} is not numeric ({column.dtype}): list it in "
+                f"{self.path}: column {name!r} is not numeric ({column.dtype}, {values} different values): list it in "
                 "categorical_columns or in drop_columns"
             )
+        return True
+
+    @staticmethod
+    def _one_hot(column: Any) -> NDArray[np.float64]:
+        codes, values = _pandas().factorize(column, sort=True)
+        return np.asarray(np.eye(len(values))[codes])
+
+    def _numbers(self, column: Any, name: str) -> NDArray[np.float64]:
         numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64)
         if not np.isfinite(numbers).all():
             raise InputError(f"{self.path}: column {name!r} has infinite values: replace them")

@@ -74,6 +74,30 @@ def test_table_is_encoded(tmp_path: Path, kind: str) -> None:
     assert labels[:4].tolist() == [2, 1, 0, 1]
 
 
+def test_text_of_few_values_is_a_category_unasked(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "t.csv", index=False)
+    unasked = source(tmp_path / "t.csv", categorical_columns=[]).load(tmp_path)
+    asked = source(tmp_path / "t.csv").load(tmp_path)
+    assert unasked.categories == asked.categories == ((1, 4),)
+    assert torch.equal(unasked.train.inputs, asked.train.inputs)
+    twice = source(tmp_path / "t.csv", categorical_columns=["happy"]).load(tmp_path)
+    assert twice.categories == ((1, 4), (4, 6))
+
+
+def test_text_of_many_values_is_one_on_request_alone(tmp_path: Path) -> None:
+    table(24).to_csv(tmp_path / "t.csv", index=False)
+    splits = source(tmp_path / "t.csv", categorical_columns=["id"], drop_columns=[]).load(tmp_path)
+    assert splits.categories == ((0, 24), (25, 28))
+
+
+def test_other_objects_are_no_category(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    times = table().assign(when=pd.to_datetime(["2020-01-01", "2021-01-01"] * 10))
+    times.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"column 'when' is not numeric \(datetime"):
+        source(tmp_path / "t.parquet").load(tmp_path)
+
+
 def test_numeric_labels_keep_their_order(tmp_path: Path) -> None:
     pd.DataFrame({"x": range(12), "y": [10, 2, 7] * 4}).to_csv(tmp_path / "t.csv", index=False)
     splits = TableFile(tmp_path / "t.csv", "y", test_fraction=0.5).load(tmp_path)
@@ -88,13 +112,13 @@ def test_numeric_labels_keep_their_order(tmp_path: Path) -> None:
         ({"categorical_columns": ["color"]}, "categorical_columns: .* has no column 'color'"),
         ({"drop_columns": ["id", "x"]}, "drop_columns: .* has no column 'x'"),
         ({"drop_columns": ["id", "kind"]}, "label_column: 'kind' is also listed"),
-        ({"categorical_columns": []}, "column 'colour' is not numeric .* categorical_columns"),
-        ({"label_column": "height"}, "'height' has 20 classes, and '1.0' occurs only once"),
+        ({"drop_columns": []}, "column 'id' is not numeric .*24 different values.* categorical_columns"),
+        ({"label_column": "height"}, "'height' has 24 classes, and '1.0' occurs only once"),
         ({"drop_columns": ["id", "height", "colour", "happy"]}, "no column besides the label"),
     ],
 )
 def test_wrong_columns(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    table().to_csv(tmp_path / "t.csv", index=False)
+    table(24).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InputError, match=words):
         source(tmp_path / "t.csv", **changes).load(tmp_path)
 

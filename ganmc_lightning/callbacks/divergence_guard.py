@@ -1,0 +1,123 @@
+"""Notice a GAN that has come to nothing, before hours are spent on it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.base import Generator
+
+WATCH_SEED = 0
+SAMPLES = 64
+
+
+class DivergenceGuard(Callback):
+    """Looks at a few samples every so often and ends the training when there is nothing left to save.
+
+    A generator whose samples are no longer finite ends the run with an error. One that makes nearly the same
+    sample of every noise, for several looks on end, ends the training with a warning; what comes after the
+    training goes on. Either way ``best.ckpt`` is what it was before.
+
+    Args:
+        every_n_iterations: batches between two looks.
+        least_spread: smallest standard deviation over samples, averaged over pixels, that passes; images lie
+            in [-1, 1].
+        patience: looks on end that must fail.
+        part: name of the generator in the module.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+
+    def __init__(
+        self,
+        every_n_iterations: int = 200,
+        least_spread: float = 0.02,
+        patience: int = 5,
+        part: str = "generator",
+    ) -> None:
+        for name, value in (("every_n_iterations", every_n_iterations), ("patience", patience)):
+            if value < 1:
+                raise InputError(f"DivergenceGuard.{name} must be at least 1, got {value}")
+        if least_spread < 0:
+            raise InputError(f"DivergenceGuard.least_spread must not be negative, got {least_spread}")
+        self.every_n_iterations = every_n_iterations
+        self.least_spread = least_spread
+        self.patience = patience
+        self.part = part
+        self._batches = 0
+        self._failed = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Find the generator.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if not isinstance(dict(pl_module.named_modules()).get(self.part), Generator):
+            raise InputError(f"DivergenceGuard.part: '{self.part}' is no generator")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look, when it is time.
+
+        Raises:
+            InputError: the generator's samples are not finite.
+        """
+        self._batches += 1
+        if self._batches % self.every_n_iterations:
+            return
+        generator = pl_module.get_submodule(self.part)
+        assert isinstance(generator, Generator)
+        spread = sample_spread(generator, pl_module.device)
+        if not torch.isfinite(spread):
+            raise InputError(
+                f"the {self.part} diverged: after {self._batches} batches its samples are not finite; lower the "
+                f"learning rates or choose another loss. {_kept(trainer)}"
+            )
+        self._failed = self._failed + 1 if spread < self.least_spread else 0
+        if self._failed >= self.patience:
+            warnings.warn(
+                f"training ends: after {self._batches} batches the {self.part} makes the same sample of every noise "
+                f"(spread {spread:.4f}, least {self.least_spread}). {_kept(trainer)}",
+                stacklevel=2,
+            )
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches seen and looks failed."""
+        return {"batches": self._batches, "failed": self._failed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on counting."""
+        self._batches, self._failed = state_dict["batches"], state_dict["failed"]
+
+
+@torch.no_grad()
+def sample_spread(generator: Generator, device: torch.device) -> Tensor:
+    """Standard deviation over 64 samples of always the same noise, averaged over pixels; a scalar.
+
+    The generator runs in evaluation mode and is left as it was; no random number of the run is used up.
+    """
+    random = torch.Generator().manual_seed(WATCH_SEED)
+    latents = generator.sample_latents(SAMPLES, "cpu", random).to(device)
+    labels = torch.arange(SAMPLES, device=device) % generator.num_classes if generator.num_classes else None
+    was_training = generator.training
+    generator.eval()
+    samples = generator(latents, labels)
+    generator.train(was_training)
+    spread: Tensor = samples.float().std(dim=0).mean()
+    return spread
+
+
+def _kept(trainer: Trainer) -> str:
+    """What is left of the run."""
+    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    return f"The best checkpoint so far is {Path(path).name}" if path else "No checkpoint was saved yet"

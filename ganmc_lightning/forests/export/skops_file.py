@@ -1,0 +1,64 @@
+"""Models stored and loaded without pickle, which runs whatever code a file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.atomic import replacing
+
+KNOWN = ("ganmc_lightning.forests.student.StudentClassifier", "sklearn.tree._tree.Tree")
+"""Types that a file may hold besides those skops trusts by itself."""
+
+
+def save_skops(model: Any, path: Path) -> Path:
+    """Store a fitted model; needs skops.
+
+    Args:
+        model: a :class:`~ganmc_lightning.forests.StudentClassifier` or a model of scikit-learn.
+        path: the file to write, usually ``*.skops``.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: skops is not installed.
+    """
+    skops = _skops()
+    with replacing(path, "wb") as file:
+        file.write(skops.dumps(model))
+    return path
+
+
+def load_skops(path: Path, trusted: Sequence[str] = ()) -> Any:
+    """Load what :func:`save_skops` stored; nothing is built but students, trees and what skops trusts by itself.
+
+    Args:
+        path: the file.
+        trusted: full names of further types that may be built.
+
+    Raises:
+        InputError: skops is not installed, there is no such file, or it holds other types.
+    """
+    skops = _skops()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the name and the folder")
+    try:
+        foreign = sorted(set(skops.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
+        if foreign:
+            raise InputError(f"{path} holds {', '.join(foreign)}: name them in trusted if you know them")
+        return skops.load(path, trusted=[*KNOWN, *trusted])
+    except InputError:
+        raise
+    except Exception as error:  # on bytes that are no such file it raises whatever it stumbles over
+        raise InputError(f"{path} cannot be read as a skops file: {' '.join(str(error).split())[:200]}") from error
+
+
+def _skops() -> Any:
+    try:
+        import skops.io
+    except ImportError as error:
+        raise InputError('skops is not installed: pip install "ganmc-lightning[forests]"') from error
+    return skops.io

@@ -1,0 +1,98 @@
+"""What students may learn from: labels, the teacher's view of real rows, of synthetic rows, of both."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.parallel import Parallel, delayed
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.forests.rows import SamplesRows, draw_rows, settle
+from ganmc_lightning.forests.student import to_targets
+from ganmc_lightning.forests.teacher import Teacher
+
+LABELS, REAL = "student_only", "real"
+
+
+class Part(NamedTuple):
+    """Rows with their labels.
+
+    Attributes:
+        rows: float64 (N, D), finite.
+        labels: int64 (N,) in 0..K-1; every class occurs.
+    """
+
+    rows: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+
+class Lesson(NamedTuple):
+    """What one student learns.
+
+    Attributes:
+        name: ``student_only``, ``real``, ``<synthesizer>_only`` or ``<synthesizer>_pooled``.
+        rows: (N, D).
+        targets: P(y = 1) (N,), or (N, K) for more than two classes.
+    """
+
+    name: str
+    rows: NDArray[np.float64]
+    targets: NDArray[np.float64]
+
+
+def lessons(
+    teacher: Teacher,
+    real: Part,
+    synthesizers: Mapping[str, SamplesRows],
+    ratio: float,
+    seed: int,
+    jobs: int,
+    categories: Sequence[tuple[int, int]] = (),
+) -> Iterator[Lesson]:
+    """Yield every lesson; each synthesizer is drawn from once, and the teacher asked once about each row.
+
+    Args:
+        teacher: fitted to ``real``.
+        real: the real rows.
+        synthesizers: by name.
+        ratio: synthetic rows for each real one.
+        seed: of the synthetic rows.
+        jobs: threads.
+        categories: first and last + 1 column of each block of columns exactly one of which is 1, the others 0.
+
+    Raises:
+        InputError: a synthesizer cannot be drawn from.
+    """
+    yield Lesson(LABELS, real.rows, to_targets(np.eye(len(teacher.classes))[real.labels]))
+    answers = ask(teacher, real.rows, jobs)
+    yield Lesson(REAL, real.rows, answers)
+    for name, synthesizer in synthesizers.items():
+        try:
+            rows = draw_rows(synthesizer, *real, round(ratio * len(real.rows)), seed_of(seed, name))
+        except InputError as error:
+            raise InputError(f"synthesizers.{name}: {error}") from error
+        rows = settle(rows, categories)
+        synthetic = ask(teacher, rows, jobs)
+        yield Lesson(f"{name}_only", rows, synthetic)
+        yield Lesson(f"{name}_pooled", np.concatenate([real.rows, rows]), np.concatenate([answers, synthetic]))
+
+
+def ask(teacher: Teacher, rows: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:
+    """The teacher's probabilities as targets.
+
+    The rows are shared out among threads, and not the trees: these would add up their answers in the order in which
+    they finish, and the last bits of the sums would differ from run to run.
+    """
+    parts = Parallel(jobs, prefer="threads")(
+        delayed(teacher.probabilities)(part) for part in np.array_split(rows, min(jobs, len(rows)))
+    )
+    return to_targets(np.concatenate(parts))
+
+
+def seed_of(seed: int, name: str) -> int:
+    """A seed for one synthesizer of one run."""
+    return int(np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0])

@@ -1,0 +1,282 @@
+"""The study of GAN-MC section 4: which rows teach a small student best, and how small may it be?
+
+Four students learn from each kind of rows. The paper's is a ``RandomForestRegressor`` of one fully grown tree on a
+bootstrap sample; the *forest* has more of these trees. The *tuned* student is a single tree on all rows whose size was
+chosen on validation rows; the *small* one is chosen likewise among the sizes with so many times fewer bytes than the
+teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.utils.parallel import Parallel, delayed
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.forests.cost import BATCH, Compression, Cost, batch_of, measure_cost
+from ganmc_lightning.forests.growth import Capacity, SizedScore, choose, grow, scores_by_size
+from ganmc_lightning.forests.lessons import Lesson, Part, lessons
+from ganmc_lightning.forests.prefixes import measure_curve, prefix
+from ganmc_lightning.forests.rows import SamplesRows, check_varying
+from ganmc_lightning.forests.scores import accuracy_of, auc_of, scores_of
+from ganmc_lightning.forests.student import StudentClassifier
+from ganmc_lightning.forests.teacher import TEACHER_TREES, Teacher, fit_teacher
+
+SCORES = {"auc": auc_of, "accuracy": accuracy_of}
+FOREST, TUNED, SMALL = "_forest", "_tuned", "_small"
+"""What the names of a lesson's other students end with; the paper's has the lesson's own name."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The parts of a data set.
+
+    Attributes:
+        fit: rows that teacher and students learn from while sizes are chosen.
+        validation: rows that sizes are chosen on.
+        train: rows that the reported teacher and students learn from.
+        test: rows that they are scored on.
+        categories: first and last + 1 column of each one-hot block.
+    """
+
+    fit: Part
+    validation: Part
+    train: Part
+    test: Part
+    categories: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What the study does.
+
+    Attributes:
+        metric: what sizes are chosen by and the curves show, ``auc`` or ``accuracy``.
+        synthetic_ratio: synthetic rows for each real one.
+        max_trees: trees of the forest student.
+        leaf_nodes: sizes to choose among.
+        min_samples_leaf: for each of these a tree is grown whose sizes are tried.
+        size_ratio: how many times fewer bytes than the teacher the small student has at least.
+        teacher: unfitted classifier; None for the paper's random forest.
+    """
+
+    metric: Literal["auc", "accuracy"] = "auc"
+    synthetic_ratio: float = 9
+    max_trees: int = 20
+    leaf_nodes: tuple[int, ...] = (5, 10, 20, 50, 100, 200, 300, 500, 800, 1250, 2000, 3000, 5000, 8000, 12000, 20000)
+    min_samples_leaf: tuple[int, ...] = (1, 5, 20)
+    size_ratio: float = 300
+    teacher: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("synthetic_ratio", "max_trees", "size_ratio"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        for name, least in (("leaf_nodes", 2), ("min_samples_leaf", 1)):
+            values = getattr(self, name)
+            if not values or min(values) < least:
+                raise InputError(f"{name} must be one number or more from {least} up, got {list(values)}")
+
+
+@dataclass
+class StudyResult:
+    """What came out.
+
+    Attributes:
+        metrics: ``<student>/<metric>`` on the test rows, and what the student costs.
+        validation: ``<student>/<metric>`` on the validation rows, of those whose size was chosen there.
+        curves: of each lesson, the metric over the number of fully grown trees.
+        sizes: of each lesson, the metric over the size of a single tree on all rows.
+        students: those that ship, by name.
+        teacher: the fitted teacher.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, dict[str, Sequence[float]]] = field(default_factory=dict)
+    sizes: dict[str, dict[str, Sequence[float]]] = field(default_factory=dict)
+    students: dict[str, StudentClassifier] = field(default_factory=dict)
+    teacher: Any = None
+
+    def document(self, metric: str) -> dict[str, Any]:
+        """All numbers, for ``result.json``, as a report reads them.
+
+        Args:
+            metric: the study's; one minus it is every model's ``error``.
+        """
+        errors = {
+            f"{name.rpartition('/')[0]}/error": 1 - value
+            for name, value in self.metrics.items()
+            if name.endswith(f"/{metric}")
+        }
+        return {
+            "validation": {f"val/{name}": value for name, value in self.validation.items()},
+            "test": {f"test/{name}": value for name, value in (self.metrics | errors).items()},
+            "curves": {
+                f"{lesson}/{metric}": {
+                    str(trees): score for trees, score in zip(curve["trees"], curve["score"], strict=True)
+                }
+                for lesson, curve in self.curves.items()
+            },
+            "costs": {
+                lesson: {"bytes": curve["bytes"], "seconds": curve["seconds"]} for lesson, curve in self.curves.items()
+            },
+            "sizes": self.sizes,
+        }
+
+
+class Study:
+    """Runs the study once.
+
+    Args:
+        table: the data.
+        settings: what to do.
+        synthesizers: where synthetic rows come from, by name.
+        seed: of teacher, synthetic rows and students.
+        jobs: threads that trees are grown on; the result does not depend on it, predictions are timed on one.
+        report: told in a line what has been done.
+
+    Raises:
+        InputError: a part lacks a class, or a column is constant.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        settings: StudySettings,
+        synthesizers: Mapping[str, SamplesRows],
+        seed: int,
+        jobs: int = 1,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        _check(table)
+        self.table = table
+        self.settings = settings
+        self.synthesizers = synthesizers
+        self.seed = seed
+        self.jobs = jobs
+        self.report = report
+        self._score = SCORES[settings.metric]
+        self._batch = batch_of(table.test.rows)
+
+    def run(self) -> StudyResult:
+        """Fit, choose and measure everything."""
+        result = StudyResult()
+        teacher = self._teacher(self.table.train)
+        result.teacher = teacher.model
+        cost = measure_cost(teacher.model, teacher.probabilities, self._batch)
+        test = self.table.test
+        result.metrics |= _named("teacher", scores_of(test.labels, teacher.probabilities(test.rows)), cost, cost)
+        self.report(f"teacher of {cost.nodes} nodes: {self._told(result, 'teacher')}")
+        chosen = self._choose(teacher, np.inf if cost.bytes is None else cost.bytes / self.settings.size_ratio)
+        for lesson in self._lessons(teacher, self.table.train):
+            self._teach_forest(lesson, cost, result)
+            self._teach_trees(lesson, chosen[lesson.name], cost, result)
+            told = ", ".join(self._told(result, lesson.name + kind) for kind in ("", FOREST, TUNED, SMALL))
+            self.report(f"{lesson.name}: {told}")
+        return result
+
+    def _choose(self, teacher: Teacher, most_bytes: float) -> dict[str, dict[str, SizedScore]]:
+        """Choose the size of every tuned and small student on the validation rows."""
+        table, settings = self.table, self.settings
+        if table.fit is not table.train:
+            teacher = self._teacher(table.fit)
+        chosen = {}
+        for lesson in self._lessons(teacher, table.fit):
+            grown = Parallel(self.jobs, prefer="threads")(
+                delayed(grow)(lesson.rows, lesson.targets, Capacity(max(settings.leaf_nodes), fewest), self.seed)
+                for fewest in settings.min_samples_leaf
+            )
+            candidates = [
+                candidate
+                for student in grown
+                for candidate in scores_by_size(student, table.validation, settings.leaf_nodes, self._score)
+            ]
+            chosen[lesson.name] = {TUNED: choose(candidates), SMALL: choose(candidates, most_bytes)}
+        self.report(f"sizes of {2 * len(chosen)} students chosen on {len(table.validation.rows)} validation rows")
+        return chosen
+
+    def _teach_forest(self, lesson: Lesson, teacher: Cost, result: StudyResult) -> None:
+        """The paper's students: fully grown trees, one and many."""
+        test = self.table.test
+        forest = RandomForestRegressor(self.settings.max_trees, random_state=self.seed, n_jobs=self.jobs)
+        forest.fit(lesson.rows, lesson.targets).set_params(n_jobs=None)
+        result.curves[lesson.name] = asdict(measure_curve(forest, *test, self._batch, self._score))
+        for name, trees in ((lesson.name, 1), (lesson.name + FOREST, self.settings.max_trees)):
+            self._measure(name, prefix(forest, trees), teacher, result)
+
+    def _teach_trees(
+        self, lesson: Lesson, chosen: Mapping[str, SizedScore], teacher: Cost, result: StudyResult
+    ) -> None:
+        """The trees whose size was chosen, and the test metric of every size."""
+        most = Capacity(max(self.settings.leaf_nodes), chosen[SMALL].capacity.min_samples_leaf)
+        capacities = [chosen[TUNED].capacity, chosen[SMALL].capacity, most]
+        tuned, small, grown = Parallel(self.jobs, prefer="threads")(
+            delayed(grow)(lesson.rows, lesson.targets, capacity, self.seed) for capacity in capacities
+        )
+        for kind, student in ((TUNED, tuned), (SMALL, small)):
+            name = lesson.name + kind
+            self._measure(name, student, teacher, result)
+            capacity = chosen[kind].capacity
+            result.metrics |= {f"{name}/{key}": value for key, value in asdict(capacity).items()}
+            result.validation[f"{name}/{self.settings.metric}"] = chosen[kind].score
+            result.students[name] = student
+        leaves = [k for k in self.settings.leaf_nodes if k <= grown.regressor.get_n_leaves()]
+        by_size = scores_by_size(grown, self.table.test, leaves, self._score)
+        result.sizes[lesson.name] = {
+            "leaf_nodes": leaves,
+            "bytes": [size.bytes for size in by_size],
+            "score": [size.score for size in by_size],
+        }
+
+    def _measure(self, name: str, student: StudentClassifier, teacher: Cost, result: StudyResult) -> None:
+        test = self.table.test
+        cost = measure_cost(student, student.predict_proba, self._batch, repeats=10)
+        result.metrics |= _named(name, scores_of(test.labels, student.predict_proba(test.rows)), cost, teacher)
+
+    def _lessons(self, teacher: Teacher, real: Part) -> Iterator[Lesson]:
+        ratio, categories = self.settings.synthetic_ratio, self.table.categories
+        return lessons(teacher, real, self.synthesizers, ratio, self.seed, self.jobs, categories)
+
+    def _teacher(self, part: Part) -> Teacher:
+        """Fit the teacher on all threads; let it answer on one, as it is timed."""
+        given = self.settings.teacher
+        model = RandomForestClassifier(TEACHER_TREES) if given is None else clone(given)
+        threaded = "n_jobs" in model.get_params()
+        if threaded:
+            model.set_params(n_jobs=self.jobs)
+        teacher = fit_teacher(model, *part, self.seed)
+        if threaded:
+            teacher.model.set_params(n_jobs=1)
+        return teacher
+
+    def _told(self, result: StudyResult, name: str) -> str:
+        return f"{result.metrics[f'{name}/{self.settings.metric}']:.4f}"
+
+
+def _named(name: str, scores: Mapping[str, float], cost: Cost, teacher: Cost) -> dict[str, float]:
+    """Scores and costs of one model under its name; what is not known of a model is left out."""
+    compression = Compression(teacher, cost, BATCH)
+    known = {key: value for key, value in asdict(cost).items() if value is not None}
+    values = {**scores, **known, "size_ratio": compression.size_ratio, "speed_up": compression.speed_up}
+    return {f"{name}/{key}": value for key, value in values.items()}
+
+
+def _check(table: Table) -> None:
+    check_varying(table.fit.rows, None)
+    classes = int(table.train.labels.max()) + 1
+    if classes < 2:
+        raise InputError("the data have one class only: a classifier needs two or more")
+    for name in ("fit", "validation", "test"):
+        counts = np.bincount(getattr(table, name).labels, minlength=classes)
+        if not counts.all():
+            part = "training" if name == "fit" else name
+            raise InputError(
+                f"the {part} part has no row of class {int(counts.argmin())}: give more rows, or a larger "
+                "data.validation_fraction"
+            )

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from sklearn.datasets import make_classification
+
+from ganmc_lightning.cli import main
+from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.forests.export import CModel, load_skops
+from ganmc_lightning.networks import TabularGenerator
+
+CONFIG = """
+data:
+  source: {{class_path: ganmc_lightning.data.sources.NpzFile, init_args: {{path: {data}}}}}
+  validation_fraction: 0.25
+metric: auc
+max_trees: 2
+synthetic_ratio: 2
+leaf_nodes: [3, 12]
+min_samples_leaf: [1]
+size_ratio: 20
+teacher: {{class_path: sklearn.ensemble.ExtraTreesClassifier, init_args: {{n_estimators: 12}}}}
+checkpoints: {{gan: {gan}}}
+synthesizers:
+  jitter: {{class_path: ganmc_lightning.synthesizers.JitterSynthesizer, init_args: {{noise_std: 0.2}}}}
+  munge: ganmc_lightning.synthesizers.MungeSynthesizer
+"""
+
+
+@pytest.fixture(scope="module")
+def table():
+    X, y = make_classification(300, 5, n_informative=4, n_redundant=0, class_sep=1.5, random_state=0)
+    return X.astype(np.float32) * 10 + 3, y
+
+
+@pytest.fixture
+def folder(tmp_path, table, monkeypatch):
+    X, y = table
+    monkeypatch.chdir(tmp_path)
+    np.savez("rows.npz", X_train=X[:220], y_train=y[:220], X_test=X[220:], y_test=y[220:])
+    generator = TabularGenerator(5, 2)
+    recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 5}}
+    weights = {f"generator.{name}": value for name, value in generator.state_dict().items()}
+    state = {"step": 0, "scaler": Scaler.fit(torch.from_numpy(X[:220])).state_dict()}
+    content = {"state_dict": weights, "hyper_parameters": {"generator": recipe}, "GANAugmentedDataModule": state}
+    torch.save(content, "gan.ckpt")
+    (tmp_path / "forest.yaml").write_text(CONFIG.format(data="rows.npz", gan="gan.ckpt"))
+    return tmp_path
+
+
+def forest(*arguments):
+    return main(["forest", "--config", "forest.yaml", "--jobs", "1", *arguments])
+
+
+def test_a_run(folder, capsys, table):
+    pytest.importorskip("skl2onnx")
+    pytest.importorskip("skops")
+    assert forest("--seed", "3", "--out", "out", "--export", "shipped") == 0
+    result = json.loads((folder / "out" / "result.json").read_text())
+    rows = ["student_only", "real"] + [f"{s}_{kind}" for s in ("gan", "jitter", "munge") for kind in ("only", "pooled")]
+    assert list(result["curves"]) == [f"{row}/auc" for row in rows]
+    assert result["test"]["test/teacher/trees"] == 12
+    assert result["test"]["test/jitter_only_small/size_ratio"] >= 20
+    assert result["data"] == {
+        "name": "rows",
+        "rows": {"fit": 165, "validation": 55, "train": 220, "test": 80},
+        "features": 5,
+        "classes": 2,
+    }
+    assert result["seed"] == 3
+    assert result["command"] == "ganmc forest --config forest.yaml --seed 3"
+    out = capsys.readouterr().out
+    for name in ("teacher", *rows, "munge_pooled_small"):
+        assert f"\n {name} " in out or f"\n{name} " in out
+    best = max(
+        (name for name in result["validation"] if "_small/" in name), key=lambda name: result["validation"][name]
+    )
+    student = load_skops(folder / "shipped" / "student.skops")
+    X, y = table
+    answers = student.predict_proba(X[220:])
+    accuracy = best.replace("val/", "test/").replace("/auc", "/accuracy")
+    assert np.mean(answers.argmax(axis=1) == y[220:]) == result["test"][accuracy]
+    library = next(path for path in (folder / "shipped").iterdir() if path.suffix in (".so", ".dylib", ".dll"))
+    np.testing.assert_allclose(CModel(library).predict(X[220:]), answers, atol=1e-12)
+    names = {path.name for path in (folder / "shipped").iterdir()} - {library.name}
+    assert names == {f"{m}.{form}" for m in ("student", "teacher") for form in ("c", "h", "onnx", "skops")}
+
+
+def test_the_written_configuration_gives_the_same_run(folder):
+    assert forest("--set", "max_trees=1", "--checkpoint", "gan=", "--out", "first") == 0
+    written = folder / "first" / "config.yaml"
+    assert yaml.safe_load(written.read_text())["max_trees"] == 1
+    assert main(["forest", "--config", str(written), "--jobs", "2", "--out", "second"]) == 0
+    first, second = (json.loads((folder / name / "result.json").read_text())["test"] for name in ("first", "second"))
+    assert first.keys() == second.keys()
+    assert not any(key.startswith("test/gan_") for key in first)
+    for key in first:
+        if not key.endswith(("seconds", "speed_up")):
+            assert second[key] == pytest.approx(first[key], rel=1e-3), (
+                key
+            )  # bytes depend a little on whose strings are one
+
+
+def test_train_size(folder):
+    arguments = ("--set", "data.train_size=60", "--set", "synthesizers={}", "--checkpoint", "gan=")
+    assert forest(*arguments) == 0
+    result = json.loads((folder / "runs" / "rows" / "forest" / "seed0" / "result.json").read_text())
+    assert result["data"]["rows"] == {"fit": 60, "validation": 55, "train": 60, "test": 80}
+    assert list(result["curves"]) == ["student_only/auc", "real/auc"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "--seed must not be negative, got -1"),
+        (["--jobs", "0"], "--jobs must be at least 1, got 0"),
+        (["--checkpoint", "gan"], "'gan' must have the form NAME=VALUE"),
+        (["--checkpoint", "gan=missing.ckpt"], "checkpoints.gan: no checkpoint at missing.ckpt"),
+        (["--checkpoint", "jitter=gan.ckpt"], "need different names of letters, digits and '_', found 'jitter'"),
+        (["--set", "trees=3"], "forest.yaml: "),
+        (["--set", "metric=f1"], "forest.yaml: "),
+        (["--set", "max_trees=0"], "max_trees must be positive, got 0"),
+        (["--set", "data.validation_fraction=1"], "data.validation_fraction must lie in (0, 1), got 1"),
+        (["--set", "data.train_size=9999"], "data.train_size must lie in [2, 165] for rows, got 9999"),
+        (["--set", "data.source=ganmc_lightning.data.sources.Digits"], "data.source: digits holds images"),
+        (["--set", "synthesizers.jitter.init_args.noise_std=-1"], "noise_std must not be negative, got -1"),
+    ],
+)
+def test_bad_input_is_one_line(folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.setenv("GANMC_DATA", str(folder))
+    assert forest(*arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("ganmc: ")
+    assert error.count("\n") == 1
+
+
+def test_no_such_configuration(capsys):
+    assert main(["forest", "--config", "missing.yaml"]) == 2
+    assert capsys.readouterr().err == "ganmc: --config missing.yaml: no such file\n"
+
+
+def test_a_folder_that_cannot_be_written(folder, capsys):
+    (folder / "taken").write_text("")
+    assert forest("--set", "synthesizers={}", "--checkpoint", "gan=", "--set", "max_trees=1", "--out", "taken/out") == 2
+    assert "cannot write to taken/out" in capsys.readouterr().err

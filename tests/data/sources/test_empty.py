@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from ganmc_lightning.batch import UNKNOWN_LABEL
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.data.sources import NoData
+from ganmc_lightning.errors import InputError
+
+
+def test_epochs_of_nothing(tmp_path):
+    root = tmp_path / "never made"
+    data = GANAugmentedDataModule(NoData(100, 7), batch_size=32, root=str(root))
+    data.prepare_data()
+    data.setup()
+    assert not root.exists()
+    assert data.spec.sample_shape == (0,)
+    assert not data.spec.holds_samples
+    batches = [data.training_batch(*batch) for batch in data.train_dataloader()]
+    assert [batch.inputs.shape for batch in batches] == [(32, 0)] * 2  # 90 in the training part
+    assert all((batch.labels == UNKNOWN_LABEL).all() for batch in batches)
+    assert [len(labels) for _, labels in data.val_dataloader()] == [10]
+    assert [len(labels) for _, labels in data.test_dataloader()] == [7]
+
+
+@pytest.mark.parametrize("sizes", [(1, 5), (5, 0)])
+def test_bad_sizes(sizes):
+    with pytest.raises(InputError, match=r"size >= 2 and test_size >= 1, got"):
+        NoData(*sizes)

@@ -1,0 +1,84 @@
+"""Generated numbers become rows the table could hold."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganmc_lightning.data.columns import MAX_LEVELS, Columns
+
+# height (continuous) | number (integer) | true/false | odd levels | colour: red, green, blue
+CATEGORIES = ((4, 7),)
+
+
+@pytest.fixture
+def rows() -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    n = 3 * (MAX_LEVELS + 1)
+    colour = torch.arange(n) % 3
+    return torch.stack(
+        [
+            torch.randn(n, generator=random),
+            torch.arange(n) * 2.0,
+            (torch.arange(n) % 2).float(),
+            torch.tensor([0.0, 0.3, 2.0])[colour],
+            *[(colour == k).float() for k in range(3)],
+        ],
+        dim=1,
+    )
+
+
+def test_kinds(rows: torch.Tensor) -> None:
+    table = Columns.fit(rows, CATEGORIES)
+    assert table.whole.tolist() == [False, True, True, False, True, True, True]
+    assert [len(levels) for levels in table.levels] == [0, 0, 2, 3, 2, 2, 2]
+    assert torch.equal(table.low, rows.double().amin(dim=0))
+    assert torch.equal(table.high, rows.double().amax(dim=0))
+
+
+def test_by_hand(rows: torch.Tensor) -> None:
+    table = Columns.fit(rows, CATEGORIES)
+    made = torch.tensor(
+        [
+            [0.25, 7.4, 0.4, 0.2, 0.1, 0.7, 0.2],
+            [0.5, -3.0, 0.6, 1.2, -5.0, -6.0, -4.0],  # the greatest wins, however small
+            [0.0, 1e9, 7.0, 1.1, 9.0, 8.0, 7.0],
+        ]
+    )
+    expected = [
+        [0.25, 7.0, 0.0, 0.3, 0.0, 1.0, 0.0],
+        [0.5, 0.0, 1.0, 2.0, 0.0, 0.0, 1.0],
+        [0.0, 2.0 * (len(rows) - 1), 1.0, 0.3, 1.0, 0.0, 0.0],
+    ]
+    legal = table.legal(made)
+    assert legal.dtype == torch.float32
+    torch.testing.assert_close(legal, torch.tensor(expected))
+
+
+def test_real_rows_stay_as_they_are(rows: torch.Tensor) -> None:
+    assert torch.equal(Columns.fit(rows, CATEGORIES).legal(rows), rows)
+
+
+def test_any_numbers_become_legal_for_good(rows: torch.Tensor) -> None:
+    table = Columns.fit(rows, CATEGORIES)
+    legal = table.legal(100 * torch.randn(500, 7, generator=torch.Generator().manual_seed(1)))
+    assert torch.equal(table.legal(legal), legal)
+    assert (legal[:, 4:].sum(dim=1) == 1).all()
+    assert set(legal[:, 3].tolist()) == set(rows[:, 3].tolist())
+    assert (legal[:, 1] == legal[:, 1].round()).all()
+    assert ((legal >= rows.amin(dim=0)) & (legal <= rows.amax(dim=0))).all()
+    assert (legal[:, 0] > rows[:, 0].min()).any()  # and not everything lies on the border
+    assert (legal[:, 4:].mean(dim=0) > 0.2).all()
+
+
+def test_the_argument_is_left_alone(rows: torch.Tensor) -> None:
+    made = torch.full((2, 7), 0.4)
+    Columns.fit(rows, CATEGORIES).legal(made)
+    assert torch.equal(made, torch.full((2, 7), 0.4))
+
+
+def test_equals(rows: torch.Tensor) -> None:
+    table = Columns.fit(rows, CATEGORIES)
+    assert table.equals(Columns.fit(rows.flip(0), CATEGORIES))
+    assert not table.equals(Columns.fit(rows))
+    assert not table.equals(Columns.fit(rows[1:] * 2, CATEGORIES))

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+
+from ganmc_lightning.forests.prefixes import measure_curve, prefix
+from ganmc_lightning.forests.scores import accuracy_of, auc_of
+
+
+def test_the_first_trees_are_what_a_smaller_forest_would_be(binary):
+    X, y = binary
+    forest = RandomForestRegressor(6, random_state=3).fit(X, y)
+    smaller = RandomForestRegressor(2, random_state=3).fit(X, y)
+    np.testing.assert_allclose(prefix(forest, 2).regressor.predict(X), smaller.predict(X))
+    assert len(forest.estimators_) == 6
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_curve(binary, three, classes):
+    X, y = binary if classes == 2 else three
+    targets = y.astype(float) if classes == 2 else np.eye(3)[y]
+    forest = RandomForestRegressor(4, random_state=0, max_leaf_nodes=10).fit(X, targets)
+    score = auc_of if classes == 2 else accuracy_of
+    curve = measure_curve(forest, X, y, X[:50], score)
+    assert curve.trees == [1, 2, 3, 4]
+    for trees, value in zip(curve.trees, curve.score, strict=True):
+        assert value == pytest.approx(score(y, prefix(forest, trees).predict_proba(X)))
+    assert curve.bytes == sorted(curve.bytes)
+    assert curve.bytes[3] > 3 * curve.bytes[0]
+    assert curve.seconds[3] > curve.seconds[0] > 0

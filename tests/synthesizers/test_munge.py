@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare, kstest
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.synthesizers import MungeSynthesizer
+from ganmc_lightning.synthesizers.munge import encounters
+
+# On a line: 0 <-> 1 are mutual neighbours, 1 is also the neighbour of 3, and 4 <-> 2.
+ROWS = torch.tensor([[0.0, 1.0], [1.0, 2.0], [100.0, 4.0], [6.0, 1.5], [101.0, 5.0]])
+NEAREST = [1, 0, 4, 1, 2]
+LABELS = torch.tensor([0, 1, 0, 1, 1])
+
+
+def fitted(rows=ROWS, labels=LABELS, **arguments):
+    synthesizer = MungeSynthesizer(**arguments)
+    synthesizer.fit(rows, labels, DataSpec((rows.shape[1],), 2))
+    return synthesizer
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def one_by_one(probability, passes, rng):
+    """The paper's loop over the rows: who a row last exchanged its first value with; -1 if nobody."""
+    last = np.full((passes, len(NEAREST)), -1)
+    for run in range(passes):
+        for row, neighbour in enumerate(NEAREST):
+            if rng.random() < probability:
+                last[run, row], last[run, neighbour] = neighbour, row
+    return last
+
+
+def test_partners_are_those_of_the_loop_over_rows():
+    passes, probability = 4000, 0.4
+    # Without noise a value says whose it is; a row's samples come in the order of the passes.
+    samples, _ = fitted(probability=probability, shrinkage=1e9).sample(passes * len(ROWS), seeded(0))
+    whose = (samples[:, :1] - ROWS[:, 0]).abs().argmin(dim=1).view(passes, len(ROWS)).numpy()
+    wanted = one_by_one(probability, passes, np.random.default_rng(0))
+    for row in range(len(ROWS)):
+        counts = np.bincount(whose[:, row], minlength=len(ROWS))
+        expected = np.bincount(np.where(wanted[:, row] < 0, row, wanted[:, row]), minlength=len(ROWS))
+        assert (counts[expected == 0] == 0).all()
+        spread = np.sqrt(2 * expected[expected > 0])
+        assert (np.abs(counts - expected)[expected > 0] < 4 * spread).all(), row
+
+
+def test_noise_is_a_share_of_the_difference():
+    samples, _ = fitted(probability=1, shrinkage=2.0).sample(3000 * len(ROWS), seeded(0))
+    first = samples.view(3000, len(ROWS), 2)[:, 2]  # row 2 meets row 4 alone
+    assert kstest(first[:, 0], "norm", (101, 1 / 2)).pvalue > 0.01
+    assert kstest(first[:, 1], "norm", (5, 1 / 2)).pvalue > 0.01
+
+
+def test_columns_change_independently():
+    samples, _ = fitted(probability=0.5, shrinkage=1e9).sample(4000 * len(ROWS), seeded(0))
+    moved = (samples.view(4000, len(ROWS), 2)[:, 2] - ROWS[2]).abs() > 0.5
+    # Two chances of one half each: a column stays in a quarter of the passes.
+    counts = [int((moved == torch.tensor(pair)).all(dim=1).sum()) for pair in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    assert chisquare(counts, [250, 750, 750, 2250]).pvalue > 0.01
+
+
+def test_each_pass_uses_every_row_once():
+    rows = torch.randn(50, 3, generator=seeded(0))
+    labels = torch.arange(50)
+    synthesizer = MungeSynthesizer()
+    synthesizer.fit(rows, labels, DataSpec((3,), 50))
+    _, drawn = synthesizer.sample(9 * 50 + 20, seeded(0))
+    assert drawn.bincount(minlength=50).min() == 9
+    assert drawn.bincount(minlength=50).max() == 10
+
+
+def test_categories_are_swapped_whole():
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 3, 60)
+    one_hot = np.eye(3)[levels] * 2 - 0.7
+    rows = torch.from_numpy(np.column_stack([500 * rng.normal(size=60), one_hot, rng.integers(0, 4, 60)])).float()
+    synthesizer = fitted(rows, torch.zeros(60, dtype=torch.int64), probability=0.5, categorical=[[1, 2, 3], 4])
+    samples, _ = synthesizer.sample(600, seeded(0))
+    assert {tuple(row) for row in samples[:, 1:4].tolist()} == {tuple(row) for row in rows[:, 1:4].tolist()}
+    assert set(samples[:, 4].tolist()) <= set(rows[:, 4].tolist())
+    own = rows.repeat(10, 1)
+    assert ((samples[:, 1:4] != own[:, 1:4]).any(dim=1)).float().mean() > 0.2
+    assert (samples[:, 4] != own[:, 4]).float().mean() > 0.2
+    assert torch.unique(samples[:, 0]).numel() > 300
+
+
+def test_encounters_by_hand():
+    met = encounters(torch.tensor(NEAREST))
+    partners = [met.partner[met.first[row] : met.first[row + 1]].tolist() for row in range(5)]
+    # Row 1 is met by 3, then it meets 0 itself, and first of all it was met by 0.
+    assert partners == [[1, 1], [3, 0, 0], [4, 4], [1], [2, 2]]
+
+
+def test_seeds_and_the_real_rows():
+    before = ROWS.clone()
+    synthesizer = fitted()
+    first, again, other = (synthesizer.sample(40, seeded(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(ROWS, before)
+
+
+def test_nine_passes_over_a_table_of_the_papers_size_take_seconds():
+    rows = torch.randn(13_312, 10, generator=seeded(0))
+    started = time.process_time()
+    samples, _ = fitted(rows, torch.zeros(len(rows), dtype=torch.int64)).sample(9 * 13_312, seeded(0))
+    assert time.process_time() - started < 10
+    assert samples.shape == (9 * 13_312, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"probability": 0}, r"MungeSynthesizer\.probability must lie in \(0, 1\], got 0"),
+        ({"shrinkage": 0}, r"MungeSynthesizer\.shrinkage must be positive, got 0"),
+        ({"categorical": [2]}, "there is no column 2; they run from 0 to 1"),
+        ({"categorical": [1, [0, 1]]}, "column 1 is named twice"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(InputError, match=message):
+        fitted(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (None, "needs the real samples in memory"),
+        (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), r"mixes rows \(N, D\) of numbers; the data have samples of shape"),
+        (torch.tensor([[0.0, 1.0], [2.0, torch.nan]]), "column 1 holds NaN or infinity"),
+        (torch.zeros(1, 2), "1 rows are too few for 1 neighbours"),
+    ],
+)
+def test_bad_data(inputs, message):
+    with pytest.raises(InputError, match=message):
+        MungeSynthesizer().fit(inputs, LABELS, DataSpec((2,), 2))
+
+
+def test_not_fitted():
+    with pytest.raises(InputError, match="MungeSynthesizer is not fitted"):
+        MungeSynthesizer().sample(1)
