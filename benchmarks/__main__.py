@@ -1,6 +1,6 @@
 """Run all benchmarks, print their table and write ``benchmarks/results/<device>.json``.
 
-python -m benchmarks [--only distillation startup memory] [--steps 200]
+python -m benchmarks [--only distillation startup memory metrics scoring gan_compression] [--steps 200]
 """
 
 from __future__ import annotations
@@ -15,27 +15,35 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import distillation, memory, startup
+from benchmarks import distillation, gan_compression, memory, metrics, scoring, startup
 from benchmarks.workspace import make_workspace
 
 RESULTS = Path(__file__).parent / "results"
+CHOICES = ["distillation", "startup", "memory", "metrics", "scoring", "gan_compression"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=["distillation", "startup", "memory"])
+    parser.add_argument("--only", nargs="+", choices=CHOICES)
     parser.add_argument("--steps", type=int, default=200, help="steps of one timed round")
     arguments = parser.parse_args()
-    chosen = arguments.only or ["distillation", "startup", "memory"]
+    chosen = arguments.only or CHOICES
     rows = []
+    if "metrics" in chosen:
+        rows += metrics.measure()
     with tempfile.TemporaryDirectory() as folder:
-        workspace = make_workspace(Path(folder))
+        if set(chosen) - {"metrics"}:
+            workspace = make_workspace(Path(folder))
         if "startup" in chosen:
             rows += startup.measure(workspace)
         if "memory" in chosen:
             rows += memory.measure(workspace)
+        if "scoring" in chosen:
+            rows += scoring.measure(workspace)
         if "distillation" in chosen:
             rows += distillation.measure(workspace, arguments.steps)
+        if "gan_compression" in chosen:
+            rows += gan_compression.measure(workspace, arguments.steps)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name()
     width = max(len(row["name"]) for row in rows)
     for row in rows:

@@ -10,9 +10,12 @@ __version__ = "0.1.0"
 # ``import ganmc_lightning`` and ``ganmc --help`` wait for neither PyTorch nor scikit-learn.
 _HOMES = {
     "ACGANModule": "modules",
+    "AdversarialCompressionModule": "modules",
     "ClassifierModule": "modules",
     "CompressionModule": "modules",
     "DistillationModule": "modules",
+    "GANCompressionModule": "modules",
+    "GANModule": "modules",
     "GANAugmentedDataModule": "data",
     "CompressionScore": "metrics",
     "compression_score": "metrics",

@@ -30,12 +30,17 @@ class DataSpec(NamedTuple):
     """What a network must fit: the shape of one sample and the number of classes.
 
     Attributes:
-        sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows.
+        sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
         num_classes: labels run from 0 to ``num_classes - 1``.
     """
 
     sample_shape: tuple[int, ...]
     num_classes: int
+
+    @property
+    def holds_samples(self) -> bool:
+        """Whether there are real samples at all; methods that need none may train on a stream of nothing."""
+        return 0 not in self.sample_shape
 
 
 @runtime_checkable

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="FILE.npz for arrays, FILE.png for one picture, anything else is a folder of images",
     )
-    parser.add_argument("--part", default="generator", help="name of the generator in its module (generator)")
+    parser.add_argument("--part", help="name of the generator in its module (generator, or else student)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
 
 

@@ -19,7 +19,7 @@ from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
 from ganmc_lightning.networks.fitting import check_logits, try_samples
 
 
-def _gan_adam(parameters: Any) -> Optimizer:
+def gan_adam(parameters: Any) -> Optimizer:
     """Adam as Radford et al. and the paper set it: lr 2e-4, beta1 0.5."""
     return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
@@ -64,8 +64,8 @@ class ACGANModule(CompressionModule):
         self.generator = generator
         self.discriminator = discriminator
         self.loss = NonSaturatingACGANLoss() if loss is None else loss
-        self._generator_optimizer = generator_optimizer or _gan_adam
-        self._discriminator_optimizer = discriminator_optimizer or _gan_adam
+        self._generator_optimizer = generator_optimizer or gan_adam
+        self._discriminator_optimizer = discriminator_optimizer or gan_adam
 
     def check_spec(self, spec: DataSpec) -> None:
         """The generator must make the data's kind of sample, the discriminator must take it."""

@@ -11,9 +11,10 @@ from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
+from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
-from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.networks.features import logits_and_features, try_layers
 from ganmc_lightning.networks.frozen import Frozen
 
 
@@ -21,14 +22,15 @@ class DistillationModule(CompressionModule):
     """GAN-assisted model compression (GAN-MC, sections 2.1 and 2.3).
 
     The stream decides which samples are synthetic; teacher and student see the same batch, and the loss
-    compares their logits. With ``p_fake = 0`` this is ordinary model compression.
+    compares their logits, and what their layers make of the batch where the loss is a
+    :class:`~ganmc_lightning.losses.FeatureLoss`. With ``p_fake = 0`` this is ordinary model compression.
 
     Args:
         teacher: the trained network, usually ``part_of_checkpoint(path, "network")``. It is frozen here and
             never enters the checkpoint.
         student: the network to train.
         loss: what is matched; logits by default (Ba & Caruana 2014, equation 1 of GAN-MC).
-        optimizer: makes the optimizer from the student's parameters.
+        optimizer: makes the optimizer from the student's parameters, and the loss's own if it has any.
         lr_scheduler: makes the schedule, stepped once an epoch, from the optimizer.
         teacher_mode: ``"eval"``, or ``"paper"`` to leave the teacher's drop-out on, as the authors' code does.
     """
@@ -49,13 +51,18 @@ class DistillationModule(CompressionModule):
         self.teacher = Frozen(teacher, mode=teacher_mode)
         self.student = student
         self.loss = L2LogitsLoss() if loss is None else loss
+        self._teacher_layers = self.loss.teacher_layers if isinstance(self.loss, FeatureLoss) else ()
+        self._student_layers = self.loss.student_layers if isinstance(self.loss, FeatureLoss) else ()
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
 
     def check_spec(self, spec: DataSpec) -> None:
-        """Teacher and student must take the data's samples and know their classes."""
-        check_classifier("model.teacher", self.teacher, spec)
-        check_classifier("model.student", self.student, spec)
+        """Teacher and student must take the data's samples, know their classes and have the loss's layers."""
+        teacher = try_layers("model.teacher", self.teacher, self._teacher_layers, spec)
+        student = try_layers("model.student", self.student, self._student_layers, spec)
+        if isinstance(self.loss, FeatureLoss):
+            self.loss.fit(*([tuple(features.shape[1:]) for features in each] for each in (student, teacher)))
+            self.loss.to(next(self.student.parameters()).device)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the student's logits (N, K)."""
@@ -64,9 +71,13 @@ class DistillationModule(CompressionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The teacher answers without a graph, the student learns the answer."""
-        teacher_logits = self.teacher(batch.inputs)
-        student_logits = self.student(batch.inputs)
+        teacher_logits, teacher_features = logits_and_features(self.teacher, self._teacher_layers, batch.inputs)
+        student_logits, student_features = logits_and_features(self.student, self._student_layers, batch.inputs)
         loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic)
+        if isinstance(self.loss, FeatureLoss):
+            feature_loss = self.loss.match(student_features, teacher_features)
+            self.record(loss_features=feature_loss)
+            loss = loss + feature_loss
         with torch.no_grad():
             agreement = (student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean()
         self.record(loss=loss, agreement=agreement)
@@ -85,6 +96,13 @@ class DistillationModule(CompressionModule):
         return self(batch.inputs).softmax(dim=1)  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> Any:
-        """One optimizer over the student."""
-        optimizer = self._optimizer(self.student.parameters())
+        """One optimizer over the student, and over what the loss learns beside it."""
+        optimizer = self._optimizer([*self.student.parameters(), *self.loss.parameters()])
         return optimizer_config(optimizer, self._lr_scheduler and self._lr_scheduler(optimizer))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make the regressors that the checkpoint has weights for, where no data have asked for them yet."""
+        if isinstance(self.loss, HintLoss):
+            state = checkpoint["state_dict"]
+            self.loss.rebuild({name.removeprefix("loss."): weight for name, weight in state.items()})
+        super().on_load_checkpoint(checkpoint)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from ganmc_lightning.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.checkpoint import (
+    critic_of_checkpoint,
     discriminator_of_checkpoint,
     generator_of_checkpoint,
     part_of_checkpoint,
 )
 from ganmc_lightning.networks.cnn import FiveLayerCNN
+from ganmc_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
+from ganmc_lightning.networks.feature_discriminator import (
+    ConvFeatureDiscriminator,
+    FeatureDiscriminator,
+    FixedProjection,
+)
+from ganmc_lightning.networks.features import ReturnsFeatures, logits_and_features
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.lenet import LeNet, LeNet4
 from ganmc_lightning.networks.mlp import MLP
@@ -27,8 +35,13 @@ __all__ = [
     "ACGANGenerator",
     "CIFARResNet",
     "ClassifyingDiscriminator",
+    "ConvFeatureDiscriminator",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
     "Discriminator",
+    "FeatureDiscriminator",
     "FiveLayerCNN",
+    "FixedProjection",
     "Frozen",
     "Generator",
     "LeNet",
@@ -36,10 +49,13 @@ __all__ = [
     "Normalize",
     "PreActResNet",
     "ResNet18",
+    "ReturnsFeatures",
     "TabularDiscriminator",
     "TabularGenerator",
     "WideResNet",
+    "critic_of_checkpoint",
     "discriminator_of_checkpoint",
     "generator_of_checkpoint",
+    "logits_and_features",
     "part_of_checkpoint",
 ]

@@ -2,7 +2,7 @@
 
 A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration) and
 its weights. Files are opened with ``weights_only=True``, and a recipe can only name subclasses of
-:class:`torch.nn.Module`, so that a file from others runs no code of its own.
+:class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
+from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
 
 HYPER_PARAMETERS = "hyper_parameters"
 
@@ -34,28 +34,23 @@ def part_of_checkpoint(path: str, part: str, network: nn.Module | None = None) -
     Raises:
         InputError: the file is missing, damaged or of another kind, or its weights do not fit.
     """
-    checkpoint = read_checkpoint(path)
-    weights = _weights_of(checkpoint, part, path)
-    if network is None:
-        network = build_network(recipe_of(checkpoint, part, path), path)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"the weights of '{part}' in {path} do not fit its network: {_first(error)}") from error
-    return network.eval()
+    return _network_of(read_checkpoint(path), part, path, network)
 
 
-def generator_of_checkpoint(path: str, part: str = "generator") -> Generator:
+def generator_of_checkpoint(path: str, part: str | None = None) -> Generator:
     """:func:`part_of_checkpoint` for a generator.
 
     Args:
-        path: a checkpoint of a GAN.
-        part: name of the generator in the module.
+        path: a checkpoint of a GAN, or of a compressed one.
+        part: name of the generator in the module; when left out ``"generator"``, or ``"student"`` where a
+            generator was compressed.
 
     Raises:
         InputError: as :func:`part_of_checkpoint`, and when the part is not a generator.
     """
-    network = part_of_checkpoint(path, part)
+    checkpoint = read_checkpoint(path)
+    part = part or generator_part(checkpoint)
+    network = _network_of(checkpoint, part, path)
     if not isinstance(network, Generator):
         raise InputError(f"'{part}' in {path} is a {type(network).__name__}, not a generator")
     return network
@@ -75,6 +70,29 @@ def discriminator_of_checkpoint(path: str, part: str = "discriminator") -> Class
     if not isinstance(network, ClassifyingDiscriminator):
         raise InputError(f"'{part}' in {path} is a {type(network).__name__}, not a discriminator of an AC-GAN")
     return network
+
+
+def critic_of_checkpoint(path: str, part: str = "discriminator") -> Discriminator:
+    """:func:`part_of_checkpoint` for the discriminator of a GAN without classes, to go on from what it knows.
+
+    Args:
+        path: a checkpoint of a GAN.
+        part: name of the discriminator in the module.
+
+    Raises:
+        InputError: as :func:`part_of_checkpoint`, and when the part is not such a discriminator.
+    """
+    network = part_of_checkpoint(path, part)
+    if not isinstance(network, Discriminator):
+        name = type(network).__name__
+        raise InputError(f"'{part}' in {path} is a {name}, not a discriminator of a GAN without classes")
+    return network
+
+
+def generator_part(checkpoint: Mapping[str, Any]) -> str:
+    """Name of the part that makes samples: ``"generator"``, or ``"student"`` where there is no such part."""
+    parts = {key.partition(".")[0] for key in checkpoint["state_dict"]}
+    return "student" if "student" in parts and "generator" not in parts else "generator"
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -142,7 +160,19 @@ def resolve_recipe(value: Any) -> Any:
     arguments = value["init_args"]
     if arguments.get("network") is not None:  # the earlier run had no recipe, so this one gave it
         return arguments["network"]
-    return recipe_of(read_checkpoint(arguments["path"]), arguments["part"], arguments["path"])
+    checkpoint = read_checkpoint(arguments["path"])
+    return recipe_of(checkpoint, arguments["part"] or generator_part(checkpoint), arguments["path"])
+
+
+def _network_of(checkpoint: Mapping[str, Any], part: str, path: str, network: nn.Module | None = None) -> nn.Module:
+    weights = _weights_of(checkpoint, part, path)
+    if network is None:
+        network = build_network(recipe_of(checkpoint, part, path), path)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"the weights of '{part}' in {path} do not fit its network: {_first(error)}") from error
+    return network.eval()
 
 
 def _build(value: object, path: str) -> Any:
@@ -178,10 +208,17 @@ def _find(class_path: object) -> Any:
 
 def _is_pointer(named: object) -> bool:
     # By identity and not by path, for these functions are public under several.
-    return named in (part_of_checkpoint, generator_of_checkpoint, discriminator_of_checkpoint)
+    return named in (part_of_checkpoint, generator_of_checkpoint, discriminator_of_checkpoint, critic_of_checkpoint)
 
 
 def _is_network(named: object) -> bool:
+    """Whether it is a class of networks, or one of torchvision's functions that build a network."""
+    if not isinstance(named, type):
+        if not str(getattr(named, "__module__", "")).startswith("torchvision.models."):
+            return False  # what another library's functions do on being called, nobody has looked at
+        named = getattr(named, "__annotations__", {}).get("return")
+        if named is nn.Module:
+            return False  # it may be any
     return isinstance(named, type) and issubclass(named, nn.Module)
 
 

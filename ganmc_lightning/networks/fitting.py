@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -34,8 +35,29 @@ def check_logits(name: str, network: nn.Module, logits: Any, spec: DataSpec) -> 
         )
 
 
-def try_samples(name: str, network: nn.Module, spec: DataSpec) -> Any:
+def check_verdict(name: str, discriminator: nn.Module, spec: DataSpec) -> None:
+    """Try a discriminator without classes on two blank samples.
+
+    Raises:
+        InputError: it does not take such samples, or does not answer with one logit for each.
+    """
+    verdict = try_samples(name, discriminator, spec)
+    if not isinstance(verdict, Tensor) or tuple(verdict.shape) != (2,):
+        got = tuple(verdict.shape) if isinstance(verdict, Tensor) else type(verdict).__name__
+        raise InputError(
+            f"{name} ({type(discriminator).__name__}) answers two samples of shape {tuple(spec.sample_shape)} with "
+            f"{got} where two logits are due: build it for their size"
+        )
+
+
+def try_samples(name: str, network: nn.Module, spec: DataSpec, ask: Callable[[Tensor], Any] | None = None) -> Any:
     """Return what a network makes of two blank samples, leaving it as it was.
+
+    Args:
+        name: its key in the configuration, for the message.
+        network: any module that takes samples.
+        spec: what the data look like.
+        ask: how the network is asked, if it is not simply called.
 
     Raises:
         InputError: it does not take such samples.
@@ -46,7 +68,8 @@ def try_samples(name: str, network: nn.Module, spec: DataSpec) -> Any:
     network.eval()
     try:
         with torch.no_grad():
-            return network(torch.zeros(2, *shape, device=parameter.device, dtype=parameter.dtype))
+            blank = torch.zeros(2, *shape, device=parameter.device, dtype=parameter.dtype)
+            return (ask or network)(blank)
     except (RuntimeError, ValueError, IndexError) as error:
         raise InputError(
             f"{name} ({type(network).__name__}) does not take the data's samples of shape {shape}: "

@@ -57,7 +57,7 @@ class Frozen(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the network's output for ``inputs``, without a graph."""
-        outputs: Tensor = self.network(self.normalize(inputs))
+    def forward(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
+        """Return the network's output for ``inputs``, without a graph; a generator may want classes besides."""
+        outputs: Tensor = self.network(self.normalize(inputs), *conditions)
         return outputs

@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from ganmc_lightning.cli import main
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*/*.experiment.yaml"))
-SHAPES = {"fashion_mnist": (28, 1), "mnist": (28, 1), "cifar10": (32, 3)}
+SHAPES = {  # side, channels, classes
+    "fashion_mnist": (28, 1, 10),
+    "mnist": (28, 1, 10),
+    "cifar10": (32, 3, 10),
+    "cifar100": (32, 3, 100),
+    "svhn": (32, 3, 10),
+    "mnist_64": (64, 1, 10),
+    "celeba": (64, 3, 2),
+}
+FILES = {"celeba": "celeba_64_Smiling"}  # data sets that are not called like their folder
 SMALLER = {
     "NIN": {"hidden": 16},
     "WideResNet": {"depth": 10, "widen_factor": 1},
@@ -23,6 +33,25 @@ SMALLER = {
     "FiveLayerCNN": {"widths": [4, 8, 8, 16]},
     "ACGANGenerator": {"width": 4},
     "ACGANDiscriminator": {"width": 2},
+    "DCGANGenerator": {"width": 2},
+    "DCGANDiscriminator": {"width": 2},
+    "GeneratorScores": {"n": 50},
+    "LeNet4": {"widths": [4, 8, 16]},
+    "PreActResNet": {"depth": 8},
+    "resnet152": {"num_classes": 3, "weights": None},
+    "resnet50": {"num_classes": 3},
+    "resnet18": {"num_classes": 3},
+    "ImageNet": {"image_size": 32, "shorter_side": 32},
+}
+# What smaller networks change elsewhere in a configuration, by folder: the names of layers and the sizes of features.
+BLOCKS = {27: 1, 54: 2, 81: 3, 83: 5, 3: 1, 6: 2, 9: 3, 11: 5}
+RESNET_LAYERS = {("", f"features.{old}"): f"features.{new}" for old, new in BLOCKS.items()}
+FOLLOWING = {
+    "cifar10": RESNET_LAYERS,
+    "cifar100": RESNET_LAYERS,
+    "svhn": RESNET_LAYERS,
+    "fashion_mnist": {("in_features", 1024): 16, ("in_features", 128): 16, ("in_channels", 64): 8},
+    "imagenet": {("in_features", 1000): 3},
 }
 TINY = {
     "trainer.max_epochs": 1,
@@ -31,8 +60,12 @@ TINY = {
     "trainer.limit_val_batches": 1,
     "trainer.limit_test_batches": 1,
     "trainer.precision": "32-true",
+    "trainer.devices": 1,
+    "trainer.strategy": "auto",
     "data.batch_size": 8,
 }
+# The tests have no network to fetch Inception-v3 by.
+OTHER_EXTRACTOR = "--extractor classifier:{nin}/checkpoints/best.ckpt"
 
 
 def shrink(value):
@@ -47,20 +80,52 @@ def shrink(value):
     name = str(value.get("class_path", "")).rpartition(".")[2]
     if name in SMALLER:
         shrunk["init_args"] = {**shrunk.get("init_args", {}), **SMALLER[name]}
+    if "num_workers" in shrunk:
+        shrunk["num_workers"] = 0
     if "train_size" in shrunk:
         shrunk["train_size"] = 40
     return shrunk
 
 
+def follow(value, changes, key=""):
+    """Change what depends on the networks' sizes; layers count under any key, sizes under their own."""
+    if isinstance(value, list):
+        return [follow(item, changes) for item in value]
+    if isinstance(value, dict):
+        return {name: follow(item, changes, str(name).rpartition(".")[2]) for name, item in value.items()}
+    if key in ("width", "n_critic"):  # of a GAN in a sweep; one that has two batches
+        return min(value, 2)
+    return changes.get((key, value), changes.get(("", value), value))
+
+
+def smaller(content, folder, root):
+    """A configuration, or a stage's part of one, with small networks and data."""
+    images = {("path", "data/imagenet"): str(root / "imagenet")}
+    return follow(shrink(content), {**FOLLOWING.get(folder, {}), **images})
+
+
+def configs_of(file):
+    """Names of the configurations that an experiment's stages name."""
+    for stage in yaml.safe_load(file.read_text())["stages"].values():
+        named = stage.get("config", [])
+        yield from [named] if isinstance(named, str) else named
+
+
 def write_data(root, name):
-    size, channels = SHAPES[name]
     random = np.random.default_rng(0)
+    if name == "imagenet":
+        for folder in (root / name / part / kind for part in ("train", "val") for kind in ("a", "b", "c")):
+            folder.mkdir(parents=True)
+            for k in range(30):
+                Image.fromarray(random.integers(0, 256, (40, 36, 3), np.uint8)).save(folder / f"{k}.png")
+        return
+    size, channels, classes = SHAPES[name]
     arrays = {}
-    for part, n in (("train", 80), ("test", 20)):
+    for part, n in (("train", max(80, 2 * classes)), ("test", max(20, classes))):
         arrays[f"{part}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
-        arrays[f"{part}_labels"] = np.arange(n) % 10
+        arrays[f"{part}_labels"] = np.arange(n) % classes
     root.mkdir(exist_ok=True)
-    np.savez(root / f"{name}.npz", **arrays)
+    np.savez(root / f"{FILES.get(name, name)}.npz", **arrays)
 
 
 def fit_without_calibration(self, inputs, labels, spec):
@@ -74,20 +139,25 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
     monkeypatch.setattr(FilteredSynthesizer, "fit", fit_without_calibration)
     monkeypatch.setattr(FilteredSynthesizer, "_accept", lambda self, samples, labels: labels >= 0)
     root = tmp_path / "data"
-    if file.parent.name in SHAPES:
+    if file.parent.name in (*SHAPES, "imagenet"):
         write_data(root, file.parent.name)
     monkeypatch.setenv("GANMC_DATA", str(root))
     experiment = yaml.safe_load(file.read_text())
-    in_stages = set()
     for stage in experiment["stages"].values():
-        stage.pop("quick", None)
-        in_stages |= {stage["config"]} if isinstance(stage["config"], str) else set(stage["config"])
+        if "run" in stage:
+            stage["run"] = stage["run"].replace("--extractor inception", OTHER_EXTRACTOR)
+        else:
+            stage.pop("quick", None)
+            stage["set"] = smaller(stage.get("set", {}), file.parent.name, root)
+    in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))
     for config in file.parent.glob("*.yaml"):
         if ".experiment." in config.name:
             continue
         content = yaml.safe_load(config.read_text())
-        (tmp_path / config.name).write_text(yaml.safe_dump(shrink(content)))
-        if config.name not in in_stages:  # no experiment needs it: it must run all the same
+        (tmp_path / config.name).write_text(yaml.safe_dump(smaller(content, file.parent.name, root)))
+        home = f"runs/{experiment['experiment']}/"
+        if config.name not in in_stages and content["trainer"]["default_root_dir"].startswith(home):
+            # No experiment needs it: it must run all the same.
             experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False}
     experiment["quick"] = TINY
     (tmp_path / file.name).write_text(yaml.safe_dump(experiment, sort_keys=False))

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from ganmc_lightning.networks.batch_statistics import kept_statistics
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.BatchNorm1d(4, track_running_stats=False))
+
+
+def test_outputs_are_those_of_training_and_statistics_stay():
+    one, other = network(), network()
+    inputs = torch.randn(6, 3)
+    before = copy.deepcopy(one.state_dict())
+    with kept_statistics(one):
+        kept = one(inputs)
+    assert torch.equal(kept, other(inputs))
+    assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())
+    assert int(other[1].num_batches_tracked) == 1
+    one(inputs)  # and move again afterwards
+    assert int(one[1].num_batches_tracked) == 1
+    assert not one[3].track_running_stats
+
+
+def test_put_back_behind_an_error():
+    one = network()
+    with pytest.raises(RuntimeError), kept_statistics(one):
+        one(torch.randn(2, 7))
+    assert one[1].track_running_stats
+
+
+def test_evaluation_mode_uses_the_running_statistics():
+    one = network().eval()
+    inputs = torch.randn(6, 3)
+    expected = one(inputs)
+    with kept_statistics(one):
+        assert torch.equal(one(inputs), expected)
