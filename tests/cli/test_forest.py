@@ -148,3 +148,22 @@ def test_a_folder_that_cannot_be_written(folder, capsys):
     (folder / "taken").write_text("")
     assert forest("--set", "synthesizers={}", "--checkpoint", "gan=", "--set", "max_trees=1", "--out", "taken/out") == 2
     assert "cannot write to taken/out" in capsys.readouterr().err
+
+
+def test_a_table_with_categories(folder, table):
+    """A column of text becomes a block of 0/1 columns, which synthetic rows keep whole."""
+    X, y = table
+    colours = np.array(["red", "green", "blue"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 3)]
+    lines = ["a,colour,b,kind"]
+    lines += [f"{row[0]},{colour},{row[1]},{'xy'[label]}" for row, colour, label in zip(X, colours, y, strict=True)]
+    (folder / "mine.csv").write_text("\n".join(lines) + "\n")
+    source = {
+        "class_path": "ganmc_lightning.data.sources.TableFile",
+        "init_args": {"path": "mine.csv", "label_column": "kind"},
+    }
+    arguments = ("--set", f"data.source={json.dumps(source)}", "--set", "max_trees=1", "--checkpoint", "gan=")
+    assert forest(*arguments, "--out", "out") == 0
+    result = json.loads((folder / "out" / "result.json").read_text())
+    assert result["data"]["name"] == "mine"
+    assert result["data"]["features"] == 5
+    assert 0.5 < result["test"]["test/jitter_only/accuracy"] <= 1

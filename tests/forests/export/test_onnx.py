@@ -69,5 +69,5 @@ def test_unknown_models(tmp_path):
 
 def test_without_skl2onnx(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
-    with pytest.raises(InputError, match=r'ONNX needs skl2onnx: pip install "ganmc-lightning\[forests\]"'):
+    with pytest.raises(InputError, match=r'ONNX needs skl2onnx: pip install "ganmc-lightning\[export\]"'):
         to_onnx(RandomForestClassifier(), tmp_path / "model.onnx")
