@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from ganmc_lightning.errors import InputError
@@ -119,5 +120,6 @@ def sample_spread(generator: Generator, device: torch.device) -> Tensor:
 
 def _kept(trainer: Trainer) -> str:
     """What is left of the run."""
-    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    saving = trainer.checkpoint_callback
+    path = saving.best_model_path if isinstance(saving, ModelCheckpoint) else ""
     return f"The best checkpoint so far is {Path(path).name}" if path else "No checkpoint was saved yet"

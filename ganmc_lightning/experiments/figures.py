@@ -103,13 +103,12 @@ def series_figure(curves: Sequence[Curve], references: Sequence[Reference], x_la
 
 
 def scatter_figure(points: Sequence[Point], x_label: str, y_label: str, log_x: bool) -> bytes:
-    """Draw one mark a point, with the 95 % intervals of both its numbers."""
+    """Draw one mark a point, with the 95 % interval of its height; one of its place would cross the others'."""
     figure, axes = _canvas(legend_entries=len(points))
     for index, point in enumerate(points):
         axes.errorbar(
             point.x.mean,
             point.y.mean,
-            xerr=point.x.ci95 or 0.0,
             yerr=point.y.ci95 or 0.0,
             color=_colour(index),
             marker=_MARKS[index // len(_COLOURS) % len(_MARKS)],

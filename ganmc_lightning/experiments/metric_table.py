@@ -9,7 +9,7 @@ from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.spec import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import split_of
-from ganmc_lightning.experiments.wording import count, interval, printed, size
+from ganmc_lightning.experiments.wording import count, interval, printed, ratio, size
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def _cell(column: Column, values: Mapping[str, tuple[float, ...]], paper: Mappin
         text = count(round(mean.mean))
     elif column.kind == "bytes":
         text = size(mean.mean)
+    elif column.kind == "ratio":
+        text = ratio(mean.mean)
     else:
         text = interval(mean)
     return f"{text}\npaper {printed(paper[column.metric])}" if column.metric in paper else text

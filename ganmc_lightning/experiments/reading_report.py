@@ -8,7 +8,7 @@ from typing import TypedDict
 from ganmc_lightning.experiments.section import Section, suggestion
 from ganmc_lightning.experiments.spec import Column, Curves, Line, Row, Scatter, Series, Stage, Sweep, Table
 
-KINDS = ("score", "count", "bytes")
+KINDS = ("score", "count", "bytes", "ratio")
 
 
 class ReportSpec(TypedDict):

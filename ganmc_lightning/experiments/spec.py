@@ -59,7 +59,7 @@ class Column:
     Attributes:
         metric: read as ``test/<metric>``, behind the prefix of the line where that has one.
         label: heading.
-        kind: how its numbers are written: ``score``, ``count`` or ``bytes``.
+        kind: how its numbers are written: ``score``, ``count``, ``bytes`` or ``ratio``.
     """
 
     metric: str

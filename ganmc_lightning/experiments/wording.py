@@ -72,6 +72,16 @@ def size(bytes_: float) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}"
 
 
+def ratio(number: float) -> str:
+    """Write how many times one thing is another: two digits or all before the point.
+
+    Example:
+        >>> ratio(0.4658), ratio(9.31), ratio(1758.8)
+        ('0.47', '9.3', '1,759')
+    """
+    return f"{number:,.{2 if number < 1 else 1 if number < 10 else 0}f}"
+
+
 def duration(seconds: float) -> str:
     """Write a time in its two largest units.
 

@@ -31,6 +31,7 @@ report:
       - {metric: auc, label: AUC}
       - {metric: bytes, kind: bytes}
       - {metric: nodes, kind: count}
+      - {metric: speed_up, kind: ratio}
     rows:
       - {name: Teacher, stage: study, prefix: teacher, paper: {auc: 0.935}}
       - {name: Real data, stage: study, prefix: real}
@@ -58,7 +59,13 @@ class FakeCommand:
             result = {"validation": {"val/student_auc": 0.9}, "seconds": 2}
         else:
             folder, seed = Path(argv[argv.index("--out") + 1]), int(argv[argv.index("--seed") + 1])
-            scores = {"teacher/auc": 0.93, "real/auc": 0.88 + 0.01 * seed, "real/bytes": 181_000, "real/nodes": 2499}
+            scores = {
+                "teacher/auc": 0.93,
+                "real/auc": 0.88 + 0.01 * seed,
+                "real/bytes": 181_000,
+                "real/nodes": 2499,
+                "real/speed_up": 634.4,
+            }
             result = {
                 "test": {f"test/{name}": value for name, value in scores.items()},
                 "curves": {"real/auc": {"1": 0.88, "2": 0.9 + 0.01 * seed, "20": 0.92}},
@@ -127,15 +134,21 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
     folder = tmp_path / "runs" / "forests"
     (table,) = json.loads((folder / "report.json").read_text())["tables"]
     rows = {(row["name"], row["metric"]): row for row in table["rows"]}
-    assert set(rows) == {("Teacher", "auc"), ("Real data", "auc"), ("Real data", "bytes"), ("Real data", "nodes")}
+    assert set(rows) == {
+        ("Teacher", "auc"),
+        ("Real data", "auc"),
+        ("Real data", "bytes"),
+        ("Real data", "nodes"),
+        ("Real data", "speed_up"),
+    }
     real = rows["Real data", "auc"]
     assert real["values"] == pytest.approx([0.88, 0.89, 0.90])
     assert real["mean"] == pytest.approx(0.89)
     assert real["ci95"] == pytest.approx(4.302653 * 0.01 / 3**0.5, rel=1e-5)
     assert rows["Teacher", "auc"]["paper"] == 0.935
     text = (folder / "report.md").read_text()
-    assert "| Teacher | 0.9300 ± 0.0000 (paper 0.935) | - | - |" in text
-    assert "| Real data | 0.8900 ± 0.0248 | 181 kB | 2,499 |" in text
+    assert "| Teacher | 0.9300 ± 0.0000 (paper 0.935) | - | - | - |" in text
+    assert "| Real data | 0.8900 ± 0.0248 | 181 kB | 2,499 | 634 |" in text
     for name in ("scatter_1", "series_1"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"figures/{name}.png" in text
@@ -172,7 +185,11 @@ BAD = [
     ("quick: --trees 2", "quick: {a: 1}", r"'stages.study.quick' must be text"),
     ('"{gan}', "{gan}", r"'stages.study.run' is no command line"),
     ("  gan: {config", "  here: {config", r"'stages.here' is taken"),
-    ("kind: bytes", "kind: octets", r"'report.tables\[0\].columns\[1\].kind' must be one of score, count, bytes"),
+    (
+        "kind: bytes",
+        "kind: octets",
+        r"'report.tables\[0\].columns\[1\].kind' must be one of score, count, bytes, ratio",
+    ),
     ("x: bytes", "x: size", r"'report.tables\[0\].scatter\[0\].x' is no column of the table: 'size'"),
     ("log_x: true", "log: true", r"'report.tables\[0\].scatter\[0\].log' is not a key"),
     ("name: Real data, stage", "name: Teacher, stage", r"'report.tables\[0\].rows' has two rows named 'Teacher'"),

@@ -16,5 +16,5 @@ def check_exports() -> None:
     """
     for package in ("skl2onnx", "skops"):
         if find_spec(package) is None:
-            raise InputError(f'exports need {package}, which is not installed: pip install "ganmc-lightning[forests]"')
+            raise InputError(f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]"')
     find_compiler()

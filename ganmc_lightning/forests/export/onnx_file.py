@@ -37,7 +37,7 @@ def to_onnx(model: Any, path: Path) -> Path:
     try:
         import skl2onnx
     except ImportError as error:
-        raise InputError('ONNX needs skl2onnx: pip install "ganmc-lightning[forests]"') from error
+        raise InputError('ONNX needs skl2onnx: pip install "ganmc-lightning[export]"') from error
     student = isinstance(model, StudentClassifier)
     inner = model.regressor if student else model
     options = {id(inner): {"zipmap": False}} if is_classifier(inner) else None

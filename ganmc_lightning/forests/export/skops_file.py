@@ -60,5 +60,5 @@ def _skops() -> Any:
     try:
         import skops.io
     except ImportError as error:
-        raise InputError('skops is not installed: pip install "ganmc-lightning[forests]"') from error
+        raise InputError('skops is not installed: pip install "ganmc-lightning[export]"') from error
     return skops.io
