@@ -1,6 +1,6 @@
 """Run all benchmarks, print their table and write ``benchmarks/results/<device>.json``.
 
-python -m benchmarks [--only distillation startup memory metrics scoring gan_compression] [--steps 200]
+python -m benchmarks [--only distillation startup ...] [--steps 200]
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import distillation, gan_compression, memory, metrics, scoring, startup
+from benchmarks import adversarial, distillation, forests, gan_compression, memory, metrics, scoring, startup
 from benchmarks.workspace import make_workspace
 
 RESULTS = Path(__file__).parent / "results"
-CHOICES = ["distillation", "startup", "memory", "metrics", "scoring", "gan_compression"]
+CHOICES = ["distillation", "startup", "memory", "metrics", "scoring", "forests", "gan_compression", "adversarial"]
 
 
 def main() -> None:
@@ -31,8 +31,10 @@ def main() -> None:
     rows = []
     if "metrics" in chosen:
         rows += metrics.measure()
+    if "forests" in chosen:
+        rows += forests.measure()
     with tempfile.TemporaryDirectory() as folder:
-        if set(chosen) - {"metrics"}:
+        if set(chosen) - {"metrics", "forests"}:
             workspace = make_workspace(Path(folder))
         if "startup" in chosen:
             rows += startup.measure(workspace)
@@ -44,6 +46,8 @@ def main() -> None:
             rows += distillation.measure(workspace, arguments.steps)
         if "gan_compression" in chosen:
             rows += gan_compression.measure(workspace, arguments.steps)
+        if "adversarial" in chosen:
+            rows += adversarial.measure(workspace, arguments.steps)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name()
     width = max(len(row["name"]) for row in rows)
     for row in rows:

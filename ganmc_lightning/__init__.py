@@ -19,6 +19,7 @@ _HOMES = {
     "GANAugmentedDataModule": "data",
     "CompressionScore": "metrics",
     "compression_score": "metrics",
+    "ForestCompressor": "forests",
     "Batch": "batch",
     "DataSpec": "batch",
     "InputError": "errors",

@@ -21,7 +21,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.forests.checkpoint import synthesizer_of_checkpoint
 from ganmc_lightning.forests.lessons import Part
 from ganmc_lightning.forests.rows import SamplesRows
-from ganmc_lightning.forests.study import StudySettings, Table
+from ganmc_lightning.forests.settings import StudySettings, Table
 from ganmc_lightning.synthesizers import Synthesizer
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

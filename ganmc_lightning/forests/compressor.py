@@ -39,8 +39,9 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         student: unfitted regressor; with more than two classes one that has many outputs, or
             ``MultiOutputRegressor`` around it. Left out: the paper's ``RandomForestRegressor`` of one tree.
         synthesizer: where synthetic rows come from: one of :mod:`ganmc_lightning.synthesizers`, which is copied and
-            fitted to the z-scores of X; :func:`~ganmc_lightning.forests.synthesizer_of_checkpoint`; or any fitted
-            object whose ``sample(n)`` returns rows in the units of X. Needed unless ``scenario`` is ``"real"``.
+            fitted to the z-scores of X; a GAN that ``ganmc fit`` trained, with the scaler it was trained with, by
+            :func:`~ganmc_lightning.forests.synthesizer_of_checkpoint`; or any fitted object whose ``sample(n)``
+            returns rows in the units of X. Needed unless ``scenario`` is ``"real"``.
         synthetic_ratio: synthetic rows for each real row; 9 in the paper.
         scenario: what the student learns from: ``"real"`` rows, ``"synthetic"`` rows, or both, ``"pooled"``.
         random_state: seeds the synthetic rows, and teacher and student where they have no ``random_state`` of their

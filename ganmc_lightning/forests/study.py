@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -24,63 +24,13 @@ from ganmc_lightning.forests.lessons import Lesson, Part, lessons
 from ganmc_lightning.forests.prefixes import measure_curve, prefix
 from ganmc_lightning.forests.rows import SamplesRows, check_varying
 from ganmc_lightning.forests.scores import accuracy_of, auc_of, scores_of
+from ganmc_lightning.forests.settings import StudySettings, Table
 from ganmc_lightning.forests.student import StudentClassifier
 from ganmc_lightning.forests.teacher import TEACHER_TREES, Teacher, fit_teacher
 
 SCORES = {"auc": auc_of, "accuracy": accuracy_of}
 FOREST, TUNED, SMALL = "_forest", "_tuned", "_small"
 """What the names of a lesson's other students end with; the paper's has the lesson's own name."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The parts of a data set.
-
-    Attributes:
-        fit: rows that teacher and students learn from while sizes are chosen.
-        validation: rows that sizes are chosen on.
-        train: rows that the reported teacher and students learn from.
-        test: rows that they are scored on.
-        categories: first and last + 1 column of each one-hot block.
-    """
-
-    fit: Part
-    validation: Part
-    train: Part
-    test: Part
-    categories: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class StudySettings:
-    """What the study does.
-
-    Attributes:
-        metric: what sizes are chosen by and the curves show, ``auc`` or ``accuracy``.
-        synthetic_ratio: synthetic rows for each real one.
-        max_trees: trees of the forest student.
-        leaf_nodes: sizes to choose among.
-        min_samples_leaf: for each of these a tree is grown whose sizes are tried.
-        size_ratio: how many times fewer bytes than the teacher the small student has at least.
-        teacher: unfitted classifier; None for the paper's random forest.
-    """
-
-    metric: Literal["auc", "accuracy"] = "auc"
-    synthetic_ratio: float = 9
-    max_trees: int = 20
-    leaf_nodes: tuple[int, ...] = (5, 10, 20, 50, 100, 200, 300, 500, 800, 1250, 2000, 3000, 5000, 8000, 12000, 20000)
-    min_samples_leaf: tuple[int, ...] = (1, 5, 20)
-    size_ratio: float = 300
-    teacher: Any = None
-
-    def __post_init__(self) -> None:
-        for name in ("synthetic_ratio", "max_trees", "size_ratio"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        for name, least in (("leaf_nodes", 2), ("min_samples_leaf", 1)):
-            values = getattr(self, name)
-            if not values or min(values) < least:
-                raise InputError(f"{name} must be one number or more from {least} up, got {list(values)}")
 
 
 @dataclass

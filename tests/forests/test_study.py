@@ -14,8 +14,9 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.forests.lessons import Part, ask, lessons, seed_of
 from ganmc_lightning.forests.rows import draw_rows
 from ganmc_lightning.forests.scores import auc_of, scores_of
+from ganmc_lightning.forests.settings import StudySettings, Table
 from ganmc_lightning.forests.student import StudentClassifier
-from ganmc_lightning.forests.study import Study, StudySettings, Table
+from ganmc_lightning.forests.study import Study
 from ganmc_lightning.forests.teacher import Teacher, fit_teacher
 from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer
 

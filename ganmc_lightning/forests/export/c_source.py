@@ -209,8 +209,9 @@ def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     for every float32 x. Rounded to the nearest, a threshold may pass a value that lies between the two.
 
     Example:
-        >>> bool(np.float32(0.1) <= 0.1), bool(np.float32(0.1) <= round_down(np.array([0.1]))[0])
-        (False, False)
+        >>> value, threshold = np.float32(0.1), np.array([0.1])
+        >>> bool(value > threshold), bool(value > threshold.astype(np.float32)), bool(value > round_down(threshold))
+        (True, False, True)
     """
     nearest = thresholds.astype(np.float32)
     return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
