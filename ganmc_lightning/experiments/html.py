@@ -19,7 +19,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2rem 1rem 3rem; }
+main { max-width: 66rem; margin: 0 auto; padding: 2rem 1rem 3rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .3rem; text-wrap: balance; }
 h2 { font-size: 1.1rem; margin: 2.2rem 0 .7rem; }
 .summary { color: var(--soft); margin: 0 0 1.6rem; }
@@ -32,6 +32,9 @@ th, td { padding: .55rem 0 .55rem 1.2rem; border-bottom: 1px solid var(--line); 
   vertical-align: top; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tbody tr:last-child td { border-bottom: 0; }
+.wide th, .wide td { padding-left: .75rem; font-size: .83rem; }
+.wide th:first-child, .wide td:first-child { padding-left: 0; }
+.wide td { white-space: nowrap; }
 .main td:nth-child(2) { font-weight: 600; white-space: nowrap; }
 .main small { font-weight: 400; }
 small { color: var(--soft); font-size: .82rem; display: block; }
