@@ -56,3 +56,12 @@ def test_only_real_and_only_synthetic() -> None:
         assert batch.labels.tolist() == [2, 1, 0]
         assert batch.synthetic.dtype == torch.bool
         assert batch.synthetic.shape == (3,)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_leave_with_their_channels_last(channels: int) -> None:
+    images = torch.arange(2 * channels * 4, dtype=torch.float32).view(2, channels, 2, 2)
+    labels = torch.zeros(2, dtype=torch.long)
+    for batch in (mixed_batch((images, labels), None), mixed_batch((images, labels), (images, labels))):
+        assert batch.inputs.stride()[1:] == (1, 2 * channels, channels)
+        torch.testing.assert_close(batch.inputs[-2:], images, rtol=0, atol=0)
