@@ -50,20 +50,23 @@ class RunResult:
     def value(self, split: str, metric: str) -> float:
         """Read ``val/<metric>`` (split "validation") or ``test/<metric>`` (split "test").
 
+        ``error`` is 1 - ``accuracy``, and ``parameters`` and ``flops`` are those of the trained network, where the
+        run has no metric of that name itself.
+
         Raises:
             InputError: the run has no such metric.
         """
-        found, name = self._look_up(split, metric)
-        if name not in found:
-            have = ", ".join(sorted(found)) or "none"
+        found = self._find(split, metric)
+        if found is None:
+            recorded, prefix = self._recorded(split)
+            have = ", ".join(sorted(recorded)) or "none"
             mend = "set 'metric' in the experiment file"
-            raise InputError(f"{self.folder / 'result.json'}: no '{name}' (it has: {have}); {mend}")
-        return found[name]
+            raise InputError(f"{self.folder / 'result.json'}: no '{prefix}/{metric}' (it has: {have}); {mend}")
+        return found
 
     def has(self, split: str, metric: str) -> bool:
         """Tell whether :meth:`value` would find something."""
-        found, name = self._look_up(split, metric)
-        return name in found
+        return self._find(split, metric) is not None
 
     def curve(self, name: str) -> Series:
         """Read one of the curves that the run recorded itself.
@@ -76,8 +79,17 @@ class RunResult:
             raise InputError(f"{self.folder / 'result.json'}: no curve '{name}' (it has: {have})")
         return self.curves[name]
 
-    def _look_up(self, split: str, metric: str) -> tuple[Mapping[str, float], str]:
-        return (self.test, f"test/{metric}") if split == "test" else (self.validation, f"val/{metric}")
+    def _find(self, split: str, metric: str) -> float | None:
+        recorded, prefix = self._recorded(split)
+        if f"{prefix}/{metric}" in recorded:
+            return recorded[f"{prefix}/{metric}"]
+        if metric == "error" and f"{prefix}/accuracy" in recorded:
+            return 1 - recorded[f"{prefix}/accuracy"]
+        return {"parameters": self.parameters, "flops": self.flops}.get(metric)
+
+    def _recorded(self, split: str) -> tuple[Mapping[str, float], str]:
+        """The metrics of a split and what their names begin with."""
+        return (self.test, "test") if split == "test" else (self.validation, "val")
 
 
 Results = dict[str, list[RunResult]]

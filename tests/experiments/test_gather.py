@@ -45,6 +45,24 @@ def test_a_result(tmp_path):
     assert (result.iterations, result.seconds, result.parameters, result.flops) == (2500, 1.5, None, None)
 
 
+def test_errors_and_costs_are_metrics_too(tmp_path):
+    content = {"validation": {"val/accuracy": 0.97}, "test": {"test/accuracy": 0.9}, "parameters": 120, "seconds": 1}
+    result = read_result(run_in(tmp_path, content))
+    assert result.value("validation", "error") == pytest.approx(0.03)
+    assert result.value("test", "error") == pytest.approx(0.1)
+    assert result.value("test", "parameters") == 120
+    assert not result.has("test", "flops")
+
+
+def test_a_metric_of_the_runs_own_comes_first(tmp_path):
+    content = {"test": {"test/accuracy": 0.9, "test/error": 3.0, "test/parameters": 7}, "parameters": 120, "seconds": 1}
+    result = read_result(run_in(tmp_path, content))
+    assert result.value("test", "error") == 3
+    assert result.value("test", "parameters") == 7
+    with pytest.raises(InputError, match="no 'val/error'"):
+        result.value("validation", "error")
+
+
 def test_a_missing_metric_says_which_there_are(tmp_path):
     result = read_result(run_in(tmp_path, {"validation": {"val/fid": 3.0, "val/kid": 1.0}, "seconds": 1}))
     with pytest.raises(InputError, match=r"no 'val/accuracy' \(it has: val/fid, val/kid\)"):
