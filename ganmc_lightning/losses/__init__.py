@@ -41,7 +41,6 @@ from ganmc_lightning.losses.gan import (
     NonSaturatingGANLoss,
     WassersteinGANLoss,
     WassersteinGPLoss,
-    gradient_penalty,
     wasserstein,
 )
 from ganmc_lightning.losses.generator_distillation import (
@@ -55,6 +54,7 @@ from ganmc_lightning.losses.generator_distillation import (
     laplacian_pyramid,
     squared_distance,
 )
+from ganmc_lightning.losses.gradient_penalty import gradient_penalty, r1_penalty
 
 __all__ = [
     "ACGANLoss",
@@ -97,6 +97,7 @@ __all__ = [
     "label_cross_entropy",
     "laplacian_pyramid",
     "make_regressor",
+    "r1_penalty",
     "soft_cross_entropy",
     "squared_distance",
     "wasserstein",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.losses.gradient_penalty import check_penalized, r1_penalty
 
 
 def source_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -36,20 +37,42 @@ class ACGANLoss(nn.Module, ABC):
         classify_fakes: whether the discriminator also learns the classes of generated samples, as L_class
             says. On small data the two players then agree on signs for the classes that no other classifier
             can read; with ``False`` the discriminator learns classes from real samples alone.
+        r1_weight: factor of :func:`~ganmc_lightning.losses.gradient_penalty.r1_penalty` of the source logits,
+            without which a discriminator of few data learns them by heart.
+        r1_interval: the penalty is taken in one iteration of so many, and weighs as many times more (Karras et
+            al. 2020, section 3.1).
 
     Raises:
-        InputError: a weight is negative.
+        InputError: a weight is negative, or ``r1_interval`` is less than 1.
     """
 
-    def __init__(self, class_weight: float = 1.0, source_weight: float = 1.0, classify_fakes: bool = True) -> None:
+    def __init__(
+        self,
+        class_weight: float = 1.0,
+        source_weight: float = 1.0,
+        classify_fakes: bool = True,
+        r1_weight: float = 0.0,
+        r1_interval: int = 8,
+    ) -> None:
         super().__init__()
         if class_weight < 0 or source_weight < 0:
             raise InputError(
                 f"class_weight and source_weight must not be negative, got {class_weight} and {source_weight}"
             )
+        if r1_weight < 0 or r1_interval < 1:
+            raise InputError(
+                f"r1_weight must not be negative and r1_interval be at least 1, got {r1_weight} and {r1_interval}"
+            )
         self.class_weight = class_weight
         self.source_weight = source_weight
         self.classify_fakes = classify_fakes
+        self.r1_weight = r1_weight
+        self.r1_interval = r1_interval
+
+    def check(self, discriminator: nn.Module) -> None:
+        """Raise :class:`~ganmc_lightning.errors.InputError` where this loss cannot train the discriminator."""
+        if self.r1_weight > 0:
+            check_penalized(discriminator)
 
     def discriminator(
         self,
@@ -70,6 +93,18 @@ class ACGANLoss(nn.Module, ABC):
         if self.classify_fakes:
             classes = classes + label_cross_entropy(fake[1], fake_labels)
         return self.class_weight * classes + self.source_weight * self.judge(real[0], fake[0])
+
+    def penalty(self, discriminator: nn.Module, real: Tensor, iteration: int) -> Tensor | None:
+        """What the discriminator's loss of this iteration has beside; None where there is nothing.
+
+        Args:
+            discriminator: from samples to source logits (N,) and class logits.
+            real: real samples (N, ...).
+            iteration: number of the training batch, from 1.
+        """
+        if self.r1_weight == 0 or iteration % self.r1_interval > 0:
+            return None
+        return self.r1_interval * self.r1_weight * r1_penalty(lambda samples: discriminator(samples)[0], real)
 
     def generator(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> Tensor:
         """The generator's loss, ``-(L_class - L_source)`` or its non-saturating form."""

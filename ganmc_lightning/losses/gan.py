@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.acgan import source_cross_entropy, source_hinge
+from ganmc_lightning.losses.gradient_penalty import check_penalized, gradient_penalty
 
 
 def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
@@ -21,30 +21,6 @@ def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
         tensor(-1.5000)
     """
     return fake.mean() - real.mean()
-
-
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    """``E (||grad f(x)|| - 1)^2`` between real and generated samples (Gulrajani et al. 2017, equation 3).
-
-    Each x lies at a random place on the line between one real and one generated sample. It is computed in
-    float32 whatever the precision of the run.
-
-    Args:
-        critic: from samples to values (N,). No compiled one: ``torch.compile`` and a gradient of a gradient do
-            not go together.
-        real: samples (N, ...).
-        fake: as many generated samples, without gradients.
-
-    Returns:
-        Scalar, with a graph to the critic's parameters.
-    """
-    with torch.autocast(real.device.type, enabled=False):
-        place = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device)
-        between = torch.lerp(real.float(), fake.float(), place).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-        penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-    assert penalty.requires_grad, "the gradient penalty has no graph: it would teach the critic nothing"
-    return penalty
 
 
 @torch.no_grad()
@@ -186,13 +162,5 @@ class WassersteinGPLoss(GANLoss):
         return self.weight * gradient_penalty(discriminator, real, fake)
 
     def check(self, discriminator: nn.Module) -> None:
-        """Refuse a compiled critic, whose second derivatives may be silently wrong, and batch normalisation."""
-        for module in discriminator.modules():
-            # By name: importing the class takes longer than the rest of this package.
-            if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
-                raise InputError("model.discriminator is compiled: a gradient penalty needs it as it is")
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                raise InputError(
-                    "model.discriminator has batch normalisation, under which a gradient penalty means nothing: "
-                    'build it with normalization: "none"'
-                )
+        """Refuse a compiled or batch-normalised critic; see :func:`check_penalized`."""
+        check_penalized(discriminator)

@@ -43,7 +43,7 @@ class ACGANModule(CompressionModule):
         discriminator_optimizer: the same.
 
     Raises:
-        InputError: the generator is unconditional.
+        InputError: the generator is unconditional, or the loss cannot train the discriminator.
     """
 
     product: ClassVar[str] = "generator"
@@ -64,6 +64,7 @@ class ACGANModule(CompressionModule):
         self.generator = generator
         self.discriminator = discriminator
         self.loss = NonSaturatingACGANLoss() if loss is None else loss
+        self.loss.check(discriminator)
         self._generator_optimizer = generator_optimizer or gan_adam
         self._discriminator_optimizer = discriminator_optimizer or gan_adam
 
@@ -96,8 +97,9 @@ class ACGANModule(CompressionModule):
             real_verdict = self.discriminator(batch.inputs)
             fake_verdict = self.discriminator(fakes.detach())
         discriminator_loss = self.loss.discriminator(real_verdict, fake_verdict, batch.labels, fake_labels)
+        penalty = self.loss.penalty(self.discriminator, batch.inputs, self.iteration)
         discriminator_optimizer.zero_grad()
-        self.manual_backward(discriminator_loss)
+        self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
         uncounted_step(discriminator_optimizer)
         self.untoggle_optimizer(discriminator_optimizer)
 
@@ -117,6 +119,8 @@ class ACGANModule(CompressionModule):
                 class_accuracy_real=(real_verdict[1].argmax(dim=1) == batch.labels).float().mean(),
                 class_accuracy_fake=(fake_verdict[1].argmax(dim=1) == fake_labels).float().mean(),
             )
+            if penalty is not None:
+                self.record(penalty=penalty)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log how the discriminator does on real samples it has not seen: a fall says that it overfits."""

@@ -65,12 +65,15 @@ def test_each_step_moves_its_own_player_alone(
             assert not any(changed(g, g0) + changed(d, d0))
 
 
-def test_two_iterations_equal_a_loop_by_hand(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+@pytest.mark.parametrize("r1_weight", [0.0, 0.3])
+def test_two_iterations_equal_a_loop_by_hand(
+    make_data: MakeData, make_trainer: Callable[..., Trainer], r1_weight: float
+) -> None:
     torch.manual_seed(2)
     generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
     discriminator = ACGANDiscriminator(8, 1, 3, width=2, normalization="spectral", dropout=0.0)
     g, d = copy.deepcopy(generator), copy.deepcopy(discriminator)
-    loss = HingeACGANLoss(class_weight=0.5, source_weight=2.0)
+    loss = HingeACGANLoss(class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)
     torch.manual_seed(9)
     make_trainer(max_steps=2).fit(ACGANModule(generator, discriminator, loss), make_data())
 
@@ -80,7 +83,7 @@ def test_two_iterations_equal_a_loop_by_hand(make_data: MakeData, make_trainer: 
     batches = iter(data.train_dataloader())
     g_adam, d_adam = (Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (g, d))
     torch.manual_seed(9)
-    for _ in range(2):
+    for k in range(2):
         batch = Batch(*data.training_batch(*next(batches)))
         fake_labels = batch.labels[torch.randperm(32)]
         fakes = g(torch.randn(32, 8), fake_labels)
@@ -89,7 +92,12 @@ def test_two_iterations_equal_a_loop_by_hand(make_data: MakeData, make_trainer: 
         source = (1 - real_source).clamp(min=0).mean() + (1 + fake_source).clamp(min=0).mean()
         classes = F.cross_entropy(real_classes, batch.labels) + F.cross_entropy(fake_classes, fake_labels)
         d_adam.zero_grad()
-        (0.5 * classes + 2 * source).backward()
+        penalty = 0.0
+        if r1_weight > 0 and k == 1:  # each second iteration
+            images = batch.inputs.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(d(images)[0].sum(), images, create_graph=True)
+            penalty = 2 * r1_weight / 2 * slope.square().sum() / len(images)
+        (0.5 * classes + 2 * source + penalty).backward()
         d_adam.step()
         fake_source, fake_classes = d(fakes)
         g_adam.zero_grad()

@@ -1,0 +1,137 @@
+"""Gradient penalties against hand computations and finite differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses import (
+    HingeACGANLoss,
+    NonSaturatingACGANLoss,
+    NonSaturatingGANLoss,
+    WassersteinGPLoss,
+    gradient_penalty,
+    r1_penalty,
+)
+
+
+def test_penalty_of_a_linear_critic_by_hand():
+    """The gradient of w.x is w everywhere: (|w| - 1)^2, whatever the samples."""
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = gradient_penalty(lambda x: x @ weight, torch.randn(5, 2), torch.randn(5, 2))
+    assert penalty.item() == pytest.approx(16.0)
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    assert gradient.tolist() == pytest.approx([2 * 4 * 3 / 5, 2 * 4 * 4 / 5])  # 2 (|w| - 1) w / |w|
+    assert WassersteinGPLoss(weight=2.5).penalty(lambda x: x @ weight, torch.ones(1, 2), torch.zeros(1, 2)).item() == 40
+
+
+def test_penalty_lies_between_real_and_generated_samples():
+    """For f(x) = x^2 / 2 the gradient is x itself: between 2 and 4 the penalty is that of a number in there."""
+    real, fake = torch.full((500, 1), 2.0), torch.full((500, 1), 4.0)
+    scale, seen = torch.ones((), requires_grad=True), []
+
+    def critic(x):
+        seen.append(x.detach())
+        return scale * x.square().sum(dim=1) / 2
+
+    penalty = gradient_penalty(critic, real, fake)
+    (points,) = seen
+    assert points.min() >= 2
+    assert points.max() <= 4
+    assert points.std() > 0.4  # of an even spread over [2, 4]: 0.58
+    assert penalty.item() == pytest.approx((points - 1).square().mean().item(), rel=1e-5)
+
+
+def test_second_derivatives_against_finite_differences():
+    torch.manual_seed(0)
+    critic = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 1), nn.Flatten(0))
+    real, fake = torch.randn(4, 3), torch.randn(4, 3)
+
+    @torch.enable_grad()
+    def penalty():
+        torch.manual_seed(1)  # the same places on the lines
+        return gradient_penalty(critic, real, fake)
+
+    weight = critic[0].weight
+    (gradient,) = torch.autograd.grad(penalty(), weight)
+    for place in ((0, 0), (3, 1)):
+        with torch.no_grad():
+            weight[place] += 1e-2
+            above = penalty().item()
+            weight[place] -= 2e-2
+            below = penalty().item()
+            weight[place] += 1e-2
+        assert gradient[place].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=1e-4)
+
+
+def test_a_penalty_without_a_graph_is_a_fault():
+    with pytest.raises(AssertionError, match="teach the critic nothing"):
+        gradient_penalty(lambda x: x.sum(dim=1), torch.zeros(2, 3), torch.ones(2, 3))
+
+
+def test_penalty_in_mixed_precision_is_float32():
+    critic = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        penalty = gradient_penalty(critic, torch.randn(4, 3), torch.randn(4, 3))
+    exact = (critic[0].weight.norm() - 1).square()
+    assert penalty.dtype == torch.float32
+    torch.testing.assert_close(penalty, exact)
+
+
+@pytest.mark.parametrize("loss", [WassersteinGPLoss(), HingeACGANLoss(r1_weight=0.1)])
+def test_compiled_and_batch_normalised_critics_are_refused(loss):
+    critic = nn.Sequential(nn.Linear(3, 1))
+    loss.check(critic)
+    with pytest.raises(InputError, match="batch normalisation"):
+        loss.check(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+    critic.compile(backend="eager")  # compiles nothing before its first call
+    with pytest.raises(InputError, match=r"model\.discriminator is compiled"):
+        loss.check(critic)
+    NonSaturatingGANLoss().check(critic)
+    NonSaturatingACGANLoss().check(critic)
+
+
+def test_r1_of_a_linear_discriminator_by_hand():
+    """The gradient of w.x is w everywhere: |w|^2 / 2, and w for the weights."""
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    penalty = r1_penalty(lambda x: x @ weight, torch.randn(5, 2))
+    assert penalty.item() == pytest.approx(12.5)
+    (gradient,) = torch.autograd.grad(penalty, weight)
+    assert gradient.tolist() == pytest.approx([3.0, 4.0])
+
+
+def test_r1_is_a_mean_over_the_real_samples():
+    """For f(x) = |x|^2 / 2 the gradient is x itself."""
+    scale, real = torch.ones((), requires_grad=True), torch.randn(6, 3, 2)
+    penalty = r1_penalty(lambda x: scale * x.flatten(1).square().sum(dim=1) / 2, real)
+    assert penalty.item() == pytest.approx(real.square().sum().item() / 6 / 2)
+    assert not real.requires_grad
+
+
+def test_r1_in_mixed_precision_is_float32():
+    critic = nn.Sequential(nn.Linear(3, 1), nn.Flatten(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        penalty = r1_penalty(critic, torch.randn(4, 3))
+    assert penalty.dtype == torch.float32
+    torch.testing.assert_close(penalty, critic[0].weight.square().sum() / 2)
+
+
+def test_r1_of_an_acgan_is_taken_in_one_iteration_of_many():
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+
+    def discriminator(x):
+        return x @ weight, torch.zeros(len(x), 2)
+
+    loss = NonSaturatingACGANLoss(r1_weight=0.1, r1_interval=4)
+    taken = [loss.penalty(discriminator, torch.randn(5, 2), iteration) for iteration in range(1, 9)]
+    assert [k for k, penalty in enumerate(taken, start=1) if penalty is not None] == [4, 8]
+    assert taken[3].item() == pytest.approx(4 * 0.1 * 12.5)
+    assert NonSaturatingACGANLoss().penalty(discriminator, torch.randn(5, 2), 0) is None
+
+
+@pytest.mark.parametrize("bad", [{"r1_weight": -0.1}, {"r1_interval": 0}])
+def test_bad_r1_numbers(bad):
+    with pytest.raises(InputError, match="r1_weight must not be negative and r1_interval be at least 1"):
+        NonSaturatingACGANLoss(**bad)
