@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     def report(text: str) -> None:
         console.print(f"{time.perf_counter() - started:5.0f} s  {text}", highlight=False, soft_wrap=True)
 
-    study = Study(table, config.settings, config.sources_of_rows(table), args.seed, jobs, report)
+    study = Study(table, config.settings, config.sources_of_rows(), args.seed, jobs, report)
     result = study.run()
     facts = {
         "command": _command(args),

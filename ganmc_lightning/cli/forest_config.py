@@ -97,18 +97,16 @@ class ForestConfig:
     checkpoints: Mapping[str, str]
     text: str
 
-    def sources_of_rows(self, table: Table) -> dict[str, SamplesRows]:
-        """All synthesizers by name, the GANs first, with the class shares of the data.
+    def sources_of_rows(self) -> dict[str, SamplesRows]:
+        """All synthesizers by name, the GANs first, with as many rows of each class, as their authors draw them.
 
         Raises:
             InputError: a checkpoint cannot be used.
         """
-        labels = table.train.labels
-        shares = (np.bincount(labels) / len(labels)).tolist()
         made: dict[str, SamplesRows] = {}
         for name, path in self.checkpoints.items():
             try:
-                made[name] = synthesizer_of_checkpoint(path, class_shares=shares)
+                made[name] = synthesizer_of_checkpoint(path)
             except InputError as error:
                 raise InputError(f"checkpoints.{name}: {error}") from error
         return {**made, **self.synthesizers}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks import TabularDiscriminator, TabularGenerator
 
 
@@ -132,3 +133,19 @@ def test_copies_and_reloaded_states_agree(generator, latents):
     fresh = TabularDiscriminator(10, 3, spectral=True).eval()
     fresh.load_state_dict(discriminator.state_dict())
     assert torch.allclose(fresh(rows)[1], discriminator(rows)[1], atol=1e-6)
+
+
+def test_noise_on_rows_is_for_evaluation_alone():
+    torch.manual_seed(0)
+    smoothed = TabularGenerator(4, 2, latent_size=6, latent_std=0.5, noise_std=0.3)
+    plain = TabularGenerator(4, 2, latent_size=6, latent_std=0.5)
+    plain.load_state_dict(smoothed.state_dict())
+    latents, labels = smoothed.sample_latents(2000, "cpu"), torch.arange(2000) % 2
+    assert latents.shape == (2000, 10)
+    without = plain(latents[:, 4:], labels)
+    torch.testing.assert_close(smoothed.train()(latents, labels), without, rtol=0, atol=0)
+    noise = smoothed.eval()(latents, labels) - without
+    torch.testing.assert_close(noise, 0.6 * latents[:, :4], rtol=1e-4, atol=1e-5)
+    assert noise.std().item() == pytest.approx(0.3, rel=0.05)
+    with pytest.raises(InputError, match="noise_std must not be negative"):
+        TabularGenerator(4, noise_std=-0.1)
