@@ -46,12 +46,11 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One mark of a scatter plot."""
+class Points:
+    """Marks of a scatter plot that belong together, joined from left to right."""
 
     label: str
-    x: Estimate
-    y: Estimate
+    places: Sequence[tuple[Estimate, Estimate]]
 
 
 def curves_figure(curves: Sequence[Curve], y_label: str) -> bytes:
@@ -102,25 +101,40 @@ def series_figure(curves: Sequence[Curve], references: Sequence[Reference], x_la
     return _png(figure)
 
 
-def scatter_figure(points: Sequence[Point], x_label: str, y_label: str, log_x: bool) -> bytes:
-    """Draw one mark a point, with the 95 % interval of its height; one of its place would cross the others'."""
-    figure, axes = _canvas(legend_entries=len(points))
-    for index, point in enumerate(points):
+def scatter_figure(
+    groups: Sequence[Points], references: Sequence[Reference], x_label: str, y_label: str, log_x: bool
+) -> bytes:
+    """Draw points, and dashed lines to compare with.
+
+    A point has the 95 % interval of its height; one of its place would cross the others'. What is not finite, such as
+    a score that could not be computed, is left out.
+    """
+    groups = [Points(group.label, places) for group in groups if (places := _finite(group.places))]
+    references = [reference for reference in references if math.isfinite(reference.value)]
+    figure, axes = _canvas(legend_entries=len(groups) + len(references))
+    for index, group in enumerate(groups):
+        places = sorted(group.places, key=lambda place: place[0].mean)
         axes.errorbar(
-            point.x.mean,
-            point.y.mean,
-            yerr=point.y.ci95 or 0.0,
+            [x.mean for x, _ in places],
+            [y.mean for _, y in places],
+            yerr=[y.ci95 or 0.0 for _, y in places],
             color=_colour(index),
             marker=_MARKS[index // len(_COLOURS) % len(_MARKS)],
             markersize=7,
-            linestyle="",
+            linewidth=1.8,
+            linestyle="-" if len(places) > 1 else "",
             elinewidth=1.0,
-            label=point.label,
+            label=group.label,
         )
-    if log_x:
+    _reference_lines(axes, references, first=len(groups))
+    if log_x and groups:  # dashed lines alone have no place that a logarithm could be taken of
         axes.set_xscale("log")
     _dress(axes, x_label, y_label)
     return _png(figure)
+
+
+def _finite(places: Sequence[tuple[Estimate, Estimate]]) -> list[tuple[Estimate, Estimate]]:
+    return [place for place in places if all(math.isfinite(coordinate.mean) for coordinate in place)]
 
 
 def _canvas(legend_entries: int) -> tuple[Figure, Axes]:

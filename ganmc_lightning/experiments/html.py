@@ -112,7 +112,8 @@ def _main_table(report: Report) -> str:
 
 
 def _metric_table(table: MetricTable) -> str:
-    return f'<h2>{escape(table.table.title)}</h2><div class="card wide">{_table(*table.cells(), kind="main")}</div>'
+    content = _table(*table.cells(), kind="main")
+    return f'<h2>{escape(table.table.title)}</h2><div class="card wide">{content}</div>{_notes(table.remarks())}'
 
 
 def _table(headings: Sequence[str], lines: Sequence[Sequence[str]], kind: str) -> str:

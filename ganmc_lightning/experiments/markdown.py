@@ -16,7 +16,9 @@ def render_markdown(report: Report) -> str:
         parts.append(_table(*report.table()))
     if report.notes:
         parts.append("\n".join(f"- {note}" for note in report.notes))
-    parts += [f"## {table.table.title}\n\n{_table(*table.cells())}" for table in report.tables]
+    for table in report.tables:
+        parts += [f"## {table.table.title}", _table(*table.cells())]
+        parts += ["\n".join(f"- {remark}" for remark in table.remarks())] if table.remarks() else []
     parts += [f"## {picture.title}\n\n![{picture.title}]({picture.file})" for picture in report.pictures]
     parts.append("## Every run\n\n" + _table(*report.run_table()))
     lines = "\n".join(f"- {name}: `{value}`" for name, value in report.environment_lines())

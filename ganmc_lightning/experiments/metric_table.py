@@ -40,6 +40,13 @@ class MetricTable:
         ]
         return headings, lines
 
+    def remarks(self) -> list[str]:
+        """What stands under the table: the experiment's note on it, and where the paper's numbers are from."""
+        remarks = [self.table.note] if self.table.note else []
+        if any(line.paper for line in self.table.lines):
+            remarks.append(f"Paper: {self.table.source or 'the number printed there'}.")
+        return remarks
+
     def as_json(self) -> dict[str, object]:
         """Spell the table with strings, numbers, lists and mappings alone: one row a line and metric."""
         rows = []
@@ -60,7 +67,7 @@ class MetricTable:
                         "stage": line.stage,
                     }
                 )
-        return {"title": self.table.title, "rows": rows}
+        return {"title": self.table.title, "rows": rows, "notes": self.remarks()}
 
 
 def make_tables(experiment: Experiment, results: Results) -> list[MetricTable]:

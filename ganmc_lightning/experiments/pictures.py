@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ganmc_lightning.experiments.document import Picture
 from ganmc_lightning.experiments.figures import (
     Curve,
-    Point,
+    Points,
     Reference,
     curves_figure,
     scatter_figure,
@@ -16,7 +16,7 @@ from ganmc_lightning.experiments.figures import (
 )
 from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
 from ganmc_lightning.experiments.metric_table import MetricTable
-from ganmc_lightning.experiments.spec import Curves, Experiment, Sweep
+from ganmc_lightning.experiments.spec import Curves, Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
 
@@ -104,10 +104,19 @@ def _scatters(tables: Sequence[MetricTable]) -> Iterator[Picture]:
         names = {column.metric: column.label for column in table.table.columns}
         for scatter in table.table.scatters:
             number += 1
-            x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
-            points = [Point(name, x[name], y[name]) for name in x if name in y]
-            png = scatter_figure(points, names[scatter.x], names[scatter.y], scatter.log_x)
+            png = scatter_figure(*_marks(table, scatter), names[scatter.x], names[scatter.y], scatter.log_x)
             yield Picture(f"figures/scatter_{number}.png", scatter.title, png)
+
+
+def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Reference]]:
+    """Points of the table's lines, those of one curve together, and dashed lines of those without a place."""
+    x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
+    groups: dict[str, list[tuple[Estimate, Estimate]]] = {}
+    for line in table.table.lines:
+        if line.name in x and line.name in y:
+            groups.setdefault(line.curve or line.name, []).append((x[line.name], y[line.name]))
+    dashed = [Reference(name, height.mean) for name, height in y.items() if name not in x]
+    return [Points(label, places) for label, places in groups.items()], dashed
 
 
 def _grids(experiment: Experiment, results: Results) -> Iterator[Picture]:

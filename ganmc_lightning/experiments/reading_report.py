@@ -101,7 +101,7 @@ def _table(section: Section, stages: Mapping[str, Stage]) -> Table:
         if not given:
             raise section.error(key, "is missing")
     scatters = tuple(_scatter(scatter, metrics) for scatter in section.sections("scatter"))
-    table = Table(title, section.text("source", ""), columns, lines, scatters)
+    table = Table(title, section.text("source", ""), section.text("note", ""), columns, lines, scatters)
     section.close()
     return table
 
@@ -121,7 +121,7 @@ def _line(section: Section, stages: Mapping[str, Stage], metrics: list[str]) -> 
     paper_section = section.section("paper")
     paper = {metric: number for metric in metrics if (number := paper_section.number(metric)) is not None}
     paper_section.close()
-    line = Line(name, stage, section.text("prefix", ""), paper)
+    line = Line(name, stage, section.text("prefix", ""), paper, section.text("curve", ""))
     section.close()
     return line
 

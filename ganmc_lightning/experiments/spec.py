@@ -76,12 +76,14 @@ class Line:
         stage: the stage whose results it shows.
         prefix: where its metrics stand among those of the stage, ``<prefix>/<metric>``; empty for all of them.
         paper: metric -> the paper's number.
+        curve: figures join the points of all lines of one curve; empty for a point of its own.
     """
 
     name: str
     stage: str
     prefix: str
     paper: Mapping[str, float]
+    curve: str
 
     def metric(self, name: str) -> str:
         """The name under which the stage's results hold one of the line's metrics."""
@@ -90,7 +92,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Scatter:
-    """One figure of a table's lines as points.
+    """One figure of a table's lines as points, and as curves where they belong to some.
+
+    A line of the table that has the height but no place, such as real data in a figure over parameters, is a dashed
+    line across.
 
     Attributes:
         title: caption of the figure.
@@ -111,6 +116,7 @@ class Table:
     Attributes:
         title: caption.
         source: where the paper's numbers stand; empty without any.
+        note: what a fair reader must know of its numbers; empty for nothing.
         columns: its metrics.
         lines: its lines.
         scatters: figures of it.
@@ -118,6 +124,7 @@ class Table:
 
     title: str
     source: str
+    note: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     scatters: tuple[Scatter, ...]
