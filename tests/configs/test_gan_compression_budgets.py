@@ -1,0 +1,59 @@
+"""Students and controls of generator compression take equally many steps of their generator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+FOLDERS = sorted(
+    path.parent
+    for path in (Path(__file__).parents[2] / "configs").glob("*/gan_compression_*.experiment.yaml")
+    if (path.parent / "dcgan.yaml").is_file()
+)
+SIZES = {"MNIST": 60_000, "FashionMNIST": 60_000, "CIFAR10": 50_000, "CelebA": 162_770}
+
+
+def samples_of(source):
+    """Training samples of a source, by name, inside another one, or spelled out."""
+    if isinstance(source, str):
+        return SIZES[source.rpartition(".")[2]]
+    arguments = source["init_args"]
+    return arguments["size"] if "size" in arguments else samples_of(arguments["source"])
+
+
+def generator_steps(file):
+    """Batches of all epochs over the steps that each step of the generator, or the student, takes."""
+    content = yaml.safe_load(file.read_text())
+    batches = samples_of(content["data"]["source"]) // content["data"]["batch_size"]
+    return content["trainer"]["max_epochs"] * batches / content["model"]["init_args"].get("n_critic", 1)
+
+
+def test_there_are_five():
+    assert [folder.name for folder in FOLDERS] == ["celeba", "cifar10", "fashion_mnist", "mnist", "mnist_64"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_equal_steps(folder):
+    steps = {name: generator_steps(folder / f"{name}.yaml") for name in ("dcgan", "gan_compression_mse")}
+    assert len(set(steps.values())) == 1, steps
+    assert generator_steps(folder / "gan_compression_joint.yaml") == steps["dcgan"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_control_plays_against_a_discriminator_of_the_teachers_width(folder):
+    """And no stage of the experiment changes how long it takes."""
+    teacher = yaml.safe_load((folder / "dcgan.yaml").read_text())["model"]["init_args"]["generator"]["init_args"]
+    (file,) = folder.glob("gan_compression_*.experiment.yaml")
+    stages = yaml.safe_load(file.read_text())["stages"]
+    controls = {name: stage["set"] for name, stage in stages.items() if name.startswith("regular_")}
+    students = {name.removeprefix("mse_"): stage["set"] for name, stage in stages.items() if name.startswith("mse_")}
+    assert {name.removeprefix("regular_") for name in controls} == set(students)
+    for name, settings in controls.items():
+        width = int(name.removeprefix("regular_"))
+        assert settings == {
+            "model.init_args.generator.init_args.width": width,
+            "model.init_args.discriminator.init_args.width": teacher["width"],
+        }
+        assert students[str(width)] == {"model.init_args.student.init_args.width": width}
