@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "samples",
         nargs="+",
         metavar="SAMPLES",
-        help="a generator's checkpoint (CHECKPOINT:PART where it is not called generator), an npz file, a folder of "
-        "images, or real:train, real:val, real:test; NAME=SAMPLES names its column",
+        help="a checkpoint of a GAN or a compressed one (CHECKPOINT:PART where the generator has another name), an npz "
+        "file, a folder of images, or real:train, real:val, real:test; NAME=SAMPLES names its column",
     )
     parser.add_argument(
         "--data",

@@ -8,7 +8,8 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganmc_lightning.batch import Batch, DataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
@@ -54,7 +55,16 @@ class ClassifierModule(CompressionModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy with the labels."""
+        """Cross-entropy with the labels.
+
+        Raises:
+            InputError: the first batch has none.
+        """
+        if self.iteration == 1 and bool((batch.labels == UNKNOWN_LABEL).all()):
+            raise InputError(
+                "no sample of the first batch has a class, which is what model.network learns: name a data.synthesizer "
+                "that knows the classes of its samples, such as a conditional generator, or lower data.p_fake"
+            )
         loss = label_cross_entropy(self.network(batch.inputs), batch.labels)
         self.record(loss=loss)
         return loss

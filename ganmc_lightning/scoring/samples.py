@@ -21,7 +21,6 @@ from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 
 CHUNK = 4096
 REAL = "real:"
-GENERATOR = "generator"
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -154,7 +153,8 @@ def open_samples(text: str, data: RealData, device: torch.device | str = "cpu") 
 
     Args:
         text: ``real:train``, ``real:val`` or ``real:test``; an ``.npz`` file with ``images`` or ``X``; a folder of
-            images; a generator's checkpoint, ``CHECKPOINT:PART`` where its module does not call it ``generator``.
+            images; a generator's checkpoint, ``CHECKPOINT:PART`` where its module calls it neither ``generator``
+            nor, having compressed it, ``student``.
             ``NAME=`` before it gives it a name.
         data: the real data.
         device: where to draw from a generator.
@@ -173,10 +173,12 @@ def open_samples(text: str, data: RealData, device: torch.device | str = "cpu") 
         return StoredSamples(name, origin, _read_folder(path, data), data)
     if path.suffix == ".npz":
         return StoredSamples(name, origin, _read_npz(path), data)
-    checkpoint, part = origin, GENERATOR
-    if not path.is_file() and ":" in origin:
+    if path.is_file() or ":" not in origin:
+        generator = generator_of_checkpoint(origin)
+    else:
         checkpoint, _, part = origin.rpartition(":")
-    return GeneratedSamples(name, origin, generator_of_checkpoint(checkpoint, part), data, device)
+        generator = generator_of_checkpoint(checkpoint, part)
+    return GeneratedSamples(name, origin, generator, data, device)
 
 
 def _check_shape(origin: str, shape: torch.Size | tuple[int, ...], data: RealData) -> None:

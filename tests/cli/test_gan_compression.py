@@ -74,6 +74,28 @@ def teacher(ganmc: Ganmc, tmp_path: Path, real: dict[str, Any]) -> Path:
     return folder / "checkpoints" / "best.ckpt"
 
 
+Score = Callable[[Path], dict[str, float]]
+
+
+@pytest.fixture
+def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
+    """Scores of a checkpoint's samples, by `ganmc score` with nothing but the path."""
+
+    def run(checkpoint: Path) -> dict[str, float]:
+        monkeypatch.setenv("GANMC_DATA", str(tmp_path / "statistics_of_real_samples"))
+        extractor = f"classifier:{trained.teacher_checkpoint}"
+        arguments = ("--extractor", extractor, "--metrics", "is,fid,vol", "--n", 60, "--json", tmp_path / "scores.json")
+        done = ganmc("score", checkpoint, "--data", data_root / "tiny.npz", *arguments)
+        assert done.status == 0, done.err
+        scores: dict[str, float] = json.loads((tmp_path / "scores.json").read_text())["test"]
+        assert 1 <= scores["test/inception_score"] <= 3
+        assert scores["test/fid"] > 0
+        assert scores["test/variance_of_laplacian_ratio"] > 0
+        return scores
+
+    return run
+
+
 def compression(teacher: Path, **arguments: Any) -> dict[str, Any]:
     return named(
         f"{MODULES}.GANCompressionModule",
@@ -86,7 +108,12 @@ def compression(teacher: Path, **arguments: Any) -> dict[str, Any]:
 
 
 def test_compressed_without_a_data_set_and_drawn_from(
-    ganmc: Ganmc, tmp_path: Path, teacher: Path, nothing: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ganmc: Ganmc,
+    tmp_path: Path,
+    teacher: Path,
+    nothing: dict[str, Any],
+    score: Score,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GANMC_DATA", str(tmp_path / "nowhere"))
     folder = tmp_path / "student"
@@ -121,10 +148,11 @@ def test_compressed_without_a_data_set_and_drawn_from(
     assert ganmc("predict", "--config", folder / "config.yaml").status == 0
     with np.load(folder / "predictions.npz") as predictions:
         assert predictions["samples"].shape == (20, 1, 8, 8)
+    assert score(checkpoint) != score(teacher)
 
 
 def test_joint_from_a_warm_critic_and_with_a_feature_distance(
-    ganmc: Ganmc, tmp_path: Path, teacher: Path, real: dict[str, Any]
+    ganmc: Ganmc, tmp_path: Path, teacher: Path, real: dict[str, Any], score: Score
 ) -> None:
     model = compression(
         teacher,
@@ -154,10 +182,12 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
     teacher.rename(tmp_path / "gone.ckpt")  # the file describes its networks by themselves
     assert critic_of_checkpoint(str(checkpoint))(torch.zeros(2, 1, 8, 8)).shape == (2,)
     assert generator_of_checkpoint(str(checkpoint)).latent_size == 6
+    assert ganmc("sample", checkpoint, "--n", "4", "--out", tmp_path / "a.png").status == 0
+    score(checkpoint)
 
 
 def test_a_compressed_acgan_is_a_synthesizer(
-    ganmc: Ganmc, tmp_path: Path, trained: Any, nothing: dict[str, Any], configs: Any
+    ganmc: Ganmc, tmp_path: Path, trained: Any, nothing: dict[str, Any], configs: Any, score: Score
 ) -> None:
     """The command line's own AC-GAN, compressed, then the source of half of a distillation's samples."""
     small = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_size=8, width=2)
@@ -172,6 +202,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
     assert ganmc("sample", checkpoint, "--n", "6", "--out", tmp_path / "a.npz").status == 0
     with np.load(tmp_path / "a.npz") as samples:
         assert samples["labels"].tolist() == [0, 0, 1, 1, 2, 2]
+    score(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -228,3 +259,26 @@ def test_a_generator_without_classes_where_they_are_asked_for(
     assert "knows the classes" in outcome.err
     with pytest.raises(InputError, match="not a discriminator of a GAN without classes"):
         critic_of_checkpoint(str(trained.generator_checkpoint))
+
+
+def test_other_places_that_ask_for_classes(
+    ganmc: Ganmc, teacher: Path, configs: Any, tmp_path: Path, real: dict[str, Any], nothing: dict[str, Any]
+) -> None:
+    unconditional = named(f"{NETWORKS}.generator_of_checkpoint", path=str(teacher))
+    conditional = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_size=6, width=2)
+    judge = named(f"{NETWORKS}.ACGANDiscriminator", image_size=8, channels=1, num_classes=3, width=2)
+    acgan = named(f"{MODULES}.ACGANModule", generator=dcgan(2), discriminator=judge)
+    synthesizer = named("ganmc_lightning.synthesizers.GeneratorSynthesizer", generator=unconditional)
+    stream = tmp_path / "stream.yaml"
+    stream.write_text(yaml.safe_dump({"data": {"p_fake": 1.0, "synthesizer": synthesizer}}))
+    cases = {
+        "num_classes 3, model.teacher 0": [config(tmp_path / "a", compression(teacher, student=conditional), nothing)],
+        "model.generator is unconditional": [config(tmp_path / "b", acgan, real)],
+        "no sample of the first batch has a class": [configs.teacher, stream],
+    }
+    for complaint, files in cases.items():
+        outcome = ganmc("fit", *(word for file in files for word in ("--config", file)))
+        assert outcome.status == 2, complaint
+        assert complaint in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "runs" / "teacher" / "checkpoints").exists()
