@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ganmc_lightning.experiments.gather import Series
 from ganmc_lightning.experiments.statistics import Estimate, estimate
@@ -129,6 +129,9 @@ def scatter_figure(
     _reference_lines(axes, references, first=len(groups))
     if log_x and groups:  # dashed lines alone have no place that a logarithm could be taken of
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter())  # 20 k
+        axes.xaxis.set_minor_formatter(NullFormatter())
     _dress(axes, x_label, y_label)
     return _png(figure)
 
