@@ -91,7 +91,7 @@ def _loop(workspace: Workspace, data: str, student: torch.nn.Module, batch_size:
             real = images[index[half:]].float().mul_(2 / 255).sub_(1)
             classes = labels[torch.randint(len(labels), (half,), device=device)]
             fakes = generator(torch.randn(half, generator.latent_size, device=device), classes)
-            inputs = torch.cat([fakes, real])
+            inputs = torch.cat([fakes, real]).to(memory_format=torch.channels_last)  # the faster layout
             targets = teacher(inputs)
         loss = (student(inputs) - targets).square().sum(dim=1).mean()
         optimizer.zero_grad()
