@@ -32,7 +32,7 @@ from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
 
 
 class ConfigParser(LightningArgumentParser):
-    """Lightning's parser, which says in addition which file it cannot use."""
+    """Lightning's parser, which says in addition which file it cannot use, and validates once."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration file.
@@ -45,6 +45,14 @@ class ConfigParser(LightningArgumentParser):
         except ArgumentError as error:
             raise InputError(f"{path}: {_one_line(error)}") from error
         return config
+
+    def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
+        """Write down a configuration that was parsed a moment ago.
+
+        It is not validated anew: that takes several times as long as the rest, with each network that is named in it.
+        """
+        text: str = super().dump(namespace, *args, skip_validation=skip_validation, **kwargs)
+        return text
 
 
 class NeedsOwnProcess(Exception):  # noqa: N818 - a request, not an error
@@ -92,6 +100,12 @@ class TrainingCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that raises instead of printing its usage, so that an error is one line."""
         return super().init_parser(**{**kwargs, "exit_on_error": False})
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Give this run's verb its arguments; finding those of the three others takes longer than parsing."""
+        if subcommand == self._arguments[0]:
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        return self.init_parser(**kwargs)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what this object was given: LightningCLI warns wherever the process has arguments too."""
