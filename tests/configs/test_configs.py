@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import yaml
 from PIL import Image
 
 from ganmc_lightning.cli import main
+from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -66,6 +69,8 @@ TINY = {
     "trainer.strategy": "auto",
     "data.batch_size": 8,
 }
+# Discriminators of a sweep differ in how many units their layers have, and in nothing else.
+SWEPT_UNITS = "model.init_args.discriminator.init_args.hidden"
 # The tests have no network to fetch Inception-v3 by.
 OTHER_EXTRACTOR = "--extractor classifier:{nin}/checkpoints/best.ckpt"
 
@@ -104,6 +109,41 @@ def smaller(content, folder, root):
     """A configuration, or a stage's part of one, with small networks and data."""
     images = {("path", "data/imagenet"): str(root / "imagenet")}
     return follow(shrink(content), {**FOLLOWING.get(folder, {}), **images})
+
+
+def drop_repeats(stages):
+    """Take out every stage that is, once all are small, word for word an earlier one; say which one stands in for it.
+
+    In a sweep over widths all stages have become the same: the first is run, and the report reads its results in the
+    places of the others too, whose names disappear from command lines as well. A stage that differs in anything but
+    such a size, be it one that only leaves out a setting that another one spells out, is no repeat.
+    """
+    first, stands_in = {}, {}
+    for name in list(stages):
+        stage = stages[name]
+        if "run" in stage:
+            words = [word for word in stage["run"].split() if word.partition("=")[0] not in stands_in]
+            stage["run"] = " ".join(words)
+        if SWEPT_UNITS in stage.get("set", {}):
+            stage["set"][SWEPT_UNITS] = [4, 4]
+        stages[name] = stage = renamed(stage, stands_in)
+        content = json.dumps(stage, sort_keys=True)
+        if content in first:
+            stands_in[name] = first[content]
+            del stages[name]
+        first.setdefault(content, name)
+    return stands_in
+
+
+def renamed(value, names, key=""):
+    """Put one stage's name for another's: alone or in braces, and not where it is what a reader sees."""
+    if isinstance(value, list):
+        return [renamed(item, names, key) for item in value]
+    if isinstance(value, dict):
+        return {inner: renamed(item, names, inner) for inner, item in value.items()}
+    if not isinstance(value, str) or key in ("name", "title", "curve"):
+        return value
+    return re.sub(r"\{([\w-]+)\}", lambda found: f"{{{names.get(found[1], found[1])}}}", names.get(value, value))
 
 
 def configs_of(file):
@@ -155,6 +195,8 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
         else:
             stage.pop("quick", None)
             stage["set"] = smaller(stage.get("set", {}), file.parent.name, root)
+    stands_in = drop_repeats(experiment["stages"])
+    experiment["report"] = renamed(experiment["report"], stands_in)
     in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))
     for config in file.parent.glob("*.yaml"):
         if ".experiment." in config.name:
@@ -171,6 +213,34 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
     assert status == 0
     report = json.loads((tmp_path / "runs" / experiment["experiment"] / "report.json").read_text())
     assert [row["name"] for row in report["rows"]] == [row["name"] for row in experiment["report"].get("rows", [])]
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=[file.name.partition(".")[0] for file in EXPERIMENTS])
+def test_every_stage_has_a_plan(file, tmp_path):
+    """Those too that the chain above leaves out as repeats; at full size no two are the same."""
+    experiment = load_experiment(file)
+    names = list(experiment.stages)
+    for quick in (False, True):
+        runs = plan_runs(experiment, tmp_path, [0, 1], quick)
+        assert [(run.stage, run.seed) for run in runs] == [(name, seed) for seed in (0, 1) for name in names]
+        assert len({run.key for run in runs}) == len(runs)
+
+
+def test_a_repeat_is_dropped_from_stages_and_command_lines():
+    stages = {
+        "a": {"config": "gan.yaml", "set": {"width": 2}},
+        "b": {"config": "gan.yaml", "set": {"width": 2}},
+        "c": {"config": "gan.yaml"},
+        "d": {"config": "student.yaml", "set": {"path": "{a}/best.ckpt"}},
+        "e": {"config": "student.yaml", "set": {"path": "{b}/best.ckpt"}},
+        "scores": {"run": "score a={a}/x b={b}/x e={e}/x --reference {b}/x"},
+    }
+    names = drop_repeats(stages)
+    assert names == {"b": "a", "e": "d"}
+    assert list(stages) == ["a", "c", "d", "scores"]
+    assert stages["scores"] == {"run": "score a={a}/x --reference {a}/x"}
+    report = {"rows": [{"name": "b", "stage": "b"}], "points": {0.5: "e"}, "grids": ["b", "c"]}
+    assert renamed(report, names) == {"rows": [{"name": "b", "stage": "a"}], "points": {0.5: "d"}, "grids": ["a", "c"]}
 
 
 def test_every_folder_of_configurations_has_an_experiment():
