@@ -31,10 +31,11 @@ help:
 demo: $(BASE)
 	$(BIN)/ganmc reproduce digits $(ARGS)
 
-# For the processes that tests start; tests/conftest.py sees to the one they run in.
+# One process a core, up to four of a gigabyte each; ARGS="-n 0" has one without more.
+# The variable is for the processes that tests start; tests/conftest.py sees to those they run in.
 test: export OMP_NUM_THREADS = 1
 test: $(TEST)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

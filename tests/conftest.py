@@ -26,6 +26,8 @@ NOT_OURS = (
     # Means are logged once an epoch whatever the interval, and the tiny set has few batches.
     "ignore:.*smaller than the logging interval:UserWarning",
     "ignore:.*does not have many workers:UserWarning",
+    # pytest-xdist has a thread beside the tests'; the child never meets what that one holds.
+    "ignore:.*use of fork.* may lead to deadlocks:DeprecationWarning",
 )
 
 
