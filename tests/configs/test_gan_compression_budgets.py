@@ -10,7 +10,7 @@ import yaml
 FOLDERS = sorted(
     path.parent
     for path in (Path(__file__).parents[2] / "configs").glob("*/gan_compression_*.experiment.yaml")
-    if (path.parent / "dcgan.yaml").is_file()
+    if (path.parent / "gan_compression_joint.yaml").is_file()
 )
 SIZES = {"MNIST": 60_000, "FashionMNIST": 60_000, "CIFAR10": 50_000, "CelebA": 162_770}
 
