@@ -120,8 +120,9 @@ class FeatureDistance(ImageDistance):
 
     Args:
         network: from images in [-1, 1] to features or logits, for instance
-            ``part_of_checkpoint(path, "network")`` of a classifier. It is frozen here: it learns nothing and
-            stays in evaluation mode.
+            ``part_of_checkpoint(path, "network")`` of a classifier, or
+            :class:`~ganmc_lightning.networks.FeaturesOf` the teacher's discriminator. It is frozen here: it learns
+            nothing and stays in evaluation mode.
     """
 
     def __init__(self, network: nn.Module) -> None:

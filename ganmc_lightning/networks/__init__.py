@@ -17,7 +17,7 @@ from ganmc_lightning.networks.feature_discriminator import (
     FeatureDiscriminator,
     FixedProjection,
 )
-from ganmc_lightning.networks.features import ReturnsFeatures, logits_and_features
+from ganmc_lightning.networks.features import FeaturesOf, ReturnsFeatures, logits_and_features
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.lenet import LeNet, LeNet4
 from ganmc_lightning.networks.mlp import MLP
@@ -40,6 +40,7 @@ __all__ = [
     "DCGANGenerator",
     "Discriminator",
     "FeatureDiscriminator",
+    "FeaturesOf",
     "FiveLayerCNN",
     "FixedProjection",
     "Frozen",

@@ -112,6 +112,36 @@ def _without_single_pixels(features: Tensor) -> Tensor:
     return features.flatten(1) if features.dim() == 4 and features.shape[2:] == (1, 1) else features
 
 
+class FeaturesOf(nn.Module):
+    """A network that answers with one of its layers, for whatever wants features of a plain module.
+
+    A :class:`~ganmc_lightning.losses.FeatureDistance` in the eyes of a teacher's discriminator, for instance, needs no
+    data and no classifier. A layer that the next one overwrites in place shows what the next one makes.
+
+    Args:
+        network: any module from samples to features.
+        layer: a name as for :func:`logits_and_features`.
+
+    Raises:
+        InputError: there is no such layer.
+
+    Example:
+        >>> FeaturesOf(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), "1")(torch.zeros(2, 4)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, network: nn.Module, layer: str = FEATURES) -> None:
+        super().__init__()
+        _check_name("FeaturesOf.network", network, layer)
+        self.network = network
+        self.layer = layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the layer's output, (N, F) or (N, C, H, W)."""
+        (features,) = logits_and_features(self.network, [self.layer], inputs).features
+        return features
+
+
 # -- before training -------------------------------------------------------------------------------------------
 
 

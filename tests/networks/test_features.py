@@ -10,6 +10,7 @@ from ganmc_lightning.networks import (
     MLP,
     NIN,
     CIFARResNet,
+    FeaturesOf,
     FiveLayerCNN,
     Frozen,
     LeNet,
@@ -204,3 +205,19 @@ class TestTrying:
             try_layers("model.student", network, [layer], SPEC)
         assert "\n" not in str(caught.value)
         assert hooks_of(network) == 0
+
+
+class TestFeaturesOf:
+    def test_is_the_layer_and_passes_gradients_on(self, images):
+        network = lenet()
+        images.requires_grad_()
+        features = FeaturesOf(network, "features")(images)
+        assert torch.equal(features, network.features(images))
+        (gradient,) = torch.autograd.grad(features.square().sum(), images)
+        (reference,) = torch.autograd.grad(network.features(images).square().sum(), images)
+        assert torch.equal(gradient, reference)
+        assert hooks_of(network) == 0
+
+    def test_a_layer_that_is_not_there(self):
+        with pytest.raises(InputError, match=r"FeaturesOf\.network \(LeNet4\) has no layer 'feature': did you mean"):
+            FeaturesOf(lenet(), "feature")
