@@ -55,7 +55,7 @@ FOLLOWING = {
     "cifar10": RESNET_LAYERS,
     "cifar100": RESNET_LAYERS,
     "svhn": RESNET_LAYERS,
-    "fashion_mnist": {("in_features", 1024): 16, ("in_features", 128): 16, ("in_channels", 64): 8},
+    "fashion_mnist": {("in_features", 1024): 16, ("in_features", 256): 16, ("in_channels", 128): 8},
     "imagenet": {("in_features", 1000): 3},
 }
 TINY = {
