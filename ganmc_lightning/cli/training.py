@@ -1,227 +1,17 @@
-"""``ganmc fit | validate | test | predict``: LightningCLI with a run folder."""
+"""``ganmc fit | validate | test | predict``."""
 
 from __future__ import annotations
 
 import logging
-import math
-import os
-import shlex
 import subprocess
 import sys
 import warnings
-from pathlib import Path
-from typing import Any
-
-import torch
-from jsonargparse import ArgumentError, Namespace
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger
 
 from ganmc_lightning.cli import INTERRUPTED
-from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
-from ganmc_lightning.data.datamodule import GANAugmentedDataModule
+from ganmc_lightning.cli.complaints import complaint_of
+from ganmc_lightning.cli.run_callbacks import Interruption
+from ganmc_lightning.cli.training_cli import NeedsOwnProcess, TrainingCLI
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.networks.cost import forward_flops, parameter_count
-from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
-from ganmc_lightning.runs.metrics_csv import MetricsCSV
-from ganmc_lightning.runs.result import update_result
-from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
-
-
-class ConfigParser(LightningArgumentParser):
-    """Lightning's parser, which says in addition which file it cannot use, and validates once."""
-
-    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a configuration file.
-
-        Raises:
-            InputError: it is no YAML, or has keys or values that do not belong.
-        """
-        try:
-            config: Namespace = super().parse_path(path, *args, **kwargs)
-        except ArgumentError as error:
-            raise InputError(f"{path}: {_one_line(error)}") from error
-        return config
-
-    def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
-        """Write down a configuration that was parsed a moment ago.
-
-        It is not validated anew: that takes several times as long as the rest, with each network that is named in it.
-        """
-        text: str = super().dump(namespace, *args, skip_validation=skip_validation, **kwargs)
-        return text
-
-
-class NeedsOwnProcess(Exception):  # noqa: N818 - a request, not an error
-    """Several devices are asked for in a process whose command line is another one, such as ``ganmc reproduce``.
-
-    Lightning starts the processes of the other devices by running the command line of this one again.
-    """
-
-
-class TrainingCLI(LightningCLI):
-    """Parses, builds and runs one of the four training commands.
-
-    ``trainer.default_root_dir`` is the run folder: ``config.yaml``, ``checkpoints/{best,last}.ckpt``,
-    ``metrics.csv`` and ``result.json`` are written there. The order of precedence is command line, configuration
-    files, defaults; hyper-parameters stored in a checkpoint never override any of them.
-
-    Args:
-        arguments: the command line, its verb first.
-        interruption: told when Ctrl-C ends the run.
-    """
-
-    model: CompressionModule
-    datamodule: GANAugmentedDataModule
-
-    def __init__(self, arguments: list[str], interruption: Interruption) -> None:
-        self._arguments = arguments
-        super().__init__(
-            CompressionModule,
-            GANAugmentedDataModule,
-            save_config_callback=SaveConfig,
-            trainer_defaults={
-                "default_root_dir": "runs/default",
-                "devices": 1,  # a GAN needs a strategy of its own on several: the configuration says so
-                "num_sanity_val_steps": 0,  # shapes are checked in setup, before anything is written
-                "callbacks": [interruption],
-            },
-            seed_everything_default=0,
-            parser_class=ConfigParser,
-            parser_kwargs={verb: {"exit_on_error": False} for verb in self.subcommands()},
-            subclass_mode_model=True,
-            auto_configure_optimizers=False,
-            args=arguments,
-        )
-
-    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser that raises instead of printing its usage, so that an error is one line."""
-        return super().init_parser(**{**kwargs, "exit_on_error": False})
-
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """Give this run's verb its arguments; finding those of the three others takes longer than parsing."""
-        if subcommand == self._arguments[0]:
-            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        return self.init_parser(**kwargs)
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what this object was given: LightningCLI warns wherever the process has arguments too."""
-        self.config = parser.parse_args(self._arguments)
-
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration alone: LightningCLI lets a checkpoint override the command line here."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``checkpoint``: what the best epoch is, and how often it is looked for."""
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
-                # Saved behind the epoch's end, a run limited by max_steps would go on with other batches.
-                "checkpoint.save_on_train_epoch_end": False,
-                "checkpoint.enable_version_counter": False,
-                "checkpoint.auto_insert_metric_name": False,
-            }
-        )
-
-    @property
-    def run_folder(self) -> Path:
-        """Where this run leaves its files."""
-        return Path(self.config[self.subcommand].trainer.default_root_dir)
-
-    def before_instantiate_classes(self) -> None:
-        """Refuse to overwrite a run; find the checkpoint to score."""
-        config = self.config[self.subcommand]
-        if self.subcommand == "predict" and asks_for_several(config.trainer.devices):
-            raise InputError("predict runs in one process: set --trainer.devices 1")
-        if asks_for_several(config.trainer.devices) and sys.argv[1:] != self._arguments:
-            raise NeedsOwnProcess
-        if config.checkpoint.save_top_k != 1:
-            raise InputError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
-        checkpoints = self.run_folder / CHECKPOINTS
-        config.checkpoint.dirpath = str(checkpoints)
-        if self.subcommand == "fit":
-            own = config.ckpt_path is not None and Path(config.ckpt_path).resolve().parent == checkpoints.resolve()
-            if not own and (checkpoints / "last.ckpt").exists():
-                raise InputError(
-                    f"{self.run_folder} holds a run already: go on with it by --ckpt_path {checkpoints}/last.ckpt, "
-                    "or name another folder by --trainer.default_root_dir"
-                )
-        elif config.ckpt_path is None:
-            config.ckpt_path = str(checkpoints / "best.ckpt")
-        if self.subcommand == "predict":
-            config.return_predictions = False  # they go to a file
-        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise InputError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
-
-    def instantiate_classes(self) -> None:
-        """Build what the configuration names.
-
-        Raises:
-            InputError: something refuses its arguments.
-        """
-        try:
-            super().instantiate_classes()
-        except (TypeError, ValueError) as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            raise InputError(_complaint(error) or _one_line(cause)) from error
-
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the run folder's files to whatever loggers and plugins the configuration names."""
-        check_writable(self.run_folder)
-        trainer = self.config_init[self.subcommand].trainer
-        given = trainer.logger
-        loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
-        callbacks = self.trainer_defaults["callbacks"]
-        if trainer.enable_progress_bar is not False:
-            callbacks.append(ProgressBar())
-        if self.subcommand == "fit":  # the others would start metrics.csv anew
-            loggers = [*loggers, MetricsCSV(str(self.run_folder))]
-        if self.subcommand == "predict":
-            callbacks.append(Predictions())
-        plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
-        built = super().instantiate_trainer(
-            logger=loggers,
-            plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
-            **kwargs,
-        )
-        if self.subcommand == "predict" and built.world_size > 1:
-            raise InputError("predict keeps the samples in order in one process only: set --trainer.devices 1")
-        return built
-
-    def after_fit(self) -> None:
-        """Write what came out: the best validation score, and what the product costs."""
-        if not self.trainer.is_global_zero:
-            return
-        (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunCheckpoint))
-        device = self.trainer.strategy.root_device
-        product = self.model.get_submodule(self.model.product).to("cpu")
-        update_result(
-            self.run_folder,
-            {
-                "command": shlex.join(self._arguments),
-                "validation": {name: score for name, score in checkpoint.best_scores.items() if math.isfinite(score)},
-                "iterations": self.model.iteration,
-                "seconds": round(self.model.seconds, 2),
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                "parameters": parameter_count(product),
-                "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
-            },
-        )
-        scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
-        print(f"{scores}{self.model.iteration} iterations in {self.model.seconds:.0f} s: {self.run_folder}")
-
-    def after_test(self) -> None:
-        """Add the test scores to the result."""
-        if self.trainer.is_global_zero:
-            scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            update_result(self.run_folder, {"test": scores})
 
 
 def run_training(arguments: list[str]) -> int:
@@ -244,7 +34,7 @@ def run_training(arguments: list[str]) -> int:
         except NeedsOwnProcess:
             return subprocess.call([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
-            complaint = _complaint(error)
+            complaint = complaint_of(error)
             if complaint is None:
                 raise
             raise InputError(complaint) from error
@@ -256,13 +46,6 @@ def run_training(arguments: list[str]) -> int:
         finally:
             finish_wandb()
     return 0
-
-
-def asks_for_several(devices: int | str | list[int]) -> bool:
-    """Whether ``trainer.devices`` means, or may mean, more than one."""
-    if isinstance(devices, list):
-        return len(devices) > 1
-    return str(devices) in ("auto", "-1") or "," in str(devices) or (str(devices).isdigit() and int(devices) > 1)
 
 
 def finish_wandb() -> None:
@@ -286,40 +69,3 @@ def silence_lightning() -> None:
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 beside torch 2.11 and later
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def check_writable(folder: Path) -> None:
-    """Say why a folder cannot be made or written to, while nothing is made yet.
-
-    Raises:
-        InputError: it, or the nearest folder above it, cannot be written to or is a file.
-    """
-    path = folder.absolute()
-    nearest = next(parent for parent in (path, *path.parents) if os.access(parent, os.F_OK))
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        reason = "is not writable" if nearest.is_dir() else "is a file"
-        raise InputError(
-            f"cannot write to {folder} ({nearest} {reason}): name another folder by --trainer.default_root_dir"
-        )
-
-
-def _complaint(error: BaseException) -> str | None:
-    """What the user can mend, in one line; None where the fault is not theirs.
-
-    The parser wraps what a constructor complains of into messages of its own, many lines long: the complaint
-    is found at the bottom.
-    """
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, InputError):
-            return str(link)
-        link = link.__cause__ or link.__context__
-    if isinstance(error, ArgumentError | MisconfigurationException):
-        return _one_line(error)
-    return None
-
-
-def _one_line(error: BaseException) -> str:
-    """A message of many lines as one, without the parser's decoration."""
-    text = getattr(error, "message", None) or str(error)
-    return " ".join(line.strip(" -") for line in str(text).splitlines() if line.strip())[:600]

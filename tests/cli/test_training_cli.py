@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ganmc_lightning.cli.training import ConfigParser
+from ganmc_lightning.cli.training_cli import ConfigParser
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.modules.base import CompressionModule
 
