@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.document import Picture
 from ganmc_lightning.experiments.figures import (
     Curve,
@@ -19,6 +20,9 @@ from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.spec import Curves, Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
+
+PARTS = {"train": "training", "val": "validation"}
+"""What a column of ``metrics.csv`` begins with, and what an axis says."""
 
 SweepPoints = tuple[Sweep, Mapping[float, Estimate]]
 
@@ -40,7 +44,7 @@ def make_pictures(
         sweeps: with their numbers.
 
     Raises:
-        InputError: a result lacks a curve or a metric that a figure shows.
+        InputError: a result lacks a curve, a metric or a column that a figure shows.
     """
     # A stage that stands in the table goes by the name it has there.
     labels = {row.stage: row.row.name for row in reversed(rows)}
@@ -55,12 +59,15 @@ def make_pictures(
 
 def _curves(experiment: Experiment, results: Results, labels: Mapping[str, str]) -> Iterator[Picture]:
     for number, curves in enumerate(experiment.curves, 1):
-        for column in (experiment.metric, curves.loss):
-            lines = _curve_lines(curves, results, f"val/{column}", labels)
+        for column in curves.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
+            lines = _curve_lines(curves, results, column, labels)
             if lines:
-                name = column.replace("_", " ")
-                png = curves_figure(lines, f"validation {name}")
-                yield Picture(f"figures/curves_{number}_{column}.png", f"{curves.title}: {name}", png)
+                part, _, metric = column.partition("/")
+                name = metric.replace("_", " ")
+                png = curves_figure(lines, f"{PARTS.get(part, part)} {name}")
+                yield Picture(f"figures/curves_{number}_{part}_{metric}.png", f"{curves.title}: {name}", png)
+            elif curves.columns:
+                raise InputError(f"report.curves.columns: none of {', '.join(curves.stages)} recorded '{column}'")
 
 
 def _curve_lines(curves: Curves, results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:

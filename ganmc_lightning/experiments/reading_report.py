@@ -86,7 +86,7 @@ def _sweep(section: Section, stages: Mapping[str, Stage]) -> Sweep:
 
 def _curves(section: Section, stages: Mapping[str, Stage]) -> Curves:
     names = _known(section, "stages", section.texts("stages", required=True), stages)
-    curves = Curves(section.text("title", "Learning curves"), names, section.text("loss", "cross_entropy"))
+    curves = Curves(section.text("title", "Learning curves"), names, section.texts("columns"))
     section.close()
     return curves
 

@@ -169,17 +169,18 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Curves:
-    """One figure of the metric per epoch, and one of a loss.
+    """A figure over the epochs for each of some columns of ``metrics.csv``.
 
     Attributes:
-        title: caption of both.
+        title: caption of all.
         stages: one line each.
-        loss: read as ``val/<loss>``; cross-entropy with the labels can be compared between all methods.
+        columns: such as ``train/loss``; when empty the metric on the validation samples and, where it was recorded,
+            the cross-entropy with their labels, which can be compared between all methods.
     """
 
     title: str
     stages: tuple[str, ...]
-    loss: str
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.reproduce import reproduce
 
 
@@ -147,14 +148,34 @@ def test_markdown_links_pictures_that_are_there(go, folder):
     text = (folder / "report.md").read_text()
     pictures = re.findall(r"!\[.*\]\((.*)\)", text)
     assert sorted(pictures) == [
-        "figures/curves_1_accuracy.png",
-        "figures/curves_1_cross_entropy.png",
+        "figures/curves_1_val_accuracy.png",
+        "figures/curves_1_val_cross_entropy.png",
         "figures/samples_gan.png",
         "figures/sweep_1.png",
     ]
     for picture in pictures:
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "| labels only | 0.8050 ± 0.0635 | 0.662 (GAN-MC Table 1) | 2,500 | 4,810 |" in text
+
+
+def set_columns(experiment_file, columns):
+    text = experiment_file.read_text()
+    experiment_file.write_text(text.replace("alone, mixed_02]}", f"alone, mixed_02], columns: [{columns}]}}"))
+
+
+def test_curves_of_the_columns_that_are_named(go, folder, experiment_file):
+    set_columns(experiment_file, "train/loss, val/cross_entropy")
+    assert go()[0] == 0
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert names == {"curves_1_train_loss.png", "curves_1_val_cross_entropy.png", "samples_gan.png", "sweep_1.png"}
+
+
+def test_a_column_that_nobody_recorded(go, experiment_file):
+    set_columns(experiment_file, "train/los")
+    with pytest.raises(
+        InputError, match=r"report\.curves\.columns: none of teacher, alone, mixed_02 recorded 'train/los'"
+    ):
+        go()
 
 
 class Links(HTMLParser):
