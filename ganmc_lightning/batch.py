@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -19,11 +20,14 @@ class Batch(NamedTuple):
         labels: int64 (N,); for a synthetic sample the class it was generated for, or
             :data:`UNKNOWN_LABEL`.
         synthetic: bool (N,), True where a synthesizer made the sample.
+        teacher_logits: float (N, K), the logits of the teacher given to :class:`SuppliesTeacherLogits`; None where
+            there is none, or where no sample of the batch has stored logits.
     """
 
     inputs: Tensor
     labels: Tensor
     synthetic: Tensor
+    teacher_logits: Tensor | None = None
 
 
 class DataSpec(NamedTuple):
@@ -54,6 +58,20 @@ class DescribesData(Protocol):
 
     def samples(self, part: str) -> tuple[Tensor, Tensor]:
         """All stored inputs and labels of ``"train"``, ``"val"`` or ``"test"``, on the training device."""
+        ...
+
+
+@runtime_checkable
+class SuppliesTeacherLogits(Protocol):
+    """A data module that computes a teacher's logits of stored samples once and sends them with the batches."""
+
+    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
+        """Fill :attr:`Batch.teacher_logits` from now on, where samples are served unchanged and more than once.
+
+        Args:
+            teacher: from samples (N, *sample_shape) on the training device to logits (N, K), without a graph and
+                without random parts such as dropout.
+        """
         ...
 
 

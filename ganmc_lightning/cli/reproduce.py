@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", metavar="0,1,2", help="instead of the seeds in the file")
     parser.add_argument("--quick", action="store_true", help="the file's quick settings: does the chain work?")
     parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="run up to N stages at a time, also on one GPU (default: 1)"
+    )
+    parser.add_argument(
         "--wandb", metavar="PROJECT", help="also send runs and report to W&B (WANDB_MODE=offline keeps them here)"
     )
     parser.add_argument("--list", action="store_true", help="list the built-in experiments")
@@ -49,13 +52,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.experiment is None:
         raise InputError("name an experiment or its file; `ganmc reproduce --list` lists the built-in ones")
+    if args.jobs < 1:
+        raise InputError(f"--jobs: got {args.jobs}, expected a number of at least 1")
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
 
     from ganmc_lightning.cli import main
     from ganmc_lightning.experiments.reproduce import reproduce
 
-    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb)
+    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb, args.jobs)
 
 
 def _seeds(text: str) -> tuple[int, ...]:

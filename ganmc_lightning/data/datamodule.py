@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
 from ganmc_lightning.data.sources.base import ArrayDataset, Source
 from ganmc_lightning.data.sources.split import stratified_split
 from ganmc_lightning.data.splitting import Part, stratified_subset, take
+from ganmc_lightning.data.teacher_logits import TeacherLogits
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.synthesizers.base import Synthesizer
+from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
 # Streams of random numbers that must not meet: each gets a number of its own.
-ORDER_STREAM, SYNTHETIC_STREAM, COIN_STREAM = range(3)
+ORDER_STREAM, SYNTHETIC_STREAM, COIN_STREAM, POOL_STREAM = range(4)
 
 
 class GANAugmentedDataModule(LightningDataModule):
@@ -49,6 +52,8 @@ class GANAugmentedDataModule(LightningDataModule):
         train_size: use only so many training samples (after the cut), a stratified choice.
         normal_scores: turn every column of rows into normal scores, where plain z-scores leave skew and tails to the
             generator; all stages of an experiment must agree on it.
+        cache_logits: compute a teacher's logits of samples that are served unchanged only once. The result is that
+            of a teacher called in every step, up to the rounding of sums in batches of another size.
         num_workers: worker processes of sources that read their samples from files.
         root: folder of the cached data sets; ``$GANMC_DATA`` or ``./data`` when left out.
 
@@ -67,6 +72,7 @@ class GANAugmentedDataModule(LightningDataModule):
         validation_fraction: float = 0.1,
         train_size: int | None = None,
         normal_scores: bool = False,
+        cache_logits: bool = True,
         num_workers: int = 0,
         root: str | None = None,
     ) -> None:
@@ -88,6 +94,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.validation_fraction = validation_fraction
         self.train_size = train_size
         self.normal_scores = normal_scores
+        self.cache_logits = cache_logits
         self.num_workers = num_workers
         self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
         self.step = 0
@@ -96,6 +103,8 @@ class GANAugmentedDataModule(LightningDataModule):
         self._parts: dict[str, Part] = {}
         self._spec: DataSpec | None = None
         self._random = torch.Generator()
+        self._epoch: int | None = None  # the one the synthesizer was last told of
+        self._teacher_logits: TeacherLogits | None = None
 
     @property
     def spec(self) -> DataSpec:
@@ -133,7 +142,9 @@ class GANAugmentedDataModule(LightningDataModule):
             self._parts = {name: self._on_device(part) for name, part in self._parts.items()}
             self._random = torch.Generator(self.device)
         if stage in (None, "fit"):
-            self.step = 0  # a run that goes on gets its number of steps after this hook
+            self.step = 0  # a resumed run gets its number of steps after this hook
+            self._epoch = None
+            self._teacher_logits = None
             self._fit_synthesizer()
 
     def _fit_synthesizer(self) -> None:
@@ -205,19 +216,56 @@ class GANAugmentedDataModule(LightningDataModule):
 
     # -- the stream ----------------------------------------------------------------------------------------
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> Batch:
-        """Decode a batch; in training also augment it and mix synthetic samples in."""
-        if self.trainer is not None and not self.trainer.training:
-            return mixed_batch((decode(batch[0]), batch[1]), None)
-        with torch.no_grad():
-            return self.training_batch(*batch)
+    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
+        """Send a teacher's logits with the training batches; see :class:`~ganmc_lightning.batch.SuppliesTeacherLogits`.
 
-    def training_batch(self, inputs: Tensor, labels: Tensor) -> Batch:
+        Nothing is stored for real samples that are augmented, or that are served fewer than two times on average.
+        """
+        if not self.cache_logits:
+            return
+        train = self._parts["train"]
+        stored = train.inputs if isinstance(train, ArrayDataset) and self._serves_real_samples_again() else None
+        pool = self.synthesizer if isinstance(self.synthesizer, PooledSynthesizer) and self.p_fake > 0 else None
+        with torch.no_grad(), self._precision():
+            self._teacher_logits = TeacherLogits(teacher, stored, pool)
+
+    def _serves_real_samples_again(self) -> bool:
+        if self.augment is not None or self.trainer is None:
+            return False
+        batches = float(self.trainer.num_training_batches)
+        if self.trainer.max_epochs is not None and self.trainer.max_epochs >= 0:
+            batches *= self.trainer.max_epochs
+        elif self.trainer.max_steps < 0:
+            return self.p_fake < 1
+        if self.trainer.max_steps >= 0:
+            batches = min(batches, self.trainer.max_steps)
+        return (1 - self.p_fake) * batches * self.batch_size >= 2 * len(self._parts["train"])
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """The precision that the trainer runs steps in: synthesizer and teacher run in it too."""
+        return nullcontext() if self.trainer is None else self.trainer.precision_plugin.forward_context()
+
+    def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
+        """Convert a batch to floats; in training also augment it and mix synthetic samples in."""
+        if self.trainer is not None and not self.trainer.training:
+            return self._converted(mixed_batch((decode(batch[0]), batch[1]), None))
+        with torch.no_grad(), self._precision():
+            return self._converted(self.training_batch(*batch))
+
+    def _converted(self, batch: Batch) -> Batch:
+        """The batch in the precision of the network; Lightning converts batches before this hook only."""
+        if self.trainer is None:
+            return batch
+        inputs: Tensor = self.trainer.precision_plugin.convert_input(batch.inputs)
+        return batch._replace(inputs=inputs)
+
+    def training_batch(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
         """Make the next training batch of the stream.
 
         Args:
             inputs: stored samples (N, ...) on the device.
             labels: int64 (N,).
+            index: numbers of the samples in the training set, int64 (N,), where they are in memory.
 
         Returns:
             N samples, the first of them synthetic and the rest from ``inputs``.
@@ -227,13 +275,27 @@ class GANAugmentedDataModule(LightningDataModule):
         count = synthetic_count(self.step, len(labels), self.p_fake, self.mix, coin)
         self._random.manual_seed(derive_seed(self._seed, SYNTHETIC_STREAM, rank, self.step))
         self.step += 1
-        synthetic = None
-        if count > 0 and self.synthesizer is not None:
-            synthetic = self.synthesizer.sample(count, self._random)
+        synthetic, logits = self._draw(count, rank) if count > 0 else (None, None)
         real = decode(inputs[count:])
         if self.augment is not None and count < len(labels):
             real = self.augment(real, self._random)
-        return mixed_batch((real, labels[count:]), synthetic)
+        if self._teacher_logits is not None:
+            rows = None if index is None else index[count:]
+            logits = self._teacher_logits(real, rows, None if synthetic is None else synthetic[0], logits)
+        return mixed_batch((real, labels[count:]), synthetic, logits)
+
+    def _draw(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
+        """Draw synthetic samples and their labels, and the teacher's logits where a pool holds them."""
+        if self.synthesizer is None:
+            return None, None
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        if epoch != self._epoch:
+            self.synthesizer.start_epoch(epoch, derive_seed(self._seed, POOL_STREAM, rank))
+            self._epoch = epoch
+        if isinstance(self.synthesizer, PooledSynthesizer):
+            samples, labels, logits = self.synthesizer.sample_with_logits(count, self._random)
+            return (samples, labels), logits
+        return self.synthesizer.sample(count, self._random), None
 
     # -- continuation --------------------------------------------------------------------------------------
 

@@ -110,13 +110,14 @@ class DeviceLoader(_Loader):
         self.inputs = inputs
         self.labels = labels
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield samples, labels, and the numbers of the samples in the data set, int64 (N,)."""
         self._begin()
         order = self.sampler.indices().to(self.labels.device)
         remaining = len(self) - self._batches
         for index in order.split(self.batch_size)[:remaining]:
             self._batches += 1
-            yield self.inputs.index_select(0, index), self.labels.index_select(0, index)
+            yield self.inputs.index_select(0, index), self.labels.index_select(0, index), index
 
 
 class FileLoader(_Loader):

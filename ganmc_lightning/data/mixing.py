@@ -38,7 +38,9 @@ def synthetic_count(step: int, batch_size: int, p_fake: float, mix: Mix, seed: i
     return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
 
 
-def mixed_batch(real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None) -> Batch:
+def mixed_batch(
+    real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None, teacher_logits: Tensor | None = None
+) -> Batch:
     """Put synthetic samples in front of the real ones.
 
     Images leave with their channels last in memory: convolutions then take up to a third of the time.
@@ -46,6 +48,7 @@ def mixed_batch(real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | 
     Args:
         real: decoded inputs and labels; may be empty.
         synthetic: inputs and labels of the synthetic samples, if there are any.
+        teacher_logits: float (N, K) of the whole batch in its order, if they are known.
     """
     inputs, labels = real
     count = 0
@@ -55,4 +58,4 @@ def mixed_batch(real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | 
     if inputs.dim() == 4:
         # Not by `contiguous`: it leaves images of one channel, which are both, marked as channels first.
         inputs = inputs.to(memory_format=torch.channels_last)
-    return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count)
+    return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count, teacher_logits)

@@ -27,6 +27,7 @@ class PlannedRun:
         configs: config files to write before training, by path: those whose paths had to follow a stage.
         command: command line of the training, without ``--ckpt_path``, or of whatever else the stage does.
         test: command line of the test that follows, or None.
+        needs: stages whose runs of the same seed must be finished before.
     """
 
     stage: str
@@ -36,6 +37,7 @@ class PlannedRun:
     configs: Mapping[Path, object]
     command: tuple[str, ...]
     test: tuple[str, ...] | None
+    needs: tuple[str, ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -86,7 +88,8 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
                 command = _fit(seed, folder, configs, fill(overrides, folders))
                 test = _test(folder) if stage.test else None
             written = {path: content for path, content in configs.items() if content is not None}
-            done[stage.name] = PlannedRun(stage.name, seed, folder, _key(recipe), written, command, test)
+            key = _key(recipe)
+            done[stage.name] = PlannedRun(stage.name, seed, folder, key, written, command, test, stage.needs)
         runs.extend(done.values())
     return runs
 

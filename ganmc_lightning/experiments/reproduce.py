@@ -20,6 +20,7 @@ from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.report import make_report, write_report
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_record
 from ganmc_lightning.experiments.spec import Experiment
+from ganmc_lightning.experiments.workers import run_in_workers
 from ganmc_lightning.experiments.wording import duration, interval, printed, score
 
 
@@ -32,6 +33,7 @@ def reproduce(
     run_command: RunCommand,
     console: Console,
     wandb_project: str | None = None,
+    jobs: int = 1,
 ) -> int:
     """Make the runs of an experiment that are not there yet, then write the report.
 
@@ -44,6 +46,7 @@ def reproduce(
         run_command: runs one stage's command line.
         console: told one line per run.
         wandb_project: also send the runs and the report to this W&B project.
+        jobs: number of runs at a time, each in a worker process of its own where it is more than 1.
 
     Returns:
         0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
@@ -64,7 +67,10 @@ def reproduce(
     _header(console, experiment, runs, chosen, quick)
     if wandb_project is not None:
         runs = [_on_dashboard(run, experiment, wandb_project) if run.trains else run for run in runs]
-    code = _make_all(experiment, runs, run_command, console)
+    if jobs > 1:
+        code = _make_side_by_side(experiment, runs, jobs, run_command, console)
+    else:
+        code = _make_all(experiment, runs, run_command, console)
     if code:
         return code
     results = gather(runs)
@@ -84,23 +90,55 @@ def reproduce(
 
 def _make_all(experiment: Experiment, runs: Sequence[PlannedRun], run_command: RunCommand, console: Console) -> int:
     """Make all runs in order; stop at the first that fails and say which on stderr."""
-    width = max(len(run.stage) for run in runs)
-    done, skip, failed = ("ok", "-", "x") if console.options.ascii_only else ("✓", "·", "✗")
-    for number, run in enumerate(runs, 1):
-        name = f"{run.stage:<{width}}  seed {run.seed}"
+    lines = _Lines(experiment, runs, console)
+    for run in runs:
         finished = prepare(run)
+        outcome: int | InputError = 0
         if not finished:
             if console.is_terminal:  # names the progress bar that follows
-                _say(console, f"  {name}  {number} of {len(runs)}", "dim")
-            error = _make(run, run_command)
-            if error:
-                _say(console, f"{failed} {name}", "red")
-                print(describe_failure(run, error), file=sys.stderr)
-                return error if isinstance(error, int) else 1
-        values = _values(run, experiment.metric)
-        tally = f"{number:>{len(str(len(runs)))}}/{len(runs)}"
-        _say(console, f"{skip if finished else done} {name}  {values}  {tally}", "dim" if finished else "")
+                lines.started(run)
+            outcome = _make(run, run_command)
+        lines.ended(run, outcome, finished)
+        if outcome:
+            return outcome if isinstance(outcome, int) else 1
     return 0
+
+
+def _make_side_by_side(
+    experiment: Experiment, runs: Sequence[PlannedRun], jobs: int, run_command: RunCommand, console: Console
+) -> int:
+    """Make all runs, several at a time; say which fail on stderr."""
+    lines = _Lines(experiment, runs, console)
+    return run_in_workers(runs, jobs, run_command, lines.started, lines.ended)
+
+
+class _Lines:
+    """What the terminal shows of the runs: one line when a run starts, one when it has ended."""
+
+    def __init__(self, experiment: Experiment, runs: Sequence[PlannedRun], console: Console) -> None:
+        self.metric = experiment.metric
+        self.total = len(runs)
+        self.width = max(len(run.stage) for run in runs)
+        self.console = console
+        self.marks = ("ok", "-", "x") if console.options.ascii_only else ("✓", "·", "✗")
+        self.number = 0
+
+    def started(self, run: PlannedRun) -> None:
+        _say(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
+
+    def ended(self, run: PlannedRun, outcome: int | InputError, finished_before: bool) -> None:
+        done, skip, failed = self.marks
+        self.number += 1
+        if outcome:
+            _say(self.console, f"{failed} {self._name(run)}", "red")
+            print(describe_failure(run, outcome), file=sys.stderr)
+            return
+        mark, style = (skip, "dim") if finished_before else (done, "")
+        tally = f"{self.number:>{len(str(self.total))}}/{self.total}"
+        _say(self.console, f"{mark} {self._name(run)}  {_values(run, self.metric)}  {tally}", style)
+
+    def _name(self, run: PlannedRun) -> str:
+        return f"{run.stage:<{self.width}}  seed {run.seed}"
 
 
 def _on_dashboard(run: PlannedRun, experiment: Experiment, project: str) -> PlannedRun:

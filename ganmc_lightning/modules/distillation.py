@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganmc_lightning.batch import Batch, DataSpec
+from ganmc_lightning.batch import Batch, DataSpec, SuppliesTeacherLogits
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
 from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
@@ -69,9 +69,20 @@ class DistillationModule(CompressionModule):
         logits: Tensor = self.student(inputs)
         return logits
 
+    def on_train_start(self) -> None:
+        """Let the data module store the teacher's logits, unless dropout or features need it in every step."""
+        super().on_train_start()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        deterministic = self.teacher.mode == "eval" and not isinstance(self.loss, FeatureLoss)
+        if deterministic and isinstance(data, SuppliesTeacherLogits):
+            data.supply_logits_of(self.teacher)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The teacher answers without a graph, the student learns the answer."""
-        teacher_logits, teacher_features = logits_and_features(self.teacher, self._teacher_layers, batch.inputs)
+        if batch.teacher_logits is None:
+            teacher_logits, teacher_features = logits_and_features(self.teacher, self._teacher_layers, batch.inputs)
+        else:
+            teacher_logits, teacher_features = batch.teacher_logits, ()
         student_logits, student_features = logits_and_features(self.student, self._student_layers, batch.inputs)
         loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic)
         if isinstance(self.loss, FeatureLoss):

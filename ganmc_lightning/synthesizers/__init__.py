@@ -5,6 +5,7 @@ from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 from ganmc_lightning.synthesizers.jitter import JitterSynthesizer
 from ganmc_lightning.synthesizers.munge import MungeSynthesizer
+from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 from ganmc_lightning.synthesizers.smote import SmoteSynthesizer
 from ganmc_lightning.synthesizers.stored import StoredSynthesizer
 
@@ -13,6 +14,7 @@ __all__ = [
     "GeneratorSynthesizer",
     "JitterSynthesizer",
     "MungeSynthesizer",
+    "PooledSynthesizer",
     "SmoteSynthesizer",
     "StoredSynthesizer",
     "Synthesizer",

@@ -48,6 +48,14 @@ class Synthesizer(ABC):
             InputError: it was not fitted.
         """
 
+    def start_epoch(self, epoch: int, seed: int) -> None:
+        """Prepare for the draws of an epoch; called before the first of them. The default does nothing.
+
+        Args:
+            epoch: number of the epoch, from 0.
+            seed: of this run and process; with ``epoch`` it determines whatever is drawn here.
+        """
+
 
 def not_fitted(synthesizer: Synthesizer) -> InputError:
     """The error of a synthesizer that is asked for samples before it has seen real ones."""

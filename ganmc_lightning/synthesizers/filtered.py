@@ -70,6 +70,10 @@ class FilteredSynthesizer(Synthesizer):
             thresholds[label] = confirmed.quantile(self.quantile) if len(confirmed) else 0.0
         self._thresholds = thresholds
 
+    def start_epoch(self, epoch: int, seed: int) -> None:
+        """Pass the epoch on to the wrapped synthesizer."""
+        self.synthesizer.start_epoch(epoch, seed)
+
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``n`` samples; see :class:`Synthesizer`."""
         if self._thresholds is None:

@@ -33,7 +33,7 @@ def make_loader(request: pytest.FixtureRequest) -> MakeLoader:
 def numbers(batches: object) -> list[list[int]]:
     """The samples of each batch, after a look at their labels."""
     result = []
-    for inputs, labels in batches:  # type: ignore[attr-defined]
+    for inputs, labels, *_ in batches:  # type: ignore[attr-defined]
         assert torch.equal(inputs.flatten() * 10, labels.float())
         result.append([int(number) for number in inputs])
     return result

@@ -1,0 +1,165 @@
+"""Running the stages of an experiment side by side in worker processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import replace
+from graphlib import TopologicalSorter
+from multiprocessing.sharedctypes import Synchronized
+
+from ganmc_lightning.cli import INTERRUPTED
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.experiments.runner import RunCommand, make_run, prepare
+
+LOG = "log.txt"
+"""What a run in a worker process prints, in its run folder."""
+
+Outcome = int | InputError
+"""Exit code of a run, 0 for success, or the error of a result that cannot be read."""
+
+
+def run_in_workers(
+    runs: Sequence[PlannedRun],
+    jobs: int,
+    run_command: RunCommand,
+    started: Callable[[PlannedRun], None],
+    ended: Callable[[PlannedRun, Outcome, bool], None],
+) -> int:
+    """Run a plan in several processes at once; a run starts as soon as those it depends on are finished.
+
+    A worker imports PyTorch once and then runs one stage after another, so that many short runs cost little more
+    than their training. Workers share one GPU, or are spread over several. Run folders and results are those of a
+    sequential run. After a failure the runs that do not depend on it continue.
+
+    Args:
+        runs: in the order in which they are started when several could be.
+        jobs: number of worker processes.
+        run_command: runs one command line in a worker; it must be importable there.
+        started: called with each run that is handed to a worker.
+        ended: called with each run, its outcome, and whether it was finished before.
+
+    Returns:
+        0, or the exit code of the first run that failed, 130 after Ctrl-C.
+    """
+    by_node = {(run.stage, run.seed): run for run in runs}
+    graph = {node: [(need, run.seed) for need in run.needs] for node, run in by_node.items()}
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    order = {node: position for position, node in enumerate(by_node)}
+    waiting: list[tuple[str, int]] = []
+    running: dict[Future[Outcome], tuple[str, int]] = {}
+    code = 0
+    with _workers(min(jobs, len(runs))) as pool:
+        try:
+            while sorter.is_active():
+                waiting = sorted([*waiting, *sorter.get_ready()], key=order.__getitem__)
+                while waiting and len(running) < jobs:
+                    node = waiting.pop(0)
+                    if prepare(by_node[node]):
+                        ended(by_node[node], 0, True)
+                        sorter.done(node)
+                        waiting = sorted([*waiting, *sorter.get_ready()], key=order.__getitem__)
+                    else:
+                        started(by_node[node])
+                        running[pool.submit(_work, by_node[node], run_command)] = node
+                if not running:
+                    break  # the rest depends on what failed
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    node = running.pop(future)
+                    outcome = _outcome(future)
+                    ended(by_node[node], outcome, False)
+                    if outcome == 0:
+                        sorter.done(node)
+                    else:
+                        code = code or (outcome if isinstance(outcome, int) else 1)
+        except KeyboardInterrupt:  # the workers got the signal too and save their checkpoints
+            pool.shutdown(wait=True, cancel_futures=True)
+            return INTERRUPTED
+    return code
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return InputError("a worker process was killed, perhaps for want of memory; use fewer --jobs")
+
+
+@contextmanager
+def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Start workers that divide the threads of the machine, unless OMP_NUM_THREADS already says how many."""
+    context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
+    given = os.environ.get("OMP_NUM_THREADS")
+    if given is None:  # read when a worker imports PyTorch
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    try:
+        with ProcessPoolExecutor(jobs, context, _start_worker, (context.Value("i", 0),)) as pool:
+            yield pool
+    finally:
+        if given is None:
+            del os.environ["OMP_NUM_THREADS"]
+
+
+def _start_worker(counter: Synchronized[int]) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # a training saves what it has; no worker outlives the command
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    with counter:
+        number = counter.value
+        counter.value += 1
+    _choose_gpu(number)
+
+
+def _choose_gpu(number: int) -> None:
+    """Give this process one of several GPUs, before CUDA is initialized."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+    if len(names) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
+
+
+def _work(run: PlannedRun, run_command: RunCommand) -> Outcome:
+    """Run one stage in this worker; everything it prints goes to its log."""
+    if run.trains:
+        run = replace(run, command=(*run.command, "--trainer.enable_progress_bar=false"))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / LOG).open("a", encoding="utf-8") as log:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(log.fileno(), stream.fileno())
+        try:
+            return make_run(run, run_command)
+        except InputError as error:
+            return error
+        except Exception:  # a stage is a program of its own: its traceback is in the log
+            traceback.print_exc()
+            return 1
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            _free_gpu_memory()
+
+
+def _free_gpu_memory() -> None:
+    """Return cached memory to the GPU that other workers share."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
