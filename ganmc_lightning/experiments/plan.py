@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ganmc_lightning.experiments.references import OWN, fill, follow
 from ganmc_lightning.experiments.section import read_yaml
-from ganmc_lightning.experiments.spec import Experiment
+from ganmc_lightning.experiments.spec import Experiment, Stage
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class PlannedRun:
         configs: config files to write before training, by path: those whose paths had to follow a stage.
         command: command line of the training, without ``--ckpt_path``, or of whatever else the stage does.
         test: command line of the test that follows, or None.
-        needs: stages whose runs of the same seed must be finished before.
+        needs: stage and seed of the runs that must be finished before.
     """
 
     stage: str
@@ -37,7 +37,7 @@ class PlannedRun:
     configs: Mapping[Path, object]
     command: tuple[str, ...]
     test: tuple[str, ...] | None
-    needs: tuple[str, ...] = ()
+    needs: tuple[tuple[str, int], ...] = ()
 
     @property
     def trains(self) -> bool:
@@ -53,45 +53,67 @@ class PlannedRun:
 def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool) -> list[PlannedRun]:
     """List the runs in the order they are made: all stages of the first seed, then of the next.
 
+    A shared stage has one run, with the first seed of the experiment file whatever ``seeds`` are.
+
     Raises:
         InputError: a config file is no YAML.
     """
     contents = {config: read_yaml(config) for stage in experiment.stages.values() for config in stage.configs}
+    shared: dict[str, PlannedRun] = {}
     runs: list[PlannedRun] = []
     for seed in seeds:
-        done: dict[str, PlannedRun] = {}
+        done = dict(shared)
         for stage in experiment.stages.values():
-            overrides = dict(stage.overrides)
-            if quick:
-                overrides |= {**experiment.quick, **stage.quick}
-            recipe = {
-                "configs": [contents[config] for config in stage.configs],
-                "overrides": overrides,
-                "seed": seed,
-                "test": stage.test,
-                "needs": {need: done[need].key for need in stage.needs},
-            }
-            words = (*stage.command, *(stage.quick_command if quick else ()))
-            if words:
-                recipe["command"] = words
-            folder = out / experiment.name / stage.name / f"seed{seed}"
-            folders = {need: done[need].folder for need in stage.needs}
-            configs = {}
-            for number, config in enumerate(stage.configs):
-                content = follow(contents[config], experiment.name, folders)
-                moved = content != contents[config]
-                configs[folder / f"{number}_{config.name}" if moved else config] = content if moved else None
-            if words:
-                names = folders | dict(zip(OWN, (folder, seed, next(iter(configs), "")), strict=True))
-                command, test = tuple(str(fill(word, names)) for word in words), None
-            else:
-                command = _fit(seed, folder, configs, fill(overrides, folders))
-                test = _test(folder) if stage.test else None
-            written = {path: content for path, content in configs.items() if content is not None}
-            key = _key(recipe)
-            done[stage.name] = PlannedRun(stage.name, seed, folder, key, written, command, test, stage.needs)
-        runs.extend(done.values())
+            if stage.name in shared:
+                continue
+            own_seed = experiment.seeds[0] if stage.shared else seed
+            run = _plan_run(experiment, stage, own_seed, out, quick, contents, done)
+            done[stage.name] = run
+            if stage.shared:
+                shared[stage.name] = run
+            runs.append(run)
     return runs
+
+
+def _plan_run(
+    experiment: Experiment,
+    stage: Stage,
+    seed: int,
+    out: Path,
+    quick: bool,
+    contents: Mapping[Path, object],
+    done: Mapping[str, PlannedRun],
+) -> PlannedRun:
+    """Plan one stage with one seed, after the runs of the stages it needs."""
+    overrides = dict(stage.overrides)
+    if quick:
+        overrides |= {**experiment.quick, **stage.quick}
+    recipe = {
+        "configs": [contents[config] for config in stage.configs],
+        "overrides": overrides,
+        "seed": seed,
+        "test": stage.test,
+        "needs": {need: done[need].key for need in stage.needs},
+    }
+    words = (*stage.command, *(stage.quick_command if quick else ()))
+    if words:
+        recipe["command"] = words
+    folder = out / experiment.name / stage.name / f"seed{seed}"
+    folders = {need: done[need].folder for need in stage.needs}
+    configs = {}
+    for number, config in enumerate(stage.configs):
+        content = follow(contents[config], experiment.name, folders)
+        moved = content != contents[config]
+        configs[folder / f"{number}_{config.name}" if moved else config] = content if moved else None
+    if words:
+        names = folders | dict(zip(OWN, (folder, seed, next(iter(configs), "")), strict=True))
+        command, test = tuple(str(fill(word, names)) for word in words), None
+    else:
+        command = _fit(seed, folder, configs, fill(overrides, folders))
+        test = _test(folder) if stage.test else None
+    written = {path: content for path, content in configs.items() if content is not None}
+    needs = tuple((need, done[need].seed) for need in stage.needs)
+    return PlannedRun(stage.name, seed, folder, _key(recipe), written, command, test, needs)
 
 
 def _fit(seed: int, folder: Path, configs: Iterable[Path], overrides: object) -> tuple[str, ...]:

@@ -105,9 +105,13 @@ def _stage(
             mend = "move that stage up, above this one" if later else suggestion(need, earlier)
             problem = "a stage that does not come before" if later else "an unknown stage"
             raise section.error("", f"refers to {problem}: '{need}'; {mend}")
+    shared = section.flag("shared", False)
+    for need in needs:
+        if shared and not earlier[need].shared:
+            raise section.error("shared", f"is true, but stage '{need}', which it depends on, runs once per seed")
     test = section.flag("test", True)
     section.close()
-    return Stage(name, configs, overrides, stage_quick, tuple(needs), test, command, quick_command)
+    return Stage(name, configs, overrides, stage_quick, tuple(needs), test, command, quick_command, shared)
 
 
 def _words(section: Section, key: str) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def make_report(
         experiment=experiment,
         command=command,
         quick=quick,
-        seeds=[run.seed for run in next(iter(results.values()))],
+        seeds=sorted({run.seed for runs in results.values() for run in runs}),
         environment=environment,
         seconds=sum(run.seconds for run in runs),
         rows=rows,

@@ -21,6 +21,7 @@ class Stage:
         command: the words of another command than ``fit``; they may hold ``{stage}``, and ``{here}``, ``{seed}``
             and ``{config}`` for the run's own folder, seed and configuration file. Empty for a training.
         quick_command: words that a quick run adds to these.
+        shared: whether it runs once, with the experiment's first seed, for the stages of all seeds.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     test: bool
     command: tuple[str, ...] = ()
     quick_command: tuple[str, ...] = ()
+    shared: bool = False
 
 
 @dataclass(frozen=True)

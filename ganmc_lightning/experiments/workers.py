@@ -52,7 +52,7 @@ def run_in_workers(
         0, or the exit code of the first run that failed, 130 after Ctrl-C.
     """
     by_node = {(run.stage, run.seed): run for run in runs}
-    graph = {node: [(need, run.seed) for need in run.needs] for node, run in by_node.items()}
+    graph = {node: run.needs for node, run in by_node.items()}
     sorter = TopologicalSorter(graph)
     sorter.prepare()
     order = {node: position for position, node in enumerate(by_node)}
@@ -84,6 +84,7 @@ def run_in_workers(
                         code = code or (outcome if isinstance(outcome, int) else 1)
         except KeyboardInterrupt:  # the workers got the signal too and save their checkpoints
             pool.shutdown(wait=True, cancel_futures=True)
+            print("interrupted; the same command continues", file=sys.stderr)
             return INTERRUPTED
     return code
 

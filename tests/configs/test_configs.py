@@ -41,6 +41,7 @@ SMALLER = {
     "DCGANDiscriminator": {"width": 2},
     "GeneratorScores": {"n": 50},
     "TreeScoreMonitor": {"teacher_trees": 5, "synthetic_ratio": 1, "n_students": 1},
+    "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
     "PreActResNet": {"depth": 8},
     "resnet152": {"num_classes": 3, "weights": None},
