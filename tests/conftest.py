@@ -97,13 +97,12 @@ def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
 
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
-    """Makes a quiet trainer on the CPU, its arguments at will."""
+    """Makes a quiet trainer, on the CPU unless the arguments say otherwise."""
 
     def make(**arguments: Any) -> Trainer:
-        quiet = {"logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+        quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
         return Trainer(
             **{**quiet, "default_root_dir": tmp_path, **arguments},
-            accelerator="cpu",
             devices=1,
             enable_progress_bar=False,
             enable_model_summary=False,
