@@ -20,8 +20,8 @@ from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.report import make_report, write_report
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_record
 from ganmc_lightning.experiments.spec import Experiment
-from ganmc_lightning.experiments.workers import run_in_workers
 from ganmc_lightning.experiments.wording import duration, interval, printed, score
+from ganmc_lightning.experiments.workers import run_in_workers
 
 
 def reproduce(

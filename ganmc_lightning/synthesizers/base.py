@@ -48,7 +48,7 @@ class Synthesizer(ABC):
             InputError: it was not fitted.
         """
 
-    def start_epoch(self, epoch: int, seed: int) -> None:
+    def start_epoch(self, epoch: int, seed: int) -> None:  # noqa: B027 - most synthesizers need no preparation
         """Prepare for the draws of an epoch; called before the first of them. The default does nothing.
 
         Args:

@@ -17,7 +17,7 @@ CHUNK = 1000
 
 
 class _Pool(NamedTuple):
-    """Stored samples: uint8 images or float rows (size, ...), int64 (size,), and logits (size, K) if a teacher is set."""
+    """Samples, uint8 images or float rows (size, ...), labels (size,), and logits (size, K) where a teacher is set."""
 
     samples: Tensor
     labels: Tensor

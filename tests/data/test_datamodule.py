@@ -82,7 +82,9 @@ def stream(data: GANAugmentedDataModule, steps: int) -> list[Batch]:
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
     return all(
-        torch.equal(a, b) for left, right in zip(one, other, strict=True) for a, b in zip(left[:3], right[:3], strict=True)
+        torch.equal(a, b)
+        for left, right in zip(one, other, strict=True)
+        for a, b in zip(left[:3], right[:3], strict=True)
     )
 
 

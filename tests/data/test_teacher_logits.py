@@ -102,7 +102,11 @@ def test_the_teacher_sees_each_real_sample_once(make_data: MakeData, make_traine
 def test_augmented_samples_and_a_teacher_with_dropout_are_not_stored(
     make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
-    for arguments in ({"augment": CropFlip(1)}, {"teacher_mode": "paper"}, {"synthesizer": JitterSynthesizer(), "p_fake": 1.0}):
+    for arguments in (
+        {"augment": CropFlip(1)},
+        {"teacher_mode": "paper"},
+        {"synthesizer": JitterSynthesizer(), "p_fake": 1.0},
+    ):
         _, keep, _ = train(make_data, make_trainer, **arguments)
         assert all(batch.teacher_logits is None for batch in keep.batches)
 

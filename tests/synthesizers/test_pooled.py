@@ -93,7 +93,9 @@ def test_logits_belong_to_their_samples_also_after_a_replacement() -> None:
         torch.testing.assert_close(logits, samples.flatten(1) * 2)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"size": 0}, "size: got 0"), ({"refresh": 1.5}, "refresh: got 1.5")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"size": 0}, "size: got 0"), ({"refresh": 1.5}, "refresh: got 1.5")]
+)
 def test_values_out_of_range(arguments: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         PooledSynthesizer(Noise(), **arguments)
