@@ -94,10 +94,10 @@ def decode(inputs: Tensor) -> Tensor:
 
 
 def encode(images: Tensor) -> Tensor:
-    """Turn float images in [-1, 1] into uint8 in [0, 255], rounding to the nearest level.
+    """Turn float images in [-1, 1] into uint8 in [0, 255], rounding to the nearest level in float32.
 
     Example:
         >>> encode(torch.tensor([-1.0, 0.0, 1.0]))
         tensor([  0, 128, 255], dtype=torch.uint8)
     """
-    return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+    return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from ganmc_lightning import __version__
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.errors import DivergenceError, InputError
 
 TRAINING = {
     "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
@@ -35,8 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process when left out.
 
     Returns:
-        0 when done, 2 for bad usage or configuration (one line on stderr), 130 after Ctrl-C. A failure while
-        running raises, which the shell sees as 1.
+        0 when done, 1 where training diverged and 2 for bad usage or configuration (one line on stderr), 130 after
+        Ctrl-C. A failure while running raises, which the shell sees as 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
+    except DivergenceError as error:
+        print(f"ganmc: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -197,7 +197,7 @@ class TrainingCLI(LightningCLI):
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunCheckpoint))
         device = self.trainer.strategy.root_device
-        product = self.model.get_submodule(self.model.product).to("cpu")
+        product = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `product_inputs` are
         update_result(
             self.run_folder,
             {

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from ganmc_lightning.batch import Batch, DataSpec, decode
@@ -227,7 +228,7 @@ class GANAugmentedDataModule(LightningDataModule):
         stored = train.inputs if isinstance(train, ArrayDataset) and self._serves_real_samples_again() else None
         pool = self.synthesizer if isinstance(self.synthesizer, PooledSynthesizer) and self.p_fake > 0 else None
         with torch.no_grad(), self._precision():
-            self._teacher_logits = TeacherLogits(teacher, stored, pool)
+            self._teacher_logits = TeacherLogits(lambda samples: teacher(self._in_precision(samples)), stored, pool)
 
     def _serves_real_samples_again(self) -> bool:
         if self.augment is not None or self.trainer is None:
@@ -242,8 +243,13 @@ class GANAugmentedDataModule(LightningDataModule):
         return (1 - self.p_fake) * batches * self.batch_size >= 2 * len(self._parts["train"])
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """The precision that the trainer runs steps in: synthesizer and teacher run in it too."""
-        return nullcontext() if self.trainer is None else self.trainer.precision_plugin.forward_context()
+        """Autocast where the trainer runs steps under it, so that synthesizer and teacher do too.
+
+        The contexts of ``bf16-true``, ``16-true`` and ``64-true`` only change the default dtype, which is not for the
+        stream: it is computed in float32 and converted at the end.
+        """
+        plugin = None if self.trainer is None else self.trainer.precision_plugin
+        return plugin.forward_context() if isinstance(plugin, MixedPrecision) else nullcontext()
 
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
         """Convert a batch to floats; in training also augment it and mix synthetic samples in."""
@@ -254,10 +260,13 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _converted(self, batch: Batch) -> Batch:
         """The batch in the precision of the network; Lightning converts batches before this hook only."""
+        return batch._replace(inputs=self._in_precision(batch.inputs))
+
+    def _in_precision(self, inputs: Tensor) -> Tensor:
         if self.trainer is None:
-            return batch
-        inputs: Tensor = self.trainer.precision_plugin.convert_input(batch.inputs)
-        return batch._replace(inputs=inputs)
+            return inputs
+        converted: Tensor = self.trainer.precision_plugin.convert_input(inputs)
+        return converted
 
     def training_batch(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
         """Make the next training batch of the stream.

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses.precision import at_least_float32
 
 
 def adversarial_objective(teacher_verdicts: Tensor, student_verdicts: Tensor) -> Tensor:
@@ -43,12 +44,17 @@ def inverted_label_loss(student_verdicts: Tensor) -> Tensor:
 
 def l1_regularization(discriminator: nn.Module, mu: float) -> Tensor:
     """``-mu * sum |w|`` over all parameters (ANC, equation 6); the sign is that of a maximisation."""
-    return -mu * torch.stack([parameter.abs().sum() for parameter in discriminator.parameters()]).sum()
+    return (
+        -mu * torch.stack([at_least_float32(parameter).abs().sum() for parameter in discriminator.parameters()]).sum()
+    )
 
 
 def l2_regularization(discriminator: nn.Module, mu: float) -> Tensor:
     """``-mu * sum w^2`` over all parameters (ANC, equation 5); the sign is that of a maximisation."""
-    return -mu * torch.stack([parameter.square().sum() for parameter in discriminator.parameters()]).sum()
+    return (
+        -mu
+        * torch.stack([at_least_float32(parameter).square().sum() for parameter in discriminator.parameters()]).sum()
+    )
 
 
 class DiscriminatorRegularizer(nn.Module, ABC):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
+from ganmc_lightning.losses.precision import at_least_float32
 
 
 def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -16,7 +17,7 @@ def label_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         labels: int64 (N,) in [0, K) or :data:`~ganmc_lightning.batch.UNKNOWN_LABEL`.
 
     Returns:
-        Scalar, in nats.
+        Scalar in nats, float32 or wider.
     """
-    total = F.cross_entropy(logits, labels, ignore_index=UNKNOWN_LABEL, reduction="sum")
+    total = F.cross_entropy(at_least_float32(logits), labels, ignore_index=UNKNOWN_LABEL, reduction="sum")
     return total / (labels != UNKNOWN_LABEL).sum().clamp(min=1)

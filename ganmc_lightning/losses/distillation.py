@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import UNKNOWN_LABEL
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.losses.precision import at_least_float32
 
 
 def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -23,14 +24,14 @@ def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         teacher_logits: z, float (N, K).
 
     Returns:
-        Scalar.
+        Scalar, float32 or wider.
 
     Example:
         >>> import torch
         >>> l2_logits_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
         tensor(5.)
     """
-    return (student_logits - teacher_logits).square().sum(dim=1).mean()
+    return (at_least_float32(student_logits) - at_least_float32(teacher_logits)).square().sum(dim=1).mean()
 
 
 def soft_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -42,10 +43,10 @@ def soft_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, temperatu
         temperature: T > 0.
 
     Returns:
-        Scalar, averaged over the batch, in nats.
+        Scalar, averaged over the batch, in nats, float32 or wider.
     """
-    targets = F.softmax(teacher_logits / temperature, dim=1)
-    return F.cross_entropy(student_logits / temperature, targets)
+    targets = F.softmax(at_least_float32(teacher_logits) / temperature, dim=1)
+    return F.cross_entropy(at_least_float32(student_logits) / temperature, targets)
 
 
 class DistillationLoss(nn.Module, ABC):

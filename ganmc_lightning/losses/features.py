@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.distillation import DistillationLoss
+from ganmc_lightning.losses.precision import at_least_float32
 
 Shape = tuple[int, ...]
 
@@ -28,7 +29,14 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
         >>> hint_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
         tensor(2.5000)
     """
-    return 0.5 * (student_features - teacher_features).square().flatten(1).sum(dim=1).mean()
+    return (
+        0.5
+        * (at_least_float32(student_features) - at_least_float32(teacher_features))
+        .square()
+        .flatten(1)
+        .sum(dim=1)
+        .mean()
+    )
 
 
 def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
@@ -42,7 +50,7 @@ def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
         second: float (N, D, h, w).
 
     Returns:
-        float (N, C, D).
+        float (N, C, D), float32 or wider.
 
     Example:
         >>> fsp_matrix(torch.ones(1, 2, 4, 4), torch.full((1, 1, 2, 2), 3.0))
@@ -50,8 +58,9 @@ def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
                  [3.]]])
     """
     height, width = (min(first.shape[k], second.shape[k]) for k in (2, 3))
-    first, second = (F.adaptive_max_pool2d(maps, (height, width)).flatten(2) for maps in (first, second))
-    return first @ second.transpose(1, 2) / (height * width)
+    pooled = (F.adaptive_max_pool2d(at_least_float32(maps), (height, width)) for maps in (first, second))
+    first, second = (maps.flatten(2) for maps in pooled)
+    return at_least_float32(first @ second.transpose(1, 2)) / (height * width)
 
 
 def fsp_loss(student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.gan import GANLoss, MinimaxGANLoss
+from ganmc_lightning.losses.precision import at_least_float32
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -22,13 +23,13 @@ def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
         teacher: the teacher's images for the same noise.
 
     Returns:
-        Scalar in [0, 4], float32.
+        Scalar in [0, 4], float32 or wider.
 
     Example:
         >>> squared_distance(torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 0.0]]]]))
         tensor(0.5000)
     """
-    return F.mse_loss(student.float(), teacher.float())
+    return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
 
 
 def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
@@ -111,7 +112,7 @@ class LaplacianPyramidDistance(ImageDistance):
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the weighted sum over the bands of the mean absolute difference."""
         # The pyramid is linear: one of the difference serves both.
-        bands = laplacian_pyramid(student.float() - teacher.float(), self.levels)
+        bands = laplacian_pyramid(at_least_float32(student) - at_least_float32(teacher), self.levels)
         return torch.stack([4.0**-k * band.abs().mean() for k, band in enumerate(bands)]).sum()
 
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses.precision import at_least_float32
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """``E (||grad f(x)|| - 1)^2`` between real and generated samples (Gulrajani et al. 2017, equation 3).
 
-    Each x lies at a random place on the line between one real and one generated sample. It is computed in
-    float32 whatever the precision of the run.
+    Each x lies at a random place on the line between one real and one generated sample. The critic runs in the
+    precision of ``real``, without autocast, and the norms are computed in float32 or wider.
 
     Args:
         critic: from samples to values (N,). No compiled one: ``torch.compile`` and a gradient of a gradient do
@@ -26,10 +27,10 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         Scalar, with a graph to the critic's parameters.
     """
     with torch.autocast(real.device.type, enabled=False):
-        place = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device)
-        between = torch.lerp(real.float(), fake.float(), place).requires_grad_()
+        place = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device, dtype=torch.float32).to(real.dtype)
+        between = torch.lerp(real, fake.to(real.dtype), place).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-        penalty: Tensor = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        penalty: Tensor = (at_least_float32(gradient).flatten(1).norm(dim=1) - 1).square().mean()
     assert penalty.requires_grad, "the gradient penalty has no graph: it would teach the critic nothing"
     return penalty
 
@@ -37,7 +38,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """``E ||grad D(x)||^2 / 2`` at real samples (Mescheder et al. 2018, equation 9).
 
-    It is computed in float32 whatever the precision of the run.
+    The discriminator runs in the precision of ``real``, without autocast, and the squares are summed in float32 or
+    wider.
 
     Args:
         discriminator: from samples to logits (N,). No compiled one, as for :func:`gradient_penalty`.
@@ -52,9 +54,9 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
         12.5
     """
     with torch.autocast(real.device.type, enabled=False):
-        samples = real.detach().float().requires_grad_()
+        samples = real.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(samples).sum(), samples, create_graph=True)
-        penalty: Tensor = gradient.flatten(1).square().sum(dim=1).mean() / 2
+        penalty: Tensor = at_least_float32(gradient).flatten(1).square().sum(dim=1).mean() / 2
     assert penalty.requires_grad, "the gradient penalty has no graph: it would teach the discriminator nothing"
     return penalty
 

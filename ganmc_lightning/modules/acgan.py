@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.acgan import ACGANLoss, NonSaturatingACGANLoss
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
@@ -94,8 +95,8 @@ class ACGANModule(CompressionModule):
 
         self.toggle_optimizer(discriminator_optimizer)
         with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = self.discriminator(batch.inputs)
-            fake_verdict = self.discriminator(fakes.detach())
+            real_verdict = self._verdict(batch.inputs)
+            fake_verdict = self._verdict(fakes.detach())
         discriminator_loss = self.loss.discriminator(real_verdict, fake_verdict, batch.labels, fake_labels)
         penalty = self.loss.penalty(self.discriminator, batch.inputs, self.iteration)
         discriminator_optimizer.zero_grad()
@@ -104,7 +105,7 @@ class ACGANModule(CompressionModule):
         self.untoggle_optimizer(discriminator_optimizer)
 
         self.toggle_optimizer(generator_optimizer)
-        generator_loss = self.loss.generator(self.discriminator(fakes), fake_labels)
+        generator_loss = self.loss.generator(self._verdict(fakes), fake_labels)
         generator_optimizer.zero_grad()
         self.manual_backward(generator_loss)
         generator_optimizer.step()
@@ -121,6 +122,10 @@ class ACGANModule(CompressionModule):
             )
             if penalty is not None:
                 self.record(penalty=penalty)
+
+    def _verdict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        source, classes = self.discriminator(samples)
+        return at_least_float32(source), at_least_float32(classes)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log how the discriminator does on real samples it has not seen: a fall says that it overfits."""

@@ -20,6 +20,7 @@ from ganmc_lightning.losses.adversarial import (
 )
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.losses.features import Shape, make_regressor, regressor_for
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.modules.discriminator_watch import DiscriminatorWatch
 from ganmc_lightning.modules.label_scores import log_label_scores
@@ -77,6 +78,7 @@ class AdversarialCompressionModule(CompressionModule):
 
     product: ClassVar[str] = "student"
     frozen_parts: ClassVar[tuple[str, ...]] = ("teacher",)
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy", "val/data_loss")
 
     def __init__(
         self,
@@ -171,7 +173,7 @@ class AdversarialCompressionModule(CompressionModule):
 
         self.toggle_optimizer(discriminator_optimizer)
         both = torch.cat([teacher_features, self.projection(student_features.detach())])
-        teacher_verdicts, student_verdicts = self.discriminator(both).chunk(2)
+        teacher_verdicts, student_verdicts = at_least_float32(self.discriminator(both)).chunk(2)
         regularization = self.regularizer(self.discriminator, student_verdicts)
         discriminator_loss = -(adversarial_objective(teacher_verdicts, student_verdicts) + regularization)
         discriminator_optimizer.zero_grad()
@@ -182,7 +184,7 @@ class AdversarialCompressionModule(CompressionModule):
         self.toggle_optimizer(student_optimizer)
         with kept_statistics(self.discriminator):
             verdicts = self.discriminator(self.projection(F.dropout(student_features, self.dropout)))
-        adversarial_loss = inverted_label_loss(verdicts)
+        adversarial_loss = inverted_label_loss(at_least_float32(verdicts))
         data_loss = l2_logits_loss(student_logits, teacher_logits)
         student_loss = adversarial_loss + self.data_weight * data_loss
         student_optimizer.zero_grad()
@@ -231,7 +233,7 @@ class AdversarialCompressionModule(CompressionModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the student's class probabilities (N, K)."""
-        return self(batch.inputs).softmax(dim=1)  # type: ignore[no-any-return]
+        return at_least_float32(self(batch.inputs)).softmax(dim=1)
 
     # -- optimizers and checkpoints ------------------------------------------------------------------------
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import time
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from ganmc_lightning.batch import DataSpec, DescribesData
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.batch import Batch, DataSpec, DescribesData
+from ganmc_lightning.errors import DivergenceError, InputError
+from ganmc_lightning.modules.divergence import Failure, LossWatch, kept_checkpoint, not_finite
+from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.running_means import RunningMeans
+from ganmc_lightning.networks.batch_statistics import refuse_single_values
 from ganmc_lightning.networks.checkpoint import resolve_recipe
+
+CHECK_EVERY = 500
+"""Most iterations between two checks of the losses, however rarely they are logged."""
+SKIPPED_STEPS = 20
+"""Failed steps in a row that a gradient scaler, which skips them and lowers its scale, is given to recover."""
 
 
 class CompressionModule(LightningModule, ABC):
@@ -30,7 +40,14 @@ class CompressionModule(LightningModule, ABC):
     * **Continuation.** The random state and the iteration counter are saved: an interrupted run goes on as if
       it had not been.
     * **Cheap logs.** :meth:`record` adds to running sums on the device; means are logged as ``train/<name>``
-      once an epoch and as ``train/<name>_step`` every ``log_every_n_steps`` iterations.
+      once an epoch and as ``train/<name>_step`` every ``log_every_n_steps`` iterations. They are summed in float32 or
+      wider, whatever the precision of the run.
+    * **An end to diverged runs.** Recorded values named ``loss...``, the scores in :attr:`finite_scores` and the
+      weights must be finite: they are checked when means are logged, at the end of an epoch, and before a checkpoint
+      is written, never in every step. :class:`~ganmc_lightning.errors.DivergenceError` ends a run that fails, and its
+      last good checkpoint is kept.
+    * **float16 weights.** With ``precision="16-true"``, ``eps`` of the optimizers is raised to 1e-3, with a warning:
+      smaller values are no protection in float16.
 
     Attributes:
         iteration: batches seen, the present one included, whatever the number of optimizers. Logged as
@@ -42,6 +59,8 @@ class CompressionModule(LightningModule, ABC):
     """Name of the network this procedure is run for: what one ships, and what reports give the size of."""
     prediction: ClassVar[str] = "probabilities"
     """What :meth:`predict_step` returns: the name of its array in ``predictions.npz``."""
+    finite_scores: ClassVar[tuple[str, ...]] = ()
+    """Names of logged scores, such as ``val/cross_entropy``, that are finite unless the run diverged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +76,9 @@ class CompressionModule(LightningModule, ABC):
         self._epoch_means = RunningMeans()
         self._step_means = RunningMeans()
         self._resumed: dict[str, Any] = {}
+        self._losses = LossWatch()
+        self._unbounded: frozenset[str] = frozenset()
+        self._first_batch: list[RemovableHandle] | None = None
 
     # -- fitting the data ----------------------------------------------------------------------------------
 
@@ -89,13 +111,34 @@ class CompressionModule(LightningModule, ABC):
         """Add this step's scalars to the running means of the epoch and of the logging interval."""
         self._epoch_means.add(values)
         self._step_means.add(values)
+        self._losses.see(self.iteration, values)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Count the batch. Callbacks save checkpoints before this class is told that it ended."""
+        """Count the batch. Callbacks save checkpoints before this class is told that it ended.
+
+        All batches of a run are equally large: if the first holds one sample, it is tried out whether the networks
+        can normalize it.
+        """
         self.iteration += 1
+        if self._first_batch is None:
+            self._first_batch = []
+            if isinstance(batch, Batch) and len(batch.labels) == 1:
+                self._first_batch = refuse_single_values(
+                    self,
+                    "the training batch holds one sample; set data.batch_size to 2 or more, with at least 2 training "
+                    "samples for each process, or build the network without batch normalization",
+                )
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Log the means since the last time every ``log_every_n_steps`` iterations."""
+        """Log the means since the last time every ``log_every_n_steps`` iterations.
+
+        Raises:
+            DivergenceError: the losses are NaN or infinite.
+        """
+        while self._first_batch:
+            self._first_batch.pop().remove()
+        if self._step_means_due or self.iteration % CHECK_EVERY == 0:
+            self._check_losses()
         if self._step_means_due:
             means = {f"train/{name}_step": value for name, value in self._step_means.pop().items()}
             self.log_dict({**means, "trainer/iteration": float(self.iteration)})
@@ -105,10 +148,47 @@ class CompressionModule(LightningModule, ABC):
         return bool(self.iteration % self.trainer.log_every_n_steps == 0)  # type: ignore[attr-defined]
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means."""
+        """Log the epoch's means.
+
+        Raises:
+            DivergenceError: the losses are NaN or infinite.
+        """
+        self._check_losses()
         means = {f"train/{name}": value for name, value in self._epoch_means.pop().items()}
         self.log_dict(means, prog_bar=True, sync_dist=True)
         self.log("trainer/iteration", float(self.iteration), sync_dist=True)
+
+    # -- divergence ----------------------------------------------------------------------------------------
+
+    def _check_losses(self) -> None:
+        failure = self._losses.failure()
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if failure is not None and failure.steps < (SKIPPED_STEPS if scaled else 1):
+            failure = None
+        self._end_if_diverged(failure is not None, failure)
+
+    def _check_weights(self, state: Mapping[str, Any]) -> None:
+        """Check the state that a checkpoint is about to store, and the scores it is chosen by."""
+        tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        weights = [name for name in not_finite(tensors) if name not in self._unbounded]
+        metrics = self.trainer.callback_metrics
+        scores = not_finite({name: metrics[name] for name in self.finite_scores if name in metrics})
+        self._end_if_diverged(bool(weights or scores), None, weights, scores)
+
+    def _end_if_diverged(
+        self, diverged: bool, failure: Failure | None, weights: Sequence[str] = (), scores: Sequence[str] = ()
+    ) -> None:
+        """End the run on all processes if one of them asks for it."""
+        if not self.trainer.strategy.reduce_boolean_decision(diverged, all=False):
+            return
+        weights = weights or not_finite(dict(self.named_parameters()))
+        found = [] if failure is None else [f"{failure.name} is {failure.value} from step {failure.step} on"]
+        found += [f"{name} is {self.trainer.callback_metrics[name].item()} at step {self.iteration}" for name in scores]
+        found += [f"{name} is not finite at step {self.iteration}" for name in weights[:1]]
+        raise DivergenceError(
+            f"{type(self).__name__} diverged: {' and '.join(found) or 'another process found it'}; lower the learning "
+            f"rate. {kept_checkpoint(self.trainer)}"
+        )
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
@@ -125,7 +205,14 @@ class CompressionModule(LightningModule, ABC):
         return tuple(f"{prefix}{part}." for part in self.frozen_parts)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the counter, the running means, the random state and the name of this class."""
+        """Add the counter, the running means, the random state and the name of this class.
+
+        Raises:
+            DivergenceError: losses, weights or :attr:`finite_scores` are NaN or infinite. Nothing is written then.
+        """
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._check_losses()
+            self._check_weights(checkpoint["state_dict"])
         checkpoint["iteration"] = self.iteration
         checkpoint["seconds"] = self.seconds
         checkpoint["running_means"] = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}
@@ -166,6 +253,10 @@ class CompressionModule(LightningModule, ABC):
         for name, child in self.named_children():
             if name not in self.frozen_parts:
                 child.train()
+        raise_epsilon(self.trainer.optimizers)
+        self._losses, self._first_batch = LossWatch(), None
+        # Buffers such as attention masks may hold -inf on purpose.
+        self._unbounded = frozenset(not_finite(dict(self.named_buffers())))
         if self._resumed:
             self._epoch_means.load_state_dict(self._resumed["running_means"]["epoch"], self.device)
             self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)

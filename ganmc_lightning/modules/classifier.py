@@ -11,6 +11,7 @@ from torch.optim import Adam
 from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
 from ganmc_lightning.networks.fitting import check_classifier
@@ -33,6 +34,7 @@ class ClassifierModule(CompressionModule):
     """
 
     product: ClassVar[str] = "network"
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy",)
 
     def __init__(
         self,
@@ -55,7 +57,13 @@ class ClassifierModule(CompressionModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy with the labels.
+        """Cross-entropy with the labels."""
+        loss = label_cross_entropy(self.network(batch.inputs), batch.labels)
+        self.record(loss=loss)
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Check the labels of the first batch: behind the step, for it waits for the device.
 
         Raises:
             InputError: the first batch has none.
@@ -65,9 +73,7 @@ class ClassifierModule(CompressionModule):
                 "no sample of the first batch has a class, which is what model.network learns: name a data.synthesizer "
                 "that knows the classes of its samples, such as a conditional generator, or lower data.p_fake"
             )
-        loss = label_cross_entropy(self.network(batch.inputs), batch.labels)
-        self.record(loss=loss)
-        return loss
+        super().on_train_batch_end(outputs, batch, batch_idx)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy``."""
@@ -79,7 +85,7 @@ class ClassifierModule(CompressionModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return class probabilities (N, K)."""
-        return self(batch.inputs).softmax(dim=1)  # type: ignore[no-any-return]
+        return at_least_float32(self(batch.inputs)).softmax(dim=1)
 
     def configure_optimizers(self) -> Any:
         """One optimizer over the network."""

@@ -12,6 +12,7 @@ from torch.optim import Adam
 from ganmc_lightning.batch import Batch, DataSpec, SuppliesTeacherLogits
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
 from ganmc_lightning.losses.features import FeatureLoss, HintLoss
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
 from ganmc_lightning.networks.features import logits_and_features, try_layers
@@ -37,6 +38,7 @@ class DistillationModule(CompressionModule):
 
     product: ClassVar[str] = "student"
     frozen_parts: ClassVar[tuple[str, ...]] = ("teacher",)
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy",)
 
     def __init__(
         self,
@@ -84,6 +86,8 @@ class DistillationModule(CompressionModule):
         else:
             teacher_logits, teacher_features = batch.teacher_logits, ()
         student_logits, student_features = logits_and_features(self.student, self._student_layers, batch.inputs)
+        student_logits = at_least_float32(student_logits)
+        teacher_logits = teacher_logits.to(student_logits.dtype)
         loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic)
         if isinstance(self.loss, FeatureLoss):
             feature_loss = self.loss.match(student_features, teacher_features)
@@ -104,7 +108,7 @@ class DistillationModule(CompressionModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the student's class probabilities (N, K)."""
-        return self(batch.inputs).softmax(dim=1)  # type: ignore[no-any-return]
+        return at_least_float32(self(batch.inputs)).softmax(dim=1)
 
     def configure_optimizers(self) -> Any:
         """One optimizer over the student, and over what the loss learns beside it."""

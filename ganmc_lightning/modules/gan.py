@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
 from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.uncounted import uncounted_step
@@ -50,6 +51,7 @@ class GANModule(CompressionModule):
 
     product: ClassVar[str] = "generator"
     prediction: ClassVar[str] = "samples"
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/verdict_real",)
 
     def __init__(
         self,
@@ -98,8 +100,8 @@ class GANModule(CompressionModule):
 
         self.toggle_optimizer(discriminator_optimizer)
         with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = self.discriminator(batch.inputs)
-            fake_verdict = self.discriminator(fakes.detach())
+            real_verdict = at_least_float32(self.discriminator(batch.inputs))
+            fake_verdict = at_least_float32(self.discriminator(fakes.detach()))
         discriminator_loss = self.loss.judge(real_verdict, fake_verdict)
         penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
         discriminator_optimizer.zero_grad()
@@ -110,7 +112,7 @@ class GANModule(CompressionModule):
 
         if generators_turn:
             self.toggle_optimizer(generator_optimizer)
-            generator_loss = self.loss.deceive(self.discriminator(fakes))
+            generator_loss = self.loss.deceive(at_least_float32(self.discriminator(fakes)))
             generator_optimizer.zero_grad()
             self.manual_backward(generator_loss)
             generator_optimizer.step()
@@ -127,7 +129,7 @@ class GANModule(CompressionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the verdict on real samples it has not seen: far below ``train/verdict_real``, it overfits."""
-        verdict = self.discriminator(batch.inputs).mean()
+        verdict = at_least_float32(self.discriminator(batch.inputs)).mean()
         self.log(
             "val/verdict_real", verdict, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.inputs)
         )

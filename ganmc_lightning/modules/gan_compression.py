@@ -13,6 +13,7 @@ from torch.optim import Adam
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.generator_distillation import GeneratorDistillationLoss, squared_distance
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
 from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.uncounted import uncounted_step
@@ -54,6 +55,7 @@ class GANCompressionModule(CompressionModule):
 
     product: ClassVar[str] = "student"
     prediction: ClassVar[str] = "samples"
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/mse",)
     frozen_parts: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a loss may measure by a network of its own
 
     def __init__(
@@ -139,8 +141,8 @@ class GANCompressionModule(CompressionModule):
 
         self.toggle_optimizer(discriminator_optimizer)
         with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = discriminator(real)
-            fake_verdict = discriminator(images.detach())
+            real_verdict = at_least_float32(discriminator(real))
+            fake_verdict = at_least_float32(discriminator(images.detach()))
         discriminator_loss = game.judge(real_verdict, fake_verdict)
         penalty = game.penalty(discriminator, real, images.detach())
         discriminator_optimizer.zero_grad()
@@ -150,7 +152,7 @@ class GANCompressionModule(CompressionModule):
         self.untoggle_optimizer(discriminator_optimizer)
 
         self.toggle_optimizer(optimizer)
-        loss = self.loss.student(distance, discriminator(images))
+        loss = self.loss.student(distance, at_least_float32(discriminator(images)))
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()

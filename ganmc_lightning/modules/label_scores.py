@@ -14,7 +14,7 @@ def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels
     Args:
         module: who logs.
         stage: ``"val"`` or ``"test"``.
-        logits: float (N, K).
+        logits: float (N, K); the scores are computed in float32 or wider.
         labels: int64 (N,).
     """
     scores = {

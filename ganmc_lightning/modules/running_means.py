@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganmc_lightning.losses.precision import at_least_float32
+
 
 class RunningMeans:
-    """Sums that stay on the device until somebody asks for the means."""
+    """Sums, in float32 or wider, that stay on the device until somebody asks for the means."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -19,7 +21,7 @@ class RunningMeans:
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Add one value a name; gradients are cut off."""
         for name, value in values.items():
-            value = value.detach()
+            value = at_least_float32(value.detach())
             if name in self._sums:
                 self._sums[name] = self._sums[name] + value
             else:
@@ -38,5 +40,5 @@ class RunningMeans:
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Go on with stored sums and counts on ``device``."""
-        self._sums = {name: total.to(device) for name, total in state["sums"].items()}
+        self._sums = {name: at_least_float32(total).to(device) for name, total in state["sums"].items()}
         self._counts = dict(state["counts"])

@@ -38,9 +38,13 @@ class Generator(nn.Module, ABC):
         """Turn ``latents`` (N, latent_size) and ``labels`` (N,) into samples (N, *sample_shape)."""
 
     def sample_latents(self, n: int, device: torch.device | str, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``n`` noise vectors, float32 (n, latent_size), on ``device``."""
-        noise = torch.randn(n, self.latent_size, device=device, generator=generator)
-        return noise.mul_(self.latent_std)
+        """Draw ``n`` noise vectors (n, latent_size) on ``device``, in the precision of the weights.
+
+        They are drawn in float32 and then converted, so that the same seed gives the same noise in every precision.
+        """
+        noise = torch.randn(n, self.latent_size, device=device, generator=generator, dtype=torch.float32)
+        weight = next(self.parameters(), noise)
+        return noise.mul_(self.latent_std).to(weight.dtype)
 
 
 class Discriminator(nn.Module, ABC):

@@ -114,14 +114,14 @@ def draw_samples(generator: Generator, labels: Tensor, spec: DataSpec, n: int, s
         seed: seeds noise and classes.
 
     Returns:
-        uint8 images (n, C, H, W), a quarter of the memory of floats, or float rows (n, D).
+        uint8 images (n, C, H, W), a quarter of the memory of floats, or float32 rows (n, D).
     """
     synthesizer = GeneratorSynthesizer(generator)
     synthesizer.fit(None, labels, spec)
     random = torch.Generator(labels.device).manual_seed(seed)
     sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
     parts = (synthesizer.sample(size, random)[0] for size in sizes)
-    return torch.cat([encode(part) if len(spec.sample_shape) == 3 else part for part in parts])
+    return torch.cat([encode(part) if len(spec.sample_shape) == 3 else part.float() for part in parts])
 
 
 class Named(NamedTuple):
