@@ -1,0 +1,19 @@
+"""The precision that losses and means are computed in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Convert float16 and bfloat16 to float32; leave float32 and float64 as they are.
+
+    Networks may run in half precision; sums over classes, features and batches must not. bfloat16 has 8 significant
+    bits and float16 overflows at 65,504.
+
+    Example:
+        >>> at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype, at_least_float32(torch.ones(2).double()).dtype
+        (torch.float32, torch.float64)
+    """
+    return values.to(torch.promote_types(values.dtype, torch.float32))
