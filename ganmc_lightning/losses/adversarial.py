@@ -44,17 +44,14 @@ def inverted_label_loss(student_verdicts: Tensor) -> Tensor:
 
 def l1_regularization(discriminator: nn.Module, mu: float) -> Tensor:
     """``-mu * sum |w|`` over all parameters (ANC, equation 6); the sign is that of a maximisation."""
-    return (
-        -mu * torch.stack([at_least_float32(parameter).abs().sum() for parameter in discriminator.parameters()]).sum()
-    )
+    weights = map(at_least_float32, discriminator.parameters())
+    return -mu * torch.stack([weight.abs().sum() for weight in weights]).sum()
 
 
 def l2_regularization(discriminator: nn.Module, mu: float) -> Tensor:
     """``-mu * sum w^2`` over all parameters (ANC, equation 5); the sign is that of a maximisation."""
-    return (
-        -mu
-        * torch.stack([at_least_float32(parameter).square().sum() for parameter in discriminator.parameters()]).sum()
-    )
+    weights = map(at_least_float32, discriminator.parameters())
+    return -mu * torch.stack([weight.square().sum() for weight in weights]).sum()
 
 
 class DiscriminatorRegularizer(nn.Module, ABC):

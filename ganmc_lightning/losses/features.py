@@ -29,14 +29,8 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
         >>> hint_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
         tensor(2.5000)
     """
-    return (
-        0.5
-        * (at_least_float32(student_features) - at_least_float32(teacher_features))
-        .square()
-        .flatten(1)
-        .sum(dim=1)
-        .mean()
-    )
+    differences = at_least_float32(student_features) - at_least_float32(teacher_features)
+    return 0.5 * differences.square().flatten(1).sum(dim=1).mean()
 
 
 def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:

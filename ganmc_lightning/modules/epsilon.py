@@ -25,8 +25,7 @@ def raise_epsilon(optimizers: Iterable[Optimizer]) -> None:
             if any(parameter.dtype == torch.float16 for parameter in group["params"]):
                 group["eps"] = FLOAT16_EPS
                 rank_zero_warn(
-                    f"the weights are float16 (--trainer.precision 16-true): eps of {type(optimizer).__name__} is raised "
-                    f"from {eps:g}, which is too small for float16, to {FLOAT16_EPS:g}; use 16-mixed or bf16-true to "
-                    "keep it",
+                    f"eps of {type(optimizer).__name__} is raised from {eps:g} to {FLOAT16_EPS:g}: the weights are "
+                    "float16 (--trainer.precision 16-true); use 16-mixed or bf16-true to keep it",
                     category=UserWarning,
                 )

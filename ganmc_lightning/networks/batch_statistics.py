@@ -66,9 +66,8 @@ def refuse_single_values(network: nn.Module, advice: str) -> list[RemovableHandl
             )
 
     for name, layer in network.named_modules():
-        if isinstance(layer, _BatchNorm) and not isinstance(
-            layer, nn.SyncBatchNorm
-        ):  # that one sees other processes too
+        # SyncBatchNorm also takes in the values of other processes.
+        if isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm):
             handles.append(
                 layer.register_forward_pre_hook(lambda layer, inputs, name=name: check(name, layer, inputs[0]))
             )
