@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.errors import DivergenceError, InputError
 from ganmc_lightning.networks.base import Generator
 
 WATCH_SEED = 0
@@ -70,7 +70,7 @@ class DivergenceGuard(Callback):
         """Look, when it is time.
 
         Raises:
-            InputError: the generator's samples are not finite.
+            DivergenceError: the generator's samples are not finite.
         """
         self._batches += 1
         if self._batches % self.every_n_iterations:
@@ -79,7 +79,7 @@ class DivergenceGuard(Callback):
         assert isinstance(generator, Generator)
         spread = sample_spread(generator, pl_module.device)
         if not torch.isfinite(spread):
-            raise InputError(
+            raise DivergenceError(
                 f"the {self.part} diverged: after {self._batches} batches its samples are not finite; lower the "
                 f"learning rates or choose another loss. {_kept(trainer)}"
             )

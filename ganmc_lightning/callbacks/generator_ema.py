@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,10 +17,11 @@ RAW_KEY = "generator_ema_raw"
 class GeneratorEMA(Callback):
     """Keeps an average of the generator's weights and uses it wherever the generator is looked at.
 
-    The average stands in for the generator during validation (sample grids, scores) and in the checkpoint's
+    The average takes the place of the weights during validation (sample grids, scores) and in the checkpoint's
     weights, so that ``generator_of_checkpoint`` gives the averaged one; the raw weights are saved beside it and
     training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay
-    of iteration k is at most ``(1 + k) / (10 + k)``, so that the average forgets the random start.
+    of iteration k is at most ``(1 + k) / (10 + k)``, so that the average forgets the random start. The average is
+    kept in float32 or wider: a step of 1 - decay is lost in the rounding of half precision.
 
     Args:
         decay: weight of the past in each iteration, in [0, 1).
@@ -36,13 +38,15 @@ class GeneratorEMA(Callback):
         self.part = part
         self._average: dict[str, Tensor] = {}
         self._raw: dict[str, Tensor] = {}
-        self._swapped = False
+        self._held: dict[str, Tensor] = {}
         self._step = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start from the generator, or from the average and the raw weights of the checkpoint."""
         generator = self._generator(pl_module)
-        self._average = {name: value.clone() for name, value in generator.state_dict().items()}
+        state = generator.state_dict()
+        start = self._average if self._raw else state  # the checkpoint's average is wider than the weights it was loaded into
+        self._average = {name: _wide(start[name].to(value.device)).clone() for name, value in state.items()}
         if self._raw:
             generator.load_state_dict(self._raw)
             self._raw = {}
@@ -64,7 +68,7 @@ class GeneratorEMA(Callback):
         current = self._generator(pl_module).state_dict()
         averaged = [name for name, value in current.items() if value.is_floating_point()]
         torch._foreach_lerp_(
-            [self._average[name] for name in averaged], [current[name] for name in averaged], 1 - decay
+            [self._average[name] for name in averaged], [_wide(current[name]) for name in averaged], 1 - decay
         )
         for name, buffer in self._generator(pl_module).named_buffers():
             if name in self._average:  # a buffer that is no part of the state is a constant
@@ -73,31 +77,37 @@ class GeneratorEMA(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the average in the generator's place."""
         if self._average:
-            self._swap(pl_module)
+            state = self._generator(pl_module).state_dict()
+            self._held = {name: value.clone() for name, value in state.items()}
+            self._put(pl_module, self._average)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the generator back."""
-        if self._swapped:
-            self._swap(pl_module)
+        if self._held:
+            self._put(pl_module, self._held)
+            self._held = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Save the average as the generator's weights, and the raw weights beside it."""
-        generator = self._generator(pl_module).state_dict()
-        average, raw = (generator, self._average) if self._swapped else (self._average, generator)
-        checkpoint[RAW_KEY] = dict(raw)
-        checkpoint["state_dict"].update({f"{self.part}.{name}": value for name, value in average.items()})
+        checkpoint[RAW_KEY] = dict(self._held or self._generator(pl_module).state_dict())
+        checkpoint["state_dict"].update({f"{self.part}.{name}": value for name, value in self._average.items()})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the raw weights until training starts."""
+        """Keep the raw weights and the average until training starts."""
         self._raw = checkpoint.get(RAW_KEY, {})
+        prefix = f"{self.part}."
+        state = checkpoint["state_dict"] if self._raw else {}
+        self._average = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
 
     @torch.no_grad()
-    def _swap(self, pl_module: LightningModule) -> None:
+    def _put(self, pl_module: LightningModule, weights: Mapping[str, Tensor]) -> None:
         for name, value in self._generator(pl_module).state_dict().items():
-            held = value.clone()
-            value.copy_(self._average[name])
-            self._average[name].copy_(held)
-        self._swapped = not self._swapped
+            value.copy_(weights[name])
 
     def _generator(self, pl_module: LightningModule) -> nn.Module:
         return pl_module.get_submodule(self.part)
+
+
+def _wide(value: Tensor) -> Tensor:
+    """Convert half precision to float32; leave everything else, whole numbers included, as it is."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

@@ -14,7 +14,9 @@ class RunCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint with a ``last.ckpt`` of the last validation and of the end of training.
 
     Lightning writes ``last.ckpt`` only where it also writes a new best one, so that an interrupted run would go
-    on from its best epoch.
+    on from its best epoch. It also validates at multiples of ``check_val_every_n_epoch`` only; with this callback a
+    run validates once more behind its last batch, so that its last weights are compared with the best, and a run
+    shorter than the interval has a ``best.ckpt``.
 
     Attributes:
         best_scores: everything logged as ``val/...`` when the best checkpoint was written.
@@ -25,6 +27,7 @@ class RunCheckpoint(ModelCheckpoint):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.best_scores = {}
+        self._interval: int | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's state, and the scores of the best checkpoint."""
@@ -49,6 +52,24 @@ class RunCheckpoint(ModelCheckpoint):
             self.best_scores = state_dict["best_scores"]
         super().load_state_dict(state_dict)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the interval between validations."""
+        super().on_train_start(trainer, pl_module)
+        self._interval = trainer.check_val_every_n_epoch
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save what is due; behind the last batch, make Lightning validate."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        last_step = 0 <= trainer.max_steps <= trainer.global_step
+        last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
+        if last_step or last_epoch or trainer.should_stop:
+            if self._interval is not None:  # None counts batches and leaves epochs alone
+                trainer.check_val_every_n_epoch = 1
+            if last_step or self._interval is None:
+                trainer.should_stop = True  # validates in mid-epoch too
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what is best and what is last."""
         super().on_validation_end(trainer, pl_module)
@@ -57,6 +78,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was trained after the last validation."""
+        trainer.check_val_every_n_epoch = self._interval
         self._bring_last_up_to_date(trainer)
 
     def _update_best_and_save(self, current: Tensor, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:

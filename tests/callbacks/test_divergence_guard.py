@@ -12,7 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from ganmc_lightning.callbacks import DivergenceGuard
 from ganmc_lightning.callbacks.divergence_guard import sample_spread
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.errors import DivergenceError, InputError
 from ganmc_lightning.modules import ACGANModule, GANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, DCGANDiscriminator, DCGANGenerator
 
@@ -50,7 +50,7 @@ def test_samples_that_are_not_finite_end_the_run_with_an_error(
 ) -> None:
     callbacks = [DivergenceGuard(2), Spoil(5, float("nan"))]
     trainer = make_run_trainer(tmp_path, callbacks, max_epochs=9)
-    with pytest.raises(InputError, match=r"after 6 batches its samples are not finite; .*so far is best\.ckpt"):
+    with pytest.raises(DivergenceError, match=r"after 6 batches its samples are not finite; .*so far is best\.ckpt"):
         trainer.fit(gan(), make_data())
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["iteration"] == 3
