@@ -45,7 +45,8 @@ class GeneratorEMA(Callback):
         """Start from the generator, or from the average and the raw weights of the checkpoint."""
         generator = self._generator(pl_module)
         state = generator.state_dict()
-        start = self._average if self._raw else state  # the checkpoint's average is wider than the weights it was loaded into
+        # The average in a checkpoint is wider than the weights that it was loaded into.
+        start = self._average if self._raw else state
         self._average = {name: _wide(start[name].to(value.device)).clone() for name, value in state.items()}
         if self._raw:
             generator.load_state_dict(self._raw)

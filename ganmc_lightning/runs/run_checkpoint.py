@@ -27,7 +27,7 @@ class RunCheckpoint(ModelCheckpoint):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.best_scores = {}
-        self._interval: int | None = None
+        self._intervals: tuple[int | None, float | None] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Lightning's state, and the scores of the best checkpoint."""
@@ -52,23 +52,19 @@ class RunCheckpoint(ModelCheckpoint):
             self.best_scores = state_dict["best_scores"]
         super().load_state_dict(state_dict)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the interval between validations."""
-        super().on_train_start(trainer, pl_module)
-        self._interval = trainer.check_val_every_n_epoch
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due; behind the last batch, make Lightning validate."""
+        """Save what is due; behind the last batch, make Lightning validate where it would not."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         last_step = 0 <= trainer.max_steps <= trainer.global_step
         last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
-        if last_step or last_epoch or trainer.should_stop:
-            if self._interval is not None:  # None counts batches and leaves epochs alone
-                trainer.check_val_every_n_epoch = 1
-            if last_step or self._interval is None:
-                trainer.should_stop = True  # validates in mid-epoch too
+        epochs = trainer.check_val_every_n_epoch
+        due = trainer.is_last_batch and epochs is not None and (trainer.current_epoch + 1) % epochs == 0
+        if (last_step or last_epoch or trainer.should_stop) and not due:
+            self._intervals = epochs, trainer.val_check_batch
+            trainer.check_val_every_n_epoch = None if epochs is None else 1
+            trainer.val_check_batch = 1
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what is best and what is last."""
@@ -78,7 +74,11 @@ class RunCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what was trained after the last validation."""
-        trainer.check_val_every_n_epoch = self._interval
+        if self._intervals is not None:
+            trainer.check_val_every_n_epoch, trainer.val_check_batch = self._intervals
+            self._intervals = None
+            # Once more: a run that goes on from within that validation would count a batch too few.
+            self._last_global_step_saved = -1
         self._bring_last_up_to_date(trainer)
 
     def _update_best_and_save(self, current: Tensor, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:

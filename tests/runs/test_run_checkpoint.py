@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.modules import ClassifierModule
 from ganmc_lightning.networks import MLP
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
 
@@ -26,6 +27,13 @@ class Scripted(ClassifierModule):
 
     def on_validation_epoch_end(self) -> None:
         self.log("score", SCORES[self.current_epoch])
+
+
+class Stop(Callback):
+    """Stops behind the first batch, as a limit of time does."""
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
 
 
 @pytest.fixture
@@ -83,9 +91,38 @@ def test_a_run_from_the_checkpoint_of_another_has_a_best_of_its_own(
     assert epochs(tmp_path / "other") == {"best": 4, "last": 5}
 
 
-def test_epochs_without_validation(fit: Callable[..., Trainer], tmp_path: Path) -> None:
-    fit(tmp_path, max_epochs=5, check_val_every_n_epoch=2)
+def validated_at(folder: Path) -> list[str]:
+    return [row["step"] for row in read_metrics(folder / "metrics.csv") if "score" in row]
+
+
+def test_the_last_epoch_is_validated(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    trainer = fit(tmp_path, max_epochs=5, check_val_every_n_epoch=2)  # of 3 batches
+    assert validated_at(tmp_path) == ["5", "11", "14"]
     assert epochs(tmp_path) == {"best": 1, "last": 5}  # behind the end of training, five epochs are complete
+    assert trainer.check_val_every_n_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "step"),
+    [
+        ({"max_epochs": 2, "check_val_every_n_epoch": 10}, "5"),
+        ({"max_steps": 2}, "1"),
+        ({"max_steps": 5, "check_val_every_n_epoch": 10}, "4"),
+        ({"max_epochs": 2, "check_val_every_n_epoch": None, "val_check_interval": 100}, "5"),
+        ({"callbacks": [Stop()], "max_epochs": 20, "check_val_every_n_epoch": 10}, "0"),
+    ],
+)
+def test_runs_shorter_than_the_interval_have_a_best_checkpoint(
+    fit: Callable[..., Trainer], tmp_path: Path, limits: dict[str, Any], step: str
+) -> None:
+    fit(tmp_path, **limits)
+    assert validated_at(tmp_path) == [step]
+    assert set(epochs(tmp_path)) == {"best", "last"}
+
+
+def test_a_validation_that_is_due_is_run_once(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, max_epochs=4, check_val_every_n_epoch=2)
+    assert validated_at(tmp_path) == ["5", "11"]
 
 
 def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
