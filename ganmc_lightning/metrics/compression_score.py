@@ -13,6 +13,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
 from ganmc_lightning.metrics.samples import check_samples
+from ganmc_lightning.networks.batch_statistics import refuse_single_values
 
 Form = Literal["paper", "poster"]
 EPOCHS = {"paper": 5, "poster": 1}
@@ -74,7 +75,8 @@ def compression_score(
         The score and what it rests on.
 
     Raises:
-        InputError: a set is empty, or samples are out of range or not finite.
+        InputError: a set is empty, samples are out of range or not finite, or the student cannot normalize a batch
+            of ``batch_size``.
     """
     if min(len(candidate), len(real), len(held_out[1])) == 0:
         raise InputError("the candidate, real and held-out sets must not be empty")
@@ -122,12 +124,14 @@ def _mimic(
                 torch.cuda.manual_seed(seed)
         network = student().to(inputs.device).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        if batch_size == 1:
+            refuse_single_values(network, "set batch_size of the Compression Score to 2 or more")
         order = torch.empty(0, dtype=torch.long)
         for _ in range(steps):
             while len(order) < batch_size:
                 order = torch.cat([order, torch.randperm(len(inputs))])
             index, order = order[:batch_size].to(inputs.device), order[batch_size:]
-            loss = l2_logits_loss(network(decode(inputs[index])), targets[index])
+            loss = l2_logits_loss(network(_decoded(inputs[index], network)), targets[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -138,9 +142,15 @@ def _mimic(
 def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
     was_training = network.training
     network.eval()
-    logits = torch.cat([network(decode(part)) for part in inputs.split(FORWARD_BATCH)])
+    logits = torch.cat([network(_decoded(part, network)).float() for part in inputs.split(FORWARD_BATCH)])
     network.train(was_training)
     return logits
+
+
+def _decoded(inputs: Tensor, network: nn.Module) -> Tensor:
+    """What a network sees of stored samples, in the precision of its weights."""
+    samples = decode(inputs)
+    return samples.to(next(network.parameters(), samples).dtype)
 
 
 class CompressionScore(ReportedMetric):
@@ -208,7 +218,7 @@ class CompressionScore(ReportedMetric):
         """
         samples = check_samples(images)
         # Images wait as bytes, a quarter of the memory; rows as what networks see.
-        (self.real if real else self.candidate).append(samples if samples.ndim == 4 else decode(samples))
+        (self.real if real else self.candidate).append(samples if samples.ndim == 4 else samples.float())
 
     def compute(self) -> CompressionScoreValue:
         """Return mean and standard error over the seeds, and what they rest on.

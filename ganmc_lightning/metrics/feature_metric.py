@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.reference import RealStatistics
 from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
@@ -49,7 +50,7 @@ class FeatureMetric(ReportedMetric):
         return {**self.extractor.protocol(), **super().protocol()}
 
     def features_of(self, samples: Tensor | Features, real: bool) -> Features:
-        """Features of samples or what is given as such, checked, on the metric's device.
+        """Features of samples or what is given as such, checked, float32 or wider, on the metric's device.
 
         Raises:
             InputError: features of another extractor or not finite, or real samples beside a ``reference``.
@@ -63,7 +64,7 @@ class FeatureMetric(ReportedMetric):
                 raise InputError(f"{what} have shape {tuple(part.shape)} where {self.extractor.name} gives (N, {size})")
         if not bool(answer.features.isfinite().all() and answer.logits.isfinite().all()):
             raise InputError(f"{self.extractor.name} answers with NaN or infinity: check its weights and the samples")
-        return Features(answer.features.to(self.device), answer.logits.to(self.device))
+        return Features(*(at_least_float32(part).to(self.device) for part in answer))
 
     def real_rows(self, name: str) -> Tensor:
         """Features of the real samples: a list state's, or the reference's."""

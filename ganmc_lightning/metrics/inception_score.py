@@ -14,6 +14,9 @@ from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.feature_metric import FeatureMetric, in_order_of_content
 from ganmc_lightning.metrics.reported import Protocol
 
+LEAST = 700.0
+"""Logits further than this below a sample's largest have probability 0 in float64, which has no logarithm."""
+
 
 class InceptionScore(FeatureMetric, TorchmetricsIS):
     """``exp E_x KL(p(y|x) || p(y))`` (Salimans et al. 2016); higher is better, 1 to the number of classes.
@@ -53,17 +56,19 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
         """Return ``inception_score`` and ``inception_score_std`` over the splits, float64 scalars.
 
         Raises:
-            InputError: fewer than 2 samples, or fewer than splits.
+            InputError: fewer than 2 samples in a split: one alone always scores 1.
         """
         from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 
         logits = self.gathered("features")
         self.counts = {"generated": len(logits)}
-        self.require(max(2, self.splits), "give more or lower splits")
+        self.require(2 * self.splits, "give more or lower splits")
         self.flags = ()
         if len(logits.argmax(dim=1).unique()) == 1:
             self.flags = ("all samples in one class",)
-        found = isc_features_to_metric(in_order_of_content(logits), self.splits)
+        logits = in_order_of_content(logits).double()
+        logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - LEAST)
+        found = isc_features_to_metric(logits, self.splits)
         names = {"inception_score": KEY_METRIC_ISC_MEAN, "inception_score_std": KEY_METRIC_ISC_STD}
         return {name: torch.tensor(found[key], dtype=torch.float64, device=self.device) for name, key in names.items()}
 

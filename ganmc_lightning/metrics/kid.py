@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance as TorchmetricsKID
 from torchmetrics.image.kid import poly_mmd
 
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.feature_metric import FeatureMetric, flags_of_alike, in_order_of_content
 from ganmc_lightning.metrics.reference import RealStatistics
@@ -30,6 +31,9 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         subsets: how many random subsets to average over.
         subset_size: samples of each kind in a subset.
         reference: statistics of the real samples, where they are known beforehand.
+
+    Raises:
+        InputError: ``subset_size`` is less than 2.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         reference: RealStatistics | None = None,
         **kwargs: Any,
     ) -> None:
+        if subset_size < 2:
+            raise InputError(f"KernelInceptionDistance.subset_size must be at least 2, got {subset_size}")
         sizes = dict.fromkeys(("real_features", "fake_features"), extractor.num_features)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Metric .* will save all extracted features")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -47,6 +47,20 @@ class ReportedMetric(Metric):
         """Forget all samples."""
         super().reset()
         self.counts, self.flags = {}, ()
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> Self:
+        """Keep the precision: sums are float64 and samples are kept as they came, whatever the precision of a run."""
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Self:
+        """Move the state to another device, but not to another precision, as ``module.to(torch.bfloat16)`` would."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            found = fn(tensor)
+            return found if found.dtype == tensor.dtype else tensor.to(found.device)
+
+        super()._apply(moved, exclude_state)
+        return self
 
     def sync(
         self,
