@@ -31,9 +31,6 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         subsets: how many random subsets to average over.
         subset_size: samples of each kind in a subset.
         reference: statistics of the real samples, where they are known beforehand.
-
-    Raises:
-        InputError: ``subset_size`` is less than 2.
     """
 
     def __init__(
@@ -44,8 +41,6 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         reference: RealStatistics | None = None,
         **kwargs: Any,
     ) -> None:
-        if subset_size < 2:
-            raise InputError(f"KernelInceptionDistance.subset_size must be at least 2, got {subset_size}")
         sizes = dict.fromkeys(("real_features", "fake_features"), extractor.num_features)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Metric .* will save all extracted features")
@@ -69,11 +64,13 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         """Return ``kid`` and ``kid_std``, mean and standard deviation over the subsets, float64 scalars.
 
         Raises:
-            InputError: a kind has fewer samples than a subset.
+            InputError: a kind has fewer samples than a subset, or a subset fewer than 2.
         """
         real, fake = self.real_rows("real_features"), self.gathered("fake_features")
         self.counts = {"real": len(real), "generated": len(fake)}
         self.require(max(2, self.subset_size), "give more or lower subset_size")
+        if self.subset_size < 2:
+            raise InputError(f"KernelInceptionDistance.subset_size: got {self.subset_size}, expected at least 2")
         self.flags = flags_of_alike(real=real, generated=fake)
         real, fake = in_order_of_content(real.double()), in_order_of_content(fake.double())
         random = np.random.RandomState(SEED)  # torch-fidelity's draws

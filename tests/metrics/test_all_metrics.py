@@ -94,6 +94,24 @@ class TestEach:
         for size in (1, 7):
             assert numbers(feed(make(name), real, fake, size).compute()) == pytest.approx(expected, rel=1e-5)
 
+    def test_half_precision_is_for_networks_alone(self, make, real, fake, name):
+        """Neither a module's conversion nor ``set_dtype`` reaches the sums: 255 bright pixels squared overflow them."""
+        expected = numbers(feed(make(name), real, fake).compute())
+        for convert in (
+            lambda metric: metric.set_dtype(torch.float16),
+            lambda metric: metric.half(),
+            lambda metric: nn.ModuleList([metric]).to(torch.bfloat16)[0],
+        ):
+            metric = convert(feed(make(name), real[:20], fake[:20]))
+            assert numbers(feed(metric, real[20:], fake[20:]).compute()) == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_half_precision_images(self, make, real, fake, name, dtype):
+        """Both types tell the 256 levels apart."""
+        expected = numbers(feed(make(name), real, fake).compute())
+        metric = feed(make(name), decode(real).to(dtype), decode(fake).to(dtype))
+        assert numbers(metric.compute()) == pytest.approx(expected, rel=1e-5)
+
     def test_any_order(self, make, real, fake, name):
         if name == "compression_score":
             pytest.skip("students learn in the order of the samples")

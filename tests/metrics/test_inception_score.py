@@ -97,3 +97,19 @@ def test_random_state_is_left_alone(rows_extractor):
     before = torch.get_rng_state()
     score(rows_extractor, torch.ones(40, 4), 4)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_logits_far_apart(rows_extractor):
+    """A class that no sample has any probability of adds nothing; 0 times the logarithm of 0 would be no number."""
+    logits = torch.tensor([[0.0, 0, -5000, -5000], [0, 5000, 0, 0]]).repeat(20, 1)
+    value, _ = score(rows_extractor, logits)
+    likely = torch.tensor([[0.5, 0.5], [0.0, 1.0]]).double()
+    mean = likely.mean(dim=0)
+    expected = torch.where(likely > 0, likely * (likely / mean).log(), 0.0).sum(dim=1).mean().exp()
+    assert value["inception_score"].item() == pytest.approx(expected.item(), rel=1e-9)
+
+
+def test_half_precision_logits(rows_extractor):
+    torch.manual_seed(0)
+    logits = (4 * torch.randn(60, 4)).half()
+    assert score(rows_extractor, logits)[0] == score(rows_extractor, logits.float())[0]

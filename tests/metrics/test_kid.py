@@ -72,6 +72,8 @@ def test_fewer_samples_than_a_subset(rows_extractor, make_rows, n_real, n_fake, 
 def test_a_subset_of_one(rows_extractor, make_rows):
     with pytest.raises(InputError, match="at least 2 real samples, got 1"):
         distance(rows_extractor, make_rows(1, 0), make_rows(5, 1), subset_size=1)
+    with pytest.raises(InputError, match=r"subset_size: got 1, expected at least 2"):
+        distance(rows_extractor, make_rows(5, 0), make_rows(5, 1), subset_size=1)
 
 
 def test_constant_samples_are_flagged(rows_extractor, make_rows):
