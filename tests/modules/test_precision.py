@@ -1,0 +1,213 @@
+"""Every training procedure in every precision of the trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import nn
+
+from ganmc_lightning.callbacks import (
+    CompressionScoreMonitor,
+    DivergenceGuard,
+    GeneratorEMA,
+    GeneratorScores,
+    SampleGrid,
+)
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.losses import (
+    AdversarialSamples,
+    FeatureDistance,
+    FSPLoss,
+    GANLoss,
+    GeneratorDistillationLoss,
+    HingeACGANLoss,
+    HintLoss,
+    KnowledgeDistillationLoss,
+    L1Regularization,
+    LaplacianPyramidDistance,
+    SquaredDistance,
+    SumOfDistances,
+    WassersteinGANLoss,
+    WassersteinGPLoss,
+)
+from ganmc_lightning.metrics import ClassifierExtractor
+from ganmc_lightning.modules import (
+    ACGANModule,
+    AdversarialCompressionModule,
+    ClassifierModule,
+    CompressionModule,
+    DistillationModule,
+    GANCompressionModule,
+    GANModule,
+)
+from ganmc_lightning.networks import (
+    MLP,
+    ACGANDiscriminator,
+    ACGANGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    FeatureDiscriminator,
+    FiveLayerCNN,
+)
+from ganmc_lightning.synthesizers import GeneratorSynthesizer, PooledSynthesizer
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*eps of .* is raised:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*AMP with fp16 is not supported on CPU:UserWarning"),
+]
+DTYPES = {
+    "bf16-true": torch.bfloat16,
+    "16-true": torch.float16,
+    "64-true": torch.float64,
+    "bf16-mixed": torch.float32,
+    "16-mixed": torch.float32,
+}
+TOLERANCE = {"bf16-true": 0.1, "16-true": 0.1, "64-true": 0.001, "bf16-mixed": 0.1}
+FLOAT32: dict[str, dict[str, float]] = {}
+"""Losses of each module in float32, by name, computed once."""
+
+
+def convolutional() -> nn.Module:
+    return FiveLayerCNN(1, 8, 3, (4, 6, 8, 12))
+
+
+def dense() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def gan(loss: GANLoss | None = None) -> GANModule:
+    critic = DCGANDiscriminator(8, 1, width=4, normalization="batch" if loss is None else "none")
+    return GANModule(DCGANGenerator(8, 1, latent_size=6, width=4), critic, loss)
+
+
+def acgan(**arguments: Any) -> ACGANModule:
+    critic = ACGANDiscriminator(8, 1, 3, 2, normalization="spectral" if arguments else "batch", dropout=0.0)
+    return ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), critic, **arguments)
+
+
+def compression(loss: GeneratorDistillationLoss | None = None) -> GANCompressionModule:
+    critic = None if loss is None or loss.alpha == 0 else DCGANDiscriminator(8, 1, width=4)
+    return GANCompressionModule(DCGANGenerator(8, 1, 6, 4), DCGANGenerator(8, 1, 6, 2), loss, critic)
+
+
+def distances() -> SumOfDistances:
+    kinds = [SquaredDistance(), LaplacianPyramidDistance(1), FeatureDistance(convolutional())]
+    return SumOfDistances(kinds, [1.0, 1.0, 1.0])
+
+
+MODULES: dict[str, Callable[[], CompressionModule]] = {
+    "classifier": lambda: ClassifierModule(convolutional()),
+    "distillation": lambda: DistillationModule(dense(), MLP(64, 3)),
+    "knowledge distillation": lambda: DistillationModule(dense(), MLP(64, 3), KnowledgeDistillationLoss()),
+    "hints": lambda: DistillationModule(dense(), MLP(64, 3), HintLoss([("1", "features.2")])),
+    "flows": lambda: DistillationModule(
+        convolutional(), convolutional(), FSPLoss([(name, name) for name in ("features.0", "features.3")])
+    ),
+    "acgan": acgan,
+    "acgan, hinge and R1": lambda: acgan(loss=HingeACGANLoss(r1_weight=1.0, r1_interval=1)),
+    "gan": gan,
+    "wgan": lambda: gan(WassersteinGANLoss()),
+    "wgan-gp": lambda: gan(WassersteinGPLoss()),
+    "gan compression": compression,
+    "gan compression, joint": lambda: compression(GeneratorDistillationLoss(0.1, distances())),
+    "adversarial compression": lambda: AdversarialCompressionModule(
+        dense(), MLP(64, 3), FeatureDiscriminator(8, (8,)), AdversarialSamples(), teacher_layer="3"
+    ),
+    "adversarial compression, L1": lambda: AdversarialCompressionModule(
+        dense(), MLP(64, 3, (8,)), FeatureDiscriminator(3, (8,)), L1Regularization(1e-3), "logits", "logits"
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger="lightning.pytorch")
+
+
+def losses(trainer: Trainer) -> dict[str, float]:
+    metrics = trainer.callback_metrics
+    return {name: metrics[name].item() for name in metrics if name.startswith("train/loss") and "step" not in name}
+
+
+def train(name: str, precision: Any, data: GANAugmentedDataModule, make_trainer: Callable[..., Trainer]) -> Trainer:
+    torch.manual_seed(0)
+    trainer = make_trainer(max_epochs=1, limit_train_batches=3, precision=precision)
+    module = MODULES[name]()
+    torch.manual_seed(1)
+    trainer.fit(module, data)
+    return trainer
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module(
+    name: str,
+    precision: str,
+    make_data: Callable[..., GANAugmentedDataModule],
+    make_trainer: Callable[..., Trainer],
+) -> None:
+    """The losses are those of float32 but for rounding; noise, batches and first weights are the same."""
+    if name not in FLOAT32:
+        FLOAT32[name] = losses(train(name, "32-true", make_data(), make_trainer))
+    trainer = train(name, precision, make_data(), make_trainer)
+    found = losses(trainer)
+    module = trainer.lightning_module
+    assert {parameter.dtype for parameter in module.parameters()} == {DTYPES[precision]}
+    assert found.keys() == FLOAT32[name].keys()
+    assert found
+    for key, value in FLOAT32[name].items():
+        assert found[key] == pytest.approx(value, rel=TOLERANCE[precision], abs=TOLERANCE[precision]), key
+    if not isinstance(module, ACGANModule | GANModule):
+        trainer.test(module, make_data(), verbose=False)
+    (predictions, *_) = trainer.predict(module, make_data())
+    assert predictions.isfinite().all()
+    if module.prediction == "probabilities":
+        torch.testing.assert_close(predictions.double().sum(dim=1), torch.ones(len(predictions)).double())
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+def test_with_all_that_looks_at_a_generator(
+    precision: str, make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
+) -> None:
+    callbacks: list[Callback] = [
+        GeneratorEMA(0.9),
+        SampleGrid(2),
+        DivergenceGuard(1, 0.0),
+        GeneratorScores(ClassifierExtractor(MLP(64, 3)), ("fid", "vol"), n=20),
+        CompressionScoreMonitor(MLP(64, 3), lambda: MLP(64, 3, ())),
+    ]
+    trainer = make_trainer(max_epochs=1, precision=precision, callbacks=callbacks)
+    trainer.fit(acgan(), make_data())
+    assert trainer.callback_metrics["val/fid"].isfinite()
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_on_synthetic_samples(
+    precision: str,
+    pooled: bool,
+    make_data: Callable[..., GANAugmentedDataModule],
+    make_trainer: Callable[..., Trainer],
+) -> None:
+    """The stream draws from a generator in float32, and asks the teacher in the precision of the run."""
+    torch.manual_seed(0)
+    synthesizer = GeneratorSynthesizer(ACGANGenerator(8, 1, 3, 6, 4))
+    data = make_data(p_fake=0.5, synthesizer=PooledSynthesizer(synthesizer, 64) if pooled else synthesizer)
+    trainer = make_trainer(max_epochs=4, precision=precision)
+    trainer.fit(DistillationModule(dense(), MLP(64, 3), KnowledgeDistillationLoss()), data)
+    assert trainer.callback_metrics["train/loss"].isfinite()
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_samples_of_the_same_seed_are_the_same_noise(precision: str) -> None:
+    generator = DCGANGenerator(8, 1, latent_size=6, width=4)
+    wide = generator.sample_latents(5, "cpu", torch.Generator().manual_seed(3))
+    narrow = generator.to(DTYPES[precision]).sample_latents(5, "cpu", torch.Generator().manual_seed(3))
+    assert wide.dtype == torch.float32
+    assert torch.equal(narrow, wide.to(DTYPES[precision]))
