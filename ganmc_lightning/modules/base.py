@@ -183,11 +183,11 @@ class CompressionModule(LightningModule, ABC):
             return
         weights = weights or not_finite(dict(self.named_parameters()))
         found = [] if failure is None else [f"{failure.name} is {failure.value} from step {failure.step} on"]
-        found += [f"{name} is {self.trainer.callback_metrics[name].item()} at step {self.iteration}" for name in scores]
-        found += [f"{name} is not finite at step {self.iteration}" for name in weights[:1]]
+        found += [f"{name} is {self.trainer.callback_metrics[name].item()}" for name in scores]
+        found += [f"{name} is not finite" for name in weights[:1]]
         raise DivergenceError(
-            f"{type(self).__name__} diverged: {' and '.join(found) or 'another process found it'}; lower the learning "
-            f"rate. {kept_checkpoint(self.trainer)}"
+            f"{type(self).__name__} diverged, found at step {self.iteration}: "
+            f"{' and '.join(found) or 'in another process'}; lower the learning rate. {kept_checkpoint(self.trainer)}"
         )
 
     # -- checkpoints ---------------------------------------------------------------------------------------

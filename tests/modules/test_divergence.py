@@ -1,0 +1,218 @@
+"""A run that diverges ends, says where, and leaves its last good checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.errors import DivergenceError
+from ganmc_lightning.modules import (
+    ACGANModule,
+    AdversarialCompressionModule,
+    ClassifierModule,
+    CompressionModule,
+    DistillationModule,
+    GANCompressionModule,
+    GANModule,
+)
+from ganmc_lightning.modules.divergence import LossWatch, not_finite
+from ganmc_lightning.networks import (
+    MLP,
+    ACGANDiscriminator,
+    ACGANGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    FeatureDiscriminator,
+)
+
+MakeData = Callable[..., GANAugmentedDataModule]
+MakeTrainer = Callable[..., Trainer]
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning"),
+]
+huge = partial(SGD, lr=1e30)
+MODULES: dict[str, Callable[[], CompressionModule]] = {
+    "ClassifierModule": lambda: ClassifierModule(MLP(64, 3), huge),
+    "DistillationModule": lambda: DistillationModule(MLP(64, 3), MLP(64, 3), optimizer=huge),
+    "ACGANModule": lambda: ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), ACGANDiscriminator(8, 1, 3, 2), None, huge, huge),
+    "GANModule": lambda: GANModule(
+        DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, 4, "none"), None, 1, huge, huge
+    ),
+    "GANCompressionModule": lambda: GANCompressionModule(
+        DCGANGenerator(8, 1, 6, 4), DCGANGenerator(8, 1, 6, 4), optimizer=huge
+    ),
+    "AdversarialCompressionModule": lambda: AdversarialCompressionModule(
+        MLP(64, 3), MLP(64, 3), FeatureDiscriminator(64, (8,)), student_optimizer=huge, discriminator_optimizer=huge
+    ),
+}
+
+
+def classifier() -> ClassifierModule:
+    return ClassifierModule(MLP(64, 3))
+
+
+def finite(path: Path) -> bool:
+    return not not_finite(torch.load(path, weights_only=True)["state_dict"])
+
+
+class Spoil(Callback):
+    """Writes a value into a tensor before one batch, or behind it."""
+
+    def __init__(self, name: str, value: float, batch: int, behind: bool = False) -> None:
+        self.name, self.value, self.batch, self.behind = name, value, batch, behind
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration + 1 == self.batch and not self.behind:
+            self.spoil(pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        if pl_module.iteration == self.batch and self.behind:
+            self.spoil(pl_module)
+
+    @torch.no_grad()
+    def spoil(self, module: nn.Module) -> None:
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        tensors[self.name].fill_(self.value)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_each_module(name: str, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
+    trainer = make_run_trainer(tmp_path, max_epochs=5)
+    with pytest.raises(DivergenceError, match=rf"{name} diverged, found at step \d+: .*No checkpoint was saved yet"):
+        trainer.fit(MODULES[name](), make_data())
+    assert not (tmp_path / "checkpoints").exists() or all(map(finite, (tmp_path / "checkpoints").iterdir()))
+
+
+def test_step_loss_and_weight_are_named_and_the_last_good_checkpoint_is_kept(
+    make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """It happens in step 5, is found when means are logged, in step 6; an epoch has 3."""
+    trainer = make_run_trainer(tmp_path, [Spoil("network.classifier.weight", float("nan"), 5)], max_epochs=5)
+    expected = (
+        r"diverged, found at step 6: loss is nan from step 5 on and network.features.1.weight is not finite; .* "
+        r"The last good checkpoint is .*last\.ckpt$"
+    )
+    with pytest.raises(DivergenceError, match=expected):
+        trainer.fit(classifier(), make_data())
+    for name in ("best.ckpt", "last.ckpt"):
+        checkpoint = torch.load(tmp_path / "checkpoints" / name, weights_only=True)
+        assert checkpoint["iteration"] == 3
+        assert not not_finite(checkpoint["state_dict"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_the_last_step(
+    value: float, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """No loss says it: the step behind which they are spoiled is followed by a validation."""
+    callbacks = [Spoil("network.classifier.bias", value, 6, behind=True)]
+    with pytest.raises(DivergenceError, match=r"step 6: .*network\.classifier\.bias is not finite"):
+        make_run_trainer(tmp_path, callbacks, max_epochs=5).fit(classifier(), make_data())
+    assert finite(tmp_path / "checkpoints" / "last.ckpt")
+
+
+def test_scores_of_a_validation(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """Weights may be finite and too large for any logit to be."""
+    module = ClassifierModule(MLP(64, 3, hidden=()))
+    callbacks = [Spoil("network.classifier.weight", 3e38, 3, behind=True)]
+    with pytest.raises(DivergenceError, match=r"step 3: val/cross_entropy is nan"):
+        make_run_trainer(tmp_path, callbacks, max_epochs=5).fit(module, make_data())
+
+
+def test_an_average_of_spoiled_weights(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """The weights of the generator are reset before the checkpoint; the average remembers them."""
+    module = GANModule(DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, width=4))
+    name = "generator.layers.0.bias"
+    callbacks = [Spoil(name, float("inf"), 2, behind=True), GeneratorEMA(0.9), Spoil(name, 0.0, 2, behind=True)]
+    with pytest.raises(DivergenceError, match=r"generator\.layers\.0\.bias is not finite|loss_generator is nan"):
+        make_run_trainer(tmp_path, callbacks, max_epochs=1).fit(module, make_data())
+    assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
+
+
+def test_buffers_that_are_infinite_on_purpose(
+    make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    module = classifier()
+    module.network.register_buffer("mask", torch.full((2,), -torch.inf))
+    make_run_trainer(tmp_path, max_epochs=1).fit(module, make_data())
+    assert not finite(tmp_path / "checkpoints" / "best.ckpt")
+
+
+def test_losses_are_read_when_means_are_logged_and_at_the_end_of_an_epoch(
+    make_data: MakeData, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading waits for the device; no other step does."""
+    read: list[int] = []
+    module = classifier()
+    failure = LossWatch.failure
+
+    def note(watch: LossWatch) -> Any:
+        read.append(module.iteration)
+        return failure(watch)
+
+    monkeypatch.setattr(LossWatch, "failure", note)
+    make_trainer(max_epochs=2, log_every_n_steps=4).fit(module, make_data(batch_size=10))  # 10 steps an epoch
+    assert read == [4, 8, 10, 12, 16, 20, 20]
+
+
+class Overflowing(ClassifierModule):
+    """Records an infinite loss in some steps, as float16 may."""
+
+    def __init__(self, steps: range) -> None:
+        super().__init__(MLP(64, 3))
+        self.steps = steps
+
+    def record(self, **values: Tensor) -> None:
+        overflows = self.iteration in self.steps
+        super().record(**{name: value / 0 if overflows else value for name, value in values.items()})
+
+
+def test_a_gradient_scaler_may_recover(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """It skips steps that overflow; 20 of them in a row are no coincidence."""
+
+    def fit(steps: range, scaler: Any) -> None:
+        trainer = make_trainer(max_steps=40, log_every_n_steps=1)
+        trainer.precision_plugin.scaler = scaler
+        trainer.fit(Overflowing(steps), make_data())
+
+    fit(range(5, 24), object())
+    with pytest.raises(DivergenceError, match="loss is inf from step 5 on"):
+        fit(range(5, 25), object())
+    with pytest.raises(DivergenceError, match="found at step 5: loss is inf from step 5 on"):
+        fit(range(5, 6), None)
+
+
+def test_watch() -> None:
+    watch = LossWatch()
+    good, bad = torch.tensor(1.0), torch.tensor(float("nan"), dtype=torch.bfloat16)
+    assert watch.failure() is None
+    watch.see(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
+    assert watch.failure() is None
+    watch.see(2, {"loss": good, "loss_other": bad})
+    watch.see(3, {"loss": good.double()})
+    assert watch.failure() is None  # it recovered
+    watch.see(4, {"loss": good, "loss_other": bad})
+    failure = watch.failure()
+    assert failure is not None
+    assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 1)
+    watch.see(5, {"loss": bad})
+    failure = watch.failure()
+    assert failure is not None
+    assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 2)
+
+
+def test_not_finite() -> None:
+    tensors = {"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")]), "c": torch.tensor(3)}
+    assert not_finite({**tensors, "d": torch.tensor(float("nan")).half()}) == ["b", "d"]
+    assert not_finite({"c": torch.tensor(3)}) == []
