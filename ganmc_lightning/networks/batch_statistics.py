@@ -57,8 +57,8 @@ def refuse_single_values(network: nn.Module, advice: str) -> list[RemovableHandl
     """
     handles: list[RemovableHandle] = []
 
-    def check(name: str, layer: nn.Module, inputs: Any) -> None:
-        if layer.training and inputs.numel() == inputs.shape[1]:
+    def check(name: str, layer: _BatchNorm, inputs: Any) -> None:
+        if (layer.training or layer.running_mean is None) and inputs.numel() == inputs.shape[1]:
             for handle in handles:
                 handle.remove()
             raise InputError(

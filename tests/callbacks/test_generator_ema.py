@@ -144,3 +144,39 @@ def test_scoring_a_checkpoint_uses_its_average(
 def test_decay_out_of_range(decay: float) -> None:
     with pytest.raises(InputError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
         GeneratorEMA(decay)
+
+
+class Shift(Callback):
+    """Moves the first bias by one behind each step, before the average sees it; the optimizer does not move it."""
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        pl_module.generator.project.bias.fill_(256.0 + trainer.global_step % 2)
+
+
+@pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
+def test_the_average_of_half_precision_weights_is_wide(
+    make_data: Callable[..., GANAugmentedDataModule], make_run_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """bfloat16 has no number between 256 and 258: an average in it would never move. It also survives a restart."""
+
+    def fit(folder: Path, epochs: int, resume: bool = False) -> Tensor:
+        average = GeneratorEMA(0.99)
+        trainer = make_run_trainer(folder, [Shift(), average], max_epochs=epochs, precision="bf16-true")
+        trainer.fit(make_module(), make_data(), ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None)
+        assert trainer.lightning_module.generator.project.bias.dtype == torch.bfloat16
+        found = average._average["project.bias"]
+        stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        assert torch.equal(stored["generator.project.bias"], found)
+        return found
+
+    whole = fit(tmp_path / "whole", 4)
+    expected = averages_by_hand(
+        {"bias": make_module().generator.project.bias.detach().bfloat16().double()},
+        [{"bias": torch.tensor(256.0).bfloat16().add(k % 2).double().expand(256)} for k in range(1, 13)],
+        0.99,
+    )[-1]["bias"]
+    torch.testing.assert_close(whole.double(), expected, rtol=1e-5, atol=1e-5)
+    fit(tmp_path / "parts", 2)
+    assert torch.equal(fit(tmp_path / "parts", 4, resume=True), whole)

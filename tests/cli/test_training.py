@@ -382,3 +382,28 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
         "checkpoints/last.ckpt",
     }
     assert ganmc("fit", *arguments, *resume).status == 0
+
+
+# -- divergence ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_diverges(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    outcome = ganmc(
+        "fit", "--config", configs.teacher, "--model.optimizer.lr", "1e30", "--trainer.default_root_dir", tmp_path / "r"
+    )
+    assert outcome.status == 1
+    assert outcome.err.startswith("ganmc: ClassifierModule diverged, found at step 2: loss is nan from step 2 on and ")
+    assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "r" / "checkpoints").exists()
+    assert not (tmp_path / "r" / "result.json").exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_precisions(ganmc: Ganmc, configs: Any, tmp_path: Path, precision: str) -> None:
+    options = ("--trainer.precision", precision, "--trainer.default_root_dir", tmp_path / "r")
+    for verb in ("fit", "test", "predict"):
+        assert ganmc(verb, "--config", configs.teacher, *options).status == 0
+    result = json.loads((tmp_path / "r" / "result.json").read_text())
+    assert result["flops"] == 2 * (64 * 16 + 16 * 3)
+    network = part_of_checkpoint(str(tmp_path / "r" / "checkpoints" / "best.ckpt"), "network")
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}

@@ -459,3 +459,29 @@ class TestMetric:
     def test_higher_is_better(self, metric):
         assert metric.higher_is_better
         assert not metric.is_differentiable
+
+
+def test_batches_of_one_and_batch_normalization():
+    def student():
+        return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+
+    rows, labels = torch.randn(6, 4), torch.arange(6) % 2
+    with pytest.raises(InputError, match=r"1 \(BatchNorm1d\) got one value .*batch_size of the Compression Score"):
+        compression_score(rows, rows, (rows, labels), nn.Linear(4, 2), student, batch_size=1)
+    one = compression_score(rows[:1], rows, (rows, labels), nn.Linear(4, 2), student, batch_size=2)
+    assert one.accuracies.isfinite().all()  # one sample, repeated
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    """Rows and a teacher in half precision score as the same numbers in float32."""
+    torch.manual_seed(0)
+    teacher = nn.Linear(4, 2).to(dtype)
+    rows = torch.randn(60, 4).to(dtype)
+    labels = torch.arange(60) % 2
+    score = compression_score(rows, rows, (rows, labels), teacher, lambda: nn.Linear(4, 2), seeds=(0, 1))
+    assert torch.equal(score.accuracies, score.real_accuracies)
+    metric = CompressionScore(teacher, lambda: nn.Linear(4, 2), (rows, labels), seeds=(0, 1))
+    metric.update(rows, real=True)
+    metric.update(rows, real=False)
+    assert torch.equal(metric.compute().accuracies, score.accuracies)

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.modules import ClassifierModule, CompressionModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.modules import (
+    AdversarialCompressionModule,
+    ClassifierModule,
+    CompressionModule,
+    DistillationModule,
+    GANModule,
+)
+from ganmc_lightning.networks import (
+    MLP,
+    ACGANDiscriminator,
+    ACGANGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    FeatureDiscriminator,
+)
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
@@ -142,3 +157,53 @@ def test_acgan_needs_classes_and_a_discriminator_that_knows_them(make_module: Ma
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
     with pytest.raises(InputError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
         module.check_spec(DataSpec((1, 8, 8), 3))
+
+
+def with_batch_norm(kind: str) -> CompressionModule:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    if kind == "classifier":
+        return ClassifierModule(network)
+    if kind == "distillation":
+        return DistillationModule(MLP(64, 3), network)
+    if kind == "adversarial compression":
+        return AdversarialCompressionModule(MLP(64, 3), network, FeatureDiscriminator(3), None, "logits", "logits")
+    critic = DCGANDiscriminator(8, 1, width=4)
+    critic.register_module("layers", nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)))
+    return GANModule(DCGANGenerator(8, 1, 6, 4), critic)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "distillation", "adversarial compression", "gan"])
+def test_batches_of_one_sample_and_batch_normalization(
+    kind: str, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
+    """A layer of vectors cannot normalize one sample; the message names it."""
+    pattern = r"2 \(BatchNorm1d\) got one value per channel, .* set data\.batch_size to 2 or more"
+    with pytest.raises(InputError, match=pattern):
+        make_trainer(max_epochs=1).fit(with_batch_norm(kind), make_data(batch_size=1))
+    make_trainer(max_steps=2).fit(with_batch_norm(kind), make_data(batch_size=2))
+
+
+def test_batches_of_one_sample_of_maps(make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """Maps of more than one pixel have several values per channel; the checks are gone behind the first step."""
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    module = ClassifierModule(network)
+    make_trainer(max_steps=3).fit(module, make_data(batch_size=1))
+    assert not network[1]._forward_pre_hooks
+
+
+def test_epoch_loss_under_autocast(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """The mean of a large loss over 54 steps is that of the steps' losses, not one of a sum rounded to 8 bits."""
+    losses: list[float] = []
+
+    class Large(DistillationModule):
+        def record(self, **values: torch.Tensor) -> None:
+            losses.append(values["loss"].item())
+            super().record(**values)
+
+    teacher = MLP(64, 3)
+    with torch.no_grad():
+        teacher.classifier.weight.mul_(40)
+    trainer = make_trainer(max_epochs=1, precision="bf16-mixed")
+    trainer.fit(Large(teacher, MLP(64, 3), optimizer=partial(torch.optim.SGD, lr=0.0)), make_data(batch_size=2))
+    assert len(losses) == 54
+    assert trainer.callback_metrics["train/loss"].item() == pytest.approx(sum(losses) / 54, rel=1e-5)

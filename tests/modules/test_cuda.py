@@ -55,7 +55,7 @@ def test_twenty_steps_equal_those_on_the_cpu(
 
 
 @pytest.mark.parametrize("kind", ["classifier", "distillation", "acgan"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 def test_steps_do_not_wait_for_the_device(
     kind: str,
     precision: str,

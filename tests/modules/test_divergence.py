@@ -135,7 +135,7 @@ def test_an_average_of_spoiled_weights(make_data: MakeData, make_run_trainer: Ma
     module = GANModule(DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, width=4))
     name = "generator.layers.0.bias"
     callbacks = [Spoil(name, float("inf"), 2, behind=True), GeneratorEMA(0.9), Spoil(name, 0.0, 2, behind=True)]
-    with pytest.raises(DivergenceError, match=r"generator\.layers\.0\.bias is not finite|loss_generator is nan"):
+    with pytest.raises(DivergenceError, match=r"generator\.layers\.0\.bias is not finite"):
         make_run_trainer(tmp_path, callbacks, max_epochs=1).fit(module, make_data())
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from ganmc_lightning.modules.running_means import RunningMeans
@@ -33,3 +34,22 @@ def test_a_copy_goes_on_where_the_first_was() -> None:
     second.load_state_dict(state, torch.device("cpu"))
     second.add({"loss": torch.tensor(2.0)})
     assert second.pop()["loss"] == 1.5
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_sums_of_half_precision_are_wider(dtype: torch.dtype) -> None:
+    """In bfloat16 a sum of ones stops at 256, in float16 one of hundreds is infinite after 600 steps."""
+    means = RunningMeans()
+    for _ in range(1000):
+        means.add({"one": torch.ones((), dtype=dtype), "many": torch.full((), 120.0, dtype=dtype)})
+    popped = means.pop()
+    assert {name: value.item() for name, value in popped.items()} == {"one": 1.0, "many": 120.0}
+    assert popped["one"].dtype == torch.float32
+    means.load_state_dict({"sums": {"one": torch.tensor(3.0, dtype=dtype)}, "counts": {"one": 2}}, torch.device("cpu"))
+    assert means.pop()["one"].dtype == torch.float32
+
+
+def test_double_precision_is_kept() -> None:
+    means = RunningMeans()
+    means.add({"loss": torch.tensor(1.0, dtype=torch.float64)})
+    assert means.pop()["loss"].dtype == torch.float64
