@@ -22,6 +22,7 @@ _HOMES = {
     "ForestCompressor": "forests",
     "Batch": "batch",
     "DataSpec": "batch",
+    "DivergenceError": "errors",
     "InputError": "errors",
     "Frozen": "networks",
     "Generator": "networks",
