@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import re
 import subprocess
 import sys
 from functools import partial
@@ -14,6 +16,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from ganmc_lightning.batch import decode
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics import (
     PRDC,
     ClassifierExtractor,
@@ -93,6 +96,16 @@ class TestEach:
         assert all(number == number for number in expected)  # a nan equals nothing, and would say nothing
         for size in (1, 7):
             assert numbers(feed(make(name), real, fake, size).compute()) == pytest.approx(expected, rel=1e-5)
+
+    def test_one_sample_of_each_kind(self, make, real, fake, name):
+        """A number, a flag, or an error that says how many samples are needed; never NaN in silence."""
+        metric = feed(make(name), real[:1], fake[:1])
+        try:
+            found = metric.compute()
+        except InputError as error:
+            assert re.search(r"at least \d+ .*got 1", str(error))
+        else:
+            assert metric.flags or all(map(math.isfinite, numbers(found)))
 
     def test_half_precision_is_for_networks_alone(self, make, real, fake, name):
         """Neither a module's conversion nor ``set_dtype`` reaches the sums: 255 bright pixels squared overflow them."""
