@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import re
 import subprocess
 import sys
 from functools import partial
@@ -100,12 +99,12 @@ class TestEach:
     def test_one_sample_of_each_kind(self, make, real, fake, name):
         """A number, a flag, or an error that says how many samples are needed; never NaN in silence."""
         metric = feed(make(name), real[:1], fake[:1])
-        try:
-            found = metric.compute()
-        except InputError as error:
-            assert re.search(r"at least \d+ .*got 1", str(error))
+        if name in ("fid", "kid", "inception_score", "prdc"):
+            with pytest.raises(InputError, match=r"at least \d+ .*got 1"):
+                metric.compute()
         else:
-            assert metric.flags or all(map(math.isfinite, numbers(found)))
+            found = numbers(metric.compute())
+            assert metric.flags or all(map(math.isfinite, found))
 
     def test_half_precision_is_for_networks_alone(self, make, real, fake, name):
         """Neither a module's conversion nor ``set_dtype`` reaches the sums: 255 bright pixels squared overflow them."""
