@@ -44,7 +44,8 @@ SMALLER = {
     "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
     "PreActResNet": {"depth": 8},
-    "resnet152": {"num_classes": 3, "weights": None},
+    # Without weights, 152 layers multiply into logits that no student could follow without diverging.
+    "resnet152": {"num_classes": 3, "weights": None, "zero_init_residual": True},
     "resnet50": {"num_classes": 3},
     "resnet18": {"num_classes": 3},
     "ImageNet": {"image_size": 32, "shorter_side": 32},
