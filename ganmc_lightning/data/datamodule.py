@@ -164,7 +164,7 @@ class GANAugmentedDataModule(LightningDataModule):
                 )
             kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
         parts = {"train": take(splits.train, kept), "val": take(splits.train, held_out), "test": splits.test}
-        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes)
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, class_names=splits.class_names)
         train = parts["train"]
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
             self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
