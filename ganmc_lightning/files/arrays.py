@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -77,22 +79,28 @@ def read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
     return found
 
 
-def _open(path: Path) -> np.lib.npyio.NpzFile:
+@contextmanager
+def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the name and the folder")
     try:
-        with path.open("rb") as file:
-            # numpy would also read a lone .npy array, or take a text file for a pickle.
-            is_archive = zipfile.is_zipfile(file)
-            file.seek(0)
-            at_start = file.read(2) == b"PK"  # zipfile finds an archive behind other bytes, numpy does not
-        if is_archive and not at_start:
-            raise InputError(f"{path}: has other bytes before the archive: write it again with numpy.savez")
-        if not is_archive:
-            raise InputError(f"{path}: is no .npz file, or only a part of one: replace it")
-        archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    except InputError:
-        raise
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): grant access or name another file") from error
+    with file:  # numpy would leave it open where the archive is damaged
+        yield _archive_in(file, path)
+
+
+def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
+    # numpy would also read a lone .npy array, or take a text file for a pickle.
+    if not zipfile.is_zipfile(file):
+        raise InputError(f"{path}: is no .npz file, or only a part of one: replace it")
+    file.seek(0)
+    if file.read(2) != b"PK":  # zipfile finds an archive behind other bytes, numpy does not
+        raise InputError(f"{path}: has other bytes before the archive: write it again with numpy.savez")
+    file.seek(0)
+    try:
+        archive: np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
     except Exception as error:  # zipfile raises many types for damaged directories
         raise InputError(f"{path}: cannot be read ({_first_line(error)}): replace it") from error
     return archive

@@ -48,9 +48,9 @@ def not_bytes(images: NDArray[Any], where: str) -> InputError:
 
 def _fix(low: float, high: float) -> str:
     if low >= 0 and high <= 1:
-        return ", (images * 255.0).round().astype(numpy.uint8)"
+        return ": convert them by (images * 255.0).round().astype(numpy.uint8)"
     if low >= -1 and high <= 1:
-        return ", ((images + 1) * 127.5).round().astype(numpy.uint8)"
+        return ": convert them by ((images + 1) * 127.5).round().astype(numpy.uint8)"
     if low >= 0 and high <= np.iinfo(np.uint8).max:
-        return ", images.round().astype(numpy.uint8)"
-    return ": scale them and convert them"
+        return ": convert them by images.round().astype(numpy.uint8)"
+    return ": scale and convert them"
