@@ -73,9 +73,9 @@ def read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
             f"it must hold {num_classes} strings, one a class"
         )
     found = tuple(normalize_name(str(name)) for name in names)
-    twice = [name for name in found if found.count(name) > 1]
-    if twice:
-        raise InputError(f"{path}: class_names has {twice[0]!r} twice: give each class a name of its own")
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise InputError(f"{path}: class_names has {twice!r} twice: give each class a name of its own")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Names of classes: one Unicode form for all, and the class that a name stands for."""
+"""Names of classes: one Unicode form for all, and the label that a name has in a data set."""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def _is_image(name: str) -> bool:
 
 def _images_of(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the images in a class folder, and of what else is there besides hidden folders."""
-    images, others = [], []
+    images: list[str] = []
+    others: list[str] = []
     for entry in _entries(folder):
         if entry.is_dir():
             others.extend([] if entry.name.startswith(".") else [f"{entry.name}/"])
@@ -134,9 +135,13 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield from _files_below(folder / entry.name)
 
 
+def _is_later_process() -> bool:
+    """Whether another process of the same run says the same."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
+
+
 def _warn_of_skipped(folder: Path, skipped: Sequence[str]) -> None:
-    later_process = torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
-    if skipped and not later_process:
+    if skipped and not _is_later_process():
         more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
         warnings.warn(
             f"{folder}: skipped {len(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not read as images: "

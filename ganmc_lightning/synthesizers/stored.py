@@ -86,11 +86,12 @@ class StoredSynthesizer(Synthesizer):
 
     def _labels_by_name(self, labels: Tensor, spec: DataSpec) -> Tensor:
         """The data set's labels for labels that count the file's own ``class_names``."""
-        names = read_class_names(self.path, len(read_array(self.path, "class_names")))
+        names = read_class_names(self.path, read_array(self.path, "class_names").size)
         check_labels_known(labels, len(names), f"{self.path}: labels")
-        return torch.tensor(labels_of_names(names, spec.class_names, spec.num_classes, f"{self.path}: class_names"))[
-            labels
-        ]
+        present, positions = labels.unique(return_inverse=True)
+        used = [names[label] for label in present.tolist()]  # the file may name classes that it has no sample of
+        where = f"{self.path}: class_names"
+        return torch.tensor(labels_of_names(used, spec.class_names, spec.num_classes, where))[positions]
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         if len(spec.sample_shape) != 3 or spec.sample_shape[0] not in (1, 3):

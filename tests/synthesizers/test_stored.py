@@ -88,7 +88,9 @@ class TestFile:
 
     @pytest.mark.parametrize(("names", "expected"), [(NAMES, {0: 1, 1: 2}), ((), {0: 0, 1: 1})])
     def test_its_own_class_names_decide(self, npz, names, expected):
-        path = npz(X=np.array([[0, 0], [1, 1]]), labels=np.array([0, 1]), class_names=np.array(["bee", "cat"]))
+        path = npz(
+            X=np.array([[0, 0], [1, 1]]), labels=np.array([0, 1]), class_names=np.array(["bee", "cat", "unused"])
+        )
         samples, labels = fitted(path, DataSpec((2,), 3, class_names=names)).sample(50, seeded(0))
         assert {(int(row[0]), int(label)) for row, label in zip(samples, labels, strict=True)} == set(expected.items())
 
@@ -140,6 +142,10 @@ class TestBadFile:
         path = npz(X=np.zeros((2, 2)), labels=np.array([0, 1]), class_names=np.array(["ant", "dog"]))
         message = complaint(path, DataSpec((2,), 3, class_names=NAMES))
         assert "class_names: got 'dog', no class of the data set" in message
+
+    def test_class_names_that_are_no_list(self, npz):
+        path = npz(X=np.zeros((2, 2)), labels=np.array([0, 0]), class_names=np.array("ant"))
+        assert "class_names has dtype <U3 and shape ()" in complaint(path, DataSpec((2,), 3, class_names=NAMES))
 
     def test_label_beyond_its_own_class_names(self, npz):
         path = npz(X=np.zeros((2, 2)), labels=np.array([0, 2]), class_names=np.array(["ant", "cat"]))
