@@ -119,7 +119,9 @@ def training_data_in(checkpoint: Mapping[str, Any], path: str) -> DataSpec | Non
     try:
         return DataSpec.of_state(record)
     except (TypeError, KeyError) as error:
-        raise InputError(f"{path}: '{TRAINED_ON}' is damaged ({error}): train again, or use another checkpoint") from error
+        raise InputError(
+            f"{path}: '{TRAINED_ON}' is damaged ({error}): train again, or use another checkpoint"
+        ) from error
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:

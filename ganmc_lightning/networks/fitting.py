@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -38,11 +38,10 @@ def check_trainable_classifier(name: str, network: nn.Module, spec: DataSpec) ->
         InputError: it does not return one tensor with one logit for each class in both modes.
     """
     check_classifier(name, network, spec)
-    network = unwrapped(network)
     logits = try_samples(name, network, spec, training=True)
     if not isinstance(logits, Tensor):
         raise InputError(
-            f"{name} ({type(network).__name__}) returns {_described(logits)[0]} in training mode where one tensor of "
+            f"{name} ({type(unwrapped(network)).__name__}) returns {_described(logits)[0]} in training mode where one tensor of "
             f"{spec.num_classes} logits is expected: build it without auxiliary outputs (aux_logits=False), or "
             "wrap it in a module whose forward returns the logits alone"
         )
@@ -140,7 +139,7 @@ def try_samples(
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     samples = torch.cat([torch.zeros(1, *shape), noise]).to(parameter.device, parameter.dtype)
     try:
-        with torch.no_grad(), _left_as_it_was(network, parameter.device):
+        with torch.no_grad(), _left_as_it_was(network, parameter.device), _not_compiled(network):
             network.train(training)
             return (ask or network)(samples)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -148,6 +147,13 @@ def try_samples(
             f"{name} ({type(network).__name__}) does not take the data's samples of shape {shape}: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
+
+
+def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
+    """Run compiled code eagerly: code compiled for a trial costs time, and passes over hooks that are set later."""
+    if any(unwrapped(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
 
 
 @contextmanager

@@ -67,12 +67,17 @@ def check_classes(name: str, network: nn.Module, spec: DataSpec) -> None:
         InputError: they differ, or are in another order.
     """
     for trained_on in _all_training_data(network):
-        for label, (its, due) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
-            if its != due:
-                raise InputError(
-                    f"{name} was trained on other classes, or in another order: its class {label} is '{its}', the "
-                    f"data's class {label} is '{due}'; train it on data with the same classes in the same order"
-                )
+        compare_class_names(name, trained_on, spec)
+
+
+def compare_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
+    """Raise :class:`InputError` where the class names of two data sets differ; names that nobody gave match any."""
+    for label, (its, due) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
+        if its != due:
+            raise InputError(
+                f"{name} was trained on other classes, or in another order: its class {label} is '{its}', the data's "
+                f"class {label} is '{due}'; train it on data with the same classes in the same order"
+            )
 
 
 def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
