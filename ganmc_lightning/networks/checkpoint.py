@@ -1,8 +1,9 @@
 """Take one trained network out of a checkpoint, given nothing but its path.
 
 A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration), its
-weights, and what it was trained on. Files are opened with ``weights_only=True``, and a recipe can only name subclasses of
-:class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its own.
+weights, and what it was trained on. Files are opened with ``weights_only=True``, and a recipe can only name subclasses
+of :class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its
+own.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def training_data_in(checkpoint: Mapping[str, Any], path: str) -> DataSpec | Non
         return DataSpec.of_state(record)
     except (TypeError, KeyError) as error:
         raise InputError(
-            f"{path}: '{TRAINED_ON}' is damaged ({error}): train again, or use another checkpoint"
+            f"{path}: '{TRAINED_ON}' is damaged ({type(error).__name__}: {error}): name another checkpoint"
         ) from error
 
 

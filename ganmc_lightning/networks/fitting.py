@@ -41,9 +41,9 @@ def check_trainable_classifier(name: str, network: nn.Module, spec: DataSpec) ->
     logits = try_samples(name, network, spec, training=True)
     if not isinstance(logits, Tensor):
         raise InputError(
-            f"{name} ({type(unwrapped(network)).__name__}) returns {_described(logits)[0]} in training mode where one tensor of "
-            f"{spec.num_classes} logits is expected: build it without auxiliary outputs (aux_logits=False), or "
-            "wrap it in a module whose forward returns the logits alone"
+            f"{name} ({type(unwrapped(network)).__name__}) returns {_described(logits)[0]} in training mode where one "
+            f"tensor of {spec.num_classes} logits is expected: build it without auxiliary outputs (aux_logits=False), "
+            "or wrap it in a module whose forward returns the logits alone"
         )
     check_logits(name, network, logits, spec)
 
