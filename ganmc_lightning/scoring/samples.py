@@ -55,7 +55,8 @@ class GeneratedSamples(SampleSet):
         device: where to draw.
 
     Raises:
-        InputError: the generator makes samples of another shape, or was trained on other classes or data of another kind.
+        InputError: the generator makes samples of another shape, or was trained on other classes or on data of another
+            kind.
     """
 
     def __init__(
