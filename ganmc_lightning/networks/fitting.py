@@ -152,7 +152,8 @@ def try_samples(
 def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
     """Run compiled code eagerly: code compiled for a trial costs time, and passes over hooks that are set later."""
     if any(unwrapped(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
-        return torch.compiler.set_stance("force_eager")
+        eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return eager
     return nullcontext()
 
 

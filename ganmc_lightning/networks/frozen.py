@@ -45,7 +45,7 @@ class Frozen(nn.Module):
         if (mean is None) != (std is None):
             raise InputError("mean and std go together: give both or neither")
         self.network = network.requires_grad_(False)
-        self.normalize = nn.Identity() if mean is None or std is None else Normalize(mean, std)
+        self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.mode = mode
         self.train()
 
