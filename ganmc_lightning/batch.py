@@ -76,7 +76,7 @@ class DataSpec(NamedTuple):
         return {
             "sample_shape": list(self.sample_shape),
             "num_classes": self.num_classes,
-            "class_names": list(self.class_names),
+            "class_names": [str(name) for name in self.class_names],
             "statistics": self.statistics and self.statistics.state_dict(),
         }
 

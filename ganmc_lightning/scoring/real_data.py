@@ -65,7 +65,7 @@ def load_real_data(text: str) -> RealData:
 
     Args:
         text: a built-in source (``digits``, ``FashionMNIST``, ...), a data set's ``.npz`` file, the class path of a
-            source, or a configuration (``.yaml``) of a training, whose source, split, training size and scaling then hold.
+            source, or a configuration (``.yaml``) of a training, whose source, split, size and scaling then hold.
 
     Raises:
         InputError: there is no such data set, or it cannot be loaded into memory.
