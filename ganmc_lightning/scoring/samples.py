@@ -17,6 +17,7 @@ from ganmc_lightning.files.images import decode_image
 from ganmc_lightning.files.pixel_range import check_bytes
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.checkpoint import generator_of_checkpoint
+from ganmc_lightning.networks.training_data import output_conversion
 from ganmc_lightning.scoring.real_data import PARTS, RealData
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 
@@ -54,7 +55,8 @@ class GeneratedSamples(SampleSet):
         device: where to draw.
 
     Raises:
-        InputError: the generator makes samples of another shape or number of classes.
+        InputError: the generator makes samples of another shape, or was trained on other classes or on data of another
+            kind.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class GeneratedSamples(SampleSet):
                 f"{origin} knows {generator.num_classes} classes, {data.name} has {data.spec.num_classes}: "
                 "name the data it was trained on by --data"
             )
+        output_conversion(origin, generator, data.spec)
         self._generator = generator
         self._data = data
         self._device = device

@@ -140,6 +140,16 @@ class TestKnowledgeDistillation:
         assert ignored(student, teacher, labels, synthetic).item() == pytest.approx(expected.item())
         assert torch.equal(labels, before)  # the batch is others' too
 
+    @pytest.mark.parametrize("fakes", [0, 2, 8])
+    def test_ignored_labels_are_averaged_over_real_samples_whatever_their_share(self, fakes):
+        """A real sample's gradient is (softmax - one-hot) over the number of real samples, not over all."""
+        student = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+        labels, synthetic = torch.arange(10) % 3, torch.arange(10) < fakes
+        hard = KnowledgeDistillationLoss(1.0, 0.0, synthetic_labels="ignored")(student, student, labels, synthetic)
+        expected = (student.softmax(dim=1) - F.one_hot(labels, 3)) / (10 - fakes)
+        expected[:fakes] = 0
+        torch.testing.assert_close(gradient(hard, student), expected.detach(), rtol=1e-5, atol=1e-6)
+
     def test_ignored_on_synthetic_samples_only(self, batch):
         student, teacher, labels, _ = batch
         everything = torch.ones(6, dtype=torch.bool)

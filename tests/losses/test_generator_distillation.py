@@ -125,3 +125,12 @@ def test_bfloat16_images_are_compared_in_float32():
 def test_levels():
     with pytest.raises(InputError, match="levels"):
         LaplacianPyramidDistance(0)
+
+
+def test_feature_distance_of_a_network_that_returns_more_than_features(images):
+    class Pair(nn.Module):
+        def forward(self, inputs):
+            return inputs, inputs
+
+    with pytest.raises(InputError, match=r"FeatureDistance\.network \(Pair\) returns a tuple where one tensor"):
+        FeatureDistance(Pair())(*images)

@@ -57,6 +57,36 @@ def test_the_network_given_stays_trainable():
     assert torch.equal(extractor(torch.zeros(1, 1, 28, 28)).logits, before[1])
 
 
+class Changed(nn.Module):
+    """A classifier whose answer is changed."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.network = MLP(6, 3, (5,))
+        self.change = change
+
+    def forward(self, inputs):
+        return self.change(self.network(inputs))
+
+
+@pytest.mark.parametrize("layer", [None, "network.features.1"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda z: z.softmax(dim=1), "returns probabilities .*remove the softmax"),
+        (lambda z: (z, z), r"returns a tuple of 2 where .*network\(inputs\)\[0\]"),
+        (lambda z: {"logits": z}, "returns a dict with logits"),
+    ],
+)
+def test_answers_that_are_not_logits(change, message, layer):
+    """The Inception Score takes the softmax of what it gets."""
+    with pytest.raises(InputError, match=message):
+        ClassifierExtractor(Changed(change), layer, (6,))
+    if layer is None:  # without a shape it is tried on the first samples
+        with pytest.raises(InputError, match=message):
+            ClassifierExtractor(Changed(change))(torch.zeros(4, 6))
+
+
 class TestLayer:
     def test_maps_are_averaged_over_space(self, make_images):
         network = FiveLayerCNN(1, 8, 3, (4, 6, 8, 12))
