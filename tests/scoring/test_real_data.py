@@ -4,7 +4,6 @@ import pytest
 import torch
 import yaml
 
-from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.scoring import load_real_data
 
