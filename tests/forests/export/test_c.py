@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.forests import StudentClassifier
 from ganmc_lightning.forests.export import CModel, compile_c, to_c
-from ganmc_lightning.forests.export.c_source import round_down
+from ganmc_lightning.forests.export.arrays import round_down
 
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
 
