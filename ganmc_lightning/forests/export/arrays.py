@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+TREES = (DecisionTreeClassifier, DecisionTreeRegressor)
+"""Single extra trees are of these types too. The answer of each of them is a mean over trees."""
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.forests.cost import trees_of
-from ganmc_lightning.forests.export.arrays import Arrays, flatten
+from ganmc_lightning.forests.export.arrays import FORESTS, TREES, Arrays, flatten
 from ganmc_lightning.forests.export.c_library import CModel, compile_c, has_compiler
 from ganmc_lightning.forests.export.c_text import Described, header_and_source
 from ganmc_lightning.forests.export.target import writing
 from ganmc_lightning.forests.export.verification import Answers, accepts_missing, check_fitted, verify
 from ganmc_lightning.forests.student import StudentClassifier, to_probabilities
 
-FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
-TREES = (DecisionTreeClassifier, DecisionTreeRegressor)
-"""Single extra trees are of these types too."""
 TOLERANCE = 1e-12
 """How far values may differ; where numbers are kept in float64 alone they do not differ at all."""
 
