@@ -132,6 +132,9 @@ def _convert(model: Any) -> Any:
         raise InputError(f"{type(inner).__name__} cannot be written as ONNX: {reason}") from error
     if student:
         _answer_as_classifier(made.graph, model.classes_)
+    elif not is_classifier(model):  # skl2onnx declares one column, whatever the number of outputs
+        answers = np.atleast_2d(answers_of(model, rows).values)
+        made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = answers.shape[1]
     return made
 
 

@@ -46,9 +46,11 @@ def probe_rows(model: Any, known: NDArray[np.bool_], seed: int = 0) -> Rows:
     rng = np.random.default_rng(seed)
     columns = int(model.n_features_in_)
     rows = rng.standard_normal((DRAWN, columns)).astype(np.float32)
-    missing = rng.random(rows.shape) < 0.1
-    if known[np.isnan(SPECIAL)].all():
-        rows[::2][missing[::2]] = np.nan
+    unusual = SPECIAL[known & ~np.isfinite(SPECIAL)]
+    if len(unusual):
+        replaced = rng.random(rows.shape) < 0.1
+        replaced[::2] = False  # half of the rows stay finite
+        rows[replaced] = rng.choice(unusual, int(replaced.sum()))
     # The trees of a pipeline or of a bag may split columns that are not the model's own.
     trees = [tree.tree_ for tree in trees_of(model) or [] if tree.n_features_in_ == columns]
     if not trees:

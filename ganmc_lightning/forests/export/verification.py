@@ -52,15 +52,15 @@ def check_fitted(model: Any) -> None:
         raise InputError(f"{kind} is not fitted: call fit before the export") from error
 
 
-def accepted(model: Any) -> NDArray[np.bool_]:
-    """Which of :data:`~ganmc_lightning.forests.export.probes.SPECIAL` a model accepts in a row, bool."""
-    row = np.zeros((1, int(model.n_features_in_)), dtype=np.float32)
-    return np.array([_accepts(model, np.full_like(row, value)) for value in SPECIAL])
+def comparable(model: Any) -> bool:
+    """Whether a model is a fitted classifier or regressor that accepts rows of numbers."""
+    known = hasattr(model, "n_features_in_") and (is_classifier(model) or is_regressor(model))
+    return known and _accepts(model, 0)
 
 
 def accepts_missing(model: Any) -> bool:
     """Whether a model accepts NaN in a row."""
-    return bool(accepted(model)[np.isnan(SPECIAL)].all())
+    return _accepts(model, np.nan)
 
 
 def answers_of(model: Any, rows: Any) -> Answers:
@@ -89,9 +89,11 @@ def verify(
         ties: let labels differ where the model's two highest probabilities differ by less than twice the tolerance.
 
     Raises:
-        InputError: the answers differ.
+        InputError: the answers differ, or the model accepts no rows of numbers.
     """
-    rows = probe_rows(model, accepted(model))
+    if not comparable(model):
+        raise InputError(f"{target} is not written: {type(model).__name__} must accept rows of numbers to be compared")
+    rows = probe_rows(model, np.array([_accepts(model, value) for value in SPECIAL]))
     expected, made = answers_of(model, rows), export(rows)
     different, distance = np.zeros(len(rows), dtype=bool), 0.0
     close = different
@@ -131,10 +133,10 @@ def _text(row: NDArray[np.float32]) -> str:
     return f"[{shown}{', ...' if len(row) > 8 else ''}]"
 
 
-def _accepts(model: Any, row: NDArray[np.float32]) -> bool:
+def _accepts(model: Any, value: float) -> bool:
     try:
-        answers_of(model, row)
-    except ValueError:
+        answers_of(model, np.full((1, int(model.n_features_in_)), value, dtype=np.float32))
+    except (ValueError, TypeError):
         return False
     return True
 
