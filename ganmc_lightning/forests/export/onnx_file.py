@@ -72,8 +72,8 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     flips = 0 if rows is None else label_flips(model, path, X)
     if flips:
         warnings.warn(
-            f"{path}: the label differs from scikit-learn's in {flips} of {len(rows)} rows of X, where classes all but "
-            "tie: ONNX sums in float32; to_c gives the same labels",
+            f"{path}: the label differs from scikit-learn's in {flips} of {len(rows)} rows of X: ONNX computes in "
+            "float32, where classes that tie may no longer tie",
             stacklevel=2,
         )
     return path

@@ -69,7 +69,7 @@ def test_several_outputs(table, tmp_path):
     """skl2onnx does not round the thresholds of such a classifier, nor declare the columns of such a regressor."""
     X, y, Y = table
     X = X.astype(np.float32)
-    tree = DecisionTreeClassifier(random_state=0).fit(X, np.stack([y, y > 0], axis=1))
+    tree = DecisionTreeClassifier(random_state=0).fit(X, np.stack([y > 0, y > 1], axis=1).astype(int))
     np.testing.assert_array_equal(run(tree, X, tmp_path)["label"], tree.predict(X))
     file = to_onnx(DecisionTreeRegressor(max_depth=3).fit(X, Y), tmp_path / "values.onnx")
     session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
@@ -85,7 +85,7 @@ def test_infinities_take_scikit_learns_way(tmp_path):
 
 @pytest.fixture(scope="module")
 def tied():
-    """Three trees, each sure of another class: a tie in float64, which sums of thirds in float32 break."""
+    """A forest of few distinct rows and random classes, whose shares are close to each other."""
     X = np.random.default_rng(0).integers(0, 2, (200, 4)).astype(np.float64)
     y = np.random.default_rng(1).integers(0, 3, 200)
     return RandomForestClassifier(9, max_features=1, random_state=0).fit(X, y), X
