@@ -117,7 +117,7 @@ def _describe(model: Any, inner: Any, arrays: Arrays) -> Described:
 def _export(
     model: Any, arrays: Arrays, source: Path, header_text: str, source_text: str
 ) -> Callable[[NDArray[np.float32]], Answers]:
-    """What asks the compiled source or, without a compiler, its arrays."""
+    """What predicts with the compiled source or, without a compiler, with its arrays."""
     classes = model.classes_ if is_classifier(model) else None
     if not has_compiler():
         return lambda rows: _answers_of_arrays(model, arrays, rows)
@@ -125,10 +125,10 @@ def _export(
     source.write_text(source_text, encoding="utf-8")
     compiled = CModel(compile_c(source))
 
-    def ask(rows: NDArray[np.float32]) -> Answers:
+    def predict(rows: NDArray[np.float32]) -> Answers:
         return Answers(None if classes is None else classes[compiled.labels(rows)], compiled.predict(rows))
 
-    return ask
+    return predict
 
 
 def _answers_of_arrays(model: Any, arrays: Arrays, rows: NDArray[np.float32]) -> Answers:

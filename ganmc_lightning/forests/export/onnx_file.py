@@ -59,7 +59,8 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     path = Path(path)
     check_packages()
     check_fitted(model)
-    rows = None if X is None else _checked(X, model)
+    if X is not None:
+        _checked(X, model)
     made = _convert(model)
     trees = trees_of(model) or []
     if trees:
@@ -69,11 +70,10 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     verify(path, model, _runner(content, path), tolerance, ties=True)
     with writing(path), replacing(path, "wb") as file:
         file.write(content)
-    flips = 0 if rows is None else label_flips(model, path, X)
-    if flips:
+    if X is not None and (flips := label_flips(model, path, X)):
         warnings.warn(
-            f"{path}: the label differs from scikit-learn's in {flips} of {len(rows)} rows of X: ONNX computes in "
-            "float32, where classes that tie may no longer tie",
+            f"{path}: the label differs from scikit-learn's in {flips} of {len(_checked(X, model))} rows of X: ONNX "
+            "computes in float32, where classes that tie may no longer tie",
             stacklevel=2,
         )
     return path
@@ -133,8 +133,8 @@ def _convert(model: Any) -> Any:
     if student:
         _answer_as_classifier(made.graph, model.classes_)
     elif not is_classifier(model):  # skl2onnx declares one column, whatever the number of outputs
-        answers = np.atleast_2d(answers_of(model, rows).values)
-        made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = answers.shape[1]
+        columns = np.asarray(answers_of(model, rows).values).shape[1]
+        made.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
     return made
 
 
@@ -160,7 +160,7 @@ def _take_same_ways(graph: Any, trees: Sequence[Any]) -> None:
         own = [tree.tree_ for tree in trees[start : start + int(numbers.max()) + 1]]
         start += len(own)
         offsets = np.cumsum([0, *(tree.node_count for tree in own)])
-        if offsets[-1] != len(nodes):
+        if len(own) <= numbers.max() or offsets[-1] != len(nodes):
             continue
         at = offsets[numbers] + nodes
         inner = np.concatenate([tree.children_left >= 0 for tree in own])[at]
@@ -182,14 +182,18 @@ def _runner(content: bytes, path: Path) -> Callable[[NDArray[np.float32]], Answe
         raise InputError(f"{path} cannot be run as ONNX: {' '.join(str(error).split())[:200]}") from error
     names = [output.name for output in session.get_outputs()]
 
-    def ask(rows: NDArray[np.float32]) -> Answers:
-        made = dict(zip(names, session.run(None, {INPUT: rows}), strict=True))
+    def predict(rows: NDArray[np.float32]) -> Answers:
+        try:
+            made = dict(zip(names, session.run(None, {INPUT: rows}), strict=True))
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"{path} cannot be run on rows of shape {rows.shape}: {reason}") from error
         if LABEL not in made:
             return Answers(None, made[_ANSWER].astype(np.float64).reshape(len(rows), -1))
         values = made[PROBABILITIES].astype(np.float64)
         return Answers(made[LABEL], np.concatenate(values, axis=1) if values.ndim == 3 else values)
 
-    return ask
+    return predict
 
 
 def _answer_as_classifier(graph: Any, classes: NDArray[Any]) -> None:

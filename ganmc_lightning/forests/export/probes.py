@@ -66,7 +66,8 @@ def probe_rows(model: Any, known: NDArray[np.bool_], seed: int = 0) -> Rows:
     together = np.concatenate([rows, next(backgrounds), special, *at_nodes])
     nan, infinity = known[np.isnan(SPECIAL)].all(), known[np.isinf(SPECIAL)].all()
     refused = (np.isnan(together) & ~nan) | (np.isinf(together) & ~infinity)
-    return together[~refused.any(axis=1)]
+    allowed: Rows = together[~refused.any(axis=1)]
+    return allowed
 
 
 def _chosen_nodes(trees: list[Any], most: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:

@@ -38,7 +38,7 @@ class Answers:
 
 
 def check_fitted(model: Any) -> None:
-    """Make sure that a model can be asked.
+    """Make sure that a model can predict.
 
     Raises:
         InputError: it is not fitted, or is neither a classifier nor a regressor.
@@ -64,16 +64,16 @@ def accepts_missing(model: Any) -> bool:
 
 
 def answers_of(model: Any, rows: Any) -> Answers:
-    """Ask a fitted model of scikit-learn; a forest sums over its trees in their order, on one thread."""
-    asked = _in_order(model)
+    """Predict with a fitted model of scikit-learn; a forest sums over its trees in their order, on one thread."""
+    single = _in_order(model)
     # scikit-learn sums all values to see whether they are finite, and the largest ones overflow.
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         # The rows are compared as they are; that they have no names says nothing of them.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
         if not is_classifier(model):
-            return Answers(None, _table(asked.predict(rows), len(rows)))
-        values = asked.predict_proba(rows) if hasattr(asked, "predict_proba") else None
-        return Answers(asked.predict(rows), None if values is None else _table(values, len(rows)))
+            return Answers(None, _table(single.predict(rows), len(rows)))
+        values = single.predict_proba(rows) if hasattr(single, "predict_proba") else None
+        return Answers(single.predict(rows), None if values is None else _table(values, len(rows)))
 
 
 def verify(
@@ -84,7 +84,7 @@ def verify(
     Args:
         target: the file to be written, for the message.
         model: fitted.
-        export: asks the export.
+        export: predicts with the export.
         tolerance: how far values may differ, as a share of the largest value, or of 1 if that is more.
         ties: let labels differ where the model's two highest probabilities differ by less than twice the tolerance.
 
@@ -98,13 +98,16 @@ def verify(
     different, distance = np.zeros(len(rows), dtype=bool), 0.0
     close = different
     if expected.values is not None:
-        if made.values is None or made.values.shape != expected.values.shape:
-            raise _refusal(target, model, f"its answers have shape {np.shape(made.values)}", expected.values.shape)
+        shape = None if made.values is None else made.values.shape
+        if made.values is None or shape != expected.values.shape:
+            raise _refusal(target, model, f"its answers have shape {shape}", expected.values.shape)
         allowed = tolerance * max(1.0, float(np.abs(expected.values).max()))
         apart = np.abs(made.values - expected.values).max(axis=1)
         distance = float(apart.max())
         different = ~(apart <= allowed)
-        if ties and expected.values.shape[1] > 1:
+        if ties and expected.labels is not None and expected.labels.ndim > 1:
+            close = np.ones(len(rows), dtype=bool)  # of many outputs, whose values alone are compared
+        elif ties and expected.values.shape[1] > 1:
             close = np.diff(np.sort(expected.values, axis=1)[:, -2:])[:, 0] <= 2 * allowed
     if expected.labels is not None and made.labels is not None:
         different = different | (labels_differ(expected.labels, made.labels) & ~close)
@@ -118,7 +121,8 @@ def labels_differ(labels: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool
     """Rows (N,) whose labels differ; labels that look alike are alike, such as 1 and True."""
     if labels.dtype.kind in _TEXT or others.dtype.kind in _TEXT:
         labels, others = labels.astype(str), others.astype(str)
-    return (labels != others.reshape(labels.shape)).reshape(len(labels), -1).any(axis=1)
+    differ: NDArray[np.bool_] = (labels != others.reshape(labels.shape)).reshape(len(labels), -1).any(axis=1)
+    return differ
 
 
 def _refusal(target: Path, model: Any, found: str, expected: object) -> InputError:

@@ -76,6 +76,14 @@ def test_several_outputs(table, tmp_path):
     assert session.get_outputs()[0].shape[1] == 3
 
 
+def test_a_tie_in_one_output_of_several(tmp_path):
+    X = np.arange(40.0)[:, None] % 5
+    Y = np.random.default_rng(0).integers(0, 2, (40, 2))
+    forest = RandomForestClassifier(6, max_depth=1, random_state=0).fit(X, Y)
+    made = run(forest, X, tmp_path)
+    np.testing.assert_allclose(np.array(made["probabilities"]), np.array(forest.predict_proba(X)), atol=1e-6)
+
+
 def test_infinities_take_scikit_learns_way(tmp_path):
     tree = DecisionTreeClassifier().fit([[0.0], [1.0], [np.nan], [np.nan]], [0, 0, 1, 1])
     assert np.isinf(tree.tree_.threshold[0])
@@ -118,6 +126,9 @@ def test_rows_and_files_that_cannot_be_compared(tied, tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"model\.onnx: no such file"):
         label_flips(model, tmp_path / "model.onnx", X)
+    narrow = to_onnx(DecisionTreeClassifier().fit(X[:, :1], X[:, 0]), tmp_path / "narrow.onnx")
+    with pytest.raises(InputError, match=r"narrow\.onnx cannot be run on rows of shape \(200, 4\): "):
+        label_flips(model, narrow, X)
     (tmp_path / "model.onnx").write_text("no graph")
     with pytest.raises(InputError, match=r"model\.onnx cannot be run as ONNX"):
         label_flips(model, tmp_path / "model.onnx", X)
