@@ -1,16 +1,24 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from rich.console import Console
 from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.cli import main
+from ganmc_lightning.cli.forest import _export
 from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.forests import StudentClassifier
 from ganmc_lightning.forests.export import CModel, load_skops
+from ganmc_lightning.forests.study import StudyResult
 from ganmc_lightning.networks import TabularGenerator
 
 CONFIG = """
@@ -58,6 +66,7 @@ def forest(*arguments):
 
 def test_a_run(folder, capsys, table):
     pytest.importorskip("skl2onnx")
+    pytest.importorskip("onnxruntime")
     pytest.importorskip("skops")
     assert forest("--seed", "3", "--out", "out", "--export", "shipped") == 0
     result = json.loads((folder / "out" / "result.json").read_text())
@@ -88,6 +97,33 @@ def test_a_run(folder, capsys, table):
     np.testing.assert_allclose(CModel(library).predict(X[220:]), answers, atol=1e-12)
     names = {path.name for path in (folder / "shipped").iterdir()} - {library.name}
     assert names == {f"{m}.{form}" for m in ("student", "teacher") for form in ("c", "h", "onnx", "skops")}
+    for model in ("student", "teacher"):
+        assert re.search(rf"{model}\.onnx: the label differs from scikit-learn's in \d+ of 220 training rows", out)
+
+
+def test_what_cannot_be_exported_does_not_keep_the_rest_from_being_written(table, tmp_path, capsys):
+    pytest.importorskip("skl2onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("skops")
+    X, y = table
+    student = StudentClassifier(DecisionTreeRegressor(max_depth=3).fit(X, y), [0, 1])
+    result = StudyResult(
+        students={"real_small": student}, validation={"real_small/auc": 0.9}, teacher=LogisticRegression().fit(X, y)
+    )
+    with pytest.raises(InputError, match=r"^LogisticRegression cannot be written as C: a decision tree, .* can$"):
+        _export(result, "auc", tmp_path / "shipped", X, Console())
+    forms = {path.name for path in (tmp_path / "shipped").iterdir() if path.suffix in (".c", ".onnx", ".skops")}
+    assert forms == {"student.c", "student.onnx", "student.skops", "teacher.onnx", "teacher.skops"}
+    assert "student.onnx: the label differs from scikit-learn's in 0 of 300 training rows" in capsys.readouterr().out
+
+
+def test_a_file_in_place_of_the_folder_of_exports(folder, capsys):
+    pytest.importorskip("skl2onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("skops")
+    (folder / "shipped").write_text("")
+    assert forest("--export", "shipped") == 2
+    assert "--export: shipped is a file: name a folder" in capsys.readouterr().err
 
 
 def test_the_written_configuration_gives_the_same_run(folder):
