@@ -17,6 +17,6 @@ def check_exports() -> None:
     for package in ("skl2onnx", "onnxruntime", "skops"):
         if find_spec(package) is None:
             raise InputError(
-                f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]" onnxruntime'
+                f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]"'
             )
     find_compiler()

@@ -108,7 +108,7 @@ def check_packages() -> None:
     """
     for package in PACKAGES:
         if find_spec(package) is None:
-            raise InputError(f'ONNX needs {package}: pip install "ganmc-lightning[export]" onnxruntime')
+            raise InputError(f'ONNX needs {package}: pip install "ganmc-lightning[export]"')
 
 
 def _checked(X: ArrayLike, model: Any) -> NDArray[np.float32]:
