@@ -40,6 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_report_header() -> str:
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, instruction set {capability}, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS')}"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
     """One thread unless the environment asks for more, and no output of Lightning in the reports of failures."""
