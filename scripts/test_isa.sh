@@ -49,7 +49,7 @@ for name in "${chosen[@]}"; do
     # shellcheck disable=SC2086 # NUMERIC is a list
     env ATEN_CPU_CAPABILITY="$aten" ONEDNN_MAX_CPU_ISA="$onednn" OPENBLAS_CORETYPE="$openblas" \
         MKL_ENABLE_INSTRUCTIONS="$mkl" OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=passive \
-        "${PYTHON:-python3}" -m pytest --quiet --numprocesses "$processes" --dist worksteal $NUMERIC "$@" \
+        "${PYTHON:-python3}" -m pytest --numprocesses "$processes" --dist worksteal $NUMERIC "$@" \
         || failed+=("$name")
 done
 [ ${#failed[@]} -eq 0 ] || { echo "test_isa.sh: tests failed under: ${failed[*]}" >&2 && exit 1; }

@@ -42,13 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header() -> str:
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"torch {torch.__version__}, instruction set {capability}, OMP_NUM_THREADS {os.environ.get('OMP_NUM_THREADS')}"
+    return f"torch {torch.__version__}, instruction set {capability}, {threads()} threads"
+
+
+def threads() -> int:
+    """OMP_NUM_THREADS, or 1 where it is not set."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
     """One thread unless the environment asks for more, and no output of Lightning in the reports of failures."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    torch.set_num_threads(threads())
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 
