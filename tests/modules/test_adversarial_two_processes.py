@@ -48,4 +48,4 @@ def test_both_learn_the_same(ends: dict[str, list[dict[str, Any]]], run: str, pa
         assert end["iteration"] == 12  # 108 samples, two shares, nine a batch, two epochs
     scores = [{name: value for name, value in end["metrics"].items() if "val/" in name} for end in (one, other)]
     assert scores[0]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-5, abs=1e-6)
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-5, atol=1e-6)
