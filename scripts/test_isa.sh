@@ -42,14 +42,12 @@ for name in "${chosen[@]}"; do
         echo "== $name: skipped, this processor has no $flag"
         continue
     fi
-    processes=$(($(nproc) / threads))
-    processes=$((processes < 1 ? 1 : processes > 4 ? 4 : processes))
     echo "== $name: ATen $aten, oneDNN $onednn, OpenBLAS $openblas, MKL $mkl, threads $threads"
-    # Threads that wait without spinning: the tests' work is too small to be worth it.
+    # Threads that wait must not spin: there are more of them than cores.
     # shellcheck disable=SC2086 # NUMERIC is a list
     env ATEN_CPU_CAPABILITY="$aten" ONEDNN_MAX_CPU_ISA="$onednn" OPENBLAS_CORETYPE="$openblas" \
         MKL_ENABLE_INSTRUCTIONS="$mkl" OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=passive \
-        "${PYTHON:-python3}" -m pytest --numprocesses "$processes" --dist worksteal $NUMERIC "$@" \
+        "${PYTHON:-python3}" -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $NUMERIC "$@" \
         || failed+=("$name")
 done
 [ ${#failed[@]} -eq 0 ] || { echo "test_isa.sh: tests failed under: ${failed[*]}" >&2 && exit 1; }
