@@ -94,7 +94,7 @@ def test_two_mse_steps_equal_a_loop_by_hand(make_trainer: Callable[..., Trainer]
         loss.backward()
         sgd.step()
     for name, value in module.student.state_dict().items():
-        torch.testing.assert_close(value, student.state_dict()[name], rtol=1e-5, atol=1e-7, msg=name)
+        torch.testing.assert_close(value, student.state_dict()[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
@@ -124,7 +124,7 @@ def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer:
         student_step.step()
     for one, other in ((module.student, student), (module.discriminator, critic)):
         for name, value in one.state_dict().items():
-            torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-4, atol=1e-6, msg=name)
+            torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_alpha_one_is_a_game_without_a_teacher(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
@@ -186,7 +186,7 @@ def test_two_and_two_epochs_are_four(
         torch.manual_seed(77 if resume else 1)
         last = out / "checkpoints" / "last.ckpt"
         trainer.fit(module, make_data() if alpha else nothing(), ckpt_path=last if resume else None)
-        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**epochs)
+        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**epochs, rel=1e-9, abs=1e-10)
         return torch.load(last, weights_only=True), read_metrics(out / "metrics.csv")
 
     whole, whole_rows = run("whole", 4)

@@ -29,7 +29,7 @@ def expected(model, rows):
 def test_answers_are_scikit_learns(model, edges, table, tmp_path):
     compiled = CModel(compile_c(to_c(model, tmp_path)))
     rows = np.concatenate([edges, table[0].astype(np.float32)])
-    np.testing.assert_allclose(compiled.predict(rows), expected(model, rows), rtol=0, atol=1e-15)
+    np.testing.assert_allclose(compiled.predict(rows), expected(model, rows), rtol=1e-12, atol=1e-12)
     assert compiled.n_outputs == expected(model, rows[:1]).shape[1]
     assert compiled.n_features_in_ == 5
 
@@ -186,7 +186,7 @@ def test_more_rows_than_a_block(table, tmp_path):
     tree = DecisionTreeClassifier(random_state=0).fit(*table[:2])
     rows = np.random.default_rng(0).normal(size=(9000, 5)).astype(np.float32)
     compiled = CModel(compile_c(to_c(tree, tmp_path)))
-    np.testing.assert_array_equal(compiled.predict(rows), tree.predict_proba(rows))
+    np.testing.assert_allclose(compiled.predict(rows), tree.predict_proba(rows), rtol=1e-12, atol=1e-12)
     assert compiled.predict(rows[:0]).shape == (0, 3)
 
 
@@ -195,10 +195,14 @@ def test_a_student_that_leaves_the_unit_interval(tmp_path):
     X = np.arange(6.0)[:, None]
     student = StudentClassifier(DecisionTreeRegressor().fit(X, [-0.5, 0, 0.3, 0.7, 1, 1.5]), [0, 1])
     expected = [[1, 0], [1, 0], [0.7, 0.3], [0.3, 0.7], [0, 1], [0, 1]]
-    np.testing.assert_allclose(CModel(compile_c(to_c(student, tmp_path, "p"))).predict(X), expected, atol=1e-15)
+    np.testing.assert_allclose(
+        CModel(compile_c(to_c(student, tmp_path, "p"))).predict(X), expected, rtol=1e-12, atol=1e-12
+    )
     three = StudentClassifier(DecisionTreeRegressor().fit(X[:2], [[3, 1, -1], [-1, -1, -1]]), [0, 1, 2])
     expected = [[0.5, 0.5, 0], [1 / 3] * 3]
-    np.testing.assert_allclose(CModel(compile_c(to_c(three, tmp_path, "q"))).predict(X[:2]), expected, atol=1e-15)
+    np.testing.assert_allclose(
+        CModel(compile_c(to_c(three, tmp_path, "q"))).predict(X[:2]), expected, rtol=1e-12, atol=1e-12
+    )
 
 
 @needs_compiler
@@ -224,7 +228,7 @@ def test_a_program_in_c_can_use_it(table, tmp_path):
     said = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.split()
     assert said[:2] == ["5", "2"]
     wanted = student.predict_proba(np.array([[0.5, -1, 2, 0, 1]], dtype=np.float32))
-    assert [float(word) for word in said[2:]] == wanted[0].tolist()
+    assert [float(word) for word in said[2:]] == pytest.approx(wanted[0].tolist(), rel=1e-12, abs=1e-12)
 
 
 @needs_compiler
