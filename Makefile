@@ -15,12 +15,13 @@ DOCS := $(VENV)/.installed-docs
 NOTEBOOKS := $(VENV)/.installed-notebooks
 RECIPE := pyproject.toml constraints.txt scripts/environment.sh
 
-.PHONY: help demo test lint types docs notebooks bench clean
+.PHONY: help demo test test-isa lint types docs notebooks bench clean
 .NOTPARALLEL: # two installations into one environment would meet
 
 help:
 	@echo "make demo       reproduce the digits experiment and write its report (minutes, no download of data)"
 	@echo "make test       run the tests"
+	@echo "make test-isa   run the numeric tests under several instruction sets and thread counts"
 	@echo "make lint       check style and formatting"
 	@echo "make types      check types"
 	@echo "make docs       build the documentation into site/"
@@ -32,10 +33,14 @@ demo: $(BASE)
 	$(BIN)/ganmc reproduce digits $(ARGS)
 
 # One process a core, up to four of a gigabyte each; ARGS="-n 0" has one without more.
-# The variable is for the processes that tests start; tests/conftest.py sees to those they run in.
+# The variable sets the threads of the tests and of the processes that they start.
 test: export OMP_NUM_THREADS = 1
 test: $(TEST)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+# ISA="sse4 avx2" runs these settings alone; scripts/test_isa.sh lists all of them.
+test-isa: $(TEST)
+	PYTHON=$(BIN)/python scripts/test_isa.sh $(ISA) -- $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

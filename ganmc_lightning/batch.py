@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,16 +31,65 @@ class Batch(NamedTuple):
     teacher_logits: Tensor | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Means and standard deviations of training samples.
+
+    Attributes:
+        mean: float64; of rows (D,) in their own units, or of their normal scores; of images (C,), channels in [0, 1].
+        std: likewise.
+        curves: of rows turned into normal scores, each column's values and scores, float64 (2, K); empty otherwise.
+    """
+
+    mean: Tensor
+    std: Tensor
+    curves: tuple[Tensor, ...] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The statistics by name, to be stored in a checkpoint."""
+        return {"mean": self.mean, "std": self.std, "curves": list(self.curves)}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild what :meth:`state_dict` describes."""
+        return cls(state["mean"], state["std"], tuple(state["curves"]))
+
+
 class DataSpec(NamedTuple):
-    """What a network must fit: the shape of one sample and the number of classes.
+    """What a network must fit: the shape of one sample and the classes, and how the samples were scaled.
 
     Attributes:
         sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
         num_classes: labels run from 0 to ``num_classes - 1``.
+        class_names: in the order of the labels; empty where nobody named them.
+        statistics: of the training samples. Rows are standardized by them, images are in [-1, 1] whatever they are;
+            None where they are unknown.
     """
 
     sample_shape: tuple[int, ...]
     num_classes: int
+    class_names: tuple[str, ...] = ()
+    statistics: Statistics | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The fields by name, to be stored in a checkpoint beside a network trained on such data."""
+        return {
+            "sample_shape": list(self.sample_shape),
+            "num_classes": self.num_classes,
+            "class_names": [str(name) for name in self.class_names],
+            "statistics": self.statistics and self.statistics.state_dict(),
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild what :meth:`state_dict` describes."""
+        statistics = state["statistics"]
+        return cls(
+            tuple(state["sample_shape"]),
+            state["num_classes"],
+            tuple(state["class_names"]),
+            None if statistics is None else Statistics.of_state(statistics),
+        )
 
     @property
     def holds_samples(self) -> bool:

@@ -1,4 +1,4 @@
-"""What every test stands on: one thread, fixed seeds, and a tiny data set that is easy to learn."""
+"""What every test is run with: few threads, fixed seeds, and a tiny data set that is easy to learn."""
 
 from __future__ import annotations
 
@@ -40,10 +40,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
+def pytest_report_header() -> str:
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"torch {torch.__version__}, instruction set {capability}, {threads()} threads"
+
+
+def threads() -> int:
+    """OMP_NUM_THREADS, or 1 where it is not set."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """The same sums on every machine, no fight for its cores, and no chatter in the reports of failures."""
-    torch.set_num_threads(1)
+def _threads() -> None:
+    """One thread unless the environment asks for more, and no output of Lightning in the reports of failures."""
+    torch.set_num_threads(threads())
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 

@@ -13,6 +13,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.compression_score import Form, compression_score
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.networks.training_data import input_conversion
 
 
 class CompressionScoreMonitor(GeneratorMonitor):
@@ -54,11 +55,14 @@ class CompressionScoreMonitor(GeneratorMonitor):
         self.n_seeds = n_seeds
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self._adapted_teacher: nn.Module = teacher
         self._real_accuracies: Tensor | None = None
 
     def check(self, data: DescribesData) -> None:
         """Try teacher and student on two samples."""
         check_classifier("CompressionScoreMonitor.teacher", self.teacher, data.spec)
+        conversion = input_conversion("CompressionScoreMonitor.teacher", self.teacher, data.spec)
+        self._adapted_teacher = nn.Sequential(conversion, self.teacher)
         with torch.random.fork_rng(devices=[]):  # its first weights are thrown away: they cost the run no numbers
             check_classifier("CompressionScoreMonitor.student", self.student(), data.spec)
         self._real_accuracies = None
@@ -69,7 +73,7 @@ class CompressionScoreMonitor(GeneratorMonitor):
             samples_of(generator, data),
             data.samples("train")[0],
             data.samples("val"),
-            self.teacher,
+            self._adapted_teacher,
             self.student,
             self.form,
             range(self.n_seeds),

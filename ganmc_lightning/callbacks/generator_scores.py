@@ -16,6 +16,7 @@ from ganmc_lightning.metrics import (
     real_statistics,
 )
 from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.training_data import check_statistics
 from ganmc_lightning.scoring.feature_scores import (
     COMPARE_WITH_REAL,
     FEATURE_METRICS,
@@ -71,6 +72,7 @@ class GeneratorScores(GeneratorMonitor):
 
     def check(self, data: DescribesData) -> None:
         """Try the extractor, and the measure of sharpness, on two samples."""
+        check_statistics("GeneratorScores.extractor", self.extractor, data.spec)
         samples = data.samples("val")[0][:2]
         self.extractor(samples)
         if "vol" in self.metrics:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganmc_lightning.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rich.console import Console
 
     from ganmc_lightning.forests.study import StudyResult
@@ -74,8 +77,10 @@ def run(args: argparse.Namespace) -> int:
     jobs = _processors() if args.jobs is None else args.jobs
     if jobs < 1:
         raise InputError(f"--jobs must be at least 1, got {jobs}")
-    if args.export is not None:
-        check_exports()  # before minutes of work
+    if args.export is not None:  # before minutes of work
+        check_exports()
+        if args.export.exists() and not args.export.is_dir():
+            raise InputError(f"--export: {args.export} is a file: name a folder")
     started = time.perf_counter()
     console = Console()
     config = read_config(args.config, args.overrides, args.checkpoint)
@@ -105,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     _print_table(console, result)
     console.print(str(out), highlight=False, soft_wrap=True)
     if args.export is not None:
-        _export(result, config.settings.metric, args.export, console)
+        _export(result, config.settings.metric, args.export, table.train.rows, console)
     return 0
 
 
@@ -136,19 +141,41 @@ def _print_table(console: Console, result: StudyResult) -> None:
     console.print(grid)
 
 
-def _export(result: StudyResult, metric: str, folder: Path, console: Console) -> None:
-    """Write the small student that validation rows like best, and the teacher."""
-    from ganmc_lightning.forests.export import compile_c, save_skops, to_c, to_onnx
+def _export(result: StudyResult, metric: str, folder: Path, rows: NDArray[Any], console: Console) -> None:
+    """Write the small student that does best on validation rows, and the teacher, in every form that can be written.
+
+    Raises:
+        InputError: a file was refused; the others are written.
+    """
+    from ganmc_lightning.forests.export import compile_c, label_flips, save_skops, to_c, to_onnx
     from ganmc_lightning.forests.study import SMALL
 
     small = [name for name in result.students if name.endswith(SMALL)]
     best = max(small, key=lambda name: result.validation[f"{name}/{metric}"])
     student = result.students[best]
-    written = [compile_c(to_c(student, folder, "student"))]
-    for name, model in (("student", student), ("teacher", result.teacher)):
-        written += [to_onnx(model, folder / f"{name}.onnx"), save_skops(model, folder / f"{name}.skops")]
-    written.append(to_c(result.teacher, folder, "teacher"))
+    forms: list[Callable[[], Path]] = [lambda: compile_c(to_c(student, folder, "student"))]
+    models = {"student": student, "teacher": result.teacher}
+    for name, model in models.items():
+        forms += [
+            partial(to_onnx, model, folder / f"{name}.onnx"),
+            partial(save_skops, model, folder / f"{name}.skops"),
+        ]
+    forms.append(lambda: to_c(result.teacher, folder, "teacher"))
+    written, refused = [], []
+    for write in forms:
+        try:
+            written.append(write())
+        except InputError as error:
+            refused.append(str(error))
     console.print(f"{best} and the teacher: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    for name, model in models.items():
+        file = folder / f"{name}.onnx"
+        if file in written:
+            flips = label_flips(model, file, rows)
+            text = f"{file}: the label differs from scikit-learn's in {flips} of {len(rows)} training rows"
+            console.print(text, highlight=False, soft_wrap=True)
+    if refused:
+        raise InputError("; ".join(refused))
 
 
 def _processors() -> int:

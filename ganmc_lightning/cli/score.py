@@ -17,6 +17,7 @@ from ganmc_lightning import __version__
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.files import write_json
 from ganmc_lightning.metrics.extractors import FeatureExtractor, classifier_of_checkpoint, extractor_of
+from ganmc_lightning.networks.training_data import check_statistics
 from ganmc_lightning.scoring.choice import METRICS, choose_metrics, held_out_part
 from ganmc_lightning.scoring.plot import COLUMNS, nearest_pairs, save_pairs
 from ganmc_lightning.scoring.real_data import PARTS, RealData, load_real_data
@@ -107,6 +108,7 @@ def _scorer(arguments: argparse.Namespace, data: RealData, device: torch.device,
     extractor: FeatureExtractor | None = None
     if spec is not None and (arguments.plot is not None or set(metrics) - {"vol", "compression_score"}):
         extractor = extractor_of(spec, tuple(data.spec.sample_shape)).to(device)
+        check_statistics("--extractor", extractor, data.spec)
     if arguments.plot is not None and (extractor is None or not data.is_images):
         raise InputError("--plot needs images and an extractor")
     reference = None if arguments.reference is None else open_samples(arguments.reference, data, device)

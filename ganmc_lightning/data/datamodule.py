@@ -22,6 +22,7 @@ from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
 from ganmc_lightning.data.sources.base import ArrayDataset, Source
 from ganmc_lightning.data.sources.split import stratified_split
 from ganmc_lightning.data.splitting import Part, stratified_subset, take
+from ganmc_lightning.data.statistics import channel_statistics, row_statistics
 from ganmc_lightning.data.teacher_logits import TeacherLogits
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.synthesizers.base import Synthesizer
@@ -109,7 +110,7 @@ class GANAugmentedDataModule(LightningDataModule):
 
     @property
     def spec(self) -> DataSpec:
-        """Shape of one sample and number of classes; known after :meth:`setup`."""
+        """Shape of one sample, classes and statistics; known after :meth:`setup`."""
         if self._spec is None:
             raise RuntimeError("the data are not loaded yet: call prepare_data() and setup() first")
         return self._spec
@@ -165,11 +166,12 @@ class GANAugmentedDataModule(LightningDataModule):
                 )
             kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
         parts = {"train": take(splits.train, kept), "val": take(splits.train, held_out), "test": splits.test}
-        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes)
         train = parts["train"]
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
             self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
             parts = {name: self._with_inputs(part, self._scaler.transform) for name, part in parts.items()}
+        statistics = channel_statistics(train) if self._scaler is None else row_statistics(self._scaler)
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, splits.class_names, statistics)
         self._parts = parts
 
     def _on_device(self, part: Part) -> Part:
@@ -326,4 +328,5 @@ class GANAugmentedDataModule(LightningDataModule):
 
         self._parts = {name: self._on_device(self._with_inputs(part, rescale)) for name, part in self._parts.items()}
         self._scaler = scaler
+        self._spec = self.spec._replace(statistics=row_statistics(scaler))
         self._fit_synthesizer()

@@ -10,7 +10,7 @@ from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.spec import Experiment, Sweep
 from ganmc_lightning.experiments.statistics import Estimate
-from ganmc_lightning.experiments.table import ReportRow
+from ganmc_lightning.experiments.table import ReportRow, several_seeds
 from ganmc_lightning.experiments.wording import count, interval, printed, score
 
 
@@ -83,13 +83,14 @@ class Report:
         A cell's second line, if it has one, is a remark on the first.
         """
         splits = sorted({row.split for row in self.rows})
+        mark_one = several_seeds(row.mean for row in self.rows)
         name = self.experiment.metric.replace("_", " ")
         headings = ["method", f"{name}, {splits[0]}" if len(splits) == 1 else name]
         headings += ["paper", "steps", "parameters", "FLOPs"]
         lines = []
         for row in self.rows:
             label = f"{row.row.name}\nchosen: {row.stage}" if row.candidates else row.row.name
-            value = interval(row.mean) + (f"\n{row.split}" if len(splits) > 1 else "")
+            value = interval(row.mean, mark_one) + (f"\n{row.split}" if len(splits) > 1 else "")
             paper = f"{printed(row.row.paper)}\n{row.row.source}".rstrip()
             counts = [count(row.steps), count(row.parameters), count(row.flops)]
             lines.append([label, value, paper, *counts])

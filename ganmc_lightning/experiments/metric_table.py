@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.spec import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.table import split_of
+from ganmc_lightning.experiments.table import ONE_SEED, several_seeds, split_of
 from ganmc_lightning.experiments.wording import count, interval, printed, ratio, size
 
 
@@ -34,18 +34,26 @@ class MetricTable:
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Lay the table out as text: headings and cells. A cell's second line is a remark on the first."""
         headings = ["", *(column.label for column in self.table.columns)]
+        mark_one = several_seeds(self._scores())
         lines = [
-            [line.name, *(_cell(column, values, line.paper) for column in self.table.columns)]
+            [line.name, *(_cell(column, values, line.paper, mark_one) for column in self.table.columns)]
             for line, values in zip(self.table.lines, self.values, strict=True)
         ]
         return headings, lines
 
     def remarks(self) -> list[str]:
-        """What stands under the table: the experiment's note on it, and where the paper's numbers are from."""
+        """What stands under the table: its note, that there is one seed, and where the paper's numbers are from."""
         remarks = [self.table.note] if self.table.note else []
+        if any(mean.n == 1 for mean in self._scores()):
+            remarks.append(ONE_SEED)
         if any(line.paper for line in self.table.lines):
             remarks.append(f"Paper: {self.table.source or 'the number printed there'}.")
         return remarks
+
+    def _scores(self) -> list[Estimate]:
+        """The numbers that are written with an interval."""
+        metrics = [column.metric for column in self.table.columns if column.kind == "score"]
+        return [estimate(values[metric]) for values in self.values for metric in metrics if metric in values]
 
     def as_json(self) -> dict[str, object]:
         """Spell the table with strings, numbers, lists and mappings alone: one row a line and metric."""
@@ -100,7 +108,7 @@ def _values(
     }
 
 
-def _cell(column: Column, values: Mapping[str, tuple[float, ...]], paper: Mapping[str, float]) -> str:
+def _cell(column: Column, values: Mapping[str, tuple[float, ...]], paper: Mapping[str, float], mark_one: bool) -> str:
     """Write a mean with its interval; the paper's number is a remark."""
     if column.metric not in values:
         return "-"
@@ -112,5 +120,5 @@ def _cell(column: Column, values: Mapping[str, tuple[float, ...]], paper: Mappin
     elif column.kind == "ratio":
         text = ratio(mean.mean)
     else:
-        text = interval(mean)
+        text = interval(mean, mark_one)
     return f"{text}\npaper {printed(paper[column.metric])}" if column.metric in paper else text

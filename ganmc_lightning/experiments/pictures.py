@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.document import Picture
@@ -17,7 +18,7 @@ from ganmc_lightning.experiments.figures import (
 )
 from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
 from ganmc_lightning.experiments.metric_table import MetricTable
-from ganmc_lightning.experiments.spec import Curves, Experiment, Scatter, Sweep
+from ganmc_lightning.experiments.spec import Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
 
@@ -48,31 +49,46 @@ def make_pictures(
     """
     # A stage that stands in the table goes by the name it has there.
     labels = {row.stage: row.row.name for row in reversed(rows)}
-    return [
-        *_curves(experiment, results, labels),
+    pictures = [
+        *_curves(experiment, results, rows, labels),
         *_sweeps(experiment, results, sweeps, labels),
         *_series(experiment, results),
         *_scatters(tables),
         *_grids(experiment, results),
     ]
+    return _without_repeats(pictures)
 
 
-def _curves(experiment: Experiment, results: Results, labels: Mapping[str, str]) -> Iterator[Picture]:
+def _without_repeats(pictures: Sequence[Picture]) -> list[Picture]:
+    """Show a picture that came out twice, such as two scatters of the same numbers, once under both titles."""
+    once: dict[bytes, Picture] = {}
+    for picture in pictures:
+        first = once.get(picture.png)
+        title = f"{first.title}; the same values: {picture.title}" if first else picture.title
+        once[picture.png] = replace(first or picture, title=title)
+    return list(once.values())
+
+
+def _curves(
+    experiment: Experiment, results: Results, rows: Sequence[ReportRow], labels: Mapping[str, str]
+) -> Iterator[Picture]:
+    chosen = {row.row.name: row.stage for row in rows}
     for number, curves in enumerate(experiment.curves, 1):
+        stages = [name if name in experiment.stages else chosen[name] for name in curves.stages]
         for column in curves.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
-            lines = _curve_lines(curves, results, column, labels)
+            lines = _curve_lines(stages, results, column, labels)
             if lines:
                 part, _, metric = column.partition("/")
                 name = metric.replace("_", " ")
                 png = curves_figure(lines, f"{PARTS.get(part, part)} {name}")
                 yield Picture(f"figures/curves_{number}_{part}_{metric}.png", f"{curves.title}: {name}", png)
             elif curves.columns:
-                raise InputError(f"report.curves.columns: none of {', '.join(curves.stages)} recorded '{column}'")
+                raise InputError(f"report.curves.columns: none of {', '.join(stages)} recorded '{column}'")
 
 
-def _curve_lines(curves: Curves, results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
+def _curve_lines(stages: Sequence[str], results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
     lines = []
-    for stage in curves.stages:
+    for stage in stages:
         seeds = [read_curves(run.folder / "metrics.csv").get(column, {}) for run in results[stage]]
         if any(seeds):
             lines.append(Curve(labels.get(stage, stage), seeds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypedDict
 
 from ganmc_lightning.experiments.section import Section, suggestion
@@ -34,7 +34,7 @@ def read_report(report: Section, stages: Mapping[str, Stage]) -> ReportSpec:
         rows=rows,
         tables=tuple(_table(section, stages) for section in report.sections("tables")),
         sweeps=tuple(_sweep(section, stages) for section in report.sections("sweep")),
-        curves=tuple(_curves(section, stages) for section in report.sections("curves")),
+        curves=tuple(_curves(section, stages, rows) for section in report.sections("curves")),
         series=tuple(_series(section, stages) for section in report.sections("series")),
         grids=_known(report, "grids", report.texts("grids"), stages),
     )
@@ -48,7 +48,7 @@ def _refuse_repeated(section: Section, key: str, names: list[str]) -> None:
         raise section.error(key, f"has two rows named {repeated[0]!r}; give each its own name")
 
 
-def _known(section: Section, key: str, names: tuple[str, ...], stages: Mapping[str, Stage]) -> tuple[str, ...]:
+def _known(section: Section, key: str, names: tuple[str, ...], stages: Collection[str]) -> tuple[str, ...]:
     for name in names:
         if name not in stages:
             raise section.error(key, f"names an unknown stage '{name}'; {suggestion(name, stages)}")
@@ -84,8 +84,9 @@ def _sweep(section: Section, stages: Mapping[str, Stage]) -> Sweep:
     return sweep
 
 
-def _curves(section: Section, stages: Mapping[str, Stage]) -> Curves:
-    names = _known(section, "stages", section.texts("stages", required=True), stages)
+def _curves(section: Section, stages: Mapping[str, Stage], rows: Sequence[Row]) -> Curves:
+    known = (*stages, *(row.name for row in rows))
+    names = _known(section, "stages", section.texts("stages", required=True), known)
     curves = Curves(section.text("title", "Learning curves"), names, section.texts("columns"))
     section.close()
     return curves

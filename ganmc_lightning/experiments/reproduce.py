@@ -20,6 +20,7 @@ from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.report import make_report, write_report
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_record
 from ganmc_lightning.experiments.spec import Experiment
+from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
 from ganmc_lightning.experiments.wording import duration, interval, printed, score
 from ganmc_lightning.experiments.workers import run_in_workers
 
@@ -177,9 +178,13 @@ def _plural(number: int, noun: str) -> str:
 
 def _table(console: Console, report: Report) -> None:
     _say(console, "")
+    mark_one = several_seeds(row.mean for row in report.rows)
     for row in report.rows:
         paper = "" if row.row.paper is None else f"  (paper: {printed(row.row.paper)})"
-        _say(console, f"  {row.label:<{max(len(r.label) for r in report.rows)}}  {interval(row.mean)}{paper}")
+        value = interval(row.mean, mark_one)
+        _say(console, f"  {row.label:<{max(len(r.label) for r in report.rows)}}  {value}{paper}")
+    if report.rows and not mark_one:
+        _say(console, f"  {ONE_SEED}", "dim")
 
 
 def _say(console: Console, line: str, style: str = "") -> None:

@@ -175,7 +175,7 @@ class Curves:
 
     Attributes:
         title: caption of all.
-        stages: one line each.
+        stages: one line each; the name of a row of the table is the stage that it shows, which validation may choose.
         columns: such as ``train/loss``; when empty the metric on the validation samples and, where it was recorded,
             the cross-entropy with their labels, which can be compared between all methods.
     """

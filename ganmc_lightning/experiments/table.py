@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,6 +11,9 @@ from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.spec import Experiment, Row
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.wording import count, score
+
+ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
+"""The note of a table with a value of one seed."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,11 @@ def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
     return [_make_row(experiment, results, row) for row in experiment.rows]
 
 
+def several_seeds(means: Iterable[Estimate]) -> bool:
+    """Tell whether a table has a mean over several seeds; only there does a cell of one seed say "(n = 1)"."""
+    return any(mean.n > 1 for mean in means)
+
+
 def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
     candidates = {
         stage: fmean(result.value("validation", experiment.metric) for result in results[stage])
@@ -123,7 +131,7 @@ def _trust_notes(rows: Sequence[ReportRow]) -> list[str]:
             "the spread from training anew, not from drawing another test set."
         )
     if any(row.mean.n == 1 for row in rows):
-        notes.append("n = 1: one seed, no interval; a difference between two such rows may be chance.")
+        notes.append(ONE_SEED)
     lost = [row.label for row in rows if not math.isfinite(row.mean.mean)]
     return notes + [f"{label}: a run ended without a finite value, so there is no mean." for label in lost]
 

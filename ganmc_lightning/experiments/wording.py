@@ -19,18 +19,20 @@ def score(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
 
 
-def interval(mean: Estimate) -> str:
-    """Write mean ± half-width, or say that there is one seed only.
+def interval(mean: Estimate, mark_one: bool = False) -> str:
+    """Write mean ± half-width, or the mean alone where there is one value; ``mark_one`` then adds "(n = 1)".
 
     Example:
         >>> interval(Estimate(0.97634, 0.0041, 3)), interval(Estimate(0.97634, None, 1))
-        ('0.9763 ± 0.0041', '0.9763 (n = 1)')
+        ('0.9763 ± 0.0041', '0.9763')
+        >>> interval(Estimate(0.97634, None, 1), mark_one=True)
+        '0.9763 (n = 1)'
     """
     if mean.ci95 is not None:
         # the same decimals on both sides, whichever scale the half-width has
         decimals = 4 if abs(mean.mean) <= 1 else 2
         return f"{mean.mean:.{decimals}f} ± {mean.ci95:.{decimals}f}"
-    return score(mean.mean) + (" (n = 1)" if mean.n == 1 else "")
+    return score(mean.mean) + (" (n = 1)" if mark_one and mean.n == 1 else "")
 
 
 def printed(number: float | None) -> str:

@@ -78,6 +78,7 @@ def to_probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(np.asarray(values, dtype=np.float64), 0, 1)
     if clipped.ndim == 1:
         return np.stack([1 - clipped, clipped], axis=1)
-    total = clipped.sum(axis=1, keepdims=True)
+    # Summed one after another, as exported C does; NumPy's sum of eight or more has another order.
+    total = np.add.accumulate(clipped, axis=1)[:, -1:]
     shares: NDArray[np.float64] = np.where(total > 0, clipped / np.where(total > 0, total, 1), 1 / clipped.shape[1])
     return shares

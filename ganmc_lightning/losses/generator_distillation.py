@@ -136,9 +136,18 @@ class FeatureDistance(ImageDistance):
         return super().train(False)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the mean squared difference of the features."""
+        """Return the mean squared difference of the features.
+
+        Raises:
+            InputError: the network returns something else than one tensor.
+        """
         with torch.no_grad():
             due = self.network(teacher)
+        if not isinstance(due, Tensor):
+            raise InputError(
+                f"FeatureDistance.network ({type(self.network).__name__}) returns a {type(due).__name__} where one "
+                "tensor of features is expected: wrap it in a module whose forward returns that alone"
+            )
         return squared_distance(self.network(student), due)
 
 

@@ -14,6 +14,7 @@ from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
 from ganmc_lightning.metrics.samples import check_samples
 from ganmc_lightning.networks.batch_statistics import refuse_single_values
+from ganmc_lightning.networks.fitting import are_probabilities
 
 Form = Literal["paper", "poster"]
 EPOCHS = {"paper": 5, "poster": 1}
@@ -75,15 +76,18 @@ def compression_score(
         The score and what it rests on.
 
     Raises:
-        InputError: a set is empty, samples are out of range or not finite, or the student cannot normalize a batch
-            of ``batch_size``.
+        InputError: a set is empty, samples are out of range or not finite, the teacher returns probabilities, or the
+            student cannot normalize a batch of ``batch_size``.
     """
     if min(len(candidate), len(real), len(held_out[1])) == 0:
         raise InputError("the candidate, real and held-out sets must not be empty")
     for samples in (candidate, real, held_out[0]):
         check_samples(samples)
     teacher = teacher.eval().to(real.device)
-    num_classes = _logits(teacher, real[:1]).shape[1]
+    logits = _logits(teacher, real[:2])
+    if are_probabilities(logits):
+        raise InputError("teacher returns probabilities (each row sums to 1): remove the softmax at its end")
+    num_classes = logits.shape[1]
     chance = 1 / num_classes
     if form == "poster":
         chance = held_out[1].bincount().max().item() / len(held_out[1])

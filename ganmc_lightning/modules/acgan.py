@@ -74,8 +74,13 @@ class ACGANModule(CompressionModule):
         check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
         check_equal("generator", self.generator.num_classes, spec.num_classes, "a number of classes of")
         name = "model.discriminator"
-        _, classes = try_samples(name, self.discriminator, spec)
-        check_logits(name, self.discriminator, classes, spec)
+        answer = try_samples(name, self.discriminator, spec)
+        if not isinstance(answer, tuple) or len(answer) != 2:
+            raise InputError(
+                f"{name} ({type(self.discriminator).__name__}) returns a {type(answer).__name__} where a tuple of "
+                "source logits (N,) and class logits (N, K) is expected"
+            )
+        check_logits(name, self.discriminator, answer[1], spec)
 
     def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise and class of one sample."""

@@ -28,6 +28,7 @@ from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batch_statistics import kept_statistics
 from ganmc_lightning.networks.features import FEATURES, logits_and_features, try_layers
+from ganmc_lightning.networks.fitting import check_trainable_classifier
 from ganmc_lightning.networks.frozen import Frozen
 
 
@@ -123,6 +124,8 @@ class AdversarialCompressionModule(CompressionModule):
         """Hold the networks against the data and each other; make the projection, if one is needed."""
         _check_gradients(self.teacher, self.student)
         (teacher,) = try_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
+        self.teacher.adapt_to("model.teacher", spec)
+        check_trainable_classifier("model.student", self.student, spec)
         (student,) = try_layers("model.student", self.student, [self.student_layer], spec)
         if isinstance(self.projection, nn.Identity):
             self.projection = self._projection(_shape(student), _shape(teacher)).to(student.device)

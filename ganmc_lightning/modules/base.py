@@ -20,7 +20,9 @@ from ganmc_lightning.modules.divergence import Failure, LossWatch, kept_checkpoi
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.running_means import RunningMeans
 from ganmc_lightning.networks.batch_statistics import refuse_single_values
-from ganmc_lightning.networks.checkpoint import resolve_recipe
+from ganmc_lightning.networks.checkpoint import TRAINED_ON, resolve_recipe, training_data_in
+from ganmc_lightning.networks.training_data import compare_class_names, note_training_data
+from ganmc_lightning.networks.wrappers import renamed
 
 CHECK_EVERY = 500
 """Most iterations between two checks of the losses, however rarely they are logged."""
@@ -36,6 +38,7 @@ class CompressionModule(LightningModule, ABC):
     * **Self-describing checkpoints.** Built by the command line, a module stores the recipe of its networks
       (``class_path`` and ``init_args``), so that
       :func:`~ganmc_lightning.networks.part_of_checkpoint` can rebuild them from the file alone.
+    * **What the networks were trained on**, class names and statistics of the samples, is stored beside them.
     * **Frozen parts stay out.** The networks named in :attr:`frozen_parts` never enter the checkpoint.
     * **Continuation.** The random state and the iteration counter are saved: an interrupted run goes on as if
       it had not been.
@@ -79,14 +82,33 @@ class CompressionModule(LightningModule, ABC):
         self._losses = LossWatch()
         self._unbounded: frozenset[str] = frozenset()
         self._first_batch: list[RemovableHandle] | None = None
+        self._data: DataSpec | None = None
 
     # -- fitting the data ----------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Hold the networks against the data before anything is trained or written."""
+        """Compare the networks with the data before anything is trained or written."""
+        self._data = None
+        self._check_data()
+
+    def on_fit_start(self) -> None:
+        """Compare the networks with the data again where a checkpoint has changed how rows are scaled."""
+        self._check_data()
+
+    def on_validation_start(self) -> None:
+        """As :meth:`on_fit_start`, where nothing is trained."""
+        self._check_data()
+
+    def _check_data(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(datamodule, DescribesData):
+        if isinstance(datamodule, DescribesData) and datamodule.spec != self._data:
             self.check_spec(datamodule.spec)
+            self._data = datamodule.spec
+
+    @property
+    def trained_on(self) -> DataSpec | None:
+        """What the networks of this module learn from; None where no data module tells."""
+        return self._data
 
     def check_spec(self, spec: DataSpec) -> None:
         """Raise :class:`~ganmc_lightning.errors.InputError` where a network does not fit the data.
@@ -219,6 +241,8 @@ class CompressionModule(LightningModule, ABC):
         checkpoint["random_state"] = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             checkpoint["random_state"]["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.trained_on is not None:
+            checkpoint[TRAINED_ON] = self.trained_on.state_dict()
         recipe = checkpoint.setdefault("hyper_parameters", {})
         recipe.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
 
@@ -226,8 +250,9 @@ class CompressionModule(LightningModule, ABC):
         """Take up the counter; keep the rest until training starts.
 
         Raises:
-            InputError: the checkpoint is of another model.
+            InputError: the checkpoint is of another model, or of a model of other classes than the data's.
         """
+        checkpoint["state_dict"] = renamed(checkpoint["state_dict"], self.state_dict())
         here, there = (
             {name: tuple(value.shape) for name, value in state.items()}
             for state in (self.state_dict(), checkpoint["state_dict"])
@@ -239,9 +264,16 @@ class CompressionModule(LightningModule, ABC):
                     f"{there.get(name, 'missing')} there; name another by --ckpt_path, or the configuration it was "
                     "made with"
                 )
+        self._check_classes_of(checkpoint)
         self.iteration = checkpoint["iteration"]
         self._earlier_seconds = checkpoint["seconds"]
         self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
+
+    def _check_classes_of(self, checkpoint: Mapping[str, Any]) -> None:
+        """Compare the classes that the checkpoint's networks were trained on with those of the data at hand."""
+        trained_on = training_data_in(checkpoint, "the checkpoint")
+        if trained_on is not None and self._data is not None:
+            compare_class_names("the model of the checkpoint", trained_on, self._data)
 
     def on_train_start(self) -> None:
         """Start the clock; put back means and random state of the checkpoint, if this run continues one.
@@ -253,6 +285,8 @@ class CompressionModule(LightningModule, ABC):
         for name, child in self.named_children():
             if name not in self.frozen_parts:
                 child.train()
+                if self.trained_on is not None:
+                    note_training_data(child, self.trained_on)
         raise_epsilon(self.trainer.optimizers)
         self._losses, self._first_batch = LossWatch(), None
         # Buffers such as attention masks may hold -inf on purpose.

@@ -14,7 +14,7 @@ from ganmc_lightning.losses.classification import label_cross_entropy
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
-from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.networks.fitting import check_trainable_classifier
 
 
 class ClassifierModule(CompressionModule):
@@ -49,7 +49,7 @@ class ClassifierModule(CompressionModule):
 
     def check_spec(self, spec: DataSpec) -> None:
         """The network must take the data's samples and know their classes."""
-        check_classifier("model.network", self.network, spec)
+        check_trainable_classifier("model.network", self.network, spec)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (N, K)."""

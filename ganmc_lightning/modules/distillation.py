@@ -16,6 +16,7 @@ from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
 from ganmc_lightning.modules.label_scores import log_label_scores
 from ganmc_lightning.networks.features import logits_and_features, try_layers
+from ganmc_lightning.networks.fitting import check_trainable_classifier
 from ganmc_lightning.networks.frozen import Frozen
 
 
@@ -59,8 +60,13 @@ class DistillationModule(CompressionModule):
         self._lr_scheduler = lr_scheduler
 
     def check_spec(self, spec: DataSpec) -> None:
-        """Teacher and student must take the data's samples, know their classes and have the loss's layers."""
+        """Teacher and student must take the data's samples, know their classes and have the loss's layers.
+
+        The teacher must have been trained on samples of the same kind; rows scaled otherwise are rescaled for it.
+        """
         teacher = try_layers("model.teacher", self.teacher, self._teacher_layers, spec)
+        self.teacher.adapt_to("model.teacher", spec)
+        check_trainable_classifier("model.student", self.student, spec)
         student = try_layers("model.student", self.student, self._student_layers, spec)
         if isinstance(self.loss, FeatureLoss):
             self.loss.fit(*([tuple(features.shape[1:]) for features in each] for each in (student, teacher)))

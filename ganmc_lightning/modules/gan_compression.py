@@ -20,6 +20,7 @@ from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.fitting import check_verdict
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.training_data import check_classes, check_statistics, training_data_of
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
 
@@ -104,10 +105,18 @@ class GANCompressionModule(CompressionModule):
                 )
             return
         check_equal("student", tuple(self.student.sample_shape), tuple(spec.sample_shape), "samples of shape")
+        check_statistics("model.teacher", self.teacher, spec)
+        if self.student.num_classes > 0:
+            check_classes("model.teacher", self.teacher, spec)
         if self.discriminator is not None:
             if self.student.num_classes not in (0, spec.num_classes):
                 check_equal("student", self.student.num_classes, spec.num_classes, "a number of classes of")
             check_verdict("model.discriminator", self.discriminator, spec)
+
+    @property
+    def trained_on(self) -> DataSpec | None:
+        """What the teacher was trained on, whose samples the student learns to make, or else the data."""
+        return training_data_of(self.teacher.network) or super().trained_on
 
     def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise, and a class where there are classes, of one sample."""
@@ -235,6 +244,11 @@ def _check_answers(teacher: nn.Module, student: Generator, drawn: tuple[Tensor, 
         raise InputError(
             f"model.teacher does not take the {shapes} that model.student is made for: {str(error).splitlines()[0]}"
         ) from error
+    if not isinstance(due, Tensor):
+        raise InputError(
+            f"model.teacher returns a {type(due).__name__} where one tensor of samples is expected: wrap it in a "
+            "module whose forward returns the samples alone"
+        )
     made, wanted = tuple(due.shape[1:]), tuple(student.sample_shape)
     if made != wanted:
         raise InputError(f"model.student makes samples of shape {wanted}, model.teacher of shape {made}")

@@ -1,8 +1,9 @@
 """Take one trained network out of a checkpoint, given nothing but its path.
 
-A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration) and
-its weights. Files are opened with ``weights_only=True``, and a recipe can only name subclasses of
-:class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its own.
+A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration), its
+weights, and what it was trained on. Files are opened with ``weights_only=True``, and a recipe can only name subclasses
+of :class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its
+own.
 """
 
 from __future__ import annotations
@@ -15,14 +16,21 @@ from typing import Any
 import torch
 from torch import nn
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
+from ganmc_lightning.networks.training_data import note_training_data
+from ganmc_lightning.networks.wrappers import plain_name, renamed
 
 HYPER_PARAMETERS = "hyper_parameters"
+TRAINED_ON = "trained_on"
 
 
 def part_of_checkpoint(path: str, part: str, network: nn.Module | None = None) -> nn.Module:
     """Rebuild one network of a training run with its trained weights, on the CPU, in evaluation mode.
+
+    What the network was trained on (class names, statistics of the samples) is attached to it, and compared with the
+    data that it is used on. Weights of a compiled or distributed network fit the plain one, and the reverse.
 
     Args:
         path: a checkpoint written by one of the modules.
@@ -91,8 +99,30 @@ def critic_of_checkpoint(path: str, part: str = "discriminator") -> Discriminato
 
 def generator_part(checkpoint: Mapping[str, Any]) -> str:
     """Name of the part that makes samples: ``"generator"``, or ``"student"`` where there is no such part."""
-    parts = {key.partition(".")[0] for key in checkpoint["state_dict"]}
+    parts = parts_of(checkpoint)
     return "student" if "student" in parts and "generator" not in parts else "generator"
+
+
+def parts_of(checkpoint: Mapping[str, Any]) -> set[str]:
+    """Names of the networks whose weights a checkpoint holds."""
+    return {plain_name(key).partition(".")[0] for key in checkpoint["state_dict"]}
+
+
+def training_data_in(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
+    """What the networks in a checkpoint were trained on; None in a checkpoint that does not tell.
+
+    Raises:
+        InputError: the record is damaged.
+    """
+    record = checkpoint.get(TRAINED_ON)
+    if record is None:
+        return None
+    try:
+        return DataSpec.of_state(record)
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: '{TRAINED_ON}' is damaged ({type(error).__name__}: {error}): name another checkpoint"
+        ) from error
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -169,9 +199,12 @@ def _network_of(checkpoint: Mapping[str, Any], part: str, path: str, network: nn
     if network is None:
         network = build_network(recipe_of(checkpoint, part, path), path)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(renamed(weights, network.state_dict()))
     except RuntimeError as error:
         raise InputError(f"the weights of '{part}' in {path} do not fit its network: {_first(error)}") from error
+    trained_on = training_data_in(checkpoint, path)
+    if trained_on is not None:
+        note_training_data(network, trained_on)
     return network.eval()
 
 
@@ -234,8 +267,11 @@ def _weights_of(checkpoint: Mapping[str, Any], part: str, path: str) -> dict[str
     prefix = f"{part}."
     state = checkpoint["state_dict"]
     weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not weights:  # the whole module was compiled or distributed
+        plain = {plain_name(key): value for key, value in state.items()}
+        weights = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
     if not weights:
-        parts = sorted({key.partition(".")[0] for key in state})
+        parts = sorted(parts_of(checkpoint))
         raise InputError(f"{path} holds no '{part}': it holds {', '.join(parts) or 'nothing'}")
     return weights
 

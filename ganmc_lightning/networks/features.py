@@ -146,7 +146,7 @@ class FeaturesOf(nn.Module):
 
 
 def try_layers(name: str, network: nn.Module, layers: Sequence[str], spec: DataSpec) -> tuple[Tensor, ...]:
-    """Try a classifier on two blank samples and return the features of its layers.
+    """Try a classifier on two samples and return the features of its layers.
 
     Args:
         name: its key in the configuration, for the message.

@@ -8,8 +8,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks.normalize import Normalize
+from ganmc_lightning.networks.training_data import input_conversion
 
 DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -43,7 +45,7 @@ class Frozen(nn.Module):
         if (mean is None) != (std is None):
             raise InputError("mean and std go together: give both or neither")
         self.network = network.requires_grad_(False)
-        self.normalize = nn.Identity() if mean is None or std is None else Normalize(mean, std)
+        self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.mode = mode
         self.train()
 
@@ -55,6 +57,21 @@ class Frozen(nn.Module):
                 if isinstance(layer, DROPOUT_LAYERS):
                     layer.train(mode)
         return self
+
+    def adapt_to(self, name: str, spec: DataSpec) -> None:
+        """Compare what the network was trained on with the data, and rescale rows for it from now on if need be.
+
+        Args:
+            name: its key in the configuration, for the message.
+            spec: of the data it is used on.
+
+        Raises:
+            InputError: it was trained on other classes, or on samples that cannot be converted.
+        """
+        conversion = input_conversion(name, self.network, spec)
+        if not isinstance(self.normalize, Normalize):  # images bring statistics of their own
+            parameter = next(self.network.parameters(), torch.empty(0))
+            self.normalize = conversion.to(parameter.device)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, *conditions: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.scoring.reading import SUFFIXES, read_config
 
 PARTS = ("train", "val", "test")
-KEYS = ("source", "validation_fraction", "train_size", "root")
-"""Those keys of a configuration's ``data`` that decide which sample lies in which part."""
+KEYS = ("source", "validation_fraction", "train_size", "normal_scores", "root")
+"""Those keys of a configuration's ``data`` that decide which sample is in which split, and how rows are scaled."""
 STATISTICS = "statistics"
 
 
@@ -65,7 +65,7 @@ def load_real_data(text: str) -> RealData:
 
     Args:
         text: a built-in source (``digits``, ``FashionMNIST``, ...), a data set's ``.npz`` file, the class path of a
-            source, or a configuration (``.yaml``) of a training, whose source, split and training size then hold.
+            source, or a configuration (``.yaml``) of a training, whose source, split, size and scaling then hold.
 
     Raises:
         InputError: there is no such data set, or it cannot be loaded into memory.

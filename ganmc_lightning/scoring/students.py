@@ -15,6 +15,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.compression_score import EPOCHS, CompressionScoreValue, Form, compression_score
 from ganmc_lightning.networks.checkpoint import build_network, resolve_recipe
 from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.networks.training_data import input_conversion
 from ganmc_lightning.scoring.reading import SUFFIXES, read_config
 
 FORMS: tuple[Form, ...] = ("paper", "poster")
@@ -24,7 +25,7 @@ class Students:
     """Both forms of the Compression Score; the students of the real samples are trained once for all sample sets.
 
     Args:
-        teacher: classifier trained on ``real``.
+        teacher: classifier trained on ``real``; rows are rescaled for it where it was trained on others.
         student: makes a fresh student.
         spec: what the data look like.
         real: what the teacher was trained on.
@@ -34,7 +35,7 @@ class Students:
         learning_rate: of a student's Adam.
 
     Raises:
-        InputError: teacher or student does not fit the data.
+        InputError: teacher or student does not fit the data, or the teacher was trained on data of another kind.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class Students:
         with torch.random.fork_rng(devices=[]):
             check_classifier("--student", student(), spec)
         self.real = real
-        self._teacher = teacher
+        conversion = input_conversion("--teacher", teacher, spec).to(real.device)
+        self._teacher = nn.Sequential(conversion, teacher)
         self._student = student
         self._held_out = held_out
         self.seeds = tuple(seeds)

@@ -53,6 +53,7 @@ class FilteredSynthesizer(Synthesizer):
         """Fit the wrapped synthesizer and set the confidence threshold of each class."""
         self.synthesizer.fit(inputs, labels, spec)
         check_classifier("data.synthesizer.teacher", self.teacher, spec)
+        self.teacher.adapt_to("data.synthesizer.teacher", spec)
         self.teacher.to(labels.device)
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
         samples, intended = self.synthesizer.sample(self.calibration_samples, generator)

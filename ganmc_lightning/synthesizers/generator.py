@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.training_data import output_conversion
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 
 CHUNK = 1024
@@ -17,6 +18,8 @@ CHUNK = 1024
 class GeneratorSynthesizer(Synthesizer):
     """Draws from a generator in evaluation mode; classes follow the real training labels.
 
+    Rows of a generator that was trained on rows with other means and standard deviations are rescaled to the data's.
+
     Args:
         generator: usually ``generator_of_checkpoint(path)``. An unconditional one gives samples without a
             known class, enough for losses that use the teacher alone.
@@ -25,6 +28,7 @@ class GeneratorSynthesizer(Synthesizer):
     def __init__(self, generator: Generator) -> None:
         self.generator = generator.eval()
         self._labels: Tensor | None = None
+        self._rescale: nn.Module = nn.Identity()
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Hold the generator against the data and move it to their device."""
@@ -35,6 +39,7 @@ class GeneratorSynthesizer(Synthesizer):
             raise InputError(
                 f"data.synthesizer knows {self.generator.num_classes} classes, the data have {spec.num_classes}"
             )
+        self._rescale = output_conversion("data.synthesizer", self.generator, spec).to(labels.device)
         self.generator.to(labels.device)
         self._labels = labels
 
@@ -52,4 +57,4 @@ class GeneratorSynthesizer(Synthesizer):
             labels = self._labels[draw_indices(len(self._labels), n, device, generator)]
             pairs = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
             chunks = [self.generator(*pair) for pair in pairs]
-        return chunks[0] if len(chunks) == 1 else torch.cat(chunks), labels
+        return self._rescale(chunks[0] if len(chunks) == 1 else torch.cat(chunks)), labels

@@ -49,9 +49,11 @@ def test_scores_are_the_metrics_on_the_validation_part(
         metric.update(real, real=True)
     copies.update(samples, real=False)
     copies.update(data.samples("train")[0], real=True)
-    assert scores["val/fid"] == pytest.approx(fid.compute().item(), rel=1e-5)
-    assert scores["val/inception_score"] == pytest.approx(inception.compute()["inception_score"].item(), rel=1e-5)
-    assert scores["val/near_copies"] == pytest.approx(copies.compute()["near_copies"].item())
+    assert scores["val/fid"] == pytest.approx(fid.compute().item(), rel=1e-5, abs=1e-5)
+    assert scores["val/inception_score"] == pytest.approx(
+        inception.compute()["inception_score"].item(), rel=1e-5, abs=1e-6
+    )
+    assert scores["val/near_copies"] == pytest.approx(copies.compute()["near_copies"].item(), rel=1e-5, abs=1e-6)
     assert {"val/kid", "val/precision", "val/recall", "val/variance_of_laplacian_ratio"} <= set(scores)
 
 
@@ -83,7 +85,7 @@ def test_the_checkpoint_follows_the_score_of_the_averaged_generator(
     metric = FrechetInceptionDistance(extractor)
     metric.update(draw_samples(generator, data.samples("train")[1], data.spec, 30, seed=0), real=False)
     metric.update(data.samples("val")[0], real=True)
-    assert min(scores) == pytest.approx(metric.compute().item(), rel=1e-4)
+    assert min(scores) == pytest.approx(metric.compute().item(), rel=1e-4, abs=1e-5)
     assert not any("extractor" in name for name in best["state_dict"])
 
 

@@ -69,7 +69,9 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
             logged.setdefault("/".join(item.nested_key) or item.key, []).append(item.value_json)
     rows = read_metrics(tmp_path / "runs" / "acgan" / "metrics.csv")
     for name in ("train/loss_generator", "train/loss_discriminator", "val/compression_score"):
-        assert [float(value) for value in logged[name]] == pytest.approx([float(r[name]) for r in rows if name in r])
+        assert [float(value) for value in logged[name]] == pytest.approx(
+            [float(r[name]) for r in rows if name in r], rel=1e-5, abs=1e-6
+        )
 
     config: dict[str, Any] = {}
     for record in records:

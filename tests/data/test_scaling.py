@@ -15,7 +15,7 @@ def test_z_scores_as_numpy_computes_them() -> None:
     exact = rows.numpy().astype(np.float64)
     exact = (exact - exact.mean(axis=0)) / exact.std(axis=0)
     assert scaled.dtype == torch.float32
-    np.testing.assert_allclose(scaled.numpy(), exact, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(scaled.numpy(), exact, rtol=1e-5, atol=1e-6)
 
 
 def test_other_rows_use_the_statistics_of_the_first() -> None:
@@ -31,7 +31,7 @@ def test_constant_column_becomes_zero() -> None:
 def test_inverse_gives_the_rows_back() -> None:
     rows = torch.randn(20, 4) * 10 + 3
     scaler = Scaler.fit(rows)
-    torch.testing.assert_close(scaler.inverse(scaler.transform(rows)), rows, rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(scaler.inverse(scaler.transform(rows)), rows, rtol=1e-5, atol=1e-5)
 
 
 def test_normal_scores_take_the_skew_out() -> None:
@@ -44,7 +44,7 @@ def test_normal_scores_take_the_skew_out() -> None:
     assert seen.pow(3).mean(dim=0).abs().max() < 0.05
     assert Scaler.fit(rows).transform(rows).pow(3).mean(dim=0).min() > 2
     assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
-    torch.testing.assert_close(scaler.inverse(seen), rows, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(scaler.inverse(seen), rows, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("normal_scores", [False, True])

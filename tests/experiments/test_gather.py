@@ -48,8 +48,8 @@ def test_a_result(tmp_path):
 def test_errors_and_costs_are_metrics_too(tmp_path):
     content = {"validation": {"val/accuracy": 0.97}, "test": {"test/accuracy": 0.9}, "parameters": 120, "seconds": 1}
     result = read_result(run_in(tmp_path, content))
-    assert result.value("validation", "error") == pytest.approx(0.03)
-    assert result.value("test", "error") == pytest.approx(0.1)
+    assert result.value("validation", "error") == pytest.approx(0.03, rel=1e-9, abs=1e-10)
+    assert result.value("test", "error") == pytest.approx(0.1, rel=1e-9, abs=1e-10)
     assert result.value("test", "parameters") == 120
     assert not result.has("test", "flops")
 

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments import pictures
 from ganmc_lightning.experiments.reproduce import reproduce
 
 
@@ -139,8 +140,11 @@ def test_one_seed_in_all_three_reports(go, folder):
     go(seeds=(0,))
     row = json.loads((folder / "report.json").read_text())["rows"][0]
     assert (row["n"], row["ci95"]) == (1, None)
-    assert "0.8000 (n = 1)" in (folder / "report.md").read_text()
-    assert "0.8000 (n = 1)" in (folder / "report.html").read_text()
+    for file in ("report.md", "report.html"):
+        text = (folder / file).read_text()
+        assert "0.8000" in text
+        assert text.count("n = 1") == 1  # a note says it for all rows
+    assert go(seeds=(0,))[1].count("n = 1") == 1
 
 
 def test_markdown_links_pictures_that_are_there(go, folder):
@@ -156,6 +160,26 @@ def test_markdown_links_pictures_that_are_there(go, folder):
     for picture in pictures:
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "| labels only | 0.8050 ± 0.0635 | 0.662 (GAN-MC Table 1) | 2,500 | 4,810 |" in text
+
+
+def test_curves_of_a_row_are_those_of_the_stage_that_validation_chose(go, fake, experiment_file, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "curves_figure", lambda curves, y_label: drawn.append(curves) or y_label.encode())
+    text = experiment_file.read_text()
+    experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GAN, mixed_02]}"))
+    fake.scores = {"mixed_02": (0.80, 0.99), "mixed_05": (0.95, 0.70)}
+    assert go(seeds=(0,))[0] == 0
+    finals = {curve.label: curve.seeds[0][29] for curve in drawn[0]}
+    assert list(finals) == ["teacher", "real + GAN", "mixed_02"]
+    assert finals["real + GAN"] == pytest.approx(0.95, abs=0.03)  # mixed_05; the noise of the fake curve is 0.006
+    assert finals["mixed_02"] == pytest.approx(0.80, abs=0.03)
+
+
+def test_curves_of_a_row_that_is_not_there(go, experiment_file):
+    text = experiment_file.read_text()
+    experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GANs]}"))
+    with pytest.raises(InputError, match=r"stages' names an unknown stage 'real \+ GANs'; did you mean 'real \+ GAN'"):
+        go()
 
 
 def set_columns(experiment_file, columns):

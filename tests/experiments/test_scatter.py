@@ -51,12 +51,12 @@ def one(value):
 
 @pytest.fixture
 def report(tmp_path):
-    def make(text=EXPERIMENT):
+    def make(text=EXPERIMENT, seeds=1):
         file = tmp_path / "sizes.experiment.yaml"
         file.write_text(text)
         test = {f"test/{name}/{metric}": value for name, row in SCORES.items() for metric, value in row.items()}
-        run = RunResult("comparison", 0, Path("run"), {}, test, None, 1.0, None, None, "cpu")
-        return make_report(load_experiment(file), {"comparison": [run]}, [], "ganmc reproduce sizes", False)
+        runs = [RunResult("comparison", k, Path("run"), {}, test, None, 1.0, None, None, "cpu") for k in range(seeds)]
+        return make_report(load_experiment(file), {"comparison": runs}, [], "ganmc reproduce sizes", False)
 
     return make
 
@@ -119,7 +119,8 @@ def test_scores_that_could_not_be_computed_are_left_out(monkeypatch):
 
 def test_remarks_stand_under_the_table(report):
     found = report()
-    remarks = ["Scores in features of one's own: no others stand beside them.", "Paper: GAN-KD table 1."]
+    one_seed = "n = 1: one seed, no interval; a difference between two such rows may be chance."
+    remarks = ["Scores in features of one's own: no others stand beside them.", one_seed, "Paper: GAN-KD table 1."]
     assert found.as_json()["tables"][0]["notes"] == remarks
     assert "".join(f"- {remark}\n" for remark in remarks) in render_markdown(found)
     page = render_html(found)
@@ -129,9 +130,37 @@ def test_remarks_stand_under_the_table(report):
 
 def test_no_remarks_where_there_is_nothing_to_say(report):
     text = EXPERIMENT.replace(", paper: {fid: 7.42}", "").replace("    note:", "    # note:")
-    found = report(text)
+    found = report(text, seeds=2)
     assert found.as_json()["tables"][0]["notes"] == []
     assert "Paper" not in render_markdown(found)
+
+
+def test_one_seed_is_said_once_a_table(report):
+    found = report()
+    for text in (render_markdown(found), render_html(found)):
+        assert text.count("n = 1") == 1
+    assert "| d = 8 | 90 | 6.00 |" in render_markdown(found)
+    assert "n = 1" not in render_markdown(report(seeds=2))
+
+
+def test_counts_of_one_seed_need_no_interval(report):
+    text = EXPERIMENT.replace(", label: FID}", ", label: FID, kind: count}")
+    assert "n = 1" not in render_markdown(report(text))
+
+
+SAME_TWICE = "    scatter:\n" + "".join(
+    f"      - {{title: {title}, x: {x}, y: fid, log_x: true}}\n"
+    for title, x in (("All sizes", "parameters"), ("By itself", "fid"), ("Small sizes", "parameters"))
+)
+
+
+def test_the_same_figure_is_shown_once(report):
+    found = report(EXPERIMENT.partition("    scatter:")[0] + SAME_TWICE)
+    shown = [(picture.file, picture.title) for picture in found.pictures]
+    assert shown == [
+        ("figures/scatter_1.png", "All sizes; the same values: Small sizes"),
+        ("figures/scatter_2.png", "By itself"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from ganmc_lightning.experiments.gather import gather
 from ganmc_lightning.experiments.plan import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.runner import make_run, prepare
-from ganmc_lightning.experiments.table import make_notes, make_rows
+from ganmc_lightning.experiments.statistics import Estimate
+from ganmc_lightning.experiments.table import make_notes, make_rows, several_seeds
 
 
 @pytest.fixture
@@ -80,6 +81,12 @@ def test_unequal_steps_are_stated(experiment_file, rows_of, fake):
     unequal = next(note for note in notes if note.startswith("Unequal budgets"))
     assert "labels only 3,000; real + GAN 2,500" in unequal
     assert "teacher" not in unequal
+
+
+def test_one_seed_is_marked_beside_rows_of_several():
+    one, several = Estimate(0.8, None, 1), Estimate(0.9, 0.01, 3)
+    assert not several_seeds([one, one])
+    assert several_seeds([one, several])
 
 
 def test_one_seed_says_so(experiment_file, rows_of):

@@ -72,7 +72,7 @@ class TestWhatTheStudentLearns:
         np.testing.assert_array_equal(targets, teacher.predict_proba(X)[:, 1])
         assert compressor.classes_.tolist() == ["no", "yes"]
         tree = DecisionTreeRegressor(random_state=0).fit(X, targets)
-        np.testing.assert_allclose(compressor.predict_proba(X)[:, 1], tree.predict(X), atol=1e-12)
+        np.testing.assert_allclose(compressor.predict_proba(X)[:, 1], tree.predict(X), rtol=1e-9, atol=1e-12)
         np.testing.assert_array_equal(compressor.predict(X), np.where(tree.predict(X) > 0.5, "yes", "no"))
 
     def test_three_classes_are_three_targets(self, three):
@@ -82,7 +82,7 @@ class TestWhatTheStudentLearns:
         np.testing.assert_array_equal(compressor.student_.seen_[1], teacher.predict_proba(X))
         answers = compressor.predict_proba(X)
         assert answers.shape == (400, 3)
-        np.testing.assert_allclose(answers.sum(axis=1), 1)
+        np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-9, atol=1e-12)
 
     @pytest.mark.parametrize(("scenario", "count"), [("synthetic", 1200), ("pooled", 1600)])
     def test_synthetic_rows(self, binary, scenario, count):
@@ -188,7 +188,7 @@ class TestTeachers:
                 return np.column_stack([1 - p, p])
 
         compressor = real(Network(), Recorder()).fit(X, y)
-        np.testing.assert_allclose(compressor.student_.seen_[1], 1 / (1 + np.exp(-X[:, 1])))
+        np.testing.assert_allclose(compressor.student_.seen_[1], 1 / (1 + np.exp(-X[:, 1])), rtol=1e-9, atol=1e-12)
         assert compressor.compression_.teacher.bytes is None  # a class inside a function cannot be pickled
         assert np.isnan(compressor.compression_.size_ratio)
 
@@ -217,7 +217,7 @@ class TestStudents:
         compressor = real(RandomForestClassifier(10), student).fit(X, y)
         answers = compressor.predict_proba(X)
         assert answers.min() >= 0
-        np.testing.assert_allclose(answers.sum(axis=1), 1)
+        np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-9, atol=1e-12)
         assert compressor.compression_.student.trees == 15
 
     def test_one_output_for_three_classes(self, three):

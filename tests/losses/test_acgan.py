@@ -50,15 +50,19 @@ def losses(form, logits, **weights):
 @pytest.mark.parametrize("form", FORMS)
 def test_by_hand(form, logits):
     discriminator, generator = losses(form, logits)
-    assert discriminator.item() == pytest.approx(-L_CLASS + JUDGED[form])
-    assert generator.item() == pytest.approx(-log_likelihood(FAKE_CLASSES, FAKE_LABELS) + DECEIVED[form])
+    assert discriminator.item() == pytest.approx(-L_CLASS + JUDGED[form], rel=1e-9, abs=1e-10)
+    assert generator.item() == pytest.approx(
+        -log_likelihood(FAKE_CLASSES, FAKE_LABELS) + DECEIVED[form], rel=1e-9, abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_weights(form, logits):
     discriminator, generator = losses(form, logits, class_weight=0.5, source_weight=3.0)
-    assert discriminator.item() == pytest.approx(-0.5 * L_CLASS + 3 * JUDGED[form])
-    assert generator.item() == pytest.approx(-0.5 * log_likelihood(FAKE_CLASSES, FAKE_LABELS) + 3 * DECEIVED[form])
+    assert discriminator.item() == pytest.approx(-0.5 * L_CLASS + 3 * JUDGED[form], rel=1e-9, abs=1e-10)
+    assert generator.item() == pytest.approx(
+        -0.5 * log_likelihood(FAKE_CLASSES, FAKE_LABELS) + 3 * DECEIVED[form], rel=1e-9, abs=1e-10
+    )
 
 
 def test_minimax_players_share_one_game(logits):
@@ -66,7 +70,9 @@ def test_minimax_players_share_one_game(logits):
     fake = logits[1][0]
     loss = MinimaxACGANLoss()
     out_of_the_question = torch.full((2,), 800.0, dtype=torch.float64)  # real beyond doubt: costs nothing
-    assert loss.deceive(fake).item() == pytest.approx(-loss.judge(out_of_the_question, fake).item())
+    assert loss.deceive(fake).item() == pytest.approx(
+        -loss.judge(out_of_the_question, fake).item(), rel=1e-9, abs=1e-10
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -110,8 +116,8 @@ def test_hinge_lets_go_beyond_the_margin():
 @pytest.mark.parametrize("form", FORMS)
 def test_no_source_weight_leaves_the_classes_alone(form, logits):
     discriminator, generator = losses(form, logits, source_weight=0.0)
-    assert discriminator.item() == pytest.approx(-L_CLASS)
-    assert generator.item() == pytest.approx(-log_likelihood(FAKE_CLASSES, FAKE_LABELS))
+    assert discriminator.item() == pytest.approx(-L_CLASS, rel=1e-9, abs=1e-10)
+    assert generator.item() == pytest.approx(-log_likelihood(FAKE_CLASSES, FAKE_LABELS), rel=1e-9, abs=1e-10)
     (real, _), (fake, _) = logits
     gradients = torch.autograd.grad(discriminator + generator, (real, fake))
     assert all(torch.equal(gradient, torch.zeros(2, dtype=torch.float64)) for gradient in gradients)
@@ -121,8 +127,10 @@ def test_no_source_weight_leaves_the_classes_alone(form, logits):
 def test_classes_learned_from_real_samples_alone(form, logits):
     """The generator is still held to them."""
     discriminator, generator = losses(form, logits, classify_fakes=False)
-    assert discriminator.item() == pytest.approx(-log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form])
-    assert generator.item() == pytest.approx(losses(form, logits)[1].item())
+    assert discriminator.item() == pytest.approx(
+        -log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form], rel=1e-9, abs=1e-10
+    )
+    assert generator.item() == pytest.approx(losses(form, logits)[1].item(), rel=1e-9, abs=1e-10)
     gradients = torch.autograd.grad(discriminator, (logits[1][1], logits[1][0]), allow_unused=True)
     assert gradients[0] is None
     assert (gradients[1] != 0).any()
@@ -133,8 +141,10 @@ def test_unknown_classes_count_for_the_source_alone(form, logits):
     real, fake = logits
     unknown = torch.full((2,), UNKNOWN_LABEL)
     discriminator = form().discriminator(real, fake, torch.tensor(REAL_LABELS), unknown)
-    assert discriminator.item() == pytest.approx(-log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form])
-    assert form().generator(fake, unknown).item() == pytest.approx(DECEIVED[form])
+    assert discriminator.item() == pytest.approx(
+        -log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form], rel=1e-9, abs=1e-10
+    )
+    assert form().generator(fake, unknown).item() == pytest.approx(DECEIVED[form], rel=1e-9, abs=1e-10)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -145,7 +155,7 @@ def test_sets_of_unequal_size_weigh_the_same(form, logits):
     doubled = tuple(torch.cat([part, part]) for part in fake)
     once = form().discriminator(real, fake, *labels)
     twice = form().discriminator(real, doubled, labels[0], labels[1].repeat(2))
-    assert once.item() == pytest.approx(twice.item())
+    assert once.item() == pytest.approx(twice.item(), rel=1e-9, abs=1e-10)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -44,7 +44,7 @@ def test_objective_is_equation_2(verdicts):
     teacher, student = verdicts
     expected = np.log(sigmoid(teacher)).mean() + np.log(1 - sigmoid(student)).mean()
     objective = adversarial_objective(teacher, student)
-    assert objective.item() == pytest.approx(expected)
+    assert objective.item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
     assert (gradient(objective, teacher) > 0).all()  # who maximises it raises the teacher's verdicts
     assert (gradient(objective, student) < 0).all()  # and lowers the student's
 
@@ -52,9 +52,9 @@ def test_objective_is_equation_2(verdicts):
 def test_inverted_label(verdicts):
     _, student = verdicts
     loss = inverted_label_loss(student)
-    assert loss.item() == pytest.approx(-np.log(sigmoid(student)).mean())
+    assert loss.item() == pytest.approx(-np.log(sigmoid(student)).mean(), rel=1e-9, abs=1e-10)
     assert loss.item() == pytest.approx(
-        nn.functional.binary_cross_entropy_with_logits(student, torch.ones_like(student)).item()
+        nn.functional.binary_cross_entropy_with_logits(student, torch.ones_like(student)).item(), rel=1e-9, abs=1e-10
     )
     assert (gradient(loss, student) < 0).all()  # who minimises it raises them
 
@@ -70,27 +70,29 @@ def test_l2_takes_off_squared_weights(discriminator, verdicts):
     flat = np.concatenate([parameter.detach().numpy().ravel() for parameter in discriminator.parameters()])
     assert flat.size == 3 * 4 + 4 + 4 + 1
     value = L2Regularization(mu=0.7)(discriminator, verdicts[1])
-    assert value.item() == pytest.approx(-0.7 * (flat**2).sum())
+    assert value.item() == pytest.approx(-0.7 * (flat**2).sum(), rel=1e-9, abs=1e-10)
     weight = discriminator[0].weight
-    assert torch.allclose(gradient(value, weight), -1.4 * weight)  # maximising it shrinks the weights
+    assert torch.allclose(
+        gradient(value, weight), -1.4 * weight, rtol=1e-9, atol=1e-10
+    )  # maximising it shrinks the weights
 
 
 def test_l1_takes_off_absolute_weights(discriminator, verdicts):
     flat = np.concatenate([parameter.detach().numpy().ravel() for parameter in discriminator.parameters()])
     value = L1Regularization()(discriminator, verdicts[1])
-    assert value.item() == pytest.approx(-0.99 * np.abs(flat).sum())
+    assert value.item() == pytest.approx(-0.99 * np.abs(flat).sum(), rel=1e-9, abs=1e-10)
     weight = discriminator[0].weight
-    assert torch.allclose(gradient(value, weight), -0.99 * weight.sign())
+    assert torch.allclose(gradient(value, weight), -0.99 * weight.sign(), rtol=1e-9, atol=1e-10)
 
 
 def test_adversarial_samples_call_the_student_teacher(discriminator, verdicts):
     teacher, student = verdicts
     value = AdversarialSamples()(discriminator, student)
-    assert value.item() == pytest.approx(np.log(sigmoid(student)).mean())
+    assert value.item() == pytest.approx(np.log(sigmoid(student)).mean(), rel=1e-9, abs=1e-10)
     # With it the best verdict on features of the student alone is "undecided".
     undecided = torch.zeros(4, dtype=torch.float64, requires_grad=True)
     total = adversarial_objective(teacher, undecided) + AdversarialSamples()(discriminator, undecided)
-    assert torch.allclose(gradient(total, undecided), torch.zeros(4, dtype=torch.float64))
+    assert torch.allclose(gradient(total, undecided), torch.zeros(4, dtype=torch.float64), rtol=1e-9, atol=1e-10)
 
 
 def test_none_is_zero(discriminator, verdicts):

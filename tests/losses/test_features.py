@@ -27,7 +27,7 @@ class TestHints:
         student, teacher = draw(3, 2, 4, 4), draw(3, 2, 4, 4, seed=1)
         difference = (student - teacher).numpy().reshape(3, -1)
         assert hint_loss(student, teacher).item() == pytest.approx(
-            0.5 * np.mean(np.linalg.norm(difference, axis=1) ** 2)
+            0.5 * np.mean(np.linalg.norm(difference, axis=1) ** 2), rel=1e-9, abs=1e-10
         )
 
     def test_regressors_learn_and_loss_is_their_weighted_sum(self):
@@ -40,7 +40,7 @@ class TestHints:
         value = loss.match(student, teacher)
         convolved = nn.functional.conv2d(student[0], *loss.parameters())
         assert value.item() == pytest.approx(
-            3 * (hint_loss(convolved, teacher[0]) + hint_loss(student[1], teacher[1])).item()
+            3 * (hint_loss(convolved, teacher[0]) + hint_loss(student[1], teacher[1])).item(), rel=1e-9, abs=1e-10
         )
         value.backward()
         assert all(parameter.grad.abs().sum() > 0 for parameter in loss.parameters())
@@ -71,13 +71,13 @@ class TestFlows:
         for i in range(3):
             for j in range(6):
                 expected[:, i, j] = (first[:, i] * second[:, j]).mean(dim=(1, 2)).numpy()
-        assert np.allclose(fsp_matrix(first, second).numpy(), expected)
+        assert np.allclose(fsp_matrix(first, second).numpy(), expected, rtol=1e-9, atol=1e-10)
 
     def test_larger_maps_are_max_pooled(self):
         first, second = draw(2, 3, 8, 8), draw(2, 6, 4, 4, seed=1)
         pooled = nn.functional.max_pool2d(first, 2)
-        assert torch.allclose(fsp_matrix(first, second), fsp_matrix(pooled, second))
-        assert torch.allclose(fsp_matrix(second, first), fsp_matrix(second, pooled))
+        assert torch.allclose(fsp_matrix(first, second), fsp_matrix(pooled, second), rtol=1e-9, atol=1e-10)
+        assert torch.allclose(fsp_matrix(second, first), fsp_matrix(second, pooled), rtol=1e-9, atol=1e-10)
 
     def test_loss_is_equation_2(self):
         student = [draw(2, 3, 8, 8), draw(2, 4, 4, 4, seed=1), draw(2, 5, 2, 2, seed=2)]
@@ -86,9 +86,9 @@ class TestFlows:
         for k in range(2):
             g_s, g_t = fsp_matrix(*student[k : k + 2]), fsp_matrix(*teacher[k : k + 2])
             total += np.linalg.norm((g_s - g_t).numpy().reshape(2, -1), axis=1) ** 2
-        assert fsp_loss(student, teacher).item() == pytest.approx(total.mean())
+        assert fsp_loss(student, teacher).item() == pytest.approx(total.mean(), rel=1e-9, abs=1e-10)
         weighted = FSPLoss([("a", "a"), ("b", "b"), ("c", "c")], weight=0.25)
-        assert weighted.match(student, teacher).item() == pytest.approx(total.mean() / 4)
+        assert weighted.match(student, teacher).item() == pytest.approx(total.mean() / 4, rel=1e-9, abs=1e-10)
         assert fsp_loss(student, student).item() == 0
 
     def test_unequal_numbers_of_maps_are_refused(self):

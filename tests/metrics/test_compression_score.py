@@ -71,7 +71,7 @@ def score(candidate, real, held_out, teacher, student=student, **settings):
 class TestScale:
     def test_the_real_data_themselves_score_one(self, real, held_out, teacher):
         value = score(real, real, held_out, teacher)
-        assert value.mean.item() == pytest.approx(1)
+        assert value.mean.item() == pytest.approx(1, rel=1e-5, abs=1e-6)
         assert torch.equal(value.accuracies, value.real_accuracies)
         assert value.real_accuracies.mean() > 0.9  # or the scale would have no length
 
@@ -122,10 +122,10 @@ class TestScale:
             ).mean.item()
             for axes in ((), (3,), (2, 3))
         ]
-        assert scores[0] == pytest.approx(1)
+        assert scores[0] == pytest.approx(1, rel=1e-5, abs=1e-6)
         # One pattern left: its class is known, and half of the others for lying on its far side, as the first of two.
         assert scores[1] == pytest.approx((1 / 3 + 1 / 6 - 1 / 3) / (2 / 3), abs=0.1)
-        assert scores[2] == pytest.approx(0)
+        assert scores[2] == pytest.approx(0, rel=1e-5, abs=1e-6)
 
     def test_samples_of_the_wrong_class_score_below_zero(self, real, held_out, teacher):
         """Students taught where the teacher is wrong: what it says of x is told of -x."""
@@ -224,10 +224,10 @@ class TestByHand:
         value = score(real[:40], real, held_out, teacher, form=form, learning_rate=0.03)
         ours, theirs = value.accuracies.numpy(), value.real_accuracies.numpy()
         scores = (ours - chance) / (theirs.mean() - chance)
-        assert value.chance == pytest.approx(chance)
+        assert value.chance == pytest.approx(chance, rel=1e-9, abs=1e-10)
         assert theirs.mean() > 0.75
-        assert value.mean.item() == pytest.approx(scores.mean())
-        assert value.standard_error.item() == pytest.approx(stats.sem(scores))
+        assert value.mean.item() == pytest.approx(scores.mean(), rel=1e-9, abs=1e-10)
+        assert value.standard_error.item() == pytest.approx(stats.sem(scores), rel=1e-9, abs=1e-10)
 
     def test_accuracies_are_those_of_the_seeded_students(self, real, held_out, teacher):
         """Students that learn nothing are the first weights of their seeds: those, then, can be told in advance."""
@@ -235,7 +235,7 @@ class TestByHand:
         for k, seed in enumerate(SETTINGS["seeds"]):
             torch.manual_seed(seed)
             right = nn.Linear(4, 3)(held_out[0]).argmax(dim=1) == held_out[1]
-            assert value.accuracies[k].item() == pytest.approx(right.float().mean().item())
+            assert value.accuracies[k].item() == pytest.approx(right.float().mean().item(), rel=1e-5, abs=1e-6)
 
     def test_students_learn_the_teachers_logits(self, real, held_out, teacher):
         """With enough steps a linear student is the teacher, whatever its first weights."""
@@ -289,8 +289,8 @@ class TestByHand:
         settings = {"seeds": (0,), "batch_size": 16}
         as_bytes = score(images, images[:50], held_out, teacher, **settings)
         as_floats = score(floats, floats[:50], held_out, teacher, **settings)
-        assert torch.allclose(as_bytes.accuracies, as_floats.accuracies)
-        assert torch.allclose(as_bytes.real_accuracies, as_floats.real_accuracies)
+        assert torch.allclose(as_bytes.accuracies, as_floats.accuracies, rtol=0, atol=0.003)
+        assert torch.allclose(as_bytes.real_accuracies, as_floats.real_accuracies, rtol=0, atol=0.003)
 
     def test_one_seed_has_no_error(self, real, held_out, teacher):
         value = score(real, real, held_out, teacher, seeds=(0,))

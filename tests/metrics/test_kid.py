@@ -29,8 +29,8 @@ def test_as_torch_fidelity_subset_by_subset(rows_extractor, make_rows):
         kid_subset_size=50,
         verbose=False,
     )
-    assert value["kid"].item() == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-10)
-    assert value["kid_std"].item() == pytest.approx(theirs[KEY_METRIC_KID_STD], rel=1e-10)
+    assert value["kid"].item() == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-9, abs=1e-10)
+    assert value["kid_std"].item() == pytest.approx(theirs[KEY_METRIC_KID_STD], rel=1e-9, abs=1e-10)
     assert value["kid"].dtype == torch.float64
 
 
@@ -45,7 +45,7 @@ def test_formula_by_hand(rows_extractor, make_rows):
     within = sum(kernel(x[i], x[j]) + kernel(y[i], y[j]) for i, j in pairs if i != j) / (20 * 19)
     across = sum(kernel(x[i], y[j]) for i, j in pairs) / 20**2
     value, _ = distance(rows_extractor, torch.from_numpy(x), torch.from_numpy(y), subsets=1, subset_size=20)
-    assert value["kid"].item() == pytest.approx(within - 2 * across, rel=1e-6)
+    assert value["kid"].item() == pytest.approx(within - 2 * across, rel=1e-6, abs=1e-7)
 
 
 def test_equal_laws_are_near_zero_and_others_far(rows_extractor, make_rows):

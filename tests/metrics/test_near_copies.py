@@ -28,7 +28,7 @@ def test_planted_copies_are_found(sets, blur):
     candidates = torch.cat([honest[:210], training[100:190] + noise])
     value = near_copies(candidates, training, held_out)
     honest_share = near_copies(honest[:210], training, held_out).share.item()
-    assert value.share.item() == pytest.approx(0.3 + 0.7 * honest_share)
+    assert value.share.item() == pytest.approx(0.3 + 0.7 * honest_share, rel=1e-9, abs=1e-10)
     assert torch.equal(value.indices[210:], torch.arange(100, 190))
     assert value.distances[210:].amax() <= value.threshold < value.distances[:210].median()
 
@@ -38,10 +38,10 @@ def test_distances_and_threshold_by_hand():
     candidates = torch.tensor([[0.5], [10.0], [12.5], [30.0]])
     value = near_copies(candidates, training, held_out, percentile=50)
     # Held-out samples are 1, 2, 3 and 6 away; the middle, of two the lower, is 2.
-    assert value.threshold.item() == pytest.approx(2)
+    assert value.threshold.item() == pytest.approx(2, rel=1e-6, abs=1e-6)
     assert value.held_out_share.item() == 0.5
     assert value.share.item() == 0.5
-    assert value.distances.tolist() == pytest.approx([0.5, 0, 2.5, 20])
+    assert value.distances.tolist() == pytest.approx([0.5, 0, 2.5, 20], rel=1e-6, abs=1e-6)
     assert value.indices.tolist() == [0, 1, 1, 1]
 
 
@@ -51,15 +51,15 @@ def test_copies_within_the_data_set_raise_both_shares(sets):
     held_out = torch.cat([held_out, training[:45]])
     value = near_copies(torch.cat([honest[:270], training[:30]]), training, held_out)
     assert value.threshold.item() == pytest.approx(0, abs=1e-6)
-    assert value.share.item() == pytest.approx(0.1)
-    assert value.held_out_share.item() == pytest.approx(45 / 445)
+    assert value.share.item() == pytest.approx(0.1, rel=1e-9, abs=1e-10)
+    assert value.held_out_share.item() == pytest.approx(45 / 445, rel=1e-9, abs=1e-10)
 
 
 @pytest.mark.parametrize("chunk", [7, 100])
 def test_any_block_size(sets, chunk):
     training, held_out, honest = sets
     one, other = near_copies(honest, training, held_out), near_copies(honest, training, held_out, chunk=chunk)
-    assert all(torch.allclose(*pair) for pair in zip(one, other, strict=True))
+    assert all(torch.allclose(*pair, rtol=1e-6, atol=1e-6) for pair in zip(one, other, strict=True))
 
 
 def test_metric(rows_extractor, sets):
@@ -71,9 +71,10 @@ def test_metric(rows_extractor, sets):
         metric.update(part, real=False)
     values = metric.compute()
     expected = near_copies(torch.cat([honest, training[:50]]), training, held_out)
-    assert values["near_copies"].item() == expected.share.item() > 50 / 350
-    assert values["near_copies_held_out"].item() == expected.held_out_share.item()
-    assert values["near_copy_distance"].item() == expected.threshold.item()
+    assert values["near_copies"].item() == pytest.approx(expected.share.item(), rel=1e-9, abs=1e-10)
+    assert expected.share.item() > 50 / 350
+    assert values["near_copies_held_out"].item() == pytest.approx(expected.held_out_share.item(), rel=1e-9, abs=1e-10)
+    assert values["near_copy_distance"].item() == pytest.approx(expected.threshold.item(), rel=1e-9, abs=1e-9)
     assert metric.counts == {"training": 600, "generated": 350, "held_out": 400}
     assert metric.protocol()["percentile"] == 1.0
     assert metric.flags == ()

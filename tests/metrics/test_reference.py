@@ -53,8 +53,8 @@ def test_moments(extractor, make_rows):
     found, asked = statistics(rows, extractor, None)
     assert asked == 4
     assert found.count == 100
-    assert found.mean.numpy() == pytest.approx(rows.double().numpy().mean(axis=0), rel=1e-12)
-    assert found.covariance.numpy() == pytest.approx(np.cov(rows.double().numpy(), rowvar=False), rel=1e-10)
+    assert found.mean.numpy() == pytest.approx(rows.double().numpy().mean(axis=0), rel=1e-9, abs=1e-10)
+    assert found.covariance.numpy() == pytest.approx(np.cov(rows.double().numpy(), rowvar=False), rel=1e-9, abs=1e-10)
     assert torch.equal(found.features, rows)
 
 
@@ -173,8 +173,8 @@ def test_progress_sees_every_batch(extractor, make_rows):
 def test_features_of_images(image_extractor, make_images):
     images = make_images(50, 0)
     features, logits = features_of(images, image_extractor, 16)
-    assert torch.allclose(features, image_extractor(images).features, atol=1e-6)
-    assert torch.allclose(logits, image_extractor(images).logits, atol=1e-6)
+    assert torch.allclose(features, image_extractor(images).features, rtol=1e-5, atol=1e-5)
+    assert torch.allclose(logits, image_extractor(images).logits, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ class TestMetricsWithAReference:
         first, second = known.compute(), seen.compute()
         if isinstance(first, dict):
             first, second = (torch.stack(list(values.values())) for values in (first, second))
-        assert torch.allclose(first, second, rtol=1e-9)
+        assert torch.allclose(first, second, rtol=1e-8, atol=1e-8)
         assert known.counts == seen.counts == {"real": 100, "generated": 80}
 
     def test_survives_a_reset(self, extractor, make_rows, make):

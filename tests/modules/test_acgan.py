@@ -105,7 +105,7 @@ def test_two_iterations_equal_a_loop_by_hand(
         g_adam.step()
     for name, one, other in (("generator", generator, g), ("discriminator", discriminator, d)):
         for (key, value), reference in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-            torch.testing.assert_close(value, reference, rtol=1e-5, atol=1e-6, msg=f"{name}.{key}")
+            torch.testing.assert_close(value, reference, rtol=1e-4, atol=1e-5, msg=f"{name}.{key}")
 
 
 def test_classes_are_drawn_as_in_the_real_batch(

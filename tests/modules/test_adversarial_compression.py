@@ -205,10 +205,12 @@ def test_two_iterations_equal_a_loop_by_hand(
         s_adam.zero_grad()
         s_loss.backward()
         s_adam.step()
-    tolerance = {"rtol": 1e-5, "atol": 1e-6} if precision == "32-true" else {"rtol": 0.02, "atol": 0.005}
     for name, one, other in (("student", module.student, student), ("discriminator", module.discriminator, d)):
         for (key, value), reference in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-            torch.testing.assert_close(value, reference, msg=f"{name}.{key}", **tolerance)
+            if precision == "32-true":
+                torch.testing.assert_close(value, reference, rtol=1e-5, atol=1e-5, msg=f"{name}.{key}")
+            else:  # Adam turns a gradient that rounds to the other sign into a full step of 0.01: so the mean
+                assert (value - reference).double().abs().mean().item() == pytest.approx(0, abs=0.002), f"{name}.{key}"
 
 
 def test_dropout_acts_in_the_students_update_alone(make_data: MakeData, make_trainer: MakeTrainer) -> None:
@@ -221,7 +223,7 @@ def test_dropout_acts_in_the_students_update_alone(make_data: MakeData, make_tra
     features = both[32:]
     assert len(features) == len(dropped) == 32
     kept = dropped != 0
-    torch.testing.assert_close(dropped[kept], 2 * features[kept])
+    torch.testing.assert_close(dropped[kept], 2 * features[kept], rtol=1e-5, atol=1e-6)
     assert 0.2 < ((features > 0) & ~kept).sum() / (features > 0).sum() < 0.8
 
 
@@ -265,8 +267,8 @@ def test_the_loss_falls_on_32_samples_in_50_steps(
     assert float(rows[-1]["train/loss"]) < 0.7 * float(rows[0]["train/loss"])
     for row in rows:
         data_loss, adversarial = float(row["train/loss_data"]), float(row["train/loss_adversarial"])
-        assert float(row["train/loss"]) == pytest.approx(adversarial + data_loss, rel=1e-4)
-        assert float(row["train/adversarial_to_data"]) == pytest.approx(adversarial / data_loss, rel=1e-4)
+        assert float(row["train/loss"]) == pytest.approx(adversarial + data_loss, rel=1e-4, abs=1e-6)
+        assert float(row["train/adversarial_to_data"]) == pytest.approx(adversarial / data_loss, rel=1e-4, abs=1e-6)
         for name in ("teacher", "student"):
             assert 0 <= float(row[f"train/discriminator_accuracy_{name}"]) <= 1
 
@@ -367,7 +369,9 @@ class TestCheckpoints:
         resumed = train(tmp_path / "parts", 6, resume=True, **saving)
         assert not differing(weights_of(whole.lightning_module), weights_of(resumed.lightning_module))
         for one, other in zip(whole.optimizers, resumed.optimizers, strict=True):
-            assert one.param_groups[0]["lr"] == other.param_groups[0]["lr"] == pytest.approx(0.01 / 8)
+            assert (
+                one.param_groups[0]["lr"] == other.param_groups[0]["lr"] == pytest.approx(0.01 / 8, rel=1e-9, abs=1e-10)
+            )
         rows = [read_metrics(tmp_path / name / "metrics.csv") for name in ("whole", "parts")]
         assert rows[0] == rows[1]
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ExponentialLR
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.sources import NoData
@@ -23,6 +24,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses import FeatureDistance, GeneratorDistillationLoss, LaplacianPyramidDistance
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
+from ganmc_lightning.networks.training_data import note_training_data
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -92,7 +94,7 @@ def test_two_mse_steps_equal_a_loop_by_hand(make_trainer: Callable[..., Trainer]
         loss.backward()
         sgd.step()
     for name, value in module.student.state_dict().items():
-        torch.testing.assert_close(value, student.state_dict()[name], rtol=1e-5, atol=1e-7, msg=name)
+        torch.testing.assert_close(value, student.state_dict()[name], rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
@@ -122,7 +124,7 @@ def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer:
         student_step.step()
     for one, other in ((module.student, student), (module.discriminator, critic)):
         for name, value in one.state_dict().items():
-            torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-4, atol=1e-6, msg=name)
+            torch.testing.assert_close(value, other.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_alpha_one_is_a_game_without_a_teacher(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
@@ -184,7 +186,7 @@ def test_two_and_two_epochs_are_four(
         torch.manual_seed(77 if resume else 1)
         last = out / "checkpoints" / "last.ckpt"
         trainer.fit(module, make_data() if alpha else nothing(), ckpt_path=last if resume else None)
-        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**epochs)
+        assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 * 0.5**epochs, rel=1e-9, abs=1e-10)
         return torch.load(last, weights_only=True), read_metrics(out / "metrics.csv")
 
     whole, whole_rows = run("whole", 4)
@@ -321,3 +323,31 @@ def test_loss_and_discriminator_go_together(make_data: MakeData, make_trainer: C
     wrong_critic = GANCompressionModule(dcgan(), dcgan(), joint, DCGANDiscriminator(32, 1, width=2))
     with pytest.raises(InputError, match=r"model\.discriminator"):
         make_trainer(max_epochs=1).fit(wrong_critic, make_data())
+
+
+class Pair(nn.Module):
+    """A teacher that returns its samples twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = dcgan()
+
+    def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        samples = self.network(latents)
+        return samples, samples
+
+
+def test_a_teacher_that_returns_more_than_samples(make_trainer: Callable[..., Trainer]) -> None:
+    with pytest.raises(InputError, match=r"model\.teacher returns a tuple where one tensor of samples is expected"):
+        make_trainer(max_epochs=1).fit(GANCompressionModule(Pair(), dcgan()), nothing())
+
+
+def test_a_student_is_of_what_its_teacher_was_trained_on(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    """The data it is trained beside may be none at all."""
+    teacher, spec = dcgan(), DataSpec((1, 8, 8), 3, ("a", "b", "c"))
+    note_training_data(teacher, spec)
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(GANCompressionModule(teacher, dcgan()), nothing())
+    trainer.save_checkpoint(tmp_path / "student.ckpt")
+    checkpoint = torch.load(tmp_path / "student.ckpt", weights_only=True)
+    assert DataSpec.of_state(checkpoint["trained_on"]) == spec

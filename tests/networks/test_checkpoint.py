@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.networks import (
     MLP,
@@ -24,6 +25,7 @@ from ganmc_lightning.networks import (
     part_of_checkpoint,
 )
 from ganmc_lightning.networks.checkpoint import build_network, read_checkpoint, recipe_of, resolve_recipe
+from ganmc_lightning.networks.training_data import training_data_of
 
 RECIPE = {
     "class_path": "ganmc_lightning.networks.MLP",
@@ -369,6 +371,61 @@ def test_discriminator_of_checkpoint_takes_discriminators_alone(tmp_path):
     rebuilt = discriminator_of_checkpoint(str(path))
     inputs = torch.randn(4, 1, 8, 8)
     for one, other in zip(rebuilt(inputs), discriminator.eval()(inputs), strict=True):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match="not a generator"):
         generator_of_checkpoint(str(path), "discriminator")
+
+
+class TestWrappedNetworks:
+    """Checkpoints of compiled and distributed networks."""
+
+    @pytest.mark.parametrize(
+        "rename",
+        [
+            lambda key: f"student._orig_mod.{key}",
+            lambda key: f"student.module.{key}",
+            lambda key: f"student.{key.replace('features', 'features._orig_mod')}",
+            lambda key: f"_orig_mod.student.{key}",
+            lambda key: f"module.student._orig_mod.{key}",
+        ],
+    )
+    def test_prefixes_are_passed_over(self, tmp_path, rename):
+        path = tmp_path / "a.ckpt"
+        state = {rename(key): value for key, value in mlp(1).state_dict().items()}
+        torch.save({"state_dict": state, "hyper_parameters": {"student": RECIPE}}, path)
+        assert same(part_of_checkpoint(str(path), "student"), mlp(1))
+        compiled = torch.compile(mlp(2), backend="eager")
+        part_of_checkpoint(str(path), "student", compiled)
+        assert same(compiled._orig_mod, mlp(1))
+
+    def test_parts_are_named_without_them(self, tmp_path):
+        path = save(tmp_path / "a.ckpt", {}, **{"module.student": mlp()})
+        assert complaint(part_of_checkpoint, path, "network").endswith("it holds student")
+
+    def test_a_generator_among_them(self, tmp_path):
+        recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 2}}
+        made = TabularGenerator(2)
+        path = save(tmp_path / "a.ckpt", {"student": recipe}, **{"module.student": made})
+        assert same(generator_of_checkpoint(path), made)
+
+
+class TestTrainedOn:
+    def record(self, tmp_path, record):
+        path = tmp_path / "a.ckpt"
+        state = {f"network.{key}": value for key, value in mlp().state_dict().items()}
+        torch.save({"state_dict": state, "hyper_parameters": {"network": RECIPE}, "trained_on": record}, path)
+        return str(path)
+
+    def test_attached_to_the_network(self, tmp_path):
+        spec = DataSpec((4,), 3, ("a", "b", "c"))
+        path = self.record(tmp_path, spec.state_dict())
+        assert training_data_of(part_of_checkpoint(path, "network")) == spec
+        assert training_data_of(part_of_checkpoint(path, "network", mlp())) == spec
+
+    def test_checkpoints_that_do_not_tell(self, path):
+        assert training_data_of(part_of_checkpoint(path, "network")) is None
+
+    @pytest.mark.parametrize("record", [3, [], {"sample_shape": [4]}, {"sample_shape": 4, "statistics": None}])
+    def test_damaged(self, tmp_path, record):
+        message = complaint(part_of_checkpoint, self.record(tmp_path, record), "network")
+        assert "a.ckpt: 'trained_on' is damaged" in message

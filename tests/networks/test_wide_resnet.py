@@ -83,4 +83,4 @@ def test_the_last_sum_is_activated_before_it_is_averaged():
     maps = network.features[:4](images)  # the stem and one block a stage
     norm = network.features[4]
     activated = F.batch_norm(maps, None, None, norm.weight, norm.bias, training=True).clamp(min=0)
-    assert torch.allclose(network.features(images), activated.mean(dim=(2, 3)), atol=1e-5)
+    assert torch.allclose(network.features(images), activated.mean(dim=(2, 3)), rtol=1e-4, atol=1e-5)

@@ -30,7 +30,7 @@ def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     data = load_real_data(name)
     assert data.name == "digits"
-    assert data.spec == ((1, 8, 8), 10)
+    assert data.spec[:3] == ((1, 8, 8), 10, tuple("0123456789"))
     assert data.is_images
 
 
@@ -88,3 +88,10 @@ def test_bad_input_is_one_line(name, text, message, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=message) as caught:
         load_real_data(name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_training_configuration_decides_how_rows_are_scaled(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    file = tmp_path / "gan.yaml"
+    file.write_text(yaml.safe_dump({"data": {"source": "BreastCancer", "normal_scores": True}}))
+    assert len(load_real_data(str(file)).spec.statistics.curves) == 30

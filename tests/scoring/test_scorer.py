@@ -54,9 +54,11 @@ def test_the_numbers_are_those_of_the_metrics(data, extractor, make_set, noise):
         metric.update(real, real=True)
         expected = metric.compute()
         for key, value in expected.items() if isinstance(expected, dict) else [(name, expected)]:
-            assert scores.values[key] == pytest.approx(value.item(), rel=1e-6, abs=1e-9), key
+            assert scores.values[key] == pytest.approx(value.item(), rel=1e-5, abs=1e-7), key
     sharpness = variance_of_laplacian(noise).mean(), variance_of_laplacian(real).mean()
-    assert scores.values["variance_of_laplacian_ratio"] == pytest.approx((sharpness[0] / sharpness[1]).item())
+    assert scores.values["variance_of_laplacian_ratio"] == pytest.approx(
+        (sharpness[0] / sharpness[1]).item(), rel=1e-9, abs=1e-10
+    )
     assert scores.protocols["fid"]["n_real"] == 40
     assert scores.protocols["vol"]["reference"] == "real:test"
     assert scores.left_out == {}
@@ -124,7 +126,7 @@ def test_compression_scores_of_real_samples_and_of_blank_ones(data, make_set):
         scorer.score(make_set(torch.zeros(60, 1, 8, 8, dtype=torch.uint8))),
     )
     for form in ("paper", "poster"):
-        assert perfect.values[f"compression_score_{form}"] == pytest.approx(1)
+        assert perfect.values[f"compression_score_{form}"] == pytest.approx(1, rel=1e-5, abs=1e-6)
         assert perfect.values[f"compression_score_{form}_accuracy"] > 0.8
         assert poor.values[f"compression_score_{form}"] < 0.5
         assert poor.protocols[f"compression_score_{form}"]["n_generated"] == 60

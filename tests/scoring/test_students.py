@@ -7,6 +7,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.metrics.extractors import classifier_of_checkpoint
 from ganmc_lightning.networks import MLP, LeNet4
+from ganmc_lightning.networks.training_data import note_training_data
 from ganmc_lightning.scoring import Students, student_of
 
 
@@ -94,3 +95,11 @@ def test_a_teacher_needs_a_classifier(tmp_path):
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
     with pytest.raises(InputError, match="holds no classifier"):
         classifier_of_checkpoint(str(tmp_path / "gan.ckpt"))
+
+
+def test_a_teacher_of_other_classes_is_refused(data, teacher):
+    note_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
+    spec = data.spec._replace(class_names=("a", "c", "b"))
+    rest = (data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+    with pytest.raises(InputError, match="--teacher was trained on other classes"):
+        Students(teacher, Factory(), spec, *rest)

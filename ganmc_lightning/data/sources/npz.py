@@ -16,6 +16,7 @@ from ganmc_lightning.files.arrays import (
     label_tensor,
     list_arrays,
     read_array,
+    read_class_names,
     row_tensor,
 )
 
@@ -41,7 +42,7 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
         Train and test part in memory, rows as stored (not z-scored).
 
     Raises:
-        InputError: the file or an array of it cannot be used; the message names both and the mend.
+        InputError: the file or an array of it cannot be used; the message names both and the fix.
     """
     held = list_arrays(path)
     if "train_images" in held:
@@ -65,7 +66,7 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
             "make them alike"
         )
     if "class_names" in held:
-        class_names = _read_class_names(path, num_classes)
+        class_names = read_class_names(path, num_classes)
     return Splits(train, test, num_classes, class_names if len(class_names) == num_classes else ())
 
 
@@ -75,16 +76,6 @@ def _read(path: Path, inputs_name: str, labels_name: str) -> ArrayDataset:
     labels = label_tensor(read_array(path, labels_name), f"{path}: {labels_name}")
     check_lengths(inputs, labels, f"{path}: {labels_name}")
     return ArrayDataset(inputs, labels)
-
-
-def _read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
-    names = read_array(path, "class_names")
-    if names.dtype.kind != "U" or names.shape != (num_classes,):
-        raise InputError(
-            f"{path}: class_names has dtype {names.dtype} and shape {names.shape}: "
-            f"it must hold {num_classes} strings, one a class"
-        )
-    return tuple(str(name) for name in names)
 
 
 def hold_out(data: ArrayDataset, fraction: float, seed: int, where: str) -> tuple[ArrayDataset, ArrayDataset]:

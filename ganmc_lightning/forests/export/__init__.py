@@ -3,7 +3,7 @@
 from ganmc_lightning.forests.export.c_library import CModel, compile_c
 from ganmc_lightning.forests.export.c_source import to_c
 from ganmc_lightning.forests.export.check import check_exports
-from ganmc_lightning.forests.export.onnx_file import to_onnx
+from ganmc_lightning.forests.export.onnx_file import label_flips, to_onnx
 from ganmc_lightning.forests.export.skops_file import load_skops, save_skops
 
-__all__ = ["CModel", "check_exports", "compile_c", "load_skops", "save_skops", "to_c", "to_onnx"]
+__all__ = ["CModel", "check_exports", "compile_c", "label_flips", "load_skops", "save_skops", "to_c", "to_onnx"]

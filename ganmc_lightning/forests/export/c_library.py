@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,7 @@ from ganmc_lightning.errors import InputError
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
-def compile_c(source: Path) -> Path:
+def compile_c(source: Path | str) -> Path:
     """Compile what :func:`to_c` wrote into a shared library beside it.
 
     Args:
@@ -27,18 +28,23 @@ def compile_c(source: Path) -> Path:
         The library.
 
     Raises:
-        InputError: there is no C compiler, or it fails.
+        InputError: there is no C compiler, no such file, or the compiler fails.
     """
+    source = Path(source)
+    if not source.is_file():
+        raise InputError(f"{source}: no such file: give the .c file that to_c wrote")
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
-    part = library.with_name(f".{library.name}.part")
+    unfinished = library.with_name(f".{library.name}.{os.getpid()}.part")
     done = subprocess.run(
-        [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(part), str(source)], capture_output=True, text=True
+        [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source)],
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
         raise InputError(f"{compiler} cannot compile {source}: {reason}")
-    part.replace(library)
+    unfinished.replace(library)
     return library
 
 
@@ -49,12 +55,22 @@ def find_compiler() -> str:
         InputError: there is none.
     """
     named = os.environ.get("CC")
-    found = [shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"])]
-    compiler = next((path for path in found if path), None)
+    compiler = _compiler()
     if compiler is None:
         missing = f"CC names {named!r}, which is not found" if named else "no C compiler (cc, gcc, clang) is found"
         raise InputError(f"{missing}: install one, or set CC")
     return compiler
+
+
+def has_compiler() -> bool:
+    """Whether :func:`find_compiler` finds one; false only where none is named and none is found."""
+    return bool(os.environ.get("CC")) or _compiler() is not None
+
+
+def _compiler() -> str | None:
+    named = os.environ.get("CC")
+    found = [shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"])]
+    return next((path for path in found if path), None)
 
 
 class CModel:
@@ -71,10 +87,11 @@ class CModel:
         InputError: it cannot be loaded.
     """
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path | str) -> None:
+        library = Path(library)
         name = library.stem
         try:
-            loaded = ctypes.CDLL(str(library.resolve()))
+            loaded = _load(library.resolve())
             self.n_features_in_ = ctypes.c_int.in_dll(loaded, f"{name}_features").value
             self.n_outputs = ctypes.c_int.in_dll(loaded, f"{name}_outputs").value
             self._predict = loaded[f"{name}_predict"]
@@ -82,6 +99,11 @@ class CModel:
             raise InputError(f"{library} cannot be loaded as a compiled model: {error}") from error
         self._predict.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
         self._predict.restype = None
+        self._labels = getattr(loaded, f"{name}_labels", None)
+        if self._labels is not None:
+            self._labels.argtypes = self._predict.argtypes
+            self._labels.restype = None
+        self._library = library
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """What the model answers, float64 (N, n_outputs), to rows (N, D), which are rounded to float32."""
@@ -91,3 +113,30 @@ class CModel:
         out = np.empty((len(rows), self.n_outputs))
         self._predict(rows.ctypes.data, len(rows), out.ctypes.data)
         return out
+
+    def labels(self, X: ArrayLike) -> NDArray[np.intc]:
+        """The classes (N,) of rows (N, D), as numbers from 0 in the order of the probabilities.
+
+        Raises:
+            InputError: the model is a regressor.
+        """
+        if self._labels is None:
+            raise InputError(f"{self._library} has no classes: it is a regressor; call predict")
+        out = self.predict(X)
+        labels = np.empty(len(out), dtype=np.intc)
+        self._labels(out.ctypes.data, len(out), labels.ctypes.data)
+        return labels
+
+
+def _load(library: Path) -> ctypes.CDLL:
+    """Load what the file holds now.
+
+    A loader that has loaded a file of the same path before returns that one again, though the file has been replaced
+    since. A link has a path of its own.
+    """
+    if sys.platform == "win32":  # where a loaded file cannot be replaced, nor a link be made by every user
+        return ctypes.CDLL(str(library))
+    with TemporaryDirectory() as folder:
+        link = Path(folder, library.name)
+        link.symlink_to(library)
+        return ctypes.CDLL(str(link))

@@ -2,229 +2,139 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.forests.cost import trees_of
-from ganmc_lightning.forests.student import StudentClassifier
+from ganmc_lightning.forests.export.arrays import FORESTS, TREES, Arrays, flatten
+from ganmc_lightning.forests.export.c_library import CModel, compile_c, has_compiler
+from ganmc_lightning.forests.export.c_text import Described, header_and_source
+from ganmc_lightning.forests.export.target import writing
+from ganmc_lightning.forests.export.verification import Answers, accepts_missing, check_fitted, verify
+from ganmc_lightning.forests.student import StudentClassifier, to_probabilities
 
-FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
-TREES = (DecisionTreeClassifier, DecisionTreeRegressor)
-
-HEADER = """\
-/* {kind}, {trees} trees, {nodes} nodes. Written by ganmc_lightning. */
-#ifndef {guard}
-#define {guard}
-#include <stddef.h>
-#ifdef __cplusplus
-extern "C" {{
-#endif
-extern const int {name}_features; /* {features} values a row */
-extern const int {name}_outputs;  /* {outputs} {what} */
-/* Answer n rows, one behind the other, into out (n * outputs). Rows must hold no NaN. */
-void {name}_predict(const float *rows, size_t n, double *out);
-#ifdef __cplusplus
-}}
-#endif
-#endif
-"""
-
-SOURCE_HEAD = """\
-#include "{name}.h"
-#include <stdint.h>
-
-const int {name}_features = {features};
-const int {name}_outputs = {outputs};
-
-/* A row goes left where its value is at most the threshold. A leaf has feature -1, and left numbers its values. */
-typedef struct {{ float threshold; int32_t feature, left, right; }} node_t;
-
-"""
-
-SOURCE_TAIL = """\
-#define BLOCK 4096 /* rows that go down one tree after the other, while both lie in the cache */
-
-static void finish(double *out)
-{{
-{finish}}}
-
-void {name}_predict(const float *rows, size_t n, double *out)
-{{
-    for (size_t i = 0; i < n * {outputs}; i++)
-        out[i] = 0;
-    for (size_t start = 0; start < n; start += BLOCK) {{
-        const size_t end = n - start < BLOCK ? n : start + BLOCK;
-        for (int tree = 0; tree < {trees}; tree++)
-            for (size_t i = start; i < end; i++) {{
-                const float *row = rows + i * {features};
-                const node_t *node = nodes + roots[tree];
-                while (node->feature >= 0)
-                    node = nodes + (row[node->feature] <= node->threshold ? node->left : node->right);
-                for (int k = 0; k < {values}; k++)
-                    out[i * {outputs} + k] += leaves[(size_t)node->left * {values} + k];
-            }}
-        for (size_t i = start; i < end; i++)
-            finish(out + i * {outputs});
-    }}
-}}
-"""
-
-PLAIN = """\
-    for (int k = 0; k < {values}; k++)
-        out[k] /= {trees};
-"""
-# What forests.student.to_probabilities does.
-TWO_CLASSES = """\
-    const double p = out[0] / {trees};
-    out[1] = p < 0 ? 0 : p > 1 ? 1 : p;
-    out[0] = 1 - out[1];
-"""
-MORE_CLASSES = """\
-    double total = 0;
-    for (int k = 0; k < {values}; k++) {{
-        const double p = out[k] / {trees};
-        out[k] = p < 0 ? 0 : p > 1 ? 1 : p;
-        total += out[k];
-    }}
-    for (int k = 0; k < {values}; k++)
-        out[k] = total > 0 ? out[k] / total : 1.0 / {values};
-"""
+TOLERANCE = 1e-12
+"""How far values may differ; where numbers are kept in float64 alone they do not differ at all."""
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """All trees of a model behind one another.
-
-    Attributes:
-        thresholds: float32 (nodes,), rounded down.
-        features: int (nodes,), -1 for a leaf.
-        left: int (nodes,), the left child, or the number of a leaf's values.
-        right: int (nodes,), the right child.
-        roots: int (trees,), where each tree begins.
-        leaves: float64 (leaves, values).
-    """
-
-    thresholds: NDArray[np.float32]
-    features: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    roots: NDArray[np.int64]
-    leaves: NDArray[np.float64]
-
-
-def to_c(model: Any, folder: Path, name: str = "model") -> Path:
+def to_c(model: Any, path: Path | str, name: str | None = None) -> Path:
     """Write a fitted model as ``<name>.c`` and ``<name>.h``: C99 without any library.
 
-    Its answers are scikit-learn's: thresholds are compared as scikit-learn compares them, with rows in float32, and
-    sums are made in the same order. A classifier answers with its probabilities, a regressor with its values.
+    Its answers are scikit-learn's: thresholds are compared as scikit-learn compares them, with rows in float32, NaN
+    goes the way it goes there, and sums are made in the same order. A classifier answers with its probabilities, and
+    with the numbers of its classes, a regressor with its values. The header names columns and classes.
+
+    Before anything is written, the source is compiled and compared with the model on rows on and beside its
+    thresholds, with NaN where the model accepts it; without a C compiler, the arrays of nodes in it are compared.
 
     Args:
         model: a :class:`~ganmc_lightning.forests.StudentClassifier`, or scikit-learn's decision tree, random forest or
             extra trees.
-        folder: where to write; made if need be.
-        name: of the files, and what the names in them begin with.
+        path: the ``.c`` file to write, or the folder to write into; made if need be.
+        name: of the files in a folder, ``"model"`` when left out, and what the names in them begin with.
 
     Returns:
         The ``.c`` file.
 
     Raises:
-        InputError: the model is none of these, or ``name`` is no name in C.
-    """
-    if not (name.isidentifier() and name.isascii()):
-        raise InputError(f"name: {name!r} is no name in C: use letters, digits and '_'")
-    student = isinstance(model, StudentClassifier)
-    inner = model.regressor if student else model
-    if not isinstance(inner, FORESTS + TREES):
-        raise InputError(
-            f"{type(inner).__name__} cannot be written as C: a decision tree, a random forest or extra trees can"
-        )
-    if is_classifier(inner) and inner.n_outputs_ > 1:
-        raise InputError(
-            f"{type(inner).__name__} has {inner.n_outputs_} outputs: one classifier an output can be written"
-        )
-    arrays = flatten(trees_of(inner) or [])
-    values = arrays.leaves.shape[1]
-    outputs = 2 if student and values == 1 else values
-    finish = PLAIN if not student else TWO_CLASSES if values == 1 else MORE_CLASSES
-    words = {
-        "name": name,
-        "guard": f"{name.upper()}_H",
-        "kind": type(inner).__name__,
-        "what": "probabilities" if is_classifier(model) else "values",
-        "features": inner.n_features_in_,
-        "trees": len(arrays.roots),
-        "nodes": len(arrays.features),
-        "values": values,
-        "outputs": outputs,
-        "finish": finish.format(values=values, trees=len(arrays.roots)),
-    }
-    with replacing(folder / f"{name}.h") as file:
-        file.write(HEADER.format(**words))
-    with replacing(folder / f"{name}.c") as file:
-        file.write(SOURCE_HEAD.format(**words))
-        file.writelines(_tables(arrays))
-        file.write(SOURCE_TAIL.format(**words))
-    return folder / f"{name}.c"
-
-
-def flatten(trees: Iterable[Any]) -> Arrays:
-    """Put fitted trees into common arrays."""
-    parts: list[tuple[NDArray[Any], ...]] = []
-    roots, nodes, leaves = [], 0, 0
-    for estimator in trees:
-        tree = estimator.tree_
-        leaf = tree.children_left < 0
-        number = leaves + np.cumsum(leaf) - 1
-        values = tree.value.transpose(0, 2, 1).reshape(tree.node_count, -1)  # one output of K classes, or K outputs
-        parts.append(
-            (
-                np.where(leaf, np.float32(0), round_down(tree.threshold)),
-                np.where(leaf, -1, tree.feature),
-                np.where(leaf, number, tree.children_left + nodes),
-                np.where(leaf, 0, tree.children_right + nodes),
-                values[leaf],
-            )
-        )
-        roots.append(nodes)
-        nodes += tree.node_count
-        leaves += int(leaf.sum())
-    thresholds, features, left, right, held = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Arrays(thresholds, features, left, right, np.asarray(roots), held)
-
-
-def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The largest float32 that is not above each threshold.
-
-    scikit-learn compares float32 values with float64 thresholds; ``x <= threshold`` is ``x <= round_down(threshold)``
-    for every float32 x. Rounded to the nearest, a threshold may pass a value that lies between the two.
+        InputError: the model is none of these or is not fitted, ``name`` is no name in C, the files cannot be written,
+            or would answer otherwise than the model.
 
     Example:
-        >>> value, threshold = np.float32(0.1), np.array([0.1])
-        >>> bool(value > threshold), bool(value > threshold.astype(np.float32)), bool(value > round_down(threshold))
-        (True, False, True)
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> tree = DecisionTreeClassifier().fit([[0.0], [1.0]], ["no", "yes"])
+        >>> to_c(tree, "shipped/tree.c").name  # doctest: +SKIP
+        'tree.c'
     """
-    nearest = thresholds.astype(np.float32)
-    return np.where(nearest > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    target = _target(Path(path), name)
+    inner = model.regressor if isinstance(model, StudentClassifier) else model
+    _check(model, inner)
+    arrays = flatten(trees_of(inner) or [])
+    header, source = header_and_source(target.stem, _describe(model, inner, arrays), arrays)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows deletes no library that is loaded
+        verify(target, model, _export(model, arrays, Path(folder, target.name), header, source), TOLERANCE)
+    with writing(target), replacing(target.with_suffix(".h")) as h_file, replacing(target) as c_file:
+        for file, text in ((h_file, header), (c_file, source)):
+            file.write(text)
+            file.flush()  # both are complete before the first takes its place
+    return target
 
 
-def _tables(arrays: Arrays) -> Iterator[str]:
-    yield f"static const node_t nodes[{len(arrays.features)}] = {{\n"
-    columns = (arrays.thresholds.tolist(), arrays.features.tolist(), arrays.left.tolist(), arrays.right.tolist())
-    for threshold, feature, left, right in zip(*columns, strict=True):
-        yield f"{{{threshold.hex()}f,{feature},{left},{right}}},\n"  # hexadecimal: exact, and quick to read
-    yield f"}};\n\nstatic const double leaves[{arrays.leaves.size}] = {{\n"
-    for value in arrays.leaves.ravel().tolist():
-        yield f"{value.hex()},\n"
-    yield f"}};\n\nstatic const int32_t roots[{len(arrays.roots)}] = {{\n"
-    yield ",".join(map(str, arrays.roots.tolist()))
-    yield "\n};\n\n"
+def _target(path: Path, name: str | None) -> Path:
+    """The ``.c`` file that is meant.
+
+    Raises:
+        InputError: its name is no name in C, or is given twice.
+    """
+    if path.suffix == ".c" and not path.is_dir():
+        if name is not None:
+            raise InputError(f"name: {path} names the file already: leave name={name!r} out, or give a folder")
+        target = path
+    else:
+        target = path / f"{'model' if name is None else name}.c"
+    if not (target.stem.isidentifier() and target.stem.isascii()):
+        raise InputError(f"name: {target.stem!r} is no name in C: use letters, digits and '_'")
+    return target
+
+
+def _check(model: Any, inner: Any) -> None:
+    kind = type(inner).__name__
+    if not isinstance(inner, FORESTS + TREES):
+        raise InputError(f"{kind} cannot be written as C: a decision tree, a random forest or extra trees can")
+    check_fitted(model)
+    if is_classifier(inner) and inner.n_outputs_ > 1:
+        raise InputError(f"{kind} has {inner.n_outputs_} outputs: one classifier an output can be written")
+
+
+def _describe(model: Any, inner: Any, arrays: Arrays) -> Described:
+    student = model is not inner
+    values = arrays.leaves.shape[1]
+    names = getattr(model, "feature_names_in_", None)
+    described = Described(
+        kind=type(inner).__name__,
+        features=int(inner.n_features_in_),
+        outputs=2 if student and values == 1 else values,
+        columns=None if names is None else list(names),
+        classes=model.classes_.tolist() if is_classifier(model) else None,
+        student=student,
+        missing=accepts_missing(model),
+    )
+    if described.classes is not None and len(described.classes) != described.outputs:
+        raise InputError(
+            f"classes: got {len(described.classes)} for a student of {described.outputs} probabilities: name one each"
+        )
+    return described
+
+
+def _export(
+    model: Any, arrays: Arrays, source: Path, header_text: str, source_text: str
+) -> Callable[[NDArray[np.float32]], Answers]:
+    """What predicts with the compiled source or, without a compiler, with its arrays."""
+    classes = model.classes_ if is_classifier(model) else None
+    if not has_compiler():
+        return lambda rows: _answers_of_arrays(model, arrays, rows)
+    source.with_suffix(".h").write_text(header_text, encoding="utf-8")
+    source.write_text(source_text, encoding="utf-8")
+    compiled = CModel(compile_c(source))
+
+    def predict(rows: NDArray[np.float32]) -> Answers:
+        return Answers(None if classes is None else classes[compiled.labels(rows)], compiled.predict(rows))
+
+    return predict
+
+
+def _answers_of_arrays(model: Any, arrays: Arrays, rows: NDArray[np.float32]) -> Answers:
+    values = arrays.mean(rows)
+    if not is_classifier(model):
+        return Answers(None, values)
+    if isinstance(model, StudentClassifier):
+        values = to_probabilities(values[:, 0] if values.shape[1] == 1 else values)
+    return Answers(model.classes_[values.argmax(axis=1)], values)

@@ -14,7 +14,7 @@ def check_exports() -> None:
     Raises:
         InputError: a package or a C compiler is missing.
     """
-    for package in ("skl2onnx", "skops"):
+    for package in ("skl2onnx", "onnxruntime", "skops"):
         if find_spec(package) is None:
             raise InputError(f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]"')
     find_compiler()

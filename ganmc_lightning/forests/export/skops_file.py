@@ -8,13 +8,18 @@ from typing import Any
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.atomic import replacing
+from ganmc_lightning.forests.export.target import writing
+from ganmc_lightning.forests.export.verification import answers_of, comparable, verify
 
 KNOWN = ("ganmc_lightning.forests.student.StudentClassifier", "sklearn.tree._tree.Tree")
 """Types that a file may hold besides those skops trusts by itself."""
 
 
-def save_skops(model: Any, path: Path) -> Path:
+def save_skops(model: Any, path: Path | str) -> Path:
     """Store a fitted model; needs skops.
+
+    Before it is written, the file is loaded back. A classifier or regressor must give the same answers, exactly, on
+    rows on and beside its thresholds, with NaN and infinities where it accepts them.
 
     Args:
         model: a :class:`~ganmc_lightning.forests.StudentClassifier` or a model of scikit-learn.
@@ -24,15 +29,26 @@ def save_skops(model: Any, path: Path) -> Path:
         The file.
 
     Raises:
-        InputError: skops is not installed.
+        InputError: skops is not installed or cannot store the model, or the file would answer otherwise than the model
+            or cannot be written.
     """
+    path = Path(path)
     skops = _skops()
-    with replacing(path, "wb") as file:
-        file.write(skops.dumps(model))
+    try:
+        content = skops.dumps(model)
+        # What the file holds is what this process holds already: there is nothing to distrust.
+        loaded = skops.loads(content, trusted=skops.get_untrusted_types(data=content))
+    except Exception as error:  # of many kinds, for whatever it does not know
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{type(model).__name__} cannot be stored by skops: {reason}") from error
+    if comparable(model):
+        verify(path, model, lambda rows: answers_of(loaded, rows), 0)
+    with writing(path), replacing(path, "wb") as file:
+        file.write(content)
     return path
 
 
-def load_skops(path: Path, trusted: Sequence[str] = ()) -> Any:
+def load_skops(path: Path | str, trusted: Sequence[str] = ()) -> Any:
     """Load what :func:`save_skops` stored; nothing is built but students, trees and what skops trusts by itself.
 
     Args:
@@ -42,6 +58,7 @@ def load_skops(path: Path, trusted: Sequence[str] = ()) -> Any:
     Raises:
         InputError: skops is not installed, there is no such file, or it holds other types.
     """
+    path = Path(path)
     skops = _skops()
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the name and the folder")

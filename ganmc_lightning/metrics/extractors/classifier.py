@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import DataSpec, decode
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.networks.fitting import check_classifier, check_logits
 
 
 class ClassifierExtractor(FeatureExtractor):
@@ -26,7 +26,8 @@ class ClassifierExtractor(FeatureExtractor):
         name: what reports call it.
 
     Raises:
-        InputError: no such layer, or no linear layer; the network does not take such samples.
+        InputError: no such layer, or no linear layer; the network does not take such samples, or does not return logits
+            alone: the Inception Score takes their softmax, so that probabilities would go through it twice.
 
     Example:
         >>> from ganmc_lightning.networks import LeNet4
@@ -122,4 +123,6 @@ def _try_layer(network: nn.Module, layer: str, shape: tuple[int, ...] | None, na
         raise InputError(
             f"{name} ({type(network).__name__}) does not take samples of shape {shape}: {str(error).splitlines()[0]}"
         ) from error
-    return found.features.shape[1], found.logits.shape[1]
+    num_classes = found.logits.shape[1] if isinstance(found.logits, Tensor) and found.logits.ndim == 2 else 0
+    check_logits(name, network, found.logits, DataSpec(shape, num_classes))
+    return found.features.shape[1], num_classes

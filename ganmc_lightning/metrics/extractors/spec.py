@@ -10,7 +10,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
-from ganmc_lightning.networks.checkpoint import part_of_checkpoint, read_checkpoint
+from ganmc_lightning.networks.checkpoint import part_of_checkpoint, parts_of, read_checkpoint
 
 CLASSIFIER_PARTS = ("network", "student")
 """Names of the classifier in the checkpoints of a teacher and of a student."""
@@ -46,7 +46,7 @@ def classifier_of_checkpoint(path: str) -> nn.Module:
     Raises:
         InputError: there is none.
     """
-    parts = {key.partition(".")[0] for key in read_checkpoint(path)["state_dict"]}
+    parts = parts_of(read_checkpoint(path))
     for part in CLASSIFIER_PARTS:
         if part in parts:
             return part_of_checkpoint(path, part)

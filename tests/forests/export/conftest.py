@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from ganmc_lightning.forests import StudentClassifier
 from ganmc_lightning.forests.cost import trees_of
@@ -26,6 +26,39 @@ KINDS = {
     "extra trees": lambda X, y, Y: ExtraTreesClassifier(6, random_state=0).fit(X, y),
     "regression trees": lambda X, y, Y: ExtraTreesRegressor(4, random_state=0).fit(X, Y),
 }
+
+MISSING = {
+    "tree": lambda X, y: DecisionTreeClassifier(random_state=0).fit(X, y),
+    "forest": lambda X, y: RandomForestClassifier(6, max_depth=6, random_state=0).fit(X, np.array(["a", "b", "c"])[y]),
+    "extra tree": lambda X, y: ExtraTreeClassifier(random_state=0).fit(X, y),
+    "extra trees": lambda X, y: ExtraTreesClassifier(6, random_state=0).fit(X, y > 0),
+    "regression tree": lambda X, y: DecisionTreeRegressor(random_state=0).fit(X, np.stack([y, -y], axis=1)),
+    "regression forest": lambda X, y: RandomForestRegressor(4, random_state=0).fit(X, y),
+    "extra regression tree": lambda X, y: ExtraTreeRegressor(random_state=0).fit(X, y),
+    "extra regression trees": lambda X, y: ExtraTreesRegressor(4, random_state=0).fit(X, y),
+}
+"""Fitted on missing values, and, for those that choose thresholds, on a column where NaN alone tells the classes."""
+
+
+@pytest.fixture(scope="package")
+def missing_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)).astype(np.float32)
+    y = missing_classes(X)
+    X[rng.random(X.shape) < 0.15] = np.nan
+    X[:, 2][(y == 1) & (rng.random(400) < 0.6)] = np.nan
+    return X
+
+
+def missing_classes(X):
+    """Classes of rows before some of their values are missing."""
+    return (X[:, 0] + 0.5 * X[:, 1] > 0).astype(int) + (X[:, 3] > 1)
+
+
+@pytest.fixture(scope="package", params=MISSING)
+def missing_model(request, missing_rows):
+    y = missing_classes(np.random.default_rng(0).normal(size=(400, 4)).astype(np.float32))
+    return MISSING[request.param](missing_rows, y)
 
 
 @pytest.fixture(scope="package")

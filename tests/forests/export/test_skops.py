@@ -5,6 +5,9 @@ import sys
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
 
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.forests.export import check_exports, load_skops, save_skops
@@ -20,6 +23,36 @@ def test_loaded_models_answer_alike(model, edges, tmp_path):
     again = load_skops(save_skops(model, tmp_path / "model.skops"))
     assert type(again) is type(model)
     np.testing.assert_array_equal(again.predict(edges), model.predict(edges))
+
+
+def test_missing_values_go_the_same_way(missing_model, missing_rows, tmp_path):
+    again = load_skops(str(save_skops(missing_model, str(tmp_path / "model.skops"))))
+    np.testing.assert_array_equal(again.predict(missing_rows), missing_model.predict(missing_rows))
+
+
+def test_what_differs_is_not_written(tmp_path, monkeypatch):
+    tree, other = (DecisionTreeClassifier().fit([[0.0], [1.0]], y) for y in ([0, 1], [1, 0]))
+    monkeypatch.setattr("skops.io.loads", lambda content, trusted: other)
+    (tmp_path / "model.skops").write_text("an older export")
+    with pytest.raises(InputError, match=r"model\.skops is not written: .* rows differ"):
+        save_skops(tree, tmp_path / "model.skops")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.skops"]
+    assert (tmp_path / "model.skops").read_text() == "an older export"
+
+
+def test_models_that_cannot_be_compared_are_stored(tmp_path):
+    """Text, or columns by their names: no rows of numbers can be asked."""
+    model = make_pipeline(OneHotEncoder(), DecisionTreeClassifier(random_state=0))
+    model.fit(np.array([["a"], ["b"]]), [0, 1])
+    assert load_skops(save_skops(model, tmp_path / "model.skops")).predict(np.array([["b"]])).tolist() == [1]
+
+
+def test_what_skops_cannot_store(tmp_path):
+    tree = DecisionTreeClassifier().fit([[0.0], [1.0]], [0, 1])
+    tree.extra = (number for number in range(3))
+    with pytest.raises(InputError, match="DecisionTreeClassifier cannot be stored by skops"):
+        save_skops(tree, tmp_path / "model.skops")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_foreign_types_are_not_built(tmp_path):

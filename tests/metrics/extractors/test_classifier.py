@@ -43,7 +43,7 @@ def test_a_frozen_teacher_with_its_own_statistics(make_images):
     images = make_images(4, 0)
     features, logits = ClassifierExtractor(Frozen(network, mean=[0.3], std=[0.2]))(images)
     assert torch.equal(logits, Frozen(network, mean=[0.3], std=[0.2])(decode(images)))
-    assert torch.allclose(network.classifier(features), logits)
+    assert torch.allclose(network.classifier(features), logits, rtol=1e-5, atol=1e-6)
 
 
 def test_the_network_given_stays_trainable():
@@ -57,6 +57,36 @@ def test_the_network_given_stays_trainable():
     assert torch.equal(extractor(torch.zeros(1, 1, 28, 28)).logits, before[1])
 
 
+class Changed(nn.Module):
+    """A classifier whose answer is changed."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.network = MLP(6, 3, (5,))
+        self.change = change
+
+    def forward(self, inputs):
+        return self.change(self.network(inputs))
+
+
+@pytest.mark.parametrize("layer", [None, "network.features.1"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda z: z.softmax(dim=1), "returns probabilities .*remove the softmax"),
+        (lambda z: (z, z), r"returns a tuple of 2 where .*network\(inputs\)\[0\]"),
+        (lambda z: {"logits": z}, "returns a dict with logits"),
+    ],
+)
+def test_answers_that_are_not_logits(change, message, layer):
+    """The Inception Score takes the softmax of what it gets."""
+    with pytest.raises(InputError, match=message):
+        ClassifierExtractor(Changed(change), layer, (6,))
+    if layer is None:  # without a shape it is tried on the first samples
+        with pytest.raises(InputError, match=message):
+            ClassifierExtractor(Changed(change))(torch.zeros(4, 6))
+
+
 class TestLayer:
     def test_maps_are_averaged_over_space(self, make_images):
         network = FiveLayerCNN(1, 8, 3, (4, 6, 8, 12))
@@ -65,7 +95,7 @@ class TestLayer:
         images = make_images(5, 0)
         with torch.no_grad():
             expected = network.features[:4](decode(images)).mean(dim=(2, 3))
-        assert torch.allclose(extractor(images).features, expected, atol=1e-6)
+        assert torch.allclose(extractor(images).features, expected, rtol=1e-5, atol=1e-5)
 
     def test_what_follows_in_place_does_not_reach_it(self):
         """A ReLU in place behind the layer would clip its output."""
