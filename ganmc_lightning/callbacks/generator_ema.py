@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.wrappers import renamed
 
 RAW_KEY = "generator_ema_raw"
 
@@ -49,7 +50,7 @@ class GeneratorEMA(Callback):
         start = self._average if self._raw else state
         self._average = {name: _wide(start[name].to(value.device)).clone() for name, value in state.items()}
         if self._raw:
-            generator.load_state_dict(self._raw)
+            generator.load_state_dict(renamed(self._raw, state))
             self._raw = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
