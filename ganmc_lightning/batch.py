@@ -22,12 +22,14 @@ class Batch(NamedTuple):
         synthetic: bool (N,), True where a synthesizer made the sample.
         teacher_logits: float (N, K), the logits of the teacher given to :class:`SuppliesTeacherLogits`; None where
             there is none, or where no sample of the batch has stored logits.
+        weights: float (N,) of the samples in training, 1 on average over the data set; None where all count alike.
     """
 
     inputs: Tensor
     labels: Tensor
     synthetic: Tensor
     teacher_logits: Tensor | None = None
+    weights: Tensor | None = None
 
 
 class DataSpec(NamedTuple):
@@ -36,10 +38,12 @@ class DataSpec(NamedTuple):
     Attributes:
         sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
         num_classes: labels run from 0 to ``num_classes - 1``.
+        weighted: whether the training samples have weights.
     """
 
     sample_shape: tuple[int, ...]
     num_classes: int
+    weighted: bool = False
 
     @property
     def holds_samples(self) -> bool:

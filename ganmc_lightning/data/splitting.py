@@ -29,10 +29,3 @@ def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int) -> 
         ]
         counts[shares.index(min(shares))] += 1
     return torch.cat([group[:count] for group, count in zip(groups, counts, strict=True)]).sort().values
-
-
-def take(dataset: Part, indices: Tensor) -> Part:
-    """The samples at ``indices`` as a data set of the same kind."""
-    if isinstance(dataset, ArrayDataset):
-        return ArrayDataset(dataset.inputs[indices], dataset.labels[indices])
-    return dataset.subset(indices)

@@ -112,10 +112,11 @@ def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
         where: what to call the array in a complaint, ``file: name``.
 
     Returns:
-        float32 (N, D).
+        float64 (N, D): timestamps and identifiers keep their differences until they are centered.
 
     Raises:
-        InputError: wrong dtype or shape, no row or column at all, or a value that is not finite in float32.
+        InputError: wrong dtype or shape, no row or column at all, a value that is not finite in float32, or a whole
+            number that float64 would round.
     """
     if rows.dtype.kind not in "fiub":
         raise InputError(f"{where} has dtype {rows.dtype}: rows must be numbers")
@@ -124,13 +125,19 @@ def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
     if rows.size == 0:
         raise InputError(f"{where} is empty, shape {rows.shape}: give at least one row and one column")
     with np.errstate(over="ignore"):  # what overflows is reported below
-        values = np.ascontiguousarray(rows, dtype=np.float32)
-    finite = np.isfinite(values)
+        finite = np.isfinite(rows.astype(np.float32))
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise InputError(
             f"{where} has {rows[row, column]} in row {row}, column {column}, which is no finite float32: "
             "fill it in or leave the row out"
+        )
+    values = np.ascontiguousarray(rows, dtype=np.float64)
+    if rows.dtype.kind in "iu" and rows.dtype.itemsize == 8 and (np.abs(values) > _MAX_WHOLE).any():
+        row, column = np.argwhere(np.abs(values) > _MAX_WHOLE)[0]
+        raise InputError(
+            f"{where} has {rows[row, column]} in row {row}, column {column}, which float64 rounds: subtract the least "
+            "value from the column, or leave it out"
         )
     return torch.from_numpy(values)
 
@@ -162,6 +169,38 @@ def label_tensor(labels: NDArray[Any], where: str) -> Tensor:
     if len(whole) and whole.min() < 0:
         raise InputError(f"{where} has the negative label {whole.min()}: number the classes 0..K-1")
     return torch.from_numpy(whole)
+
+
+def check_weights(weights: NDArray[Any], labels: NDArray[Any], where: str) -> NDArray[np.float64]:
+    """Check the weights of samples.
+
+    Args:
+        weights: numbers (N,), finite, none negative.
+        labels: classes (N,) of the samples.
+        where: what to call the weights in a message.
+
+    Returns:
+        float64 (N,).
+
+    Raises:
+        InputError: wrong dtype or shape, a value out of range, or a class without weight.
+
+    Example:
+        >>> check_weights(np.array([1, 3]), np.array([0, 1]), "sample_weight")
+        array([1., 3.])
+    """
+    if weights.dtype.kind not in "fiub":
+        raise InputError(f"{where} has dtype {weights.dtype}: weights must be numbers")
+    if weights.shape != labels.shape:
+        raise InputError(f"{where} has shape {weights.shape}, the labels {labels.shape}: give one weight a sample")
+    values: NDArray[np.float64] = weights.astype(np.float64)
+    wrong = values[~(np.isfinite(values) & (values >= 0))]
+    if len(wrong):
+        raise InputError(f"{where} has {wrong[0]}: weights must be finite and at least 0")
+    for label in np.unique(labels):
+        if not values[labels == label].any():
+            raise InputError(f"{where} is 0 for all samples of class {label}: give one of them a weight, or leave it out")
+    return values
 
 
 def check_lengths(inputs: Tensor, labels: Tensor, where: str) -> None:
