@@ -19,8 +19,8 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.scoring.reading import SUFFIXES, read_config
 
 PARTS = ("train", "val", "test")
-KEYS = ("source", "validation_fraction", "train_size", "root")
-"""Those keys of a configuration's ``data`` that decide which sample lies in which part."""
+KEYS = ("source", "validation_fraction", "train_size", "normal_scores", "root")
+"""Those keys of a configuration's ``data`` that decide which sample lies in which part, and how rows are scaled."""
 STATISTICS = "statistics"
 
 

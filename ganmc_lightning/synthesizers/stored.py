@@ -16,22 +16,22 @@ from ganmc_lightning.files.arrays import (
     label_tensor,
     list_arrays,
     read_array,
-    row_tensor,
 )
 from ganmc_lightning.files.images import list_classes, list_images, read_image
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
 
 
 class StoredSynthesizer(Synthesizer):
     """Draws with replacement from stored samples, such as the public sets of a diffusion model.
 
     Args:
-        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or rows ``X`` (N, D), and ``labels`` (N,)
+        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (N, D), or else ``X``, and ``labels`` (N,)
             where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a class, the
-            folders in the order of the classes. Rows are z-scores.
+            folders in the order of the classes.
 
     Raises:
-        InputError: on fitting, when the file is missing, damaged, or does not match the data.
+        InputError: on fitting, when the file is missing, damaged, or does not match the data, as rows in other units.
     """
 
     def __init__(self, path: str) -> None:
@@ -44,6 +44,8 @@ class StoredSynthesizer(Synthesizer):
         shape, due = tuple(samples.shape[1:]), tuple(spec.sample_shape)
         if shape != due:
             raise InputError(f"{self.path}: its samples have shape {shape}, the data have {due}")
+        if inputs is not None and len(shape) == 1:
+            check_scaled(samples, inputs, str(self.path))
         known = intended[intended != UNKNOWN_LABEL]
         check_labels_known(known, spec.num_classes, f"{self.path}: labels")
         self._stored = (samples.to(labels.device), intended.to(labels.device))
@@ -60,8 +62,8 @@ class StoredSynthesizer(Synthesizer):
         held = list_arrays(self.path)
         if "images" in held:
             samples = image_tensor(read_array(self.path, "images"), f"{self.path}: images")
-        elif "X" in held:
-            samples = row_tensor(read_array(self.path, "X"), f"{self.path}: X")
+        elif "X" in held or SCALED in held:
+            samples = read_scaled_rows(self.path, held)
         else:
             raise InputError(f"{self.path}: holds {', '.join(held) or 'nothing'}: synthetic samples need images or X")
         if "labels" not in held:
