@@ -38,6 +38,9 @@ class GANAugmentedDataModule(LightningDataModule):
     test samples are touched by ``test`` and ``predict`` alone. Data sets that fit live on the training device
     as uint8; decoding, augmentation and mixing happen there, batch by batch, in training only.
 
+    Rows that the source gives weights send them with the training batches, 1 on average; a synthetic row weighs 1.
+    Validation and test scores count every row once.
+
     The samples drawn in a step depend on the run's seed, the process and the number of the step and on nothing
     else, so that a run can be repeated and a resumed one goes on with the same stream.
 
@@ -168,7 +171,7 @@ class GANAugmentedDataModule(LightningDataModule):
         parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
         train = parts["train"]
         weighted = isinstance(train, ArrayDataset) and train.weights is not None
-        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, weighted)
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, weighted=weighted)
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
             self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
             self._schema = splits.schema or Schema.unnamed(train.inputs.shape[1])

@@ -43,6 +43,10 @@ class CompressionModule(LightningModule, ABC):
     prediction: ClassVar[str] = "probabilities"
     """What :meth:`predict_step` returns: the name of its array in ``predictions.npz``."""
 
+    takes_weights: bool = False
+    """Whether :meth:`training_step` uses :attr:`~ganmc_lightning.batch.Batch.weights`; data with weights are refused
+    otherwise."""
+
     def __init__(self) -> None:
         super().__init__()
         if _given_hyperparameters.get() is not None:  # built by the command line: the recipe is at hand
@@ -64,6 +68,11 @@ class CompressionModule(LightningModule, ABC):
         """Hold the networks against the data before anything is trained or written."""
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(datamodule, DescribesData):
+            if stage == "fit" and datamodule.spec.weighted and not self.takes_weights:
+                raise InputError(
+                    f"data.source gives its rows weights, which {type(self).__name__} does not use: train without them "
+                    "(of a TableFile, list the weight_column in drop_columns instead)"
+                )
             self.check_spec(datamodule.spec)
 
     def check_spec(self, spec: DataSpec) -> None:
