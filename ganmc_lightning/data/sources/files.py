@@ -150,7 +150,9 @@ class TableFile(Source):
                     held = ", ".join(map(str, table.columns))
                     raise InputError(f"{key}: {self.path} has no column {name!r}; it has {held}")
         if self.label_column in (*weight, *self.categorical_columns, *self.drop_columns):
-            raise InputError(f"label_column: {self.label_column!r} is also listed as a feature, as weight or as dropped")
+            raise InputError(
+                f"label_column: {self.label_column!r} is also listed as a feature, as weight or as dropped"
+            )
         if set(weight) & {*self.categorical_columns, *self.drop_columns}:
             raise InputError(f"weight_column: {self.weight_column!r} is also listed as a feature or as dropped")
         for place, name in enumerate(table.columns):

@@ -33,7 +33,11 @@ class BreastCancer(CachedSource):
         from sklearn.datasets import load_breast_cancer
 
         table = load_breast_cancer()
-        return {"X": table.data, "y": table.target.astype(np.int64), "feature_names": np.array(table.feature_names, str)}
+        return {
+            "X": table.data,
+            "y": table.target.astype(np.int64),
+            "feature_names": np.array(table.feature_names, str),
+        }
 
 
 class MAGIC(CachedSource):
