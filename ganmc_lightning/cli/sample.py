@@ -1,4 +1,4 @@
-"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a CSV table, a folder of images or one picture."""
+"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a CSV table, a folder or one picture."""
 
 from __future__ import annotations
 

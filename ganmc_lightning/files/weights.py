@@ -39,6 +39,6 @@ def check_weights(weights: NDArray[Any], labels: NDArray[Any], where: str) -> ND
     for label in np.unique(labels):
         if not values[labels == label].any():
             raise InputError(
-                f"{where} is 0 for all samples of class {label}: give one of them a weight, or leave it out"
+                f"{where} is zero for all samples of class {label}: give one of them a weight, or leave it out"
             )
     return values

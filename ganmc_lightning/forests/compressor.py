@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import check_weights
+from ganmc_lightning.files.weights import check_weights
 from ganmc_lightning.forests.cost import BATCH, Compression, measure_cost
 from ganmc_lightning.forests.rows import (
     SamplesRows,

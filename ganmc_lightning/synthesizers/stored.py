@@ -26,8 +26,8 @@ class StoredSynthesizer(Synthesizer):
     """Draws with replacement from stored samples, such as the public sets of a diffusion model.
 
     Args:
-        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (N, D), or else ``X``, and ``labels`` (N,)
-            where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a class, the
+        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows (N, D), ``X_scaled`` or else ``X``,
+            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a class, the
             folders in the order of the classes.
 
     Raises:

@@ -18,7 +18,8 @@ from ganmc_lightning.data.sources.row_numbers import check_no_row_numbers
 from ganmc_lightning.data.sources.table_columns import Encoded, encode_category, encode_column, encode_labels
 from ganmc_lightning.data.sources.table_reader import pandas, read_table, unnamed
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import check_weights, list_arrays, row_tensor
+from ganmc_lightning.files.arrays import list_arrays, row_tensor
+from ganmc_lightning.files.weights import check_weights
 
 
 class NpzFile(Source):

@@ -17,7 +17,6 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.arrays import (
     check_labels_known,
     check_lengths,
-    check_weights,
     count_classes,
     image_tensor,
     label_tensor,
@@ -25,6 +24,7 @@ from ganmc_lightning.files.arrays import (
     read_array,
     row_tensor,
 )
+from ganmc_lightning.files.weights import check_weights
 
 IMAGE_ARRAYS = "train_images uint8 (N, H, W, C), train_labels, test_images, test_labels"
 ROW_ARRAYS = "X_train (N, D), y_train, X_test, y_test"
@@ -38,8 +38,9 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
     The file holds images (``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``,
     ``test_labels``), or rows (``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``), or rows without a
     test part (``X``, ``y``), of which :data:`TEST_FRACTION` is then held out, seeded and stratified. An
-    array of strings ``class_names`` may name the classes, ``feature_names`` the columns of rows; ``sample_weight_train``
-    or, beside ``X`` and ``y``, ``sample_weight`` (N,) may weigh the rows in training. Other arrays are passed over.
+    array of strings ``class_names`` may name the classes, ``feature_names`` the columns of rows;
+    ``sample_weight_train`` or, beside ``X`` and ``y``, ``sample_weight`` (N,) may weigh the rows in training.
+    Other arrays are passed over.
 
     Args:
         path: the file.

@@ -39,7 +39,5 @@ def check_no_row_numbers(rows: NDArray[np.float64], names: Sequence[str], where:
         counted = values[0] in (0, 1) and (steps == 1).all()
         indexed = _INDEX_NAMES.fullmatch(name) and (steps > 0).all() and (values == np.round(values)).all()
         if counted or indexed:
-            raise InputError(
-                f"{where}: column {name!r} looks like an index: it numbers the rows ({values[0]:.0f}..{values[-1]:.0f}, "
-                f"none twice): {fix}"
-            )
+            span = f"{values[0]:.0f}..{values[-1]:.0f}"
+            raise InputError(f"{where}: column {name!r} numbers the rows ({span}, none twice), as an index does: {fix}")

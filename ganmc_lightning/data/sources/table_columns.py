@@ -22,7 +22,7 @@ MISSING = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
 """Texts, in any case, that mean a missing value; in a column of numbers also :data:`MISSING_NUMBERS`."""
 MISSING_NUMBERS = MISSING | {"none", "-", "--", "."}
 
-_AROUND_NUMBERS = re.compile(r"[\s%‰€$£¥₹'’_()<>≤≥~=+]|USD|EUR|GBP|CHF|JPY|INR")
+_AROUND_NUMBERS = re.compile(r"[\s%‰€$£¥₹'\u2019_()<>≤≥~=+]|USD|EUR|GBP|CHF|JPY|INR")
 _NUMBER = re.compile(r"-?[\d.,]*\d[\d.,]*(e[+-]?\d+)?", re.IGNORECASE)
 
 
