@@ -27,8 +27,8 @@ class StoredSynthesizer(Synthesizer):
 
     Args:
         path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows (N, D), ``X_scaled`` or else ``X``,
-            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a class, the
-            folders in the order of the classes.
+            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder
+            a class, the folders in the order of the classes.
 
     Raises:
         InputError: on fitting, when the file is missing, damaged, or does not match the data, as rows in other units.

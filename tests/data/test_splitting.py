@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.data.sources.base import ArrayDataset, FileDataset
-from ganmc_lightning.data.splitting import stratified_subset, take
+from ganmc_lightning.data.splitting import stratified_subset
 
 LABELS = torch.tensor([0] * 3 + [1] * 40 + [2] * 157)[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
 CHOICE = torch.arange(0, 200)[torch.rand(200, generator=torch.Generator().manual_seed(3)) < 0.9]
@@ -25,15 +24,3 @@ def test_seed_decides() -> None:
     one = stratified_subset(LABELS, CHOICE, 50, seed=0)
     assert torch.equal(one, stratified_subset(LABELS, CHOICE, 50, seed=0))
     assert not torch.equal(one, stratified_subset(LABELS, CHOICE, 50, seed=1))
-
-
-def test_take_keeps_inputs_and_labels_together(tmp_path) -> None:
-    index = torch.tensor([4, 1])
-    rows = torch.arange(5.0).view(5, 1)
-    part = take(ArrayDataset(rows, torch.arange(5) * 10), index)
-    assert part.inputs.flatten().tolist() == [4.0, 1.0]
-    assert part.labels.tolist() == [40, 10]
-    files = FileDataset(tmp_path, [f"{k}.png" for k in range(5)], torch.arange(5) * 10, 8, 8)
-    part = take(files, index)
-    assert isinstance(part, FileDataset)
-    assert part.labels.tolist() == [40, 10]
