@@ -56,10 +56,12 @@ def test_batch_travels_as_a_tuple():
     """Lightning moves named tuples to the device field by field and gives them back as what they were."""
     from lightning.fabric.utilities import move_data_to_device
 
-    batch = Batch(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.bool))
+    batch = Batch(
+        torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.bool), torch.zeros(2, 5)
+    )
     moved = move_data_to_device(batch, torch.device("meta"))
     assert type(moved) is Batch
-    assert [field.device.type for field in moved] == ["meta"] * 3
+    assert [field.device.type for field in moved] == ["meta"] * 4
 
 
 def test_describing_data_is_a_matter_of_methods():

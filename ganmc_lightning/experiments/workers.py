@@ -70,13 +70,13 @@ def run_in_workers(
                         sorter.done(node)
                         waiting = sorted([*waiting, *sorter.get_ready()], key=order.__getitem__)
                     else:
-                        started(by_node[node])
                         running[pool.submit(_work, by_node[node], run_command)] = node
+                        started(by_node[node])
                 if not running:
                     break  # the rest depends on what failed
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
                     node = running.pop(future)
-                    outcome = _outcome(future)
                     ended(by_node[node], outcome, False)
                     if outcome == 0:
                         sorter.done(node)
@@ -86,14 +86,12 @@ def run_in_workers(
             pool.shutdown(wait=True, cancel_futures=True)
             print("interrupted; the same command continues", file=sys.stderr)
             return INTERRUPTED
+        except BrokenProcessPool:  # all running stages end with it
+            error = InputError("a worker process was killed, possibly out of memory; use fewer --jobs")
+            for node in running.values():
+                ended(by_node[node], error, False)
+            return 1
     return code
-
-
-def _outcome(future: Future[Outcome]) -> Outcome:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return InputError("a worker process was killed, perhaps for want of memory; use fewer --jobs")
 
 
 @contextmanager
@@ -128,10 +126,13 @@ def _start_worker(counter: Synchronized[int]) -> None:
 
 def _choose_gpu(number: int) -> None:
     """Give this process one of several GPUs, before CUDA is initialized."""
-    import torch
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+    if visible is None:
+        import torch
+
+        names = [str(index) for index in range(torch.cuda.device_count())]
+    else:
+        names = visible.split(",")
     if len(names) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
 
@@ -160,7 +161,6 @@ def _work(run: PlannedRun, run_command: RunCommand) -> Outcome:
 
 def _free_gpu_memory() -> None:
     """Return cached memory to the GPU that other workers share."""
-    import torch
-
-    if torch.cuda.is_initialized():
+    torch = sys.modules.get("torch")  # a stage without PyTorch has none to return
+    if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

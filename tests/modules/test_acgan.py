@@ -118,7 +118,7 @@ def test_classes_are_drawn_as_in_the_real_batch(
     data = make_data(batch_size=27)
     data.prepare_data()
     data.setup("fit")
-    real = [labels for _, labels in data.train_dataloader()][:3]
+    real = [labels for _, labels, _ in data.train_dataloader()][:3]
     assert [labels.bincount(minlength=3).tolist() for labels in asked] == [
         labels.bincount(minlength=3).tolist() for labels in real
     ]

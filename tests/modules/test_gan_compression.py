@@ -269,7 +269,7 @@ def test_same_noise_and_classes_for_both(
         data = make_data(batch_size=27)
         data.prepare_data()
         data.setup("fit")
-        real = [labels.bincount().tolist() for _, labels in data.train_dataloader()]
+        real = [labels.bincount().tolist() for _, labels, _ in data.train_dataloader()]
         assert [labels.bincount().tolist() for _, labels in taught] == real
     else:
         assert set(torch.cat([labels for _, labels in taught]).tolist()) == {0, 1, 2}

@@ -19,8 +19,8 @@ def test_epochs_of_nothing(tmp_path):
     batches = [data.training_batch(*batch) for batch in data.train_dataloader()]
     assert [batch.inputs.shape for batch in batches] == [(32, 0)] * 2  # 90 in the training part
     assert all((batch.labels == UNKNOWN_LABEL).all() for batch in batches)
-    assert [len(labels) for _, labels in data.val_dataloader()] == [10]
-    assert [len(labels) for _, labels in data.test_dataloader()] == [7]
+    assert [len(labels) for _, labels, _ in data.val_dataloader()] == [10]
+    assert [len(labels) for _, labels, _ in data.test_dataloader()] == [7]
 
 
 @pytest.mark.parametrize("sizes", [(1, 5), (5, 0)])
