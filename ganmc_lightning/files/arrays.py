@@ -133,13 +133,27 @@ def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
             "fill it in or leave the row out"
         )
     values = np.ascontiguousarray(rows, dtype=np.float64)
-    if rows.dtype.kind in "iu" and rows.dtype.itemsize == 8 and (np.abs(values) > _MAX_WHOLE).any():
-        row, column = np.argwhere(np.abs(values) > _MAX_WHOLE)[0]
+    if rows.dtype.kind in "iu" and (rounded := rounded_integers(rows)).any():
+        row, column = np.argwhere(rounded)[0]
         raise InputError(
             f"{where} has {rows[row, column]} in row {row}, column {column}, which float64 rounds: subtract the least "
             "value from the column, or leave it out"
         )
     return torch.from_numpy(values)
+
+
+def rounded_integers(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which integers float64 cannot hold.
+
+    Example:
+        >>> rounded_integers(np.array([5, 2**53 + 1, 2**53 + 2]))
+        array([False,  True, False])
+    """
+    floats = values.astype(np.float64)
+    rounded = np.abs(floats) >= _MAX_WHOLE
+    pairs = zip(values[rounded].tolist(), floats[rounded].tolist(), strict=True)
+    rounded[rounded] = [whole != int(number) for whole, number in pairs]
+    return rounded
 
 
 def label_tensor(labels: NDArray[Any], where: str) -> Tensor:

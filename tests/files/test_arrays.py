@@ -134,7 +134,7 @@ def test_rows_become_float64(dtype: Any) -> None:
         (np.zeros((3, 0)), "is empty"),
         (np.array([[0.0, 1.0], [2.0, np.nan]]), "has nan in row 1, column 1"),
         (np.array([[0.0], [0.0], [-np.inf]]), "has -inf in row 2, column 0"),
-        (np.array([[0], [2**53 + 2]]), "has 9007199254740994 in row 1, column 0, which float64 rounds"),
+        (np.array([[0], [2**53 + 1]]), "has 9007199254740993 in row 1, column 0, which float64 rounds"),
         (np.array([[1e300]]), "has 1e+300 in row 0, column 0, which is no finite float32"),
     ],
 )

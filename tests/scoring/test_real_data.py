@@ -4,6 +4,7 @@ import pytest
 import torch
 import yaml
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.scoring import load_real_data
 
@@ -30,7 +31,7 @@ def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     data = load_real_data(name)
     assert data.name == "digits"
-    assert data.spec == ((1, 8, 8), 10)
+    assert data.spec == DataSpec((1, 8, 8), 10)
     assert data.is_images
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ganmc_lightning.data.schema import Field
 from ganmc_lightning.data.sources.table_reader import pandas
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.arrays import rounded_integers
 
 MAX_CATEGORIES = 20
 """Most different texts of a column that is taken for a category unasked, and most values of a label that is a measured
@@ -134,10 +135,10 @@ def _numbers(column: Any, where: str) -> NDArray[np.float64]:
     numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64)
     if not np.isfinite(numbers).all():
         raise InputError(f"{where} has infinite values: replace them")
-    if pandas().api.types.is_integer_dtype(column) and not (column == pandas().Series(numbers, column.index)).all():
+    if pandas().api.types.is_integer_dtype(column) and (rounded := rounded_integers(column.to_numpy())).any():
         raise InputError(
-            f"{where} holds whole numbers too large for 64-bit floats, such as {column.abs().max()}: subtract their "
-            "least from all, or list it in drop_columns"
+            f"{where} holds {column[rounded].iloc[0]}, which float64 rounds: subtract the least value from the column, "
+            "or list it in drop_columns"
         )
     return numbers[:, None]
 

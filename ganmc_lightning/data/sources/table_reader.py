@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Collection, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +107,20 @@ def _encoding(path: Path) -> str:
 
 
 def _header(path: Path, encoding: str) -> tuple[list[str], str]:
-    """Cells of the header line, and the delimiter that gives it the most."""
-    delimiters = "\t" if path.suffix.lower() == ".tsv" else DELIMITERS
-    headers = [(_first_line(path, encoding, delimiter), delimiter) for delimiter in delimiters]
-    return max(headers, key=lambda pair: len(pair[0]))  # the first of equals
-
-
-def _first_line(path: Path, encoding: str, delimiter: str) -> list[str]:
-    with path.open(encoding=encoding, newline="") as file:
-        lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-        header = next((cells for cells in lines if cells), None)
-    if header is None:
-        raise ValueError("it is empty")
-    return header
+    """Cells of the header line, and the delimiter that gives it the most, best as many as the line after it."""
+    best: tuple[tuple[bool, int], list[str], str] | None = None
+    for delimiter in "\t" if path.suffix.lower() == ".tsv" else DELIMITERS:
+        with path.open(encoding=encoding, newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+            first = list(islice((cells for cells in lines if cells), 2))
+        if not first:
+            raise ValueError("it is empty")
+        header = first[0]
+        fit = (len(header) == len(first[-1]) > 1, len(header))
+        if best is None or fit > best[0]:
+            best = (fit, header, delimiter)
+    assert best is not None
+    return best[1:]
 
 
 def _column_names(path: Path, header: Sequence[str]) -> list[str]:
