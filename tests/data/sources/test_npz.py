@@ -76,7 +76,7 @@ def test_names_of_columns(tmp_path: Path) -> None:
     assert splits.schema.names == ("a", "b", "c")
     assert splits.schema.classes == ("no", "yes")
     np.savez(tmp_path / "a.npz", **rows(), feature_names=np.array(["a", "b", "a"]))
-    with pytest.raises(InputError, match="feature_names .* must hold 3 different strings"):
+    with pytest.raises(InputError, match=r"feature_names .* must hold 3 different strings"):
         read_splits(tmp_path / "a.npz")
 
 
