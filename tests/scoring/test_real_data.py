@@ -105,5 +105,5 @@ def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):
 def test_weights_are_refused(tmp_path):
     rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
     np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
-    with pytest.raises(InputError, match=r"rows\.npz: has weights of rows, and scores count every row once"):
+    with pytest.raises(InputError, match=r"rows\.npz: gives its rows weights, and scores count every row once"):
         load_real_data(str(tmp_path / "rows.npz"))
