@@ -21,7 +21,7 @@ from ganmc_lightning.data.schema import Schema
 from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
 from ganmc_lightning.data.sources.base import ArrayDataset, Source
 from ganmc_lightning.data.sources.split import stratified_split
-from ganmc_lightning.data.splitting import Part, stratified_subset
+from ganmc_lightning.data.splitting import Part, stratified_subset, with_relative_weights
 from ganmc_lightning.data.teacher_logits import TeacherLogits
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.synthesizers.base import Synthesizer
@@ -169,6 +169,7 @@ class GANAugmentedDataModule(LightningDataModule):
                 )
             kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
         parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
+        parts = with_relative_weights(parts, self.source.name)
         train = parts["train"]
         weighted = isinstance(train, ArrayDataset) and train.weights is not None
         self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, weighted=weighted)
@@ -295,7 +296,7 @@ class GANAugmentedDataModule(LightningDataModule):
         train = self._parts["train"]
         if index is None or not isinstance(train, ArrayDataset) or train.weights is None:
             return None
-        weights = (train.weights / train.weights.mean())[index[count:]].to(torch.float32)
+        weights = train.weights[index[count:]]
         return torch.cat([weights.new_ones(count), weights])
 
     def _draw(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:

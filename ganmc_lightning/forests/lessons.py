@@ -82,8 +82,8 @@ def lessons(
         rows = settle(rows, categories)
         synthetic = ask(teacher, rows, jobs)
         yield Lesson(f"{name}_only", rows, synthetic)
-        pooled = (np.concatenate(pair) for pair in ([real.rows, rows], [answers, synthetic]))
-        yield Lesson(f"{name}_pooled", *pooled, pooled_weights(real.weights, len(rows)))
+        targets, weights = np.concatenate([answers, synthetic]), pooled_weights(real.weights, len(rows))
+        yield Lesson(f"{name}_pooled", np.concatenate([real.rows, rows]), targets, weights)
 
 
 def ask(teacher: Teacher, rows: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:
