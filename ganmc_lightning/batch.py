@@ -38,11 +38,13 @@ class DataSpec(NamedTuple):
     Attributes:
         sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
         num_classes: labels run from 0 to ``num_classes - 1``.
+        class_names: names of the classes in the order of their labels; empty where they have none.
         weighted: whether the training samples have weights.
     """
 
     sample_shape: tuple[int, ...]
     num_classes: int
+    class_names: tuple[str, ...] = ()
     weighted: bool = False
 
     @property

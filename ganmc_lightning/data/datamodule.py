@@ -172,7 +172,7 @@ class GANAugmentedDataModule(LightningDataModule):
         parts = with_relative_weights(parts, self.source.name)
         train = parts["train"]
         weighted = isinstance(train, ArrayDataset) and train.weights is not None
-        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, weighted=weighted)
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, splits.class_names, weighted)
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
             self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
             self._schema = splits.schema or Schema.unnamed(train.inputs.shape[1])

@@ -1,11 +1,12 @@
-"""Reading ``.npz`` files that others wrote: every array is checked, every complaint names it and the mend."""
+"""Reading ``.npz`` files that others wrote: every array is checked, every message names it and the fix."""
 
 from __future__ import annotations
 
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.class_names import normalize_name
+from ganmc_lightning.files.pixel_range import check_bytes, not_bytes
 
 _MAX_CHANNELS = 4
 _MAX_WHOLE = 2.0**53  # floats beyond it (and NaN, by comparison) name no integer
-# What numpy and zipfile raise for bytes that are not what the headers promise.
-_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def list_arrays(path: Path) -> tuple[str, ...]:
@@ -42,56 +43,92 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             raise InputError(f"{path}: has no array {name} (it holds {held}): add it with numpy.savez")
         try:
             array = archive[name]
-        except _DAMAGE as error:
+        except Exception as error:  # for damaged bytes, numpy, zipfile and the decompressors raise many types
             if "allow_pickle" in str(error):
                 raise InputError(
                     f"{path}: {name} holds pickled Python objects, which are not loaded because they could "
                     "run code: save it as a plain number array"
                 ) from error
-            raise InputError(f"{path}: {name} is damaged ({_first_line(error)}): replace the file") from error
+            reason = "too large for the memory" if isinstance(error, MemoryError) else "damaged"
+            raise InputError(f"{path}: {name} is {reason} ({_first_line(error)}): replace the file") from error
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path}: {name} is not a numpy array: write the file with numpy.savez")
     return array
 
 
-def _open(path: Path) -> np.lib.npyio.NpzFile:
+def read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
+    """Read the array ``class_names`` of an ``.npz`` file, in Unicode's composed form.
+
+    Args:
+        path: the file; it holds the array.
+        num_classes: K, the number of names that there must be.
+
+    Raises:
+        InputError: it does not hold K different strings.
+    """
+    names = read_array(path, "class_names")
+    if names.dtype.kind != "U" or names.shape != (num_classes,):
+        raise InputError(
+            f"{path}: class_names has dtype {names.dtype} and shape {names.shape}: "
+            f"it must hold {num_classes} strings, one a class"
+        )
+    found = tuple(normalize_name(str(name)) for name in names)
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise InputError(f"{path}: class_names has {twice!r} twice: give each class a name of its own")
+    return found
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the name and the folder")
     try:
-        with path.open("rb") as file:
-            # numpy would also read a lone .npy array, or take a text file for a pickle.
-            is_archive = zipfile.is_zipfile(file)
-        if not is_archive:
-            raise InputError(f"{path}: is no .npz file, or only a part of one: replace it")
-        archive: np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    except (OSError, zipfile.BadZipFile) as error:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): grant access or name another file") from error
+    with file:  # numpy would leave it open where the archive is damaged
+        yield _archive_in(file, path)
+
+
+def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
+    # numpy would also read a lone .npy array, or take a text file for a pickle.
+    if not zipfile.is_zipfile(file):
+        raise InputError(f"{path}: is no .npz file, or only a part of one: replace it")
+    file.seek(0)
+    if file.read(2) != b"PK":  # zipfile finds an archive behind other bytes, numpy does not
+        raise InputError(f"{path}: has other bytes before the archive: write it again with numpy.savez")
+    file.seek(0)
+    try:
+        archive: np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
+    except Exception as error:  # zipfile raises many types for damaged directories
         raise InputError(f"{path}: cannot be read ({_first_line(error)}): replace it") from error
     return archive
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def image_tensor(images: NDArray[Any], where: str) -> Tensor:
     """Check stored images and bring them into the layout of the stream.
 
     Args:
-        images: uint8 (N, H, W, C), 1 to 4 channels.
-        where: what to call the array in a complaint, ``file: name``.
+        images: uint8 (N, H, W, C), 1 to 4 channels, in the range [0, 255].
+        where: what to call the array in a message, ``file: name``.
 
     Returns:
         Contiguous uint8 (N, C, H, W).
 
     Raises:
-        InputError: wrong dtype or shape, or no image at all.
+        InputError: wrong dtype, range or shape, or no image at all.
 
     Example:
         >>> image_tensor(np.zeros((2, 8, 8, 3), np.uint8), "demo.npz: images").shape
         torch.Size([2, 3, 8, 8])
     """
     if images.dtype != np.uint8:
-        raise InputError(f"{where} has dtype {images.dtype}: images must be uint8 in 0..255")
+        raise not_bytes(images, where)
     if images.ndim == 3:
         raise InputError(f"{where} has shape {images.shape}: add the channel axis, images[..., None]")
     if images.ndim != 4 or not 1 <= images.shape[3] <= _MAX_CHANNELS:
@@ -101,7 +138,7 @@ def image_tensor(images: NDArray[Any], where: str) -> Tensor:
         )
     if images.size == 0:
         raise InputError(f"{where} is empty, shape {images.shape}: give at least one image")
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return check_bytes(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))), where)
 
 
 def row_tensor(rows: NDArray[Any], where: str) -> Tensor:

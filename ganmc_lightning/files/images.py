@@ -1,4 +1,4 @@
-"""Image files in folders of classes: which there are, and how one becomes a tensor."""
+"""One image file as a tensor: upright, without transparency, in 8 bits, within a limit of memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,22 @@ from torch import Tensor
 
 from ganmc_lightning.errors import InputError
 
-_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+MAX_PIXELS = 2**26
+"""Most pixels (8192 x 8192) of an image file, and of the image that resizing its shorter side would give."""
+BACKGROUND = (255, 255, 255)
+"""Color behind transparent pixels: white, as web pages and image viewers show them."""
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {1: "L", 3: "RGB"}
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def check_size(size: int, key: str) -> int:
@@ -27,92 +41,110 @@ def check_size(size: int, key: str) -> int:
 
 
 def read_image(path: Path, image_size: int, shorter_side: int, channels: int) -> Tensor:
-    """Decode one image, resize its shorter side and cut a square from the centre.
+    """Decode one image, resize its shorter side and cut a square from the center.
 
     The resize is bilinear with antialiasing and rounds as torchvision's ``Resize`` and ``CenterCrop`` do,
-    so that published ImageNet weights see the pixels they were scored on.
+    so that published ImageNet weights see the pixels they were scored on. Orientation and transparency are
+    handled as by :func:`decode_image`.
 
     Args:
         path: the image file.
         image_size: side of the square.
         shorter_side: length of the shorter side before the cut, at least ``image_size``.
-        channels: 1 for grey, 3 for RGB.
+        channels: 1 for gray, 3 for RGB.
 
     Returns:
         uint8 (channels, image_size, image_size).
 
     Raises:
-        InputError: the file is no readable 8-bit image.
+        InputError: the file is no readable 8-bit image, or it or the resized image has more than
+            :data:`MAX_PIXELS` pixels.
     """
-    try:
-        with Image.open(path) as file:
-            # Pillow clips deeper grey levels at 255, which would turn most of the picture white.
-            if file.mode.startswith(("I", "F")):
-                raise InputError(f"{path}: {file.mode} pixels have more than 8 bits: convert it to an 8-bit image")
-            image = file.convert(_MODES[channels])
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}): replace it or remove it") from error
-    square = _resize_and_crop(image, image_size, shorter_side)
-    pixels = np.array(square, dtype=np.uint8).reshape(image_size, image_size, channels)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    image = _decode(path, channels)
+    image = _resize(image, shorter_side, path)
+    left, top = (round((side - image_size) / 2) for side in image.size)
+    return _tensor(image.crop((left, top, left + image_size, top + image_size)))
 
 
-def _resize_and_crop(image: Image.Image, image_size: int, shorter_side: int) -> Image.Image:
-    width, height = image.size
-    short = min(width, height)
-    if short != shorter_side:
-        size = (shorter_side * width // short, shorter_side * height // short)
-        image = image.resize(size, Image.Resampling.BILINEAR)
-        width, height = size
-    left, top = round((width - image_size) / 2), round((height - image_size) / 2)
-    return image.crop((left, top, left + image_size, top + image_size))
+def decode_image(path: Path, channels: int) -> Tensor:
+    """Decode one image at its own size.
 
-
-def list_classes(folder: Path) -> tuple[str, ...]:
-    """Return the names of the class folders in ``folder``, sorted.
-
-    Raises:
-        InputError: there is no such folder, or no folder in it.
-    """
-    try:
-        names = sorted(e.name for e in folder.iterdir() if e.is_dir() and not e.name.startswith("."))
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be read as a folder ({error.strerror}): it must hold one folder a class"
-        ) from error
-    if not names:
-        raise InputError(f"{folder}: holds no class folders: put the images of each class into one folder")
-    return tuple(names)
-
-
-def list_images(folder: Path, classes: tuple[str, ...]) -> tuple[list[str], Tensor]:
-    """List the images in the class folders of ``folder``, sorted by class and name.
-
-    Files that no image format claims by its suffix are passed over, and so are hidden files.
+    The image is turned upright as its EXIF tag says. Transparent pixels are composited on :data:`BACKGROUND`,
+    whatever color is stored below them. Of an animation the first frame is taken.
 
     Args:
-        folder: a folder that holds one folder a class.
-        classes: the classes in the order of their labels; a class may have no folder here.
+        path: the image file.
+        channels: 1 for gray, 3 for RGB.
 
     Returns:
-        Names relative to ``folder`` and int64 labels (N,).
+        uint8 (channels, H, W).
 
     Raises:
-        InputError: a folder that is no class, a class folder without images.
+        InputError: the file is no readable 8-bit image, it has more than :data:`MAX_PIXELS` pixels, or all of it
+            that is not transparent has the color of the background.
     """
-    files: list[str] = []
-    labels: list[int] = []
-    label_of = {name: label for label, name in enumerate(classes)}
-    for name in list_classes(folder):
-        if name not in label_of:
-            raise InputError(f"{folder / name}: no such class in the training folder: rename it or remove it")
-        images = sorted(
-            f.name for f in (folder / name).iterdir() if f.suffix.lower() in _SUFFIXES and not f.name.startswith(".")
+    return _tensor(_decode(path, channels))
+
+
+def _decode(path: Path, channels: int) -> Image.Image:
+    try:
+        with Image.open(path, formats=_FORMATS) as file:
+            _check_header(file, path)
+            file.load()
+            # After load(): Pillow turns TIFF files upright itself and then removes the tag.
+            turn = _UPRIGHT.get(file.getexif().get(_ORIENTATION_TAG, 1))
+            shown = _on_background(file, path) if file.has_transparency_data else file
+            image = shown.convert(_MODES[channels])
+            return image if turn is None else image.transpose(turn)
+    except InputError:
+        raise
+    except Exception as error:  # the decoders raise errors of many types for damaged files
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise InputError(f"{path}: cannot be read as an image ({reason}): replace it or remove it") from error
+
+
+def _check_header(file: Image.Image, path: Path) -> None:
+    """Refuse what must not be decoded, from the header alone."""
+    # Pillow clips deeper gray levels at 255, which would turn most of the picture white.
+    if file.mode.startswith(("I", "F")):
+        raise InputError(f"{path}: {file.mode} pixels have more than 8 bits: convert it to an 8-bit image")
+    width, height = file.size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{path}: has {width}x{height} = {width * height:,} pixels, the limit is {MAX_PIXELS:,}: "
+            "make it smaller or remove it"
         )
-        if not images:
-            raise InputError(f"{folder / name}: holds no image: add some ({', '.join(sorted(_SUFFIXES))})")
-        files.extend(f"{name}/{image}" for image in images)
-        labels.extend([label_of[name]] * len(images))
-    return files, torch.tensor(labels, dtype=torch.int64)
+
+
+def _on_background(image: Image.Image, path: Path) -> Image.Image:
+    pixels = image.convert("RGBA")
+    shown = Image.new("RGB", image.size, BACKGROUND)
+    shown.paste(pixels, mask=pixels)
+    opaque = pixels.getchannel("A").getextrema() == (255, 255)
+    if not opaque and shown.getextrema() == tuple((level, level) for level in BACKGROUND):
+        raise InputError(
+            f"{path}: shows nothing on the white background that transparent pixels get: save it on a background "
+            "of another color or remove it"
+        )
+    return shown
+
+
+def _resize(image: Image.Image, shorter_side: int, path: Path) -> Image.Image:
+    width, height = image.size
+    short = min(width, height)
+    if short == shorter_side:
+        return image
+    size = (shorter_side * width // short, shorter_side * height // short)
+    # An image of 1 x 200,000 pixels is a file of 467 bytes, and 32 x 6,400,000 pixels once it is enlarged.
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(
+            f"{path}: {width}x{height} pixels, resized to a shorter side of {shorter_side}, become "
+            f"{size[0]}x{size[1]} = {size[0] * size[1]:,}, the limit is {MAX_PIXELS:,}: cut it to a less narrow "
+            "image or remove it"
+        )
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    pixels = np.array(image, dtype=np.uint8)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1).contiguous()

@@ -33,9 +33,9 @@ def variance_of_laplacian(images: Tensor) -> Tensor:
 
     Example:
         >>> dot = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
-        >>> dot[0, 0, 1, 1] = 1
-        >>> variance_of_laplacian(dot)  # -4 in the centre, 2 on the sides because borders mirror, 0 in the corners
-        tensor([3.3580], dtype=torch.float64)
+        >>> dot[0, 0, 1, 1] = 2
+        >>> variance_of_laplacian(dot)  # -8 in the center, 4 on the sides because borders mirror, 0 in the corners
+        tensor([13.4321], dtype=torch.float64)
     """
     samples = check_samples(images)
     if samples.ndim != 4 or samples.shape[1] not in (1, 3) or min(samples.shape[2:]) < 2:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, encode
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.arrays import image_tensor, list_arrays, read_array
-from ganmc_lightning.files.images import read_image
+from ganmc_lightning.files.folders import find_images
+from ganmc_lightning.files.images import decode_image
+from ganmc_lightning.files.pixel_range import check_bytes
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.checkpoint import generator_of_checkpoint
 from ganmc_lightning.scoring.real_data import PARTS, RealData
@@ -22,7 +23,6 @@ from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_
 
 CHUNK = 4096
 REAL = "real:"
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
 class SampleSet(ABC):
@@ -206,23 +206,20 @@ def _read_npz(path: Path) -> Tensor:
 def _read_folder(folder: Path, data: RealData) -> Tensor:
     """All images below a folder, in the order of their names; none is resized, for that would change the scores."""
     if not data.is_images or data.spec.sample_shape[0] not in (1, 3):
-        raise InputError(f"{folder}: a folder of images cannot stand for samples of shape {data.spec.sample_shape}")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise InputError(f"{folder}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    channels, height, width = data.spec.sample_shape
-    return torch.stack([_read_image(path, channels, (width, height)) for path in files])
-
-
-def _read_image(path: Path, channels: int, size: tuple[int, int]) -> Tensor:
-    try:
-        with Image.open(path) as image:
-            found = image.size
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}): replace it or remove it") from error
-    if found != size:
         raise InputError(
-            f"{path}: has {found[0]}x{found[1]} pixels, the data {size[0]}x{size[1]}: resize the images yourself, "
-            "for the way it is done changes every score"
+            f"{folder}: a folder of images cannot be read as samples of shape {data.spec.sample_shape}: "
+            "give an .npz file"
         )
-    return read_image(path, size[0], size[0], channels)
+    images = [_read_image(path, data.spec.sample_shape) for path in find_images(folder)]
+    return check_bytes(torch.stack(images), str(folder))
+
+
+def _read_image(path: Path, shape: tuple[int, ...]) -> Tensor:
+    channels, height, width = shape
+    image = decode_image(path, channels)
+    if tuple(image.shape) != tuple(shape):
+        raise InputError(
+            f"{path}: has {image.shape[2]}x{image.shape[1]} pixels, the data {width}x{height}: resize the images "
+            "yourself, for the way it is done changes every score"
+        )
+    return image

@@ -16,19 +16,31 @@ from ganmc_lightning.files.arrays import (
     label_tensor,
     list_arrays,
     read_array,
+    read_class_names,
 )
-from ganmc_lightning.files.images import list_classes, list_images, read_image
+from ganmc_lightning.files.class_names import labels_of_names
+from ganmc_lightning.files.folders import list_classes, list_images
+from ganmc_lightning.files.images import read_image
+from ganmc_lightning.files.pixel_range import check_bytes
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
+
+_UNLABELED = "samples"
+"""The folder that ``ganmc sample`` writes for a generator without classes."""
 
 
 class StoredSynthesizer(Synthesizer):
     """Draws with replacement from stored samples, such as the public sets of a diffusion model.
 
+    Classes are found by name, never by position: those of a folder of images, and those of an ``.npz`` file with
+    ``class_names``, must be names of the data set's classes. Folders may also be named by the numbers of the classes,
+    as ``ganmc sample`` names them; where the data set has no class names they must be.
+
     Args:
         path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows (N, D), ``X_scaled`` or else ``X``,
-            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder
-            a class, the folders in the order of the classes.
+            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a
+            class. Images in files are turned upright, composited on white where they are transparent, resized by
+            their shorter side and cut to a centered square.
 
     Raises:
         InputError: on fitting, when the file is missing, damaged, or does not match the data, as rows in other units.
@@ -39,11 +51,11 @@ class StoredSynthesizer(Synthesizer):
         self._stored: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Read the samples and hold them against the data."""
-        samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz()
-        shape, due = tuple(samples.shape[1:]), tuple(spec.sample_shape)
-        if shape != due:
-            raise InputError(f"{self.path}: its samples have shape {shape}, the data have {due}")
+        """Read the samples and compare their shape, scale and classes with the data's."""
+        samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
+        shape, expected = tuple(samples.shape[1:]), tuple(spec.sample_shape)
+        if shape != expected:
+            raise InputError(f"{self.path}: its samples have shape {shape}, the data have {expected}")
         if inputs is not None and len(shape) == 1:
             check_scaled(samples, inputs, str(self.path))
         known = intended[intended != UNKNOWN_LABEL]
@@ -58,7 +70,7 @@ class StoredSynthesizer(Synthesizer):
         chosen = draw_indices(len(labels), n, labels.device, generator)
         return decode(samples[chosen]), labels[chosen]
 
-    def _read_npz(self) -> tuple[Tensor, Tensor]:
+    def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         held = list_arrays(self.path)
         if "images" in held:
             samples = image_tensor(read_array(self.path, "images"), f"{self.path}: images")
@@ -70,14 +82,31 @@ class StoredSynthesizer(Synthesizer):
             return samples, torch.full((len(samples),), UNKNOWN_LABEL)
         labels = label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")
         check_lengths(samples, labels, f"{self.path}: labels")
+        if "class_names" in held and spec.class_names:
+            labels = self._labels_by_name(labels, spec)
         return samples, labels
+
+    def _labels_by_name(self, labels: Tensor, spec: DataSpec) -> Tensor:
+        """The data set's labels for labels that count the file's own ``class_names``."""
+        names = read_class_names(self.path, read_array(self.path, "class_names").size)
+        check_labels_known(labels, len(names), f"{self.path}: labels")
+        present, positions = labels.unique(return_inverse=True)
+        used = [names[label] for label in present.tolist()]  # the file may name classes that it has no sample of
+        where = f"{self.path}: class_names"
+        return torch.tensor(labels_of_names(used, spec.class_names, spec.num_classes, where))[positions]
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         if len(spec.sample_shape) != 3 or spec.sample_shape[0] not in (1, 3):
             raise InputError(
-                f"{self.path}: a folder of images cannot stand in for samples of shape {spec.sample_shape}"
+                f"{self.path}: a folder of images cannot be read as samples of shape {spec.sample_shape}: "
+                "give an .npz file"
             )
         channels, size, _ = spec.sample_shape
-        files, labels = list_images(self.path, list_classes(self.path))
-        images = [read_image(self.path / name, size, size, channels) for name in files]
-        return torch.stack(images), labels
+        names = list_classes(self.path)
+        if names == (_UNLABELED,) and _UNLABELED not in spec.class_names:
+            found: tuple[int, ...] = (UNKNOWN_LABEL,)
+        else:
+            found = labels_of_names(names, spec.class_names, spec.num_classes, str(self.path))
+        files, positions = list_images(self.path, names)
+        images = torch.stack([read_image(self.path / name, size, size, channels) for name in files])
+        return check_bytes(images, str(self.path)), torch.tensor(found)[positions]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from ganmc_lightning.files.arrays import (
     label_tensor,
     list_arrays,
     read_array,
+    read_class_names,
     row_tensor,
 )
 
@@ -86,11 +90,87 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
 
 
 def test_member_that_is_no_array(file: Path) -> None:
-    import zipfile
-
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("note.txt", "hello")
     assert "note.txt is not a numpy array" in message(read_array, file, "note.txt")
+
+
+def header(shape: str, descr: str = "'<f8'") -> bytes:
+    """The first bytes of a ``.npy`` file."""
+    text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
+    text += " " * (-(len(text) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+
+
+def zipped(content: bytes, compression: int = zipfile.ZIP_STORED) -> bytearray:
+    """An archive that holds ``content`` as the array X."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as archive:
+        archive.writestr("X.npy", content)
+    return bytearray(file.getvalue())
+
+
+def with_damaged_data(compression: int) -> bytearray:
+    content = zipped(header("(20, 3)") + np.random.default_rng(0).bytes(480), compression)
+    start = content.find(b"X.npy") + 14
+    content[start : start + 20] = b"\xff" * 20
+    return content
+
+
+def of_a_future_version() -> bytearray:
+    content = zipped(header("(0,)"))
+    content[content.find(b"PK\x01\x02") + 6] = 99
+    return content
+
+
+def encrypted() -> bytearray:
+    content = zipped(header("(0,)"))
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.find(mark) + place] |= 1
+    return content
+
+
+ODD_ARCHIVES = {
+    "header cut": (zipped(header("(")[:-1]), "X is damaged"),
+    "no header": (zipped(b"\x93NUMPY"), "X is damaged"),
+    "unknown dtype": (zipped(header("(1,)", "'<q9'")), "X is damaged"),
+    "nested header": (zipped(header("(" * 3000 + ")" * 3000)), "X is damaged"),
+    "10**12 rows": (zipped(header(f"({10**12}, 3)")), "X is"),
+    "2**70 rows": (zipped(header(f"({2**70}, 3)")), "X is damaged"),
+    "-1 rows": (zipped(header("(-1, 3)")), "X is damaged"),
+    "fewer rows than claimed": (zipped(header("(20, 3)") + bytes(24)), "X is damaged"),
+    "damaged lzma": (with_damaged_data(zipfile.ZIP_LZMA), "X is damaged"),
+    "damaged bzip2": (with_damaged_data(zipfile.ZIP_BZIP2), "X is damaged"),
+    "damaged deflate": (with_damaged_data(zipfile.ZIP_DEFLATED), "X is damaged"),
+    "zip version 9.9": (of_a_future_version(), "cannot be read"),
+    "encrypted": (encrypted(), "X is damaged"),
+    "bytes before the archive": (b"#!/bin/sh\n" + zipped(header("(0,)")), "has other bytes before the archive"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ARCHIVES)
+def test_odd_archives_are_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    content, words = ODD_ARCHIVES[kind]
+    (tmp_path / "odd.npz").write_bytes(content)
+    assert f"odd.npz: {words}" in message(read_array, tmp_path / "odd.npz", "X")
+
+
+def test_class_names_are_composed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", class_names=np.array(["mu\u0308sli", "apfel"]))
+    assert read_class_names(tmp_path / "a.npz", 2) == ("m\u00fcsli", "apfel")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a", "b", "c"], "shape (3,): it must hold 2 strings"),
+        ([0, 1], "dtype int64 and shape (2,): it must hold 2 strings"),
+        (["m\u00fcsli", "mu\u0308sli"], "'m\u00fcsli' twice"),
+    ],
+)
+def test_bad_class_names(tmp_path: Path, names: list[Any], words: str) -> None:
+    np.savez(tmp_path / "a.npz", class_names=np.array(names))
+    assert words in message(read_class_names, tmp_path / "a.npz", 2)
 
 
 def test_image_channels_move_to_the_front() -> None:
@@ -104,7 +184,9 @@ def test_image_channels_move_to_the_front() -> None:
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (np.zeros((2, 4, 4, 3)), "dtype float64: images must be uint8"),
+        (np.zeros((2, 4, 4, 3)), "dtype float64 and values in [0, 0]: images must be uint8"),
+        (np.full((2, 4, 4, 3), 0.5), "dtype float64 and values in [0.5, 0.5]: images must be uint8"),
+        (np.eye(4, dtype=np.uint8).reshape(1, 4, 4, 1), "got uint8 pixels in [0, 1], expected the range [0, 255]"),
         (np.zeros((2, 4, 4), np.uint8), "add the channel axis"),
         (np.zeros((2, 3, 32, 32), np.uint8), "channels, which come last"),
         (np.zeros((2, 4, 4, 0), np.uint8), "channels, which come last"),

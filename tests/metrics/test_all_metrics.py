@@ -14,6 +14,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from ganmc_lightning.batch import decode
+from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics import (
     PRDC,
     ClassifierExtractor,
@@ -107,6 +108,17 @@ class TestEach:
     def test_bytes_and_floats_alike(self, make, real, fake, name):
         expected = numbers(feed(make(name), real, fake).compute())
         assert numbers(feed(make(name), decode(real), decode(fake)).compute()) == pytest.approx(expected, rel=1e-6)
+
+    def test_images_of_another_range_are_refused(self, make, real, fake, name):
+        metric = make(name)
+        for samples, found in (
+            (fake / 255, r"\[0, 0.7"),
+            ((fake > 99).byte(), r"\[0, 1\]"),
+            (fake.float(), r"\[0, 199\]"),
+        ):
+            for kind in (False,) if name == "inception_score" else (False, True):  # that one passes over real samples
+                with pytest.raises(InputError, match=found):
+                    metric.update(samples, real=kind)
 
     def test_pickle(self, make, real, fake, name):
         metric = feed(make(name), real, fake)

@@ -32,7 +32,7 @@ def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     data = load_real_data(name)
     assert data.name == "digits"
-    assert data.spec == DataSpec((1, 8, 8), 10)
+    assert data.spec == DataSpec((1, 8, 8), 10, class_names=tuple("0123456789"))
     assert data.is_images
 
 

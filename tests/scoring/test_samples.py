@@ -69,6 +69,30 @@ def test_a_folder_with_or_without_classes(data, tmp_path):
     assert samples[:, 0, 0, 0].tolist() == [1, 2, 3]
 
 
+def test_hidden_folders_are_not_scored_and_skipped_files_named(data, tmp_path):
+    for name, gray in ((".old/0.png", 9), ("a/.cache/0.png", 9), ("a/0.png", 1), ("b/c/0.png", 2)):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), gray).save(tmp_path / "out" / name)
+    (tmp_path / "out" / "labels.csv").touch()
+    with pytest.warns(UserWarning, match=r"out: skipped 1, which is not read as images: labels.csv$"):
+        samples = open_samples(str(tmp_path / "out"), data)
+    assert samples.draw(10, seed=0)[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_oblong_images_from_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    images = np.random.default_rng(0).integers(0, 256, (20, 6, 9, 1), dtype=np.uint8)
+    parts = {f"{part}_images": images for part in ("train", "test")}
+    np.savez(tmp_path / "wide.npz", **parts, train_labels=np.arange(20) % 2, test_labels=np.arange(20) % 2)
+    (tmp_path / "out").mkdir()
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "out" / "0.png")
+    exif = Image.Exif()
+    exif[0x0112] = 8  # stored on its side
+    Image.fromarray(np.rot90(images[1, ..., 0], -1)).save(tmp_path / "out" / "1.png", exif=exif)
+    samples = open_samples(str(tmp_path / "out"), load_real_data(str(tmp_path / "wide.npz")))
+    assert np.array_equal(samples.draw(2, seed=0)[:, 0], images[:2, ..., 0])
+
+
 def test_classes_of_generated_samples_follow_the_training_labels(data):
     labels = torch.tensor([0, 0, 0, 2])
     samples = draw_samples(Shade(), labels, data.spec, 5000, seed=0)
@@ -105,6 +129,10 @@ def test_bad_input(data, tmp_path):
         (tmp_path / name).mkdir()
         Image.new("L", (size, size)).save(tmp_path / name / "0.png")
     (tmp_path / "fine" / "1.png").write_text("no image")
+    (tmp_path / "ones").mkdir()
+    Image.new("L", (8, 8), 1).save(tmp_path / "ones" / "0.png")
+    np.savez(tmp_path / "ones.npz", images=np.ones((4, 8, 8, 1), np.uint8))
+    np.savez(tmp_path / "unit.npz", images=np.linspace(0, 1, 128).reshape(2, 8, 8, 1))
     for text, message in (
         ("real:tset", "real samples are real:train, real:val, real:test"),
         (str(tmp_path / "rows.npz"), r"rows.npz: its samples have shape \(64,\)"),
@@ -113,6 +141,9 @@ def test_bad_input(data, tmp_path):
         (str(tmp_path / "empty"), "empty: holds no image"),
         (str(tmp_path / "large"), "0.png: has 16x16 pixels, the data 8x8: resize"),
         (str(tmp_path / "fine"), "1.png: cannot be read as an image"),
+        (str(tmp_path / "ones"), r"ones got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
+        (str(tmp_path / "ones.npz"), r"images got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
+        (str(tmp_path / "unit.npz"), r"images has dtype float64 and values in \[0, 1\]: images must be uint8"),
         (str(tmp_path / "absent.ckpt"), "no checkpoint at .*absent.ckpt"),
     ):
         with pytest.raises(InputError, match=message):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,13 @@ from PIL import Image
 from scipy.stats import chisquare
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
+from ganmc_lightning.cli.sample import write
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.synthesizers import StoredSynthesizer
 
 ROWS = DataSpec((2,), 3)
 IMAGES = DataSpec((3, 4, 5), 3)
+NAMES = ("ant", "bee", "cat")
 REAL_LABELS = torch.tensor([0, 1, 2])
 
 
@@ -82,6 +86,14 @@ class TestFile:
         _, labels = fitted(npz(X=np.zeros((2, 2)), labels=np.array([1, 1])), ROWS).sample(9)
         assert labels.tolist() == [1] * 9
 
+    @pytest.mark.parametrize(("names", "expected"), [(NAMES, {0: 1, 1: 2}), ((), {0: 0, 1: 1})])
+    def test_its_own_class_names_decide(self, npz, names, expected):
+        path = npz(
+            X=np.array([[0, 0], [1, 1]]), labels=np.array([0, 1]), class_names=np.array(["bee", "cat", "unused"])
+        )
+        samples, labels = fitted(path, DataSpec((2,), 3, class_names=names)).sample(50, seeded(0))
+        assert {(int(row[0]), int(label)) for row, label in zip(samples, labels, strict=True)} == set(expected.items())
+
     def test_seeds(self, npz):
         synthesizer = fitted(npz(X=np.random.default_rng(0).normal(size=(50, 2))), ROWS)
         first, again, other = (synthesizer.sample(20, seeded(seed))[0] for seed in (1, 1, 2))
@@ -118,7 +130,26 @@ class TestBadFile:
         assert "the data have (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
 
     def test_float_images(self, npz):
-        assert "images has dtype float64: images must be uint8" in complaint(npz(images=np.zeros((3, 4, 5, 3))), IMAGES)
+        assert "images has dtype float64 and values in [0, 0]: images must be uint8" in complaint(
+            npz(images=np.zeros((3, 4, 5, 3))), IMAGES
+        )
+
+    def test_images_of_zeros_and_ones(self, npz):
+        message = complaint(npz(images=np.eye(4, 5, dtype="u1").reshape(1, 4, 5, 1).repeat(3, axis=3)), IMAGES)
+        assert "images got uint8 pixels in [0, 1], expected the range [0, 255]" in message
+
+    def test_class_names_that_the_data_lack(self, npz):
+        path = npz(X=np.zeros((2, 2)), labels=np.array([0, 1]), class_names=np.array(["ant", "dog"]))
+        message = complaint(path, DataSpec((2,), 3, class_names=NAMES))
+        assert "class_names: got 'dog', no class of the data set" in message
+
+    def test_class_names_that_are_no_list(self, npz):
+        path = npz(X=np.zeros((2, 2)), labels=np.array([0, 0]), class_names=np.array("ant"))
+        assert "class_names has dtype <U3 and shape ()" in complaint(path, DataSpec((2,), 3, class_names=NAMES))
+
+    def test_label_beyond_its_own_class_names(self, npz):
+        path = npz(X=np.zeros((2, 2)), labels=np.array([0, 2]), class_names=np.array(["ant", "cat"]))
+        assert "label 2" in complaint(path, DataSpec((2,), 3, class_names=NAMES))
 
     def test_label_beyond_the_classes(self, npz):
         assert "label 3" in complaint(npz(X=np.zeros((2, 2)), labels=np.array([0, 3])), ROWS)
@@ -138,37 +169,110 @@ class TestBadFile:
             synthesizer.sample(1)
 
 
+def pets(channels=3, size=4, names=NAMES):
+    return DataSpec((channels, size, size), len(names), class_names=names)
+
+
+def pairs(path, spec):
+    """The red of the images over 50, which is the class they were made for, and the labels they got."""
+    samples, labels = fitted(path, spec).sample(200, seeded(0))
+    red = ((samples[:, 0, 0, 0] + 1) * 127.5).round().long()
+    return set(zip((red // 50).tolist(), labels.tolist(), strict=True))
+
+
 class TestFolder:
-    def test_classes_in_order_of_name(self, folder):
-        samples, labels = fitted(folder, DataSpec((3, 4, 4), 3)).sample(400, seeded(0))
+    def test_classes_by_name(self, folder):
+        samples, labels = fitted(folder, pets()).sample(400, seeded(0))
         assert samples.shape == (400, 3, 4, 4)
         red = ((samples[:, 0] + 1) * 127.5).round()
         assert torch.equal(red[:, 0, 0] // 50, labels.float())
         assert torch.allclose(samples[:, 2], torch.ones(()))
         assert chisquare(red[:, 0, 0].unique(return_counts=True)[1]).pvalue > 0.01
 
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            (("cat", "bee", "ant"), {(0, 2), (1, 1), (2, 0)}),  # a data set need not sort its classes
+            (("aardvark", "ant", "bee", "cat", "dog"), {(0, 1), (1, 2), (2, 3)}),
+        ],
+    )
+    def test_position_does_not_matter(self, folder, names, expected):
+        assert pairs(folder, pets(names=names)) == expected
+
+    def test_a_class_may_be_missing(self, folder):
+        shutil.rmtree(folder / "bee")
+        assert pairs(folder, pets()) == {(0, 0), (2, 2)}
+
+    @pytest.mark.parametrize("names", [(), NAMES, ("0", "1", "2")])
+    def test_numbers_as_the_command_writes_them(self, folder, names):
+        shutil.rmtree(folder / "bee")
+        for k in (0, 2):
+            (folder / NAMES[k]).rename(folder / f"{k:03d}")
+        assert pairs(folder, DataSpec((3, 4, 4), 3, class_names=names)) == {(0, 0), (2, 2)}
+
+    def test_images_of_no_class(self, folder):
+        for name in ("bee", "cat"):
+            shutil.rmtree(folder / name)
+        (folder / "ant").rename(folder / "samples")  # as the command names the folder of such a generator
+        assert pairs(folder, pets()) == {(0, UNKNOWN_LABEL)}
+        assert pairs(folder, pets(names=("cat", "samples"))) == {(0, 1)}
+
+    def test_names_of_either_unicode_form(self, folder):
+        (folder / "bee").rename(folder / "mu\u0308sli")
+        assert pairs(folder, pets(names=("m\u00fcsli", "ant", "cat"))) == {(0, 1), (1, 0), (2, 2)}
+
     def test_resized_to_the_data(self, folder):
-        samples, _ = fitted(folder, DataSpec((1, 8, 8), 3)).sample(4)
+        samples, _ = fitted(folder, pets(1, 8)).sample(4)
         assert samples.shape == (4, 1, 8, 8)
 
     def test_more_classes_than_the_data(self, folder):
-        assert "label 2" in complaint(folder, DataSpec((3, 4, 4), 2))
+        assert "got 'cat', no class of the data set; expected the names" in complaint(folder, pets(names=NAMES[:2]))
+
+    def test_names_without_names_in_the_data(self, folder):
+        message = complaint(folder, DataSpec((3, 4, 4), 3))
+        assert "got 'ant', 'bee', 'cat', no class of the data set; expected the numbers 0..2" in message
 
     @pytest.mark.parametrize("shape", [(4,), (2, 4, 4), (4, 4, 4)])
     def test_data_that_no_picture_can_be(self, folder, shape):
         message = complaint(folder, DataSpec(shape, 3))
-        assert message == f"{folder}: a folder of images cannot stand in for samples of shape {shape}"
+        assert message == f"{folder}: a folder of images cannot be read as samples of shape {shape}: give an .npz file"
 
     def test_oblong_data(self, folder):
-        assert "shape (3, 4, 4), the data have (3, 4, 5)" in complaint(folder, IMAGES)
+        message = complaint(folder, DataSpec((3, 4, 5), 3, class_names=NAMES))
+        assert "shape (3, 4, 4), the data have (3, 4, 5)" in message
 
     def test_no_class_folders(self, tmp_path):
-        assert "holds no class folders" in complaint(tmp_path, DataSpec((3, 4, 4), 3))
+        assert "holds no class folders" in complaint(tmp_path, pets())
 
     def test_empty_class(self, folder):
         (folder / "dog").mkdir()
-        assert f"{folder / 'dog'}: holds no image" in complaint(folder, DataSpec((3, 4, 4), 4))
+        assert f"{folder / 'dog'}: holds no image" in complaint(folder, pets(names=(*NAMES, "dog")))
 
     def test_a_file_that_is_no_image(self, folder):
         (folder / "bee" / "0.png").write_bytes(b"no picture")
-        assert "bee/0.png: cannot be read as an image" in complaint(folder, DataSpec((3, 4, 4), 3))
+        assert "bee/0.png: cannot be read as an image" in complaint(folder, pets())
+
+    def test_a_thin_image(self, folder):
+        Image.new("L", (1, 200_000)).save(folder / "bee" / "0.png")
+        assert "bee/0.png: 1x200000 pixels, resized to" in complaint(folder, pets(3, 32))
+
+    def test_images_of_zeros_and_ones(self, folder):
+        for file in folder.glob("*/*.png"):
+            Image.new("L", (4, 4), 1).save(file)
+        assert "got uint8 pixels in [0, 1], expected the range [0, 255]" in complaint(folder, pets())
+
+    def test_hidden_folders_and_skipped_files(self, folder):
+        shutil.copytree(folder / "bee", folder / ".dog")
+        (folder / "bee" / "list.txt").touch()
+        with pytest.warns(UserWarning, match=r"set: skipped 1, .*: bee/list.txt$"):
+            assert pairs(folder, pets()) == {(0, 0), (1, 1), (2, 2)}
+
+
+@pytest.mark.parametrize("names", [(), tuple("abcdefghij")])
+def test_the_labels_of_what_the_command_wrote(tmp_path, names):
+    """Five samples of a generator of ten classes: only every second class has a folder."""
+    given = torch.arange(5) * 2
+    images = (given * 20).to(torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8).contiguous()
+    write(images, given, tmp_path / "generated")
+    samples, labels = fitted(tmp_path / "generated", DataSpec((1, 8, 8), 10, class_names=names)).sample(100, seeded(0))
+    assert torch.equal(((samples[:, 0, 0, 0] + 1) * 127.5 / 20).round().long(), labels)

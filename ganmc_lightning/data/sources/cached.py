@@ -69,7 +69,7 @@ class CachedSource(Source):
         except InputError:
             raise
         # Whatever goes wrong in a downloader of others (network, archive, checksum, a package it wants),
-        # the mend is the same: another copy of the data.
+        # the fix is the same: another copy of the data.
         except Exception as error:
             reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" ...")
             raise InputError(

@@ -9,14 +9,18 @@ import torch
 
 from ganmc_lightning.data.sources.base import ArrayDataset, FileDataset, Source, Splits
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.images import check_size, list_classes, list_images, read_image
+from ganmc_lightning.files.folders import list_classes, list_images
+from ganmc_lightning.files.images import check_size, read_image
+from ganmc_lightning.files.pixel_range import check_bytes
 
 
 class ImageFolder(Source):
     """A user's own images, ``path/train/<class>/*`` and ``path/test/<class>/*``, held in memory.
 
-    Classes are numbered in the alphabetical order of the training folders. Each image is resized by its
-    shorter side and cut to a centred square.
+    Classes are numbered in the alphabetical order of the training folders, whose names are compared in Unicode's
+    composed form (NFC). Each image is turned upright as its EXIF tag says, composited on white where it is
+    transparent, resized by its shorter side and cut to a centered square. Hidden folders are never read; a warning
+    counts and names the files that are skipped.
 
     Args:
         path: the folder that holds ``train`` and ``test``.
@@ -43,7 +47,8 @@ class ImageFolder(Source):
         """Decode every image into memory.
 
         Raises:
-            InputError: a folder is missing or empty, or a file is no image.
+            InputError: a folder is missing or empty, a file is no image or larger than
+                :data:`~ganmc_lightning.files.images.MAX_PIXELS`, or all pixels of the images are 0 or 1.
         """
         classes = list_classes(self.path / "train")
         train, test = (self._read(self.path / part, classes) for part in ("train", "test"))
@@ -55,13 +60,14 @@ class ImageFolder(Source):
         images = torch.empty(len(files), self.channels, size, size, dtype=torch.uint8)
         for image, file in zip(images, files, strict=True):
             image.copy_(read_image(folder / file, size, shorter_side=size, channels=self.channels))
-        return ArrayDataset(images, labels)
+        return ArrayDataset(check_bytes(images, str(folder)), labels)
 
 
 class ImageNet(Source):
     """ImageNet, unpacked to ``path/train/<class>/*`` and ``path/val/<class>/*``, read file by file.
 
-    Nothing is downloaded. The ``val`` part, whose labels are public, is the test part.
+    Nothing is downloaded. The ``val`` images, whose labels are public, are the test samples. The files are listed and
+    read as by :class:`ImageFolder`.
 
     Args:
         path: the folder that holds ``train`` and ``val``.

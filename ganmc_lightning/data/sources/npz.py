@@ -22,6 +22,7 @@ from ganmc_lightning.files.arrays import (
     label_tensor,
     list_arrays,
     read_array,
+    read_class_names,
     row_tensor,
 )
 from ganmc_lightning.files.weights import check_weights
@@ -76,7 +77,7 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
             "make them alike"
         )
     if "class_names" in held:
-        class_names = _read_class_names(path, num_classes)
+        class_names = read_class_names(path, num_classes)
     class_names = class_names if len(class_names) == num_classes else ()
     if len(train.sample_shape) != 1:
         return Splits(train, test, num_classes, class_names)
@@ -122,16 +123,6 @@ def _check_rows(path: Path, train: ArrayDataset, test: ArrayDataset, names: Sequ
     rows, fix = train.inputs.numpy(), "leave it out"
     check_no_row_numbers(rows, names, str(path), fix)
     check_no_row_numbers(np.concatenate([rows, test.inputs.numpy()]), names, str(path), fix)
-
-
-def _read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
-    names = read_array(path, "class_names")
-    if names.dtype.kind != "U" or names.shape != (num_classes,):
-        raise InputError(
-            f"{path}: class_names has dtype {names.dtype} and shape {names.shape}: "
-            f"it must hold {num_classes} strings, one a class"
-        )
-    return tuple(str(name) for name in names)
 
 
 def hold_out(data: ArrayDataset, fraction: float, seed: int, where: str) -> tuple[ArrayDataset, ArrayDataset]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,8 @@ def folder(tmp_path: Path) -> Path:
         for i in range(n):
             save(root / part / "cat" / f"{i}.png", (200, 0, 0))
             save(root / part / "dög" / f"{i}.PNG", (0, 100, 0), (10, 30))
-    (root / "train" / "cat" / "notes.txt").write_text("no image")
-    (root / "train" / "cat" / "._0.png").write_bytes(b"no image")
-    (root / "train" / ".cache").mkdir()
+    save(root / "train" / ".cache" / "0.png", (0, 0, 0))
+    save(root / "test" / "cat" / ".thumbnails" / "0.png", (0, 0, 0))
     return root
 
 
@@ -42,6 +42,63 @@ def test_image_folder(folder: Path, tmp_path: Path) -> None:
     assert splits.train.inputs.is_contiguous()
     assert splits.train.labels.tolist() == [0, 0, 1, 1]
     assert splits.test.inputs[1, :, 3, 3].tolist() == [0, 100, 0]
+
+
+def test_skipped_files_are_named_once(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "cat" / "notes.txt").write_text("no image")
+    (folder / "train" / "cat" / "._0.png").write_bytes(b"no image")
+    for source in (ImageFolder(folder, image_size=8), ImageNet(folder, image_size=8)):
+        source.prepare(tmp_path)
+        with pytest.warns(UserWarning, match="train: skipped 2, .*: cat/._0.png, cat/notes.txt$") as caught:
+            splits = source.load(tmp_path)
+        assert len(caught) == 1
+        assert len(splits.train) == 4
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_class_names_of_either_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    for part, form in zip(("train", "test"), forms, strict=True):
+        for k, name in enumerate(("apfel", "müsli")):
+            save(tmp_path / part / unicodedata.normalize(form, name) / "0.png", (100 * k, 0, 0))
+    splits = ImageFolder(tmp_path, image_size=8).load(tmp_path)
+    assert splits.class_names == ("apfel", "m\u00fcsli")
+    for data in (splits.train, splits.test):
+        assert data.labels.tolist() == [0, 1]
+        assert data.inputs[:, 0, 0, 0].tolist() == [0, 100]
+
+
+def test_photos_are_upright_and_transparent_pixels_white(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    photo = Image.new("RGB", (16, 16))
+    photo.paste((255, 255, 255), (0, 0, 16, 8))
+    palette = Image.new("P", (16, 16), 0)
+    palette.putpalette([255, 0, 255] + [0] * 255 * 3)
+    palette.paste(1, (0, 0, 8, 16))
+    for part in ("train", "val", "test"):
+        (tmp_path / part / "a").mkdir(parents=True)
+        photo.save(tmp_path / part / "a" / "0.jpg", exif=exif, quality=95)
+        palette.save(tmp_path / part / "a" / "1.png", transparency=0)
+    in_memory = ImageFolder(tmp_path, 16).load(tmp_path).test.inputs
+    from_disk = ImageNet(tmp_path, 16, 16).load(tmp_path).test
+    for image in (*in_memory, from_disk[0][0], from_disk[1][0]):  # all are black on the left, white on the right
+        assert image[:, :, :7].max() < 20
+        assert image[:, :, 9:].min() > 235
+
+
+def test_files_of_zeros_and_ones_are_refused(folder: Path, tmp_path: Path) -> None:
+    for file in (folder / "test").glob("*/0.*"):
+        save(file, (0, 1, 0))
+    with pytest.raises(InputError, match=r"pets/test got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_thin_image_is_refused(folder: Path, tmp_path: Path) -> None:
+    Image.new("L", (1, 200_000)).save(folder / "train" / "cat" / "1.png")
+    with pytest.raises(InputError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+        ImageFolder(folder, image_size=32).load(tmp_path)
+    with pytest.raises(InputError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+        ImageNet(folder, image_size=32, shorter_side=32).load(tmp_path).train[1]
 
 
 def test_grey_images(folder: Path, tmp_path: Path) -> None:

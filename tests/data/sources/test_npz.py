@@ -122,6 +122,23 @@ def test_class_names_that_do_not_fit(tmp_path: Path) -> None:
         read_splits(tmp_path / "a.npz")
 
 
+def test_class_names_are_composed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **images(), class_names=np.array(["x", "mu\u0308sli", "z"]))
+    assert read_splits(tmp_path / "a.npz").class_names == ("x", "m\u00fcsli", "z")
+
+
+def of_ones(arrays: Arrays) -> None:
+    arrays["train_images"] = (arrays["train_images"] > 127).astype(np.uint8)
+
+
+def ones_in_test(arrays: Arrays) -> None:
+    arrays["test_images"] = (arrays["test_images"] > 127).astype(np.uint8)
+
+
+def of_floats(arrays: Arrays) -> None:
+    arrays["train_images"] = arrays["train_images"] / 255
+
+
 def gap(arrays: Arrays) -> None:
     arrays["train_labels"][arrays["train_labels"] == 1] = 0
 
@@ -149,6 +166,9 @@ def without_train_images(arrays: Arrays) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
+        (of_ones, r"train_images got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
+        (ones_in_test, r"test_images got uint8 pixels in \[0, 1\]"),
+        (of_floats, r"train_images has dtype float64 and values in \[0, 1\]: images must be uint8"),
         (gap, "train_labels has no sample of class 1"),
         (unknown, "test_labels has label 3"),
         (shorter, "test_labels has 1 labels for 2 samples"),
