@@ -33,6 +33,7 @@ class ClassifierModule(CompressionModule):
     """
 
     product: ClassVar[str] = "network"
+    takes_weights = True
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class ClassifierModule(CompressionModule):
                 "no sample of the first batch has a class, which is what model.network learns: name a data.synthesizer "
                 "that knows the classes of its samples, such as a conditional generator, or lower data.p_fake"
             )
-        loss = label_cross_entropy(self.network(batch.inputs), batch.labels)
+        loss = label_cross_entropy(self.network(batch.inputs), batch.labels, batch.weights)
         self.record(loss=loss)
         return loss
 

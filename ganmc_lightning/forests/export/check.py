@@ -16,7 +16,5 @@ def check_exports() -> None:
     """
     for package in ("skl2onnx", "onnxruntime", "skops"):
         if find_spec(package) is None:
-            raise InputError(
-                f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]"'
-            )
+            raise InputError(f'exports need {package}, which is not installed: pip install "ganmc-lightning[export]"')
     find_compiler()
