@@ -23,12 +23,14 @@ class Batch(NamedTuple):
         synthetic: bool (N,), True where a synthesizer made the sample.
         teacher_logits: float (N, K), the logits of the teacher given to :class:`SuppliesTeacherLogits`; None where
             there is none, or where no sample of the batch has stored logits.
+        weights: float (N,) of the samples in training, 1 on average over the data set; None where all count alike.
     """
 
     inputs: Tensor
     labels: Tensor
     synthetic: Tensor
     teacher_logits: Tensor | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +63,17 @@ class DataSpec(NamedTuple):
     Attributes:
         sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
         num_classes: labels run from 0 to ``num_classes - 1``.
-        class_names: in the order of the labels; empty where nobody named them.
+        class_names: in the order of the labels; empty where the classes have no names.
         statistics: of the training samples. Rows are standardized by them, images are in [-1, 1] whatever they are;
             None where they are unknown.
+        weighted: whether the training samples have weights.
     """
 
     sample_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...] = ()
     statistics: Statistics | None = None
+    weighted: bool = False
 
     def state_dict(self) -> dict[str, Any]:
         """The fields by name, to be stored in a checkpoint beside a network trained on such data."""

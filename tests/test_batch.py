@@ -57,11 +57,15 @@ def test_batch_travels_as_a_tuple():
     from lightning.fabric.utilities import move_data_to_device
 
     batch = Batch(
-        torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.bool), torch.zeros(2, 5)
+        torch.zeros(2, 3),
+        torch.zeros(2, dtype=torch.int64),
+        torch.ones(2, dtype=torch.bool),
+        torch.zeros(2, 5),
+        torch.ones(2),
     )
     moved = move_data_to_device(batch, torch.device("meta"))
     assert type(moved) is Batch
-    assert [field.device.type for field in moved] == ["meta"] * 4
+    assert [field.device.type for field in moved] == ["meta"] * 5
 
 
 def test_describing_data_is_a_matter_of_methods():

@@ -62,7 +62,7 @@ class ForestData:
         kept, held_out = stratified_split(labels, self.validation_fraction, SPLIT_SEED)
         test = self._part(splits.test)
         whole = self._part(splits.train)
-        validation = Part(whole.rows[held_out.numpy()], whole.labels[held_out.numpy()])
+        validation = self._part(splits.train.subset(held_out))
         if self.train_size is not None:
             if not splits.num_classes <= self.train_size <= len(kept):
                 raise InputError(
@@ -70,13 +70,14 @@ class ForestData:
                     f"got {self.train_size}"
                 )
             kept = stratified_subset(labels, kept, self.train_size, SPLIT_SEED)
-        fit = Part(whole.rows[kept.numpy()], whole.labels[kept.numpy()])
+        fit = self._part(splits.train.subset(kept))
         return Table(fit, validation, whole if self.train_size is None else fit, test, splits.categories)
 
     def _part(self, dataset: Dataset) -> Part:
         if not isinstance(dataset, ArrayDataset) or dataset.inputs.ndim != 2:
             raise InputError(f"data.source: {self.source.name} holds images: trees learn rows of numbers")
-        return Part(dataset.inputs.numpy().astype(np.float64), dataset.labels.numpy())
+        weights = None if dataset.weights is None else dataset.weights.numpy()
+        return Part(dataset.inputs.numpy().astype(np.float64), dataset.labels.numpy(), weights)
 
 
 @dataclass(frozen=True)

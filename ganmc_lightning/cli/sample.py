@@ -1,4 +1,4 @@
-"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a folder of images or one picture."""
+"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a CSV table, a folder or one picture."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ganmc_lightning.batch import encode
 from ganmc_lightning.callbacks.sample_grid import save_grid, tile
+from ganmc_lightning.cli.sample_rows import TableOfCheckpoint, write_rows
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.npz import write_npz
 from ganmc_lightning.networks.base import Generator
-from ganmc_lightning.networks.checkpoint import generator_of_checkpoint
+from ganmc_lightning.networks.checkpoint import generator_of_checkpoint, read_checkpoint
 
 CHUNK = 1024
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         required=True,
-        help="FILE.npz for arrays, FILE.png for one picture, anything else is a folder of images",
+        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for one picture, else a folder of images",
     )
     parser.add_argument("--part", help="name of the generator in its module (generator, or else student)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
@@ -46,16 +47,28 @@ def run(arguments: argparse.Namespace) -> int:
     if out.exists():
         raise InputError(f"{out} is there already: name another by --out")
     generator = generator_of_checkpoint(arguments.checkpoint, arguments.part)
-    if len(generator.sample_shape) != 3 and out.suffix != ".npz":
-        raise InputError(f"{arguments.checkpoint} makes rows: write them to an npz file, --out {out.stem}.npz")
+    _check_suffix(generator, arguments.checkpoint, out)
     samples, labels = draw(generator, arguments.n, arguments.seed)
+    units = ""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(samples, labels, out)
+        if samples.dim() == 2:
+            table = TableOfCheckpoint.of(read_checkpoint(arguments.checkpoint))
+            units = f" ({write_rows(samples, labels, table, out)})"
+        else:
+            write(samples, labels, out)
     except OSError as error:
         raise InputError(f"cannot write {out} ({error.strerror}): name another by --out") from error
-    print(f"{arguments.n} samples of shape {tuple(samples.shape[1:])} in {out}")
+    print(f"{arguments.n} samples of shape {tuple(samples.shape[1:])} in {out}{units}")
     return 0
+
+
+def _check_suffix(generator: Generator, checkpoint: str, out: Path) -> None:
+    rows, suffix = len(generator.sample_shape) != 3, out.suffix.lower()
+    if rows and suffix not in (".npz", ".csv"):
+        raise InputError(f"{checkpoint} makes rows: write them to a table, --out {out.stem}.csv, or to {out.stem}.npz")
+    if not rows and suffix == ".csv":
+        raise InputError(f"{checkpoint} makes images: write them to --out {out.stem}.npz, {out.stem}.png or a folder")
 
 
 @torch.no_grad()
@@ -76,12 +89,11 @@ def draw(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | None
 
 
 def write(samples: Tensor, labels: Tensor | None, out: Path) -> None:
-    """Write samples in the form the name of ``out`` asks for."""
-    if out.suffix == ".npz":
-        images = samples.dim() == 4
-        arrays = {"images": samples.permute(0, 2, 3, 1).numpy()} if images else {"X": samples.numpy()}
+    """Write images in the form the name of ``out`` asks for."""
+    if out.suffix.lower() == ".npz":
+        arrays = {"images": samples.permute(0, 2, 3, 1).numpy()}
         write_npz(out, arrays if labels is None else {**arrays, "labels": labels.numpy()})
-    elif out.suffix == ".png":
+    elif out.suffix.lower() == ".png":
         columns = min(len(samples), max(1, round(len(samples) ** 0.5)))
         save_grid(tile(samples, columns), out)
     else:

@@ -18,10 +18,11 @@ from ganmc_lightning.data.augment import Augment
 from ganmc_lightning.data.loaders import DeviceLoader, EpochOrder, FileLoader
 from ganmc_lightning.data.mixing import Mix, mixed_batch, synthetic_count
 from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.schema import Schema
 from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
 from ganmc_lightning.data.sources.base import ArrayDataset, Source
 from ganmc_lightning.data.sources.split import stratified_split
-from ganmc_lightning.data.splitting import Part, stratified_subset, take
+from ganmc_lightning.data.splitting import Part, stratified_subset, with_relative_weights
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
 from ganmc_lightning.data.teacher_logits import TeacherLogits
 from ganmc_lightning.errors import InputError
@@ -38,6 +39,9 @@ class GANAugmentedDataModule(LightningDataModule):
     A validation part is cut from the training samples, the same in every run; choices are made on it, and the
     test samples are touched by ``test`` and ``predict`` alone. Data sets that fit live on the training device
     as uint8; decoding, augmentation and mixing happen there, batch by batch, in training only.
+
+    Rows that the source gives weights send them with the training batches, 1 on average; a synthetic row weighs 1.
+    Validation and test scores count every row once.
 
     The samples drawn in a step depend on the run's seed, the process and the number of the step and on nothing
     else, so that a run can be repeated and a resumed one goes on with the same stream.
@@ -102,6 +106,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.step = 0
         self._seed = 0
         self._scaler: Scaler | None = None
+        self._schema: Schema | None = None
         self._parts: dict[str, Part] = {}
         self._spec: DataSpec | None = None
         self._random = torch.Generator()
@@ -165,23 +170,24 @@ class GANAugmentedDataModule(LightningDataModule):
                     f"got {self.train_size}"
                 )
             kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
-        parts = {"train": take(splits.train, kept), "val": take(splits.train, held_out), "test": splits.test}
+        parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
+        parts = with_relative_weights(parts, self.source.name)
         train = parts["train"]
+        weighted = isinstance(train, ArrayDataset) and train.weights is not None
         if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
             self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
+            self._schema = splits.schema or Schema.unnamed(train.inputs.shape[1])
             parts = {name: self._with_inputs(part, self._scaler.transform) for name, part in parts.items()}
         statistics = channel_statistics(train) if self._scaler is None else row_statistics(self._scaler)
-        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, splits.class_names, statistics)
+        self._spec = DataSpec(splits.train.sample_shape, splits.num_classes, splits.class_names, statistics, weighted)
         self._parts = parts
 
     def _on_device(self, part: Part) -> Part:
-        if not isinstance(part, ArrayDataset):
-            return part
-        return ArrayDataset(part.inputs.to(self.device), part.labels.to(self.device))
+        return part.to(self.device) if isinstance(part, ArrayDataset) else part
 
     @staticmethod
     def _with_inputs(part: Part, change: Callable[[Tensor], Tensor]) -> Part:
-        return ArrayDataset(change(part.inputs), part.labels) if isinstance(part, ArrayDataset) else part
+        return part.with_inputs(change(part.inputs)) if isinstance(part, ArrayDataset) else part
 
     @property
     def device(self) -> torch.device:
@@ -293,7 +299,16 @@ class GANAugmentedDataModule(LightningDataModule):
         if self._teacher_logits is not None:
             rows = None if index is None else index[count:]
             logits = self._teacher_logits(real, rows, None if synthetic is None else synthetic[0], logits)
-        return mixed_batch((real, labels[count:]), synthetic, logits)
+        batch = mixed_batch((real, labels[count:]), synthetic, logits)
+        return batch._replace(weights=self._weights_of(count, index))
+
+    def _weights_of(self, count: int, index: Tensor | None) -> Tensor | None:
+        """Weights of a batch whose first ``count`` samples are synthetic: these weigh as much as the mean real row."""
+        train = self._parts["train"]
+        if index is None or not isinstance(train, ArrayDataset) or train.weights is None:
+            return None
+        weights = train.weights[index[count:]]
+        return torch.cat([weights.new_ones(count), weights])
 
     def _draw(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
         """Draw synthetic samples and their labels, and the teacher's logits where a pool holds them."""
@@ -311,8 +326,12 @@ class GANAugmentedDataModule(LightningDataModule):
     # -- continuation --------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Number of training batches made and, for rows, the scaler."""
-        return {"step": self.step, "scaler": self._scaler and self._scaler.state_dict()}
+        """Number of training batches made and, for rows, the scaler and the names of the columns."""
+        return {
+            "step": self.step,
+            "scaler": self._scaler and self._scaler.state_dict(),
+            "schema": self._schema and self._schema.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the same stream, and see rows as the checkpoint's network was trained to see them."""

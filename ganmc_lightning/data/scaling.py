@@ -43,8 +43,9 @@ class Scaler(NamedTuple):
         columns = Columns.fit(rows, categories)
         curves = tuple(normal_score_curve(column) for column in rows.unbind(1)) if normal_scores else ()
         seen = _along(rows, curves)
-        std = seen.std(dim=0, correction=0)
-        return cls(seen.mean(dim=0), torch.where(std > 0, std, 1.0), curves, columns)
+        constant = rows.amin(dim=0) == rows.amax(dim=0)  # the sums of its values may be off by a rounding
+        mean = torch.where(constant, seen[0], seen.mean(dim=0))
+        return cls(mean, torch.where(constant, 1.0, seen.std(dim=0, correction=0)), curves, columns)
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> Self:
@@ -55,17 +56,20 @@ class Scaler(NamedTuple):
         )
 
     def transform(self, rows: Tensor) -> Tensor:
-        """Return what networks see of rows (N, D), float32."""
+        """Return what networks see of rows (N, D), float32.
+
+        Rows are centered in float64, so that columns of large numbers, such as timestamps, keep their differences.
+        """
         seen = _along(rows.to("cpu", torch.float64), self.curves)
         return ((seen - self.mean) / self.std).to(torch.float32)
 
     def inverse(self, rows: Tensor) -> Tensor:
-        """Return rows in their own units, float32: :meth:`transform` undone, whatever the columns can hold."""
+        """Return rows in their own units, float64: :meth:`transform` undone, whatever the columns can hold."""
         seen = rows.to("cpu", torch.float64) * self.std + self.mean
-        return _along(seen, tuple(curve.flip(0) for curve in self.curves)).to(torch.float32)
+        return _along(seen, tuple(curve.flip(0) for curve in self.curves))
 
     def decode(self, rows: Tensor) -> Tensor:
-        """Return generated rows in their own units, made legal by :meth:`Columns.legal`, float32."""
+        """Return generated rows in their own units, made legal by :meth:`Columns.legal`, float64."""
         rows = self.inverse(rows)
         return rows if self.columns is None else self.columns.legal(rows)
 

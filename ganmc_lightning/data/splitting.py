@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from ganmc_lightning.data.sources.base import ArrayDataset, FileDataset
 from ganmc_lightning.data.sources.split import shuffled_by_class
+from ganmc_lightning.errors import InputError
 
 Part = ArrayDataset | FileDataset
 
@@ -31,8 +34,23 @@ def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int) -> 
     return torch.cat([group[:count] for group, count in zip(groups, counts, strict=True)]).sort().values
 
 
-def take(dataset: Part, indices: Tensor) -> Part:
-    """The samples at ``indices`` as a data set of the same kind."""
-    if isinstance(dataset, ArrayDataset):
-        return ArrayDataset(dataset.inputs[indices], dataset.labels[indices])
-    return dataset.subset(indices)
+def with_relative_weights(parts: Mapping[str, Part], name: str) -> dict[str, Part]:
+    """Make weights of training samples 1 on average; other samples lose theirs, for scores count each once.
+
+    Args:
+        parts: data sets, ``"train"`` among them.
+        name: of the source, for a message.
+
+    Raises:
+        InputError: all training samples have the weight 0.
+    """
+    train = parts["train"]
+    if not isinstance(train, ArrayDataset) or train.weights is None:
+        return dict(parts)
+    if not train.weights.any():
+        raise InputError(f"data.source: all training rows of {name} have the weight 0: give some of them another")
+    bare = {
+        key: ArrayDataset(part.inputs, part.labels) for key, part in parts.items() if isinstance(part, ArrayDataset)
+    }
+    weights = (train.weights / train.weights.mean()).to(torch.float32)
+    return {**parts, **bare, "train": ArrayDataset(train.inputs, train.labels, weights)}

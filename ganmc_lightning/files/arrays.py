@@ -149,10 +149,11 @@ def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
         where: what to call the array in a complaint, ``file: name``.
 
     Returns:
-        float32 (N, D).
+        float64 (N, D): timestamps and identifiers keep their differences until they are centered.
 
     Raises:
-        InputError: wrong dtype or shape, no row or column at all, or a value that is not finite in float32.
+        InputError: wrong dtype or shape, no row or column at all, a value that is not finite in float32, or a whole
+            number that float64 would round.
     """
     if rows.dtype.kind not in "fiub":
         raise InputError(f"{where} has dtype {rows.dtype}: rows must be numbers")
@@ -161,15 +162,35 @@ def row_tensor(rows: NDArray[Any], where: str) -> Tensor:
     if rows.size == 0:
         raise InputError(f"{where} is empty, shape {rows.shape}: give at least one row and one column")
     with np.errstate(over="ignore"):  # what overflows is reported below
-        values = np.ascontiguousarray(rows, dtype=np.float32)
-    finite = np.isfinite(values)
+        finite = np.isfinite(rows.astype(np.float32))
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise InputError(
             f"{where} has {rows[row, column]} in row {row}, column {column}, which is no finite float32: "
             "fill it in or leave the row out"
         )
+    values = np.ascontiguousarray(rows, dtype=np.float64)
+    if rows.dtype.kind in "iu" and (rounded := rounded_integers(rows)).any():
+        row, column = np.argwhere(rounded)[0]
+        raise InputError(
+            f"{where} has {rows[row, column]} in row {row}, column {column}, which float64 rounds: subtract the least "
+            "value from the column, or leave it out"
+        )
     return torch.from_numpy(values)
+
+
+def rounded_integers(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which integers float64 cannot hold.
+
+    Example:
+        >>> rounded_integers(np.array([5, 2**53 + 1, 2**53 + 2]))
+        array([False,  True, False])
+    """
+    floats = values.astype(np.float64)
+    rounded = np.abs(floats) >= _MAX_WHOLE
+    pairs = zip(values[rounded].tolist(), floats[rounded].tolist(), strict=True)
+    rounded[rounded] = [whole != int(number) for whole, number in pairs]
+    return rounded
 
 
 def label_tensor(labels: NDArray[Any], where: str) -> Tensor:

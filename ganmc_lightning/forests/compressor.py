@@ -8,19 +8,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble._forest import BaseForest
+from sklearn.ensemble._gb import BaseGradientBoosting
+from sklearn.tree import BaseDecisionTree
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.weights import check_weights
 from ganmc_lightning.forests.cost import BATCH, Compression, measure_cost
-from ganmc_lightning.forests.rows import SamplesRows, check_finite, check_varying, column_name, draw_rows
+from ganmc_lightning.forests.rows import (
+    SamplesRows,
+    check_finite,
+    check_float32,
+    check_varying,
+    column_name,
+    draw_rows,
+    pooled_weights,
+)
 from ganmc_lightning.forests.student import StudentClassifier, to_probabilities, to_targets
-from ganmc_lightning.forests.teacher import fit_teacher, seeded
+from ganmc_lightning.forests.teacher import fit_teacher, is_fitted, seeded, weights_for
 
 Scenario = Literal["real", "synthetic", "pooled"]
 SCENARIOS = ("real", "synthetic", "pooled")
 FLOATS = [np.float64, np.float32]
+TREES = (BaseDecisionTree, BaseForest, BaseGradientBoosting)
+"""Students that compare in float32."""
 
 
 class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -81,44 +95,48 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.scenario = scenario
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the teacher unless it is fitted, draw synthetic rows, fit the student.
 
         Args:
             X: rows (N, D), finite numbers.
             y: their classes (N,).
+            sample_weight: weights of the rows (N,), of at least 0, for the teacher, unless it is fitted, and for the
+                student; a synthetic row weighs as much as the mean real one.
 
         Raises:
             InputError: an argument or a column of X cannot be used; the message names it.
         """
         synthesizer = self._wanted_synthesizer()
         rows, labels = self._checked(X, y)
+        weights = self._checked_weights(sample_weight, labels)
+        student = RandomForestRegressor(n_estimators=1) if self.student is None else clone(self.student)
         names = getattr(self, "feature_names_in_", None)  # scikit-learn sets it for data frames alone
         teacher_seed, student_seed, sample_seed = check_random_state(self.random_state).randint(2**31 - 1, size=3)
-        teacher = fit_teacher(self.teacher, rows, labels, teacher_seed, names)
-        learned = [] if self.scenario == "synthetic" else [rows]
+        teacher = fit_teacher(self.teacher, rows, labels, teacher_seed, names, weights)
+        if isinstance(student, TREES):
+            check_float32(rows, names)
+        together = rows
         if synthesizer is not None:
             check_varying(rows, names)
             count = round(self.synthetic_ratio * len(rows))
             numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-            learned.append(draw_rows(synthesizer, rows.astype(np.float64), numbers, count, int(sample_seed), names))
-        student = RandomForestRegressor(n_estimators=1) if self.student is None else clone(self.student)
-        together = np.concatenate(learned)
+            made = draw_rows(synthesizer, rows.astype(np.float64), numbers, count, int(sample_seed), names)
+            together = made if self.scenario == "synthetic" else np.concatenate([rows, made])
+            weights = None if self.scenario == "synthetic" else pooled_weights(weights, count)
         targets = to_targets(teacher.probabilities(together))
         if targets.ndim == 2 and not get_tags(student).target_tags.multi_output:
             raise InputError(
                 f"student: {type(student).__name__} has one output and the teacher {targets.shape[1]} classes: "
                 "put sklearn.multioutput.MultiOutputRegressor around it"
             )
-        self.student_ = seeded(student, student_seed).fit(together, targets)
+        seeded(student, student_seed).fit(together, targets, **weights_for(student, weights, "student"))
+        self.student_ = student
         self.teacher_, self.classes_ = teacher.model, teacher.classes
         self.classifier_ = StudentClassifier(self.student_, self.classes_, names)
         batch = rows[:BATCH]
-        self.compression_ = Compression(
-            measure_cost(self.teacher_, self.teacher_.predict_proba, teacher.presented(batch)),
-            measure_cost(self.classifier_, self.student_.predict, batch),
-            len(batch),
-        )
+        cost = measure_cost(self.teacher_, self.teacher_.predict_proba, teacher.presented(batch))
+        self.compression_ = Compression(cost, measure_cost(self.classifier_, self.student_.predict, batch), len(batch))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -143,6 +161,16 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         if not self.synthetic_ratio > 0:
             raise InputError(f"synthetic_ratio must be positive, got {self.synthetic_ratio}")
         return self.synthesizer
+
+    def _checked_weights(self, sample_weight: ArrayLike | None, labels: NDArray[Any]) -> NDArray[np.float64] | None:
+        if sample_weight is None:
+            return None
+        if self.scenario == "synthetic" and self.teacher is not None and is_fitted(self.teacher):
+            raise InputError(
+                "sample_weight changes nothing: the teacher is fitted and the student sees no real row; leave it out, "
+                "or set scenario='pooled'"
+            )
+        return check_weights(np.asarray(sample_weight), labels, "sample_weight")
 
     def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return rows and labels as arrays, or say which column or class is at fault."""

@@ -42,7 +42,13 @@ class SizedScore:
     score: float
 
 
-def grow(rows: NDArray[Any], targets: NDArray[Any], capacity: Capacity, seed: int) -> StudentClassifier:
+def grow(
+    rows: NDArray[Any],
+    targets: NDArray[Any],
+    capacity: Capacity,
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
+) -> StudentClassifier:
     """Fit one tree on all rows (no bootstrap), the most useful split first.
 
     Args:
@@ -50,12 +56,13 @@ def grow(rows: NDArray[Any], targets: NDArray[Any], capacity: Capacity, seed: in
         targets: as :func:`~ganmc_lightning.forests.student.to_targets` makes them.
         capacity: where it ends.
         seed: breaks ties between splits.
+        weights: of the rows (N,); None where all count alike.
     """
     tree = DecisionTreeRegressor(
         max_leaf_nodes=capacity.leaf_nodes, min_samples_leaf=capacity.min_samples_leaf, random_state=seed
     )
     outputs = 2 if targets.ndim == 1 else targets.shape[1]
-    return StudentClassifier(tree.fit(rows, targets), np.arange(outputs))
+    return StudentClassifier(tree.fit(rows, targets, weights), np.arange(outputs))
 
 
 def answers_by_size(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.forests.rows import SamplesRows, draw_rows, settle
+from ganmc_lightning.forests.rows import SamplesRows, draw_rows, pooled_weights, settle
 from ganmc_lightning.forests.student import to_targets
 from ganmc_lightning.forests.teacher import Teacher
 
@@ -24,10 +24,12 @@ class Part(NamedTuple):
     Attributes:
         rows: float64 (N, D), finite.
         labels: int64 (N,) in 0..K-1; every class occurs.
+        weights: of the rows in training, float64 (N,); None where all count alike.
     """
 
     rows: NDArray[np.float64]
     labels: NDArray[np.int64]
+    weights: NDArray[np.float64] | None = None
 
 
 class Lesson(NamedTuple):
@@ -37,11 +39,13 @@ class Lesson(NamedTuple):
         name: ``student_only``, ``real``, ``<synthesizer>_only`` or ``<synthesizer>_pooled``.
         rows: (N, D).
         targets: P(y = 1) (N,), or (N, K) for more than two classes.
+        weights: of the rows (N,); synthetic ones weigh as much as the mean real one. None where all count alike.
     """
 
     name: str
     rows: NDArray[np.float64]
     targets: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
 
 
 def lessons(
@@ -67,18 +71,19 @@ def lessons(
     Raises:
         InputError: a synthesizer cannot be drawn from.
     """
-    yield Lesson(LABELS, real.rows, to_targets(np.eye(len(teacher.classes))[real.labels]))
+    yield Lesson(LABELS, real.rows, to_targets(np.eye(len(teacher.classes))[real.labels]), real.weights)
     answers = ask(teacher, real.rows, jobs)
-    yield Lesson(REAL, real.rows, answers)
+    yield Lesson(REAL, real.rows, answers, real.weights)
     for name, synthesizer in synthesizers.items():
         try:
-            rows = draw_rows(synthesizer, *real, round(ratio * len(real.rows)), seed_of(seed, name))
+            rows = draw_rows(synthesizer, real.rows, real.labels, round(ratio * len(real.rows)), seed_of(seed, name))
         except InputError as error:
             raise InputError(f"synthesizers.{name}: {error}") from error
         rows = settle(rows, categories)
         synthetic = ask(teacher, rows, jobs)
         yield Lesson(f"{name}_only", rows, synthetic)
-        yield Lesson(f"{name}_pooled", np.concatenate([real.rows, rows]), np.concatenate([answers, synthetic]))
+        targets, weights = np.concatenate([answers, synthetic]), pooled_weights(real.weights, len(rows))
+        yield Lesson(f"{name}_pooled", np.concatenate([real.rows, rows]), targets, weights)
 
 
 def ask(teacher: Teacher, rows: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:

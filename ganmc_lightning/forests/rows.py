@@ -14,6 +14,8 @@ from sklearn.exceptions import NotFittedError
 from ganmc_lightning.errors import InputError
 
 Rows = NDArray[np.float64]
+MAX_ROUNDING = 1e-3
+"""Most that float32 may round the values of a column by, in standard deviations."""
 
 
 class SamplesRows(Protocol):
@@ -62,6 +64,34 @@ def check_varying(rows: Rows, names: Sequence[str] | None) -> None:
             f"X: {column_name(names, int(constant.argmax()))} is constant: leave it out "
             "(sklearn.feature_selection.VarianceThreshold does)"
         )
+
+
+def check_float32(rows: Rows, names: Sequence[str] | None) -> None:
+    """Refuse rows with a column that float32, in which scikit-learn's trees compare, cannot hold.
+
+    Raises:
+        InputError: naming the first column that float32 rounds by more than :data:`MAX_ROUNDING` of its standard
+            deviation, as it does with timestamps.
+    """
+    rounding = np.abs(rows.astype(np.float32) - rows).max(axis=0)
+    lost = rounding > MAX_ROUNDING * rows.std(axis=0)
+    varying = (rows != rows[:1]).any(axis=0)
+    if (lost & varying).any():
+        column = int((lost & varying).argmax())
+        raise InputError(
+            f"X: {column_name(names, column)} has values near {rows[0, column]:.0f}, which float32, in which trees "
+            f"compare, rounds by up to {rounding[column]:.3g}: subtract its mean beforehand"
+        )
+
+
+def pooled_weights(weights: NDArray[np.float64] | None, synthetic: int) -> NDArray[np.float64] | None:
+    """Weights of real rows and ``synthetic`` rows after them, each of which weighs as much as the mean real one.
+
+    Example:
+        >>> pooled_weights(np.array([1.0, 3.0]), 2)
+        array([1., 3., 2., 2.])
+    """
+    return None if weights is None else np.concatenate([weights, np.full(synthetic, weights.mean())])
 
 
 def draw_rows(

@@ -11,7 +11,7 @@ from ganmc_lightning.forests.lessons import Part
 
 @dataclass(frozen=True)
 class Table:
-    """The parts of a data set.
+    """The parts of a data set. Weights of rows are used in training; scores count every row once.
 
     Attributes:
         fit: rows that teacher and students learn from while sizes are chosen.

@@ -22,7 +22,7 @@ from ganmc_lightning.forests.cost import BATCH, Compression, Cost, batch_of, mea
 from ganmc_lightning.forests.growth import Capacity, SizedScore, choose, grow, scores_by_size
 from ganmc_lightning.forests.lessons import Lesson, Part, lessons
 from ganmc_lightning.forests.prefixes import measure_curve, prefix
-from ganmc_lightning.forests.rows import SamplesRows, check_varying
+from ganmc_lightning.forests.rows import SamplesRows, check_float32, check_varying
 from ganmc_lightning.forests.scores import accuracy_of, auc_of, scores_of
 from ganmc_lightning.forests.settings import StudySettings, Table
 from ganmc_lightning.forests.student import StudentClassifier
@@ -92,7 +92,7 @@ class Study:
         report: told in a line what has been done.
 
     Raises:
-        InputError: a part lacks a class, or a column is constant.
+        InputError: a part lacks a class, or a column is constant or too large for float32.
     """
 
     def __init__(
@@ -139,13 +139,15 @@ class Study:
         chosen = {}
         for lesson in self._lessons(teacher, table.fit):
             grown = Parallel(self.jobs, prefer="threads")(
-                delayed(grow)(lesson.rows, lesson.targets, Capacity(max(settings.leaf_nodes), fewest), self.seed)
+                delayed(grow)(
+                    lesson.rows, lesson.targets, Capacity(max(settings.leaf_nodes), fewest), self.seed, lesson.weights
+                )
                 for fewest in settings.min_samples_leaf
             )
             candidates = [
                 candidate
                 for student in grown
-                for candidate in scores_by_size(student, table.validation, settings.leaf_nodes, self._score)
+                for candidate in scores_by_size(student, table.validation[:2], settings.leaf_nodes, self._score)
             ]
             chosen[lesson.name] = {TUNED: choose(candidates), SMALL: choose(candidates, most_bytes)}
         self.report(f"sizes of {2 * len(chosen)} students chosen on {len(table.validation.rows)} validation rows")
@@ -155,8 +157,8 @@ class Study:
         """The paper's students: fully grown trees, one and many."""
         test = self.table.test
         forest = RandomForestRegressor(self.settings.max_trees, random_state=self.seed, n_jobs=self.jobs)
-        forest.fit(lesson.rows, lesson.targets).set_params(n_jobs=None)
-        result.curves[lesson.name] = asdict(measure_curve(forest, *test, self._batch, self._score))
+        forest.fit(lesson.rows, lesson.targets, lesson.weights).set_params(n_jobs=None)
+        result.curves[lesson.name] = asdict(measure_curve(forest, test.rows, test.labels, self._batch, self._score))
         for name, trees in ((lesson.name, 1), (lesson.name + FOREST, self.settings.max_trees)):
             self._measure(name, prefix(forest, trees), teacher, result)
 
@@ -167,7 +169,7 @@ class Study:
         most = Capacity(max(self.settings.leaf_nodes), chosen[SMALL].capacity.min_samples_leaf)
         capacities = [chosen[TUNED].capacity, chosen[SMALL].capacity, most]
         tuned, small, grown = Parallel(self.jobs, prefer="threads")(
-            delayed(grow)(lesson.rows, lesson.targets, capacity, self.seed) for capacity in capacities
+            delayed(grow)(lesson.rows, lesson.targets, capacity, self.seed, lesson.weights) for capacity in capacities
         )
         for kind, student in ((TUNED, tuned), (SMALL, small)):
             name = lesson.name + kind
@@ -177,7 +179,7 @@ class Study:
             result.validation[f"{name}/{self.settings.metric}"] = chosen[kind].score
             result.students[name] = student
         leaves = [k for k in self.settings.leaf_nodes if k <= grown.regressor.get_n_leaves()]
-        by_size = scores_by_size(grown, self.table.test, leaves, self._score)
+        by_size = scores_by_size(grown, self.table.test[:2], leaves, self._score)
         result.sizes[lesson.name] = {
             "leaf_nodes": leaves,
             "bytes": [size.bytes for size in by_size],
@@ -200,7 +202,7 @@ class Study:
         threaded = "n_jobs" in model.get_params()
         if threaded:
             model.set_params(n_jobs=self.jobs)
-        teacher = fit_teacher(model, *part, self.seed)
+        teacher = fit_teacher(model, part.rows, part.labels, self.seed, weights=part.weights)
         if threaded:
             teacher.model.set_params(n_jobs=1)
         return teacher
@@ -219,6 +221,7 @@ def _named(name: str, scores: Mapping[str, float], cost: Cost, teacher: Cost) ->
 
 def _check(table: Table) -> None:
     check_varying(table.fit.rows, None)
+    check_float32(table.train.rows, None)
     classes = int(table.train.labels.max()) + 1
     if classes < 2:
         raise InputError("the data have one class only: a classifier needs two or more")

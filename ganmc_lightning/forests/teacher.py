@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ganmc_lightning.errors import InputError
 
@@ -57,7 +57,12 @@ class Teacher:
 
 
 def fit_teacher(
-    teacher: Any, rows: NDArray[Any], labels: NDArray[Any], seed: int, names: Sequence[str] | None = None
+    teacher: Any,
+    rows: NDArray[Any],
+    labels: NDArray[Any],
+    seed: int,
+    names: Sequence[str] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Teacher:
     """Take a fitted classifier as it is; copy and fit another.
 
@@ -67,18 +72,19 @@ def fit_teacher(
         labels: their classes (N,), of any type.
         seed: for a classifier to be fitted that has no ``random_state`` of its own.
         names: names of the columns of ``rows``, if they have any.
+        weights: of the rows (N,), for a classifier to be fitted; None where all count alike.
 
     Raises:
-        InputError: it is no such classifier, or was fitted to other columns or classes.
+        InputError: it is no such classifier, was fitted to other columns or classes, or takes no weights.
     """
     teacher = RandomForestClassifier(TEACHER_TREES) if teacher is None else teacher
     kind = type(teacher).__name__
     if not callable(getattr(teacher, "predict_proba", None)):
         raise InputError(f"teacher: {kind} has no predict_proba: choose a classifier that answers with probabilities")
-    if not _is_fitted(teacher):
+    if not is_fitted(teacher):
         unfitted = seeded(clone(teacher), seed)
         frame = Teacher(unfitted, np.empty(0), names).presented(rows)
-        unfitted.fit(frame, labels)
+        unfitted.fit(frame, labels, **weights_for(unfitted, weights, "teacher"))
         return Teacher(unfitted, np.asarray(unfitted.classes_), names)
     # Those of scikit-learn's manners say what they were fitted to; others are asked and judged by their answer.
     columns, own_names = getattr(teacher, "n_features_in_", None), getattr(teacher, "feature_names_in_", None)
@@ -107,7 +113,32 @@ def seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**states)
 
 
-def _is_fitted(teacher: Any) -> bool:
+def weights_for(estimator: Any, weights: NDArray[np.float64] | None, name: str) -> dict[str, Any]:
+    """Keyword arguments of ``fit`` that hand the weights of rows over; none where all count alike.
+
+    Args:
+        estimator: to be fitted.
+        weights: (N,) or None.
+        name: what a message calls the estimator.
+
+    Raises:
+        InputError: the estimator, or the one it wraps, takes no weights.
+    """
+    if weights is None:
+        return {}
+    inner = estimator
+    while inner is not None:
+        if not has_fit_parameter(inner, "sample_weight"):
+            raise InputError(
+                f"{name}: {type(inner).__name__} takes no sample_weight: choose an estimator whose fit does, or leave "
+                "the weights out"
+            )
+        inner = getattr(inner, "estimator", None)
+    return {"sample_weight": weights}
+
+
+def is_fitted(teacher: Any) -> bool:
+    """Whether a classifier needs no ``fit`` any more."""
     try:
         check_is_fitted(teacher)
     except NotFittedError:

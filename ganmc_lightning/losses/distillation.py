@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from ganmc_lightning.losses.classification import label_cross_entropy
 from ganmc_lightning.losses.precision import at_least_float32
 
 
-def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
+def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor, weights: Tensor | None = None) -> Tensor:
     """Squared distance of the logits, ``||g(x) - z||^2`` (GAN-MC, equation 1), averaged over the batch.
 
     The authors' code halves it, which Adam does not notice.
@@ -22,6 +22,7 @@ def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Args:
         student_logits: g(x), float (N, K).
         teacher_logits: z, float (N, K).
+        weights: of the samples, float (N,); None where all count alike.
 
     Returns:
         Scalar, float32 or wider.
@@ -31,26 +32,40 @@ def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
         >>> l2_logits_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
         tensor(5.)
     """
-    return (at_least_float32(student_logits) - at_least_float32(teacher_logits)).square().sum(dim=1).mean()
+    losses = (at_least_float32(student_logits) - at_least_float32(teacher_logits)).square().sum(dim=1)
+    return losses.mean() if weights is None else (losses * weights).mean()
 
 
-def soft_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+def soft_cross_entropy(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float, weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy between ``softmax(z / T)`` and ``softmax(g / T)`` (GAN-MC section 2.1, L_T).
 
     Args:
         student_logits: g, float (N, K).
         teacher_logits: z, float (N, K).
         temperature: T > 0.
+        weights: of the samples, float (N,); None where all count alike.
 
     Returns:
         Scalar, averaged over the batch, in nats, float32 or wider.
     """
-    targets = F.softmax(at_least_float32(teacher_logits) / temperature, dim=1)
-    return F.cross_entropy(at_least_float32(student_logits) / temperature, targets)
+    student_logits, teacher_logits = at_least_float32(student_logits), at_least_float32(teacher_logits)
+    targets = F.softmax(teacher_logits / temperature, dim=1)
+    if weights is not None:
+        return (F.cross_entropy(student_logits / temperature, targets, reduction="none") * weights).mean()
+    return F.cross_entropy(student_logits / temperature, targets)
 
 
 class DistillationLoss(nn.Module, ABC):
-    """What a :class:`~ganmc_lightning.modules.DistillationModule` minimises."""
+    """What a :class:`~ganmc_lightning.modules.DistillationModule` minimises.
+
+    Attributes:
+        takes_weights: whether :meth:`forward` has a fifth argument, the weights of the samples; data with weights are
+            refused otherwise.
+    """
+
+    takes_weights: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> Tensor:
@@ -65,11 +80,20 @@ class DistillationLoss(nn.Module, ABC):
 
 
 class L2LogitsLoss(DistillationLoss):
-    """Regression on the teacher's logits, equation (1) of GAN-MC; labels play no part."""
+    """Regression on the teacher's logits, equation (1) of GAN-MC; labels are not used."""
 
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> Tensor:
+    takes_weights: ClassVar[bool] = True
+
+    def forward(
+        self,
+        student_logits: Tensor,
+        teacher_logits: Tensor,
+        labels: Tensor,
+        synthetic: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return :func:`l2_logits_loss`."""
-        return l2_logits_loss(student_logits, teacher_logits)
+        return l2_logits_loss(student_logits, teacher_logits, weights)
 
 
 class KnowledgeDistillationLoss(DistillationLoss):
@@ -89,6 +113,8 @@ class KnowledgeDistillationLoss(DistillationLoss):
         InputError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
     """
 
+    takes_weights: ClassVar[bool] = True
+
     def __init__(
         self,
         temperature: float = 4.0,
@@ -106,9 +132,17 @@ class KnowledgeDistillationLoss(DistillationLoss):
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)
         self.synthetic_labels = synthetic_labels
 
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> Tensor:
+    def forward(
+        self,
+        student_logits: Tensor,
+        teacher_logits: Tensor,
+        labels: Tensor,
+        synthetic: Tensor,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the weighted sum of the soft and the hard cross-entropy."""
         if self.synthetic_labels == "ignored":
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
-        soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature)
-        return self.soft_weight * soft + (1 - self.alpha) * label_cross_entropy(student_logits, labels)
+        soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
+        hard = label_cross_entropy(student_logits, labels, weights)
+        return self.soft_weight * soft + (1 - self.alpha) * hard

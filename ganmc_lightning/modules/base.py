@@ -65,6 +65,10 @@ class CompressionModule(LightningModule, ABC):
     finite_scores: ClassVar[tuple[str, ...]] = ()
     """Names of logged scores, such as ``val/cross_entropy``, that are finite unless the run diverged."""
 
+    takes_weights: bool = False
+    """Whether :meth:`training_step` uses :attr:`~ganmc_lightning.batch.Batch.weights`; data with weights are refused
+    otherwise."""
+
     def __init__(self) -> None:
         super().__init__()
         if _given_hyperparameters.get() is not None:  # built by the command line: the recipe is at hand
@@ -90,6 +94,11 @@ class CompressionModule(LightningModule, ABC):
         """Compare the networks with the data before anything is trained or written."""
         self._data = None
         self._check_data()
+        if stage == "fit" and self._data is not None and self._data.weighted and not self.takes_weights:
+            raise InputError(
+                f"data.source gives its rows weights, which {type(self).__name__} does not use: train without them "
+                "(of a TableFile, list the weight_column in drop_columns instead)"
+            )
 
     def on_fit_start(self) -> None:
         """Compare the networks with the data again where a checkpoint has changed how rows are scaled."""

@@ -35,6 +35,7 @@ class ClassifierModule(CompressionModule):
 
     product: ClassVar[str] = "network"
     finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy",)
+    takes_weights = True
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class ClassifierModule(CompressionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy with the labels."""
-        loss = label_cross_entropy(self.network(batch.inputs), batch.labels)
+        loss = label_cross_entropy(self.network(batch.inputs), batch.labels, batch.weights)
         self.record(loss=loss)
         return loss
 

@@ -54,6 +54,7 @@ class DistillationModule(CompressionModule):
         self.teacher = Frozen(teacher, mode=teacher_mode)
         self.student = student
         self.loss = L2LogitsLoss() if loss is None else loss
+        self.takes_weights = self.loss.takes_weights
         self._teacher_layers = self.loss.teacher_layers if isinstance(self.loss, FeatureLoss) else ()
         self._student_layers = self.loss.student_layers if isinstance(self.loss, FeatureLoss) else ()
         self._optimizer = optimizer
@@ -94,7 +95,8 @@ class DistillationModule(CompressionModule):
         student_logits, student_features = logits_and_features(self.student, self._student_layers, batch.inputs)
         student_logits = at_least_float32(student_logits)
         teacher_logits = teacher_logits.to(student_logits.dtype)
-        loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic)
+        weights = () if batch.weights is None else (batch.weights,)
+        loss: Tensor = self.loss(student_logits, teacher_logits, batch.labels, batch.synthetic, *weights)
         if isinstance(self.loss, FeatureLoss):
             feature_loss = self.loss.match(student_features, teacher_features)
             self.record(loss_features=feature_loss)

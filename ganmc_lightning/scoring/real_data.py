@@ -83,6 +83,10 @@ def load_real_data(text: str) -> RealData:
     assert isinstance(module, GANAugmentedDataModule)
     module.prepare_data()
     module.setup("test")
+    if module.spec.weighted:
+        raise InputError(
+            f"--data {text}: gives its rows weights, and scores count every row once: leave the weights out"
+        )
     for part in PARTS:
         module.samples(part)  # complains of a source that never holds them all
     return RealData(module.source.name, module)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, encode
 from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import image_tensor, list_arrays, read_array, row_tensor
+from ganmc_lightning.files.arrays import image_tensor, list_arrays, read_array
 from ganmc_lightning.files.folders import find_images
 from ganmc_lightning.files.images import decode_image
 from ganmc_lightning.files.pixel_range import check_bytes
@@ -20,6 +20,7 @@ from ganmc_lightning.networks.checkpoint import generator_of_checkpoint
 from ganmc_lightning.networks.training_data import output_conversion
 from ganmc_lightning.scoring.real_data import PARTS, RealData
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
+from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
 
 CHUNK = 4096
 REAL = "real:"
@@ -97,6 +98,8 @@ class StoredSamples(SampleSet):
     def __init__(self, name: str, origin: str, samples: Tensor, data: RealData, real_part: str = "") -> None:
         super().__init__(name, origin, real_part)
         _check_shape(origin, samples.shape[1:], data)
+        if not data.is_images and not real_part:
+            check_scaled(samples, data.samples("train")[0], origin)
         self._samples = samples
 
     def draw(self, n: int, seed: int) -> Tensor:
@@ -196,10 +199,10 @@ def _read_npz(path: Path) -> Tensor:
     held = list_arrays(path)
     if "images" in held:
         return image_tensor(read_array(path, "images"), f"{path}: images")
-    if "X" in held:
-        return row_tensor(read_array(path, "X"), f"{path}: X")
+    if "X" in held or SCALED in held:
+        return read_scaled_rows(path, held)
     raise InputError(
-        f"{path}: holds {', '.join(held) or 'nothing'}: samples are images uint8 (N, H, W, C), or rows X (N, D)"
+        f"{path}: holds {', '.join(held) or 'nothing'}: samples are images uint8 (N, H, W, C), or scaled rows X (N, D)"
     )
 
 

@@ -17,13 +17,13 @@ from ganmc_lightning.files.arrays import (
     list_arrays,
     read_array,
     read_class_names,
-    row_tensor,
 )
 from ganmc_lightning.files.class_names import labels_of_names
 from ganmc_lightning.files.folders import list_classes, list_images
 from ganmc_lightning.files.images import read_image
 from ganmc_lightning.files.pixel_range import check_bytes
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
 
 _UNLABELED = "samples"
 """The folder that ``ganmc sample`` writes for a generator without classes."""
@@ -37,13 +37,13 @@ class StoredSynthesizer(Synthesizer):
     as ``ganmc sample`` names them; where the data set has no class names they must be.
 
     Args:
-        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or rows ``X`` (N, D), and ``labels`` (N,)
-            where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a class. Rows are
-            z-scores. Images in files are turned upright, composited on white where they are transparent, resized by
+        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows (N, D), ``X_scaled`` or else ``X``,
+            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a
+            class. Images in files are turned upright, composited on white where they are transparent, resized by
             their shorter side and cut to a centered square.
 
     Raises:
-        InputError: on fitting, when the file is missing, damaged, or does not match the data.
+        InputError: on fitting, when the file is missing, damaged, or does not match the data, as rows in other units.
     """
 
     def __init__(self, path: str) -> None:
@@ -51,11 +51,13 @@ class StoredSynthesizer(Synthesizer):
         self._stored: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Read the samples and compare their shape and classes with the data's."""
+        """Read the samples and compare their shape, scale and classes with the data's."""
         samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
         shape, expected = tuple(samples.shape[1:]), tuple(spec.sample_shape)
         if shape != expected:
             raise InputError(f"{self.path}: its samples have shape {shape}, the data have {expected}")
+        if inputs is not None and len(shape) == 1:
+            check_scaled(samples, inputs, str(self.path))
         known = intended[intended != UNKNOWN_LABEL]
         check_labels_known(known, spec.num_classes, f"{self.path}: labels")
         self._stored = (samples.to(labels.device), intended.to(labels.device))
@@ -72,8 +74,8 @@ class StoredSynthesizer(Synthesizer):
         held = list_arrays(self.path)
         if "images" in held:
             samples = image_tensor(read_array(self.path, "images"), f"{self.path}: images")
-        elif "X" in held:
-            samples = row_tensor(read_array(self.path, "X"), f"{self.path}: X")
+        elif "X" in held or SCALED in held:
+            samples = read_scaled_rows(self.path, held)
         else:
             raise InputError(f"{self.path}: holds {', '.join(held) or 'nothing'}: synthetic samples need images or X")
         if "labels" not in held:

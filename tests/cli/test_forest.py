@@ -203,3 +203,21 @@ def test_a_table_with_categories(folder, table):
     assert result["data"]["name"] == "mine"
     assert result["data"]["features"] == 5
     assert 0.5 < result["test"]["test/jitter_only/accuracy"] <= 1
+
+
+def test_weights_of_a_table(folder, table):
+    """They reach the students, and the column is no feature: weights that favor a class change its probability."""
+    X, y = table
+    lines = ["a,b,importance,kind"]
+    lines += [f"{row[0]},{row[1]},{10 if label else 1},{'xy'[label]}" for row, label in zip(X, y, strict=True)]
+    (folder / "mine.csv").write_text("\n".join(lines) + "\n")
+    losses = []
+    for number, changes in enumerate([{"weight_column": "importance"}, {"drop_columns": ["importance"]}]):
+        arguments = {"path": "mine.csv", "label_column": "kind", **changes}
+        source = {"class_path": "ganmc_lightning.data.sources.TableFile", "init_args": arguments}
+        words = ("--set", f"data.source={json.dumps(source)}", "--set", "max_trees=1", "--set", "synthesizers={}")
+        assert forest(*words, "--checkpoint", "gan=", "--out", f"out{number}") == 0
+        result = json.loads((folder / f"out{number}" / "result.json").read_text())
+        assert result["data"]["features"] == 2
+        losses.append(result["test"]["test/student_only_small/log_loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from ganmc_lightning.cli import main
+from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.schema import Field, Schema
 from ganmc_lightning.networks import ACGANGenerator, TabularGenerator
 
 
@@ -59,12 +63,76 @@ def test_one_picture(images, tmp_path):
     assert width == height >= 480
 
 
-def test_rows_go_into_an_npz_and_nowhere_else(rows, tmp_path, capsys):
+def test_rows_without_a_scaler_are_written_as_scaled(rows, tmp_path, capsys):
     assert main(["sample", rows, "--n", "4", "--out", str(tmp_path / "rows.npz")]) == 0
+    assert "X_scaled: scaled units" in capsys.readouterr().out
     with np.load(tmp_path / "rows.npz") as arrays:
-        assert arrays["X"].shape == (4, 5)
-    assert main(["sample", rows, "--out", str(tmp_path / "rows.png")]) == 2
-    assert "npz" in capsys.readouterr().err
+        assert set(arrays) == {"X_scaled", "labels"}
+        assert arrays["X_scaled"].shape == (4, 5)
+    for name, words in (("rows.png", "rows.csv"), ("rows.csv", "holds no scaler of a table")):
+        assert main(["sample", rows, "--out", str(tmp_path / name)]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
+TABLE = torch.tensor([[18.0, 0.25, 1, 0, 0], [70.0, 9.75, 0, 1, 1], [33.0, 3.5, 1, 0, 1]], dtype=torch.float64)
+FIELDS = (
+    Field("age"),
+    Field("income"),
+    Field("town", ("Bonn, Rhein", "Ulm"), one_hot=True),
+    Field("kin", ("no", "yes")),
+)
+
+
+@pytest.fixture(params=[False, True], ids=["z-scores", "normal scores"])
+def table(rows, tmp_path, request):
+    """A checkpoint of rows with the scaler and the columns of its table."""
+    checkpoint = torch.load(rows, weights_only=True)
+    schema = Schema(FIELDS, "bought", ("never", "often"))
+    scaler = Scaler.fit(TABLE, request.param, schema.categories)
+    state = {"step": 3, "scaler": scaler.state_dict(), "schema": schema.state_dict()}
+    torch.save({**checkpoint, "GANAugmentedDataModule": state}, rows)
+    return rows, scaler
+
+
+def test_rows_come_in_the_units_of_the_table(table, tmp_path, capsys):
+    path, scaler = table
+    assert main(["sample", path, "--n", "50", "--out", str(tmp_path / "rows.npz")]) == 0
+    assert "X in the units of the table" in capsys.readouterr().out
+    with np.load(tmp_path / "rows.npz") as arrays:
+        X, scaled = arrays["X"], arrays["X_scaled"]
+        assert arrays["feature_names"].tolist() == ["age", "income", "town=Bonn, Rhein", "town=Ulm", "kin"]
+        assert arrays["class_names"].tolist() == ["never", "often"]
+        assert np.bincount(arrays["labels"]).tolist() == [25, 25]
+    np.testing.assert_array_equal(X, scaler.decode(torch.from_numpy(scaled)).numpy())
+    assert set(X[:, 0]) <= {18.0, 33.0, 70.0}  # a column of few values
+    assert (X[:, 2] + X[:, 3] == 1).all()
+
+
+def test_a_csv_file_reads_back_as_the_table_did(table, tmp_path, capsys):
+    path, _ = table
+    for name in ("rows.csv", "rows.npz"):
+        assert main(["sample", path, "--n", "50", "--out", str(tmp_path / name)]) == 0
+    assert "categories decoded: age, income, town, kin, bought" in capsys.readouterr().out
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        header, *cells = csv.reader(file)
+    assert header == ["age", "income", "town", "kin", "bought"]
+    with np.load(tmp_path / "rows.npz") as arrays:
+        for row, written, label in zip(arrays["X"], cells, arrays["labels"], strict=True):
+            assert written[0] == str(int(row[0]))
+            assert float(written[1]) == row[1]
+            assert written[2:] == [
+                ("Bonn, Rhein", "Ulm")[int(row[3])],
+                ("no", "yes")[int(row[4])],
+                ("never", "often")[label],
+            ]
+
+
+def test_images_are_no_csv(images, tmp_path, capsys):
+    assert main(["sample", images, "--out", str(tmp_path / "a.csv")]) == 2
+    assert "makes images: write them to --out a.npz" in capsys.readouterr().err
+    assert main(["sample", images, "--n", "2", "--out", str(tmp_path / "A.NPZ")]) == 0
+    assert (tmp_path / "A.NPZ").is_file()
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,37 @@ def test_rows_are_served_scaled_and_never_augmented(make_data: MakeData, rows_fi
         stream(data, 1)
 
 
+def test_weights_go_with_the_rows_and_are_1_on_average(make_data: MakeData, tmp_path: Path) -> None:
+    X, y = np.random.default_rng(0).normal(5, [1, 20, 3], (90, 3)), np.arange(90) % 2
+    np.savez(tmp_path / "w.npz", X=X, y=y, sample_weight=np.exp(X[:, 0]))
+    data = loaded(make_data(source=NpzFile(tmp_path / "w.npz"), batch_size=8, p_fake=0.25, synthesizer=Marked()))
+    assert data.spec.weighted
+    state = data.state_dict()["scaler"]
+
+    def first_column(rows: Tensor) -> Tensor:
+        return rows[:, 0].double() * state["std"][0] + state["mean"][0]
+
+    mean = first_column(data.samples("train")[0]).exp().mean()
+    for batch in stream(data, 5):
+        assert batch.weights is not None
+        assert batch.synthetic.sum() == 2
+        assert (batch.weights[:2] == 1).all()
+        due = first_column(batch.inputs[2:]).exp() / mean
+        torch.testing.assert_close(batch.weights[2:].double(), due, rtol=1e-4, atol=1e-6)
+
+
+def test_without_weights_none_are_sent(make_data: MakeData, rows_file: Path) -> None:
+    data = loaded(make_data(source=NpzFile(rows_file)))
+    assert not data.spec.weighted
+    assert stream(data, 1)[0].weights is None
+
+
+def test_checkpoint_names_the_columns(make_data: MakeData, rows_file: Path) -> None:
+    schema = loaded(make_data(source=NpzFile(rows_file))).state_dict()["schema"]
+    assert [name for name, _, _ in schema["fields"]] == ["x0", "x1", "x2"]
+    assert loaded(make_data()).state_dict()["schema"] is None
+
+
 # -- the stream ----------------------------------------------------------------------------------------------
 
 

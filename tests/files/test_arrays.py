@@ -201,9 +201,9 @@ def test_bad_images(images: np.ndarray, words: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [">f8", np.float16, np.int32, np.bool_])
-def test_rows_become_float32(dtype: Any) -> None:
+def test_rows_become_float64(dtype: Any) -> None:
     rows = row_tensor(np.array([[0, 1], [1, 0], [1, 1]], dtype=dtype), "f: X")
-    assert rows.dtype == torch.float32
+    assert rows.dtype == torch.float64
     assert rows.tolist() == [[0, 1], [1, 0], [1, 1]]
 
 
@@ -216,6 +216,7 @@ def test_rows_become_float32(dtype: Any) -> None:
         (np.zeros((3, 0)), "is empty"),
         (np.array([[0.0, 1.0], [2.0, np.nan]]), "has nan in row 1, column 1"),
         (np.array([[0.0], [0.0], [-np.inf]]), "has -inf in row 2, column 0"),
+        (np.array([[0], [2**53 + 1]]), "has 9007199254740993 in row 1, column 0, which float64 rounds"),
         (np.array([[1e300]]), "has 1e+300 in row 0, column 0, which is no finite float32"),
     ],
 )

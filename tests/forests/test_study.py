@@ -85,7 +85,7 @@ def test_every_row_has_every_student_with_every_number(done):
 def test_numbers_of_real_rows_against_plain_scikit_learn(binary, done):
     result, _ = done
     table = make_table(binary)
-    X, y = table.train
+    X, y = table.train[:2]
     teacher = RandomForestClassifier(30, random_state=0).fit(X, y)
     targets = teacher.predict_proba(X)[:, 1]
     wanted = {
@@ -109,7 +109,7 @@ def test_sizes_are_chosen_on_validation_rows(binary, done):
     """Against trees grown one by one to each size, with a teacher that knows no validation row."""
     result, _ = done
     table = make_table(binary)
-    X, y = table.fit
+    X, y = table.fit[:2]
     targets = RandomForestClassifier(30, random_state=0).fit(X, y).predict_proba(X)[:, 1]
     most = result.metrics["teacher/bytes"] / 40
     found = []
@@ -127,7 +127,7 @@ def test_sizes_are_chosen_on_validation_rows(binary, done):
         assert result.metrics[f"real_{kind}/leaf_nodes"] == -size
         assert result.metrics[f"real_{kind}/min_samples_leaf"] == fewest
     assert result.metrics["real_small/size_ratio"] >= 40
-    everything = RandomForestClassifier(30, random_state=0).fit(*table.train).predict_proba(table.train.rows)[:, 1]
+    everything = RandomForestClassifier(30, random_state=0).fit(*table.train[:2]).predict_proba(table.train.rows)[:, 1]
     final = DecisionTreeRegressor(max_leaf_nodes=-small[1], min_samples_leaf=small[3], random_state=0)
     expected = auc_of(
         table.test.labels,
@@ -241,7 +241,7 @@ def test_magic():
         test = Part(held["X_test"].astype(float), held["y_test"].astype(np.int64))
     if (len(train.rows), len(test.rows)) != (13_312, 5_707):
         pytest.skip("this magic.npz is another split than the authors'")
-    teacher = fit_teacher(RandomForestClassifier(50), *train, seed=0)
+    teacher = fit_teacher(RandomForestClassifier(50), *train[:2], seed=0)
     made = {lesson.name: lesson for lesson in lessons(teacher, train, {"jitter": JitterSynthesizer(0.1)}, 9, 0, 1)}
 
     def auc(name, student):

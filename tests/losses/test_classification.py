@@ -35,3 +35,15 @@ def test_gradient_is_probabilities_minus_one_hot_over_the_known():
     logits = torch.tensor([[0.0, 0.0], [5.0, -1.0]], requires_grad=True)
     label_cross_entropy(logits, torch.tensor([1, UNKNOWN_LABEL])).backward()
     assert torch.allclose(logits.grad, torch.tensor([[0.5, -0.5], [0.0, 0.0]]), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_repeat_samples():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, 3, generator=random, dtype=torch.float64)
+    labels = torch.tensor([0, UNKNOWN_LABEL, 2, 1])
+    counts = torch.tensor([1, 2, 3, 0])
+    repeated = label_cross_entropy(logits.repeat_interleave(counts, dim=0), labels.repeat_interleave(counts))
+    # The three known samples weigh 1 on average.
+    assert label_cross_entropy(logits, labels, counts * 3 / 4).item() == pytest.approx(
+        repeated.item(), rel=1e-9, abs=1e-10
+    )

@@ -176,3 +176,11 @@ class TestKnowledgeDistillation:
     def test_alpha_out_of_range(self, alpha):
         with pytest.raises(ValueError, match=rf"alpha must lie in \[0, 1\], got {alpha}"):
             KnowledgeDistillationLoss(alpha=alpha)
+
+
+@pytest.mark.parametrize("loss", [L2LogitsLoss(), KnowledgeDistillationLoss(3.0, 0.7)], ids=["L2", "KD"])
+def test_weights_repeat_samples(batch, loss):
+    counts = torch.tensor([1, 2, 0, 1, 0, 2])  # 1 on average
+    repeated = [tensor.repeat_interleave(counts, dim=0) for tensor in batch]
+    assert loss.takes_weights
+    assert loss(*batch, counts.double()).item() == pytest.approx(loss(*repeated).item())

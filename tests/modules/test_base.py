@@ -18,7 +18,9 @@ from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.sources import NpzFile
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.losses import HintLoss, KnowledgeDistillationLoss
 from ganmc_lightning.modules import (
+    ACGANModule,
     AdversarialCompressionModule,
     ClassifierModule,
     CompressionModule,
@@ -32,6 +34,8 @@ from ganmc_lightning.networks import (
     DCGANDiscriminator,
     DCGANGenerator,
     FeatureDiscriminator,
+    TabularDiscriminator,
+    TabularGenerator,
     part_of_checkpoint,
 )
 from ganmc_lightning.networks.training_data import training_data_of
@@ -300,6 +304,46 @@ def test_a_discriminator_without_two_answers(make_module: MakeModule) -> None:
     module.discriminator = MLP(64, 3)
     with pytest.raises(InputError, match=r"model\.discriminator \(MLP\) returns a Tensor where a tuple"):
         module.check_spec(DataSpec((1, 8, 8), 3))
+
+
+@pytest.fixture
+def weighted_rows(tmp_path: Path) -> NpzFile:
+    """Two classes at the same places; the weights decide which of them wins there."""
+    places = np.repeat(np.random.default_rng(0).normal(size=(60, 4)), 2, axis=0)
+    labels = np.arange(120) % 2
+    np.savez(tmp_path / "rows.npz", X=places, y=labels, sample_weight=np.where(labels == 1, 9.0, 1.0))
+    return NpzFile(tmp_path / "rows.npz")
+
+
+def mean_answer(network: torch.nn.Module) -> float:
+    """The mean probability of class 1 at other places."""
+    with torch.no_grad():
+        rows = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
+        return float(network(rows).softmax(dim=1)[:, 1].mean())
+
+
+def test_a_classifier_learns_by_weight(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    network = MLP(4, 2, (8,))
+    module = ClassifierModule(network, optimizer=partial(torch.optim.Adam, lr=0.02))
+    make_trainer(max_epochs=15).fit(module, make_data(source=weighted_rows))
+    assert mean_answer(network) == pytest.approx(0.9, abs=0.06)
+
+
+def test_distillation_weighs_its_loss(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    student, labels_alone = MLP(4, 2, (8,)), KnowledgeDistillationLoss(alpha=0.0)
+    module = DistillationModule(MLP(4, 2, (8,)), student, labels_alone, partial(torch.optim.Adam, lr=0.02))
+    make_trainer(max_epochs=15).fit(module, make_data(source=weighted_rows))
+    assert mean_answer(student) == pytest.approx(0.9, abs=0.06)
+
+
+def test_weights_that_a_module_does_not_use_are_refused(
+    weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
+    gan = ACGANModule(TabularGenerator(4, 2), TabularDiscriminator(4, 2))
+    features = DistillationModule(MLP(4, 2, (8,)), MLP(4, 2, (8,)), HintLoss([("layers.0", "layers.0")]))
+    for module in (gan, features):
+        with pytest.raises(InputError, match=rf"gives its rows weights, which {type(module).__name__} does not use"):
+            make_trainer(max_epochs=1).fit(module, make_data(source=weighted_rows))
 
 
 def with_batch_norm(kind: str) -> CompressionModule:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -95,3 +96,20 @@ def test_a_training_configuration_decides_how_rows_are_scaled(tmp_path, monkeypa
     file = tmp_path / "gan.yaml"
     file.write_text(yaml.safe_dump({"data": {"source": "BreastCancer", "normal_scores": True}}))
     assert len(load_real_data(str(file)).spec.statistics.curves) == 30
+
+
+def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=np.exp(3 * rows), y=labels)
+    source = {"class_path": "ganmc_lightning.data.sources.NpzFile", "init_args": {"path": str(tmp_path / "rows.npz")}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"data": {"source": source, "normal_scores": True}}))
+    seen = load_real_data(str(tmp_path / "c.yaml")).samples("train")[0]
+    assert seen.pow(3).mean(dim=0).abs().max() < 0.5  # z-scores would keep the skew
+    assert load_real_data(str(tmp_path / "rows.npz")).samples("train")[0].pow(3).mean(dim=0).min() > 2
+
+
+def test_weights_are_refused(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
+    with pytest.raises(InputError, match=r"rows\.npz: gives its rows weights, and scores count every row once"):
+        load_real_data(str(tmp_path / "rows.npz"))

@@ -148,3 +148,15 @@ def test_bad_input(data, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             open_samples(text, data)
+
+
+def test_rows_in_other_units_than_the_scaled_ones_are_refused(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(700, 30, (60, 3)), np.arange(60) % 2
+    np.savez(tmp_path / "table.npz", X_train=rows, y_train=labels, X_test=rows[:20], y_test=labels[:20])
+    table = load_real_data(str(tmp_path / "table.npz"))
+    np.savez(tmp_path / "made.npz", X=rows)
+    with pytest.raises(InputError, match=r"made\.npz: column 0 has the median"):
+        open_samples(str(tmp_path / "made.npz"), table)
+    np.savez(tmp_path / "scaled.npz", X=rows, X_scaled=(rows - 700) / 30)
+    drawn = open_samples(str(tmp_path / "scaled.npz"), table).draw(60, 0)
+    torch.testing.assert_close(drawn, torch.from_numpy((rows - 700) / 30).float())

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ganmc_lightning.data.schema import Schema
 from ganmc_lightning.files.images import read_image
 
 
@@ -20,8 +22,10 @@ class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
     """Samples held in memory as two tensors, so that a whole batch is one index-select.
 
     Attributes:
-        inputs: contiguous uint8 (N, C, H, W) for images, float32 (N, D) for rows.
+        inputs: contiguous uint8 (N, C, H, W) for images, float (N, D) for rows: float64 in the units of the table
+            where a source hands them out, float32 once they are scaled.
         labels: int64 (N,).
+        weights: of the samples in training, float64 (N,); None where all count alike.
 
     Example:
         >>> import torch
@@ -30,12 +34,27 @@ class ArrayDataset(Dataset[tuple[Tensor, Tensor]]):
         (3, tensor(1))
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(self, inputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> None:
         self.inputs = inputs
         self.labels = labels
+        self.weights = weights
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, indices: Tensor) -> ArrayDataset:
+        """Return the samples at ``indices`` (M,) as a data set of their own."""
+        weights = None if self.weights is None else self.weights[indices]
+        return ArrayDataset(self.inputs[indices], self.labels[indices], weights)
+
+    def with_inputs(self, inputs: Tensor) -> ArrayDataset:
+        """Return the same samples in another form, such as scaled."""
+        return ArrayDataset(inputs, self.labels, self.weights)
+
+    def to(self, device: torch.device) -> ArrayDataset:
+        """Return the samples on a device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return ArrayDataset(self.inputs.to(device), self.labels.to(device), weights)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return one sample and its label, an int64 scalar tensor."""
@@ -104,6 +123,7 @@ class Splits(NamedTuple):
         num_classes: K; labels run from 0 to K - 1 and each occurs in ``train``.
         class_names: K names in the order of the labels, or empty where nobody named them.
         categories: first and last + 1 column of each block of rows that holds a category one-hot.
+        schema: names of the columns of rows and of their label; None where nobody named them.
     """
 
     train: ArrayDataset | FileDataset
@@ -111,6 +131,7 @@ class Splits(NamedTuple):
     num_classes: int
     class_names: tuple[str, ...] = ()
     categories: tuple[tuple[int, int], ...] = ()
+    schema: Schema | None = None
 
 
 class Source(ABC):

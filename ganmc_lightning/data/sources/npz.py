@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+
+from ganmc_lightning.data.schema import Field, Schema
 from ganmc_lightning.data.seeds import SPLIT_SEED
 from ganmc_lightning.data.sources.base import ArrayDataset, Splits
+from ganmc_lightning.data.sources.row_numbers import check_no_row_numbers
 from ganmc_lightning.data.sources.split import stratified_split
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.files.arrays import (
@@ -19,6 +25,7 @@ from ganmc_lightning.files.arrays import (
     read_class_names,
     row_tensor,
 )
+from ganmc_lightning.files.weights import check_weights
 
 IMAGE_ARRAYS = "train_images uint8 (N, H, W, C), train_labels, test_images, test_labels"
 ROW_ARRAYS = "X_train (N, D), y_train, X_test, y_test"
@@ -32,14 +39,16 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
     The file holds images (``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``,
     ``test_labels``), or rows (``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``), or rows without a
     test part (``X``, ``y``), of which :data:`TEST_FRACTION` is then held out, seeded and stratified. An
-    array of strings ``class_names`` may name the classes. Other arrays are passed over.
+    array of strings ``class_names`` may name the classes, ``feature_names`` the columns of rows;
+    ``sample_weight_train`` or, beside ``X`` and ``y``, ``sample_weight`` (N,) may weigh the rows in training.
+    Other arrays are passed over.
 
     Args:
         path: the file.
         class_names: names for a file that holds none; left off where their number does not fit.
 
     Returns:
-        Train and test part in memory, rows as stored (not z-scored).
+        Training and test samples in memory, rows as stored (not z-scored).
 
     Raises:
         InputError: the file or an array of it cannot be used; the message names both and the fix.
@@ -50,14 +59,16 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
         train, test = (_read(path, f"{part}_images", f"{part}_labels") for part in ("train", "test"))
     elif "X_train" in held:
         names = ("y_train", "y_test")
-        train, test = (_read(path, f"X_{part}", f"y_{part}") for part in ("train", "test"))
+        train = _read(path, "X_train", "y_train", "sample_weight_train")
+        test = _read(path, "X_test", "y_test")
     elif "X" in held:
         names = ("y", "y")
-        train, test = hold_out(_read(path, "X", "y"), TEST_FRACTION, SPLIT_SEED, f"{path}: y")
+        train, test = hold_out(_read(path, "X", "y", "sample_weight"), TEST_FRACTION, SPLIT_SEED, f"{path}: y")
     else:
         raise InputError(
             f"{path}: holds {', '.join(held) or 'nothing'}: a data set needs {IMAGE_ARRAYS}; or {ROW_ARRAYS}; or X, y"
         )
+    _check_weights_used(path, held)
     num_classes = count_classes(train.labels, f"{path}: {names[0]}")
     check_labels_known(test.labels, num_classes, f"{path}: {names[1]}")
     if train.sample_shape != test.sample_shape:
@@ -67,15 +78,51 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> Splits:
         )
     if "class_names" in held:
         class_names = read_class_names(path, num_classes)
-    return Splits(train, test, num_classes, class_names if len(class_names) == num_classes else ())
+    class_names = class_names if len(class_names) == num_classes else ()
+    if len(train.sample_shape) != 1:
+        return Splits(train, test, num_classes, class_names)
+    schema = _schema(path, held, train.sample_shape[0], class_names)
+    _check_rows(path, train, test, schema.names)
+    return Splits(train, test, num_classes, class_names, schema=schema)
 
 
-def _read(path: Path, inputs_name: str, labels_name: str) -> ArrayDataset:
+def _read(path: Path, inputs_name: str, labels_name: str, weights_name: str = "") -> ArrayDataset:
     to_tensor = image_tensor if inputs_name.endswith("images") else row_tensor
     inputs = to_tensor(read_array(path, inputs_name), f"{path}: {inputs_name}")
     labels = label_tensor(read_array(path, labels_name), f"{path}: {labels_name}")
     check_lengths(inputs, labels, f"{path}: {labels_name}")
-    return ArrayDataset(inputs, labels)
+    if weights_name not in list_arrays(path):
+        return ArrayDataset(inputs, labels)
+    weights = check_weights(read_array(path, weights_name), labels.numpy(), f"{path}: {weights_name}")
+    return ArrayDataset(inputs, labels, torch.from_numpy(weights))
+
+
+def _check_weights_used(path: Path, held: Sequence[str]) -> None:
+    """Refuse weights beside samples that take none, or under another name."""
+    used = "" if "train_images" in held else "sample_weight_train" if "X_train" in held else "sample_weight"
+    for name in held:
+        if "sample_weight" in name and name != used:
+            place = f"the weights of these rows are called {used}" if used else "only rows take weights"
+            raise InputError(f"{path}: {name} is not used: {place}; rename it or leave it out")
+
+
+def _schema(path: Path, held: Sequence[str], columns: int, class_names: tuple[str, ...]) -> Schema:
+    if "feature_names" not in held:
+        return Schema.unnamed(columns)._replace(classes=class_names)
+    names = read_array(path, "feature_names")
+    if names.dtype.kind != "U" or names.shape != (columns,) or len(set(names.tolist())) < columns:
+        raise InputError(
+            f"{path}: feature_names has dtype {names.dtype} and shape {names.shape}: "
+            f"it must hold {columns} different strings, one a column"
+        )
+    return Schema(tuple(Field(str(name)) for name in names), classes=class_names)
+
+
+def _check_rows(path: Path, train: ArrayDataset, test: ArrayDataset, names: Sequence[str]) -> None:
+    """Refuse row numbers, also where training and test rows were numbered together."""
+    rows, fix = train.inputs.numpy(), "leave it out"
+    check_no_row_numbers(rows, names, str(path), fix)
+    check_no_row_numbers(np.concatenate([rows, test.inputs.numpy()]), names, str(path), fix)
 
 
 def hold_out(data: ArrayDataset, fraction: float, seed: int, where: str) -> tuple[ArrayDataset, ArrayDataset]:
@@ -99,7 +146,4 @@ def hold_out(data: ArrayDataset, fraction: float, seed: int, where: str) -> tupl
             f"{where}: {len(data)} samples are too few to hold out {fraction:.0%} for testing: "
             "give more samples of each class, or a test part"
         )
-    return (
-        ArrayDataset(data.inputs[train], data.labels[train]),
-        ArrayDataset(data.inputs[test], data.labels[test]),
-    )
+    return data.subset(train), data.subset(test)

@@ -33,7 +33,11 @@ class BreastCancer(CachedSource):
         from sklearn.datasets import load_breast_cancer
 
         table = load_breast_cancer()
-        return {"X": table.data, "y": table.target.astype(np.int64)}
+        return {
+            "X": table.data,
+            "y": table.target.astype(np.int64),
+            "feature_names": np.array(table.feature_names, str),
+        }
 
 
 class MAGIC(CachedSource):
@@ -49,7 +53,7 @@ class MAGIC(CachedSource):
 
     def fetch(self, root: Path) -> Mapping[str, NDArray[Any]]:
         """Download OpenML's data set 1120."""
-        rows, target = _fetch_openml(1120, num_features=10)
+        rows, target, names = _fetch_openml(1120, num_features=10)
         numbers = {"h": 0, "g": 1}
         labels = np.array([numbers[letter] for letter in target], dtype=np.int64)
         train, test = (part.numpy() for part in stratified_split(torch.from_numpy(labels), 0.3, SPLIT_SEED))
@@ -58,6 +62,7 @@ class MAGIC(CachedSource):
             "y_train": labels[train],
             "X_test": rows[test],
             "y_test": labels[test],
+            "feature_names": names,
         }
 
 
@@ -73,13 +78,14 @@ class HIGGS(CachedSource):
 
     def fetch(self, root: Path) -> Mapping[str, NDArray[Any]]:
         """Download OpenML's data set 23512; the test part is cut when it is loaded."""
-        rows, target = _fetch_openml(23512, num_features=28)
+        rows, target, names = _fetch_openml(23512, num_features=28)
         complete = np.isfinite(rows).all(axis=1)
-        return {"X": rows[complete].astype(np.float32), "y": target[complete].astype(np.int64)}
+        labels = target[complete].astype(np.int64)
+        return {"X": rows[complete].astype(np.float32), "y": labels, "feature_names": names}
 
 
-def _fetch_openml(data_id: int, num_features: int) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
-    """Return the feature columns and the class names as they stand on OpenML.
+def _fetch_openml(data_id: int, num_features: int) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_]]:
+    """Return the feature columns, the class of each row and the names of the columns, as OpenML has them.
 
     Raises:
         ValueError: the table has not ``num_features`` columns besides a row number.
@@ -93,4 +99,5 @@ def _fetch_openml(data_id: int, num_features: int) -> tuple[NDArray[np.float64],
     if len(columns) != num_features:
         raise ValueError(f"OpenML data set {data_id} has {len(columns)} features instead of {num_features}")
     rows: NDArray[np.float64] = np.asarray(table.data, dtype=np.float64)[:, columns]
-    return rows, np.asarray(table.target, dtype=np.str_)
+    names = np.array([table.feature_names[i].strip(":") for i in columns], dtype=np.str_)
+    return rows, np.asarray(table.target, dtype=np.str_), names

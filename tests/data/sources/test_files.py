@@ -40,7 +40,7 @@ def source(path: Path, **changes: Any) -> TableFile:
 
 def test_npz_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
-    np.savez(path, X=np.arange(20.0)[:, None], y=np.arange(20) % 2)
+    np.savez(path, X=np.arange(20.0)[:, None] / 2, y=np.arange(20) % 2)
     mine = NpzFile(str(path))
     mine.prepare(tmp_path / "unused")
     assert mine.name == "mine"
@@ -99,7 +99,7 @@ def test_other_objects_are_no_category(tmp_path: Path) -> None:
 
 
 def test_numeric_labels_keep_their_order(tmp_path: Path) -> None:
-    pd.DataFrame({"x": range(12), "y": [10, 2, 7] * 4}).to_csv(tmp_path / "t.csv", index=False)
+    pd.DataFrame({"x": np.arange(12) / 2, "y": [10, 2, 7] * 4}).to_csv(tmp_path / "t.csv", index=False)
     splits = TableFile(tmp_path / "t.csv", "y", test_fraction=0.5).load(tmp_path)
     assert splits.class_names == ("2", "7", "10")
     assert splits.test.labels.bincount().tolist() == [2, 2, 2]
@@ -113,7 +113,7 @@ def test_numeric_labels_keep_their_order(tmp_path: Path) -> None:
         ({"drop_columns": ["id", "x"]}, "drop_columns: .* has no column 'x'"),
         ({"drop_columns": ["id", "kind"]}, "label_column: 'kind' is also listed"),
         ({"drop_columns": []}, "column 'id' is not numeric .*24 different values.* categorical_columns"),
-        ({"label_column": "height"}, "'height' has 24 classes, and '1.0' occurs only once"),
+        ({"label_column": "height"}, "column 'height' is a continuous target"),
         ({"drop_columns": ["id", "height", "colour", "happy"]}, "no column besides the label"),
     ],
 )
@@ -121,6 +121,94 @@ def test_wrong_columns(tmp_path: Path, changes: dict[str, Any], words: str) -> N
     table(24).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InputError, match=words):
         source(tmp_path / "t.csv", **changes).load(tmp_path)
+
+
+def test_a_class_of_one_row(tmp_path: Path) -> None:
+    table().assign(kind=["once"] + ["no"] * 19).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match="'kind' has 2 classes, and 'once' occurs only once"):
+        source(tmp_path / "t.csv").load(tmp_path)
+
+
+def test_schema_names_what_was_encoded(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "t.csv", index=False)
+    schema = source(tmp_path / "t.csv").load(tmp_path).schema
+    assert schema is not None
+    assert schema.names == ("height", "colour=blue", "colour=green", "colour=red", "happy")
+    assert (schema.label, schema.classes) == ("kind", ("maybe", "no", "yes"))
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"n": range(20)}, "column 'n' numbers the rows"),
+        ({"index": np.arange(20) * 3}, "column 'index' numbers the rows"),
+        ({"kind.1": ["yes", "no", "maybe", "no"] * 5}, "column 'kind.1' repeats the label"),
+    ],
+)
+def test_columns_that_leak_are_refused(tmp_path: Path, extra: dict[str, Any], words: str) -> None:
+    table().assign(**extra).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=words):
+        source(tmp_path / "t.csv").load(tmp_path)
+    name = next(iter(extra))
+    source(tmp_path / "t.csv", drop_columns=["id", name]).load(tmp_path)
+
+
+def test_index_that_pandas_writes(tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="column 'Unnamed: 0' has no name in the header"):
+        source(tmp_path / "t.csv").load(tmp_path)
+    splits = source(tmp_path / "t.csv", drop_columns=["id", "Unnamed: 0"]).load(tmp_path)
+    assert splits.train.sample_shape == (5,)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz"])
+def test_timestamps_keep_their_differences(tmp_path: Path, kind: str) -> None:
+    times, labels = 1_700_000_000 + 3 * np.arange(40), np.arange(40) % 2
+    path = tmp_path / f"t.{kind}"
+    if kind == "npz":
+        np.savez(path, X=times[:, None], y=labels)
+        splits = NpzFile(path).load(tmp_path)
+    else:
+        frame = pd.DataFrame({"time": times, "kind": labels})
+        if kind == "csv":
+            frame.to_csv(path, index=False)
+        else:
+            pytest.importorskip("pyarrow")
+            frame.to_parquet(path)
+        splits = TableFile(path, "kind").load(tmp_path)
+    assert torch.cat([splits.train.inputs, splits.test.inputs]).flatten().sort().values.tolist() == times.tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_weights_stay_with_their_rows(tmp_path: Path, kind: str) -> None:
+    path, x, labels = tmp_path / f"t.{kind}", np.arange(40) / 2, np.arange(40) % 2
+    if kind == "npz":
+        np.savez(path, X=x[:, None], y=labels, sample_weight=x + 1)
+        splits = NpzFile(path).load(tmp_path)
+    else:
+        pd.DataFrame({"x": x, "importance": x + 1, "y": labels}).to_csv(path, index=False)
+        splits = TableFile(path, "y", weight_column="importance").load(tmp_path)
+    for data in (splits.train, splits.test):
+        assert data.sample_shape == (1,)
+        assert data.weights.tolist() == (data.inputs[:, 0] + 1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("weights", "changes", "words"),
+    [
+        ([1.0] * 20, {"weight_column": "wight"}, "weight_column: .* has no column 'wight'"),
+        ([1.0] * 20, {"drop_columns": ["id", "w"]}, "weight_column: 'w' is also listed"),
+        ([1.0] * 20, {"weight_column": "kind"}, "label_column: 'kind' is also listed"),
+        ([-1.0] + [1.0] * 19, {}, "weight_column: .*column 'w' has -1.0: weights must be finite and at least 0"),
+        ([None] + [1.0] * 19, {}, "weight_column: .*column 'w' lacks 1 values"),
+        (["high", "low"] * 10, {}, "weight_column: .*column 'w' holds no numbers"),
+        ([0.0] * 20, {}, "weight_column: .*column 'w' is zero for all samples of class 0"),
+    ],
+)
+def test_unusable_weights(tmp_path: Path, weights: list[Any], changes: dict[str, Any], words: str) -> None:
+    table().assign(w=weights).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InputError, match=words):
+        source(tmp_path / "t.csv", **{"weight_column": "w", **changes}).load(tmp_path)
 
 
 @pytest.mark.parametrize("column", ["height", "colour", "kind"])
@@ -150,7 +238,7 @@ def test_infinite_values_are_refused_by_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("t.xlsx", b"x", "neither a .csv nor a .parquet"),
+        ("t.xlsx", b"x", "neither a .csv, .tsv nor a .parquet"),
         ("t.csv", b"", "cannot be read as a table"),
         ("t.csv", b"a,b\n1,2\n1,2,3,4\n", "cannot be read as a table"),
         ("t.csv", b"\xff\xfe\x00", "cannot be read as a table"),

@@ -49,7 +49,7 @@ def test_rows_are_read_as_they_are(tmp_path: Path) -> None:
     arrays = rows()
     np.savez(tmp_path / "a.npz", **arrays)
     splits = read_splits(tmp_path / "a.npz", ("no", "yes"))
-    assert np.array_equal(splits.train.inputs, arrays["X_train"].astype(np.float32))
+    assert np.array_equal(splits.train.inputs, arrays["X_train"])
     assert splits.train.labels.tolist() == [0, 1, 0, 1, 1]
     assert splits.train.sample_shape == (3,)
     assert splits.class_names == ("no", "yes")
@@ -67,6 +67,46 @@ def test_test_part_is_cut_once_and_for_all(tmp_path: Path) -> None:
     for part in (splits.train, splits.test):  # rows still carry their own labels
         assert torch.equal(part.labels, (part.inputs[:, 0] >= 140).long())
     assert torch.equal(read_splits(tmp_path / "a.npz").test.inputs, splits.test.inputs)
+
+
+def test_names_of_columns(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **rows(), feature_names=np.array(["a", "b", "c"]))
+    splits = read_splits(tmp_path / "a.npz", ("no", "yes"))
+    assert splits.schema is not None
+    assert splits.schema.names == ("a", "b", "c")
+    assert splits.schema.classes == ("no", "yes")
+    np.savez(tmp_path / "a.npz", **rows(), feature_names=np.array(["a", "b", "a"]))
+    with pytest.raises(InputError, match=r"feature_names .* must hold 3 different strings"):
+        read_splits(tmp_path / "a.npz")
+
+
+def test_weights_beside_a_test_set(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **rows(), sample_weight_train=np.arange(1, 6))
+    splits = read_splits(tmp_path / "a.npz")
+    assert splits.train.weights.tolist() == [1, 2, 3, 4, 5]
+    assert splits.test.weights is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "name", "words"),
+    [
+        (rows(), "sample_weight", "the weights of these rows are called sample_weight_train"),
+        (rows(), "sample_weight_test", "the weights of these rows are called sample_weight_train"),
+        (images(), "train_sample_weight", "only rows take weights"),
+    ],
+)
+def test_weights_that_would_be_ignored(tmp_path: Path, arrays: Arrays, name: str, words: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays, **{name: np.ones(5)})
+    with pytest.raises(InputError, match=rf"a\.npz: {name} is not used: {words}"):
+        read_splits(tmp_path / "a.npz")
+
+
+def test_row_numbers_in_training_and_test_rows_together(tmp_path: Path) -> None:
+    number, rng = np.random.default_rng(0).permutation(30), np.random.default_rng(1)
+    X, y = np.column_stack([rng.normal(size=30), number]), number % 2
+    np.savez(tmp_path / "a.npz", X_train=X[:20], y_train=y[:20], X_test=X[20:], y_test=y[20:])
+    with pytest.raises(InputError, match=r"a\.npz: column 'x1' numbers the rows \(0\.\.29, none twice\)"):
+        read_splits(tmp_path / "a.npz")
 
 
 def test_class_names_of_the_file_win(tmp_path: Path) -> None:

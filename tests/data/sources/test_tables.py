@@ -34,6 +34,8 @@ def test_breast_cancer(tmp_path: Path) -> None:
     together = torch.cat([splits.train.inputs, splits.test.inputs]).double().mean(0)
     assert together.numpy() == pytest.approx(load_breast_cancer().data.mean(0), rel=1e-4, abs=1e-6)
     assert splits.class_names == ("malignant", "benign")
+    assert splits.schema is not None
+    assert splits.schema.names[:2] == ("mean radius", "mean texture")
 
 
 def test_magic_leaves_the_row_number_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +50,9 @@ def test_magic_leaves_the_row_number_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert splits.train.labels.bincount().tolist() == [28, 42]
     assert splits.class_names == ("hadron", "gamma")
     first = splits.train.inputs[splits.train.labels == 1][:, 0].tolist()
-    assert set(first) <= set(data[:60, 1].astype(np.float32).tolist())
+    assert set(first) <= set(data[:60, 1].tolist())
+    assert splits.schema is not None
+    assert splits.schema.names == tuple(f"f{i}" for i in range(10))
 
 
 def test_higgs_leaves_incomplete_rows_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
