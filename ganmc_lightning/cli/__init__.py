@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from ganmc_lightning import __version__
+from ganmc_lightning.cli.imports import add_import_argument, allow_imports
 from ganmc_lightning.errors import InputError
 
 TRAINING = {
@@ -71,8 +72,10 @@ def _run_command(arguments: list[str]) -> int:
             with _imports():
                 module = import_module(f"ganmc_lightning.cli.{name}")
             module.add_arguments(command)
+            add_import_argument(command)
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
+    allow_imports(parsed.imports)
     status: int = parsed.run(parsed)
     return status
 

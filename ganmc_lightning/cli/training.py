@@ -9,6 +9,7 @@ import warnings
 
 from ganmc_lightning.cli import INTERRUPTED
 from ganmc_lightning.cli.complaints import complaint_of
+from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.run_callbacks import Interruption
 from ganmc_lightning.cli.training_cli import NeedsOwnProcess, TrainingCLI
 from ganmc_lightning.errors import InputError
@@ -30,7 +31,9 @@ def run_training(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         silence_lightning()
         try:
-            TrainingCLI(arguments, interruption)
+            modules, rest = take_imports(arguments)
+            allow_imports(modules)
+            TrainingCLI(rest, arguments, interruption)
         except NeedsOwnProcess:
             return subprocess.call([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:

@@ -69,10 +69,21 @@ def allow_import(module: str) -> None:
         import_module(module)  # the user's own choice, so that the current folder is searched too
     except (ImportError, ValueError, TypeError) as error:
         raise InputError(
-            f"--import {module}: cannot be imported ({error}); install it, or set PYTHONPATH to its folder"
+            f"module '{module}' cannot be imported ({error}): install it, or set PYTHONPATH to its folder"
         ) from error
     if module not in _allowed:
         _allowed.append(module)
+
+
+def allow_named(class_path: str) -> None:
+    """Allow the module of a network that the user names, and no file; those on the list need no leave.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    module = class_path.rpartition(".")[0]
+    if not any(f"{module}.".startswith(f"{home}.") for home in HOMES):
+        allow_import(module)
 
 
 def find_network(class_path: object, origin: str) -> Any:

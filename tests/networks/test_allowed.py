@@ -111,7 +111,7 @@ def test_a_longer_name_is_another_module(mark):
 
 @pytest.mark.parametrize("module", ["no_such_module", "no.such", "", ".relative"])
 def test_allowing_what_is_not_there(module):
-    with pytest.raises(InputError, match=f"--import {module}: cannot be imported"):
+    with pytest.raises(InputError, match=f"module '{module}' cannot be imported"):
         allow_import(module)
     assert allowed._allowed == []
 
