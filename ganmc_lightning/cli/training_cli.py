@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from ganmc_lightning.cli.complaints import complaint_of, one_line
+from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
@@ -81,6 +82,7 @@ class TrainingCLI(LightningCLI):
     def __init__(self, arguments: list[str], command: list[str], interruption: Interruption) -> None:
         self._arguments = arguments
         self._command = command
+        limit_yaml()
         super().__init__(
             CompressionModule,
             GANAugmentedDataModule,
