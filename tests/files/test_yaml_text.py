@@ -57,7 +57,10 @@ def test_ordinary_documents_are_read_as_before(text):
     assert load_yaml(text) == yaml.safe_load(text)
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: *missing", "? [a]\n: b", "a: &a 1\nb: &a 2", "a: 2001-99-99", "a: " + "9" * 5000, "!!timestamp x"])
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: *missing", "? [a]\n: b", "a: &a 1\nb: &a 2", "a: 2001-99-99", "a: " + "9" * 5000, "!!timestamp x"],
+)
 def test_what_cannot_be_read(text):
     with pytest.raises(yaml.YAMLError):
         load_yaml(text)

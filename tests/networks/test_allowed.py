@@ -160,12 +160,16 @@ def write_timm(folder):
     package = folder / "timm" / "models"
     package.mkdir(parents=True)
     (folder / "timm" / "__init__.py").write_text("")
-    (package / "__init__.py").write_text("from timm.models.resnet import resnet10t\nfrom timm.models.f import create_model\n")
+    (package / "__init__.py").write_text(
+        "from timm.models.resnet import resnet10t\nfrom timm.models.f import create_model\n"
+    )
     (package / "resnet.py").write_text(
         "from torch import nn\n\nclass ResNet(nn.Linear):\n    pass\n\n"
         "def resnet10t(pretrained: bool = False, **kwargs) -> ResNet:\n    return ResNet(2, 3)\n"
     )
-    (package / "f.py").write_text("def create_model(model_name, pretrained=False, checkpoint_path='', **kwargs):\n    1 / 0\n")
+    (package / "f.py").write_text(
+        "def create_model(model_name, pretrained=False, checkpoint_path='', **kwargs):\n    1 / 0\n"
+    )
 
 
 @pytest.fixture

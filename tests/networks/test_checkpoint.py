@@ -280,7 +280,9 @@ class TestBadRecipes:
     def test_not_defined(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "class_path": "torch.nn.NoLayer"}}, network=mlp())
         message = complaint(part_of_checkpoint, path, "network")
-        assert message == f"{path} names torch.nn.NoLayer, which torch.nn does not define: install the version that has it"
+        assert (
+            message == f"{path} names torch.nn.NoLayer, which torch.nn does not define: install the version that has it"
+        )
 
     @pytest.mark.parametrize("init_args", [[1], "text", {5: 6}])
     def test_arguments_of_another_kind(self, tmp_path, init_args):

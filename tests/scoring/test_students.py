@@ -68,7 +68,7 @@ def test_a_student_by_its_class():
     ("text", "message"),
     [
         ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
-            ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
+        ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
         ("ganmc_lightning.scoring.Students", "no network"),
         ("absent.yaml", "absent.yaml: cannot be read"),
         ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),
