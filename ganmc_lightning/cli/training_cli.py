@@ -28,7 +28,6 @@ from ganmc_lightning.runs.metrics_csv import MetricsCSV
 from ganmc_lightning.runs.result import update_result
 from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
 
-
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
 

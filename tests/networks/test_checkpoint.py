@@ -19,11 +19,11 @@ from ganmc_lightning.networks import (
     Frozen,
     Generator,
     TabularGenerator,
+    allowed,
     discriminator_of_checkpoint,
     generator_of_checkpoint,
     part_of_checkpoint,
 )
-from ganmc_lightning.networks import allowed
 from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.checkpoint import build_network, read_checkpoint, recipe_of, resolve_recipe
 
