@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
+        0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
         InputError: an argument or the experiment file cannot be used.

@@ -51,7 +51,7 @@ def reproduce(
         words: added to the command line of every stage; results do not depend on them.
 
     Returns:
-        0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
+        0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
         InputError: the experiment file or the output folder cannot be used, or a result lacks the experiment's metric.
