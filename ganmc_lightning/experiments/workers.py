@@ -144,10 +144,13 @@ def _start_worker(counter: Synchronized[int]) -> None:
 
 def _choose_gpu(number: int) -> None:
     """Give this process one of several GPUs, before CUDA is initialized."""
-    import torch
-
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+    if visible is None:
+        import torch
+
+        names = [str(index) for index in range(torch.cuda.device_count())]
+    else:
+        names = visible.split(",")
     if len(names) > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = names[number % len(names)]
 
@@ -179,7 +182,6 @@ def _work(run: PlannedRun, run_command: RunCommand) -> Outcome:
 
 def _free_gpu_memory() -> None:
     """Return cached memory to the GPU that other workers share."""
-    import torch
-
-    if torch.cuda.is_initialized():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
