@@ -14,6 +14,8 @@ from ganmc_lightning.cli.imports import add_import_argument, allow_imports
 from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
 from ganmc_lightning.errors import InputError
 
+__all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main", "sigterm_raises"]
+
 TRAINING = {
     "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
     "validate": "score a run on the validation part",

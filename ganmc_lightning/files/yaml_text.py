@@ -49,7 +49,7 @@ def check_yaml(text: str) -> None:
             :data:`MAX_DEPTH` deep, or an alias is within what it refers to.
         yaml.YAMLError: it is not YAML.
     """
-    sizes: dict[str, int | None] = {}  # values behind each anchor; None while its end is not reached
+    sizes: dict[str | None, int | None] = {}  # values behind each anchor; None while its end is not reached
     opened: list[tuple[str | None, int]] = []
     total = 0
     for event in yaml.parse(text, Loader=_LOADER):
@@ -90,4 +90,4 @@ def _check_text(value: str) -> None:
 
 
 def _place(event: yaml.Event) -> str:
-    return f"line {event.start_mark.line + 1}"
+    return "line unknown" if event.start_mark is None else f"line {event.start_mark.line + 1}"

@@ -22,12 +22,17 @@ def send(number=signal.SIGTERM):
 def test_raised_once_and_put_back():
     before = signal.getsignal(signal.SIGTERM)
     reached = []
-    with pytest.raises(Terminated) as ended, sigterm_raises():
-        try:
-            send()
-        finally:
-            send()  # what is cleaned up is not interrupted in turn
-            reached.append(True)
+
+    def command():
+        with sigterm_raises():
+            try:
+                send()
+            finally:
+                send()  # what is cleaned up is not interrupted in turn
+                reached.append(True)
+
+    with pytest.raises(Terminated) as ended:
+        command()
     assert ended.value.code == TERMINATED == 143
     assert reached
     assert signal.getsignal(signal.SIGTERM) == before
@@ -108,7 +113,8 @@ def test_predict(configs, trained, tmp_path, monkeypatch, capsys):
 
 
 def test_run_process_ends_its_child(tmp_path):
-    code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(7))\nopen(sys.argv[1], 'w').close()\ntime.sleep(60)"
+    handles = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+    code = handles + "open(sys.argv[1], 'w').close()\ntime.sleep(60)"
     mark = tmp_path / "started"
 
     def wait_and_send():

@@ -66,7 +66,12 @@ def train(
     """Trains a fresh module on a fresh stream, from a checkpoint of the run folder or from the start."""
 
     def run(
-        kind: str, folder: Path, resume: bool = False, cut: int | None = None, end: Callback | None = None, **arguments: Any
+        kind: str,
+        folder: Path,
+        resume: bool = False,
+        cut: int | None = None,
+        end: Callback | None = None,
+        **arguments: Any,
     ) -> Trainer:
         stream: dict[str, Any] = {"augment": CropFlip(padding=1)}
         if kind == "distillation":
@@ -183,7 +188,9 @@ def test_cut_off_behind_a_validation(train: Callable[..., Trainer], tmp_path: Pa
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_sigterm(train: Callable[..., Trainer], tmp_path: Path, kind: str, step: int, in_validation: bool, saved: int) -> None:
+def test_sigterm(
+    train: Callable[..., Trainer], tmp_path: Path, kind: str, step: int, in_validation: bool, saved: int
+) -> None:
     saving = {"check_val_every_n_epoch": 2, "max_epochs": 6}
     before = signal.getsignal(signal.SIGTERM)
     whole = train(kind, tmp_path / "whole", **saving)
@@ -192,6 +199,16 @@ def test_sigterm(train: Callable[..., Trainer], tmp_path: Path, kind: str, step:
     assert signal.getsignal(signal.SIGTERM) == before
     assert checkpoint_of(tmp_path / "parts")["global_step"] == saved
     assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+def test_sigterm_at_the_end(train: Callable[..., Trainer], tmp_path: Path) -> None:
+    """The training is complete; the command still says that it was asked to stop."""
+    whole = train("acgan", tmp_path / "whole", max_epochs=2)
+    with pytest.raises(SIGTERMException):
+        train("acgan", tmp_path / "parts", end=Terminate(8, in_validation=True), max_epochs=2)
+    resumed = train("acgan", tmp_path / "parts", resume=True, max_epochs=2)
+    assert_equal(module_of(whole).state_dict(), module_of(resumed).state_dict())
+    assert resumed.global_step == 8
 
 
 @pytest.mark.parametrize("kind", ["classifier", "acgan"])

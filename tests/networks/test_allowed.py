@@ -1,4 +1,4 @@
-"""Which names a file may use. Foreign packages are written to a folder that Python searches, as one in site-packages."""
+"""Which names a file may use. Foreign packages are written to a folder that Python searches, as site-packages is."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_foreign_network_is_neither_imported_nor_built(tmp_path, mark, importe
         mark.unlink()
     nested = {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": RECIPE}}
     for recipe in (RECIPE, nested, {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [RECIPE]}}):
-        with pytest.raises(InputError, match="names 'planted.nets.Net', which a file may not name"):
+        with pytest.raises(InputError, match=r"names 'planted\.nets\.Net', which a file may not name"):
             part_of_checkpoint(save(tmp_path / "a.ckpt", recipe), "network")
     assert not list(tmp_path.glob("mark*"))
     assert imported_before or "planted" not in sys.modules
@@ -118,9 +118,17 @@ def test_allowing_what_is_not_there(module):
 
 @pytest.mark.parametrize(
     "name",
-    ["ganmc_lightning.networks.MLP", "ganmc_lightning.networks.mlp.MLP", "torch.nn.Linear", "torch.nn.modules.ReLU"]
-    + ["ganmc_lightning.Frozen", "ganmc_lightning.losses.HintLoss", "torchvision.models.resnet18"]
-    + ["torchvision.models.MobileNetV2", "torchvision.models.segmentation.fcn_resnet50"],
+    [
+        "ganmc_lightning.networks.MLP",
+        "ganmc_lightning.networks.mlp.MLP",
+        "ganmc_lightning.Frozen",
+        "ganmc_lightning.losses.HintLoss",
+        "torch.nn.Linear",
+        "torch.nn.modules.ReLU",
+        "torchvision.models.resnet18",
+        "torchvision.models.MobileNetV2",
+        "torchvision.models.segmentation.fcn_resnet50",
+    ],
 )
 def test_the_list(name):
     assert find_network(name, "a.ckpt").__name__ == name.rpartition(".")[2]
@@ -191,9 +199,9 @@ def test_model_functions_of_timm(tmp_path, monkeypatch):
     state = nn.Linear(2, 3).state_dict(prefix="network.")
     torch.save({"state_dict": state, "hyper_parameters": {"network": recipe}}, path)
     assert part_of_checkpoint(str(path), "network").out_features == 3
-    with pytest.raises(InputError, match="timm.models.create_model, which is no network"):
+    with pytest.raises(InputError, match=r"timm\.models\.create_model, which is no network"):
         find_network("timm.models.create_model", "a.ckpt")
-    with pytest.raises(InputError, match="'timm.create_model', which a file may not name"):
+    with pytest.raises(InputError, match=r"'timm\.create_model', which a file may not name"):
         find_network("timm.create_model", "a.ckpt")
     recipe["init_args"]["pretrained"] = True
     with pytest.raises(InputError, match="pretrained=True, which reads another file"):
