@@ -43,7 +43,7 @@ LIBRARIES = {
     "batch": {"torch"},
     "networks": {"torch"},
     "losses": {"torch"},
-    "files": {"numpy", "torch", "PIL"},
+    "files": {"numpy", "torch", "PIL", "yaml"},
 }
 
 

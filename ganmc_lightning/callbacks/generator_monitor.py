@@ -68,7 +68,8 @@ class GeneratorMonitor(Callback):
             found = self.scores(generator, trainer.datamodule)  # type: ignore[attr-defined]
             generator.train(was_training)
         found = trainer.strategy.broadcast(found)
-        pl_module.log_dict({f"val/{name}": value for name, value in found.items()}, prog_bar=True)
+        scores = {f"val/{name}": value for name, value in found.items()}
+        pl_module.log_dict(scores, prog_bar=True, sync_dist=True)  # the same value in each process
 
 
 def samples_of(generator: Generator, data: DescribesData, n: int | None = None) -> Tensor:

@@ -93,7 +93,7 @@ class GeneratorScores(GeneratorMonitor):
             metric.update(features, real=False)
             found |= values_of(metric, name)
         if "vol" in self.metrics:
-            sharpness = VarianceOfLaplacian()
+            sharpness = VarianceOfLaplacian(sync_on_compute=False)
             sharpness.update(data.samples("val")[0], real=True)
             for batch in samples.split(BATCH_SIZE):
                 sharpness.update(batch)

@@ -10,7 +10,11 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from ganmc_lightning import __version__
+from ganmc_lightning.cli.imports import add_import_argument, allow_imports
+from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
 from ganmc_lightning.errors import DivergenceError, InputError
+
+__all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main", "sigterm_raises"]
 
 TRAINING = {
     "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
@@ -25,7 +29,6 @@ COMMANDS = {
     "sample": "draw samples from a generator's checkpoint",
     "compare": "what generators cost, and what they make of the same noise",
 }
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,15 +39,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when done, 1 where training diverged and 2 for bad usage or configuration (one line on stderr), 130 after
-        Ctrl-C. A failure while running raises, which the shell sees as 1.
+        Ctrl-C, 143 after SIGTERM. A failure while running raises, which the shell sees as 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if arguments and arguments[0] in TRAINING:
-            with _imports():
-                from ganmc_lightning.cli.training import run_training
-            return run_training(arguments)
-        return _run_command(arguments)
+        with sigterm_raises():
+            if arguments and arguments[0] in TRAINING:
+                with _imports():
+                    from ganmc_lightning.cli.training import run_training
+                return run_training(arguments)
+            return _run_command(arguments)
     except InputError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
@@ -54,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Terminated:
+        print("ganmc: interrupted by SIGTERM", file=sys.stderr)
+        return TERMINATED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
@@ -74,8 +81,10 @@ def _run_command(arguments: list[str]) -> int:
             with _imports():
                 module = import_module(f"ganmc_lightning.cli.{name}")
             module.add_arguments(command)
+            add_import_argument(command)
             command.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
+    allow_imports(parsed.imports)
     status: int = parsed.run(parsed)
     return status
 

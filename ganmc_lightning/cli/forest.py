@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.errors import InputError
 
 if TYPE_CHECKING:
@@ -190,4 +191,5 @@ def _command(args: argparse.Namespace) -> str:
     words = ["ganmc", "forest", "--config", str(args.config), "--seed", str(args.seed)]
     words += [word for item in args.checkpoint for word in ("--checkpoint", item)]
     words += [word for item in args.overrides for word in ("--set", item)]
+    words += import_words(args.imports)
     return shlex.join(words)

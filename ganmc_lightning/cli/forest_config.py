@@ -13,6 +13,7 @@ import numpy as np
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from sklearn.base import ClassifierMixin
 
+from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.data.seeds import SPLIT_SEED
 from ganmc_lightning.data.sources import ArrayDataset, Source, stratified_split
 from ganmc_lightning.data.splitting import Part as Dataset
@@ -153,6 +154,7 @@ def read_config(file: Path, overrides: Sequence[str], checkpoints: Sequence[str]
 
 
 def _parser() -> ArgumentParser:
+    limit_yaml()
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(ForestData, "data")

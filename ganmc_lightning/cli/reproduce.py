@@ -6,6 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.errors import InputError
 
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
+        0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
         InputError: an argument or the experiment file cannot be used.
@@ -60,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from ganmc_lightning.cli import main
     from ganmc_lightning.experiments.reproduce import reproduce
 
-    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb, args.jobs)
+    words = import_words(args.imports)
+    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb, args.jobs, words)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -77,4 +79,5 @@ def _command(args: argparse.Namespace) -> str:
     words += ["--seeds", args.seeds] if args.seeds is not None else []
     words += ["--quick"] if args.quick else []
     words += ["--wandb", args.wandb] if args.wandb is not None else []
+    words += import_words(args.imports)
     return shlex.join(words)

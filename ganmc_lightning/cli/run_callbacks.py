@@ -11,8 +11,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.files.atomic import replacing
 from ganmc_lightning.files.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
@@ -97,22 +100,35 @@ class Predictions(Callback):
 
 
 class Interruption(Callback):
-    """Remembers that Ctrl-C ended the run, and which checkpoint it can go on from.
+    """Remembers that Ctrl-C or SIGTERM ended the run, and which checkpoint it can go on from.
 
     Attributes:
-        happened: whether it did.
-        advice: what to do next.
+        status: the exit status; None where the run was not interrupted.
+        message: what happened and what to do next; empty in all processes but the first.
     """
 
     def __init__(self) -> None:
-        self.happened = False
-        self.advice = "nothing was saved yet"
+        self.status: int | None = None
+        self.message = ""
+
+    def on_predict_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        """Stop after SIGTERM: of Lightning's loops, that of predictions alone does not."""
+        if trainer.received_sigterm:
+            raise SIGTERMException
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take note of a KeyboardInterrupt."""
-        if not isinstance(exception, KeyboardInterrupt):
+        """Take note of an interruption."""
+        if isinstance(exception, KeyboardInterrupt):
+            self.status, how = INTERRUPTED, "interrupted"
+        elif isinstance(exception, SIGTERMException | Terminated):
+            self.status, how = TERMINATED, "interrupted by SIGTERM"
+        else:
             return
-        self.happened = True
+        if not trainer.is_global_zero:
+            # Lightning kills the first process, which is perhaps saving, when another ends with any other status.
+            self.status = 0
+            return
         last = Path(trainer.default_root_dir) / CHECKPOINTS / "last.ckpt"
-        if last.exists():
-            self.advice = f"go on with --ckpt_path {last}"
+        saved = trainer.state.fn == TrainerFn.FITTING and last.exists()
+        advice = f"go on with --ckpt_path {last}" if saved else "nothing was saved, run the same command again"
+        self.message = f"{how}; {advice}"

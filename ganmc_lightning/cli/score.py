@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ganmc_lightning import __version__
+from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.files import write_json
 from ganmc_lightning.metrics.extractors import FeatureExtractor, classifier_of_checkpoint, extractor_of
@@ -197,9 +198,9 @@ def _describe(scorer: Scorer) -> list[str]:
 
 def _words(arguments: argparse.Namespace) -> list[str]:
     """The command line with every option spelled out."""
-    options = {name: value for name, value in vars(arguments).items() if name not in ("samples", "run")}
+    options = {name: value for name, value in vars(arguments).items() if name not in ("samples", "run", "imports")}
     words = [[f"--{name.replace('_', '-')}", str(value)] for name, value in options.items() if value is not None]
-    return [*arguments.samples, *(word for pair in words for word in pair)]
+    return [*arguments.samples, *(word for pair in words for word in pair), *import_words(arguments.imports)]
 
 
 def _result(

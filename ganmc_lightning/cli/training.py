@@ -7,9 +7,10 @@ import subprocess
 import sys
 import warnings
 
-from ganmc_lightning.cli import INTERRUPTED
 from ganmc_lightning.cli.complaints import complaint_of
+from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.run_callbacks import Interruption
+from ganmc_lightning.cli.signals import Terminated
 from ganmc_lightning.cli.training_cli import NeedsOwnProcess, TrainingCLI
 from ganmc_lightning.errors import InputError
 
@@ -21,7 +22,7 @@ def run_training(arguments: list[str]) -> int:
         arguments: the command line, its verb first.
 
     Returns:
-        The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C.
+        The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         InputError: something the user gave cannot be used.
@@ -30,22 +31,40 @@ def run_training(arguments: list[str]) -> int:
     with warnings.catch_warnings():
         silence_lightning()
         try:
-            TrainingCLI(arguments, interruption)
+            modules, rest = take_imports(arguments)
+            allow_imports(modules)
+            TrainingCLI(rest, arguments, interruption)
         except NeedsOwnProcess:
-            return subprocess.call([sys.executable, "-m", "ganmc_lightning", *arguments])
+            return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
             complaint = complaint_of(error)
             if complaint is None:
                 raise
             raise InputError(complaint) from error
         except SystemExit:
-            if not interruption.happened:
+            if interruption.status is None:
                 raise
-            print(f"ganmc {arguments[0]}: interrupted; {interruption.advice}", file=sys.stderr)
-            return INTERRUPTED
+            if interruption.message:
+                print(f"ganmc {arguments[0]}: {interruption.message}", file=sys.stderr)
+            return interruption.status
         finally:
             finish_wandb()
     return 0
+
+
+def _run_process(command: list[str]) -> int:
+    """Run a command in a process of its own, which ends before this function does.
+
+    Returns:
+        Its exit status.
+    """
+    with subprocess.Popen(command) as process:
+        try:
+            return process.wait()
+        except (KeyboardInterrupt, Terminated):
+            process.terminate()  # it saves its checkpoint; after Ctrl-C at a terminal it does so already
+            process.wait()
+            raise
 
 
 def finish_wandb() -> None:

@@ -16,6 +16,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from ganmc_lightning.cli.complaints import complaint_of, one_line
+from ganmc_lightning.cli.config_loader import limit_yaml
+from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.errors import InputError
@@ -25,6 +27,8 @@ from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.metrics_csv import MetricsCSV
 from ganmc_lightning.runs.result import update_result
 from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
+
+EPILOG = f"{OPTION} MODULE: {HELP}."
 
 
 class ConfigParser(LightningArgumentParser):
@@ -66,15 +70,18 @@ class TrainingCLI(LightningCLI):
     files, defaults; hyper-parameters stored in a checkpoint never override any of them.
 
     Args:
-        arguments: the command line, its verb first.
+        arguments: the command line without ``--import``, its verb first.
+        command: the whole command line.
         interruption: told when Ctrl-C ends the run.
     """
 
     model: CompressionModule
     datamodule: GANAugmentedDataModule
 
-    def __init__(self, arguments: list[str], interruption: Interruption) -> None:
+    def __init__(self, arguments: list[str], command: list[str], interruption: Interruption) -> None:
         self._arguments = arguments
+        self._command = command
+        limit_yaml()
         super().__init__(
             CompressionModule,
             GANAugmentedDataModule,
@@ -87,7 +94,7 @@ class TrainingCLI(LightningCLI):
             },
             seed_everything_default=0,
             parser_class=ConfigParser,
-            parser_kwargs={verb: {"exit_on_error": False} for verb in self.subcommands()},
+            parser_kwargs={verb: {"exit_on_error": False, "epilog": EPILOG} for verb in self.subcommands()},
             subclass_mode_model=True,
             auto_configure_optimizers=False,
             args=arguments,
@@ -134,7 +141,7 @@ class TrainingCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand == "predict" and asks_for_several(config.trainer.devices):
             raise InputError("predict runs in one process: set --trainer.devices 1")
-        if asks_for_several(config.trainer.devices) and sys.argv[1:] != self._arguments:
+        if asks_for_several(config.trainer.devices) and sys.argv[1:] != self._command:
             raise NeedsOwnProcess
         if config.checkpoint.save_top_k != 1:
             raise InputError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
@@ -201,7 +208,7 @@ class TrainingCLI(LightningCLI):
         update_result(
             self.run_folder,
             {
-                "command": shlex.join(self._arguments),
+                "command": shlex.join(self._command),
                 "validation": {name: score for name, score in checkpoint.best_scores.items() if math.isfinite(score)},
                 "iterations": self.model.iteration,
                 "seconds": round(self.model.seconds, 2),

@@ -215,6 +215,11 @@ class GANAugmentedDataModule(LightningDataModule):
     def _loader(self, name: str, seed: int | None) -> DeviceLoader | FileLoader:
         part = self._parts[name]
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        if len(part) < world_size:
+            raise InputError(
+                f"the {name} samples of {self.source.name} are {len(part)}, fewer than the {world_size} processes that "
+                "share them: lower --trainer.devices"
+            )
         order = EpochOrder(len(part), rank, world_size, seed)
         batch_size = max(1, min(self.batch_size, len(order)))
         if isinstance(part, ArrayDataset):

@@ -29,7 +29,7 @@ def read_json_object(path: Path) -> dict[str, object] | None:
     """Read a JSON object; None when the file is missing or holds anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -117,7 +117,8 @@ def read_result(run: PlannedRun) -> RunResult:
     file = run.folder / "result.json"
     content = read_json_object(file)
     if content is None:
-        raise InputError(f"{file}: missing or not a JSON object; remove the folder to run this stage again")
+        problem = "is not a JSON object; remove it and" if file.exists() else "is missing;"
+        raise InputError(f"{file}: {problem} run the same command to continue this stage from its last checkpoint")
     return RunResult(
         stage=run.stage,
         seed=run.seed,

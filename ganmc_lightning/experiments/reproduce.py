@@ -35,6 +35,7 @@ def reproduce(
     console: Console,
     wandb_project: str | None = None,
     jobs: int = 1,
+    words: Sequence[str] = (),
 ) -> int:
     """Make the runs of an experiment that are not there yet, then write the report.
 
@@ -48,9 +49,10 @@ def reproduce(
         console: told one line per run.
         wandb_project: also send the runs and the report to this W&B project.
         jobs: number of runs at a time, each in a worker process of its own where it is more than 1.
+        words: added to the command line of every stage; results do not depend on them.
 
     Returns:
-        0 when the report is written, 130 after Ctrl-C, else the exit code of the stage that failed.
+        0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
         InputError: the experiment file or the output folder cannot be used, or a result lacks the experiment's metric.
@@ -68,6 +70,7 @@ def reproduce(
     _header(console, experiment, runs, chosen, quick)
     if wandb_project is not None:
         runs = [_on_dashboard(run, experiment, wandb_project) if run.trains else run for run in runs]
+    runs = [_with_words(run, words) for run in runs]
     if jobs > 1:
         code = _make_side_by_side(experiment, runs, jobs, run_command, console)
     else:
@@ -144,6 +147,10 @@ class _Lines:
 
 def _on_dashboard(run: PlannedRun, experiment: Experiment, project: str) -> PlannedRun:
     return replace(run, command=(*run.command, logger_argument(run, experiment, project)))
+
+
+def _with_words(run: PlannedRun, words: Sequence[str]) -> PlannedRun:
+    return replace(run, command=(*run.command, *words), test=None if run.test is None else (*run.test, *words))
 
 
 def _make(run: PlannedRun, run_command: RunCommand) -> int | InputError:

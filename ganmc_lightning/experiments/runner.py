@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ganmc_lightning.cli import INTERRUPTED
+from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.environment import Environment, describe_environment
 from ganmc_lightning.experiments.files import read_json_object, write_json, write_text
@@ -62,7 +62,7 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
         run_command: the command line's entry.
 
     Returns:
-        The exit code of the command that failed, 130 after Ctrl-C, else 0.
+        The exit code of the command that failed, 130 after Ctrl-C, 143 after SIGTERM, else 0.
 
     Raises:
         InputError: the commands succeeded and left no usable ``result.json``.
@@ -85,6 +85,8 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
                 return code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Terminated:
+        return TERMINATED
     _write_record(run, FINISHED, describe_environment(read_result(run).device))
     return 0
 
@@ -130,8 +132,8 @@ def _write_record(run: PlannedRun, state: str, environment: Environment | None =
 def describe_failure(run: PlannedRun, error: InputError | int) -> str:
     """Say in one line which stage failed, where it lives and what to do."""
     where = f"stage '{run.stage}', seed {run.seed} ({run.folder})"
-    if error == INTERRUPTED:
+    if error in (INTERRUPTED, TERMINATED):
         return f"interrupted in {where}; the same command continues there"
     if isinstance(error, InputError):
         return f"{where} left no usable result: {error}"
-    return f"{where} failed with exit code {error}; mend it and run the same command to continue"
+    return f"{where} failed with exit code {error}; fix it and run the same command to continue"

@@ -9,13 +9,15 @@ from pathlib import Path
 import yaml
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.yaml_text import load_yaml
 
 
 def read_yaml(path: Path) -> object:
     """Read one YAML document.
 
     Raises:
-        InputError: the file is missing, is no YAML, or says one key twice (YAML would keep the last).
+        InputError: the file is missing, is no YAML, exceeds a limit of
+            :func:`~ganmc_lightning.files.yaml_text.check_yaml`, or says one key twice (YAML would keep the last).
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -24,8 +26,8 @@ def read_yaml(path: Path) -> object:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     try:
+        value = load_yaml(text)
         _refuse_duplicates(path, yaml.compose(text, Loader=yaml.SafeLoader))
-        value: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     return value

@@ -16,13 +16,16 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from multiprocessing.sharedctypes import Synchronized
 
-from ganmc_lightning.cli import INTERRUPTED
+from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments.plan import PlannedRun
 from ganmc_lightning.experiments.runner import RunCommand, make_run, prepare
 
 LOG = "log.txt"
 """What a run in a worker process prints, in its run folder."""
+
+_working = threading.Lock()
+"""Held by a worker while it makes a run."""
 
 Outcome = int | InputError
 """Exit code of a run, 0 for success, or the error of a result that cannot be read."""
@@ -49,7 +52,8 @@ def run_in_workers(
         ended: called with each run, its outcome, and whether it was finished before.
 
     Returns:
-        0, or the exit code of the first run that failed, 130 after Ctrl-C.
+        0, or the exit code of the first run that failed, 130 after Ctrl-C, 143 after SIGTERM: the workers end then, and
+        trainings save what they have.
     """
     by_node = {(run.stage, run.seed): run for run in runs}
     graph = {node: run.needs for node, run in by_node.items()}
@@ -82,16 +86,23 @@ def run_in_workers(
                         sorter.done(node)
                     else:
                         code = code or (outcome if isinstance(outcome, int) else 1)
-        except KeyboardInterrupt:  # the workers got the signal too and save their checkpoints
-            pool.shutdown(wait=True, cancel_futures=True)
+        except (KeyboardInterrupt, Terminated) as interruption:
+            _end_workers(pool)
             print("interrupted; the same command continues", file=sys.stderr)
-            return INTERRUPTED
+            return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
         except BrokenProcessPool:  # all running stages end with it
             error = InputError("a worker process was killed, possibly out of memory; use fewer --jobs")
             for node in running.values():
                 ended(by_node[node], error, False)
             return 1
     return code
+
+
+def _end_workers(pool: ProcessPoolExecutor) -> None:
+    """Interrupt what the workers run, and wait until they have saved it."""
+    for process in multiprocessing.active_children():
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager
@@ -110,12 +121,17 @@ def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
+    """Prepare this process: only its runs are interrupted by signals, and it does not outlive its parent."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent then sends SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a worker that waits; a command has a handler of its own
 
     def end_with_parent() -> None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)  # a training saves what it has; no worker outlives the command
+        os.kill(os.getpid(), signal.SIGTERM)  # a training saves what it has
+        with _working:
+            os._exit(TERMINATED)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     with counter:
@@ -142,14 +158,17 @@ def _work(run: PlannedRun, run_command: RunCommand) -> Outcome:
     if run.trains:
         run = replace(run, command=(*run.command, "--trainer.enable_progress_bar=false"))
     run.folder.mkdir(parents=True, exist_ok=True)
-    with (run.folder / LOG).open("a", encoding="utf-8") as log:
+    with _working, (run.folder / LOG).open("a", encoding="utf-8") as log:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(log.fileno(), stream.fileno())
         try:
-            return make_run(run, run_command)
+            with sigterm_raises():
+                return make_run(run, run_command)
         except InputError as error:
             return error
+        except Terminated:
+            return TERMINATED
         except Exception:  # a stage is a program of its own: its traceback is in the log
             traceback.print_exc()
             return 1

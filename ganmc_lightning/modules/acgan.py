@@ -15,6 +15,7 @@ from ganmc_lightning.errors import InputError
 from ganmc_lightning.losses.acgan import ACGANLoss, NonSaturatingACGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, check_equal
+from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
 from ganmc_lightning.networks.fitting import check_logits, try_samples
@@ -139,7 +140,7 @@ class ACGANModule(CompressionModule):
             "val/judged_real_real": (source > 0).float().mean(),
             "val/class_accuracy_real": (classes.argmax(dim=1) == batch.labels).float().mean(),
         }
-        self.log_dict(scores, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.labels))
+        log_sample_means(self, scores, len(batch.labels))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each label of the batch."""

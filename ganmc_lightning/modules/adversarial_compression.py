@@ -24,6 +24,7 @@ from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.modules.discriminator_watch import DiscriminatorWatch
 from ganmc_lightning.modules.label_scores import log_label_scores
+from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batch_statistics import kept_statistics
@@ -228,7 +229,7 @@ class AdversarialCompressionModule(CompressionModule):
             "val/data_loss": l2_logits_loss(logits, teacher_logits),
             "val/agreement": (logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
         }
-        self.log_dict(scores, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.labels))
+        log_sample_means(self, scores, len(batch.labels))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/accuracy`` and ``test/cross_entropy`` of the student."""

@@ -16,6 +16,7 @@ from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
 from ganmc_lightning.modules.base import CompressionModule, check_equal
+from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.fitting import check_verdict
@@ -130,9 +131,7 @@ class GANModule(CompressionModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the verdict on real samples it has not seen: far below ``train/verdict_real``, it overfits."""
         verdict = at_least_float32(self.discriminator(batch.inputs)).mean()
-        self.log(
-            "val/verdict_real", verdict, on_step=False, on_epoch=True, sync_dist=True, batch_size=len(batch.inputs)
-        )
+        log_sample_means(self, {"val/verdict_real": verdict}, len(batch.inputs))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return as many generated samples as the batch has real ones."""

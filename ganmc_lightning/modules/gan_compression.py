@@ -16,6 +16,7 @@ from ganmc_lightning.losses.generator_distillation import GeneratorDistillationL
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
 from ganmc_lightning.modules.base import CompressionModule, check_equal
+from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.fitting import check_verdict
@@ -205,7 +206,7 @@ class GANCompressionModule(CompressionModule):
         place = batch_idx * self.trainer.world_size + self.global_rank
         drawn = self._draw(n, torch.Generator().manual_seed(HELD_OUT_SEEDS[stage] + place))
         mse = squared_distance(self.student(*drawn), self.teacher(*drawn))
-        self.log(f"{stage}/mse", mse, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=n)
+        log_sample_means(self, {f"{stage}/mse": mse}, n, prog_bar=True)
 
     def _draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Noise and classes from a generator of the CPU: the same on every device."""

@@ -6,6 +6,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.modules.sample_means import log_sample_means
 
 
 def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels: Tensor) -> None:
@@ -21,4 +22,4 @@ def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels
         f"{stage}/accuracy": (logits.argmax(dim=1) == labels).float().mean(),
         f"{stage}/cross_entropy": label_cross_entropy(logits, labels),
     }
-    module.log_dict(scores, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(labels))
+    log_sample_means(module, scores, len(labels), prog_bar=True)

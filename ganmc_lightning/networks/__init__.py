@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ganmc_lightning.networks.acgan import ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.checkpoint import (
     critic_of_checkpoint,
@@ -54,6 +55,7 @@ __all__ = [
     "TabularDiscriminator",
     "TabularGenerator",
     "WideResNet",
+    "allow_import",
     "critic_of_checkpoint",
     "discriminator_of_checkpoint",
     "generator_of_checkpoint",

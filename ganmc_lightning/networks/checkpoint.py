@@ -1,15 +1,16 @@
 """Take one trained network out of a checkpoint, given nothing but its path.
 
 A checkpoint holds the recipe of each network (``class_path`` and ``init_args``, as in the configuration), its
-weights, and what it was trained on. Files are opened with ``weights_only=True``, and a recipe can only name subclasses
-of :class:`torch.nn.Module` and torchvision's functions that build one, so that a file from others runs no code of its
-own.
+weights, and what it was trained on. Files are opened with ``weights_only=True``, and a recipe can only name the
+networks listed in :mod:`ganmc_lightning.networks.allowed`, so that a file from others runs no code of its own.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,21 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.networks.allowed import check_arguments, find_network, loaded, makes_network
 from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.training_data import note_training_data
 from ganmc_lightning.networks.wrappers import plain_name, renamed
 
 HYPER_PARAMETERS = "hyper_parameters"
 TRAINED_ON = "trained_on"
+PROCEDURES = "ganmc_lightning.modules."
+"""Where the training procedures are defined that are given their networks and build none."""
+MAX_DEPTH = 32
+"""Networks, lists and mappings within one another in a recipe."""
+MAX_VALUES = 100_000
+"""Values in a recipe, each counted as often as it is used; a checkpoint that a recipe points at counts as 1000."""
+
+_reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
 def part_of_checkpoint(path: str, part: str, network: nn.Module | None = None) -> nn.Module:
@@ -139,6 +149,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read as a checkpoint (truncated or foreign): {_first(error)}") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise InputError(f"{path} is not a checkpoint of this package: it has no 'state_dict'")
+    if not all(isinstance(key, str) for key in checkpoint["state_dict"]):
+        raise InputError(f"{path} is not a checkpoint of this package: its 'state_dict' has keys that are not text")
     return checkpoint
 
 
@@ -148,17 +160,20 @@ def recipe_of(checkpoint: Mapping[str, Any], part: str, path: str) -> Mapping[st
     Raises:
         InputError: the run was started from Python, so that the checkpoint holds no recipe.
     """
-    hyper_parameters = checkpoint.get(HYPER_PARAMETERS, {})
+    hyper_parameters = checkpoint.get(HYPER_PARAMETERS)
+    if not isinstance(hyper_parameters, Mapping):
+        hyper_parameters = {}
     recipe = hyper_parameters.get(part)
     if isinstance(recipe, Mapping) and "class_path" in recipe:
         return recipe
-    if "_class_path" in hyper_parameters:  # a module that builds the network itself, from its own arguments
+    builder = hyper_parameters.get("_class_path")
+    if builder is not None and not str(builder).startswith(PROCEDURES):  # it builds the network itself
         arguments = {
             key: value
             for key, value in hyper_parameters.items()
-            if not key.startswith("_") and not _describes_no_network(value)
+            if not str(key).startswith("_") and not _describes_no_network(value)
         }
-        return {"class_path": hyper_parameters["_class_path"], "init_args": arguments, "attribute": part}
+        return {"class_path": builder, "init_args": arguments, "attribute": part}
     raise InputError(
         f"{path} does not say how to build '{part}', for the run was started from Python: "
         "give the network to part_of_checkpoint(path, part, network)"
@@ -171,8 +186,9 @@ def build_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
     Raises:
         InputError: the recipe names something that is not a network, or cannot be built.
     """
-    network = _build(recipe, path)
-    if "attribute" in recipe:
+    with _open_file(path) as reading:
+        network = reading.build(recipe, path)
+    if isinstance(recipe.get("attribute"), str):
         network = getattr(network, recipe["attribute"], None)
     if not isinstance(network, nn.Module):
         raise InputError(f"{path} describes a {type(network).__name__} where a network is due")
@@ -185,7 +201,7 @@ def resolve_recipe(value: Any) -> Any:
     A network that starts from an earlier run's weights is then described by its own layers, and can be
     rebuilt when the earlier file is gone.
     """
-    if not (isinstance(value, Mapping) and "class_path" in value and _is_pointer(_find(value["class_path"]))):
+    if not (isinstance(value, Mapping) and _is_pointer(value.get("class_path"))):
         return value
     arguments = value["init_args"]
     if arguments.get("network") is not None:  # the earlier run had no recipe, so this one gave it
@@ -208,59 +224,89 @@ def _network_of(checkpoint: Mapping[str, Any], part: str, path: str, network: nn
     return network.eval()
 
 
-def _build(value: object, path: str) -> Any:
-    if isinstance(value, Mapping) and "class_path" in value:
-        named = _find(value["class_path"])
-        if named is None:
-            raise InputError(f"{path} needs {value['class_path']}, which cannot be imported here")
-        if not (_is_pointer(named) or _is_network(named)):
-            raise InputError(f"{path} names {value['class_path']}, which is no network: it is not opened")
-        arguments = {key: _build(item, path) for key, item in value.get("init_args", {}).items()}
+class _Reading:
+    """What the rebuilding of one network has read so far: files, and values of their recipes."""
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
+        self._values = 0
+
+    def count(self, values: int, path: str) -> None:
+        """Raise :class:`InputError` once too much is read: references in a recipe multiply what a small file holds."""
+        self._values += values
+        if self._values > MAX_VALUES:
+            raise InputError(f"{path} has a recipe of more than {MAX_VALUES} values: it is not a network's")
+
+    def build(self, value: object, path: str, depth: int = 0) -> Any:
+        """Build the networks that a value of a recipe describes; any other value stays what it is."""
+        self.count(1, path)
+        if depth > MAX_DEPTH:
+            raise InputError(f"{path} has a recipe nested more than {MAX_DEPTH} deep: it is not a network's")
+        if isinstance(value, Mapping) and "class_path" in value:
+            return self._network(value, path, depth)
+        if isinstance(value, list):
+            return [self.build(item, path, depth + 1) for item in value]
+        return value
+
+    def _network(self, recipe: Mapping[str, Any], path: str, depth: int) -> Any:
+        class_path, arguments = recipe["class_path"], recipe.get("init_args") or {}
+        if not isinstance(arguments, Mapping):
+            raise InputError(f"{path} has init_args of type {type(arguments).__name__}, expected a mapping")
+        named = _POINTERS[class_path] if _is_pointer(class_path) else find_network(class_path, path)
+        check_arguments(class_path, named, arguments, path)
+        arguments = {key: self.build(item, path, depth + 1) for key, item in arguments.items()}
         try:
             return named(**arguments)
         except InputError:
             raise
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # whatever a constructor raises on arguments that it was not made for
             raise InputError(
-                f"{path} does not hold what it takes to build {value['class_path']} ({_first(error)}): "
+                f"{path} does not hold what it takes to build {class_path} ({_first(error)}): "
                 "give the network to part_of_checkpoint(path, part, network)"
             ) from error
-    if isinstance(value, list):
-        return [_build(item, path) for item in value]
-    return value
 
 
-def _find(class_path: object) -> Any:
-    """What a dotted path names; None where it cannot be imported."""
-    module_name, _, name = str(class_path).rpartition(".")
+@contextmanager
+def _open_file(path: str) -> Iterator[_Reading]:
+    """The reading that a file belongs to: that of the file which points at it, or a new one.
+
+    Raises:
+        InputError: the file is being read already, for its recipe points back at it.
+    """
+    outer = _reading.get()
+    reading = outer or _Reading()
+    file = os.path.realpath(path)
+    if file in reading.files:
+        raise InputError(f"{path} has a recipe that points back at the same file: give it the network's own recipe")
+    token = _reading.set(reading)
+    reading.files.append(file)
     try:
-        return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError, TypeError):  # the last two: it is no module's name at all
-        return None
+        if outer is not None:
+            reading.count(1000, path)
+        yield reading
+    finally:
+        reading.files.pop()
+        _reading.reset(token)
 
 
-def _is_pointer(named: object) -> bool:
-    # By identity and not by path, for these functions are public under several.
-    return named in (part_of_checkpoint, generator_of_checkpoint, discriminator_of_checkpoint, critic_of_checkpoint)
+_POINTERS = {
+    f"{home}.{pointer.__name__}": pointer
+    for home in ("ganmc_lightning", "ganmc_lightning.networks", __name__)
+    for pointer in (part_of_checkpoint, generator_of_checkpoint, discriminator_of_checkpoint, critic_of_checkpoint)
+}
+"""The functions that take a network out of another checkpoint, by the names they are public under."""
 
 
-def _is_network(named: object) -> bool:
-    """Whether it is a class of networks, or one of torchvision's functions that build a network."""
-    if not isinstance(named, type):
-        if not str(getattr(named, "__module__", "")).startswith("torchvision.models."):
-            return False  # what another library's functions do on being called, nobody has looked at
-        named = getattr(named, "__annotations__", {}).get("return")
-        if named is nn.Module:
-            return False  # it may be any
-    return isinstance(named, type) and issubclass(named, nn.Module)
+def _is_pointer(class_path: object) -> bool:
+    return isinstance(class_path, str) and class_path in _POINTERS
 
 
 def _describes_no_network(value: object) -> bool:
     """Whether it is the recipe of something else, an optimizer say, which the shape of a network does not need."""
     if not (isinstance(value, Mapping) and "class_path" in value):
         return False
-    named = _find(value["class_path"])
-    return named is not None and not (_is_pointer(named) or _is_network(named))
+    named = loaded(value["class_path"])
+    return named is not None and not makes_network(named)
 
 
 def _weights_of(checkpoint: Mapping[str, Any], part: str, path: str) -> dict[str, Any]:

@@ -37,7 +37,9 @@ def feature_metrics(
     training: RealStatistics | None = None,
     held_out: Features | None = None,
 ) -> dict[str, FeatureMetric]:
-    """Make metrics that wait for generated samples alone.
+    """Make metrics that wait for generated samples alone, all of them in this process.
+
+    They gather nothing from other processes: while a generator trains on several, the first alone computes scores.
 
     Args:
         names: some of :data:`FEATURE_METRICS`.
@@ -50,21 +52,21 @@ def feature_metrics(
     made: dict[str, FeatureMetric] = {}
     for name in names:
         if name == "is":
-            made[name] = InceptionScore(extractor, splits=max(1, min(SPLITS, n // 2)))
+            made[name] = InceptionScore(extractor, splits=max(1, min(SPLITS, n // 2)), sync_on_compute=False)
         elif name == "near_copies":
             assert training is not None
             assert held_out is not None
-            made[name] = NearCopies(extractor, held_out, reference=training)
+            made[name] = NearCopies(extractor, held_out, reference=training, sync_on_compute=False)
         else:
             assert real is not None
             some = replace(real, features=real.features[:KEPT])
             if name == "fid":
-                made[name] = FrechetInceptionDistance(extractor, reference=some)
+                made[name] = FrechetInceptionDistance(extractor, reference=some, sync_on_compute=False)
             elif name == "kid":
                 size = min(SUBSET_SIZE, n, len(some.features))
-                made[name] = KernelInceptionDistance(extractor, subset_size=size, reference=some)
+                made[name] = KernelInceptionDistance(extractor, subset_size=size, reference=some, sync_on_compute=False)
             else:
-                made[name] = PRDC(extractor, reference=some)
+                made[name] = PRDC(extractor, reference=some, sync_on_compute=False)
     return made
 
 

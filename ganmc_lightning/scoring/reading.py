@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ganmc_lightning.errors import InputError
+from ganmc_lightning.files.yaml_text import load_yaml
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -20,7 +21,7 @@ def read_config(path: Path) -> Mapping[str, Any]:
         InputError: it is missing or holds anything else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): name another file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.metrics.compression_score import EPOCHS, CompressionScoreValue, Form, compression_score
+from ganmc_lightning.networks.allowed import allow_named
 from ganmc_lightning.networks.checkpoint import build_network, resolve_recipe
 from ganmc_lightning.networks.fitting import check_classifier
 from ganmc_lightning.networks.training_data import input_conversion
@@ -109,7 +110,7 @@ def student_of(text: str) -> Callable[[], nn.Module]:
     Args:
         text: a class (``LeNet4``, or the class path of any network that needs no argument); or a ``.yaml`` file:
             ``class_path`` and ``init_args`` of a network, or the configuration of a training, whose ``student``, else
-            ``network``, is then made.
+            ``network``, is then made. A file can name the networks that a checkpoint can name.
 
     Raises:
         InputError: it says nothing of the kind.
@@ -125,6 +126,8 @@ def student_of(text: str) -> Callable[[], nn.Module]:
         recipe = {"class_path": recipe}
     if isinstance(recipe, Mapping) and "." not in str(recipe.get("class_path", ".")):
         recipe = {**recipe, "class_path": f"ganmc_lightning.networks.{recipe['class_path']}"}
+    elif path.suffix not in SUFFIXES:
+        allow_named(text)
     make = partial(build_network, resolve_recipe(recipe), text)
     with torch.random.fork_rng(devices=[]):
         make()

@@ -354,7 +354,7 @@ def test_ctrl_c_before_anything_was_saved(
     monkeypatch.setattr(ClassifierModule, "on_train_epoch_start", at_once, raising=False)
     outcome = ganmc("fit", "--config", configs.teacher)
     assert outcome.status == 130
-    assert outcome.err == "ganmc fit: interrupted; nothing was saved yet\n"
+    assert outcome.err == "ganmc fit: interrupted; nothing was saved, run the same command again\n"
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])

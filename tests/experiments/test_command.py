@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from ganmc_lightning import cli
+from ganmc_lightning.cli.imports import add_import_argument
 from ganmc_lightning.cli.reproduce import add_arguments, run
 from ganmc_lightning.errors import InputError
 
@@ -15,6 +16,7 @@ from ganmc_lightning.errors import InputError
 def arguments(*argv):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
+    add_import_argument(parser)
     return parser.parse_args(argv)
 
 

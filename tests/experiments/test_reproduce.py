@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from ganmc_lightning.cli import Terminated
 from ganmc_lightning.errors import InputError
 from ganmc_lightning.experiments import pictures
 from ganmc_lightning.experiments.reproduce import reproduce
@@ -53,6 +54,15 @@ def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
     assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
 
 
+def test_words_for_every_stage(experiment_file, tmp_path, fake):
+    arguments = (experiment_file, tmp_path / "runs", (0,), False, "x", fake, Console(file=io.StringIO()))
+    assert reproduce(*arguments, words=["--import", "my_project"]) == 0
+    assert all(call[-2:] == ["--import", "my_project"] for call in fake.calls)
+    calls = len(fake.calls)
+    assert reproduce(*arguments) == 0
+    assert len(fake.calls) == calls
+
+
 def test_another_seed_adds_only_its_own_runs(go, fake):
     go(seeds=(0,))
     go(seeds=(0, 1))
@@ -91,12 +101,13 @@ def test_a_failing_test_stops_too(go, fake, capsys):
 
 
 @pytest.mark.parametrize("how", ["code", "exception"])
-def test_ctrl_c(go, fake, capsys, how):
+@pytest.mark.parametrize(("code", "exception"), [(130, KeyboardInterrupt()), (143, Terminated())])
+def test_an_interruption(go, fake, capsys, how, code, exception):
     if how == "code":
-        fake.exit_codes = {"gan": 130}
+        fake.exit_codes = {"gan": code}
     else:
-        fake.raises = {2: KeyboardInterrupt()}
-    assert go()[0] == 130
+        fake.raises = {2: exception}
+    assert go()[0] == code
     assert "interrupted in stage 'gan'" in capsys.readouterr().err
     fake.exit_codes = {}
     assert go()[0] == 0

@@ -36,9 +36,10 @@ def test_fit_then_test_then_finished(teacher, fake):
     assert prepare(teacher)
 
 
-def test_an_interrupted_training_resumes_from_its_last_checkpoint(teacher, fake):
-    fake.exit_codes = {"teacher": 130}
-    assert make(teacher, fake) == 130
+@pytest.mark.parametrize("code", [130, 143])
+def test_an_interrupted_training_resumes_from_its_last_checkpoint(teacher, fake, code):
+    fake.exit_codes = {"teacher": code}
+    assert make(teacher, fake) == code
     assert read_record(teacher.folder).state == "started"
     fake.exit_codes = {}
     assert make(teacher, fake) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
@@ -25,6 +28,22 @@ pytestmark = [
 
 BATCH_SIZE = 27  # 4 steps an epoch
 KINDS = ["classifier", "distillation", "acgan"]
+
+
+class Terminate(Callback):
+    """Sends SIGTERM to this process: after so many steps, and perhaps in a validation only."""
+
+    def __init__(self, step: int, in_validation: bool) -> None:
+        self.step = step
+        self.in_validation = in_validation
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step and not self.in_validation:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step and self.in_validation:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Cut(Callback):
@@ -46,7 +65,14 @@ def train(
 ) -> Callable[..., Trainer]:
     """Trains a fresh module on a fresh stream, from a checkpoint of the run folder or from the start."""
 
-    def run(kind: str, folder: Path, resume: bool = False, cut: int | None = None, **arguments: Any) -> Trainer:
+    def run(
+        kind: str,
+        folder: Path,
+        resume: bool = False,
+        cut: int | None = None,
+        end: Callback | None = None,
+        **arguments: Any,
+    ) -> Trainer:
         stream: dict[str, Any] = {"augment": CropFlip(padding=1)}
         if kind == "distillation":
             torch.manual_seed(5)
@@ -54,6 +80,8 @@ def train(
         callbacks: list[Callback] = [GeneratorEMA(decay=0.9)] if kind == "acgan" else []
         if cut is not None:
             callbacks.append(Cut(cut))
+        if end is not None:
+            callbacks.append(end)
         module, data = make_module(kind), make_data(batch_size=BATCH_SIZE, **stream)
         trainer = make_run_trainer(folder, callbacks, **arguments)
         torch.manual_seed(77 if resume else 1)  # another process has another random state
@@ -152,6 +180,41 @@ def test_cut_off_behind_a_validation(train: Callable[..., Trainer], tmp_path: Pa
     train(kind, tmp_path / "parts", cut=11, **saving)
     assert checkpoint_of(tmp_path / "parts")["global_step"] == 8
     assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+@pytest.mark.parametrize(
+    ("step", "in_validation", "saved"),
+    [
+        (2, False, 2),  # before anything was saved
+        (6, False, 6),
+        (4, False, 4),  # the end of an epoch without a validation
+        (8, False, 8),  # the end of an epoch with one, which is finished
+        (8, True, 8),
+        (23, False, 23),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sigterm(
+    train: Callable[..., Trainer], tmp_path: Path, kind: str, step: int, in_validation: bool, saved: int
+) -> None:
+    saving = {"check_val_every_n_epoch": 2, "max_epochs": 6}
+    before = signal.getsignal(signal.SIGTERM)
+    whole = train(kind, tmp_path / "whole", **saving)
+    with pytest.raises(SIGTERMException):
+        train(kind, tmp_path / "parts", end=Terminate(step, in_validation), **saving)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == saved
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+def test_sigterm_at_the_end(train: Callable[..., Trainer], tmp_path: Path) -> None:
+    """The training is complete; the command still says that it was asked to stop."""
+    whole = train("acgan", tmp_path / "whole", max_epochs=2)
+    with pytest.raises(SIGTERMException):
+        train("acgan", tmp_path / "parts", end=Terminate(8, in_validation=True), max_epochs=2)
+    resumed = train("acgan", tmp_path / "parts", resume=True, max_epochs=2)
+    assert_equal(module_of(whole).state_dict(), module_of(resumed).state_dict())
+    assert resumed.global_step == 8
 
 
 @pytest.mark.parametrize("kind", ["classifier", "acgan"])

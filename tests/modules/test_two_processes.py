@@ -29,8 +29,8 @@ def diaries(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Diarie
     )
     assert done.returncode == 0, done.stderr
     return {
-        run: [torch.load(folder / f"{run}.rank{rank}.pt", weights_only=True) for rank in range(2)]
-        for run in ("distillation", "acgan", "acgan_resumed")
+        run: [torch.load(path, weights_only=True) for path in sorted(folder.glob(f"{run}.rank*.pt"))]
+        for run in ("distillation", "acgan", "acgan_resumed", "odd_1", "odd_2")
     }
 
 
@@ -56,9 +56,20 @@ def test_validation_sees_each_sample_once_and_both_know_the_score(diaries: Diari
     torch.testing.assert_close(scores[0], scores[1], rtol=1e-5, atol=1e-6)
 
 
+def test_means_over_an_odd_number_of_samples_are_those_of_one_process(diaries: Diaries) -> None:
+    (one,), both = diaries["odd_1"], diaries["odd_2"]
+    assert one["validated"] == 15
+    assert [diary["validated"] for diary in both] == [8, 7]
+    for name in ("val/accuracy", "val/cross_entropy"):
+        for diary in both:
+            assert diary["metrics"][name].item() == pytest.approx(one["metrics"][name].item(), rel=1e-5), name
+    hits = 15 * both[0]["metrics"]["val/accuracy"].item()
+    assert hits == pytest.approx(round(hits), abs=1e-4)
+
+
 def test_real_samples_of_an_epoch_are_shared_out(diaries: Diaries) -> None:
     seen = [
-        {image.numpy().tobytes() for inputs, _, _, _ in diary["batches"][:6] for image in inputs}
+        {image.numpy().tobytes() for inputs, *_ in diary["batches"][:6] for image in inputs}
         for diary in diaries["acgan"]
     ]
     assert [len(share) for share in seen] == [54, 54]

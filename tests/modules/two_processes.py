@@ -11,12 +11,12 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
-from torch.optim import Adam
+from torch.optim import SGD, Adam
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
 from ganmc_lightning.data.sources import NpzFile
-from ganmc_lightning.modules import ACGANModule, CompressionModule, DistillationModule
+from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
 from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
@@ -91,9 +91,31 @@ def train(kind: str, strategy: str, folder: Path, data: Path, epochs: int, resum
     trainer.fit(module, datamodule, ckpt_path=folder / kind / "run.ckpt" if resume else None)
 
 
+def validate(devices: int, folder: Path, data: Path) -> None:
+    """Score a network on 15 samples: shares of 8 and 7, which are two batches and one."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8, momentum=0.0), nn.Linear(8, 3))
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="auto" if devices == 1 else "ddp_fork",
+        max_epochs=1,
+        callbacks=[Diary(folder / f"odd_{devices}")],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    module = ClassifierModule(network, optimizer=partial(SGD, lr=0.0))
+    trainer.fit(module, GANAugmentedDataModule(NpzFile(data), batch_size=7, validation_fraction=0.125))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, data = map(Path, sys.argv[1:])
+    validate(2, folder, data)
     train("distillation", "ddp_fork", folder, data, epochs=2, resume=False)
     train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=2, resume=False)
     train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=3, resume=True)
+    validate(1, folder, data)

@@ -20,10 +20,12 @@ from ganmc_lightning.networks import (
     Frozen,
     Generator,
     TabularGenerator,
+    allowed,
     discriminator_of_checkpoint,
     generator_of_checkpoint,
     part_of_checkpoint,
 )
+from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.checkpoint import build_network, read_checkpoint, recipe_of, resolve_recipe
 from ganmc_lightning.networks.training_data import training_data_of
 
@@ -44,6 +46,14 @@ class Own(nn.Module):
 
 
 OWN = f"{__name__}.Own"
+REFUSED = "which a file may not name: expected a network of ganmc_lightning, torch.nn"
+
+
+@pytest.fixture
+def own_allowed(monkeypatch):
+    """The user allows this module."""
+    monkeypatch.setattr(allowed, "_allowed", [])
+    allow_import(__name__)
 
 
 def mlp(seed=0):
@@ -123,6 +133,7 @@ class TestRoundTrip:
         assert not given.training
 
 
+@pytest.mark.usefixtures("own_allowed")
 class TestModulesThatBuildTheirOwn:
     def test_from_their_arguments(self, tmp_path):
         hyper_parameters = {"_class_path": OWN, "_instantiator": "some.function", "width": 7}
@@ -134,6 +145,13 @@ class TestModulesThatBuildTheirOwn:
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN, "width": 7, "optimizer": adam}, network=MLP(4, 3, (7,)))
         assert "optimizer" not in recipe_of(read_checkpoint(path), "network", path)["init_args"]
         assert part_of_checkpoint(path, "network").classifier.in_features == 7
+
+    def test_not_without_leave(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(allowed, "_allowed", [])
+        path = save(tmp_path / "a.ckpt", {"_class_path": OWN, "width": 7}, network=MLP(4, 3, (7,)))
+        message = complaint(part_of_checkpoint, path, "network")
+        assert message.startswith(f"{path} names '{OWN}', {REFUSED}")
+        assert "--import MODULE" in message
 
     def test_a_part_they_do_not_have(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN}, student=mlp())
@@ -178,10 +196,12 @@ class TestBadFiles:
                 refused += 1
         assert refused > 10
 
-    @pytest.mark.parametrize("content", [[1, 2], {"weights": torch.zeros(1)}, {"state_dict": 1}])
+    @pytest.mark.parametrize(
+        "content", [[1, 2], {"weights": torch.zeros(1)}, {"state_dict": 1}, {"state_dict": {0: torch.zeros(1)}}]
+    )
     def test_not_of_this_package(self, tmp_path, content):
         torch.save(content, tmp_path / "a.ckpt")
-        assert "has no 'state_dict'" in complaint(read_checkpoint, str(tmp_path / "a.ckpt"))
+        assert "is not a checkpoint of this package" in complaint(read_checkpoint, str(tmp_path / "a.ckpt"))
 
     def test_another_part_names_those_held(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"student": RECIPE}, student=mlp(), generator=nn.Linear(1, 1))
@@ -230,6 +250,8 @@ class TestCode:
             "torch.load",
             "torch.optim.Adam",
             "torch.nn",
+            "ganmc_lightning.__main__.main",
+            "ganmc_lightning.modules.ClassifierModule",
         ],
     )
     def test_recipes_name_networks_only(self, tmp_path, class_path):
@@ -240,22 +262,55 @@ class TestCode:
         for part in (recipe, nested, listed):
             path = save(tmp_path / "a.ckpt", {"network": part}, network=mlp())
             message = complaint(part_of_checkpoint, path, "network")
-            assert message == f"{path} names {class_path}, which is no network: it is not opened"
+            assert message.startswith(f"{path} names ")
+            refusals = ("which a file may not name", "which ganmc_lightning does not define", "which is no network")
+            assert any(refusal in message for refusal in refusals)
         assert not (tmp_path / "mark").exists()
 
     def test_nor_does_the_name_of_the_procedure(self, tmp_path):
         hyper_parameters = {"_class_path": "os.system", "command": f"touch {tmp_path / 'mark'}"}
         path = save(tmp_path / "a.ckpt", hyper_parameters, network=mlp())
-        assert "names os.system, which is no network" in complaint(part_of_checkpoint, path, "network")
+        assert f"names 'os.system', {REFUSED}" in complaint(part_of_checkpoint, path, "network")
         assert not (tmp_path / "mark").exists()
 
 
 class TestBadRecipes:
-    @pytest.mark.parametrize("class_path", ["no_such_package.Net", "torch.nn.NoSuchLayer", "Net", "..os.Net", "", None])
-    def test_not_importable(self, tmp_path, class_path):
+    @pytest.mark.parametrize("class_path", ["no_such_package.Net", "Net", "..os.Net", "", None, 3, ["Net"]])
+    def test_not_on_the_list(self, tmp_path, class_path):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "class_path": class_path}}, network=mlp())
+        assert REFUSED in complaint(part_of_checkpoint, path, "network")
+
+    def test_not_defined(self, tmp_path):
+        path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "class_path": "torch.nn.NoLayer"}}, network=mlp())
         message = complaint(part_of_checkpoint, path, "network")
-        assert message == f"{path} needs {class_path}, which cannot be imported here"
+        assert (
+            message == f"{path} names torch.nn.NoLayer, which torch.nn does not define: install the version that has it"
+        )
+
+    @pytest.mark.parametrize("init_args", [[1], "text", {5: 6}])
+    def test_arguments_of_another_kind(self, tmp_path, init_args):
+        path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": init_args}}, network=mlp())
+        assert path in complaint(part_of_checkpoint, path, "network")
+
+    def test_references_that_multiply(self, tmp_path):
+        """A few hundred bytes that stand for 10 ** 12 values."""
+        bomb = [0] * 10
+        for _ in range(11):
+            bomb = [bomb] * 10
+        path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": {"hidden": bomb}}}, network=mlp())
+        assert "recipe of more than 100000 values" in complaint(part_of_checkpoint, path, "network")
+
+    def test_a_list_that_holds_itself(self, tmp_path):
+        ring = []
+        ring.append(ring)
+        path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": {"hidden": ring}}}, network=mlp())
+        assert "nested more than 32 deep" in complaint(part_of_checkpoint, path, "network")
+
+    def test_a_pointer_to_its_own_file(self, tmp_path):
+        pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "a.ckpt"), "part": "network"}}
+        for recipe in (pointer, {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": pointer}}):
+            path = save(tmp_path / "a.ckpt", {"network": recipe}, network=mlp())
+            assert "points back at the same file" in complaint(part_of_checkpoint, path, "network")
 
     @pytest.mark.parametrize(
         "arguments", [{}, {"in_features": 4, "num_classes": 3, "depth": 1}, {"in_features": -4, "num_classes": 3}]
@@ -271,7 +326,10 @@ class TestBadRecipes:
         path = save(tmp_path / "a.ckpt", {"discriminator": recipe}, discriminator=mlp())
         assert "abstract" in complaint(part_of_checkpoint, path, "discriminator")
 
-    @pytest.mark.parametrize("hyper_parameters", [None, {}, {"network": 5}, {"width": 3}])
+    @pytest.mark.parametrize(
+        "hyper_parameters",
+        [None, {}, {"network": 5}, {"width": 3}, [1], {"_class_path": "ganmc_lightning.modules.gan.GANModule"}],
+    )
     def test_missing(self, tmp_path, hyper_parameters):
         path = save(tmp_path / "a.ckpt", hyper_parameters, network=mlp())
         message = complaint(part_of_checkpoint, path, "network")
@@ -332,6 +390,7 @@ class TestPointers:
         later = save(tmp_path / "later.ckpt", {"student": pointer}, student=mlp(7))
         assert same(part_of_checkpoint(later, "student"), mlp(7))  # layers from there, weights from here
 
+    @pytest.mark.usefixtures("own_allowed")
     def test_to_a_procedure_that_builds_its_own(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN, "width": 7}, network=MLP(4, 3, (7,)))
         recipe = resolve_recipe({"class_path": POINTER, "init_args": {"path": path, "part": "network"}})

@@ -68,7 +68,8 @@ def test_a_student_by_its_class():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("LeNet44", "LeNet44 needs ganmc_lightning.networks.LeNet44"),
+        ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
+        ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
         ("ganmc_lightning.scoring.Students", "no network"),
         ("absent.yaml", "absent.yaml: cannot be read"),
         ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),

@@ -54,13 +54,14 @@ def _load(weights: str | Path | None) -> nn.Module:
 
     kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     advice = f"download {URL_INCEPTION_V3} to {kept}, or name your copy with inception:PATH"
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise InputError(f"no Inception-v3 weights at {weights}: {advice}")
+    if weights is not None and not Path(weights).is_file():
+        raise InputError(f"no Inception-v3 weights at {weights}: {advice}")
+    file = Path(weights or kept)
+    if file.is_file():
         try:
-            torch.load(weights, map_location="cpu", weights_only=True)  # torch-fidelity would run code from the file
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            raise InputError(f"{weights} cannot be read as weights ({_first_line(error)}): {advice}") from error
+            torch.load(file, map_location="cpu", weights_only=True)  # torch-fidelity would run code from the file
+        except Exception as error:  # on bytes that are no weights the unpickler raises whatever it comes across
+            raise InputError(f"{file} cannot be read as weights ({_first_line(error)}): remove it; {advice}") from error
     path = None if weights is None else str(weights)
     try:
         network: nn.Module = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path)

@@ -1,0 +1,27 @@
+"""How the command lines' parser reads YAML: configuration files, and values on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from jsonargparse import get_loader, set_loader
+
+from ganmc_lightning.files.yaml_text import LimitError, check_yaml
+
+_load = get_loader("yaml")
+
+
+def limit_yaml() -> None:
+    """Let jsonargparse refuse documents that exceed the limits of :func:`~.yaml_text.check_yaml`."""
+    set_loader("yaml", _load_limited, (yaml.YAMLError,))
+
+
+def _load_limited(text: str) -> Any:
+    check_yaml(text)
+    try:
+        return _load(text)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:  # of the values that PyYAML itself cannot convert, such as a number of 5000 digits
+        raise LimitError(f"a value cannot be read: {error}") from error

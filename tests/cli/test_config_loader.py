@@ -1,0 +1,51 @@
+"""Hostile YAML as every kind of file that a command line reads: one line, exit status 2."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganmc_lightning.cli import main
+from ganmc_lightning.errors import InputError
+from ganmc_lightning.experiments.files import read_json_object
+from ganmc_lightning.scoring.students import student_of
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 10)
+)
+HOSTILE = {
+    "bomb": (BOMB, "more than 100000 values"),
+    "in_a_number": ("seed: |\n  " + BOMB.replace("\n", "\n  "), "more than 100000 values"),
+    "ring": ("a: &a [*a]", "refers to what it is within"),
+    "deep": ("a: " + "[" * 3000 + "]" * 3000, "nested more than 40 deep"),
+    "digits": ("max_trees: " + "9" * 5000, "cannot be read"),
+}
+
+
+@pytest.fixture(params=list(HOSTILE))
+def hostile(request, tmp_path):
+    """A file and the complaint that is due."""
+    text, message = HOSTILE[request.param]
+    (tmp_path / "hostile.yaml").write_text(text)
+    return str(tmp_path / "hostile.yaml"), message
+
+
+@pytest.mark.parametrize(
+    "command", ["fit --config", "test --config", "forest --config", "reproduce", "fit --trainer", "fit --data"]
+)
+def test_every_command(hostile, command, capsys):
+    path, message = hostile
+    assert main([*command.split(), path]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert len(error) < 1000
+
+
+def test_the_student_of_a_score(hostile):
+    with pytest.raises(InputError, match=hostile[1]):
+        student_of(hostile[0])
+
+
+def test_json_nested_without_end(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    assert read_json_object(tmp_path / "a.json") is None

@@ -1,0 +1,135 @@
+"""SIGTERM and Ctrl-C, sent to this process while a command runs in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from ganmc_lightning.cli import INTERRUPTED, TERMINATED, main, training
+from ganmc_lightning.cli.run_callbacks import Interruption
+from ganmc_lightning.cli.signals import Terminated, sigterm_raises
+
+
+def send(number=signal.SIGTERM):
+    os.kill(os.getpid(), number)
+
+
+def test_raised_once_and_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    reached = []
+
+    def command():
+        with sigterm_raises():
+            try:
+                send()
+            finally:
+                send()  # what is cleaned up is not interrupted in turn
+                reached.append(True)
+
+    with pytest.raises(Terminated) as ended:
+        command()
+    assert ended.value.code == TERMINATED == 143
+    assert reached
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_handler_before_it_decides():
+    """As that of a trainer, which calls this one behind its own."""
+    calls = []
+    with sigterm_raises():
+        inner = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *arguments: (calls.append(1), inner(*arguments)))
+        send()
+        signal.signal(signal.SIGTERM, inner)
+    assert calls == [1]
+
+
+def test_another_thread_installs_nothing():
+    found = []
+
+    def run():
+        with sigterm_raises():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_any_command(number, status, monkeypatch, capsys):
+    monkeypatch.setattr("ganmc_lightning.networks.checkpoint.read_checkpoint", lambda path: send(number))
+    assert main(["sample", "a.ckpt", "--out", "no-such-file.npz"]) == status
+    assert capsys.readouterr().err.startswith("ganmc: interrupted")
+
+
+class Sends(Interruption):
+    """Sends a signal in the second epoch, or in the first batch of the predictions."""
+
+    number = signal.SIGTERM
+
+    def on_train_batch_start(self, trainer, *_):
+        if trainer.current_epoch == 1:
+            send(self.number)
+
+    def on_predict_batch_start(self, *_):
+        send(self.number)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, TERMINATED), (signal.SIGINT, INTERRUPTED)])
+def test_fit(configs, tmp_path, monkeypatch, capsys, number, status):
+    monkeypatch.setattr(training, "Interruption", Sends)
+    monkeypatch.setattr(Sends, "number", number)
+    before = signal.getsignal(signal.SIGINT)
+    words = ["fit", "--config", str(configs.teacher), "--trainer.max_epochs", "4"]
+    run = tmp_path / "runs" / "teacher"
+    try:
+        assert main(words) == status
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning ignores it from the first on
+    error = capsys.readouterr().err
+    last = run / "checkpoints" / "last.ckpt"
+    assert error.count("\n") == 1
+    assert error.startswith("ganmc fit: interrupted")
+    assert error.endswith(f"; go on with --ckpt_path {last}\n")
+    assert not (run / "result.json").exists()
+    monkeypatch.undo()
+    assert main([*words, "--ckpt_path", str(last)]) == 0
+    assert (run / "result.json").exists()
+
+
+def test_predict(configs, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training, "Interruption", Sends)
+    words = ["predict", "--config", str(configs.teacher), "--ckpt_path", str(trained.teacher_checkpoint)]
+    assert main(words) == TERMINATED
+    assert "ganmc predict: interrupted by SIGTERM; nothing was saved" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("predictions.npz"))
+
+
+def test_run_process_ends_its_child(tmp_path):
+    handles = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+    code = handles + "open(sys.argv[1], 'w').close()\ntime.sleep(60)"
+    mark = tmp_path / "started"
+
+    def wait_and_send():
+        while not mark.exists():
+            time.sleep(0.01)
+        send()
+
+    thread = threading.Thread(target=wait_and_send)
+    thread.start()
+    with pytest.raises(Terminated), sigterm_raises():
+        training._run_process([sys.executable, "-c", code, str(mark)])
+    thread.join()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_run_process_gives_the_status():
+    assert training._run_process([sys.executable, "-c", "raise SystemExit(3)"]) == 3
