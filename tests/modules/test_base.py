@@ -340,7 +340,7 @@ def test_weights_that_a_module_does_not_use_are_refused(
     weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
     gan = ACGANModule(TabularGenerator(4, 2), TabularDiscriminator(4, 2))
-    features = DistillationModule(MLP(4, 2, (8,)), MLP(4, 2, (8,)), HintLoss([("layers.0", "layers.0")]))
+    features = DistillationModule(MLP(4, 2, (8,)), MLP(4, 2, (8,)), HintLoss([("features.2", "features.2")]))
     for module in (gan, features):
         with pytest.raises(InputError, match=rf"gives its rows weights, which {type(module).__name__} does not use"):
             make_trainer(max_epochs=1).fit(module, make_data(source=weighted_rows))

@@ -78,7 +78,7 @@ def test_real_samples_of_an_epoch_are_shared_out(diaries: Diaries) -> None:
 
 def test_synthetic_samples_and_augmentation_differ(diaries: Diaries) -> None:
     one, other = diaries["distillation"]
-    drawn = [torch.cat([inputs[fake] for inputs, _, fake, _ in diary["batches"]]) for diary in (one, other)]
+    drawn = [torch.cat([inputs[fake] for inputs, _, fake, *_ in diary["batches"]]) for diary in (one, other)]
     assert len(drawn[0]) == len(drawn[1]) == 54
     rows = [{image.numpy().tobytes() for image in samples} for samples in drawn]
     assert not rows[0] & rows[1]
