@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -83,19 +84,21 @@ def encode_labels(column: Any, where: str) -> tuple[NDArray[np.int64], tuple[str
         Labels, int64 (N,), and the names of the classes.
 
     Raises:
-        InputError: missing values, a continuous target, names of classes that differ only in case or blanks, or a class
-            with a single row.
+        InputError: missing values, a continuous target, names of classes that differ only in case or blanks, or
+            half of the classes or more with a single row. Fewer of them give a warning.
     """
     column = _stripped(column) if _is_text(column) else column
     _check_present(column, MISSING, where)
     _check_classes([str(value) for value in column.unique()], len(column), where)
     codes, names = _numbered(column, where)
-    counts = np.bincount(codes)
-    if counts.min() < 2:
+    single = [repr(names[code]) for code in np.flatnonzero(np.bincount(codes) == 1)]
+    if 2 * len(single) >= len(names):
         raise InputError(
-            f"{where} has {len(names)} classes, and {names[counts.argmin()]!r} occurs only once: a class needs two "
-            "rows, one of them for training (is it a class at all?)"
+            f"{where} has {len(names)} classes, and {len(single)} of them have 1 row, such as {single[0]}; expected 2 "
+            "rows or more of each, one for training and one for testing; name another label_column"
         )
+    if single:
+        warnings.warn(f"{where}: classes with 1 row, used for training only: {', '.join(single)}", stacklevel=2)
     return codes, names
 
 

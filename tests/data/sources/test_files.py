@@ -125,8 +125,17 @@ def test_wrong_columns(tmp_path: Path, changes: dict[str, Any], words: str) -> N
 
 def test_a_class_of_one_row(tmp_path: Path) -> None:
     table().assign(kind=["once"] + ["no"] * 19).to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(InputError, match="'kind' has 2 classes, and 'once' occurs only once"):
+    with pytest.raises(InputError, match="'kind' has 2 classes, and 1 of them have 1 row, such as 'once'"):
         source(tmp_path / "t.csv").load(tmp_path)
+
+
+def test_a_rare_class_is_used_for_training(tmp_path: Path) -> None:
+    table().assign(kind=["once"] + ["no", "yes"] * 9 + ["no"]).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.warns(UserWarning, match="'kind': classes with 1 row, used for training only: 'once'"):
+        splits = source(tmp_path / "t.csv").load(tmp_path)
+    assert splits.class_names == ("no", "once", "yes")
+    assert (splits.train.labels == 1).sum() == 1
+    assert (splits.test.labels == 1).sum() == 0
 
 
 def test_schema_names_what_was_encoded(tmp_path: Path) -> None:
