@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 
 from ganmc_lightning.cli.complaints import complaint_of
 from ganmc_lightning.cli.imports import allow_imports, take_imports
@@ -60,7 +61,9 @@ def _run_process(command: list[str]) -> int:
     """
     with subprocess.Popen(command) as process:
         try:
-            return process.wait()
+            while True:
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(timeout=1)  # a signal just before a wait without end would not be seen
         except (KeyboardInterrupt, Terminated):
             process.terminate()  # it saves its checkpoint; after Ctrl-C at a terminal it does so already
             process.wait()

@@ -78,7 +78,8 @@ def run_in_workers(
                         started(by_node[node])
                 if not running:
                     break  # the rest depends on what failed
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                # A signal that arrives just before a wait without end would not be seen.
+                for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
                     outcome = future.result()
                     node = running.pop(future)
                     ended(by_node[node], outcome, False)

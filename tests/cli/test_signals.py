@@ -114,11 +114,11 @@ def test_predict(configs, trained, tmp_path, monkeypatch, capsys):
 
 def test_run_process_ends_its_child(tmp_path):
     handles = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-    code = handles + "open(sys.argv[1], 'w').close()\ntime.sleep(60)"
+    code = handles + "import os\nprint(os.getpid(), file=open(sys.argv[1], 'w'), flush=True)\ntime.sleep(60)"
     mark = tmp_path / "started"
 
     def wait_and_send():
-        while not mark.exists():
+        while not (mark.exists() and mark.read_text()):
             time.sleep(0.01)
         send()
 
@@ -127,8 +127,8 @@ def test_run_process_ends_its_child(tmp_path):
     with pytest.raises(Terminated), sigterm_raises():
         training._run_process([sys.executable, "-c", code, str(mark)])
     thread.join()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(mark.read_text()), 0)
 
 
 def test_run_process_gives_the_status():
