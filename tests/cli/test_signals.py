@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from ganmc_lightning.cli import INTERRUPTED, TERMINATED, main, training
+from ganmc_lightning.cli import INTERRUPTED, TERMINATED, main, sample, training
 from ganmc_lightning.cli.run_callbacks import Interruption
 from ganmc_lightning.cli.signals import Terminated, sigterm_raises
 
@@ -64,7 +64,7 @@ def test_another_thread_installs_nothing():
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_any_command(number, status, monkeypatch, capsys):
-    monkeypatch.setattr("ganmc_lightning.networks.checkpoint.read_checkpoint", lambda path: send(number))
+    monkeypatch.setattr(sample, "run", lambda parsed: send(number))
     assert main(["sample", "a.ckpt", "--out", "no-such-file.npz"]) == status
     assert capsys.readouterr().err.startswith("ganmc: interrupted")
 
