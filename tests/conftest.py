@@ -52,7 +52,12 @@ def threads() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    """One thread unless the environment asks for more, and no output of Lightning in the reports of failures."""
+    """One thread unless the environment asks for more, no output of Lightning in the reports of failures, and Ctrl-C.
+
+    A job in the background of a shell ignores SIGINT, and so would the processes that tests start and interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(threads())
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
