@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from benchmarks.distillation import ROUNDS, WARM_UP, StepTimer, _row, _synchronize
 from benchmarks.workspace import Workspace, distillation_config, network
 from ganmc_lightning.cli import main
-from ganmc_lightning.networks import FeatureDiscriminator, LeNet4, part_of_checkpoint
+from ganmc_lightning.networks import FeatureDiscriminator, LeNet4, load_network
 
 BATCH_SIZE = 128
 WIDTHS = (16, 32, 128)  # as many features as the teacher has
@@ -42,7 +42,7 @@ def measure(workspace: Workspace, steps: int) -> list[dict[str, Any]]:
 def _fit(workspace: Workspace, steps: int) -> float:
     student = network("LeNet4", widths=list(WIDTHS))
     config: dict[str, Any] = distillation_config(workspace, "fashion_mnist", student, BATCH_SIZE)
-    config["data"] = {key: config["data"][key] for key in ("source", "batch_size")}
+    config["data"] = {key: config["data"][key] for key in ("dataset", "batch_size")}
     adam = {"class_path": "torch.optim.Adam"}
     config["model"]["class_path"] = "ganmc_lightning.modules.AdversarialCompressionModule"
     config["model"]["init_args"] |= {
@@ -66,7 +66,7 @@ def _loop(workspace: Workspace) -> Callable[[int], float]:
     with np.load(workspace.folder / "data" / "fashion_mnist.npz") as arrays:
         images = torch.from_numpy(arrays["train_images"]).permute(0, 3, 1, 2)
     images = images.clone(memory_format=torch.contiguous_format).to(device)
-    teacher: Any = part_of_checkpoint(str(workspace.checkpoint("fashion_mnist", "teacher")), "network").to(device)
+    teacher: Any = load_network(str(workspace.checkpoint("fashion_mnist", "teacher")), "network").to(device)
     teacher.requires_grad_(False)
     student = LeNet4(widths=WIDTHS).to(device).train()
     discriminator = FeatureDiscriminator(WIDTHS[-1]).to(device)

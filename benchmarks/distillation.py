@@ -15,7 +15,7 @@ from lightning.pytorch import Callback
 
 from benchmarks.workspace import Workspace, distillation_config, network
 from ganmc_lightning.cli import main
-from ganmc_lightning.networks import LeNet, LeNet4, generator_of_checkpoint, part_of_checkpoint
+from ganmc_lightning.networks import LeNet, LeNet4, load_generator, load_network
 
 WARM_UP = 20
 ROUNDS = 5
@@ -80,8 +80,8 @@ def _loop(workspace: Workspace, data: str, student: torch.nn.Module, batch_size:
     with np.load(workspace.folder / "data" / f"{data}.npz") as arrays:
         images = torch.from_numpy(arrays["train_images"]).permute(0, 3, 1, 2).contiguous().to(device)
         labels = torch.from_numpy(arrays["train_labels"]).to(device)
-    teacher = part_of_checkpoint(str(workspace.checkpoint(data, "teacher")), "network").to(device).requires_grad_(False)
-    generator = generator_of_checkpoint(str(workspace.checkpoint(data, "acgan"))).to(device)
+    teacher = load_network(str(workspace.checkpoint(data, "teacher")), "network").to(device).requires_grad_(False)
+    generator = load_generator(str(workspace.checkpoint(data, "acgan"))).to(device)
     student = student.to(device).train()
     optimizer = torch.optim.Adam(student.parameters())
     half = batch_size // 2

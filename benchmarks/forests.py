@@ -15,10 +15,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.forests import ForestCompressor
-from ganmc_lightning.forests.cost import batch_of
-from ganmc_lightning.forests.export import CModel, compile_c, to_c
 from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer, Synthesizer
+from ganmc_lightning.tabular import ForestCompressor
+from ganmc_lightning.tabular.export import CModel, compile_c, to_c
+from ganmc_lightning.tabular.profiling import batch_of
 
 ROWS, FEATURES = 13_312, 10
 """Of MAGIC."""
@@ -41,7 +41,7 @@ def measure() -> list[dict[str, Any]]:
     compressor = ForestCompressor(RandomForestClassifier(500), student, JitterSynthesizer(0.1), random_state=0).fit(
         X, y
     )
-    cost = compressor.compression_
+    cost = compressor.profile_
     assert cost.student.bytes is not None
     batch, single = batch_of(X.astype(np.float32)), X[:1].astype(np.float32)
     teacher_seconds = seconds(compressor.teacher_.predict_proba, batch, 3)
@@ -57,7 +57,7 @@ def measure() -> list[dict[str, Any]]:
             }.items()
         }
     rows = [
-        ("forest, teacher of 500 trees over its student", cost.size_ratio, "x smaller", "> 300"),
+        ("forest, teacher of 500 trees over its student", cost.compression_ratio, "x smaller", "> 300"),
         (
             "forest, batch of 5,000 rows",
             teacher_seconds / seconds(compressor.student_.predict, batch, 20),

@@ -18,9 +18,9 @@ from lightning.pytorch import Callback
 from benchmarks.distillation import ROUNDS, WARM_UP, StepTimer, _row, _synchronize
 from benchmarks.memory import PROBE, STATUS
 from benchmarks.workspace import Workspace, data_config, network
-from ganmc_lightning.callbacks import GeneratorScores
+from ganmc_lightning.callbacks import GeneratorMetricsMonitor
 from ganmc_lightning.cli import main
-from ganmc_lightning.networks import DCGANGenerator, generator_of_checkpoint
+from ganmc_lightning.networks import DCGANGenerator, load_generator
 
 BATCH_SIZE = 64
 TEACHER_WIDTH = 32
@@ -87,7 +87,7 @@ def _make_teacher(workspace: Workspace) -> None:
 
 def _compression(workspace: Workspace, width: int, **trainer: Any) -> dict[str, Any]:
     teacher = {
-        "class_path": "ganmc_lightning.networks.generator_of_checkpoint",
+        "class_path": "ganmc_lightning.networks.load_generator",
         "init_args": {"path": str(workspace.checkpoint("fashion_mnist", "dcgan"))},
     }
     return {
@@ -95,7 +95,7 @@ def _compression(workspace: Workspace, width: int, **trainer: Any) -> dict[str, 
             "class_path": "ganmc_lightning.modules.GANCompressionModule",
             "init_args": {"teacher": teacher, "student": _generator(width)},
         },
-        "data": {"source": "ganmc_lightning.data.sources.NoData", "batch_size": BATCH_SIZE},
+        "data": {"dataset": "ganmc_lightning.data.datasets.DataFreeSource", "batch_size": BATCH_SIZE},
         "trainer": {"limit_val_batches": 1, **trainer},
     }
 
@@ -111,7 +111,7 @@ def _fit(workspace: Workspace, width: int, steps: int) -> float:
 
 def _loop(workspace: Workspace, width: int) -> Callable[[int], float]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    teacher = generator_of_checkpoint(str(workspace.checkpoint("fashion_mnist", "dcgan"))).to(device)
+    teacher = load_generator(str(workspace.checkpoint("fashion_mnist", "dcgan"))).to(device)
     student = DCGANGenerator(**SIZE, width=width).to(device).train()
     optimizer = torch.optim.Adam(student.parameters())
 
@@ -147,10 +147,10 @@ def _score_share(workspace: Workspace) -> dict[str, Any]:
         "callbacks": [
             {"class_path": "benchmarks.gan_compression.ScoreTimer"},
             {
-                "class_path": f"{GeneratorScores.__module__}.GeneratorScores",
+                "class_path": f"{GeneratorMetricsMonitor.__module__}.GeneratorMetricsMonitor",
                 "init_args": {
                     "extractor": {
-                        "class_path": "ganmc_lightning.metrics.extractor_of",
+                        "class_path": "ganmc_lightning.metrics.make_extractor",
                         "init_args": {"spec": extractor},
                     },
                     "metrics": ["is", "fid"],

@@ -1,4 +1,4 @@
-"""Seconds of a whole ``ganmc score``: 10,000 generated images against a data set of Fashion-MNIST's size."""
+"""Seconds of a whole ``ganmc evaluate``: 10,000 generated images against a data set of Fashion-MNIST's size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SAMPLES = 10_000
 def measure(workspace: Workspace) -> list[dict[str, Any]]:
     """One whole process with an empty cache, and one that finds the real statistics there."""
     command = [
-        *(sys.executable, "-m", "ganmc_lightning", "score", str(workspace.checkpoint("fashion_mnist", "acgan"))),
+        *(sys.executable, "-m", "ganmc_lightning", "evaluate", str(workspace.checkpoint("fashion_mnist", "acgan"))),
         *("--data", "fashion_mnist", "--n", str(SAMPLES)),
         *("--extractor", f"classifier:{workspace.checkpoint('fashion_mnist', 'teacher')}"),
     ]
@@ -24,5 +24,5 @@ def measure(workspace: Workspace) -> list[dict[str, Any]]:
         started = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=workspace.folder)
         seconds = time.perf_counter() - started
-        rows.append({"name": f"ganmc score, 10k images, {kind}", "value": seconds, "unit": "s", "target": "< 60"})
+        rows.append({"name": f"ganmc evaluate, 10k images, {kind}", "value": seconds, "unit": "s", "target": "< 60"})
     return rows

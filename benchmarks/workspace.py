@@ -48,7 +48,7 @@ def network(name: str, **arguments: object) -> dict[str, object]:
 
 def data_config(data: str, batch_size: int, **extra: object) -> dict[str, object]:
     """The data section of a configuration."""
-    return {"source": f"ganmc_lightning.data.sources.{SOURCES[data]}", "batch_size": batch_size, **extra}
+    return {"dataset": f"ganmc_lightning.data.datasets.{SOURCES[data]}", "batch_size": batch_size, **extra}
 
 
 def make_workspace(folder: Path) -> Workspace:
@@ -88,11 +88,11 @@ def distillation_config(
 ) -> dict[str, object]:
     """Distillation from the workspace's teacher with half of each batch from its AC-GAN."""
     teacher = {
-        "class_path": "ganmc_lightning.networks.part_of_checkpoint",
-        "init_args": {"path": str(workspace.checkpoint(data, "teacher")), "part": "network"},
+        "class_path": "ganmc_lightning.networks.load_network",
+        "init_args": {"path": str(workspace.checkpoint(data, "teacher")), "submodule": "network"},
     }
     generator = {
-        "class_path": "ganmc_lightning.networks.generator_of_checkpoint",
+        "class_path": "ganmc_lightning.networks.load_generator",
         "init_args": {"path": str(workspace.checkpoint(data, "acgan"))},
     }
     synthesizer = {

@@ -24,11 +24,11 @@ from torch.optim import Adam, Optimizer
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.callbacks.sample_grid import draw_grid, save_grid
-from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
-from ganmc_lightning.data.sources import Digits
+from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
+from ganmc_lightning.data.datasets import Digits
 from ganmc_lightning.losses import HingeACGANLoss
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, DistillationModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator, FiveLayerCNN, part_of_checkpoint
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, FiveLayerCNN, MLPClassifier, load_network
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 TEACHER_EPOCHS = 15
@@ -78,7 +78,7 @@ def test_accuracy(module, data) -> float:
 # %%
 seed_everything(0)
 teacher = ClassifierModule(FiveLayerCNN(in_channels=1, image_size=8, widths=[32, 64, 64, 128], batch_norm=True), adam)
-data = GANAugmentedDataModule(Digits(), batch_size=64, augment=CropFlip(padding=1, flip=False))
+data = GANAugmentedDataModule(Digits(), batch_size=64, augment=RandomCropFlip(padding=1, flip=False))
 make_trainer(TEACHER_EPOCHS).fit(teacher, data)
 print(f"teacher: {test_accuracy(teacher, data):.3f}")
 
@@ -87,7 +87,7 @@ print(f"teacher: {test_accuracy(teacher, data):.3f}")
 #
 # `GeneratorEMA` keeps an average of the generator's weights and saves that average in the checkpoint, so the
 # generator is taken from there. A run started from Python writes no recipe of its networks: a network of the
-# right shape is handed to `part_of_checkpoint`.
+# right shape is handed to `load_network`.
 
 # %%
 image = {"image_size": 8, "channels": 1}
@@ -101,7 +101,7 @@ gan = ACGANModule(
 gan_trainer = make_trainer(GAN_EPOCHS, GeneratorEMA(decay=0.99))
 gan_trainer.fit(gan, GANAugmentedDataModule(Digits(), batch_size=64))
 gan_trainer.save_checkpoint(RUN / "gan.ckpt", weights_only=False)  # with the callback's average
-generator = part_of_checkpoint(str(RUN / "gan.ckpt"), "generator", ACGANGenerator(**image, latent_size=32, width=16))
+generator = load_network(str(RUN / "gan.ckpt"), "generator", ACGANGenerator(**image, latent_size=32, width=16))
 save_grid(draw_grid(generator, columns=10, device=torch.device("cpu")), RUN / "samples.png")
 print(f"its samples, one class a row: {RUN / 'samples.png'}")
 
@@ -114,7 +114,9 @@ print(f"its samples, one class a row: {RUN / 'samples.png'}")
 # %%
 for p_fake in (0.0, 0.5, 1.0):
     seed_everything(0, verbose=False)
-    student = DistillationModule(teacher.network, MLP(in_features=64, num_classes=10, hidden=[64]), optimizer=adam)
+    student = DistillationModule(
+        teacher.network, MLPClassifier(in_features=64, num_classes=10, hidden=[64]), optimizer=adam
+    )
     stream = GANAugmentedDataModule(Digits(), GeneratorSynthesizer(generator), p_fake=p_fake, batch_size=64)
     make_trainer(STUDENT_EPOCHS).fit(student, stream)
     print(f"student, p_fake = {p_fake}: {test_accuracy(student, stream):.3f}")

@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 # Public names by the module that defines them. They are imported when first asked for, so that
 # ``import ganmc_lightning`` and ``ganmc --help`` wait for neither PyTorch nor scikit-learn.
-_HOMES = {
+_LAZY_IMPORTS = {
     "ACGANModule": "modules",
     "AdversarialCompressionModule": "modules",
     "ClassifierModule": "modules",
@@ -19,25 +19,25 @@ _HOMES = {
     "GANAugmentedDataModule": "data",
     "CompressionScore": "metrics",
     "compression_score": "metrics",
-    "ForestCompressor": "forests",
+    "ForestCompressor": "tabular",
     "Batch": "batch",
     "DataSpec": "batch",
-    "DivergenceError": "errors",
-    "InputError": "errors",
+    "DivergenceError": "exceptions",
+    "ConfigurationError": "exceptions",
     "Frozen": "networks",
     "Generator": "networks",
-    "generator_of_checkpoint": "networks",
-    "part_of_checkpoint": "networks",
+    "load_generator": "networks",
+    "load_network": "networks",
     "Synthesizer": "synthesizers",
 }
 
-__all__ = ["__version__", *_HOMES]
+__all__ = ["__version__", *_LAZY_IMPORTS]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'ganmc_lightning' has no attribute '{name}'")
-    return getattr(import_module(f"ganmc_lightning.{_HOMES[name]}"), name)
+    return getattr(import_module(f"ganmc_lightning.{_LAZY_IMPORTS[name]}"), name)
 
 
 def __dir__() -> list[str]:

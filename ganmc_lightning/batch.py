@@ -21,7 +21,7 @@ class Batch(NamedTuple):
         labels: int64 (N,); for a synthetic sample the class it was generated for, or
             :data:`UNKNOWN_LABEL`.
         synthetic: bool (N,), True where a synthesizer made the sample.
-        teacher_logits: float (N, K), the logits of the teacher given to :class:`SuppliesTeacherLogits`; None where
+        teacher_logits: float (N, K), the logits of the teacher given to :class:`SupportsTeacherLogits`; None where
             there is none, or where no sample of the batch has stored logits.
         weights: float (N,) of the samples in training, 1 on average over the data set; None where all count alike.
     """
@@ -96,13 +96,13 @@ class DataSpec(NamedTuple):
         )
 
     @property
-    def holds_samples(self) -> bool:
+    def has_samples(self) -> bool:
         """Whether there are real samples at all; methods that need none may train on a stream of nothing."""
         return 0 not in self.sample_shape
 
 
 @runtime_checkable
-class DescribesData(Protocol):
+class SupportsDataSpec(Protocol):
     """What modules and callbacks may ask of a data module, once it is set up."""
 
     @property
@@ -116,7 +116,7 @@ class DescribesData(Protocol):
 
 
 @runtime_checkable
-class SuppliesTeacherLogits(Protocol):
+class SupportsTeacherLogits(Protocol):
     """A data module that computes a teacher's logits of stored samples once and sends them with the batches."""
 
     def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:

@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 ALL="sse4 avx2 avx2-threads avx512 avx512-threads amx"
-NUMERIC="tests/test_batch.py tests/callbacks tests/data tests/forests tests/losses tests/metrics tests/modules
-    tests/networks tests/scoring tests/synthesizers"
+NUMERIC="tests/test_batch.py tests/callbacks tests/data tests/tabular tests/losses tests/metrics tests/modules
+    tests/networks tests/evaluation tests/synthesizers"
 
 # flag in /proc/cpuinfo, ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA, OPENBLAS_CORETYPE, MKL_ENABLE_INSTRUCTIONS, threads
 setting() {

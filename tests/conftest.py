@@ -15,10 +15,10 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
-from ganmc_lightning.runs.metrics_csv import MetricsCSV
-from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
+from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 
 NOT_OURS = (
     "ignore:.*LeafSpec.* is deprecated:FutureWarning",
@@ -104,7 +104,7 @@ def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
     """Makes a data module over the tiny set, its arguments at will."""
 
     def make(batch_size: int = 32, **arguments: Any) -> GANAugmentedDataModule:
-        source = arguments.pop("source", None) or NpzFile(data_root / "tiny.npz")
+        source = arguments.pop("dataset", None) or NpzFile(data_root / "tiny.npz")
         return GANAugmentedDataModule(source, batch_size=batch_size, **arguments)
 
     return make
@@ -133,7 +133,7 @@ def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trai
     def make(
         folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any
     ) -> Trainer:
-        saving = RunCheckpoint(
+        saving = RunModelCheckpoint(
             folder / "checkpoints",
             filename="best",
             save_last=True,
@@ -142,7 +142,7 @@ def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trai
         )
         return make_trainer(
             default_root_dir=folder,
-            logger=MetricsCSV(str(folder)),
+            logger=ResumableCSVLogger(str(folder)),
             plugins=[AtomicCheckpointIO()],
             enable_checkpointing=True,
             callbacks=[*callbacks, saving],

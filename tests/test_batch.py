@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec, DescribesData, decode, encode
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec, SupportsDataSpec, decode, encode
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -75,5 +75,5 @@ def test_describing_data_is_a_matter_of_methods():
         def samples(self, part):
             return torch.zeros(0, 4), torch.zeros(0)
 
-    assert isinstance(Described(), DescribesData)
-    assert not isinstance(object(), DescribesData)
+    assert isinstance(Described(), SupportsDataSpec)
+    assert not isinstance(object(), SupportsDataSpec)

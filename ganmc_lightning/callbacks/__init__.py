@@ -1,17 +1,17 @@
 """Callbacks that watch and average a generator while it trains."""
 
+from ganmc_lightning.callbacks.collapse_stopping import GeneratorCollapseStopping
 from ganmc_lightning.callbacks.compression_score import CompressionScoreMonitor
-from ganmc_lightning.callbacks.divergence_guard import DivergenceGuard
 from ganmc_lightning.callbacks.generator_ema import GeneratorEMA
-from ganmc_lightning.callbacks.generator_scores import GeneratorScores
+from ganmc_lightning.callbacks.generator_metrics import GeneratorMetricsMonitor
 from ganmc_lightning.callbacks.sample_grid import SampleGrid
 from ganmc_lightning.callbacks.tree_score import TreeScoreMonitor
 
 __all__ = [
     "CompressionScoreMonitor",
-    "DivergenceGuard",
+    "GeneratorCollapseStopping",
     "GeneratorEMA",
-    "GeneratorScores",
+    "GeneratorMetricsMonitor",
     "SampleGrid",
     "TreeScoreMonitor",
 ]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.batch import DescribesData
+from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.callbacks.generator_monitor import GeneratorMonitor, samples_of
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.compression_score import Form, compression_score
 from ganmc_lightning.networks.base import Generator
-from ganmc_lightning.networks.fitting import check_classifier
 from ganmc_lightning.networks.training_data import input_conversion
+from ganmc_lightning.networks.validation import check_classifier
 
 
 class CompressionScoreMonitor(GeneratorMonitor):
@@ -21,19 +21,19 @@ class CompressionScoreMonitor(GeneratorMonitor):
 
     A generator's loss says nothing of its worth and its last epoch is seldom its best; let ``checkpoint.monitor``
     name this score instead. It is computed at every validation (``trainer.check_val_every_n_epoch``), on the
-    validation part and never on test samples.
+    validation submodule and never on test samples.
 
     Args:
         teacher: classifier trained on the real data.
         student: makes a fresh student; the cheaper, the better.
         form: ``"poster"`` (1 epoch a student) or ``"paper"`` (5).
-        n_seeds: students trained each time.
+        num_students: students trained each time.
         batch_size: samples in a step of a student; small for small data, lest 5 epochs teach nothing.
         learning_rate: of a student's Adam.
-        part: name of the generator in the module.
+        submodule: name of the generator in the module.
 
     Raises:
-        InputError: ``n_seeds`` is not positive.
+        ConfigurationError: ``num_students`` is not positive.
     """
 
     def __init__(
@@ -41,24 +41,24 @@ class CompressionScoreMonitor(GeneratorMonitor):
         teacher: nn.Module,
         student: Callable[[], nn.Module],
         form: Form = "poster",
-        n_seeds: int = 1,
+        num_students: int = 1,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
-        part: str = "generator",
+        submodule: str = "generator",
     ) -> None:
-        if n_seeds < 1:
-            raise InputError(f"CompressionScoreMonitor.n_seeds must be at least 1, got {n_seeds}")
-        super().__init__(part)
+        if num_students < 1:
+            raise ConfigurationError(f"CompressionScoreMonitor.num_students must be at least 1, got {num_students}")
+        super().__init__(submodule)
         self.teacher = teacher
         self.student = student
         self.form: Form = form
-        self.n_seeds = n_seeds
+        self.num_students = num_students
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self._adapted_teacher: nn.Module = teacher
         self._real_accuracies: Tensor | None = None
 
-    def check(self, data: DescribesData) -> None:
+    def check(self, data: SupportsDataSpec) -> None:
         """Try teacher and student on two samples."""
         check_classifier("CompressionScoreMonitor.teacher", self.teacher, data.spec)
         conversion = input_conversion("CompressionScoreMonitor.teacher", self.teacher, data.spec)
@@ -67,7 +67,7 @@ class CompressionScoreMonitor(GeneratorMonitor):
             check_classifier("CompressionScoreMonitor.student", self.student(), data.spec)
         self._real_accuracies = None
 
-    def scores(self, generator: Generator, data: DescribesData) -> dict[str, float]:
+    def scores(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
         """Train students on as many samples as there are real ones."""
         score = compression_score(
             samples_of(generator, data),
@@ -76,7 +76,7 @@ class CompressionScoreMonitor(GeneratorMonitor):
             self._adapted_teacher,
             self.student,
             self.form,
-            range(self.n_seeds),
+            range(self.num_students),
             self.batch_size,
             self.learning_rate,
             self._real_accuracies,

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import renamed
 
 RAW_KEY = "generator_ema_raw"
@@ -19,24 +19,24 @@ class GeneratorEMA(Callback):
     """Keeps an average of the generator's weights and uses it wherever the generator is looked at.
 
     The average takes the place of the weights during validation (sample grids, scores) and in the checkpoint's
-    weights, so that ``generator_of_checkpoint`` gives the averaged one; the raw weights are saved beside it and
+    weights, so that ``load_generator`` gives the averaged one; the raw weights are saved beside it and
     training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay
     of iteration k is at most ``(1 + k) / (10 + k)``, so that the average forgets the random start. The average is
     kept in float32 or wider: a step of 1 - decay is lost in the rounding of half precision.
 
     Args:
         decay: weight of the past in each iteration, in [0, 1).
-        part: name of the generator in the module.
+        submodule: name of the generator in the module.
 
     Raises:
-        InputError: ``decay`` lies outside [0, 1).
+        ConfigurationError: ``decay`` lies outside [0, 1).
     """
 
-    def __init__(self, decay: float = 0.999, part: str = "generator") -> None:
+    def __init__(self, decay: float = 0.999, submodule: str = "generator") -> None:
         if not 0 <= decay < 1:
-            raise InputError(f"GeneratorEMA.decay must lie in [0, 1), got {decay}")
+            raise ConfigurationError(f"GeneratorEMA.decay must lie in [0, 1), got {decay}")
         self.decay = decay
-        self.part = part
+        self.submodule = submodule
         self._average: dict[str, Tensor] = {}
         self._raw: dict[str, Tensor] = {}
         self._held: dict[str, Tensor] = {}
@@ -73,7 +73,7 @@ class GeneratorEMA(Callback):
             [self._average[name] for name in averaged], [_wide(current[name]) for name in averaged], 1 - decay
         )
         for name, buffer in self._generator(pl_module).named_buffers():
-            if name in self._average:  # a buffer that is no part of the state is a constant
+            if name in self._average:  # a buffer that is no submodule of the state is a constant
                 self._average[name].copy_(buffer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -92,12 +92,12 @@ class GeneratorEMA(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Save the average as the generator's weights, and the raw weights beside it."""
         checkpoint[RAW_KEY] = dict(self._held or self._generator(pl_module).state_dict())
-        checkpoint["state_dict"].update({f"{self.part}.{name}": value for name, value in self._average.items()})
+        checkpoint["state_dict"].update({f"{self.submodule}.{name}": value for name, value in self._average.items()})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the raw weights and the average until training starts."""
         self._raw = checkpoint.get(RAW_KEY, {})
-        prefix = f"{self.part}."
+        prefix = f"{self.submodule}."
         state = checkpoint["state_dict"] if self._raw else {}
         self._average = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
 
@@ -107,7 +107,7 @@ class GeneratorEMA(Callback):
             value.copy_(weights[name])
 
     def _generator(self, pl_module: LightningModule) -> nn.Module:
-        return pl_module.get_submodule(self.part)
+        return pl_module.get_submodule(self.submodule)
 
 
 def _wide(value: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from ganmc_lightning.batch import encode
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.atomic import replacing
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.networks.base import Generator
 
 GRID_SEED = 0
@@ -27,23 +27,23 @@ class SampleGrid(Callback):
 
     Args:
         columns: samples of each class.
-        part: name of the generator in the module.
+        submodule: name of the generator in the module.
 
     Raises:
-        InputError: ``columns`` is not positive.
+        ConfigurationError: ``columns`` is not positive.
     """
 
-    def __init__(self, columns: int = 10, part: str = "generator") -> None:
+    def __init__(self, columns: int = 10, submodule: str = "generator") -> None:
         if columns < 1:
-            raise InputError(f"SampleGrid.columns must be at least 1, got {columns}")
+            raise ConfigurationError(f"SampleGrid.columns must be at least 1, got {columns}")
         self.columns = columns
-        self.part = part
+        self.submodule = submodule
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, save and log the grid."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        generator = pl_module.get_submodule(self.part)
+        generator = pl_module.get_submodule(self.submodule)
         if not isinstance(generator, Generator) or len(generator.sample_shape) != 3:
             return  # rows have no picture
         path = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:04d}.png"
@@ -92,5 +92,5 @@ def save_grid(grid: Tensor, path: Path, least_width: int = 480) -> None:
     picture = Image.fromarray(grid.squeeze(-1).numpy())
     factor = max(1, -(-least_width // picture.width))
     size = (picture.width * factor, picture.height * factor)
-    with replacing(path, "wb") as file:
+    with atomic_write(path, "wb") as file:
         picture.resize(size, Image.Resampling.NEAREST).save(file, format="PNG")

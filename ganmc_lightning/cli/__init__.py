@@ -12,7 +12,7 @@ from importlib import import_module
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
 from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
-from ganmc_lightning.errors import DivergenceError, InputError
+from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
 
 __all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main", "sigterm_raises"]
 
@@ -25,9 +25,9 @@ TRAINING = {
 COMMANDS = {
     "forest": "compress a random forest into a tree, with rivals:  ganmc forest --config FILE",
     "reproduce": "run a chain of stages and write its report:  ganmc reproduce digits",
-    "score": "score samples beside real ones: FID, precision, Compression Score, ...",
+    "evaluate": "score samples beside real ones: FID, precision, Compression Score, ...",
     "sample": "draw samples from a generator's checkpoint",
-    "compare": "what generators cost, and what they make of the same noise",
+    "profile": "what generators cost, and what they make of the same noise",
 }
 
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     from ganmc_lightning.cli.training import run_training
                 return run_training(arguments)
             return _run_command(arguments)
-    except InputError as error:
+    except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
     except DivergenceError as error:

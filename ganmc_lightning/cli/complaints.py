@@ -5,18 +5,18 @@ from __future__ import annotations
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
-def complaint_of(error: BaseException) -> str | None:
-    """What the user can mend, in one line; None where the fault is not theirs.
+def user_message(error: BaseException) -> str | None:
+    """What the user can fix, in one line; None where the fault is not theirs.
 
     The parser wraps what a constructor complains of into messages of its own, many lines long: the complaint
     is found at the bottom.
     """
     link: BaseException | None = error
     while link is not None:
-        if isinstance(link, InputError):
+        if isinstance(link, ConfigurationError):
             return str(link)
         link = link.__cause__ or link.__context__
     if isinstance(error, ArgumentError | MisconfigurationException):

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader, set_loader
 
-from ganmc_lightning.files.yaml_text import LimitError, check_yaml
+from ganmc_lightning.io.yaml_text import LimitError, check_yaml
 
 _load = get_loader("yaml")
 

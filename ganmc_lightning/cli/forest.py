@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganmc_lightning.cli.imports import import_words
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from ganmc_lightning.forests.study import StudyResult
+    from ganmc_lightning.tabular.study import StudyResult
 
 COLUMNS = {
     "auc": ("AUC", "{:.4f}"),
@@ -25,8 +25,8 @@ COLUMNS = {
     "log_loss": ("loss", "{:.3f}"),
     "ece": ("ECE", "{:.3f}"),
     "bytes": ("kB", "{:,.0f}"),
-    "size_ratio": ("smaller", "{:,.1f}"),
-    "speed_up": ("faster", "{:,.1f}"),
+    "compression_ratio": ("smaller", "{:,.1f}"),
+    "speedup": ("faster", "{:,.1f}"),
 }
 """Metric -> heading and format."""
 
@@ -64,40 +64,40 @@ def run(args: argparse.Namespace) -> int:
     """Run the study, print its table, write ``result.json`` and ``config.yaml``.
 
     Raises:
-        InputError: an argument, the file or the data cannot be used.
+        ConfigurationError: an argument, the file or the data cannot be used.
     """
     # Imported here so that the other commands, and --help, need not wait for scikit-learn and PyTorch.
     from rich.console import Console
 
     from ganmc_lightning.cli.forest_config import read_config
-    from ganmc_lightning.forests.export import check_exports
-    from ganmc_lightning.forests.study import Study
+    from ganmc_lightning.tabular.export import check_exports
+    from ganmc_lightning.tabular.study import Study
 
     if args.seed < 0:
-        raise InputError(f"--seed must not be negative, got {args.seed}")
+        raise ConfigurationError(f"--seed must not be negative, got {args.seed}")
     jobs = _processors() if args.jobs is None else args.jobs
     if jobs < 1:
-        raise InputError(f"--jobs must be at least 1, got {jobs}")
+        raise ConfigurationError(f"--jobs must be at least 1, got {jobs}")
     if args.export is not None:  # before minutes of work
         check_exports()
         if args.export.exists() and not args.export.is_dir():
-            raise InputError(f"--export: {args.export} is a file: name a folder")
+            raise ConfigurationError(f"--export: {args.export} is a file: name a folder")
     started = time.perf_counter()
     console = Console()
     config = read_config(args.config, args.overrides, args.checkpoint)
-    out = args.out or Path("runs", config.data.source.name, "forest", f"seed{args.seed}")
+    out = args.out or Path("runs", config.data.dataset.name, "forest", f"seed{args.seed}")
     table = config.data.load()
 
     def report(text: str) -> None:
         console.print(f"{time.perf_counter() - started:5.0f} s  {text}", highlight=False, soft_wrap=True)
 
-    study = Study(table, config.settings, config.sources_of_rows(), args.seed, jobs, report)
+    study = Study(table, config.settings, config.load_synthesizers(), args.seed, jobs, report)
     result = study.run()
     facts = {
         "command": _command(args),
         "seed": args.seed,
         "data": {
-            "name": config.data.source.name,
+            "name": config.data.dataset.name,
             "rows": {name: len(getattr(table, name).rows) for name in ("fit", "validation", "train", "test")},
             "features": table.train.rows.shape[1],
             "classes": int(table.train.labels.max()) + 1,
@@ -116,15 +116,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(out: Path, config: str, content: dict[str, object]) -> None:
-    from ganmc_lightning.files.atomic import replacing
+    from ganmc_lightning.io.atomic import atomic_write
     from ganmc_lightning.runs.result import update_result
 
     try:
-        with replacing(out / "config.yaml") as file:
+        with atomic_write(out / "config.yaml") as file:
             file.write(config)
         update_result(out, content)
     except OSError as error:
-        raise InputError(f"cannot write to {out} ({error.strerror}): name another folder by --out") from error
+        raise ConfigurationError(f"cannot write to {out} ({error.strerror}): name another folder by --out") from error
 
 
 def _print_table(console: Console, result: StudyResult) -> None:
@@ -146,10 +146,10 @@ def _export(result: StudyResult, metric: str, folder: Path, rows: NDArray[Any], 
     """Write the small student that does best on validation rows, and the teacher, in every form that can be written.
 
     Raises:
-        InputError: a file was refused; the others are written.
+        ConfigurationError: a file was refused; the others are written.
     """
-    from ganmc_lightning.forests.export import compile_c, label_flips, save_skops, to_c, to_onnx
-    from ganmc_lightning.forests.study import SMALL
+    from ganmc_lightning.tabular.export import compile_c, label_flips, save_skops, to_c, to_onnx
+    from ganmc_lightning.tabular.study import SMALL
 
     small = [name for name in result.students if name.endswith(SMALL)]
     best = max(small, key=lambda name: result.validation[f"{name}/{metric}"])
@@ -166,7 +166,7 @@ def _export(result: StudyResult, metric: str, folder: Path, rows: NDArray[Any], 
     for write in forms:
         try:
             written.append(write())
-        except InputError as error:
+        except ConfigurationError as error:
             refused.append(str(error))
     console.print(f"{best} and the teacher: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
     for name, model in models.items():
@@ -176,7 +176,7 @@ def _export(result: StudyResult, metric: str, folder: Path, rows: NDArray[Any], 
             text = f"{file}: the label differs from scikit-learn's in {flips} of {len(rows)} training rows"
             console.print(text, highlight=False, soft_wrap=True)
     if refused:
-        raise InputError("; ".join(refused))
+        raise ConfigurationError("; ".join(refused))
 
 
 def _processors() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 OPTION = "--import"
 HELP = "let checkpoints name the networks of this module, which you trust; may be given several times"
@@ -37,7 +37,7 @@ def allow_imports(modules: Sequence[str]) -> None:
     """Import modules and let checkpoints name their networks.
 
     Raises:
-        InputError: one of them cannot be imported.
+        ConfigurationError: one of them cannot be imported.
     """
     if modules:
         from ganmc_lightning.networks.allowed import allow_import  # waits for PyTorch
@@ -45,5 +45,5 @@ def allow_imports(modules: Sequence[str]) -> None:
         for module in modules:
             try:
                 allow_import(module)
-            except InputError as error:
-                raise InputError(f"{OPTION}: {error}") from error
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{OPTION}: {error}") from error

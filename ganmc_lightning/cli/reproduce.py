@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from ganmc_lightning.cli.imports import import_words
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +37,12 @@ def run(args: argparse.Namespace) -> int:
         0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
-        InputError: an argument or the experiment file cannot be used.
+        ConfigurationError: an argument or the experiment file cannot be used.
     """
     # Imported here so that the other commands, and --help, need not wait for matplotlib.
     from rich.console import Console
 
-    from ganmc_lightning.experiments.catalogue import find_experiment, list_experiments
+    from ganmc_lightning.experiments.discovery import find_experiment, list_experiments
 
     console = Console()
     if args.list:
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"{name:<{width}}  {title}", markup=False, highlight=False, soft_wrap=True)
         return 0
     if args.experiment is None:
-        raise InputError("name an experiment or its file; `ganmc reproduce --list` lists the built-in ones")
+        raise ConfigurationError("name an experiment or its file; `ganmc reproduce --list` lists the built-in ones")
     if args.jobs < 1:
-        raise InputError(f"--jobs: got {args.jobs}, expected a number of at least 1")
+        raise ConfigurationError(f"--jobs: got {args.jobs}, expected a number of at least 1")
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
 
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
-        raise InputError(f"--seeds must be different whole numbers such as 0,1,2, found {text!r}")
+        raise ConfigurationError(f"--seeds must be different whole numbers such as 0,1,2, found {text!r}")
     return tuple(map(int, parts))
 
 

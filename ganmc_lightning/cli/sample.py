@@ -13,10 +13,10 @@ from torch import Tensor
 from ganmc_lightning.batch import encode
 from ganmc_lightning.callbacks.sample_grid import save_grid, tile
 from ganmc_lightning.cli.sample_rows import TableOfCheckpoint, write_rows
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.npz import write_npz
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.networks.base import Generator
-from ganmc_lightning.networks.checkpoint import generator_of_checkpoint, read_checkpoint
+from ganmc_lightning.networks.loading import load_generator, read_checkpoint
 
 CHUNK = 1024
 
@@ -39,14 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw and write.
 
     Raises:
-        InputError: the checkpoint holds no generator, the output is there already, or it cannot be written.
+        ConfigurationError: the checkpoint holds no generator, the output is there already, or it cannot be written.
     """
     out: Path = arguments.out
     if arguments.n < 1:
-        raise InputError(f"--n must be at least 1, got {arguments.n}")
+        raise ConfigurationError(f"--n must be at least 1, got {arguments.n}")
     if out.exists():
-        raise InputError(f"{out} is there already: name another by --out")
-    generator = generator_of_checkpoint(arguments.checkpoint, arguments.part)
+        raise ConfigurationError(f"{out} is there already: name another by --out")
+    generator = load_generator(arguments.checkpoint, arguments.part)
     _check_suffix(generator, arguments.checkpoint, out)
     samples, labels = draw(generator, arguments.n, arguments.seed)
     units = ""
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             write(samples, labels, out)
     except OSError as error:
-        raise InputError(f"cannot write {out} ({error.strerror}): name another by --out") from error
+        raise ConfigurationError(f"cannot write {out} ({error.strerror}): name another by --out") from error
     print(f"{arguments.n} samples of shape {tuple(samples.shape[1:])} in {out}{units}")
     return 0
 
@@ -66,9 +66,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_suffix(generator: Generator, checkpoint: str, out: Path) -> None:
     rows, suffix = len(generator.sample_shape) != 3, out.suffix.lower()
     if rows and suffix not in (".npz", ".csv"):
-        raise InputError(f"{checkpoint} makes rows: write them to a table, --out {out.stem}.csv, or to {out.stem}.npz")
+        raise ConfigurationError(
+            f"{checkpoint} makes rows: write them to a table, --out {out.stem}.csv, or to {out.stem}.npz"
+        )
     if not rows and suffix == ".csv":
-        raise InputError(f"{checkpoint} makes images: write them to --out {out.stem}.npz, {out.stem}.png or a folder")
+        raise ConfigurationError(
+            f"{checkpoint} makes images: write them to --out {out.stem}.npz, {out.stem}.png or a folder"
+        )
 
 
 @torch.no_grad()

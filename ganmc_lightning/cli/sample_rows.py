@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Schema
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.atomic import replacing
-from ganmc_lightning.files.npz import write_npz
-from ganmc_lightning.forests.checkpoint import DATA_STATE
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.synthesizers.stored_rows import SCALED
+from ganmc_lightning.tabular.checkpoint import DATA_STATE
 
 
 class TableOfCheckpoint(NamedTuple):
@@ -28,7 +28,7 @@ class TableOfCheckpoint(NamedTuple):
         schema: names of the columns and the classes.
     """
 
-    scaler: Scaler
+    scaler: RowScaler
     schema: Schema
 
     @classmethod
@@ -37,7 +37,7 @@ class TableOfCheckpoint(NamedTuple):
         state = checkpoint.get(DATA_STATE) or {}
         if not state.get("scaler"):
             return None
-        scaler = Scaler.of_state(state["scaler"])
+        scaler = RowScaler.of_state(state["scaler"])
         schema = Schema.of_state(state["schema"]) if state.get("schema") else Schema.unnamed(len(scaler.mean))
         return cls(scaler, schema)
 
@@ -55,11 +55,11 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: TableOfCheckpoint |
         What units they are in, for the terminal.
 
     Raises:
-        InputError: a CSV file of rows without a table, or the file cannot be written.
+        ConfigurationError: a CSV file of rows without a table, or the file cannot be written.
     """
     if table is None:
         if out.suffix.lower() == ".csv":
-            raise InputError(
+            raise ConfigurationError(
                 f"{out}: the checkpoint holds no scaler of a table, so its rows are known in scaled units alone: write "
                 f"them to an npz file, --out {out.stem}.npz"
             )
@@ -68,7 +68,7 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: TableOfCheckpoint |
     rows = table.scaler.decode(scaled).to(torch.float64).numpy()
     if out.suffix.lower() == ".csv":
         header, columns = table.schema.decode(rows, None if labels is None else labels.tolist())
-        with replacing(out) as file:
+        with atomic_write(out) as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(header)
             lines.writerows(zip(*columns, strict=True))

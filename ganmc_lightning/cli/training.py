@@ -8,12 +8,12 @@ import sys
 import warnings
 from contextlib import suppress
 
-from ganmc_lightning.cli.complaints import complaint_of
+from ganmc_lightning.cli.callbacks import InterruptHandler
+from ganmc_lightning.cli.complaints import user_message
 from ganmc_lightning.cli.imports import allow_imports, take_imports
-from ganmc_lightning.cli.run_callbacks import Interruption
 from ganmc_lightning.cli.signals import Terminated
-from ganmc_lightning.cli.training_cli import NeedsOwnProcess, TrainingCLI
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 def run_training(arguments: list[str]) -> int:
@@ -26,22 +26,22 @@ def run_training(arguments: list[str]) -> int:
         The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
-        InputError: something the user gave cannot be used.
+        ConfigurationError: something the user gave cannot be used.
     """
-    interruption = Interruption()
+    interruption = InterruptHandler()
     with warnings.catch_warnings():
-        silence_lightning()
+        filter_lightning_warnings()
         try:
             modules, rest = take_imports(arguments)
             allow_imports(modules)
             TrainingCLI(rest, arguments, interruption)
-        except NeedsOwnProcess:
+        except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
-            complaint = complaint_of(error)
+            complaint = user_message(error)
             if complaint is None:
                 raise
-            raise InputError(complaint) from error
+            raise ConfigurationError(complaint) from error
         except SystemExit:
             if interruption.status is None:
                 raise
@@ -77,7 +77,7 @@ def finish_wandb() -> None:
         wandb.finish()
 
 
-def silence_lightning() -> None:
+def filter_lightning_warnings() -> None:
     """Keep Lightning's advertisements, and warnings about what is meant to be, out of the user's sight."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

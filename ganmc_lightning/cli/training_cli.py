@@ -15,35 +15,35 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from ganmc_lightning.cli.complaints import complaint_of, one_line
+from ganmc_lightning.cli.callbacks import CHECKPOINTS, InterruptHandler, PredictionWriter, ProgressBar, SaveConfig
+from ganmc_lightning.cli.complaints import one_line, user_message
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
-from ganmc_lightning.cli.run_callbacks import CHECKPOINTS, Interruption, Predictions, ProgressBar, SaveConfig
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.networks.cost import forward_flops, parameter_count
+from ganmc_lightning.networks.profiling import count_flops, count_parameters
+from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
-from ganmc_lightning.runs.metrics_csv import MetricsCSV
+from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.runs.result import update_result
-from ganmc_lightning.runs.run_checkpoint import RunCheckpoint
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
 
-class ConfigParser(LightningArgumentParser):
+class OneFileArgumentParser(LightningArgumentParser):
     """Lightning's parser, which says in addition which file it cannot use, and validates once."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration file.
 
         Raises:
-            InputError: it is no YAML, or has keys or values that do not belong.
+            ConfigurationError: it is no YAML, or has keys or values that do not belong.
         """
         try:
             config: Namespace = super().parse_path(path, *args, **kwargs)
         except ArgumentError as error:
-            raise InputError(f"{path}: {one_line(error)}") from error
+            raise ConfigurationError(f"{path}: {one_line(error)}") from error
         return config
 
     def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
@@ -55,7 +55,7 @@ class ConfigParser(LightningArgumentParser):
         return text
 
 
-class NeedsOwnProcess(Exception):  # noqa: N818 - a request, not an error
+class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
     """Several devices are asked for in a process whose command line is another one, such as ``ganmc reproduce``.
 
     Lightning starts the processes of the other devices by running the command line of this one again.
@@ -78,7 +78,7 @@ class TrainingCLI(LightningCLI):
     model: CompressionModule
     datamodule: GANAugmentedDataModule
 
-    def __init__(self, arguments: list[str], command: list[str], interruption: Interruption) -> None:
+    def __init__(self, arguments: list[str], command: list[str], interruption: InterruptHandler) -> None:
         self._arguments = arguments
         self._command = command
         limit_yaml()
@@ -93,7 +93,7 @@ class TrainingCLI(LightningCLI):
                 "callbacks": [interruption],
             },
             seed_everything_default=0,
-            parser_class=ConfigParser,
+            parser_class=OneFileArgumentParser,
             parser_kwargs={verb: {"exit_on_error": False, "epilog": EPILOG} for verb in self.subcommands()},
             subclass_mode_model=True,
             auto_configure_optimizers=False,
@@ -119,7 +119,7 @@ class TrainingCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add ``checkpoint``: what the best epoch is, and how often it is looked for."""
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(RunModelCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.filename": "best",
@@ -139,18 +139,18 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Refuse to overwrite a run; find the checkpoint to score."""
         config = self.config[self.subcommand]
-        if self.subcommand == "predict" and asks_for_several(config.trainer.devices):
-            raise InputError("predict runs in one process: set --trainer.devices 1")
-        if asks_for_several(config.trainer.devices) and sys.argv[1:] != self._command:
-            raise NeedsOwnProcess
+        if self.subcommand == "predict" and requests_multiple_devices(config.trainer.devices):
+            raise ConfigurationError("predict runs in one process: set --trainer.devices 1")
+        if requests_multiple_devices(config.trainer.devices) and sys.argv[1:] != self._command:
+            raise RelaunchRequired
         if config.checkpoint.save_top_k != 1:
-            raise InputError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
+            raise ConfigurationError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
         checkpoints = self.run_folder / CHECKPOINTS
         config.checkpoint.dirpath = str(checkpoints)
         if self.subcommand == "fit":
             own = config.ckpt_path is not None and Path(config.ckpt_path).resolve().parent == checkpoints.resolve()
             if not own and (checkpoints / "last.ckpt").exists():
-                raise InputError(
+                raise ConfigurationError(
                     f"{self.run_folder} holds a run already: go on with it by --ckpt_path {checkpoints}/last.ckpt, "
                     "or name another folder by --trainer.default_root_dir"
                 )
@@ -159,13 +159,13 @@ class TrainingCLI(LightningCLI):
         if self.subcommand == "predict":
             config.return_predictions = False  # they go to a file
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise InputError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
+            raise ConfigurationError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
 
     def instantiate_classes(self) -> None:
         """Build what the configuration names.
 
         Raises:
-            InputError: something refuses its arguments.
+            ConfigurationError: something refuses its arguments.
         """
         try:
             super().instantiate_classes()
@@ -173,7 +173,7 @@ class TrainingCLI(LightningCLI):
             cause: BaseException = error
             while cause.__cause__ is not None:
                 cause = cause.__cause__
-            raise InputError(complaint_of(error) or one_line(cause)) from error
+            raise ConfigurationError(user_message(error) or one_line(cause)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the run folder's files to whatever loggers and plugins the configuration names."""
@@ -185,9 +185,9 @@ class TrainingCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":  # the others would start metrics.csv anew
-            loggers = [*loggers, MetricsCSV(str(self.run_folder))]
+            loggers = [*loggers, ResumableCSVLogger(str(self.run_folder))]
         if self.subcommand == "predict":
-            callbacks.append(Predictions())
+            callbacks.append(PredictionWriter())
         plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
         built = super().instantiate_trainer(
             logger=loggers,
@@ -195,16 +195,16 @@ class TrainingCLI(LightningCLI):
             **kwargs,
         )
         if self.subcommand == "predict" and built.world_size > 1:
-            raise InputError("predict keeps the samples in order in one process only: set --trainer.devices 1")
+            raise ConfigurationError("predict keeps the samples in order in one process only: set --trainer.devices 1")
         return built
 
     def after_fit(self) -> None:
         """Write what came out: the best validation score, and what the product costs."""
         if not self.trainer.is_global_zero:
             return
-        (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunCheckpoint))
+        (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
-        product = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `product_inputs` are
+        product = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `example_inputs` are
         update_result(
             self.run_folder,
             {
@@ -213,8 +213,8 @@ class TrainingCLI(LightningCLI):
                 "iterations": self.model.iteration,
                 "seconds": round(self.model.seconds, 2),
                 "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                "parameters": parameter_count(product),
-                "flops": forward_flops(product, *self.model.product_inputs(self.datamodule.spec)),
+                "parameters": count_parameters(product),
+                "flops": count_flops(product, *self.model.example_inputs(self.datamodule.spec)),
             },
         )
         scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
@@ -227,7 +227,7 @@ class TrainingCLI(LightningCLI):
             update_result(self.run_folder, {"test": scores})
 
 
-def asks_for_several(devices: int | str | list[int]) -> bool:
+def requests_multiple_devices(devices: int | str | list[int]) -> bool:
     """Whether ``trainer.devices`` means, or may mean, more than one."""
     if isinstance(devices, list):
         return len(devices) > 1
@@ -238,12 +238,12 @@ def check_writable(folder: Path) -> None:
     """Say why a folder cannot be made or written to, while nothing is made yet.
 
     Raises:
-        InputError: it, or the nearest folder above it, cannot be written to or is a file.
+        ConfigurationError: it, or the nearest folder above it, cannot be written to or is a file.
     """
     path = folder.absolute()
     nearest = next(parent for parent in (path, *path.parents) if os.access(parent, os.F_OK))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         reason = "is not writable" if nearest.is_dir() else "is a file"
-        raise InputError(
+        raise ConfigurationError(
             f"cannot write to {folder} ({nearest} {reason}): name another folder by --trainer.default_root_dir"
         )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 BLACK = -1.0
 """What comes in from outside the image, in [-1, 1]."""
@@ -54,7 +54,7 @@ class Augment(ABC):
         """Return changed samples of the same shape and range."""
 
 
-class CropFlip(Augment):
+class RandomCropFlip(Augment):
     """Random crop and mirror image, the standard augmentation of CIFAR-10.
 
     Args:
@@ -62,19 +62,19 @@ class CropFlip(Augment):
         flip: also mirror; leave it out for digits.
 
     Raises:
-        InputError: ``padding`` is negative.
+        ConfigurationError: ``padding`` is negative.
     """
 
     def __init__(self, padding: int = 4, flip: bool = True) -> None:
         if padding < 0:
-            raise InputError(f"padding must not be negative, got {padding}")
+            raise ConfigurationError(f"padding must not be negative, got {padding}")
         self.padding = padding
         self.flip = flip
 
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Crop, then flip images (N, C, H, W)."""
         if inputs.dim() != 4:
-            raise InputError("CropFlip augments images; leave data.augment out for rows")
+            raise ConfigurationError("RandomCropFlip augments images; leave data.augment out for rows")
         if self.padding > 0:
             inputs = random_crop(inputs, self.padding, generator)
         return random_flip(inputs, generator) if self.flip else inputs

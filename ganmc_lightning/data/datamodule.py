@@ -15,22 +15,22 @@ from torch import Tensor
 
 from ganmc_lightning.batch import Batch, DataSpec, decode
 from ganmc_lightning.data.augment import Augment
-from ganmc_lightning.data.loaders import DeviceLoader, EpochOrder, FileLoader
-from ganmc_lightning.data.mixing import Mix, mixed_batch, synthetic_count
-from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
+from ganmc_lightning.data.datasets.split import stratified_split
+from ganmc_lightning.data.loaders import InMemoryLoader, ResumableDataLoader, ResumableDistributedSampler
+from ganmc_lightning.data.mixing import Mix, concat_synthetic, synthetic_count
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Schema
 from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
-from ganmc_lightning.data.sources.base import ArrayDataset, Source
-from ganmc_lightning.data.sources.split import stratified_split
 from ganmc_lightning.data.splitting import Part, stratified_subset, with_relative_weights
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
 from ganmc_lightning.data.teacher_logits import TeacherLogits
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
 # Streams of random numbers that must not meet: each gets a number of its own.
-ORDER_STREAM, SYNTHETIC_STREAM, COIN_STREAM, POOL_STREAM = range(4)
+SHUFFLE_STREAM, SYNTHESIS_STREAM, MIX_STREAM, POOL_STREAM = range(4)
 
 
 class GANAugmentedDataModule(LightningDataModule):
@@ -40,14 +40,14 @@ class GANAugmentedDataModule(LightningDataModule):
     test samples are touched by ``test`` and ``predict`` alone. Data sets that fit live on the training device
     as uint8; decoding, augmentation and mixing happen there, batch by batch, in training only.
 
-    Rows that the source gives weights send them with the training batches, 1 on average; a synthetic row weighs 1.
+    Rows that the dataset gives weights send them with the training batches, 1 on average; a synthetic row weighs 1.
     Validation and test scores count every row once.
 
     The samples drawn in a step depend on the run's seed, the process and the number of the step and on nothing
     else, so that a run can be repeated and a resumed one goes on with the same stream.
 
     Args:
-        source: the real data.
+        dataset: the real data.
         synthesizer: where synthetic samples come from.
         p_fake: probability that a training sample is synthetic; 0 draws none, 1 uses no real sample.
         mix: ``"sample"`` puts ``p_fake * batch_size`` synthetic samples in each batch, ``"batch"`` tosses one
@@ -56,20 +56,20 @@ class GANAugmentedDataModule(LightningDataModule):
         augment: random change of the real training samples.
         validation_fraction: share of the training samples kept for choices, in (0, 1).
         train_size: use only so many training samples (after the cut), a stratified choice.
-        normal_scores: turn every column of rows into normal scores, where plain z-scores leave skew and tails to the
-            generator; all stages of an experiment must agree on it.
+        quantile_transform: turn every column of rows into normal scores, where plain z-scores leave skew and tails to
+            the generator; all stages of an experiment must agree on it.
         cache_logits: compute a teacher's logits of samples that are served unchanged only once. The result is that
             of a teacher called in every step, up to the rounding of sums in batches of another size.
         num_workers: worker processes of sources that read their samples from files.
         root: folder of the cached data sets; ``$GANMC_DATA`` or ``./data`` when left out.
 
     Raises:
-        InputError: a value is out of range, or ``p_fake > 0`` without a synthesizer.
+        ConfigurationError: a value is out of range, or ``p_fake > 0`` without a synthesizer.
     """
 
     def __init__(
         self,
-        source: Source,
+        dataset: DatasetSource,
         synthesizer: Synthesizer | None = None,
         p_fake: float = 0.0,
         mix: Mix = "sample",
@@ -77,21 +77,23 @@ class GANAugmentedDataModule(LightningDataModule):
         augment: Augment | None = None,
         validation_fraction: float = 0.1,
         train_size: int | None = None,
-        normal_scores: bool = False,
+        quantile_transform: bool = False,
         cache_logits: bool = True,
         num_workers: int = 0,
         root: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= p_fake <= 1:
-            raise InputError(f"data.p_fake must lie in [0, 1], got {p_fake}")
+            raise ConfigurationError(f"data.p_fake must lie in [0, 1], got {p_fake}")
         if p_fake > 0 and synthesizer is None:
-            raise InputError(f"data.p_fake is {p_fake} but data.synthesizer is missing: name one, or set p_fake to 0")
+            raise ConfigurationError(
+                f"data.p_fake is {p_fake} but data.synthesizer is missing: name one, or set p_fake to 0"
+            )
         if batch_size < 1:
-            raise InputError(f"data.batch_size must be at least 1, got {batch_size}")
+            raise ConfigurationError(f"data.batch_size must be at least 1, got {batch_size}")
         if not 0 < validation_fraction < 1:
-            raise InputError(f"data.validation_fraction must lie in (0, 1), got {validation_fraction}")
-        self.source = source
+            raise ConfigurationError(f"data.validation_fraction must lie in (0, 1), got {validation_fraction}")
+        self.dataset = dataset
         self.synthesizer = synthesizer
         self.p_fake = p_fake
         self.mix = mix
@@ -99,13 +101,13 @@ class GANAugmentedDataModule(LightningDataModule):
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.train_size = train_size
-        self.normal_scores = normal_scores
+        self.quantile_transform = quantile_transform
         self.cache_logits = cache_logits
         self.num_workers = num_workers
         self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
         self.step = 0
         self._seed = 0
-        self._scaler: Scaler | None = None
+        self._scaler: RowScaler | None = None
         self._schema: Schema | None = None
         self._parts: dict[str, Part] = {}
         self._spec: DataSpec | None = None
@@ -127,18 +129,20 @@ class GANAugmentedDataModule(LightningDataModule):
             part: ``"train"``, ``"val"`` or ``"test"``.
 
         Raises:
-            InputError: the source reads its samples from files and never holds them all.
+            ConfigurationError: the dataset reads its samples from files and never holds them all.
         """
         dataset = self._parts[part]
-        if not isinstance(dataset, ArrayDataset):
-            raise InputError(f"the samples of {self.source.name} do not lie in memory: this needs a smaller source")
+        if not isinstance(dataset, TensorDataset):
+            raise ConfigurationError(
+                f"the samples of {self.dataset.name} do not lie in memory: this needs a smaller dataset"
+            )
         return dataset.inputs, dataset.labels
 
     # -- loading -------------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
         """Fetch the data once, on one process, if they are not there."""
-        self.source.prepare(self.root)
+        self.dataset.prepare(self.root)
 
     def setup(self, stage: str | None = None) -> None:
         """Load, split and scale the data, bring them to the device, and fit the synthesizer for training."""
@@ -157,25 +161,25 @@ class GANAugmentedDataModule(LightningDataModule):
     def _fit_synthesizer(self) -> None:
         if self.synthesizer is not None and self.p_fake > 0:
             train = self._parts["train"]
-            inputs = train.inputs if isinstance(train, ArrayDataset) else None
+            inputs = train.inputs if isinstance(train, TensorDataset) else None
             self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
 
     def _load(self) -> None:
-        splits = self.source.load(self.root)
+        splits = self.dataset.load(self.root)
         kept, held_out = stratified_split(splits.train.labels, self.validation_fraction, SPLIT_SEED)
         if self.train_size is not None:
             if not splits.num_classes <= self.train_size <= len(kept):
-                raise InputError(
-                    f"data.train_size must lie in [{splits.num_classes}, {len(kept)}] for {self.source.name}, "
+                raise ConfigurationError(
+                    f"data.train_size must lie in [{splits.num_classes}, {len(kept)}] for {self.dataset.name}, "
                     f"got {self.train_size}"
                 )
             kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
         parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
-        parts = with_relative_weights(parts, self.source.name)
+        parts = with_relative_weights(parts, self.dataset.name)
         train = parts["train"]
-        weighted = isinstance(train, ArrayDataset) and train.weights is not None
-        if isinstance(train, ArrayDataset) and train.inputs.is_floating_point():
-            self._scaler = Scaler.fit(train.inputs, self.normal_scores, splits.categories)
+        weighted = isinstance(train, TensorDataset) and train.weights is not None
+        if isinstance(train, TensorDataset) and train.inputs.is_floating_point():
+            self._scaler = RowScaler.fit(train.inputs, self.quantile_transform, splits.categories)
             self._schema = splits.schema or Schema.unnamed(train.inputs.shape[1])
             parts = {name: self._with_inputs(part, self._scaler.transform) for name, part in parts.items()}
         statistics = channel_statistics(train) if self._scaler is None else row_statistics(self._scaler)
@@ -183,11 +187,11 @@ class GANAugmentedDataModule(LightningDataModule):
         self._parts = parts
 
     def _on_device(self, part: Part) -> Part:
-        return part.to(self.device) if isinstance(part, ArrayDataset) else part
+        return part.to(self.device) if isinstance(part, TensorDataset) else part
 
     @staticmethod
     def _with_inputs(part: Part, change: Callable[[Tensor], Tensor]) -> Part:
-        return part.with_inputs(change(part.inputs)) if isinstance(part, ArrayDataset) else part
+        return part.with_inputs(change(part.inputs)) if isinstance(part, TensorDataset) else part
 
     @property
     def device(self) -> torch.device:
@@ -196,49 +200,50 @@ class GANAugmentedDataModule(LightningDataModule):
 
     # -- loaders -------------------------------------------------------------------------------------------
 
-    def train_dataloader(self) -> DeviceLoader | FileLoader:
+    def train_dataloader(self) -> InMemoryLoader | ResumableDataLoader:
         """Shuffled training batches of equal size."""
-        return self._loader("train", derive_seed(self._seed, ORDER_STREAM))
+        return self._loader("train", derive_seed(self._seed, SHUFFLE_STREAM))
 
-    def val_dataloader(self) -> DeviceLoader | FileLoader:
+    def val_dataloader(self) -> InMemoryLoader | ResumableDataLoader:
         """The part of the training samples that choices are made on."""
         return self._loader("val", None)
 
-    def test_dataloader(self) -> DeviceLoader | FileLoader:
+    def test_dataloader(self) -> InMemoryLoader | ResumableDataLoader:
         """The test samples."""
         return self._loader("test", None)
 
-    def predict_dataloader(self) -> DeviceLoader | FileLoader:
+    def predict_dataloader(self) -> InMemoryLoader | ResumableDataLoader:
         """The test samples, in their order."""
         return self.test_dataloader()
 
-    def _loader(self, name: str, seed: int | None) -> DeviceLoader | FileLoader:
+    def _loader(self, name: str, seed: int | None) -> InMemoryLoader | ResumableDataLoader:
         part = self._parts[name]
         rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
         if len(part) < world_size:
-            raise InputError(
-                f"the {name} samples of {self.source.name} are {len(part)}, fewer than the {world_size} processes that "
+            raise ConfigurationError(
+                f"the {name} samples of {self.dataset.name} are {len(part)}, fewer than the {world_size} "
+                f"processes that "
                 "share them: lower --trainer.devices"
             )
-        order = EpochOrder(len(part), rank, world_size, seed)
+        order = ResumableDistributedSampler(len(part), rank, world_size, seed)
         batch_size = max(1, min(self.batch_size, len(order)))
-        if isinstance(part, ArrayDataset):
-            return DeviceLoader(part.inputs, part.labels, order, batch_size, drop_last=seed is not None)
-        return FileLoader(
+        if isinstance(part, TensorDataset):
+            return InMemoryLoader(part.inputs, part.labels, order, batch_size, drop_last=seed is not None)
+        return ResumableDataLoader(
             part, order, batch_size, seed is not None, self.num_workers, pin_memory=self.device.type == "cuda"
         )
 
     # -- the stream ----------------------------------------------------------------------------------------
 
     def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
-        """Send a teacher's logits with the training batches; see :class:`~ganmc_lightning.batch.SuppliesTeacherLogits`.
+        """Send a teacher's logits with the training batches; see :class:`~ganmc_lightning.batch.SupportsTeacherLogits`.
 
         Nothing is stored for real samples that are augmented, or that are served fewer than two times on average.
         """
         if not self.cache_logits:
             return
         train = self._parts["train"]
-        stored = train.inputs if isinstance(train, ArrayDataset) and self._serves_real_samples_again() else None
+        stored = train.inputs if isinstance(train, TensorDataset) and self._serves_real_samples_again() else None
         pool = self.synthesizer if isinstance(self.synthesizer, PooledSynthesizer) and self.p_fake > 0 else None
         with torch.no_grad(), self._precision():
             self._teacher_logits = TeacherLogits(lambda samples: teacher(self._in_precision(samples)), stored, pool)
@@ -267,9 +272,9 @@ class GANAugmentedDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
         """Convert a batch to floats; in training also augment it and mix synthetic samples in."""
         if self.trainer is not None and not self.trainer.training:
-            return self._converted(mixed_batch((decode(batch[0]), batch[1]), None))
+            return self._converted(concat_synthetic((decode(batch[0]), batch[1]), None))
         with torch.no_grad(), self._precision():
-            return self._converted(self.training_batch(*batch))
+            return self._converted(self.augment_and_mix(*batch))
 
     def _converted(self, batch: Batch) -> Batch:
         """The batch in the precision of the network; Lightning converts batches before this hook only."""
@@ -281,7 +286,7 @@ class GANAugmentedDataModule(LightningDataModule):
         converted: Tensor = self.trainer.precision_plugin.convert_input(inputs)
         return converted
 
-    def training_batch(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
+    def augment_and_mix(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
         """Make the next training batch of the stream.
 
         Args:
@@ -293,9 +298,9 @@ class GANAugmentedDataModule(LightningDataModule):
             N samples, the first of them synthetic and the rest from ``inputs``.
         """
         rank = 0 if self.trainer is None else self.trainer.global_rank
-        coin = derive_seed(self._seed, COIN_STREAM, rank, self.step)
+        coin = derive_seed(self._seed, MIX_STREAM, rank, self.step)
         count = synthetic_count(self.step, len(labels), self.p_fake, self.mix, coin)
-        self._random.manual_seed(derive_seed(self._seed, SYNTHETIC_STREAM, rank, self.step))
+        self._random.manual_seed(derive_seed(self._seed, SYNTHESIS_STREAM, rank, self.step))
         self.step += 1
         synthetic, logits = self._draw(count, rank) if count > 0 else (None, None)
         real = decode(inputs[count:])
@@ -304,13 +309,13 @@ class GANAugmentedDataModule(LightningDataModule):
         if self._teacher_logits is not None:
             rows = None if index is None else index[count:]
             logits = self._teacher_logits(real, rows, None if synthetic is None else synthetic[0], logits)
-        batch = mixed_batch((real, labels[count:]), synthetic, logits)
+        batch = concat_synthetic((real, labels[count:]), synthetic, logits)
         return batch._replace(weights=self._weights_of(count, index))
 
     def _weights_of(self, count: int, index: Tensor | None) -> Tensor | None:
         """Weights of a batch whose first ``count`` samples are synthetic: these weigh as much as the mean real row."""
         train = self._parts["train"]
-        if index is None or not isinstance(train, ArrayDataset) or train.weights is None:
+        if index is None or not isinstance(train, TensorDataset) or train.weights is None:
             return None
         weights = train.weights[index[count:]]
         return torch.cat([weights.new_ones(count), weights])
@@ -343,7 +348,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.step = state_dict["step"]
         if state_dict["scaler"] is None or self._scaler is None:
             return
-        scaler, own = Scaler.of_state(state_dict["scaler"]), self._scaler
+        scaler, own = RowScaler.of_state(state_dict["scaler"]), self._scaler
         if scaler.equals(own):
             return
 

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
 from ganmc_lightning.data.seeds import derive_seed
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
-class EpochOrder(DistributedSampler[Any]):
+class ResumableDistributedSampler(DistributedSampler[Any]):
     """The order in which one process sees its share of the data set in one epoch.
 
     It is a DistributedSampler so that Lightning leaves it in place and tells it the epoch.
@@ -63,7 +63,7 @@ class _Loader:
     It is no DataLoader, which Lightning would build anew, with an order of its own, to predict.
     """
 
-    def __init__(self, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
+    def __init__(self, order: ResumableDistributedSampler, batch_size: int, drop_last: bool) -> None:
         self.sampler = order  # where Lightning looks for something to tell the epoch ...
         self.batch_sampler = None  # ... and here before that
         self.batch_size = batch_size
@@ -94,7 +94,7 @@ class _Loader:
         self.sampler.start = self._batches * self.batch_size
 
 
-class DeviceLoader(_Loader):
+class InMemoryLoader(_Loader):
     """Batches by index-select from tensors that live on the training device: no workers, no copies.
 
     Args:
@@ -105,7 +105,9 @@ class DeviceLoader(_Loader):
         drop_last: leave out the last batch where it is smaller.
     """
 
-    def __init__(self, inputs: Tensor, labels: Tensor, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
+    def __init__(
+        self, inputs: Tensor, labels: Tensor, order: ResumableDistributedSampler, batch_size: int, drop_last: bool
+    ) -> None:
         super().__init__(order, batch_size, drop_last)
         self.inputs = inputs
         self.labels = labels
@@ -120,7 +122,7 @@ class DeviceLoader(_Loader):
             yield self.inputs.index_select(0, index), self.labels.index_select(0, index), index
 
 
-class FileLoader(_Loader):
+class ResumableDataLoader(_Loader):
     """The same for samples read from disk by worker processes.
 
     Args:
@@ -135,7 +137,7 @@ class FileLoader(_Loader):
     def __init__(
         self,
         dataset: Dataset[tuple[Tensor, Tensor]],
-        order: EpochOrder,
+        order: ResumableDistributedSampler,
         batch_size: int,
         drop_last: bool,
         num_workers: int,
@@ -159,7 +161,9 @@ class FileLoader(_Loader):
             for inputs, labels in self._loader:
                 self._batches += 1
                 yield inputs, labels
-        except InputError as error:
+        except ConfigurationError as error:
             # A worker's complaint arrives with the worker's traceback around it; the complaint is the last line.
             complaint = str(error).strip().splitlines()[-1]
-            raise InputError(complaint.removeprefix(f"{InputError.__module__}.InputError: ")) from error
+            raise ConfigurationError(
+                complaint.removeprefix(f"{ConfigurationError.__module__}.ConfigurationError: ")
+            ) from error

@@ -38,7 +38,7 @@ def synthetic_count(step: int, batch_size: int, p_fake: float, mix: Mix, seed: i
     return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
 
 
-def mixed_batch(
+def concat_synthetic(
     real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None, teacher_logits: Tensor | None = None
 ) -> Batch:
     """Put synthetic samples in front of the real ones.

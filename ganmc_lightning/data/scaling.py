@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.data.columns import Columns
-from ganmc_lightning.data.normal_scores import interpolate, normal_score_curve
+from ganmc_lightning.data.quantile_transform import interpolate, normal_score_curve
 
 
-class Scaler(NamedTuple):
+class RowScaler(NamedTuple):
     """Z-scores of each column, of its values or of their normal scores.
 
     Normal scores take the skew and the tails out of every column, so that a generator has only to learn how the
@@ -31,17 +31,17 @@ class Scaler(NamedTuple):
     columns: Columns | None = None
 
     @classmethod
-    def fit(cls, rows: Tensor, normal_scores: bool = False, categories: tuple[tuple[int, int], ...] = ()) -> Self:
+    def fit(cls, rows: Tensor, quantile_transform: bool = False, categories: tuple[tuple[int, int], ...] = ()) -> Self:
         """Take the statistics of training rows.
 
         Args:
             rows: float (N, D), in their own units.
-            normal_scores: go by normal scores, not by values.
+            quantile_transform: go by normal scores, not by values.
             categories: first and last + 1 column of each one-hot block.
         """
         rows = rows.to("cpu", torch.float64)
         columns = Columns.fit(rows, categories)
-        curves = tuple(normal_score_curve(column) for column in rows.unbind(1)) if normal_scores else ()
+        curves = tuple(normal_score_curve(column) for column in rows.unbind(1)) if quantile_transform else ()
         seen = _along(rows, curves)
         constant = rows.amin(dim=0) == rows.amax(dim=0)  # the sums of its values may be off by a rounding
         mean = torch.where(constant, seen[0], seen.mean(dim=0))
@@ -73,7 +73,7 @@ class Scaler(NamedTuple):
         rows = self.inverse(rows)
         return rows if self.columns is None else self.columns.legal(rows)
 
-    def equals(self, other: Scaler) -> bool:
+    def equals(self, other: RowScaler) -> bool:
         """Whether both transform alike."""
         if len(self.curves) != len(other.curves):
             return False

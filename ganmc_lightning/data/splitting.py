@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.sources.base import ArrayDataset, FileDataset
-from ganmc_lightning.data.sources.split import shuffled_by_class
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data.datasets.base import ImageFileDataset, TensorDataset
+from ganmc_lightning.data.datasets.split import shuffled_by_class
+from ganmc_lightning.exceptions import ConfigurationError
 
-Part = ArrayDataset | FileDataset
+Part = TensorDataset | ImageFileDataset
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int) -> Tensor:
@@ -42,15 +42,17 @@ def with_relative_weights(parts: Mapping[str, Part], name: str) -> dict[str, Par
         name: of the source, for a message.
 
     Raises:
-        InputError: all training samples have the weight 0.
+        ConfigurationError: all training samples have the weight 0.
     """
     train = parts["train"]
-    if not isinstance(train, ArrayDataset) or train.weights is None:
+    if not isinstance(train, TensorDataset) or train.weights is None:
         return dict(parts)
     if not train.weights.any():
-        raise InputError(f"data.source: all training rows of {name} have the weight 0: give some of them another")
+        raise ConfigurationError(
+            f"data.source: all training rows of {name} have the weight 0: give some of them another"
+        )
     bare = {
-        key: ArrayDataset(part.inputs, part.labels) for key, part in parts.items() if isinstance(part, ArrayDataset)
+        key: TensorDataset(part.inputs, part.labels) for key, part in parts.items() if isinstance(part, TensorDataset)
     }
     weights = (train.weights / train.weights.mean()).to(torch.float32)
-    return {**parts, **bare, "train": ArrayDataset(train.inputs, train.labels, weights)}
+    return {**parts, **bare, "train": TensorDataset(train.inputs, train.labels, weights)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from ganmc_lightning.batch import Statistics
-from ganmc_lightning.data.scaling import Scaler
-from ganmc_lightning.data.sources.base import ArrayDataset
+from ganmc_lightning.data.datasets.base import TensorDataset
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.splitting import Part
 
 IN_MEMORY, FROM_FILES = 1024, 64
@@ -14,7 +14,7 @@ IN_MEMORY, FROM_FILES = 1024, 64
 LEVEL = 1 / 255
 
 
-def row_statistics(scaler: Scaler) -> Statistics:
+def row_statistics(scaler: RowScaler) -> Statistics:
     """What rows were scaled by."""
     return Statistics(scaler.mean, scaler.std, scaler.curves)
 
@@ -30,9 +30,9 @@ def channel_statistics(part: Part) -> Statistics | None:
     """
     if len(part) == 0 or len(part.sample_shape) != 3 or 0 in part.sample_shape:
         return None
-    count = min(len(part), IN_MEMORY if isinstance(part, ArrayDataset) else FROM_FILES)
+    count = min(len(part), IN_MEMORY if isinstance(part, TensorDataset) else FROM_FILES)
     index = torch.linspace(0, len(part) - 1, count, dtype=torch.float64).round().long()
-    if isinstance(part, ArrayDataset):
+    if isinstance(part, TensorDataset):
         images = part.inputs[index.to(part.inputs.device)].cpu()
     else:
         images = torch.stack([part[k][0] for k in index.tolist()])

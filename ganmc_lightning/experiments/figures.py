@@ -1,204 +1,151 @@
-"""Figures of a report as PNG files in memory, drawn without a display."""
+"""The pictures of a report: its figures, drawn from the results, and the sample grids that runs left behind."""
 
 from __future__ import annotations
 
-import io
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
-
-from ganmc_lightning.experiments.gather import Series
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
+from ganmc_lightning.experiments.metric_table import MetricTable
+from ganmc_lightning.experiments.plots import (
+    Curve,
+    Points,
+    Reference,
+    curves_figure,
+    scatter_figure,
+    series_figure,
+    sweep_figure,
+)
+from ganmc_lightning.experiments.report import ReportFigure
+from ganmc_lightning.experiments.spec import Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
+from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
 
-# Okabe and Ito's colours: told apart by colour-blind readers and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-# A second round through the colours is dashed, a third dotted (length and gap in points).
-_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
-_MARKS = ("o", "s", "^", "D")
-_INK, _GRID = "#333333", "#e3e3e3"
+PARTS = {"train": "training", "val": "validation"}
+"""What a column of ``metrics.csv`` begins with, and what an axis says."""
+
+SweepPoints = tuple[Sweep, Mapping[float, Estimate]]
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Values per epoch, or over another count, of one stage.
+def make_figures(
+    experiment: Experiment,
+    results: Results,
+    rows: Sequence[ReportRow],
+    tables: Sequence[MetricTable],
+    sweeps: Sequence[SweepPoints],
+) -> list[ReportFigure]:
+    """Draw every figure of the report.
 
-    Attributes:
-        label: in the legend.
-        seeds: one series per seed.
+    Args:
+        experiment: what was asked for.
+        results: stage -> finished runs.
+        rows: of the main table.
+        tables: of several metrics.
+        sweeps: with their numbers.
+
+    Raises:
+        ConfigurationError: a result lacks a curve, a metric or a column that a figure shows.
     """
-
-    label: str
-    seeds: Sequence[Series]
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A dashed line across a figure."""
-
-    label: str
-    value: float
-
-
-@dataclass(frozen=True)
-class Points:
-    """Marks of a scatter plot that belong together, joined from left to right."""
-
-    label: str
-    places: Sequence[tuple[Estimate, Estimate]]
+    # A stage that stands in the table goes by the name it has there.
+    labels = {row.stage: row.row.name for row in reversed(rows)}
+    pictures = [
+        *_curves(experiment, results, rows, labels),
+        *_sweeps(experiment, results, sweeps, labels),
+        *_series(experiment, results),
+        *_scatters(tables),
+        *_grids(experiment, results),
+    ]
+    return _without_repeats(pictures)
 
 
-def curves_figure(curves: Sequence[Curve], y_label: str) -> bytes:
-    """Draw values per epoch: the mean over seeds within its 95 % band.
-
-    Epochs that not every seed reached are left out. The axis is fitted to the epochs after the first tenth:
-    what happens before would squeeze everything else.
-    """
-    figure, axes = _canvas(legend_entries=len(curves))
-    for index, curve in enumerate(curves):
-        _band(axes, curve, index)
-    _dress(axes, "epoch", y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    _fit(axes, [series for curve in curves for series in curve.seeds])
-    return _png(figure)
+def _without_repeats(pictures: Sequence[ReportFigure]) -> list[ReportFigure]:
+    """Show a picture that came out twice, such as two scatters of the same numbers, once under both titles."""
+    once: dict[bytes, ReportFigure] = {}
+    for picture in pictures:
+        first = once.get(picture.png)
+        title = f"{first.title}; the same values: {picture.title}" if first else picture.title
+        once[picture.png] = replace(first or picture, title=title)
+    return list(once.values())
 
 
-def sweep_figure(
-    points: Sequence[tuple[float, Estimate]], references: Sequence[Reference], x_label: str, y_label: str
-) -> bytes:
-    """Draw the metric over a setting, with 95 % intervals, and dashed lines to compare with."""
-    figure, axes = _canvas(legend_entries=len(references))
-    axes.errorbar(
-        [x for x, _ in points],
-        [point.mean for _, point in points],
-        yerr=[point.ci95 or 0.0 for _, point in points],
-        color=_COLOURS[0],
-        marker="o",
-        markersize=6,
-        linewidth=1.8,
-        capsize=4,
-        elinewidth=1.2,
-    )
-    _reference_lines(axes, references, first=1)
-    axes.set_xticks([x for x, _ in points])
-    _dress(axes, x_label, y_label)
-    return _png(figure)
+def _curves(
+    experiment: Experiment, results: Results, rows: Sequence[ReportRow], labels: Mapping[str, str]
+) -> Iterator[ReportFigure]:
+    chosen = {row.row.name: row.stage for row in rows}
+    for number, curves in enumerate(experiment.curves, 1):
+        stages = [name if name in experiment.stages else chosen[name] for name in curves.stages]
+        for column in curves.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
+            lines = _curve_lines(stages, results, column, labels)
+            if lines:
+                part, _, metric = column.partition("/")
+                name = metric.replace("_", " ")
+                png = curves_figure(lines, f"{PARTS.get(part, part)} {name}")
+                yield ReportFigure(f"figures/curves_{number}_{part}_{metric}.png", f"{curves.title}: {name}", png)
+            elif curves.columns:
+                raise ConfigurationError(f"report.curves.columns: none of {', '.join(stages)} recorded '{column}'")
 
 
-def series_figure(curves: Sequence[Curve], references: Sequence[Reference], x_label: str, y_label: str) -> bytes:
-    """Draw values over a count, all of them: the mean over seeds within its 95 % band, and dashed lines."""
-    figure, axes = _canvas(legend_entries=len(curves) + len(references))
-    for index, curve in enumerate(curves):
-        _band(axes, curve, index)
-    _reference_lines(axes, references, first=len(curves))
-    _dress(axes, x_label, y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    return _png(figure)
+def _curve_lines(stages: Sequence[str], results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
+    lines = []
+    for stage in stages:
+        seeds = [read_curves(run.folder / "metrics.csv").get(column, {}) for run in results[stage]]
+        if any(seeds):
+            lines.append(Curve(labels.get(stage, stage), seeds))
+    return lines
 
 
-def scatter_figure(
-    groups: Sequence[Points], references: Sequence[Reference], x_label: str, y_label: str, log_x: bool
-) -> bytes:
-    """Draw points, and dashed lines to compare with.
-
-    A point has the 95 % interval of its height; one of its place would cross the others'. What is not finite, such as
-    a score that could not be computed, is left out.
-    """
-    groups = [Points(group.label, places) for group in groups if (places := _finite(group.places))]
-    references = [reference for reference in references if math.isfinite(reference.value)]
-    figure, axes = _canvas(legend_entries=len(groups) + len(references))
-    for index, group in enumerate(groups):
-        places = sorted(group.places, key=lambda place: place[0].mean)
-        axes.errorbar(
-            [x.mean for x, _ in places],
-            [y.mean for _, y in places],
-            yerr=[y.ci95 or 0.0 for _, y in places],
-            color=_colour(index),
-            marker=_MARKS[index // len(_COLOURS) % len(_MARKS)],
-            markersize=7,
-            linewidth=1.8,
-            linestyle="-" if len(places) > 1 else "",
-            elinewidth=1.0,
-            label=group.label,
-        )
-    _reference_lines(axes, references, first=len(groups))
-    if log_x and groups:  # dashed lines alone have no place that a logarithm could be taken of
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(EngFormatter())  # 20 k
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    _dress(axes, x_label, y_label)
-    return _png(figure)
+def _sweeps(
+    experiment: Experiment, results: Results, sweeps: Sequence[SweepPoints], labels: Mapping[str, str]
+) -> Iterator[ReportFigure]:
+    for number, (sweep, points) in enumerate(sweeps, 1):
+        dashed = [
+            Reference(labels.get(stage, stage), estimate(values_of(experiment, results, stage)).mean)
+            for stage in sweep.references
+        ]
+        split = split_of(experiment, next(iter(sweep.points.values())))
+        y_label = f"{split} {experiment.metric.replace('_', ' ')}"
+        png = sweep_figure(list(points.items()), dashed, sweep.x_label, y_label)
+        yield ReportFigure(f"figures/sweep_{number}.png", sweep.title, png)
 
 
-def _finite(places: Sequence[tuple[Estimate, Estimate]]) -> list[tuple[Estimate, Estimate]]:
-    return [place for place in places if all(math.isfinite(coordinate.mean) for coordinate in place)]
+def _series(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+    for number, series in enumerate(experiment.series, 1):
+        runs, split = results[series.stage], split_of(experiment, series.stage)
+        curves = [Curve(label, [run.curve(name) for run in runs]) for label, name in series.curves.items()]
+        dashed = [
+            Reference(label, estimate([run.value(split, metric) for run in runs]).mean)
+            for label, metric in series.references.items()
+        ]
+        png = series_figure(curves, dashed, series.x_label, series.y_label)
+        yield ReportFigure(f"figures/series_{number}.png", series.title, png)
 
 
-def _canvas(legend_entries: int) -> tuple[Figure, Axes]:
-    """Make a figure that stays legible at the width of a phone; the legend adds to its height."""
-    height = 3.8 + 0.22 * ((legend_entries + 1) // 2)
-    figure = Figure(figsize=(5.8, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
-    return figure, figure.subplots()
+def _scatters(tables: Sequence[MetricTable]) -> Iterator[ReportFigure]:
+    number = 0
+    for table in tables:
+        names = {column.metric: column.label for column in table.table.columns}
+        for scatter in table.table.scatters:
+            number += 1
+            png = scatter_figure(*_marks(table, scatter), names[scatter.x], names[scatter.y], scatter.log_x)
+            yield ReportFigure(f"figures/scatter_{number}.png", scatter.title, png)
 
 
-def _band(axes: Axes, curve: Curve, index: int) -> None:
-    """Plot the mean over seeds and, with two seeds or more, its 95 % band."""
-    epochs = sorted(set.intersection(*(set(series) for series in curve.seeds)))
-    points = [estimate([series[epoch] for series in curve.seeds]) for epoch in epochs]
-    colour, dash, means = _colour(index), _dash(index), [point.mean for point in points]
-    marker = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs, means, color=colour, linestyle=dash, linewidth=1.8, marker=marker, label=curve.label)
-    if len(curve.seeds) > 1:
-        low = [point.mean - (point.ci95 or 0.0) for point in points]
-        high = [point.mean + (point.ci95 or 0.0) for point in points]
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Reference]]:
+    """Points of the table's lines, those of one curve together, and dashed lines of those without a place."""
+    x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
+    groups: dict[str, list[tuple[Estimate, Estimate]]] = {}
+    for line in table.table.lines:
+        if line.name in x and line.name in y:
+            groups.setdefault(line.curve or line.name, []).append((x[line.name], y[line.name]))
+    dashed = [Reference(name, height.mean) for name, height in y.items() if name not in x]
+    return [Points(label, places) for label, places in groups.items()], dashed
 
 
-def _reference_lines(axes: Axes, references: Sequence[Reference], first: int) -> None:
-    for index, reference in enumerate(references, first):
-        axes.axhline(reference.value, color=_colour(index), linestyle="--", linewidth=1.5, label=reference.label)
-
-
-def _fit(axes: Axes, seeds: Sequence[Series]) -> None:
-    """Fit the vertical axis to the values after the first tenth of the epochs."""
-    last = max((max(series, default=0) for series in seeds), default=0)
-    values = [v for series in seeds for epoch, v in series.items() if epoch >= last // 10 and math.isfinite(v)]
-    if values and max(values) > min(values):
-        margin = 0.08 * (max(values) - min(values))
-        axes.set_ylim(min(values) - margin, max(values) + margin)
-
-
-def _dress(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, color=_INK)
-    axes.set_ylabel(y_label, color=_INK)
-    axes.grid(axis="y", color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=3, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#999999")
-
-
-def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
-
-
-def _dash(index: int) -> tuple[float, tuple[float, ...]]:
-    return _DASHES[index // len(_COLOURS) % len(_DASHES)]
-
-
-def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
-    if figure.axes[0].get_legend_handles_labels()[1]:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    buffer = io.BytesIO()
-    # no date or version in the file: the same numbers give the same bytes
-    figure.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
+def _grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+    for stage in experiment.grids:
+        run = results[stage][0]
+        grid = latest_sample_grid(run.folder)
+        if grid is not None:
+            title = f"{stage}, seed {run.seed}: {grid.stem.replace('_', ' ')}"
+            yield ReportFigure(f"figures/samples_{stage}.png", title, grid.read_bytes())

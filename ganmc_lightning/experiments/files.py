@@ -6,12 +6,12 @@ import json
 import math
 from pathlib import Path
 
-from ganmc_lightning.files.atomic import replacing
+from ganmc_lightning.io.atomic import atomic_write
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old content or the new, never half of it."""
-    with replacing(path, "wb") as file:
+    with atomic_write(path, "wb") as file:
         file.write(content)
 
 

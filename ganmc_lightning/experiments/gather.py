@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.files import read_json_object
-from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.experiments.planning import PlannedRun
 
 Series = dict[int, float]
 """Epoch, or another count -> value."""
@@ -54,14 +54,14 @@ class RunResult:
         run has no metric of that name itself.
 
         Raises:
-            InputError: the run has no such metric.
+            ConfigurationError: the run has no such metric.
         """
         found = self._find(split, metric)
         if found is None:
             recorded, prefix = self._recorded(split)
             have = ", ".join(sorted(recorded)) or "none"
-            mend = "set 'metric' in the experiment file"
-            raise InputError(f"{self.folder / 'result.json'}: no '{prefix}/{metric}' (it has: {have}); {mend}")
+            fix = "set 'metric' in the experiment file"
+            raise ConfigurationError(f"{self.folder / 'result.json'}: no '{prefix}/{metric}' (it has: {have}); {fix}")
         return found
 
     def has(self, split: str, metric: str) -> bool:
@@ -72,11 +72,11 @@ class RunResult:
         """Read one of the curves that the run recorded itself.
 
         Raises:
-            InputError: it has none of that name.
+            ConfigurationError: it has none of that name.
         """
         if name not in self.curves:
             have = ", ".join(sorted(self.curves)) or "none"
-            raise InputError(f"{self.folder / 'result.json'}: no curve '{name}' (it has: {have})")
+            raise ConfigurationError(f"{self.folder / 'result.json'}: no curve '{name}' (it has: {have})")
         return self.curves[name]
 
     def _find(self, split: str, metric: str) -> float | None:
@@ -100,7 +100,7 @@ def gather(runs: Sequence[PlannedRun]) -> Results:
     """Read the results of finished runs.
 
     Raises:
-        InputError: a result is missing or malformed.
+        ConfigurationError: a result is missing or malformed.
     """
     results: Results = defaultdict(list)
     for run in runs:
@@ -112,13 +112,15 @@ def read_result(run: PlannedRun) -> RunResult:
     """Read one run's ``result.json``.
 
     Raises:
-        InputError: it is missing or malformed.
+        ConfigurationError: it is missing or malformed.
     """
     file = run.folder / "result.json"
     content = read_json_object(file)
     if content is None:
         problem = "is not a JSON object; remove it and" if file.exists() else "is missing;"
-        raise InputError(f"{file}: {problem} run the same command to continue this stage from its last checkpoint")
+        raise ConfigurationError(
+            f"{file}: {problem} run the same command to continue this stage from its last checkpoint"
+        )
     return RunResult(
         stage=run.stage,
         seed=run.seed,
@@ -137,21 +139,21 @@ def read_result(run: PlannedRun) -> RunResult:
 def _metrics(file: Path, content: Mapping[str, object], key: str) -> dict[str, float]:
     value = content.get(key) or {}
     if not isinstance(value, dict):
-        raise InputError(f"{file}: '{key}' must map metric names to numbers, found {value!r}")
+        raise ConfigurationError(f"{file}: '{key}' must map metric names to numbers, found {value!r}")
     return {str(name): _number(file, f"{key}.{name}", number) for name, number in value.items()}
 
 
 def _curves(file: Path, content: Mapping[str, object]) -> dict[str, Series]:
     curves = content.get("curves") or {}
     if not isinstance(curves, dict) or not all(isinstance(series, dict) for series in curves.values()):
-        raise InputError(f"{file}: 'curves' must map names to mappings of counts to numbers")
+        raise ConfigurationError(f"{file}: 'curves' must map names to mappings of counts to numbers")
     try:
         return {
             str(name): {int(x): _number(file, f"curves.{name}", y) for x, y in series.items()}
             for name, series in curves.items()
         }
     except ValueError as error:
-        raise InputError(f"{file}: 'curves' has a count that is no whole number ({error})") from None
+        raise ConfigurationError(f"{file}: 'curves' has a count that is no whole number ({error})") from None
 
 
 def _number(file: Path, key: str, value: object) -> float:
@@ -159,7 +161,7 @@ def _number(file: Path, key: str, value: object) -> float:
     if value is None:
         return float("nan")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"{file}: '{key}' must be a number, found {value!r}")
+        raise ConfigurationError(f"{file}: '{key}' must be a number, found {value!r}")
     return float(value)
 
 

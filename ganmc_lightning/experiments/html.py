@@ -6,9 +6,9 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from ganmc_lightning.experiments.document import Picture, Report
+from ganmc_lightning.experiments.formatting import duration
 from ganmc_lightning.experiments.metric_table import MetricTable
-from ganmc_lightning.experiments.wording import duration
+from ganmc_lightning.experiments.report import Report, ReportFigure
 
 # On a narrow screen each line of a table becomes a card whose cells carry their heading with them.
 _STYLE = """
@@ -135,7 +135,7 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<ul class="notes">{items}</ul>' if items else ""
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: ReportFigure) -> str:
     data = base64.b64encode(picture.png).decode("ascii")
     title = escape(picture.title)
     kind = ' class="samples"' if picture.file.startswith("figures/samples") else ""

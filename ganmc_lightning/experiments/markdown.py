@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ganmc_lightning.experiments.document import Report
-from ganmc_lightning.experiments.wording import duration
+from ganmc_lightning.experiments.formatting import duration
+from ganmc_lightning.experiments.report import Report
 
 
 def render_markdown(report: Report) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ganmc_lightning.experiments.formatting import count, interval, printed, ratio, size
 from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.spec import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ONE_SEED, several_seeds, split_of
-from ganmc_lightning.experiments.wording import count, interval, printed, ratio, size
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class MetricTable:
 
     def _scores(self) -> list[Estimate]:
         """The numbers that are written with an interval."""
-        metrics = [column.metric for column in self.table.columns if column.kind == "score"]
+        metrics = [column.metric for column in self.table.columns if column.format == "number"]
         return [estimate(values[metric]) for values in self.values for metric in metrics if metric in values]
 
     def as_json(self) -> dict[str, object]:
@@ -82,7 +82,7 @@ def make_tables(experiment: Experiment, results: Results) -> list[MetricTable]:
     """Read the numbers of all tables of several metrics.
 
     Raises:
-        InputError: no line has a value in one of the columns.
+        ConfigurationError: no line has a value in one of the columns.
     """
     return [_make_table(experiment, results, table) for table in experiment.tables]
 
@@ -113,11 +113,11 @@ def _cell(column: Column, values: Mapping[str, tuple[float, ...]], paper: Mappin
     if column.metric not in values:
         return "-"
     mean = estimate(values[column.metric])
-    if column.kind == "count":
+    if column.format == "count":
         text = count(round(mean.mean))
-    elif column.kind == "bytes":
+    elif column.format == "bytes":
         text = size(mean.mean)
-    elif column.kind == "ratio":
+    elif column.format == "ratio":
         text = ratio(mean.mean)
     else:
         text = interval(mean, mark_one)

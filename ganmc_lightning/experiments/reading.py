@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.reading_report import read_report
 from ganmc_lightning.experiments.references import OWN, references, stage_paths
 from ganmc_lightning.experiments.section import Section, read_yaml, suggestion
@@ -20,7 +20,7 @@ def load_experiment(file: Path) -> Experiment:
     """Read and check an experiment file.
 
     Raises:
-        InputError: one line naming the file, the key and the mend.
+        ConfigurationError: one line naming the file, the key and the fix.
     """
     top = Section(file, "", read_yaml(file))
     name = _folder_name(top, "experiment", top.text("experiment"))
@@ -41,20 +41,20 @@ def check_seeds(seeds: object) -> tuple[int, ...]:
     """Return seeds as a tuple.
 
     Raises:
-        InputError: not a list of different whole numbers from 0 up.
+        ConfigurationError: not a list of different whole numbers from 0 up.
     """
     if isinstance(seeds, list | tuple) and seeds and all(type(s) is int and s >= 0 for s in seeds):
         if len(set(seeds)) == len(seeds):
             return tuple(seeds)
-        raise InputError(f"seeds must differ from one another, found {seeds!r}")
-    raise InputError(f"seeds must be a list of whole numbers such as [0, 1, 2], found {seeds!r}")
+        raise ConfigurationError(f"seeds must differ from one another, found {seeds!r}")
+    raise ConfigurationError(f"seeds must be a list of whole numbers such as [0, 1, 2], found {seeds!r}")
 
 
 def _seeds(top: Section) -> tuple[int, ...]:
     try:
         return check_seeds(top.take("seeds", [0]))
-    except InputError as error:
-        raise InputError(f"{top.file}: {error}") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{top.file}: {error}") from None
 
 
 def _folder_name(section: Section, key: str, name: object) -> str:
@@ -95,16 +95,16 @@ def _stage(
     quick_command = () if trains else _words(section, "quick")
     if command and len(configs) > 1:
         raise section.error("config", "must be one file for a stage that runs a command")
-    overrides, stage_quick = (section.mapping("set"), section.mapping("quick")) if trains else ({}, {})
+    overrides, stage_quick = (section.mapping("overrides"), section.mapping("quick")) if trains else ({}, {})
     needs = dict.fromkeys(section.texts("needs"))
     needs.update(dict.fromkeys(stage_paths([read_yaml(config) for config in configs], experiment)))
     needs.update(dict.fromkeys(references([dict(quick), overrides, stage_quick, [*command, *quick_command]])))
     for need in needs:
         if need not in earlier:
             later = need in every
-            mend = "move that stage up, above this one" if later else suggestion(need, earlier)
+            fix = "move that stage up, above this one" if later else suggestion(need, earlier)
             problem = "a stage that does not come before" if later else "an unknown stage"
-            raise section.error("", f"refers to {problem}: '{need}'; {mend}")
+            raise section.error("", f"refers to {problem}: '{need}'; {fix}")
     shared = section.flag("shared", False)
     for need in needs:
         if shared and not earlier[need].shared:

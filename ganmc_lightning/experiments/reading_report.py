@@ -8,7 +8,7 @@ from typing import TypedDict
 from ganmc_lightning.experiments.section import Section, suggestion
 from ganmc_lightning.experiments.spec import Column, Curves, Line, Row, Scatter, Series, Stage, Sweep, Table
 
-KINDS = ("score", "count", "bytes", "ratio")
+KINDS = ("number", "count", "bytes", "ratio")
 
 
 class ReportSpec(TypedDict):
@@ -26,7 +26,7 @@ def read_report(report: Section, stages: Mapping[str, Stage]) -> ReportSpec:
     """Read the section ``report``.
 
     Raises:
-        InputError: one line naming the file, the key and the mend.
+        ConfigurationError: one line naming the file, the key and the fix.
     """
     rows = tuple(_row(section, stages) for section in report.sections("rows"))
     _refuse_repeated(report, "rows", [row.name for row in rows])
@@ -36,7 +36,7 @@ def read_report(report: Section, stages: Mapping[str, Stage]) -> ReportSpec:
         sweeps=tuple(_sweep(section, stages) for section in report.sections("sweep")),
         curves=tuple(_curves(section, stages, rows) for section in report.sections("curves")),
         series=tuple(_series(section, stages) for section in report.sections("series")),
-        grids=_known(report, "grids", report.texts("grids"), stages),
+        grids=_known(report, "sample_grids", report.texts("sample_grids"), stages),
     )
     report.close()
     return spec
@@ -64,7 +64,9 @@ def _row(section: Section, stages: Mapping[str, Stage]) -> Row:
     _known(section, key, candidates, stages)
     if len({stages[candidate].test for candidate in candidates}) > 1:
         raise section.error(key, "mixes stages with and without a test; give all of them the same 'test'")
-    row = Row(name, candidates, section.number("paper"), section.text("source", ""), section.text("group", "rows"))
+    row = Row(
+        name, candidates, section.number("paper"), section.text("source", ""), section.text("step_budget_group", "rows")
+    )
     section.close()
     return row
 
@@ -109,9 +111,9 @@ def _table(section: Section, stages: Mapping[str, Stage]) -> Table:
 
 def _column(section: Section) -> Column:
     metric = section.text("metric")
-    column = Column(metric, section.text("label", metric.replace("_", " ")), section.text("kind", "score"))
-    if column.kind not in KINDS:
-        raise section.error("kind", f"must be one of {', '.join(KINDS)}, found {column.kind!r}")
+    column = Column(metric, section.text("label", metric.replace("_", " ")), section.text("format", "number"))
+    if column.format not in KINDS:
+        raise section.error("format", f"must be one of {', '.join(KINDS)}, found {column.format!r}")
     section.close()
     return column
 
@@ -122,7 +124,7 @@ def _line(section: Section, stages: Mapping[str, Stage], metrics: list[str]) -> 
     paper_section = section.section("paper")
     paper = {metric: number for metric in metrics if (number := paper_section.number(metric)) is not None}
     paper_section.close()
-    line = Line(name, stage, section.text("prefix", ""), paper, section.text("curve", ""))
+    line = Line(name, stage, section.text("model", ""), paper, section.text("curve", ""))
     section.close()
     return line
 

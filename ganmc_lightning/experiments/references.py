@@ -16,7 +16,7 @@ OUTPUT = "default_root_dir"
 _REFERENCE = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_-]*)\}")
 
 
-OWN = ("here", "seed", "config")
+OWN = ("run_dir", "seed", "config")
 """What a command may name in braces besides stages: its own folder, seed and configuration file."""
 
 

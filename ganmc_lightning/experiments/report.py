@@ -1,84 +1,152 @@
-"""From results to the report: ``report.json``, ``report.md``, ``report.html`` and ``figures/*.png``."""
+"""A finished report as a value: what the three files of it are rendered from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from ganmc_lightning.experiments.document import Report
 from ganmc_lightning.experiments.environment import Environment
-from ganmc_lightning.experiments.files import write_bytes, write_json, write_text
-from ganmc_lightning.experiments.gather import Results
-from ganmc_lightning.experiments.html import render_html
-from ganmc_lightning.experiments.markdown import render_markdown
-from ganmc_lightning.experiments.metric_table import make_tables
-from ganmc_lightning.experiments.pictures import make_pictures
+from ganmc_lightning.experiments.formatting import count, interval, printed, score
+from ganmc_lightning.experiments.gather import RunResult
+from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.spec import Experiment, Sweep
-from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.table import make_notes, make_rows, values_of
+from ganmc_lightning.experiments.statistics import Estimate
+from ganmc_lightning.experiments.table import ReportRow, several_seeds
 
 
-def make_report(
-    experiment: Experiment,
-    results: Results,
-    environments: Sequence[Environment],
-    command: str,
-    quick: bool,
-) -> Report:
-    """Compute the whole report.
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure of the report.
 
-    Args:
+    Attributes:
+        file: relative to the report.
+        title: caption.
+        png: the picture itself.
+    """
+
+    file: str
+    title: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says.
+
+    Attributes:
         experiment: what was asked for.
-        results: stage -> finished runs, one per seed, in the order of the seeds.
-        environments: where each run was made.
         command: the command line that makes this report.
         quick: whether the settings were reduced.
-
-    Raises:
-        InputError: a run lacks the experiment's metric.
+        seeds: those that were run.
+        environment: where the runs were made.
+        seconds: training time of all runs together.
+        rows: the table that compares methods by the experiment's metric.
+        notes: remarks under that table.
+        tables: those of several metrics.
+        sweeps: the numbers behind each sweep's figure.
+        runs: every single run.
+        pictures: figures and sample grids.
     """
-    rows = make_rows(experiment, results)
-    tables = make_tables(experiment, results)
-    sweeps = [(sweep, _sweep_points(experiment, results, sweep)) for sweep in experiment.sweeps]
-    runs = [run for stage in experiment.stages for run in results[stage]]
-    environment, mixed = _one_environment(environments)
-    notes = make_notes(experiment, rows, quick) + mixed
-    return Report(
-        experiment=experiment,
-        command=command,
-        quick=quick,
-        seeds=sorted({run.seed for runs in results.values() for run in runs}),
-        environment=environment,
-        seconds=sum(run.seconds for run in runs),
-        rows=rows,
-        notes=notes,
-        tables=tables,
-        sweeps=sweeps,
-        runs=runs,
-        pictures=make_pictures(experiment, results, rows, tables, sweeps),
-    )
+
+    experiment: Experiment
+    command: str
+    quick: bool
+    seeds: Sequence[int]
+    environment: Environment
+    seconds: float
+    rows: Sequence[ReportRow]
+    notes: Sequence[str]
+    tables: Sequence[MetricTable]
+    sweeps: Sequence[tuple[Sweep, Mapping[float, Estimate]]]
+    runs: Sequence[RunResult]
+    pictures: Sequence[ReportFigure]
+
+    def as_json(self) -> dict[str, object]:
+        """Spell the report with strings, numbers, lists and mappings alone."""
+        return {
+            "experiment": self.experiment.name,
+            "title": self.experiment.title,
+            "command": self.command,
+            "quick": self.quick,
+            "seeds": list(self.seeds),
+            "environment": self.environment,
+            "seconds": round(self.seconds, 1),
+            "rows": [_row_json(row, self.experiment.metric) for row in self.rows],
+            "tables": [table.as_json() for table in self.tables],
+            "sweeps": [_sweep_json(sweep, points) for sweep, points in self.sweeps],
+            "notes": list(self.notes),
+        }
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Lay the table out as text: headings and cells; a column that nobody fills is left out.
+
+        A cell's second line, if it has one, is a remark on the first.
+        """
+        splits = sorted({row.split for row in self.rows})
+        mark_one = several_seeds(row.mean for row in self.rows)
+        name = self.experiment.metric.replace("_", " ")
+        headings = ["method", f"{name}, {splits[0]}" if len(splits) == 1 else name]
+        headings += ["paper", "steps", "parameters", "FLOPs"]
+        lines = []
+        for row in self.rows:
+            label = f"{row.row.name}\nchosen: {row.stage}" if row.candidates else row.row.name
+            value = interval(row.mean, mark_one) + (f"\n{row.split}" if len(splits) > 1 else "")
+            paper = f"{printed(row.row.paper)}\n{row.row.source}".rstrip()
+            counts = [count(row.steps), count(row.parameters), count(row.flops)]
+            lines.append([label, value, paper, *counts])
+        return _without_empty_columns(headings, lines)
+
+    def run_table(self) -> tuple[list[str], list[list[str]]]:
+        """Lay every single run out as text."""
+        metric = self.experiment.metric
+        lines = []
+        for run in self.runs:
+            validation = run.validation.get(f"val/{metric}")
+            test = run.test.get(f"test/{metric}")
+            values = ["-" if value is None else score(value) for value in (validation, test)]
+            lines.append([run.stage, str(run.seed), *values, count(run.iterations), f"{run.seconds:.1f} s"])
+        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], lines)
+
+    def environment_lines(self) -> list[tuple[str, str]]:
+        """List where the numbers were made, as pairs of name and value."""
+        versions = self.environment.get("versions")
+        packages = versions if isinstance(versions, dict) else {}
+        lines = [("command", self.command), ("device", str(self.environment.get("device", "unknown")))]
+        lines.append(("threads", str(self.environment.get("threads", "unknown"))))
+        lines += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
+        return [*lines, ("versions", ", ".join(f"{name} {value}" for name, value in packages.items()))]
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write the four kinds of file, each atomically."""
-    for picture in report.pictures:
-        write_bytes(folder / picture.file, picture.png)
-    write_text(folder / "report.md", render_markdown(report))
-    write_text(folder / "report.html", render_html(report))
-    write_json(folder / "report.json", report.as_json())
+def _without_empty_columns(headings: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    used = [i for i in range(len(headings)) if any(line[i] != "-" for line in lines)]
+    return [headings[i] for i in used], [[line[i] for i in used] for line in lines]
 
 
-def _one_environment(environments: Sequence[Environment]) -> tuple[Environment, list[str]]:
-    """Return where the runs were made, and a remark if that is more than one place."""
-    different = [env for index, env in enumerate(environments) if env not in environments[:index]]
-    if not different:
-        return {}, []
-    if len(different) == 1:
-        return different[0], []
-    changed = sorted({key for env in different[1:] for key in env if env[key] != different[0].get(key)})
-    differ = ", ".join(changed)
-    return different[-1], [f"The runs come from different environments ({differ}); the last is shown."]
+def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
+    return {
+        "name": row.row.name,
+        "metric": metric,
+        "split": row.split,
+        "values": list(row.values),
+        "mean": row.mean.mean,
+        "ci95": row.mean.ci95,
+        "paper": row.row.paper,
+        "source": row.row.source or None,
+        "steps": row.steps,
+        "parameters": row.parameters,
+        "flops": row.flops,
+        "n": row.mean.n,
+        "stage": row.stage,
+        "chosen_from": dict(row.candidates) or None,
+    }
 
 
-def _sweep_points(experiment: Experiment, results: Results, sweep: Sweep) -> dict[float, Estimate]:
-    return {x: estimate(values_of(experiment, results, stage)) for x, stage in sweep.points.items()}
+def _sweep_json(sweep: Sweep, points: Mapping[float, Estimate]) -> dict[str, object]:
+    return {
+        "title": sweep.title,
+        "x_label": sweep.x_label,
+        "points": [
+            {"x": x, "stage": sweep.points[x], "mean": point.mean, "ci95": point.ci95, "n": point.n}
+            for x, point in points.items()
+        ],
+    }

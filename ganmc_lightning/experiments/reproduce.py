@@ -11,17 +11,17 @@ from tempfile import TemporaryFile
 
 from rich.console import Console
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.dashboard import log_report, logger_argument
-from ganmc_lightning.experiments.document import Report
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.formatting import duration, interval, printed, score
 from ganmc_lightning.experiments.gather import gather, read_result
-from ganmc_lightning.experiments.plan import PlannedRun, plan_runs
+from ganmc_lightning.experiments.planning import PlannedRun, plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
-from ganmc_lightning.experiments.report import make_report, write_report
-from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_record
+from ganmc_lightning.experiments.report import Report
+from ganmc_lightning.experiments.report_builder import make_report, write_report
+from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_run_state
 from ganmc_lightning.experiments.spec import Experiment
 from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
-from ganmc_lightning.experiments.wording import duration, interval, printed, score
+from ganmc_lightning.experiments.wandb_report import log_report, logger_argument
 from ganmc_lightning.experiments.workers import run_in_workers
 
 
@@ -55,7 +55,8 @@ def reproduce(
         0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
 
     Raises:
-        InputError: the experiment file or the output folder cannot be used, or a result lacks the experiment's metric.
+        ConfigurationError: the experiment file or the output folder cannot be used, or a result lacks the
+            experiment's metric.
     """
     experiment = load_experiment(file)
     chosen = tuple(seeds) if seeds is not None else experiment.seeds
@@ -65,7 +66,7 @@ def reproduce(
         with TemporaryFile(dir=folder):  # a folder that is there may still refuse a file
             pass
     except OSError as error:
-        raise InputError(f"--out: cannot write to {folder} ({error.strerror}); name another folder") from error
+        raise ConfigurationError(f"--out: cannot write to {folder} ({error.strerror}); name another folder") from error
     runs = plan_runs(experiment, out.resolve(), chosen, quick)
     _header(console, experiment, runs, chosen, quick)
     if wandb_project is not None:
@@ -74,30 +75,30 @@ def reproduce(
     if jobs > 1:
         code = _make_side_by_side(experiment, runs, jobs, run_command, console)
     else:
-        code = _make_all(experiment, runs, run_command, console)
+        code = _run_stages(experiment, runs, run_command, console)
     if code:
         return code
     results = gather(runs)
     environments = [
         record.environment
         for run in runs
-        if (record := read_record(run.folder)) is not None and record.environment is not None
+        if (record := read_run_state(run.folder)) is not None and record.environment is not None
     ]
     report = make_report(experiment, results, environments, command, quick)
     write_report(report, folder)
     if wandb_project is not None:
         log_report(report, folder, wandb_project)
     _table(console, report)
-    _say(console, f"\nreport: {out / experiment.name / 'report.html'}")
+    _print_line(console, f"\nreport: {out / experiment.name / 'report.html'}")
     return 0
 
 
-def _make_all(experiment: Experiment, runs: Sequence[PlannedRun], run_command: RunCommand, console: Console) -> int:
+def _run_stages(experiment: Experiment, runs: Sequence[PlannedRun], run_command: RunCommand, console: Console) -> int:
     """Make all runs in order; stop at the first that fails and say which on stderr."""
     lines = _Lines(experiment, runs, console)
     for run in runs:
         finished = prepare(run)
-        outcome: int | InputError = 0
+        outcome: int | ConfigurationError = 0
         if not finished:
             if console.is_terminal:  # names the progress bar that follows
                 lines.started(run)
@@ -128,18 +129,18 @@ class _Lines:
         self.number = 0
 
     def started(self, run: PlannedRun) -> None:
-        _say(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
+        _print_line(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
 
-    def ended(self, run: PlannedRun, outcome: int | InputError, finished_before: bool) -> None:
+    def ended(self, run: PlannedRun, outcome: int | ConfigurationError, finished_before: bool) -> None:
         done, skip, failed = self.marks
         self.number += 1
         if outcome:
-            _say(self.console, f"{failed} {self._name(run)}", "red")
+            _print_line(self.console, f"{failed} {self._name(run)}", "red")
             print(describe_failure(run, outcome), file=sys.stderr)
             return
         mark, style = (skip, "dim") if finished_before else (done, "")
         tally = f"{self.number:>{len(str(self.total))}}/{self.total}"
-        _say(self.console, f"{mark} {self._name(run)}  {_values(run, self.metric)}  {tally}", style)
+        _print_line(self.console, f"{mark} {self._name(run)}  {_values(run, self.metric)}  {tally}", style)
 
     def _name(self, run: PlannedRun) -> str:
         return f"{run.stage:<{self.width}}  seed {run.seed}"
@@ -153,10 +154,10 @@ def _with_words(run: PlannedRun, words: Sequence[str]) -> PlannedRun:
     return replace(run, command=(*run.command, *words), test=None if run.test is None else (*run.test, *words))
 
 
-def _make(run: PlannedRun, run_command: RunCommand) -> int | InputError:
+def _make(run: PlannedRun, run_command: RunCommand) -> int | ConfigurationError:
     try:
         return make_run(run, run_command)
-    except InputError as error:
+    except ConfigurationError as error:
         return error
     except Exception:  # a stage is a program of its own: whatever it died of, the line below names it
         traceback.print_exc()
@@ -174,9 +175,9 @@ def _values(run: PlannedRun, metric: str) -> str:
 def _header(
     console: Console, experiment: Experiment, runs: Sequence[PlannedRun], seeds: Sequence[int], quick: bool
 ) -> None:
-    _say(console, experiment.title, "bold")
+    _print_line(console, experiment.title, "bold")
     parts = [_plural(len(experiment.stages), "stage"), _plural(len(seeds), "seed"), _plural(len(runs), "run")]
-    _say(console, ", ".join([*parts, *(["quick"] if quick else [])]), "dim")
+    _print_line(console, ", ".join([*parts, *(["quick"] if quick else [])]), "dim")
 
 
 def _plural(number: int, noun: str) -> str:
@@ -184,17 +185,17 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _table(console: Console, report: Report) -> None:
-    _say(console, "")
+    _print_line(console, "")
     mark_one = several_seeds(row.mean for row in report.rows)
     for row in report.rows:
         paper = "" if row.row.paper is None else f"  (paper: {printed(row.row.paper)})"
         value = interval(row.mean, mark_one)
-        _say(console, f"  {row.label:<{max(len(r.label) for r in report.rows)}}  {value}{paper}")
+        _print_line(console, f"  {row.label:<{max(len(r.label) for r in report.rows)}}  {value}{paper}")
     if report.rows and not mark_one:
-        _say(console, f"  {ONE_SEED}", "dim")
+        _print_line(console, f"  {ONE_SEED}", "dim")
 
 
-def _say(console: Console, line: str, style: str = "") -> None:
+def _print_line(console: Console, line: str, style: str = "") -> None:
     """Print a line as it is: no markup, no colouring of numbers, no folding at the terminal's edge."""
     if console.options.ascii_only:
         line = line.replace("±", "+/-").encode("ascii", "replace").decode()

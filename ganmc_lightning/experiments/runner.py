@@ -9,11 +9,11 @@ from pathlib import Path
 import yaml
 
 from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import Environment, describe_environment
 from ganmc_lightning.experiments.files import read_json_object, write_json, write_text
 from ganmc_lightning.experiments.gather import read_result
-from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.experiments.planning import PlannedRun
 
 RunCommand = Callable[[list[str]], int]
 """Runs one ``ganmc`` command line in this process and returns its exit code."""
@@ -36,7 +36,7 @@ class Record:
     environment: Environment | None
 
 
-def read_record(folder: Path) -> Record | None:
+def read_run_state(folder: Path) -> Record | None:
     """Read a run folder's record; None when it has none that can be used."""
     content = read_json_object(folder / "stage.json")
     if content is None:
@@ -49,8 +49,8 @@ def read_record(folder: Path) -> Record | None:
 
 def prepare(run: PlannedRun) -> bool:
     """Make room for a run and tell whether this very run, from the same settings, is there and complete."""
-    make_room(run)
-    record = read_record(run.folder)
+    archive_outdated(run)
+    record = read_run_state(run.folder)
     return record is not None and record.state == FINISHED and (run.folder / "result.json").is_file()
 
 
@@ -65,9 +65,9 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
         The exit code of the command that failed, 130 after Ctrl-C, 143 after SIGTERM, else 0.
 
     Raises:
-        InputError: the commands succeeded and left no usable ``result.json``.
+        ConfigurationError: the commands succeeded and left no usable ``result.json``.
     """
-    record = read_record(run.folder)
+    record = read_run_state(run.folder)
     try:
         fitted = record is not None and record.state == FITTED and (run.folder / "result.json").is_file()
         if not fitted:
@@ -91,25 +91,25 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
     return 0
 
 
-def make_room(run: PlannedRun) -> None:
+def archive_outdated(run: PlannedRun) -> None:
     """Move a folder made from other settings aside, and bring back one set aside that is this very run.
 
     So nothing is ever lost, and going back and forth between two settings costs no training.
     """
-    record = read_record(run.folder)
+    record = read_run_state(run.folder)
     if run.folder.exists() and (record is None or record.key != run.key):
-        run.folder.rename(_free_name(run.folder, record.key[:8] if record else "old"))
+        run.folder.rename(_unique_path(run.folder, record.key[:8] if record else "old"))
     if not run.folder.exists():
         aside = [
             folder
             for folder in sorted(run.folder.parent.glob(f"{run.folder.name}.{run.key[:8]}*"))
-            if (kept := read_record(folder)) is not None and kept.key == run.key
+            if (kept := read_run_state(folder)) is not None and kept.key == run.key
         ]
         if aside:
             aside[0].rename(run.folder)
 
 
-def _free_name(folder: Path, mark: str) -> Path:
+def _unique_path(folder: Path, mark: str) -> Path:
     name, count = folder.with_name(f"{folder.name}.{mark}"), 1
     while name.exists():
         count += 1
@@ -129,11 +129,11 @@ def _write_record(run: PlannedRun, state: str, environment: Environment | None =
     write_json(run.folder / "stage.json", content | {"environment": environment})
 
 
-def describe_failure(run: PlannedRun, error: InputError | int) -> str:
+def describe_failure(run: PlannedRun, error: ConfigurationError | int) -> str:
     """Say in one line which stage failed, where it lives and what to do."""
     where = f"stage '{run.stage}', seed {run.seed} ({run.folder})"
     if error in (INTERRUPTED, TERMINATED):
         return f"interrupted in {where}; the same command continues there"
-    if isinstance(error, InputError):
+    if isinstance(error, ConfigurationError):
         return f"{where} left no usable result: {error}"
     return f"{where} failed with exit code {error}; fix it and run the same command to continue"

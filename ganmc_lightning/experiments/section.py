@@ -8,28 +8,28 @@ from pathlib import Path
 
 import yaml
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.yaml_text import load_yaml
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.yaml_text import load_yaml
 
 
 def read_yaml(path: Path) -> object:
     """Read one YAML document.
 
     Raises:
-        InputError: the file is missing, is no YAML, exceeds a limit of
-            :func:`~ganmc_lightning.files.yaml_text.check_yaml`, or says one key twice (YAML would keep the last).
+        ConfigurationError: the file is missing, is no YAML, exceeds a limit of
+            :func:`~ganmc_lightning.io.yaml_text.check_yaml`, or says one key twice (YAML would keep the last).
     """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise ConfigurationError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
     try:
         value = load_yaml(text)
         _refuse_duplicates(path, yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+        raise ConfigurationError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
     return value
 
 
@@ -40,7 +40,7 @@ def _refuse_duplicates(path: Path, node: object) -> None:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    raise InputError(f"{path}: key '{key.value}' is given twice (line {line}); keep one")
+                    raise ConfigurationError(f"{path}: key '{key.value}' is given twice (line {line}); keep one")
                 seen.add(key.value)
             _refuse_duplicates(path, value)
     elif isinstance(node, yaml.SequenceNode):
@@ -71,7 +71,7 @@ class Section:
         value: what was read there.
 
     Raises:
-        InputError: from every method, when a key is missing, of the wrong type or unknown.
+        ConfigurationError: from every method, when a key is missing, of the wrong type or unknown.
     """
 
     def __init__(self, file: Path, key: str, value: object) -> None:
@@ -82,10 +82,10 @@ class Section:
         self._left: dict[object, object] = dict(value)
         self._taken: list[str] = []
 
-    def error(self, name: str, problem: str) -> InputError:
+    def error(self, name: str, problem: str) -> ConfigurationError:
         """Make the exception that names the file and the key."""
         where = ".".join(part for part in (self.key, name) if part)
-        return InputError(f"{self.file}: '{where}' {problem}" if where else f"{self.file}: {problem}")
+        return ConfigurationError(f"{self.file}: '{where}' {problem}" if where else f"{self.file}: {problem}")
 
     def has(self, name: str) -> bool:
         """Tell whether the key is given and still to be read."""

@@ -59,14 +59,14 @@ class Column:
     """One metric of a table.
 
     Attributes:
-        metric: read as ``test/<metric>``, behind the prefix of the line where that has one.
+        metric: read as ``test/<metric>``, behind the model of the line where that has one.
         label: heading.
-        kind: how its numbers are written: ``score``, ``count``, ``bytes`` or ``ratio``.
+        format: how its numbers are written: ``score``, ``count``, ``bytes`` or ``ratio``.
     """
 
     metric: str
     label: str
-    kind: str
+    format: str
 
 
 @dataclass(frozen=True)
@@ -76,20 +76,20 @@ class Line:
     Attributes:
         name: what the reader sees.
         stage: the stage whose results it shows.
-        prefix: where its metrics stand among those of the stage, ``<prefix>/<metric>``; empty for all of them.
+        model: where its metrics stand among those of the stage, ``<model>/<metric>``; empty for all of them.
         paper: metric -> the paper's number.
         curve: figures join the points of all lines of one curve; empty for a point of its own.
     """
 
     name: str
     stage: str
-    prefix: str
+    model: str
     paper: Mapping[str, float]
     curve: str
 
     def metric(self, name: str) -> str:
         """The name under which the stage's results hold one of the line's metrics."""
-        return f"{self.prefix}/{name}" if self.prefix else name
+        return f"{self.model}/{name}" if self.model else name
 
 
 @dataclass(frozen=True)

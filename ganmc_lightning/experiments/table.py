@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ganmc_lightning.experiments.formatting import count, score
 from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.spec import Experiment, Row
 from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.wording import count, score
 
 ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
 """The note of a table with a value of one seed."""
@@ -57,7 +57,7 @@ def values_of(experiment: Experiment, results: Results, stage: str) -> tuple[flo
     """Read a stage's reported value for every seed.
 
     Raises:
-        InputError: a run lacks the metric.
+        ConfigurationError: a run lacks the metric.
     """
     split = split_of(experiment, stage)
     return tuple(result.value(split, experiment.metric) for result in results[stage])
@@ -67,7 +67,7 @@ def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
     """Compute all rows of the table.
 
     Raises:
-        InputError: a run lacks the metric.
+        ConfigurationError: a run lacks the metric.
     """
     return [_make_row(experiment, results, row) for row in experiment.rows]
 

@@ -17,8 +17,8 @@ from graphlib import TopologicalSorter
 from multiprocessing.sharedctypes import Synchronized
 
 from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.runner import RunCommand, make_run, prepare
 
 LOG = "log.txt"
@@ -27,7 +27,7 @@ LOG = "log.txt"
 _working = threading.Lock()
 """Held by a worker while it makes a run."""
 
-Outcome = int | InputError
+Outcome = int | ConfigurationError
 """Exit code of a run, 0 for success, or the error of a result that cannot be read."""
 
 
@@ -92,7 +92,7 @@ def run_in_workers(
             print("interrupted; the same command continues", file=sys.stderr)
             return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
         except BrokenProcessPool:  # all running stages end with it
-            error = InputError("a worker process was killed, possibly out of memory; use fewer --jobs")
+            error = ConfigurationError("a worker process was killed, possibly out of memory; use fewer --jobs")
             for node in running.values():
                 ended(by_node[node], error, False)
             return 1
@@ -166,7 +166,7 @@ def _work(run: PlannedRun, run_command: RunCommand) -> Outcome:
         try:
             with sigterm_raises():
                 return make_run(run, run_command)
-        except InputError as error:
+        except ConfigurationError as error:
             return error
         except Terminated:
             return TERMINATED

@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses.classification import label_cross_entropy
-from ganmc_lightning.losses.gradient_penalty import check_penalized, r1_penalty
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses.classification import hard_cross_entropy
+from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, r1_penalty
 
 
 def source_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class ACGANLoss(nn.Module, ABC):
         class_weight: factor of the class part for both players.
         source_weight: factor of the source part for both players; 0 leaves the class objective alone,
             which is how the paper makes its *inferior* GAN (section 5.1).
-        classify_fakes: whether the discriminator also learns the classes of generated samples, as L_class
+        classify_generated: whether the discriminator also learns the classes of generated samples, as L_class
             says. On small data the two players then agree on signs for the classes that no other classifier
             can read; with ``False`` the discriminator learns classes from real samples alone.
         r1_weight: factor of :func:`~ganmc_lightning.losses.gradient_penalty.r1_penalty` of the source logits,
@@ -43,36 +43,36 @@ class ACGANLoss(nn.Module, ABC):
             al. 2020, section 3.1).
 
     Raises:
-        InputError: a weight is negative, or ``r1_interval`` is less than 1.
+        ConfigurationError: a weight is negative, or ``r1_interval`` is less than 1.
     """
 
     def __init__(
         self,
         class_weight: float = 1.0,
         source_weight: float = 1.0,
-        classify_fakes: bool = True,
+        classify_generated: bool = True,
         r1_weight: float = 0.0,
         r1_interval: int = 8,
     ) -> None:
         super().__init__()
         if class_weight < 0 or source_weight < 0:
-            raise InputError(
+            raise ConfigurationError(
                 f"class_weight and source_weight must not be negative, got {class_weight} and {source_weight}"
             )
         if r1_weight < 0 or r1_interval < 1:
-            raise InputError(
+            raise ConfigurationError(
                 f"r1_weight must not be negative and r1_interval be at least 1, got {r1_weight} and {r1_interval}"
             )
         self.class_weight = class_weight
         self.source_weight = source_weight
-        self.classify_fakes = classify_fakes
+        self.classify_generated = classify_generated
         self.r1_weight = r1_weight
         self.r1_interval = r1_interval
 
     def check(self, discriminator: nn.Module) -> None:
-        """Raise :class:`~ganmc_lightning.errors.InputError` where this loss cannot train the discriminator."""
+        """Check that this loss can train the discriminator; raise ``ConfigurationError`` otherwise."""
         if self.r1_weight > 0:
-            check_penalized(discriminator)
+            check_supports_gradient_penalty(discriminator)
 
     def discriminator(
         self,
@@ -89,10 +89,10 @@ class ACGANLoss(nn.Module, ABC):
             real_labels: int64 (N,).
             fake_labels: the classes the samples were generated for, int64 (N,).
         """
-        classes = label_cross_entropy(real[1], real_labels)
-        if self.classify_fakes:
-            classes = classes + label_cross_entropy(fake[1], fake_labels)
-        return self.class_weight * classes + self.source_weight * self.judge(real[0], fake[0])
+        classes = hard_cross_entropy(real[1], real_labels)
+        if self.classify_generated:
+            classes = classes + hard_cross_entropy(fake[1], fake_labels)
+        return self.class_weight * classes + self.source_weight * self.discriminator_loss(real[0], fake[0])
 
     def penalty(self, discriminator: nn.Module, real: Tensor, iteration: int) -> Tensor | None:
         """What the discriminator's loss of this iteration has beside; None where there is nothing.
@@ -108,26 +108,26 @@ class ACGANLoss(nn.Module, ABC):
 
     def generator(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> Tensor:
         """The generator's loss, ``-(L_class - L_source)`` or its non-saturating form."""
-        classes = label_cross_entropy(fake[1], fake_labels)
-        return self.class_weight * classes + self.source_weight * self.deceive(fake[0])
+        classes = hard_cross_entropy(fake[1], fake_labels)
+        return self.class_weight * classes + self.source_weight * self.generator_loss(fake[0])
 
     @abstractmethod
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """The discriminator's source part from the source logits (N,) of both kinds."""
 
     @abstractmethod
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """The generator's source part from the source logits (N,) of its samples."""
 
 
 class NonSaturatingACGANLoss(ACGANLoss):
     """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3)."""
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return :func:`source_cross_entropy`."""
         return source_cross_entropy(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-log D(fake)``."""
         return F.softplus(-fake).mean()
 
@@ -138,22 +138,22 @@ class MinimaxACGANLoss(ACGANLoss):
     Its gradient vanishes while the discriminator wins; it is here to repeat the paper.
     """
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return :func:`source_cross_entropy`."""
         return source_cross_entropy(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``log(1 - D(fake))``."""
         return -F.softplus(fake).mean()
 
 
 class HingeACGANLoss(ACGANLoss):
-    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalisation."""
+    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalization."""
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return :func:`source_hinge`."""
         return source_hinge(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-fake``."""
         return -fake.mean()

@@ -9,7 +9,7 @@ from ganmc_lightning.batch import UNKNOWN_LABEL
 from ganmc_lightning.losses.precision import at_least_float32
 
 
-def label_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+def hard_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the samples with a known label; 0 when there is none.
 
     Args:

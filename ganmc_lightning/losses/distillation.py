@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.losses.precision import at_least_float32
 
 
@@ -110,7 +110,7 @@ class KnowledgeDistillationLoss(DistillationLoss):
             for, as the authors do; ``"ignored"`` leaves synthetic samples out of L_0.
 
     Raises:
-        InputError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
+        ConfigurationError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
     """
 
     takes_weights: ClassVar[bool] = True
@@ -124,9 +124,9 @@ class KnowledgeDistillationLoss(DistillationLoss):
     ) -> None:
         super().__init__()
         if temperature <= 0:
-            raise InputError(f"temperature must be positive, got {temperature}")
+            raise ConfigurationError(f"temperature must be positive, got {temperature}")
         if not 0 <= alpha <= 1:
-            raise InputError(f"alpha must lie in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha must lie in [0, 1], got {alpha}")
         self.temperature = temperature
         self.alpha = alpha
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)
@@ -144,5 +144,5 @@ class KnowledgeDistillationLoss(DistillationLoss):
         if self.synthetic_labels == "ignored":
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
         soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
-        hard = label_cross_entropy(student_logits, labels, weights)
+        hard = hard_cross_entropy(student_logits, labels, weights)
         return self.soft_weight * soft + (1 - self.alpha) * hard

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import DistillationLoss
 from ganmc_lightning.losses.precision import at_least_float32
 
@@ -83,7 +83,7 @@ def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
         teacher_shape: the same.
 
     Raises:
-        InputError: vectors are to become maps or the reverse, or small maps large ones.
+        ConfigurationError: vectors are to become maps or the reverse, or small maps large ones.
 
     Example:
         >>> make_regressor((8, 4, 4), (16, 3, 3))
@@ -97,13 +97,13 @@ def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
         height, width = (student_shape[k] - teacher_shape[k] + 1 for k in (1, 2))
         if height > 0 and width > 0:
             return nn.Conv2d(student_shape[0], teacher_shape[0], (height, width))
-    raise InputError(
+    raise ConfigurationError(
         f"the student's features {student_shape} cannot be matched with the teacher's {teacher_shape}: "
         "name layers that both give vectors, or both give maps, the student's not smaller than the teacher's"
     )
 
 
-def regressor_for(weight: Tensor) -> nn.Module:
+def regressor_from_weight(weight: Tensor) -> nn.Module:
     """The layer of :func:`make_regressor` that a stored weight belongs to."""
     if weight.dim() == 2:
         return nn.Linear(weight.shape[1], weight.shape[0])
@@ -119,7 +119,7 @@ class FeatureLoss(DistillationLoss, ABC):
         logits_loss: what is added to it; nothing when left out.
 
     Raises:
-        InputError: ``weight`` is not positive, or there are too few pairs.
+        ConfigurationError: ``weight`` is not positive, or there are too few pairs.
     """
 
     fewest_pairs: ClassVar[int] = 1
@@ -131,9 +131,9 @@ class FeatureLoss(DistillationLoss, ABC):
     ) -> None:
         super().__init__()
         if weight <= 0:
-            raise InputError(f"weight must be positive, got {weight}")
+            raise ConfigurationError(f"weight must be positive, got {weight}")
         if len(layers) < self.fewest_pairs:
-            raise InputError(f"layers must hold {self.fewest_pairs} pairs or more, got {len(layers)}")
+            raise ConfigurationError(f"layers must hold {self.fewest_pairs} pairs or more, got {len(layers)}")
         self.teacher_layers = tuple(teacher for teacher, _ in layers)
         self.student_layers = tuple(student for _, student in layers)
         self.weight = weight
@@ -151,7 +151,7 @@ class FeatureLoss(DistillationLoss, ABC):
         """Take note of the shapes of one sample's features, before training.
 
         Raises:
-            InputError: they cannot be matched.
+            ConfigurationError: they cannot be matched.
         """
 
     @abstractmethod
@@ -192,8 +192,8 @@ class HintLoss(FeatureLoss):
             if isinstance(self.regressors[k], nn.Identity):
                 try:
                     self.regressors[k] = make_regressor(student, teacher)
-                except InputError as error:
-                    raise InputError(f"model.loss.layers, {names}: {error}") from None
+                except ConfigurationError as error:
+                    raise ConfigurationError(f"model.loss.layers, {names}: {error}") from None
 
     def match(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
         """Return the weighted sum of :func:`hint_loss` over the pairs."""
@@ -206,7 +206,7 @@ class HintLoss(FeatureLoss):
         for k, regressor in enumerate(self.regressors):
             weight = state.get(f"regressors.{k}.weight")
             if weight is not None and isinstance(regressor, nn.Identity):
-                self.regressors[k] = regressor_for(weight)
+                self.regressors[k] = regressor_from_weight(weight)
 
 
 class FSPLoss(FeatureLoss):
@@ -228,11 +228,11 @@ class FSPLoss(FeatureLoss):
         """Check that the layers of each pair give equally many maps.
 
         Raises:
-            InputError: they do not, or are no maps.
+            ConfigurationError: they do not, or are no maps.
         """
         for names, student, teacher in self._pairs(student_shapes, teacher_shapes):
             if len(student) != 3 or len(teacher) != 3 or student[0] != teacher[0]:
-                raise InputError(
+                raise ConfigurationError(
                     f"model.loss.layers, {names}: FSP needs maps (C, H, W), and equally many of teacher and student, "
                     f"got {teacher} and {student}: name other layers"
                 )

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.acgan import source_cross_entropy, source_hinge
-from ganmc_lightning.losses.gradient_penalty import check_penalized, gradient_penalty
+from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, gradient_penalty
 
 
 def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
@@ -35,11 +35,11 @@ class GANLoss(nn.Module, ABC):
     """The two players' losses, and what else keeps the discriminator in bounds."""
 
     @abstractmethod
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """The discriminator's loss from the logits (N,) of real and of generated samples."""
 
     @abstractmethod
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """The generator's loss from the logits (N,) of its samples."""
 
     def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor | None:
@@ -52,21 +52,21 @@ class GANLoss(nn.Module, ABC):
         """
         return None
 
-    def constrain(self, discriminator: nn.Module) -> None:
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Put the discriminator back into its bounds after its step; nothing unless the loss has some."""
 
     def check(self, discriminator: nn.Module) -> None:
-        """Raise :class:`~ganmc_lightning.errors.InputError` where this loss cannot train the discriminator."""
+        """Check that this loss can train the discriminator; raise ``ConfigurationError`` otherwise."""
 
 
 class NonSaturatingGANLoss(GANLoss):
     """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3): DCGAN's loss."""
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return ``-log D(real) - log(1 - D(fake))``."""
         return source_cross_entropy(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-log D(fake)``."""
         return F.softplus(-fake).mean()
 
@@ -77,23 +77,23 @@ class MinimaxGANLoss(GANLoss):
     Its gradient vanishes while the discriminator wins.
     """
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return ``-log D(real) - log(1 - D(fake))``."""
         return source_cross_entropy(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``log(1 - D(fake))``."""
         return -F.softplus(fake).mean()
 
 
 class HingeGANLoss(GANLoss):
-    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalisation."""
+    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalization."""
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return ``max(0, 1 - real) + max(0, 1 + fake)``."""
         return source_hinge(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-fake``."""
         return -fake.mean()
 
@@ -102,30 +102,30 @@ class WassersteinGANLoss(GANLoss):
     """WGAN with weight clipping (Arjovsky et al. 2017, algorithm 1).
 
     The paper trains with RMSprop (lr 5e-5), five critic steps a generator step, and a critic without batch
-    normalisation.
+    normalization.
 
     Args:
         clip: largest magnitude of a critic's parameter after each of its steps; 0.01 in the paper.
 
     Raises:
-        InputError: ``clip`` is not positive.
+        ConfigurationError: ``clip`` is not positive.
     """
 
     def __init__(self, clip: float = 0.01) -> None:
         super().__init__()
         if clip <= 0:
-            raise InputError(f"clip must be positive, got {clip}")
+            raise ConfigurationError(f"clip must be positive, got {clip}")
         self.clip = clip
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return :func:`wasserstein`."""
         return wasserstein(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-f(fake)``."""
         return -fake.mean()
 
-    def constrain(self, discriminator: nn.Module) -> None:
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Clip the critic's parameters."""
         clip_weights(discriminator, self.clip)
 
@@ -134,26 +134,26 @@ class WassersteinGPLoss(GANLoss):
     """WGAN with gradient penalty (Gulrajani et al. 2017).
 
     The paper trains with Adam (lr 1e-4, betas 0 and 0.9), five critic steps a generator step, and a critic
-    without batch normalisation. The critic must not be compiled.
+    without batch normalization. The critic must not be compiled.
 
     Args:
         weight: factor of :func:`gradient_penalty`; 10 in the paper.
 
     Raises:
-        InputError: ``weight`` is negative.
+        ConfigurationError: ``weight`` is negative.
     """
 
     def __init__(self, weight: float = 10.0) -> None:
         super().__init__()
         if weight < 0:
-            raise InputError(f"weight must not be negative, got {weight}")
+            raise ConfigurationError(f"weight must not be negative, got {weight}")
         self.weight = weight
 
-    def judge(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return :func:`wasserstein`."""
         return wasserstein(real, fake)
 
-    def deceive(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake: Tensor) -> Tensor:
         """Return ``-f(fake)``."""
         return -fake.mean()
 
@@ -162,5 +162,5 @@ class WassersteinGPLoss(GANLoss):
         return self.weight * gradient_penalty(discriminator, real, fake)
 
     def check(self, discriminator: nn.Module) -> None:
-        """Refuse a compiled or batch-normalised critic; see :func:`check_penalized`."""
-        check_penalized(discriminator)
+        """Refuse a compiled or batch-normalised critic; see :func:`check_supports_gradient_penalty`."""
+        check_supports_gradient_penalty(discriminator)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.gan import GANLoss, MinimaxGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 
@@ -59,7 +59,7 @@ def joint_loss(adversarial: Tensor, distance: Tensor, alpha: float) -> Tensor:
     return alpha * adversarial + (1 - alpha) * distance
 
 
-class ImageDistance(nn.Module, ABC):
+class ImageLoss(nn.Module, ABC):
     """How far the student's image is from the teacher's for the same noise."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class ImageDistance(nn.Module, ABC):
         """
 
 
-class SquaredDistance(ImageDistance):
+class PixelMSELoss(ImageLoss):
     """The paper's distance, in pixels.
 
     Args:
@@ -90,7 +90,7 @@ class SquaredDistance(ImageDistance):
         return distance * student[0].numel() if self.sum_pixels else distance
 
 
-class LaplacianPyramidDistance(ImageDistance):
+class LaplacianPyramidLoss(ImageLoss):
     """Absolute distance of the bands of two Laplacian pyramids, which blurs less than squares of pixels do.
 
     The bands weigh ``4^-k``, finest first (Bojanowski et al. 2018, section 3, with mean values for sums): each
@@ -100,13 +100,13 @@ class LaplacianPyramidDistance(ImageDistance):
         levels: bands of detail, each half the size of the one before.
 
     Raises:
-        InputError: ``levels`` is not positive.
+        ConfigurationError: ``levels`` is not positive.
     """
 
     def __init__(self, levels: int = 3) -> None:
         super().__init__()
         if levels < 1:
-            raise InputError(f"levels must be at least 1, got {levels}")
+            raise ConfigurationError(f"levels must be at least 1, got {levels}")
         self.levels = levels
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -116,14 +116,14 @@ class LaplacianPyramidDistance(ImageDistance):
         return torch.stack([4.0**-k * band.abs().mean() for k, band in enumerate(bands)]).sum()
 
 
-class FeatureDistance(ImageDistance):
+class PerceptualLoss(ImageLoss):
     """Squared distance of what a trained network makes of both images.
 
     Args:
         network: from images in [-1, 1] to features or logits, for instance
-            ``part_of_checkpoint(path, "network")`` of a classifier, or
-            :class:`~ganmc_lightning.networks.FeaturesOf` the teacher's discriminator. It is frozen here: it learns
-            nothing and stays in evaluation mode.
+            ``load_network(path, "network")`` of a classifier, or
+            :class:`~ganmc_lightning.networks.IntermediateLayer` the teacher's discriminator. It is frozen here: it
+            learns nothing and stays in evaluation mode.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -139,19 +139,19 @@ class FeatureDistance(ImageDistance):
         """Return the mean squared difference of the features.
 
         Raises:
-            InputError: the network returns something else than one tensor.
+            ConfigurationError: the network returns something else than one tensor.
         """
         with torch.no_grad():
             due = self.network(teacher)
         if not isinstance(due, Tensor):
-            raise InputError(
-                f"FeatureDistance.network ({type(self.network).__name__}) returns a {type(due).__name__} where one "
+            raise ConfigurationError(
+                f"PerceptualLoss.network ({type(self.network).__name__}) returns a {type(due).__name__} where one "
                 "tensor of features is expected: wrap it in a module whose forward returns that alone"
             )
         return squared_distance(self.network(student), due)
 
 
-class SumOfDistances(ImageDistance):
+class WeightedSumLoss(ImageLoss):
     """Several distances at once, such as pixels and features.
 
     Args:
@@ -159,13 +159,15 @@ class SumOfDistances(ImageDistance):
         weights: a factor for each.
 
     Raises:
-        InputError: not as many weights as distances.
+        ConfigurationError: not as many weights as distances.
     """
 
-    def __init__(self, distances: Sequence[ImageDistance], weights: Sequence[float]) -> None:
+    def __init__(self, distances: Sequence[ImageLoss], weights: Sequence[float]) -> None:
         super().__init__()
         if not distances or len(distances) != len(weights):
-            raise InputError(f"SumOfDistances has {len(distances)} distances and {len(weights)} weights: give pairs")
+            raise ConfigurationError(
+                f"WeightedSumLoss has {len(distances)} distances and {len(weights)} weights: give pairs"
+            )
         self.distances = nn.ModuleList(distances)
         self.weights = tuple(weights)
 
@@ -191,17 +193,17 @@ class GeneratorDistillationLoss(nn.Module):
             :class:`~ganmc_lightning.losses.NonSaturatingGANLoss` for the usual repair.
 
     Raises:
-        InputError: ``alpha`` lies outside [0, 1].
+        ConfigurationError: ``alpha`` lies outside [0, 1].
     """
 
-    def __init__(self, alpha: float = 0.0, distance: ImageDistance | None = None, game: GANLoss | None = None) -> None:
+    def __init__(self, alpha: float = 0.0, distance: ImageLoss | None = None, game: GANLoss | None = None) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
-            raise InputError(f"alpha must lie in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha must lie in [0, 1], got {alpha}")
         self.alpha = alpha
-        self.distance = SquaredDistance() if distance is None else distance
+        self.distance = PixelMSELoss() if distance is None else distance
         self.game = MinimaxGANLoss() if game is None else game
 
     def student(self, distance: Tensor, verdict: Tensor) -> Tensor:
         """The student's joint loss from the distance and the discriminator's logits (N,) of its images."""
-        return joint_loss(self.game.deceive(verdict), distance, self.alpha)
+        return joint_loss(self.game.generator_loss(verdict), distance, self.alpha)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.precision import at_least_float32
 
 
@@ -61,19 +61,19 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
     return penalty
 
 
-def check_penalized(discriminator: nn.Module) -> None:
+def check_supports_gradient_penalty(discriminator: nn.Module) -> None:
     """Refuse a discriminator whose gradients cannot be penalised.
 
     Raises:
-        InputError: it is compiled, and its second derivatives may be silently wrong, or it has batch
-            normalisation, which makes a sample's gradient depend on the others.
+        ConfigurationError: it is compiled, and its second derivatives may be silently wrong, or it has batch
+            normalization, which makes a sample's gradient depend on the others.
     """
     for module in discriminator.modules():
         # By name: importing the class takes longer than the rest of this package.
         if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
-            raise InputError("model.discriminator is compiled: a gradient penalty needs it as it is")
+            raise ConfigurationError("model.discriminator is compiled: a gradient penalty needs it as it is")
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            raise InputError(
-                "model.discriminator has batch normalisation, under which a gradient penalty means nothing: "
+            raise ConfigurationError(
+                "model.discriminator has batch normalization, under which a gradient penalty means nothing: "
                 'build it with normalization: "none"'
             )

@@ -10,16 +10,16 @@ from ganmc_lightning.metrics.extractors import (
     FeatureExtractor,
     Features,
     InceptionV3Extractor,
-    extractor_of,
+    make_extractor,
 )
 from ganmc_lightning.metrics.fid import FrechetInceptionDistance
-from ganmc_lightning.metrics.frechet import frechet_distance, trace_sqrt_product
+from ganmc_lightning.metrics.functional.frechet import frechet_distance, trace_sqrt_product
 from ganmc_lightning.metrics.inception_score import InceptionScore
 from ganmc_lightning.metrics.kid import KernelInceptionDistance
-from ganmc_lightning.metrics.laplacian import VarianceOfLaplacian, variance_of_laplacian
-from ganmc_lightning.metrics.near_copies import NearCopies, NearCopiesValue, near_copies
+from ganmc_lightning.metrics.laplacian_variance import LaplacianVariance, laplacian_variance
+from ganmc_lightning.metrics.near_duplicates import NearDuplicates, NearDuplicatesValue, near_duplicates
 from ganmc_lightning.metrics.prdc import PRDC, prdc
-from ganmc_lightning.metrics.reference import RealStatistics, features_of, real_statistics
+from ganmc_lightning.metrics.reference import ReferenceStatistics, features_of, reference_statistics
 
 __all__ = [
     "PRDC",
@@ -32,17 +32,17 @@ __all__ = [
     "InceptionScore",
     "InceptionV3Extractor",
     "KernelInceptionDistance",
-    "NearCopies",
-    "NearCopiesValue",
-    "RealStatistics",
-    "VarianceOfLaplacian",
+    "LaplacianVariance",
+    "NearDuplicates",
+    "NearDuplicatesValue",
+    "ReferenceStatistics",
     "compression_score",
-    "extractor_of",
     "features_of",
     "frechet_distance",
-    "near_copies",
+    "laplacian_variance",
+    "make_extractor",
+    "near_duplicates",
     "prdc",
-    "real_statistics",
+    "reference_statistics",
     "trace_sqrt_product",
-    "variance_of_laplacian",
 ]

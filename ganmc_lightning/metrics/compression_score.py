@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import l2_logits_loss
-from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
-from ganmc_lightning.metrics.samples import check_samples
-from ganmc_lightning.networks.batch_statistics import refuse_single_values
-from ganmc_lightning.networks.fitting import are_probabilities
+from ganmc_lightning.metrics.inputs import check_samples
+from ganmc_lightning.metrics.reported import GenerativeMetric, Protocol
+from ganmc_lightning.networks.batchnorm import refuse_single_values
+from ganmc_lightning.networks.validation import are_probabilities
 
 Form = Literal["paper", "poster"]
 EPOCHS = {"paper": 5, "poster": 1}
@@ -76,17 +76,17 @@ def compression_score(
         The score and what it rests on.
 
     Raises:
-        InputError: a set is empty, samples are out of range or not finite, the teacher returns probabilities, or the
-            student cannot normalize a batch of ``batch_size``.
+        ConfigurationError: a set is empty, samples are out of range or not finite, the teacher returns probabilities,
+            or the student cannot normalize a batch of ``batch_size``.
     """
     if min(len(candidate), len(real), len(held_out[1])) == 0:
-        raise InputError("the candidate, real and held-out sets must not be empty")
+        raise ConfigurationError("the candidate, real and held-out sets must not be empty")
     for samples in (candidate, real, held_out[0]):
         check_samples(samples)
     teacher = teacher.eval().to(real.device)
     logits = _logits(teacher, real[:2])
     if are_probabilities(logits):
-        raise InputError("teacher returns probabilities (each row sums to 1): remove the softmax at its end")
+        raise ConfigurationError("teacher returns probabilities (each row sums to 1): remove the softmax at its end")
     num_classes = logits.shape[1]
     chance = 1 / num_classes
     if form == "poster":
@@ -97,7 +97,7 @@ def compression_score(
         targets = _logits(teacher, inputs)
         runs = []
         for seed in seeds:
-            network = _mimic(student, inputs, targets, steps, batch_size, learning_rate, seed)
+            network = _train_student(student, inputs, targets, steps, batch_size, learning_rate, seed)
             runs.append((_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         return torch.stack(runs)
 
@@ -110,7 +110,7 @@ def compression_score(
     return CompressionScoreValue(scores.mean(), error, accuracies, real_accuracies, chance)
 
 
-def _mimic(
+def _train_student(
     student: Callable[[], nn.Module],
     inputs: Tensor,
     targets: Tensor,
@@ -157,7 +157,7 @@ def _decoded(inputs: Tensor, network: nn.Module) -> Tensor:
     return samples.to(next(network.parameters(), samples).dtype)
 
 
-class CompressionScore(ReportedMetric):
+class CompressionScore(GenerativeMetric):
     """:func:`compression_score` as a metric that collects its samples batch by batch.
 
     ``compute()`` trains ``2 * len(seeds)`` students, each for 1 or 5 passes over the real samples. Over several
@@ -218,7 +218,7 @@ class CompressionScore(ReportedMetric):
             real: whether they belong to the real set or to the candidate set.
 
         Raises:
-            InputError: samples that are out of range or not finite.
+            ConfigurationError: samples that are out of range or not finite.
         """
         samples = check_samples(images)
         # Images wait as bytes, a quarter of the memory; rows as what networks see.
@@ -228,7 +228,7 @@ class CompressionScore(ReportedMetric):
         """Return mean and standard error over the seeds, and what they rest on.
 
         Raises:
-            InputError: a kind of samples is missing.
+            ConfigurationError: a kind of samples is missing.
         """
         real, candidate = self.gathered("real"), self.gathered("candidate")
         self.counts = {"real": len(real), "generated": len(candidate), "held_out": len(self.held_out[1])}

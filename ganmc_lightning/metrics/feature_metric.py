@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.metrics.reference import RealStatistics
-from ganmc_lightning.metrics.reported import Protocol, ReportedMetric
+from ganmc_lightning.metrics.reference import ReferenceStatistics
+from ganmc_lightning.metrics.reported import GenerativeMetric, Protocol
 
 
-class FeatureMetric(ReportedMetric):
+class FeatureMetric(GenerativeMetric):
     """Abstract: a metric that compares what an extractor says of samples.
 
     ``update`` takes samples, or the :class:`Features` of them, so that one pass of the extractor serves several
@@ -31,7 +31,7 @@ class FeatureMetric(ReportedMetric):
         self,
         extractor: FeatureExtractor,
         lists: Mapping[str, int],
-        reference: RealStatistics | None = None,
+        reference: ReferenceStatistics | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__({name: torch.zeros(0, width) for name, width in lists.items()}, **kwargs)
@@ -53,17 +53,23 @@ class FeatureMetric(ReportedMetric):
         """Features of samples or what is given as such, checked, float32 or wider, on the metric's device.
 
         Raises:
-            InputError: features of another extractor or not finite, or real samples beside a ``reference``.
+            ConfigurationError: features of another extractor or not finite, or real samples beside a ``reference``.
         """
         if real and self.reference is not None:
-            raise InputError(f"{type(self).__name__}: real samples are given beside a reference: leave one of them out")
+            raise ConfigurationError(
+                f"{type(self).__name__}: real samples are given beside a reference: leave one of them out"
+            )
         answer = samples if isinstance(samples, Features) else self.extractor(samples)
         sizes = self.extractor.num_features, self.extractor.num_classes
         for what, part, size in zip(Features._fields, answer, sizes, strict=True):
             if part.ndim != 2 or part.shape[1] != size:
-                raise InputError(f"{what} have shape {tuple(part.shape)} where {self.extractor.name} gives (N, {size})")
+                raise ConfigurationError(
+                    f"{what} have shape {tuple(part.shape)} where {self.extractor.name} gives (N, {size})"
+                )
         if not bool(answer.features.isfinite().all() and answer.logits.isfinite().all()):
-            raise InputError(f"{self.extractor.name} answers with NaN or infinity: check its weights and the samples")
+            raise ConfigurationError(
+                f"{self.extractor.name} answers with NaN or infinity: check its weights and the samples"
+            )
         return Features(*(at_least_float32(part).to(self.device) for part in answer))
 
     def real_rows(self, name: str) -> Tensor:
@@ -71,7 +77,7 @@ class FeatureMetric(ReportedMetric):
         return self.gathered(name) if self.reference is None else self.reference.features.to(self.device)
 
 
-def in_order_of_content(rows: Tensor) -> Tensor:
+def sort_rows(rows: Tensor) -> Tensor:
     """Sort rows (N, D) by a fixed mixture of their columns.
 
     Random splits and subsets then do not depend on the order in which samples came, or on which process saw them.
@@ -80,7 +86,7 @@ def in_order_of_content(rows: Tensor) -> Tensor:
     return rows[(rows.double() @ weights).argsort(stable=True)]
 
 
-def flags_of_alike(**kinds: Tensor) -> tuple[str, ...]:
+def constant_feature_warnings(**kinds: Tensor) -> tuple[str, ...]:
     """A flag for each kind of samples whose rows (N, D) are all the same but for rounding."""
     return tuple(f"all {kind} samples alike" for kind, rows in kinds.items() if _alike(rows))
 

@@ -10,8 +10,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance as TorchmetricsFID
 
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.feature_metric import FeatureMetric
-from ganmc_lightning.metrics.frechet import cholesky_factor, frechet_distance, varying
-from ganmc_lightning.metrics.reference import RealStatistics
+from ganmc_lightning.metrics.functional.frechet import cholesky_factor, frechet_distance, varying
+from ganmc_lightning.metrics.reference import ReferenceStatistics
 from ganmc_lightning.metrics.reported import Protocol
 
 DEPENDENT = "some features are combinations of others"
@@ -41,7 +41,9 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
             The number then depends on how many samples there were even more than FID always does.
     """
 
-    def __init__(self, extractor: FeatureExtractor, reference: RealStatistics | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, extractor: FeatureExtractor, reference: ReferenceStatistics | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(extractor, {}, reference, feature=_Sized(extractor.num_features), **kwargs)
         self.singular = False
 
@@ -53,7 +55,7 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
             real: whether they are real or generated.
 
         Raises:
-            InputError: samples the extractor does not take, or real ones beside a ``reference``.
+            ConfigurationError: samples the extractor does not take, or real ones beside a ``reference``.
         """
         super().update(self.features_of(images, real).features, real)
 
@@ -61,7 +63,7 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
         """Return the distance, a float64 scalar.
 
         Raises:
-            InputError: fewer than 2 real or generated samples.
+            ConfigurationError: fewer than 2 real or generated samples.
         """
         n_real, mean_real, covariance_real = self._moments("real")
         n_fake, mean_fake, covariance_fake = self._moments("fake")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.metrics.feature_metric import FeatureMetric, in_order_of_content
+from ganmc_lightning.metrics.feature_metric import FeatureMetric, sort_rows
 from ganmc_lightning.metrics.reported import Protocol
 
 LEAST = 700.0
@@ -31,7 +31,7 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
 
     def __init__(self, extractor: FeatureExtractor, splits: int = 10, **kwargs: Any) -> None:
         if splits < 1:
-            raise InputError(f"InceptionScore.splits must be at least 1, got {splits}")
+            raise ConfigurationError(f"InceptionScore.splits must be at least 1, got {splits}")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Metric .* will save all extracted features")
             super().__init__(
@@ -47,7 +47,7 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
                 them as if they were generated.
 
         Raises:
-            InputError: samples the extractor does not take.
+            ConfigurationError: samples the extractor does not take.
         """
         if not real:
             super().update(self.features_of(images, real).logits)
@@ -56,7 +56,7 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
         """Return ``inception_score`` and ``inception_score_std`` over the splits, float64 scalars.
 
         Raises:
-            InputError: fewer than 2 samples in a split: one alone always scores 1.
+            ConfigurationError: fewer than 2 samples in a split: one alone always scores 1.
         """
         from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 
@@ -66,7 +66,7 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
         self.flags = ()
         if len(logits.argmax(dim=1).unique()) == 1:
             self.flags = ("all samples in one class",)
-        logits = in_order_of_content(logits).double()
+        logits = sort_rows(logits).double()
         logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - LEAST)
         found = isc_features_to_metric(logits, self.splits)
         names = {"inception_score": KEY_METRIC_ISC_MEAN, "inception_score_std": KEY_METRIC_ISC_STD}

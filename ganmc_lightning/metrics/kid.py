@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torchmetrics.image.kid import KernelInceptionDistance as TorchmetricsKID
 from torchmetrics.image.kid import poly_mmd
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.metrics.feature_metric import FeatureMetric, flags_of_alike, in_order_of_content
-from ganmc_lightning.metrics.reference import RealStatistics
+from ganmc_lightning.metrics.feature_metric import FeatureMetric, constant_feature_warnings, sort_rows
+from ganmc_lightning.metrics.reference import ReferenceStatistics
 from ganmc_lightning.metrics.reported import Protocol
 
 SEED = 2020  # torch-fidelity's
@@ -38,7 +38,7 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         extractor: FeatureExtractor,
         subsets: int = 100,
         subset_size: int = 1000,
-        reference: RealStatistics | None = None,
+        reference: ReferenceStatistics | None = None,
         **kwargs: Any,
     ) -> None:
         sizes = dict.fromkeys(("real_features", "fake_features"), extractor.num_features)
@@ -56,7 +56,7 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
             real: whether they are real or generated.
 
         Raises:
-            InputError: samples the extractor does not take, or real ones beside a ``reference``.
+            ConfigurationError: samples the extractor does not take, or real ones beside a ``reference``.
         """
         super().update(self.features_of(images, real).features, real)
 
@@ -64,15 +64,17 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
         """Return ``kid`` and ``kid_std``, mean and standard deviation over the subsets, float64 scalars.
 
         Raises:
-            InputError: a kind has fewer samples than a subset, or a subset fewer than 2.
+            ConfigurationError: a kind has fewer samples than a subset, or a subset fewer than 2.
         """
         real, fake = self.real_rows("real_features"), self.gathered("fake_features")
         self.counts = {"real": len(real), "generated": len(fake)}
         self.require(max(2, self.subset_size), "give more or lower subset_size")
         if self.subset_size < 2:
-            raise InputError(f"KernelInceptionDistance.subset_size: got {self.subset_size}, expected at least 2")
-        self.flags = flags_of_alike(real=real, generated=fake)
-        real, fake = in_order_of_content(real.double()), in_order_of_content(fake.double())
+            raise ConfigurationError(
+                f"KernelInceptionDistance.subset_size: got {self.subset_size}, expected at least 2"
+            )
+        self.flags = constant_feature_warnings(real=real, generated=fake)
+        real, fake = sort_rows(real.double()), sort_rows(fake.double())
         random = np.random.RandomState(SEED)  # torch-fidelity's draws
 
         def draw(rows: Tensor) -> Tensor:

@@ -7,18 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.metrics.feature_metric import FeatureMetric, flags_of_alike
-from ganmc_lightning.metrics.neighbours import CHUNK, centred, kth_neighbour_squared, places, squared_distances
-from ganmc_lightning.metrics.reference import RealStatistics
+from ganmc_lightning.metrics.feature_metric import FeatureMetric, constant_feature_warnings
+from ganmc_lightning.metrics.functional.nearest_neighbors import (
+    CHUNK,
+    centered,
+    kth_neighbor_squared,
+    places,
+    squared_distances,
+)
+from ganmc_lightning.metrics.reference import ReferenceStatistics
 from ganmc_lightning.metrics.reported import Protocol
 
 
 def prdc(real: Tensor, generated: Tensor, k: int = 5, chunk: int = CHUNK) -> dict[str, Tensor]:
     """Precision, recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020, equations 4 and 5).
 
-    The ball of a sample reaches to its ``k``-th nearest neighbour among its own kind; a sample on its border is
+    The ball of a sample reaches to its ``k``-th nearest neighbor among its own kind; a sample on its border is
     outside. Precision: share of generated samples in the ball of a real one. Recall: share of real samples in the
     ball of a generated one. Density: real balls a generated sample lies in, on average, divided by ``k``; may exceed
     1. Coverage: share of real balls that hold a generated sample.
@@ -26,21 +32,21 @@ def prdc(real: Tensor, generated: Tensor, k: int = 5, chunk: int = CHUNK) -> dic
     Args:
         real: features (N, D).
         generated: features (M, D).
-        k: which neighbour.
+        k: which neighbor.
         chunk: rows of a block; it changes memory and speed, not the result.
 
     Returns:
         ``precision``, ``recall``, ``density`` and ``coverage``, float64 scalars.
 
     Raises:
-        InputError: a set has fewer than ``k + 1`` samples.
+        ConfigurationError: a set has fewer than ``k + 1`` samples.
     """
     for kind, rows in (("real", real), ("generated", generated)):
         if len(rows) < k + 1:
-            raise InputError(f"PRDC with k = {k} needs at least {k + 1} {kind} samples, got {len(rows)}")
-    (real_points, generated_points), slack = centred(real, generated)
-    real_radii = kth_neighbour_squared(real_points, k, chunk) - slack
-    generated_radii = kth_neighbour_squared(generated_points, k, chunk) - slack
+            raise ConfigurationError(f"PRDC with k = {k} needs at least {k + 1} {kind} samples, got {len(rows)}")
+    (real_points, generated_points), slack = centered(real, generated)
+    real_radii = kth_neighbor_squared(real_points, k, chunk) - slack
+    generated_radii = kth_neighbor_squared(generated_points, k, chunk) - slack
     balls = torch.zeros(len(generated), dtype=torch.int64, device=real.device)
     recalled = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     covered = recalled.clone()
@@ -64,11 +70,11 @@ class PRDC(FeatureMetric):
 
     Args:
         extractor: turns samples into features.
-        k: which neighbour bounds a ball; 5 as Naeem et al. take it (Kynkaanniemi et al. take 3).
+        k: which neighbor bounds a ball; 5 as Naeem et al. take it (Kynkaanniemi et al. take 3).
         reference: statistics of the real samples, where they are known beforehand.
 
     Raises:
-        InputError: ``k`` is not positive.
+        ConfigurationError: ``k`` is not positive.
     """
 
     is_differentiable = False
@@ -79,10 +85,10 @@ class PRDC(FeatureMetric):
     fake_features: list[Tensor]
 
     def __init__(
-        self, extractor: FeatureExtractor, k: int = 5, reference: RealStatistics | None = None, **kwargs: Any
+        self, extractor: FeatureExtractor, k: int = 5, reference: ReferenceStatistics | None = None, **kwargs: Any
     ) -> None:
         if k < 1:
-            raise InputError(f"PRDC.k must be at least 1, got {k}")
+            raise ConfigurationError(f"PRDC.k must be at least 1, got {k}")
         # The names are those of the Kernel Inception Distance: in one collection the two keep one copy.
         widths = dict.fromkeys(("real_features", "fake_features"), extractor.num_features)
         super().__init__(extractor, widths, reference, **kwargs)
@@ -96,7 +102,7 @@ class PRDC(FeatureMetric):
             real: whether they are real or generated.
 
         Raises:
-            InputError: samples the extractor does not take, or real ones beside a ``reference``.
+            ConfigurationError: samples the extractor does not take, or real ones beside a ``reference``.
         """
         (self.real_features if real else self.fake_features).append(self.features_of(images, real).features)
 
@@ -104,13 +110,13 @@ class PRDC(FeatureMetric):
         """Return ``precision``, ``recall``, ``density`` and ``coverage``, float64 scalars.
 
         Raises:
-            InputError: a kind has fewer than ``k + 1`` samples.
+            ConfigurationError: a kind has fewer than ``k + 1`` samples.
         """
         real, generated = self.real_rows("real_features"), self.gathered("fake_features")
         self.counts = {"real": len(real), "generated": len(generated)}
-        self.flags = flags_of_alike(real=real, generated=generated)
+        self.flags = constant_feature_warnings(real=real, generated=generated)
         return prdc(real, generated, self.k)
 
     def settings(self) -> Protocol:
-        """Which neighbour."""
+        """Which neighbor."""
         return {"k": self.k}

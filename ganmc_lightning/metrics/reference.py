@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import read_array
-from ganmc_lightning.files.npz import write_npz
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.arrays import read_array
+from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
 BATCH_SIZE = 256
@@ -26,7 +26,7 @@ Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
 
 
 @dataclass(frozen=True)
-class RealStatistics:
+class ReferenceStatistics:
     """What the metrics need to know of the real samples.
 
     Attributes:
@@ -43,7 +43,7 @@ class RealStatistics:
     features: Tensor
 
 
-def real_statistics(
+def reference_statistics(
     samples: Tensor,
     extractor: FeatureExtractor,
     data: str,
@@ -53,7 +53,7 @@ def real_statistics(
     keep: int = 10_000,
     batch_size: int = BATCH_SIZE,
     progress: Progress = iter,
-) -> RealStatistics:
+) -> ReferenceStatistics:
     """Read the statistics of real samples from the cache, or compute and store them.
 
     The file's name is a hash of all arguments that matter and of the samples themselves, so that a changed data set
@@ -71,10 +71,10 @@ def real_statistics(
         progress: wraps the iteration over batches, as ``tqdm`` does.
 
     Raises:
-        InputError: fewer than 2 samples, or samples the extractor does not take.
+        ConfigurationError: fewer than 2 samples, or samples the extractor does not take.
     """
     if len(samples) < 2:
-        raise InputError(f"{data}: statistics need at least 2 real samples, got {len(samples)}")
+        raise ConfigurationError(f"{data}: statistics need at least 2 real samples, got {len(samples)}")
     path = None
     if cache is not None:
         path = cache / f"{_key(samples, extractor, data, split, transform, keep)}.npz"
@@ -88,7 +88,7 @@ def real_statistics(
             "covariance": found.covariance.numpy(),
             "features": found.features.numpy(),
         }
-        with suppress(InputError):  # a full disk costs the next run time, not this one its result
+        with suppress(ConfigurationError):  # a full disk costs the next run time, not this one its result
             write_npz(path, arrays)
     return found
 
@@ -105,7 +105,7 @@ def features_of(
 
 def _compute(
     samples: Tensor, extractor: FeatureExtractor, keep: int, batch_size: int, progress: Progress
-) -> RealStatistics:
+) -> ReferenceStatistics:
     """One pass; the moments are taken around the mean of the first batch, which spares digits."""
     chosen = torch.zeros(len(samples), dtype=torch.bool)
     # A random choice, for files are often sorted by class; always the same one.
@@ -114,7 +114,9 @@ def _compute(
     for batch in progress(samples.split(batch_size)):
         features = extractor(batch).features
         if not bool(features.isfinite().all()):
-            raise InputError(f"{extractor.name} answers with NaN or infinity: check its weights and the samples")
+            raise ConfigurationError(
+                f"{extractor.name} answers with NaN or infinity: check its weights and the samples"
+            )
         rows = features.double()
         if done == 0:
             centre = rows.mean(dim=0)
@@ -125,7 +127,7 @@ def _compute(
         kept.append(features.cpu()[chosen[done : done + len(batch)]])
         done += len(batch)
     covariance = (squares - torch.outer(total, total) / done) / (done - 1)
-    return RealStatistics(done, (centre + total / done).cpu(), covariance.cpu(), torch.cat(kept))
+    return ReferenceStatistics(done, (centre + total / done).cpu(), covariance.cpu(), torch.cat(kept))
 
 
 def _key(samples: Tensor, extractor: FeatureExtractor, data: str, split: str, transform: str, keep: int) -> str:
@@ -143,7 +145,7 @@ def _key(samples: Tensor, extractor: FeatureExtractor, data: str, split: str, tr
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
 
 
-def _read(path: Path, count: int, size: int, kept: int) -> RealStatistics | None:
+def _read(path: Path, count: int, size: int, kept: int) -> ReferenceStatistics | None:
     """What a file of an earlier run holds; None where there is none to be trusted."""
     if not path.is_file():
         return None
@@ -156,9 +158,9 @@ def _read(path: Path, count: int, size: int, kept: int) -> RealStatistics | None
     for name, (shape, dtype) in due.items():
         try:
             array = read_array(path, name)
-        except InputError:  # damaged: the zip format's checksums tell
+        except ConfigurationError:  # damaged: the zip format's checksums tell
             return None
         if array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
             return None
         tensors[name] = torch.from_numpy(array)
-    return RealStatistics(count, **tensors)
+    return ReferenceStatistics(count, **tensors)

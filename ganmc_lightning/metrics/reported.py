@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 Protocol = dict[str, str | int | float | bool]
 
 
-class ReportedMetric(Metric):
+class GenerativeMetric(Metric):
     """Abstract: a metric that says what its number rests on and whether it can be trusted.
 
     Args:
@@ -81,8 +81,8 @@ class ReportedMetric(Metric):
         return state if isinstance(state, Tensor) else torch.cat(state or [self._empty[name].to(self.device)])
 
     def require(self, at_least: int, advice: str = "give more") -> None:
-        """Raise :class:`InputError` where a kind of samples has fewer than ``at_least``."""
+        """Raise :class:`ConfigurationError` where a kind of samples has fewer than ``at_least``."""
         for kind, count in self.counts.items():
             if count < at_least:
                 name = type(self).__name__
-                raise InputError(f"{name} needs at least {at_least} {kind} samples, got {count}: {advice}")
+                raise ConfigurationError(f"{name} needs at least {at_least} {kind} samples, got {count}: {advice}")

@@ -11,14 +11,14 @@ from torch.nn.utils import parametrize
 from torch.optim import Adam, Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.acgan import ACGANLoss, NonSaturatingACGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
-from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
-from ganmc_lightning.networks.fitting import check_logits, try_samples
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
+from ganmc_lightning.networks.validation import check_logits, dry_run
 
 
 def gan_adam(parameters: Any) -> Optimizer:
@@ -45,7 +45,7 @@ class ACGANModule(CompressionModule):
         discriminator_optimizer: the same.
 
     Raises:
-        InputError: the generator is unconditional, or the loss cannot train the discriminator.
+        ConfigurationError: the generator is unconditional, or the loss cannot train the discriminator.
     """
 
     product: ClassVar[str] = "generator"
@@ -54,14 +54,14 @@ class ACGANModule(CompressionModule):
     def __init__(
         self,
         generator: Generator,
-        discriminator: ClassifyingDiscriminator,
+        discriminator: ClassConditionalDiscriminator,
         loss: ACGANLoss | None = None,
         generator_optimizer: OptimizerCallable | None = None,
         discriminator_optimizer: OptimizerCallable | None = None,
     ) -> None:
         super().__init__()
         if generator.num_classes < 1:
-            raise InputError("model.generator is unconditional: an AC-GAN needs one with num_classes > 0")
+            raise ConfigurationError("model.generator is unconditional: an AC-GAN needs one with num_classes > 0")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -75,15 +75,15 @@ class ACGANModule(CompressionModule):
         check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
         check_equal("generator", self.generator.num_classes, spec.num_classes, "a number of classes of")
         name = "model.discriminator"
-        answer = try_samples(name, self.discriminator, spec)
+        answer = dry_run(name, self.discriminator, spec)
         if not isinstance(answer, tuple) or len(answer) != 2:
-            raise InputError(
+            raise ConfigurationError(
                 f"{name} ({type(self.discriminator).__name__}) returns a {type(answer).__name__} where a tuple of "
                 "source logits (N,) and class logits (N, K) is expected"
             )
         check_logits(name, self.discriminator, answer[1], spec)
 
-    def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
+    def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise and class of one sample."""
         return self.generator.sample_latents(1, "cpu"), torch.zeros(1, dtype=torch.long)
 
@@ -100,10 +100,10 @@ class ACGANModule(CompressionModule):
         fakes = self.generator(latents, fake_labels)
 
         self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = self._verdict(batch.inputs)
-            fake_verdict = self._verdict(fakes.detach())
-        discriminator_loss = self.loss.discriminator(real_verdict, fake_verdict, batch.labels, fake_labels)
+        with parametrize.cached():  # one spectral normalization serves both passes
+            real_logits = self._verdict(batch.inputs)
+            fake_logits = self._verdict(fakes.detach())
+        discriminator_loss = self.loss.discriminator(real_logits, fake_logits, batch.labels, fake_labels)
         penalty = self.loss.penalty(self.discriminator, batch.inputs, self.iteration)
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
@@ -121,10 +121,10 @@ class ACGANModule(CompressionModule):
             self.record(
                 loss_discriminator=discriminator_loss,
                 loss_generator=generator_loss,
-                judged_real_real=(real_verdict[0] > 0).float().mean(),
-                judged_real_fake=(fake_verdict[0] > 0).float().mean(),
-                class_accuracy_real=(real_verdict[1].argmax(dim=1) == batch.labels).float().mean(),
-                class_accuracy_fake=(fake_verdict[1].argmax(dim=1) == fake_labels).float().mean(),
+                discriminator_accuracy_real=(real_logits[0] > 0).float().mean(),
+                judged_real_fake=(fake_logits[0] > 0).float().mean(),
+                class_accuracy_real=(real_logits[1].argmax(dim=1) == batch.labels).float().mean(),
+                class_accuracy_fake=(fake_logits[1].argmax(dim=1) == fake_labels).float().mean(),
             )
             if penalty is not None:
                 self.record(penalty=penalty)
@@ -137,7 +137,7 @@ class ACGANModule(CompressionModule):
         """Log how the discriminator does on real samples it has not seen: a fall says that it overfits."""
         source, classes = self.discriminator(batch.inputs)
         scores = {
-            "val/judged_real_real": (source > 0).float().mean(),
+            "val/discriminator_accuracy_real": (source > 0).float().mean(),
             "val/class_accuracy_real": (classes.argmax(dim=1) == batch.labels).float().mean(),
         }
         log_sample_means(self, scores, len(batch.labels))

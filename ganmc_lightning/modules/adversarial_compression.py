@@ -11,26 +11,26 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses.adversarial import (
-    AdversarialSamples,
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses.anc import (
     DiscriminatorRegularizer,
-    adversarial_objective,
-    inverted_label_loss,
+    InvertedLabelRegularizer,
+    anc_discriminator_objective,
+    anc_student_loss,
 )
 from ganmc_lightning.losses.distillation import l2_logits_loss
-from ganmc_lightning.losses.features import Shape, make_regressor, regressor_for
+from ganmc_lightning.losses.features import Shape, make_regressor, regressor_from_weight
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.discriminator_watch import DiscriminatorWatch
-from ganmc_lightning.modules.label_scores import log_label_scores
+from ganmc_lightning.modules.label_scores import log_classification_metrics
 from ganmc_lightning.modules.sample_means import log_sample_means
+from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator
-from ganmc_lightning.networks.batch_statistics import kept_statistics
-from ganmc_lightning.networks.features import FEATURES, logits_and_features, try_layers
-from ganmc_lightning.networks.fitting import check_trainable_classifier
+from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.intermediate import FEATURES, dry_run_layers, forward_with_features
+from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
 def _paper_sgd(parameters: Any) -> Optimizer:
@@ -43,7 +43,7 @@ class AdversarialCompressionModule(CompressionModule):
 
     A discriminator learns to tell whose features it sees, the teacher's or the student's; the student learns to be
     taken for the teacher, and to give its logits. **No label is used**: the stream may be all synthetic or have no
-    labels at all. (Validation accuracy needs labels; a best checkpoint by ``val/data_loss``, mode ``min``, does not.)
+    labels at all. (Validation accuracy needs labels; a best checkpoint by ``val/logits_loss``, mode ``min``, does not.)
 
     Each iteration asks teacher and student once: dropout acts on the student's features and not inside the network,
     so that one forward pass serves the discriminator's step, which sees the detached features as they are, and the
@@ -62,11 +62,11 @@ class AdversarialCompressionModule(CompressionModule):
         teacher: the trained network. It is frozen here and never enters the checkpoint.
         student: the network to train.
         discriminator: judges features of the teacher's size; high for the teacher.
-        regularizer: of the discriminator; :class:`~ganmc_lightning.losses.AdversarialSamples` when left out.
+        regularizer: of the discriminator; :class:`~ganmc_lightning.losses.InvertedLabelRegularizer` when left out.
         teacher_layer: whose output the discriminator sees: ``"features"`` (the layer before the logits of this
             package's classifiers), ``"logits"``, or any layer's name, such as ``"avgpool"`` of torchvision's ResNets.
         student_layer: the same of the student.
-        data_weight: lambda, weight of the squared distance of the logits.
+        logits_weight: lambda, weight of the squared distance of the logits.
         dropout: probability that a feature is dropped in the student's update.
         projection: from the student's features to the teacher's size; learned and linear when left out and needed.
         student_optimizer: the paper's SGD when left out.
@@ -75,12 +75,12 @@ class AdversarialCompressionModule(CompressionModule):
         discriminator_lr_scheduler: the same.
 
     Raises:
-        InputError: ``data_weight`` is negative or ``dropout`` lies outside [0, 1).
+        ConfigurationError: ``logits_weight`` is negative or ``dropout`` lies outside [0, 1).
     """
 
     product: ClassVar[str] = "student"
-    frozen_parts: ClassVar[tuple[str, ...]] = ("teacher",)
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy", "val/data_loss")
+    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher",)
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy", "val/logits_loss")
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class AdversarialCompressionModule(CompressionModule):
         regularizer: DiscriminatorRegularizer | None = None,
         teacher_layer: str = FEATURES,
         student_layer: str = FEATURES,
-        data_weight: float = 1.0,
+        logits_weight: float = 1.0,
         dropout: float = 0.5,
         projection: nn.Module | None = None,
         student_optimizer: OptimizerCallable | None = None,
@@ -99,35 +99,35 @@ class AdversarialCompressionModule(CompressionModule):
         discriminator_lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        if data_weight < 0:
-            raise InputError(f"model.data_weight (lambda) must not be negative, got {data_weight}")
+        if logits_weight < 0:
+            raise ConfigurationError(f"model.logits_weight (lambda) must not be negative, got {logits_weight}")
         if not 0 <= dropout < 1:
-            raise InputError(f"model.dropout must lie in [0, 1), got {dropout}")
+            raise ConfigurationError(f"model.dropout must lie in [0, 1), got {dropout}")
         self.automatic_optimization = False
         self.teacher = Frozen(teacher)
         self.student = student
         self.discriminator = discriminator
-        self.regularizer = AdversarialSamples() if regularizer is None else regularizer
+        self.regularizer = InvertedLabelRegularizer() if regularizer is None else regularizer
         self.teacher_layer = teacher_layer
         self.student_layer = student_layer
-        self.data_weight = data_weight
+        self.logits_weight = logits_weight
         self.dropout = dropout
         self.projection = nn.Identity() if projection is None else projection
         self._student_optimizer = student_optimizer or _paper_sgd
         self._discriminator_optimizer = discriminator_optimizer or _paper_sgd
         self._student_lr_scheduler = student_lr_scheduler
         self._discriminator_lr_scheduler = discriminator_lr_scheduler
-        self._watch = DiscriminatorWatch()
+        self._watch = DiscriminatorSaturationWarning()
 
     # -- fitting the data ----------------------------------------------------------------------------------
 
     def check_spec(self, spec: DataSpec) -> None:
         """Hold the networks against the data and each other; make the projection, if one is needed."""
         _check_gradients(self.teacher, self.student)
-        (teacher,) = try_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
+        (teacher,) = dry_run_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
         self.teacher.adapt_to("model.teacher", spec)
         check_trainable_classifier("model.student", self.student, spec)
-        (student,) = try_layers("model.student", self.student, [self.student_layer], spec)
+        (student,) = dry_run_layers("model.student", self.student, [self.student_layer], spec)
         if isinstance(self.projection, nn.Identity):
             self.projection = self._projection(_shape(student), _shape(teacher)).to(student.device)
         self._check_judgement(student, teacher)
@@ -135,32 +135,34 @@ class AdversarialCompressionModule(CompressionModule):
     def _projection(self, student: Shape, teacher: Shape) -> nn.Module:
         try:
             return make_regressor(student, teacher)
-        except InputError as error:
-            raise InputError(f"model.student_layer and model.teacher_layer: {error}") from None
+        except ConfigurationError as error:
+            raise ConfigurationError(f"model.student_layer and model.teacher_layer: {error}") from None
 
     def _check_judgement(self, student: Tensor, teacher: Tensor) -> None:
         with torch.no_grad():
             try:
                 projected = self.projection(student)
             except RuntimeError as error:
-                raise InputError(
+                raise ConfigurationError(
                     f"model.projection does not take the student's features {_shape(student)}: {_first_line(error)}"
                 ) from error
             if projected.shape != teacher.shape:
-                raise InputError(
+                raise ConfigurationError(
                     f"model.projection makes {_shape(projected)} of the student's features {_shape(student)} where the "
                     f"teacher's are {_shape(teacher)}: leave it out, or name one that makes these"
                 )
             try:
-                with kept_statistics(self.discriminator):
+                with frozen_batchnorm_stats(self.discriminator):
                     verdicts = self.discriminator(teacher.to(projected.dtype))
             except RuntimeError as error:
-                raise InputError(
+                raise ConfigurationError(
                     f"model.discriminator does not take the teacher's features {_shape(teacher)} (layer "
                     f"'{self.teacher_layer}'): make it for that size ({_first_line(error)})"
                 ) from error
         if tuple(verdicts.shape) != (2,):
-            raise InputError(f"model.discriminator answers two samples with {tuple(verdicts.shape)} instead of (2,)")
+            raise ConfigurationError(
+                f"model.discriminator answers two samples with {tuple(verdicts.shape)} instead of (2,)"
+            )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the student's logits (N, K)."""
@@ -172,39 +174,39 @@ class AdversarialCompressionModule(CompressionModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Ask both networks, discriminator step, student step, record."""
         student_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        teacher_logits, (teacher_features,) = logits_and_features(self.teacher, [self.teacher_layer], batch.inputs)
-        student_logits, (student_features,) = logits_and_features(self.student, [self.student_layer], batch.inputs)
+        teacher_logits, (teacher_features,) = forward_with_features(self.teacher, [self.teacher_layer], batch.inputs)
+        student_logits, (student_features,) = forward_with_features(self.student, [self.student_layer], batch.inputs)
 
         self.toggle_optimizer(discriminator_optimizer)
         both = torch.cat([teacher_features, self.projection(student_features.detach())])
-        teacher_verdicts, student_verdicts = at_least_float32(self.discriminator(both)).chunk(2)
-        regularization = self.regularizer(self.discriminator, student_verdicts)
-        discriminator_loss = -(adversarial_objective(teacher_verdicts, student_verdicts) + regularization)
+        teacher_scores, student_scores = at_least_float32(self.discriminator(both)).chunk(2)
+        regularization = self.regularizer(self.discriminator, student_scores)
+        discriminator_loss = -(anc_discriminator_objective(teacher_scores, student_scores) + regularization)
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss)
         uncounted_step(discriminator_optimizer)
         self.untoggle_optimizer(discriminator_optimizer)
 
         self.toggle_optimizer(student_optimizer)
-        with kept_statistics(self.discriminator):
+        with frozen_batchnorm_stats(self.discriminator):
             verdicts = self.discriminator(self.projection(F.dropout(student_features, self.dropout)))
-        adversarial_loss = inverted_label_loss(at_least_float32(verdicts))
-        data_loss = l2_logits_loss(student_logits, teacher_logits)
-        student_loss = adversarial_loss + self.data_weight * data_loss
+        adversarial_loss = anc_student_loss(at_least_float32(verdicts))
+        logits_loss = l2_logits_loss(student_logits, teacher_logits)
+        student_loss = adversarial_loss + self.logits_weight * logits_loss
         student_optimizer.zero_grad()
         self.manual_backward(student_loss)
         student_optimizer.step()
         self.untoggle_optimizer(student_optimizer)
 
         with torch.no_grad():
-            accuracy_teacher = (teacher_verdicts > 0).float().mean()
-            accuracy_student = (student_verdicts < 0).float().mean()
+            accuracy_teacher = (teacher_scores > 0).float().mean()
+            accuracy_student = (student_scores < 0).float().mean()
             self.record(
                 loss=student_loss,
                 loss_discriminator=discriminator_loss,
                 loss_adversarial=adversarial_loss,
-                loss_data=data_loss,
-                adversarial_to_data=adversarial_loss / data_loss.clamp(min=1e-12),
+                loss_logits=logits_loss,
+                loss_ratio_adversarial_logits=adversarial_loss / logits_loss.clamp(min=1e-12),
                 discriminator_accuracy_teacher=accuracy_teacher,
                 discriminator_accuracy_student=accuracy_student,
                 agreement=(student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
@@ -222,18 +224,18 @@ class AdversarialCompressionModule(CompressionModule):
     # -- scores --------------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``val/accuracy`` and ``val/cross_entropy``; ``val/data_loss`` and ``val/agreement`` need no labels."""
+        """Log ``val/accuracy`` and ``val/cross_entropy``; ``val/logits_loss`` and ``val/agreement`` need no labels."""
         logits, teacher_logits = self.student(batch.inputs), self.teacher(batch.inputs)
-        log_label_scores(self, "val", logits, batch.labels)
+        log_classification_metrics(self, "val", logits, batch.labels)
         scores = {
-            "val/data_loss": l2_logits_loss(logits, teacher_logits),
+            "val/logits_loss": l2_logits_loss(logits, teacher_logits),
             "val/agreement": (logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
         }
         log_sample_means(self, scores, len(batch.labels))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/accuracy`` and ``test/cross_entropy`` of the student."""
-        log_label_scores(self, "test", self.student(batch.inputs), batch.labels)
+        log_classification_metrics(self, "test", self.student(batch.inputs), batch.labels)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the student's class probabilities (N, K)."""
@@ -252,7 +254,7 @@ class AdversarialCompressionModule(CompressionModule):
         """Make the projection that the checkpoint has weights for, where no data have asked for it yet."""
         weight = checkpoint["state_dict"].get("projection.weight")
         if weight is not None and isinstance(self.projection, nn.Identity):
-            self.projection = regressor_for(weight)
+            self.projection = regressor_from_weight(weight)
         super().on_load_checkpoint(checkpoint)
 
 
@@ -260,16 +262,16 @@ def _check_gradients(teacher: nn.Module, student: nn.Module) -> None:
     """The teacher's parameters must ask for no gradient, the student's must, and none may be of both."""
     learning = [name for name, parameter in teacher.named_parameters() if parameter.requires_grad]
     if learning:
-        raise InputError(
+        raise ConfigurationError(
             f"model.teacher asks for gradients ({learning[0]}): it is frozen by the module, so let nothing turn them on"
         )
     frozen = {id(parameter) for parameter in teacher.parameters()}
     if any(id(parameter) in frozen for parameter in student.parameters()):
-        raise InputError(
+        raise ConfigurationError(
             "model.student shares parameters with model.teacher, which is frozen: give it a copy of its own"
         )
     if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise InputError("model.student has no parameter to train: hand over one that is not frozen")
+        raise ConfigurationError("model.student has no parameter to train: hand over one that is not frozen")
 
 
 def _shape(features: Tensor) -> Shape:

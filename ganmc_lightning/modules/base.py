@@ -14,13 +14,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ganmc_lightning.batch import Batch, DataSpec, DescribesData
-from ganmc_lightning.errors import DivergenceError, InputError
+from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
+from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
 from ganmc_lightning.modules.divergence import Failure, LossWatch, kept_checkpoint, not_finite
 from ganmc_lightning.modules.epsilon import raise_epsilon
-from ganmc_lightning.modules.running_means import RunningMeans
-from ganmc_lightning.networks.batch_statistics import refuse_single_values
-from ganmc_lightning.networks.checkpoint import TRAINED_ON, resolve_recipe, training_data_in
+from ganmc_lightning.modules.metric_logging import MeanAccumulator
+from ganmc_lightning.networks.batchnorm import refuse_single_values
+from ganmc_lightning.networks.loading import TRAINED_ON, resolve_recipe, training_data_in
 from ganmc_lightning.networks.training_data import compare_class_names, note_training_data
 from ganmc_lightning.networks.wrappers import renamed
 
@@ -37,9 +37,9 @@ class CompressionModule(LightningModule, ABC):
 
     * **Self-describing checkpoints.** Built by the command line, a module stores the recipe of its networks
       (``class_path`` and ``init_args``), so that
-      :func:`~ganmc_lightning.networks.part_of_checkpoint` can rebuild them from the file alone.
+      :func:`~ganmc_lightning.networks.load_network` can rebuild them from the file alone.
     * **What the networks were trained on**, class names and statistics of the samples, is stored beside them.
-    * **Frozen parts stay out.** The networks named in :attr:`frozen_parts` never enter the checkpoint.
+    * **Frozen parts stay out.** The networks named in :attr:`frozen_modules` never enter the checkpoint.
     * **Continuation.** The random state and the iteration counter are saved: an interrupted run goes on as if
       it had not been.
     * **Cheap logs.** :meth:`record` adds to running sums on the device; means are logged as ``train/<name>``
@@ -47,8 +47,8 @@ class CompressionModule(LightningModule, ABC):
       wider, whatever the precision of the run.
     * **An end to diverged runs.** Recorded values named ``loss...``, the scores in :attr:`finite_scores` and the
       weights must be finite: they are checked when means are logged, at the end of an epoch, and before a checkpoint
-      is written, never in every step. :class:`~ganmc_lightning.errors.DivergenceError` ends a run that fails, and its
-      last good checkpoint is kept.
+      is written, never in every step. :class:`~ganmc_lightning.exceptions.DivergenceError` ends a run that fails, and
+      its last good checkpoint is kept.
     * **float16 weights.** With ``precision="16-true"``, ``eps`` of the optimizers is raised to 1e-3, with a warning:
       smaller values are no protection in float16.
 
@@ -57,7 +57,7 @@ class CompressionModule(LightningModule, ABC):
             ``trainer/iteration``.
     """
 
-    frozen_parts: ClassVar[tuple[str, ...]] = ()
+    frozen_modules: ClassVar[tuple[str, ...]] = ()
     product: ClassVar[str]
     """Name of the network this procedure is run for: what one ships, and what reports give the size of."""
     prediction: ClassVar[str] = "probabilities"
@@ -74,14 +74,14 @@ class CompressionModule(LightningModule, ABC):
         if _given_hyperparameters.get() is not None:  # built by the command line: the recipe is at hand
             self.save_hyperparameters()
             for name, recipe in self.hparams.items():
-                if name not in self.frozen_parts:
+                if name not in self.frozen_modules:
                     self.hparams[name] = resolve_recipe(recipe)
-        self.register_load_state_dict_post_hook(_forgive_missing_frozen_parts)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_ignore_missing_frozen_keys)  # type: ignore[no-untyped-call]
         self.iteration = 0
-        self._earlier_seconds = 0.0
+        self._previous_seconds = 0.0
         self._started_at: float | None = None
-        self._epoch_means = RunningMeans()
-        self._step_means = RunningMeans()
+        self._epoch_means = MeanAccumulator()
+        self._step_means = MeanAccumulator()
         self._resumed: dict[str, Any] = {}
         self._losses = LossWatch()
         self._unbounded: frozenset[str] = frozenset()
@@ -95,7 +95,7 @@ class CompressionModule(LightningModule, ABC):
         self._data = None
         self._check_data()
         if stage == "fit" and self._data is not None and self._data.weighted and not self.takes_weights:
-            raise InputError(
+            raise ConfigurationError(
                 f"data.source gives its rows weights, which {type(self).__name__} does not use: train without them "
                 "(of a TableFile, list the weight_column in drop_columns instead)"
             )
@@ -110,7 +110,7 @@ class CompressionModule(LightningModule, ABC):
 
     def _check_data(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(datamodule, DescribesData) and datamodule.spec != self._data:
+        if isinstance(datamodule, SupportsDataSpec) and datamodule.spec != self._data:
             self.check_spec(datamodule.spec)
             self._data = datamodule.spec
 
@@ -120,13 +120,13 @@ class CompressionModule(LightningModule, ABC):
         return self._data
 
     def check_spec(self, spec: DataSpec) -> None:
-        """Raise :class:`~ganmc_lightning.errors.InputError` where a network does not fit the data.
+        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` where a network does not fit the data.
 
         Args:
             spec: shape of one sample and number of classes of the data.
         """
 
-    def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
+    def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """What the product is called with for one sample, on the CPU; reports count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
 
@@ -134,7 +134,7 @@ class CompressionModule(LightningModule, ABC):
     def seconds(self) -> float:
         """Wall-clock time trained so far, over all the sessions of an interrupted run."""
         running = 0.0 if self._started_at is None else time.monotonic() - self._started_at
-        return self._earlier_seconds + running
+        return self._previous_seconds + running
 
     # -- logging -------------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class CompressionModule(LightningModule, ABC):
         return state
 
     def _frozen_prefixes(self, prefix: str = "") -> tuple[str, ...]:
-        return tuple(f"{prefix}{part}." for part in self.frozen_parts)
+        return tuple(f"{prefix}{part}." for part in self.frozen_modules)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the counter, the running means, the random state and the name of this class.
@@ -259,7 +259,7 @@ class CompressionModule(LightningModule, ABC):
         """Take up the counter; keep the rest until training starts.
 
         Raises:
-            InputError: the checkpoint is of another model, or of a model of other classes than the data's.
+            ConfigurationError: the checkpoint is of another model, or of a model of other classes than the data's.
         """
         checkpoint["state_dict"] = renamed(checkpoint["state_dict"], self.state_dict())
         here, there = (
@@ -268,14 +268,14 @@ class CompressionModule(LightningModule, ABC):
         )
         for name in [*here, *there]:
             if here.get(name) != there.get(name):
-                raise InputError(
+                raise ConfigurationError(
                     f"the checkpoint is not one of this model: {name} is {here.get(name, 'missing')} here, "
                     f"{there.get(name, 'missing')} there; name another by --ckpt_path, or the configuration it was "
                     "made with"
                 )
         self._check_classes_of(checkpoint)
         self.iteration = checkpoint["iteration"]
-        self._earlier_seconds = checkpoint["seconds"]
+        self._previous_seconds = checkpoint["seconds"]
         self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
 
     def _check_classes_of(self, checkpoint: Mapping[str, Any]) -> None:
@@ -292,7 +292,7 @@ class CompressionModule(LightningModule, ABC):
         """
         self._started_at = time.monotonic()
         for name, child in self.named_children():
-            if name not in self.frozen_parts:
+            if name not in self.frozen_modules:
                 child.train()
                 if self.trained_on is not None:
                     note_training_data(child, self.trained_on)
@@ -305,20 +305,20 @@ class CompressionModule(LightningModule, ABC):
             self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)
             if self._step_means_due:  # they were logged right after the checkpoint was saved
                 self._step_means.pop()
-            self._put_back_random_state(self._resumed["random_state"])
+            self._restore_rng_state(self._resumed["random_state"])
             self._resumed = {}
         if self.global_rank > 0:
             # The other processes start from the same seed or the first one's state: they must not draw its numbers.
             shift = self.global_rank + self.trainer.world_size * self.iteration
             torch.manual_seed(torch.initial_seed() + 10_007 * shift)
 
-    def _put_back_random_state(self, state: Mapping[str, Tensor]) -> None:
+    def _restore_rng_state(self, state: Mapping[str, Tensor]) -> None:
         torch.set_rng_state(state["cpu"].cpu())
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
 
 
-def _forgive_missing_frozen_parts(module: nn.Module, keys: Any) -> None:
+def _ignore_missing_frozen_keys(module: nn.Module, keys: Any) -> None:
     """Let strict loading pass without the parts that are left out of checkpoints on purpose."""
     assert isinstance(module, CompressionModule)
     frozen = module._frozen_prefixes()
@@ -326,9 +326,9 @@ def _forgive_missing_frozen_parts(module: nn.Module, keys: Any) -> None:
 
 
 def check_equal(name: str, actual: object, expected: object, what: str) -> None:
-    """Raise :class:`InputError` naming ``model.<name>`` unless the two values are equal."""
+    """Raise :class:`ConfigurationError` naming ``model.<name>`` unless the two values are equal."""
     if actual != expected:
-        raise InputError(f"model.{name} was made for {what} {actual}, the data have {expected}")
+        raise ConfigurationError(f"model.{name} was made for {what} {actual}, the data have {expected}")
 
 
 def optimizer_config(optimizer: torch.optim.Optimizer, scheduler: Any | None) -> Mapping[str, Any]:

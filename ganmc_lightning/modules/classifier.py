@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
-from ganmc_lightning.modules.label_scores import log_label_scores
-from ganmc_lightning.networks.fitting import check_trainable_classifier
+from ganmc_lightning.modules.label_scores import log_classification_metrics
+from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
 class ClassifierModule(CompressionModule):
@@ -59,7 +59,7 @@ class ClassifierModule(CompressionModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy with the labels."""
-        loss = label_cross_entropy(self.network(batch.inputs), batch.labels, batch.weights)
+        loss = hard_cross_entropy(self.network(batch.inputs), batch.labels, batch.weights)
         self.record(loss=loss)
         return loss
 
@@ -67,10 +67,10 @@ class ClassifierModule(CompressionModule):
         """Check the labels of the first batch: behind the step, for it waits for the device.
 
         Raises:
-            InputError: the first batch has none.
+            ConfigurationError: the first batch has none.
         """
         if self.iteration == 1 and bool((batch.labels == UNKNOWN_LABEL).all()):
-            raise InputError(
+            raise ConfigurationError(
                 "no sample of the first batch has a class, which is what model.network learns: name a data.synthesizer "
                 "that knows the classes of its samples, such as a conditional generator, or lower data.p_fake"
             )
@@ -78,11 +78,11 @@ class ClassifierModule(CompressionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy``."""
-        log_label_scores(self, "val", self.network(batch.inputs), batch.labels)
+        log_classification_metrics(self, "val", self.network(batch.inputs), batch.labels)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/accuracy`` and ``test/cross_entropy``."""
-        log_label_scores(self, "test", self.network(batch.inputs), batch.labels)
+        log_classification_metrics(self, "test", self.network(batch.inputs), batch.labels)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return class probabilities (N, K)."""

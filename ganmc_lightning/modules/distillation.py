@@ -9,15 +9,15 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganmc_lightning.batch import Batch, DataSpec, SuppliesTeacherLogits
+from ganmc_lightning.batch import Batch, DataSpec, SupportsTeacherLogits
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
 from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule, optimizer_config
-from ganmc_lightning.modules.label_scores import log_label_scores
-from ganmc_lightning.networks.features import logits_and_features, try_layers
-from ganmc_lightning.networks.fitting import check_trainable_classifier
+from ganmc_lightning.modules.label_scores import log_classification_metrics
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.intermediate import dry_run_layers, forward_with_features
+from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
 class DistillationModule(CompressionModule):
@@ -28,7 +28,7 @@ class DistillationModule(CompressionModule):
     :class:`~ganmc_lightning.losses.FeatureLoss`. With ``p_fake = 0`` this is ordinary model compression.
 
     Args:
-        teacher: the trained network, usually ``part_of_checkpoint(path, "network")``. It is frozen here and
+        teacher: the trained network, usually ``load_network(path, "network")``. It is frozen here and
             never enters the checkpoint.
         student: the network to train.
         loss: what is matched; logits by default (Ba & Caruana 2014, equation 1 of GAN-MC).
@@ -38,7 +38,7 @@ class DistillationModule(CompressionModule):
     """
 
     product: ClassVar[str] = "student"
-    frozen_parts: ClassVar[tuple[str, ...]] = ("teacher",)
+    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher",)
     finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy",)
 
     def __init__(
@@ -65,10 +65,10 @@ class DistillationModule(CompressionModule):
 
         The teacher must have been trained on samples of the same kind; rows scaled otherwise are rescaled for it.
         """
-        teacher = try_layers("model.teacher", self.teacher, self._teacher_layers, spec)
+        teacher = dry_run_layers("model.teacher", self.teacher, self._teacher_layers, spec)
         self.teacher.adapt_to("model.teacher", spec)
         check_trainable_classifier("model.student", self.student, spec)
-        student = try_layers("model.student", self.student, self._student_layers, spec)
+        student = dry_run_layers("model.student", self.student, self._student_layers, spec)
         if isinstance(self.loss, FeatureLoss):
             self.loss.fit(*([tuple(features.shape[1:]) for features in each] for each in (student, teacher)))
             self.loss.to(next(self.student.parameters()).device)
@@ -83,16 +83,16 @@ class DistillationModule(CompressionModule):
         super().on_train_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         deterministic = self.teacher.mode == "eval" and not isinstance(self.loss, FeatureLoss)
-        if deterministic and isinstance(data, SuppliesTeacherLogits):
+        if deterministic and isinstance(data, SupportsTeacherLogits):
             data.supply_logits_of(self.teacher)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The teacher answers without a graph, the student learns the answer."""
         if batch.teacher_logits is None:
-            teacher_logits, teacher_features = logits_and_features(self.teacher, self._teacher_layers, batch.inputs)
+            teacher_logits, teacher_features = forward_with_features(self.teacher, self._teacher_layers, batch.inputs)
         else:
             teacher_logits, teacher_features = batch.teacher_logits, ()
-        student_logits, student_features = logits_and_features(self.student, self._student_layers, batch.inputs)
+        student_logits, student_features = forward_with_features(self.student, self._student_layers, batch.inputs)
         student_logits = at_least_float32(student_logits)
         teacher_logits = teacher_logits.to(student_logits.dtype)
         weights = () if batch.weights is None else (batch.weights,)
@@ -108,11 +108,11 @@ class DistillationModule(CompressionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy`` of the student."""
-        log_label_scores(self, "val", self.student(batch.inputs), batch.labels)
+        log_classification_metrics(self, "val", self.student(batch.inputs), batch.labels)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/accuracy`` and ``test/cross_entropy`` of the student."""
-        log_label_scores(self, "test", self.student(batch.inputs), batch.labels)
+        log_classification_metrics(self, "test", self.student(batch.inputs), batch.labels)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the student's class probabilities (N, K)."""

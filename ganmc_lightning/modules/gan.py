@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
@@ -19,7 +19,7 @@ from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator, Generator
-from ganmc_lightning.networks.fitting import check_verdict
+from ganmc_lightning.networks.validation import check_discriminator
 
 
 class GANModule(CompressionModule):
@@ -31,9 +31,9 @@ class GANModule(CompressionModule):
 
     | | loss | n_critic | optimizers | discriminator |
     |---|---|---|---|---|
-    | DCGAN | ``NonSaturatingGANLoss`` | 1 | Adam, lr 2e-4, beta1 0.5 | batch normalisation |
-    | WGAN | ``WassersteinGANLoss`` | 5 | RMSprop, lr 5e-5 | no normalisation |
-    | WGAN-GP | ``WassersteinGPLoss`` | 5 | Adam, lr 1e-4, betas 0 and 0.9 | no normalisation |
+    | DCGAN | ``NonSaturatingGANLoss`` | 1 | Adam, lr 2e-4, beta1 0.5 | batch normalization |
+    | WGAN | ``WassersteinGANLoss`` | 5 | RMSprop, lr 5e-5 | no normalization |
+    | WGAN-GP | ``WassersteinGPLoss`` | 5 | Adam, lr 1e-4, betas 0 and 0.9 | no normalization |
 
     With several processes use the strategy ``ddp_find_unused_parameters_true``.
 
@@ -46,13 +46,13 @@ class GANModule(CompressionModule):
         discriminator_optimizer: the same.
 
     Raises:
-        InputError: the generator is conditional, ``n_critic`` is not positive, or the loss cannot train the
+        ConfigurationError: the generator is conditional, ``n_critic`` is not positive, or the loss cannot train the
             discriminator.
     """
 
     product: ClassVar[str] = "generator"
     prediction: ClassVar[str] = "samples"
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/verdict_real",)
+    finite_scores: ClassVar[tuple[str, ...]] = ("val/score_real",)
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class GANModule(CompressionModule):
     ) -> None:
         super().__init__()
         if generator.num_classes > 0:
-            raise InputError("model.generator is conditional on classes: train it by ACGANModule")
+            raise ConfigurationError("model.generator is conditional on classes: train it by ACGANModule")
         if n_critic < 1:
-            raise InputError(f"model.n_critic must be at least 1, got {n_critic}")
+            raise ConfigurationError(f"model.n_critic must be at least 1, got {n_critic}")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -80,9 +80,9 @@ class GANModule(CompressionModule):
     def check_spec(self, spec: DataSpec) -> None:
         """The generator must make the data's kind of sample, the discriminator must take it."""
         check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
-        check_verdict("model.discriminator", self.discriminator, spec)
+        check_discriminator("model.discriminator", self.discriminator, spec)
 
-    def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
+    def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise of one sample."""
         return (self.generator.sample_latents(1, "cpu"),)
 
@@ -100,20 +100,20 @@ class GANModule(CompressionModule):
             fakes = self.generator(latents)
 
         self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = at_least_float32(self.discriminator(batch.inputs))
-            fake_verdict = at_least_float32(self.discriminator(fakes.detach()))
-        discriminator_loss = self.loss.judge(real_verdict, fake_verdict)
+        with parametrize.cached():  # one spectral normalization serves both passes
+            real_logits = at_least_float32(self.discriminator(batch.inputs))
+            fake_logits = at_least_float32(self.discriminator(fakes.detach()))
+        discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits)
         penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
         uncounted_step(discriminator_optimizer)
-        self.loss.constrain(self.discriminator)
+        self.loss.after_discriminator_step(self.discriminator)
         self.untoggle_optimizer(discriminator_optimizer)
 
         if generators_turn:
             self.toggle_optimizer(generator_optimizer)
-            generator_loss = self.loss.deceive(at_least_float32(self.discriminator(fakes)))
+            generator_loss = self.loss.generator_loss(at_least_float32(self.discriminator(fakes)))
             generator_optimizer.zero_grad()
             self.manual_backward(generator_loss)
             generator_optimizer.step()
@@ -122,16 +122,16 @@ class GANModule(CompressionModule):
 
         self.record(
             loss_discriminator=discriminator_loss,
-            verdict_real=real_verdict.mean(),
-            verdict_fake=fake_verdict.mean(),
+            score_real=real_logits.mean(),
+            score_fake=fake_logits.mean(),
         )
         if penalty is not None:
             self.record(penalty=penalty)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the verdict on real samples it has not seen: far below ``train/verdict_real``, it overfits."""
+        """Log the verdict on real samples it has not seen: far below ``train/score_real``, it overfits."""
         verdict = at_least_float32(self.discriminator(batch.inputs)).mean()
-        log_sample_means(self, {"val/verdict_real": verdict}, len(batch.inputs))
+        log_sample_means(self, {"val/score_real": verdict}, len(batch.inputs))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return as many generated samples as the batch has real ones."""

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.generator_distillation import GeneratorDistillationLoss, squared_distance
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.acgan import gan_adam
@@ -19,9 +19,9 @@ from ganmc_lightning.modules.base import CompressionModule, check_equal
 from ganmc_lightning.modules.sample_means import log_sample_means
 from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator, Generator
-from ganmc_lightning.networks.fitting import check_verdict
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.training_data import check_classes, check_statistics, training_data_of
+from ganmc_lightning.networks.validation import check_discriminator
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
 
@@ -30,7 +30,7 @@ class GANCompressionModule(CompressionModule):
     """Compression of a generator by distillation (GAN-KD, section 3.2).
 
     Teacher and student see the same noise. With ``alpha = 0`` (equation 3) the student learns from the teacher
-    alone and no data set is needed: train on :class:`~ganmc_lightning.data.sources.NoData`. With any other
+    alone and no data set is needed: train on :class:`~ganmc_lightning.data.datasets.DataFreeSource`. With any other
     ``alpha`` (equation 4) a discriminator compares its images with real ones besides: each batch is one step of
     the discriminator, then one of the student on the same images. ``max_steps`` counts the student's steps.
 
@@ -41,24 +41,24 @@ class GANCompressionModule(CompressionModule):
     best checkpoint may be chosen by it.
 
     Args:
-        teacher: a trained generator, usually ``generator_of_checkpoint(path)``, or any module from noise (N, size)
+        teacher: a trained generator, usually ``load_generator(path)``, or any module from noise (N, size)
             and, when conditional, classes (N,) to samples. It is frozen here and never enters the checkpoint.
         student: the generator to train.
         loss: distance, and weight of the game; mean squared pixels alone when left out.
-        discriminator: for ``alpha > 0``; of any width, fresh or from ``critic_of_checkpoint(path)``.
+        discriminator: for ``alpha > 0``; of any width, fresh or from ``load_discriminator(path)``.
         optimizer: makes the optimizer from the student's parameters.
         lr_scheduler: makes the student's schedule, stepped once an epoch, from the optimizer.
         discriminator_optimizer: Adam with lr 2e-4 and beta1 0.5 when left out.
 
     Raises:
-        InputError: teacher and student differ in noise, classes or samples, or loss and discriminator do not go
+        ConfigurationError: teacher and student differ in noise, classes or samples, or loss and discriminator do not go
             together.
     """
 
     product: ClassVar[str] = "student"
     prediction: ClassVar[str] = "samples"
     finite_scores: ClassVar[tuple[str, ...]] = ("val/mse",)
-    frozen_parts: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a loss may measure by a network of its own
+    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a loss may measure by a network of its own
 
     def __init__(
         self,
@@ -75,12 +75,14 @@ class GANCompressionModule(CompressionModule):
         if isinstance(teacher, Generator):
             _check_generators(teacher, student)
         if loss.alpha > 0 and discriminator is None:
-            raise InputError(
+            raise ConfigurationError(
                 f"model.loss.alpha is {loss.alpha} but model.discriminator is missing: name one, or set alpha to 0"
             )
         if discriminator is not None:
             if loss.alpha == 0:
-                raise InputError("model.discriminator has no part in a loss with alpha 0: leave it out, or set alpha")
+                raise ConfigurationError(
+                    "model.discriminator has no part in a loss with alpha 0: leave it out, or set alpha"
+                )
             loss.game.check(discriminator)
         self.automatic_optimization = False
         self.teacher = Frozen(teacher)
@@ -98,9 +100,9 @@ class GANCompressionModule(CompressionModule):
 
     def check_spec(self, spec: DataSpec) -> None:
         """Real samples are needed by the discriminator alone; where there are some, the student makes their kind."""
-        if not spec.holds_samples:
+        if not spec.has_samples:
             if self.discriminator is not None:
-                raise InputError(
+                raise ConfigurationError(
                     f"model.loss.alpha is {self.loss.alpha}: the discriminator needs real samples; name a data set in "
                     "data.source, or set alpha to 0"
                 )
@@ -112,14 +114,14 @@ class GANCompressionModule(CompressionModule):
         if self.discriminator is not None:
             if self.student.num_classes not in (0, spec.num_classes):
                 check_equal("student", self.student.num_classes, spec.num_classes, "a number of classes of")
-            check_verdict("model.discriminator", self.discriminator, spec)
+            check_discriminator("model.discriminator", self.discriminator, spec)
 
     @property
     def trained_on(self) -> DataSpec | None:
         """What the teacher was trained on, whose samples the student learns to make, or else the data."""
         return training_data_of(self.teacher.network) or super().trained_on
 
-    def product_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
+    def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Noise, and a class where there are classes, of one sample."""
         return self._draw(1, torch.Generator())
 
@@ -150,15 +152,15 @@ class GANCompressionModule(CompressionModule):
         game = self.loss.game
 
         self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalisation serves both passes
-            real_verdict = at_least_float32(discriminator(real))
-            fake_verdict = at_least_float32(discriminator(images.detach()))
-        discriminator_loss = game.judge(real_verdict, fake_verdict)
+        with parametrize.cached():  # one spectral normalization serves both passes
+            real_logits = at_least_float32(discriminator(real))
+            fake_logits = at_least_float32(discriminator(images.detach()))
+        discriminator_loss = game.discriminator_loss(real_logits, fake_logits)
         penalty = game.penalty(discriminator, real, images.detach())
         discriminator_optimizer.zero_grad()
         self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
         uncounted_step(discriminator_optimizer)
-        game.constrain(discriminator)
+        game.after_discriminator_step(discriminator)
         self.untoggle_optimizer(discriminator_optimizer)
 
         self.toggle_optimizer(optimizer)
@@ -172,8 +174,8 @@ class GANCompressionModule(CompressionModule):
             loss=loss,
             distance=distance,
             loss_discriminator=discriminator_loss,
-            verdict_real=real_verdict.mean(),
-            verdict_fake=fake_verdict.mean(),
+            score_real=real_logits.mean(),
+            score_fake=fake_logits.mean(),
         )
 
     def _draw_for(self, batch: Batch) -> tuple[Tensor, ...]:
@@ -229,27 +231,29 @@ class GANCompressionModule(CompressionModule):
 
 
 def _check_generators(teacher: Generator, student: Generator) -> None:
-    """Raise :class:`InputError` unless both make the same kind of sample from the same kind of noise."""
+    """Raise :class:`ConfigurationError` unless both make the same kind of sample from the same kind of noise."""
     for name in ("latent_size", "latent_std", "num_classes", "sample_shape"):
         due, got = getattr(teacher, name), getattr(student, name)
         if due != got:
-            raise InputError(f"model.student has {name} {got}, model.teacher {due}: build the student with the latter")
+            raise ConfigurationError(
+                f"model.student has {name} {got}, model.teacher {due}: build the student with the latter"
+            )
 
 
 def _check_answers(teacher: nn.Module, student: Generator, drawn: tuple[Tensor, ...]) -> None:
-    """Raise :class:`InputError` unless the teacher turns the student's noise into the student's kind of sample."""
+    """Raise :class:`ConfigurationError` unless teacher and student map the same latents to the same shape."""
     shapes = "noise of shape " + " and classes of shape ".join(str(tuple(part.shape)) for part in drawn)
     try:
         due = teacher(*drawn)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
-        raise InputError(
+        raise ConfigurationError(
             f"model.teacher does not take the {shapes} that model.student is made for: {str(error).splitlines()[0]}"
         ) from error
     if not isinstance(due, Tensor):
-        raise InputError(
+        raise ConfigurationError(
             f"model.teacher returns a {type(due).__name__} where one tensor of samples is expected: wrap it in a "
             "module whose forward returns the samples alone"
         )
     made, wanted = tuple(due.shape[1:]), tuple(student.sample_shape)
     if made != wanted:
-        raise InputError(f"model.student makes samples of shape {wanted}, model.teacher of shape {made}")
+        raise ConfigurationError(f"model.student makes samples of shape {wanted}, model.teacher of shape {made}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from ganmc_lightning.losses.classification import label_cross_entropy
+from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.modules.sample_means import log_sample_means
 
 
-def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels: Tensor) -> None:
+def log_classification_metrics(module: LightningModule, stage: str, logits: Tensor, labels: Tensor) -> None:
     """Log ``<stage>/accuracy`` and ``<stage>/cross_entropy``, exact over batches and processes.
 
     Args:
@@ -20,6 +20,6 @@ def log_label_scores(module: LightningModule, stage: str, logits: Tensor, labels
     """
     scores = {
         f"{stage}/accuracy": (logits.argmax(dim=1) == labels).float().mean(),
-        f"{stage}/cross_entropy": label_cross_entropy(logits, labels),
+        f"{stage}/cross_entropy": hard_cross_entropy(logits, labels),
     }
     log_sample_means(module, scores, len(labels), prog_bar=True)

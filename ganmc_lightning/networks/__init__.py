@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from ganmc_lightning.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from ganmc_lightning.networks.allowed import allow_import
-from ganmc_lightning.networks.base import ClassifyingDiscriminator, Discriminator, Generator
-from ganmc_lightning.networks.checkpoint import (
-    critic_of_checkpoint,
-    discriminator_of_checkpoint,
-    generator_of_checkpoint,
-    part_of_checkpoint,
-)
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.cnn import FiveLayerCNN
 from ganmc_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganmc_lightning.networks.feature_discriminator import (
     ConvFeatureDiscriminator,
     FeatureDiscriminator,
-    FixedProjection,
+    RandomProjection,
 )
-from ganmc_lightning.networks.features import FeaturesOf, ReturnsFeatures, logits_and_features
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.intermediate import IntermediateLayer, SupportsForwardFeatures, forward_with_features
 from ganmc_lightning.networks.lenet import LeNet, LeNet4
-from ganmc_lightning.networks.mlp import MLP
+from ganmc_lightning.networks.loading import (
+    load_acgan_discriminator,
+    load_discriminator,
+    load_generator,
+    load_network,
+)
+from ganmc_lightning.networks.mlp import MLPClassifier
 from ganmc_lightning.networks.nin import NIN
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.preact_resnet import PreActResNet
@@ -30,35 +30,35 @@ from ganmc_lightning.networks.tabular import TabularDiscriminator, TabularGenera
 from ganmc_lightning.networks.wide_resnet import WideResNet
 
 __all__ = [
-    "MLP",
     "NIN",
     "ACGANDiscriminator",
     "ACGANGenerator",
     "CIFARResNet",
-    "ClassifyingDiscriminator",
+    "ClassConditionalDiscriminator",
     "ConvFeatureDiscriminator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Discriminator",
     "FeatureDiscriminator",
-    "FeaturesOf",
     "FiveLayerCNN",
-    "FixedProjection",
     "Frozen",
     "Generator",
+    "IntermediateLayer",
     "LeNet",
     "LeNet4",
+    "MLPClassifier",
     "Normalize",
     "PreActResNet",
+    "RandomProjection",
     "ResNet18",
-    "ReturnsFeatures",
+    "SupportsForwardFeatures",
     "TabularDiscriminator",
     "TabularGenerator",
     "WideResNet",
     "allow_import",
-    "critic_of_checkpoint",
-    "discriminator_of_checkpoint",
-    "generator_of_checkpoint",
-    "logits_and_features",
-    "part_of_checkpoint",
+    "forward_with_features",
+    "load_acgan_discriminator",
+    "load_discriminator",
+    "load_generator",
+    "load_network",
 ]

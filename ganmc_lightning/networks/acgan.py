@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 
 Normalization = Literal["batch", "spectral"]
 
@@ -19,20 +19,20 @@ class ACGANGenerator(Generator):
 
     The class enters as an embedding that multiplies the noise, as in the Keras AC-GAN the authors of
     GAN-MC built on. A linear layer lays the product out as ``4 * width`` maps, and three 4x4 (stride 2)
-    or 3x3 (stride 1) transposed convolutions with batch normalisation and ReLU take them to the image:
+    or 3x3 (stride 1) transposed convolutions with batch normalization and ReLU take them to the image:
     4w -> 2w -> w -> channels. As many of them have stride 2 as leave a start of at least 4 whole pixels:
     32 starts at 4, 28 at 7 and 8 at 4.
 
     Args:
         image_size: side of the square image, 8 to 64 and a multiple of 4.
-        channels: colour channels.
+        channels: color channels.
         num_classes: classes it is conditioned on.
         latent_size: length of the noise vector; 110 in the paper.
         width: channels before the last layer; 96 in Odena et al. for 32 pixels.
         latent_std: standard deviation of the noise.
 
     Raises:
-        InputError: ``image_size`` is out of range.
+        ConfigurationError: ``image_size`` is out of range.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class ACGANGenerator(Generator):
     ) -> None:
         super().__init__(latent_size, num_classes, (channels, image_size, image_size), latent_std)
         if not 8 <= image_size <= 64 or image_size % 4:
-            raise InputError(f"image_size must be a multiple of 4 from 8 to 64, got {image_size}")
+            raise ConfigurationError(f"image_size must be a multiple of 4 from 8 to 64, got {image_size}")
         strides = _upsampling_strides(image_size)
         self.start_size = image_size // (strides[0] * strides[1] * strides[2])
         self.start_channels = 4 * width
@@ -75,23 +75,23 @@ class ACGANGenerator(Generator):
         return images
 
 
-class ACGANDiscriminator(ClassifyingDiscriminator):
+class ACGANDiscriminator(ClassConditionalDiscriminator):
     """Six 3x3 convolutions with LeakyReLU and two heads, source and class.
 
     Channels w, 2w, 4w, 8w, 16w, 32w with strides 2, 1, 2, 1, 2, 1 (Odena et al. 2017, table 2). With
-    ``normalization="spectral"`` every layer is spectrally normalised and there is no batch normalisation:
+    ``normalization="spectral"`` every layer is spectrally normalised and there is no batch normalization:
     the form to use with the hinge loss.
 
     Args:
         image_size: side of the square image.
-        channels: colour channels.
+        channels: color channels.
         num_classes: classes it tells apart.
         width: channels of the first convolution; 16 in Odena et al.
-        normalization: batch normalisation after every convolution but the first, or spectral normalisation.
+        normalization: batch normalization after every convolution but the first, or spectral normalization.
         dropout: drop-out probability after each convolution; 0.5 in Odena et al.
 
     Raises:
-        InputError: ``normalization`` is neither.
+        ConfigurationError: ``normalization`` is neither.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ACGANDiscriminator(ClassifyingDiscriminator):
     ) -> None:
         super().__init__()
         if normalization not in get_args(Normalization):
-            raise InputError(f'normalization must be "batch" or "spectral", got "{normalization}"')
+            raise ConfigurationError(f'normalization must be "batch" or "spectral", got "{normalization}"')
         sizes = [channels, *(width * 2**k for k in range(6))]
         layers: list[nn.Module] = []
         for k in range(6):

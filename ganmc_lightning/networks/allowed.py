@@ -22,7 +22,7 @@ from typing import Any
 
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 # By the package that a name starts with, longest first: where its networks are defined.
 HOMES = {
@@ -60,7 +60,7 @@ def allow_import(module: str) -> None:
         module: its full name, such as ``"my_project.networks"``; ``"__main__"`` for the networks of a script.
 
     Raises:
-        InputError: there is no such module, or it imports one that is missing.
+        ConfigurationError: there is no such module, or it imports one that is missing.
 
     Example:
         >>> allow_import("torch.nn")
@@ -68,7 +68,7 @@ def allow_import(module: str) -> None:
     try:
         import_module(module)  # the user's own choice, so that the current folder is searched too
     except (ImportError, ValueError, TypeError) as error:
-        raise InputError(
+        raise ConfigurationError(
             f"module '{module}' cannot be imported ({error}): install it, or set PYTHONPATH to its folder"
         ) from error
     if module not in _allowed:
@@ -79,7 +79,7 @@ def allow_named(class_path: str) -> None:
     """Allow the module of a network that the user names, and no file; those on the list need no leave.
 
     Raises:
-        InputError: there is no such module.
+        ConfigurationError: there is no such module.
     """
     module = class_path.rpartition(".")[0]
     if not any(f"{module}.".startswith(f"{home}.") for home in HOMES):
@@ -97,24 +97,26 @@ def find_network(class_path: object, origin: str) -> Any:
         A subclass of :class:`torch.nn.Module`, or a function that builds one.
 
     Raises:
-        InputError: the name is not on the list, does not exist, or is not a network.
+        ConfigurationError: the name is not on the list, does not exist, or is not a network.
     """
     is_name = isinstance(class_path, str) and all(step.isidentifier() for step in class_path.split("."))
     name = str(class_path) if is_name else ""
     by_user = next((home for home in _allowed if name.startswith(f"{home}.")), None)
     home = by_user or next((home for home in HOMES if name.startswith(f"{home}.")), None)
     if home is None:
-        raise InputError(
+        raise ConfigurationError(
             f"{origin} names {str(class_path)[:200]!r}, which a file may not name: expected a network of "
             "ganmc_lightning, torch.nn, torchvision.models or timm.models; if you trust its module, allow it by "
             "--import MODULE (in Python ganmc_lightning.networks.allow_import)"
         )
     named = _look_up(_import(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
     if named is None:
-        raise InputError(f"{origin} names {name}, which {home} does not define: install the version that has it")
+        raise ConfigurationError(
+            f"{origin} names {name}, which {home} does not define: install the version that has it"
+        )
     inside = f"{getattr(named, '__module__', '')}.".startswith(f"{by_user or HOMES[home]}.")
     if not inside or not makes_network(named, vaguely=by_user is not None):
-        raise InputError(f"{origin} names {name}, which is no network: it is not opened")
+        raise ConfigurationError(f"{origin} names {name}, which is no network: it is not opened")
     return named
 
 
@@ -122,7 +124,7 @@ def check_arguments(class_path: str, named: Any, arguments: Mapping[str, Any], o
     """Refuse arguments by which a model function of a library would read files or reach the network.
 
     Raises:
-        InputError: there is such an argument, given or by default, and the user did not allow its module.
+        ConfigurationError: there is such an argument, given or by default, and the user did not allow its module.
     """
     if not class_path.startswith(MODEL_LIBRARIES) or any(class_path.startswith(f"{home}.") for home in _allowed):
         return
@@ -133,10 +135,10 @@ def check_arguments(class_path: str, named: Any, arguments: Mapping[str, Any], o
     }
     for name, value in {**defaults, **arguments}.items():
         if name in READING_ARGUMENTS and value is not None and value is not False:
-            raise InputError(
+            raise ConfigurationError(
                 f"{origin} names {class_path} with {name}={str(value)[:80]}, which reads another file: expected null; "
                 f"allow it by --import {class_path.partition('.')[0]}, or give the network to "
-                "part_of_checkpoint(path, part, network)"
+                "load_network(path, part, network)"
             )
 
 
@@ -169,7 +171,9 @@ def _import(home: str, origin: str) -> ModuleType:
     if package not in sys.modules:
         spec = find_spec(package)
         if spec is None or spec.origin is None or Path.cwd() in Path(spec.origin).parents[:2]:
-            raise InputError(f"{origin} names a network of {package}, which is not installed: pip install {package}")
+            raise ConfigurationError(
+                f"{origin} names a network of {package}, which is not installed: pip install {package}"
+            )
     return import_module(home)
 
 

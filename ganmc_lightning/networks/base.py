@@ -58,7 +58,7 @@ class Discriminator(nn.Module, ABC):
         """Return the source logits (N,) of ``inputs`` (N, *sample_shape)."""
 
 
-class ClassifyingDiscriminator(nn.Module, ABC):
+class ClassConditionalDiscriminator(nn.Module, ABC):
     """The discriminator of an AC-GAN: judges the source of a sample and its class."""
 
     @abstractmethod

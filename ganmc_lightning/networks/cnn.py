@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class FiveLayerCNN(nn.Module):
@@ -16,15 +16,15 @@ class FiveLayerCNN(nn.Module):
     64-128-256 and 512 units has 2,473,610 parameters on CIFAR-10.
 
     Args:
-        in_channels: colour channels.
+        in_channels: color channels.
         image_size: side of the square image, 8 or more.
         num_classes: classes it tells apart.
         widths: channels of the three convolutions and units of the hidden dense layer.
         dropout: drop-out probability before each dense layer. A teacher on few images overfits without.
-        batch_norm: normalise after each convolution. A teacher trains to a higher accuracy in fewer steps.
+        batch_norm: normalize after each convolution. A teacher trains to a higher accuracy in fewer steps.
 
     Raises:
-        InputError: ``image_size`` is too small for three poolings.
+        ConfigurationError: ``image_size`` is too small for three poolings.
 
     Example:
         >>> import torch
@@ -43,7 +43,7 @@ class FiveLayerCNN(nn.Module):
     ) -> None:
         super().__init__()
         if image_size < 8:
-            raise InputError(f"image_size must be at least 8 for a five-layer CNN, got {image_size}")
+            raise ConfigurationError(f"image_size must be at least 8 for a five-layer CNN, got {image_size}")
         *channels, hidden = widths
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise([in_channels, *channels]):

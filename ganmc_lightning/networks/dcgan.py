@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Discriminator, Generator
 
 CriticNormalization = Literal["batch", "spectral", "none"]
@@ -24,7 +24,7 @@ class DCGANGenerator(Generator):
     """Transposed 4x4 convolutions from noise to an image in [-1, 1], as GAN-KD sizes them.
 
     For 64 pixels there are five: 100 -> 8d -> 4d -> 2d -> d -> channels, with biases, and between them batch
-    normalisation without learned scale and shift, and ReLU. The paper's parameter counts (table 1) follow
+    normalization without learned scale and shift, and ReLU. The paper's parameter counts (table 1) follow
     exactly: ``672 d^2 + 12831 d + 1`` for one channel, ``32 d + 2`` more for three. For 32 pixels there is one
     convolution fewer, 100 -> 4d -> 2d -> d -> channels: ``160 d^2 + 6423 d + 1``. Sizes between powers of two
     are cut from the centre of the next one: 28 from 32, which amounts to training on padded images.
@@ -33,13 +33,13 @@ class DCGANGenerator(Generator):
 
     Args:
         image_size: side of the square image, 8 to 128 and even.
-        channels: colour channels.
+        channels: color channels.
         latent_size: length of the noise vector; 100 in the paper.
         width: the paper's depth scale factor d.
         latent_std: standard deviation of the noise.
 
     Raises:
-        InputError: ``image_size`` or ``width`` is out of range.
+        ConfigurationError: ``image_size`` or ``width`` is out of range.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class DCGANDiscriminator(Discriminator):
 
     Args:
         image_size: side of the square image, 8 to 128 and even.
-        channels: colour channels.
+        channels: color channels.
         width: the paper's depth scale factor d.
         normalization: between convolutions. ``"batch"`` for DCGAN; ``"none"`` for a WGAN's critic, whose
             penalty is one of each sample by itself; ``"spectral"`` for the hinge loss.
 
     Raises:
-        InputError: ``image_size`` or ``width`` is out of range, or there is no such normalisation.
+        ConfigurationError: ``image_size`` or ``width`` is out of range, or there is no such normalization.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class DCGANDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         if normalization not in get_args(CriticNormalization):
-            raise InputError(f'normalization must be "batch", "spectral" or "none", got "{normalization}"')
+            raise ConfigurationError(f'normalization must be "batch", "spectral" or "none", got "{normalization}"')
         doublings, self.margin = _doublings_and_margin(image_size, width)
         widths = [width * 2**k for k in range(doublings)]
         layers: list[nn.Module] = []
@@ -120,9 +120,9 @@ class DCGANDiscriminator(Discriminator):
 def _doublings_and_margin(image_size: int, width: int) -> tuple[int, int]:
     """How often 4 pixels are doubled to hold the image, and how many of them stand over at each side."""
     if not 8 <= image_size <= 128 or image_size % 2:
-        raise InputError(f"image_size must be even and from 8 to 128, got {image_size}")
+        raise ConfigurationError(f"image_size must be even and from 8 to 128, got {image_size}")
     if width < 1:
-        raise InputError(f"width must be at least 1, got {width}")
+        raise ConfigurationError(f"width must be at least 1, got {width}")
     doublings = 1
     while START * 2**doublings < image_size:
         doublings += 1

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Discriminator
 
 
@@ -15,7 +15,7 @@ class FeatureDiscriminator(Discriminator):
     """Dense layers with ReLU and one logit, high for the teacher (ANC, section 3.4 and table 1).
 
     ``hidden=(128, 256, 128)`` is the paper's choice. Its table 1 also has 64-128-256, 256-256, 256-128-64,
-    64-128-128-64, 500-500, 256-256-64, 64-64 and 128-128-128. There is no normalisation: statistics of a batch would
+    64-128-128-64, 500-500, 256-256-64, 64-64 and 128-128-128. There is no normalization: statistics of a batch would
     give away whose features it holds.
 
     Args:
@@ -23,7 +23,7 @@ class FeatureDiscriminator(Discriminator):
         hidden: units of each hidden layer.
 
     Raises:
-        InputError: a size is not positive, or there is no hidden layer.
+        ConfigurationError: a size is not positive, or there is no hidden layer.
 
     Example:
         >>> import torch
@@ -56,7 +56,7 @@ class ConvFeatureDiscriminator(Discriminator):
         widths: maps of each convolution.
 
     Raises:
-        InputError: a size is not positive, or there is no convolution.
+        ConfigurationError: a size is not positive, or there is no convolution.
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...] = (128, 256)) -> None:
@@ -74,7 +74,7 @@ class ConvFeatureDiscriminator(Discriminator):
         return logits.squeeze(1)
 
 
-class FixedProjection(nn.Module):
+class RandomProjection(nn.Module):
     """A random projection that nobody trains, from one number of features to another.
 
     The matrix has orthonormal rows or columns, whichever are fewer, and is drawn from a seed of its own: it is no
@@ -86,7 +86,7 @@ class FixedProjection(nn.Module):
         seed: of the draw.
 
     Example:
-        >>> FixedProjection(8, 3)(torch.zeros(2, 8)).shape
+        >>> RandomProjection(8, 3)(torch.zeros(2, 8)).shape
         torch.Size([2, 3])
     """
 
@@ -105,4 +105,6 @@ class FixedProjection(nn.Module):
 
 def _check_widths(name: str, widths: tuple[int, ...]) -> None:
     if len(widths) < 2 or min(widths) < 1:
-        raise InputError(f"a discriminator of features needs positive sizes and a hidden layer, got {name} {widths}")
+        raise ConfigurationError(
+            f"a discriminator of features needs positive sizes and a hidden layer, got {name} {widths}"
+        )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.training_data import input_conversion
 
@@ -31,7 +31,7 @@ class Frozen(nn.Module):
             teacher while the student trains.
 
     Raises:
-        InputError: only one of ``mean`` and ``std`` is given.
+        ConfigurationError: only one of ``mean`` and ``std`` is given.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Frozen(nn.Module):
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
-            raise InputError("mean and std go together: give both or neither")
+            raise ConfigurationError("mean and std go together: give both or neither")
         self.network = network.requires_grad_(False)
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.mode = mode
@@ -66,7 +66,7 @@ class Frozen(nn.Module):
             spec: of the data it is used on.
 
         Raises:
-            InputError: it was trained on other classes, or on samples that cannot be converted.
+            ConfigurationError: it was trained on other classes, or on samples that cannot be converted.
         """
         conversion = input_conversion(name, self.network, spec)
         if not isinstance(self.normalize, Normalize):  # images bring statistics of their own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class LeNet(nn.Module):
@@ -14,14 +14,14 @@ class LeNet(nn.Module):
     The convolutions do not pad there ("valid"), nor do they here: 32 pixels leave 5x5 maps.
 
     Args:
-        in_channels: colour channels.
+        in_channels: color channels.
         image_size: side of the square image, 16 or more.
         num_classes: classes it tells apart.
         widths: channels of the two convolutions and units of the hidden dense layer; the default is the
             authors'.
 
     Raises:
-        InputError: ``image_size`` is too small for two unpadded 5x5 convolutions with pooling.
+        ConfigurationError: ``image_size`` is too small for two unpadded 5x5 convolutions with pooling.
 
     Example:
         >>> import torch
@@ -62,19 +62,19 @@ class LeNet4(nn.Module):
     LeCun et al. (1998, section III.D) have the same maps and units, but learned subsampling, squashing
     functions and a sparse second convolution.
 
-    ANC does not give its widths. ``widths=(64, 128, 1024)`` has 2,315,018 parameters on 28x28 grey images,
-    the 2.3M of its table 6, and one batch of 128 colour images of 32 pixels costs the table's 7.06B
+    ANC does not give its widths. ``widths=(64, 128, 1024)`` has 2,315,018 parameters on 28x28 gray images,
+    the 2.3M of its table 6, and one batch of 128 color images of 32 pixels costs the table's 7.06B
     floating-point operations (two for each multiply-add).
 
     Args:
-        in_channels: colour channels.
+        in_channels: color channels.
         image_size: side of the square image, 16 or more.
         num_classes: classes it tells apart.
         widths: channels of the two convolutions and units of the hidden dense layer; the default is
             LeCun's and has 33,770 parameters on 28x28.
 
     Raises:
-        InputError: ``image_size`` is too small for two unpadded 5x5 convolutions with pooling.
+        ConfigurationError: ``image_size`` is too small for two unpadded 5x5 convolutions with pooling.
     """
 
     def __init__(
@@ -110,5 +110,5 @@ def _side_after_pooling(image_size: int) -> int:
     """Side of the maps after two rounds of an unpadded 5x5 convolution and pooling by 2."""
     side = ((image_size - 4) // 2 - 4) // 2
     if side < 1:
-        raise InputError(f"image_size must be at least 16 for a LeNet, got {image_size}")
+        raise ConfigurationError(f"image_size must be at least 16 for a LeNet, got {image_size}")
     return side

@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 
-class MLP(nn.Module):
+class MLPClassifier(nn.Module):
     """Dense layers with ReLU and a linear output. It flattens its input: rows and images are welcome.
 
     Args:
@@ -18,7 +18,7 @@ class MLP(nn.Module):
 
     Example:
         >>> import torch
-        >>> mlp = MLP(in_features=64, num_classes=10)
+        >>> mlp = MLPClassifier(in_features=64, num_classes=10)
         >>> mlp(torch.zeros(2, 1, 8, 8)).shape, mlp(torch.zeros(2, 64)).shape
         (torch.Size([2, 10]), torch.Size([2, 10]))
     """

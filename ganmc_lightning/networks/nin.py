@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class NIN(nn.Module):
@@ -15,21 +15,21 @@ class NIN(nn.Module):
     Three blocks of convolutions with ReLU, the first of each block with the kernel named and the others
     1x1: 192-160-96 (5x5), maxpool 3/2, dropout; 192-192-192 (5x5), avgpool 3/2, dropout; 192-192 (3x3).
     Then, where Lin et al. average over the maps, a hidden dense layer with ReLU and the logits. There is
-    no batch normalisation. Convolutions keep the side, and the last window of a pool may hang over the edge:
+    no batch normalization. Convolutions keep the side, and the last window of a pool may hang over the edge:
     32 becomes 16 and then 8.
 
-    The default ``hidden`` gives 10,600,522 parameters on 28x28 grey images, the 10.6M of ANC's table 6;
+    The default ``hidden`` gives 10,600,522 parameters on 28x28 gray images, the 10.6M of ANC's table 6;
     on CIFAR-10 it gives 13,559,242.
 
     Args:
-        in_channels: colour channels.
+        in_channels: color channels.
         image_size: side of the square image, 8 or more.
         num_classes: classes it tells apart.
         hidden: units of the hidden dense layer.
         dropout: drop-out probability after each of the two pools; 0.5 in the authors' code.
 
     Raises:
-        InputError: ``image_size`` is below 8.
+        ConfigurationError: ``image_size`` is below 8.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class NIN(nn.Module):
     ) -> None:
         super().__init__()
         if image_size < 8:
-            raise InputError(f"image_size must be at least 8 for NIN, got {image_size}")
+            raise ConfigurationError(f"image_size must be at least 8 for NIN, got {image_size}")
         self.features = nn.Sequential(
             *_block(5, in_channels, 192, 160, 96),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
@@ -59,7 +59,7 @@ class NIN(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 # PyTorch's default shrinks the signal at each ReLU: too much for ten layers without
-                # normalisation.
+                # normalization.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class Normalize(nn.Module):
@@ -24,7 +24,7 @@ class Normalize(nn.Module):
         std: of each channel, for images in [0, 1].
 
     Raises:
-        InputError: ``mean`` and ``std`` differ in length, or a ``std`` is not positive.
+        ConfigurationError: ``mean`` and ``std`` differ in length, or a ``std`` is not positive.
 
     Example:
         >>> network = nn.Sequential(Normalize((0.5,), (0.25,)), nn.Identity())
@@ -38,9 +38,9 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std):
-            raise InputError(f"mean and std must have one value a channel, got {len(mean)} and {len(std)}")
+            raise ConfigurationError(f"mean and std must have one value a channel, got {len(mean)} and {len(std)}")
         if not all(value > 0 for value in std):
-            raise InputError(f"std must be positive in every channel, got {tuple(std)}")
+            raise ConfigurationError(f"std must be positive in every channel, got {tuple(std)}")
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 

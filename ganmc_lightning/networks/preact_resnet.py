@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ganmc_lightning.networks.resnet import blocks_per_stage, conv3x3, initialize_he
+from ganmc_lightning.networks.resnet import blocks_per_stage, conv3x3, init_kaiming
 
 
 class PreActResNet(nn.Module):
     """The pre-activation residual network for 32-pixel images of He et al. 2016b, section 4.
 
-    A 3x3 convolution to 16 maps, three stages of n blocks, batch normalisation, ReLU, global average
+    A 3x3 convolution to 16 maps, three stages of n blocks, batch normalization, ReLU, global average
     pooling and a linear layer. Bottleneck blocks end in 64, 128 and 256 maps and make a depth of 9n+2;
     basic blocks end in 16, 32 and 64 maps and make a depth of 6n+2.
 
@@ -20,12 +20,12 @@ class PreActResNet(nn.Module):
 
     Args:
         depth: number of weighted layers on the longest path.
-        in_channels: colour channels.
+        in_channels: color channels.
         num_classes: classes it tells apart.
         bottleneck: blocks of 1x1, 3x3 and 1x1 convolutions instead of two of 3x3.
 
     Raises:
-        InputError: ``depth`` is not 9n+2 (bottleneck) or 6n+2 (basic).
+        ConfigurationError: ``depth`` is not 9n+2 (bottleneck) or 6n+2 (basic).
 
     Example:
         >>> import torch
@@ -52,7 +52,7 @@ class PreActResNet(nn.Module):
             nn.Flatten(),
         )
         self.classifier = nn.Linear(channels, num_classes)
-        initialize_he(self)
+        init_kaiming(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
@@ -61,7 +61,7 @@ class PreActResNet(nn.Module):
 
 
 class PreActBlock(nn.Module):
-    """Two 3x3 convolutions, each behind its own batch normalisation and ReLU (He et al. 2016b, figure 1b).
+    """Two 3x3 convolutions, each behind its own batch normalization and ReLU (He et al. 2016b, figure 1b).
 
     With dropout between the convolutions it is the wide block B(3, 3) of Zagoruyko and Komodakis (2016).
 
@@ -92,7 +92,7 @@ class PreActBlock(nn.Module):
 
 
 class PreActBottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions, each behind its own batch normalisation and ReLU.
+    """1x1, 3x3 and 1x1 convolutions, each behind its own batch normalization and ReLU.
 
     The middle has a quarter of the outgoing maps, and the first convolution carries the stride, as in the
     code of He et al. 2016b.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class CIFARResNet(nn.Module):
@@ -26,11 +26,11 @@ class CIFARResNet(nn.Module):
 
     Args:
         depth: number of weighted layers, 6n+2.
-        in_channels: colour channels.
+        in_channels: color channels.
         num_classes: classes it tells apart.
 
     Raises:
-        InputError: ``depth`` is not 6n+2.
+        ConfigurationError: ``depth`` is not 6n+2.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ class CIFARResNet(nn.Module):
             nn.Flatten(),
         )
         self.classifier = nn.Linear(64, num_classes)
-        initialize_he(self)
+        init_kaiming(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
@@ -71,7 +71,7 @@ class ResNet18(nn.Module):
     parameters on CIFAR-10.
 
     Args:
-        in_channels: colour channels.
+        in_channels: color channels.
         num_classes: classes it tells apart.
     """
 
@@ -93,7 +93,7 @@ class ResNet18(nn.Module):
             nn.Flatten(),
         )
         self.classifier = nn.Linear(512, num_classes)
-        initialize_he(self)
+        init_kaiming(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
@@ -148,7 +148,7 @@ def _projected_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the side (stride 1) or halves it; normalisation makes a bias useless."""
+    """A 3x3 convolution that keeps the side (stride 1) or halves it; normalization makes a bias useless."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
 
 
@@ -156,7 +156,7 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -
     """Blocks in each of three stages that make a network of ``depth`` weighted layers.
 
     Raises:
-        InputError: no number of blocks gives that depth.
+        ConfigurationError: no number of blocks gives that depth.
 
     Example:
         >>> blocks_per_stage(164, layers_per_block=3)
@@ -164,15 +164,15 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -
     """
     blocks, rest = divmod(depth - other_layers, 3 * layers_per_block)
     if blocks < 1 or rest:
-        raise InputError(f"depth must be {3 * layers_per_block}n+{other_layers} with n >= 1, got {depth}")
+        raise ConfigurationError(f"depth must be {3 * layers_per_block}n+{other_layers} with n >= 1, got {depth}")
     return blocks
 
 
-def initialize_he(network: nn.Module) -> None:
+def init_kaiming(network: nn.Module) -> None:
     """Draw convolutions from N(0, 2 / fan_out) and zero the biases of linear layers.
 
     He et al. 2015 (ICCV), section 2.2, backward case: what the code of He et al. and of Zagoruyko and
-    Komodakis does. Batch normalisation keeps PyTorch's scale 1 and shift 0.
+    Komodakis does. Batch normalization keeps PyTorch's scale 1 and shift 0.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

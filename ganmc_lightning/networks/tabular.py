@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks.base import ClassifyingDiscriminator, Generator
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 from ganmc_lightning.networks.mlp import hidden_layers
 
 
@@ -29,13 +29,13 @@ class TabularGenerator(Generator):
         concatenate: hand the input of each hidden layer on beside its output, as CTGAN does (Xu et al. 2019,
             section 4.3). The last layer then sees the noise itself: a normal distribution costs the
             hidden layers nothing, and they learn what is left.
-        noise_std: standard deviation of noise on the rows made in evaluation mode, in z-scores: it smooths them, as
-            jitter does real rows, and a student of smoothed rows errs less between them. Training goes
+        output_noise_std: standard deviation of noise on the rows made in evaluation mode, in z-scores: it smooths
+            them, as jitter does real rows, and a student of smoothed rows errs less between them. Training goes
             without it, for the discriminator would see it. The noise is the first ``num_features`` of a latent
             vector, which is so many longer: the same latents still make the same rows.
 
     Raises:
-        InputError: ``noise_std`` is negative.
+        ConfigurationError: ``output_noise_std`` is negative.
     """
 
     def __init__(
@@ -46,19 +46,19 @@ class TabularGenerator(Generator):
         hidden: tuple[int, ...] = (50,),
         latent_std: float = 1.0,
         concatenate: bool = False,
-        noise_std: float = 0.0,
+        output_noise_std: float = 0.0,
     ) -> None:
-        if noise_std < 0:
-            raise InputError(f"noise_std must not be negative, got {noise_std}")
-        noise_size = num_features if noise_std > 0 else 0
+        if output_noise_std < 0:
+            raise ConfigurationError(f"output_noise_std must not be negative, got {output_noise_std}")
+        noise_size = num_features if output_noise_std > 0 else 0
         super().__init__(noise_size + latent_size, num_classes, (num_features,), latent_std)
-        self.noise_std = noise_std
+        self.output_noise_std = output_noise_std
         self.noise_size = noise_size
         sizes = (latent_size, *hidden)
         self.embedding = nn.Embedding(num_classes, latent_size)
         if concatenate:
             widths = list(accumulate(sizes))
-            layers: list[nn.Module] = [_Appending(*pair) for pair in zip(widths, hidden, strict=False)]
+            layers: list[nn.Module] = [_ConcatLinear(*pair) for pair in zip(widths, hidden, strict=False)]
             self.network = nn.Sequential(*layers, nn.Linear(widths[-1], num_features))
         else:
             self.network = nn.Sequential(*hidden_layers(sizes, dropout=0.0), nn.Linear(sizes[-1], num_features))
@@ -70,11 +70,11 @@ class TabularGenerator(Generator):
         noise, latents = latents[:, : self.noise_size], latents[:, self.noise_size :]
         rows: Tensor = self.network(latents * self.embedding(labels))
         if self.noise_size > 0 and not self.training:
-            rows = rows + self.noise_std / self.latent_std * noise
+            rows = rows + self.output_noise_std / self.latent_std * noise
         return rows
 
 
-class _Appending(nn.Module):
+class _ConcatLinear(nn.Module):
     """A dense layer with ReLU whose output is appended to its input."""
 
     def __init__(self, size_in: int, size_out: int) -> None:
@@ -86,7 +86,7 @@ class _Appending(nn.Module):
         return torch.cat([torch.relu(self.layer(inputs)), inputs], dim=1)
 
 
-class TabularDiscriminator(ClassifyingDiscriminator):
+class TabularDiscriminator(ClassConditionalDiscriminator):
     """Dense layers with ReLU and two heads, source and class.
 
     Args:
@@ -94,7 +94,7 @@ class TabularDiscriminator(ClassifyingDiscriminator):
         num_classes: classes it tells apart.
         hidden: units of each hidden layer; one layer of 50 in the paper.
         dropout: drop-out probability after each hidden layer; none in the paper.
-        spectral: normalise every layer spectrally (Miyato et al. 2018): the form to use with the hinge loss.
+        spectral: normalize every layer spectrally (Miyato et al. 2018): the form to use with the hinge loss.
     """
 
     def __init__(

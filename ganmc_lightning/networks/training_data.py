@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, Statistics
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import unwrapped
 
 ATTRIBUTE = "trained_on"
@@ -64,17 +64,17 @@ def check_classes(name: str, network: nn.Module, spec: DataSpec) -> None:
         spec: of the data it is used on.
 
     Raises:
-        InputError: they differ, or are in another order.
+        ConfigurationError: they differ, or are in another order.
     """
     for trained_on in _all_training_data(network):
         compare_class_names(name, trained_on, spec)
 
 
 def compare_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
-    """Raise :class:`InputError` where the class names of two data sets differ; names that nobody gave match any."""
+    """Raise :class:`ConfigurationError` where class names of two data sets differ; unnamed classes match any."""
     for label, (its, due) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
         if its != due:
-            raise InputError(
+            raise ConfigurationError(
                 f"{name} was trained on other classes, or in another order: its class {label} is '{its}', the data's "
                 f"class {label} is '{due}'; train it on data with the same classes in the same order"
             )
@@ -86,7 +86,7 @@ def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
     Rows must have been scaled alike. Images need only have a similar range: their values do not depend on statistics.
 
     Raises:
-        InputError: rows were scaled otherwise, or images have another range.
+        ConfigurationError: rows were scaled otherwise, or images have another range.
     """
     for trained_on in _all_training_data(network):
         its, due = trained_on.statistics, spec.statistics
@@ -94,7 +94,7 @@ def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
             continue
         _check_comparable(name, its, due, spec)
         if len(spec.sample_shape) == 1 and not _equal(its, due):
-            raise InputError(
+            raise ConfigurationError(
                 f"{name} was trained on rows scaled by other means and standard deviations than the data's: train both "
                 "on the same data.source with the same data.train_size and data.validation_fraction"
             )
@@ -114,7 +114,7 @@ def input_conversion(name: str, network: nn.Module, spec: DataSpec) -> nn.Module
         The layer before the network; the identity where the data are scaled as the network's were, and for images.
 
     Raises:
-        InputError: it was trained on other classes, on other columns, or on samples that cannot be converted.
+        ConfigurationError: it was trained on other classes, on other columns, or on samples that cannot be converted.
     """
     check_classes(name, network, spec)
     return _conversion(name, network, spec, to_data=False)
@@ -132,7 +132,7 @@ def output_conversion(name: str, generator: nn.Module, spec: DataSpec) -> nn.Mod
         The layer behind the generator; the identity where both are scaled alike, and for images.
 
     Raises:
-        InputError: as :func:`input_conversion`.
+        ConfigurationError: as :func:`input_conversion`.
     """
     if getattr(generator, "num_classes", 0) > 0:
         check_classes(name, generator, spec)
@@ -162,29 +162,30 @@ def _all_training_data(network: nn.Module) -> Iterator[DataSpec]:
 
 
 def _check_comparable(name: str, its: Statistics, due: Statistics, spec: DataSpec) -> None:
-    """Raise :class:`InputError` where no linear change of each column makes the samples alike."""
+    """Raise :class:`ConfigurationError` where no linear change of each column makes the samples alike."""
     rows = len(spec.sample_shape) == 1
     kind, column = ("rows", "column") if rows else ("images", "channel")
     if its.mean.shape != due.mean.shape:
-        raise InputError(
+        raise ConfigurationError(
             f"{name} was trained on {kind} of {len(its.mean)} {column}s, the data have {len(due.mean)}: give it data "
             f"with the same {column}s"
         )
     if bool(its.curves) != bool(due.curves):
         here, there = ("z-scores", "true") if its.curves else ("normal scores", "false")
-        raise InputError(
-            f"{name} was trained with data.normal_scores {there}, the data are {here}: set data.normal_scores to "
+        raise ConfigurationError(
+            f"{name} was trained with data.quantile_transform {there}, the data are {here}: set "
+            f"data.quantile_transform to "
             f"{there}"
         )
     if its.curves and not _equal(its, due):
-        raise InputError(
+        raise ConfigurationError(
             f"{name} was trained on normal scores of other rows than the data's: train both on the same data.source "
             "with the same data.train_size and data.validation_fraction"
         )
     far = _far_apart(its, due)
     if far is not None:
         of = "" if rows else " of [0, 1]"
-        raise InputError(
+        raise ConfigurationError(
             f"{name} was trained on {kind} whose {column} {far} has mean {its.mean[far]:.4g} and standard deviation "
             f"{its.std[far]:.4g}{of}, the data's have {due.mean[far]:.4g} and {due.std[far]:.4g}: give it data of the "
             "same meaning, range and unit"

@@ -5,25 +5,25 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ganmc_lightning.networks.preact_resnet import PreActBlock
-from ganmc_lightning.networks.resnet import blocks_per_stage, conv3x3, initialize_he
+from ganmc_lightning.networks.resnet import blocks_per_stage, conv3x3, init_kaiming
 
 
 class WideResNet(nn.Module):
     """WRN-depth-widen_factor of Zagoruyko and Komodakis (2016), table 1.
 
     A 3x3 convolution to 16 maps, three stages of n pre-activation blocks with 16k, 32k and 64k maps, batch
-    normalisation, ReLU, global average pooling and a linear layer. WRN-28-10 has 36,479,194 parameters on
+    normalization, ReLU, global average pooling and a linear layer. WRN-28-10 has 36,479,194 parameters on
     CIFAR-10, the paper's 36.5M.
 
     Args:
         depth: number of weighted layers, 6n+4 (the paper counts the projections of the shortcuts).
         widen_factor: k.
         dropout: drop-out probability between the convolutions of a block; the paper tries 0.3.
-        in_channels: colour channels.
+        in_channels: color channels.
         num_classes: classes it tells apart.
 
     Raises:
-        InputError: ``depth`` is not 6n+4.
+        ConfigurationError: ``depth`` is not 6n+4.
 
     Example:
         >>> import torch
@@ -56,7 +56,7 @@ class WideResNet(nn.Module):
             nn.Flatten(),
         )
         self.classifier = nn.Linear(channels, num_classes)
-        initialize_he(self)
+        init_kaiming(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.atomic import replacing
-from ganmc_lightning.networks.checkpoint import read_checkpoint
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.networks.loading import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -24,17 +24,17 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint``; the file of that name stays whole until the new one is.
 
         Raises:
-            InputError: it cannot be written, for want of room or of access.
+            ConfigurationError: it cannot be written, for want of room or of access.
         """
         path = Path(path)
         for left_over in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed while writing
             left_over.unlink(missing_ok=True)
         try:
-            with replacing(path, "wb") as file:
+            with atomic_write(path, "wb") as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
             reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
-            raise InputError(
+            raise ConfigurationError(
                 f"cannot write {path} ({reason}): make room or grant access; what was there before is whole"
             ) from error
 
@@ -42,6 +42,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint onto the CPU.
 
         Raises:
-            InputError: the file is missing, damaged or of another kind.
+            ConfigurationError: the file is missing, damaged or of another kind.
         """
         return read_checkpoint(str(path))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class Synthesizer(ABC):
@@ -29,7 +29,7 @@ class Synthesizer(ABC):
             spec: shape of one sample and number of classes.
 
         Raises:
-            InputError: this synthesizer cannot serve such data.
+            ConfigurationError: this synthesizer cannot serve such data.
         """
 
     @abstractmethod
@@ -45,7 +45,7 @@ class Synthesizer(ABC):
             their intended classes, int64 (n,), -1 where unknown.
 
         Raises:
-            InputError: it was not fitted.
+            ConfigurationError: it was not fitted.
         """
 
     def start_epoch(self, epoch: int, seed: int) -> None:  # noqa: B027 - most synthesizers need no preparation
@@ -57,9 +57,11 @@ class Synthesizer(ABC):
         """
 
 
-def not_fitted(synthesizer: Synthesizer) -> InputError:
+def not_fitted(synthesizer: Synthesizer) -> ConfigurationError:
     """The error of a synthesizer that is asked for samples before it has seen real ones."""
-    return InputError(f"{type(synthesizer).__name__} is not fitted: call fit(inputs, labels, spec) before sample(n)")
+    return ConfigurationError(
+        f"{type(synthesizer).__name__} is not fitted: call fit(inputs, labels, spec) before sample(n)"
+    )
 
 
 def draw_indices(high: int, n: int, device: torch.device, generator: torch.Generator | None) -> Tensor:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks.fitting import check_classifier
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.validation import check_classifier
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted
 
 CALIBRATION_SEED = 0
@@ -29,7 +29,7 @@ class FilteredSynthesizer(Synthesizer):
         max_rounds: draws after which a class that still lacks samples is an error.
 
     Raises:
-        InputError: ``quantile`` lies outside [0, 1).
+        ConfigurationError: ``quantile`` lies outside [0, 1).
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class FilteredSynthesizer(Synthesizer):
         max_rounds: int = 50,
     ) -> None:
         if not 0 <= quantile < 1:
-            raise InputError(f"quantile must lie in [0, 1), got {quantile}")
+            raise ConfigurationError(f"quantile must lie in [0, 1), got {quantile}")
         self.synthesizer = synthesizer
         self.teacher = Frozen(teacher)
         self.quantile = quantile
@@ -58,13 +58,13 @@ class FilteredSynthesizer(Synthesizer):
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
         samples, intended = self.synthesizer.sample(self.calibration_samples, generator)
         if bool((intended < 0).any()):
-            raise InputError("FilteredSynthesizer needs a synthesizer that knows the classes of its samples")
+            raise ConfigurationError("FilteredSynthesizer needs a synthesizer that knows the classes of its samples")
         confidence, predicted = self._judge(samples)
         thresholds = torch.empty(spec.num_classes, device=labels.device)
         for label in range(spec.num_classes):
             confirmed = confidence[(intended == label) & (predicted == label)]
             if len(confirmed) == 0 and bool((intended == label).any()):
-                raise InputError(
+                raise ConfigurationError(
                     f"the teacher confirms none of {int((intended == label).sum())} synthetic samples of "
                     f"class {label}: the generator has not learned it; train it longer or leave the filter out"
                 )
@@ -95,7 +95,9 @@ class FilteredSynthesizer(Synthesizer):
             samples[places] = fresh[chosen]
             vacant[places] = False
         classes = sorted(set(labels[vacant].tolist()))
-        raise InputError(f"the teacher refused every synthetic sample of classes {classes} in {self.max_rounds} draws")
+        raise ConfigurationError(
+            f"the teacher refused every synthetic sample of classes {classes} in {self.max_rounds} draws"
+        )
 
     def _judge(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         chunks = [self.teacher(part).softmax(dim=1).max(dim=1) for part in samples.split(1024)]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.training_data import output_conversion
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
@@ -21,7 +21,7 @@ class GeneratorSynthesizer(Synthesizer):
     Rows of a generator that was trained on rows with other means and standard deviations are rescaled to the data's.
 
     Args:
-        generator: usually ``generator_of_checkpoint(path)``. An unconditional one gives samples without a
+        generator: usually ``load_generator(path)``. An unconditional one gives samples without a
             known class, enough for losses that use the teacher alone.
     """
 
@@ -34,9 +34,9 @@ class GeneratorSynthesizer(Synthesizer):
         """Hold the generator against the data and move it to their device."""
         made, due = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
         if made != due:
-            raise InputError(f"data.synthesizer makes samples of shape {made}, the data have {due}")
+            raise ConfigurationError(f"data.synthesizer makes samples of shape {made}, the data have {due}")
         if self.generator.num_classes not in (0, spec.num_classes):
-            raise InputError(
+            raise ConfigurationError(
                 f"data.synthesizer knows {self.generator.num_classes} classes, the data have {spec.num_classes}"
             )
         self._rescale = output_conversion("data.synthesizer", self.generator, spec).to(labels.device)

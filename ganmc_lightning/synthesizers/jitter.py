@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 
 
@@ -14,23 +14,25 @@ class JitterSynthesizer(Synthesizer):
     """Draws real training samples with replacement and adds Gaussian noise.
 
     Args:
-        noise_std: standard deviation of the noise, in the units networks see: [-1, 1] for images (which are
+        output_noise_std: standard deviation of the noise, in the units networks see: [-1, 1] for images (which are
             clamped to that range), z-scores for rows.
 
     Raises:
-        InputError: ``noise_std`` is negative.
+        ConfigurationError: ``output_noise_std`` is negative.
     """
 
-    def __init__(self, noise_std: float = 0.1) -> None:
-        if noise_std < 0:
-            raise InputError(f"noise_std must not be negative, got {noise_std}")
-        self.noise_std = noise_std
+    def __init__(self, output_noise_std: float = 0.1) -> None:
+        if output_noise_std < 0:
+            raise ConfigurationError(f"output_noise_std must not be negative, got {output_noise_std}")
+        self.output_noise_std = output_noise_std
         self._real: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Keep the real samples."""
         if inputs is None:
-            raise InputError("JitterSynthesizer needs the real samples in memory; this source reads them from files")
+            raise ConfigurationError(
+                "JitterSynthesizer needs the real samples in memory; this source reads them from files"
+            )
         self._real = (inputs, labels)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -41,5 +43,5 @@ class JitterSynthesizer(Synthesizer):
         chosen = draw_indices(len(labels), n, labels.device, generator)
         samples = decode(inputs[chosen])
         noise = torch.randn(samples.shape, device=samples.device, generator=generator)
-        samples = samples.add_(noise, alpha=self.noise_std)
+        samples = samples.add_(noise, alpha=self.output_noise_std)
         return samples.clamp_(-1, 1) if inputs.dtype == torch.uint8 else samples, labels[chosen]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, decode, encode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 
 CHUNK = 1000
@@ -43,7 +43,7 @@ class PooledSynthesizer(Synthesizer):
             authors of GAN-MC do, 0 never replaces any.
 
     Raises:
-        InputError: ``size`` is not positive or ``refresh`` lies outside [0, 1].
+        ConfigurationError: ``size`` is not positive or ``refresh`` lies outside [0, 1].
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -57,9 +57,9 @@ class PooledSynthesizer(Synthesizer):
 
     def __init__(self, synthesizer: Synthesizer, size: int = 50_000, refresh: float = 0.25) -> None:
         if size < 1:
-            raise InputError(f"PooledSynthesizer.size: got {size}, expected at least 1")
+            raise ConfigurationError(f"PooledSynthesizer.size: got {size}, expected at least 1")
         if not 0 <= refresh <= 1:
-            raise InputError(f"PooledSynthesizer.refresh: got {refresh}, expected a value in [0, 1]")
+            raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh}, expected a value in [0, 1]")
         self.synthesizer = synthesizer
         self.size = size
         self.refresh = refresh

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, decode
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import (
-    check_labels_known,
-    check_lengths,
-    image_tensor,
-    label_tensor,
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.arrays import (
+    check_label_range,
+    check_same_length,
     list_arrays,
     read_array,
     read_class_names,
+    to_image_tensor,
+    to_label_tensor,
 )
-from ganmc_lightning.files.class_names import labels_of_names
-from ganmc_lightning.files.folders import list_classes, list_images
-from ganmc_lightning.files.images import read_image
-from ganmc_lightning.files.pixel_range import check_bytes
+from ganmc_lightning.io.class_names import labels_of_names
+from ganmc_lightning.io.folders import list_classes, list_images
+from ganmc_lightning.io.images import read_image
+from ganmc_lightning.io.pixel_range import check_bytes
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
 from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
 
@@ -43,7 +43,8 @@ class StoredSynthesizer(Synthesizer):
             their shorter side and cut to a centered square.
 
     Raises:
-        InputError: on fitting, when the file is missing, damaged, or does not match the data, as rows in other units.
+        ConfigurationError: on fitting, when the file is missing, damaged, or does not match the data, as rows in
+            other units.
     """
 
     def __init__(self, path: str) -> None:
@@ -55,11 +56,11 @@ class StoredSynthesizer(Synthesizer):
         samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
         shape, expected = tuple(samples.shape[1:]), tuple(spec.sample_shape)
         if shape != expected:
-            raise InputError(f"{self.path}: its samples have shape {shape}, the data have {expected}")
+            raise ConfigurationError(f"{self.path}: its samples have shape {shape}, the data have {expected}")
         if inputs is not None and len(shape) == 1:
             check_scaled(samples, inputs, str(self.path))
         known = intended[intended != UNKNOWN_LABEL]
-        check_labels_known(known, spec.num_classes, f"{self.path}: labels")
+        check_label_range(known, spec.num_classes, f"{self.path}: labels")
         self._stored = (samples.to(labels.device), intended.to(labels.device))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -73,15 +74,17 @@ class StoredSynthesizer(Synthesizer):
     def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         held = list_arrays(self.path)
         if "images" in held:
-            samples = image_tensor(read_array(self.path, "images"), f"{self.path}: images")
+            samples = to_image_tensor(read_array(self.path, "images"), f"{self.path}: images")
         elif "X" in held or SCALED in held:
             samples = read_scaled_rows(self.path, held)
         else:
-            raise InputError(f"{self.path}: holds {', '.join(held) or 'nothing'}: synthetic samples need images or X")
+            raise ConfigurationError(
+                f"{self.path}: holds {', '.join(held) or 'nothing'}: synthetic samples need images or X"
+            )
         if "labels" not in held:
             return samples, torch.full((len(samples),), UNKNOWN_LABEL)
-        labels = label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")
-        check_lengths(samples, labels, f"{self.path}: labels")
+        labels = to_label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")
+        check_same_length(samples, labels, f"{self.path}: labels")
         if "class_names" in held and spec.class_names:
             labels = self._labels_by_name(labels, spec)
         return samples, labels
@@ -89,7 +92,7 @@ class StoredSynthesizer(Synthesizer):
     def _labels_by_name(self, labels: Tensor, spec: DataSpec) -> Tensor:
         """The data set's labels for labels that count the file's own ``class_names``."""
         names = read_class_names(self.path, read_array(self.path, "class_names").size)
-        check_labels_known(labels, len(names), f"{self.path}: labels")
+        check_label_range(labels, len(names), f"{self.path}: labels")
         present, positions = labels.unique(return_inverse=True)
         used = [names[label] for label in present.tolist()]  # the file may name classes that it has no sample of
         where = f"{self.path}: class_names"
@@ -97,7 +100,7 @@ class StoredSynthesizer(Synthesizer):
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         if len(spec.sample_shape) != 3 or spec.sample_shape[0] not in (1, 3):
-            raise InputError(
+            raise ConfigurationError(
                 f"{self.path}: a folder of images cannot be read as samples of shape {spec.sample_shape}: "
                 "give an .npz file"
             )

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.files.arrays import read_array, row_tensor
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.arrays import read_array, to_row_tensor
 
 SCALED = "X_scaled"
 """Array of scaled rows in a file of ``ganmc sample``, whose ``X`` is in the units of the table."""
@@ -26,7 +26,7 @@ def read_scaled_rows(path: Path, held: Sequence[str]) -> Tensor:
         float32 (N, D).
     """
     name = SCALED if SCALED in held else "X"
-    return row_tensor(read_array(path, name), f"{path}: {name}").to(torch.float32)
+    return to_row_tensor(read_array(path, name), f"{path}: {name}").to(torch.float32)
 
 
 def check_scaled(rows: Tensor, real: Tensor, where: str) -> None:
@@ -38,14 +38,14 @@ def check_scaled(rows: Tensor, real: Tensor, where: str) -> None:
         where: what to call the rows in a message.
 
     Raises:
-        InputError: in one column more than half of the values are further from the real range than it is wide.
+        ConfigurationError: in one column more than half of the values are further from the real range than it is wide.
     """
     low, high = real.amin(dim=0).to(rows.device), real.amax(dim=0).to(rows.device)
     width = (high - low).clamp(min=1.0)
     beyond = ((rows < low - width) | (rows > high + width)).float().mean(dim=0) > 0.5
     if beyond.any():
         column = int(beyond.int().argmax())
-        raise InputError(
+        raise ConfigurationError(
             f"{where}: column {column} has the median {rows[:, column].median():.4g} where the scaled real rows lie in "
             f"[{low[column]:.3g}, {high[column]:.3g}]: give scaled rows, as `ganmc sample` writes them in {SCALED}"
         )

@@ -11,21 +11,21 @@ from torch import Tensor
 
 from ganmc_lightning.callbacks import CompressionScoreMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.modules import ACGANModule, ClassifierModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator, Generator
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator, MLPClassifier
+from ganmc_lightning.runs.csv_logger import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]
 MakeTrainer = Callable[..., Trainer]
-student = partial(MLP, 64, 3, hidden=(16,))
+student = partial(MLPClassifier, 64, 3, hidden=(16,))
 
 
 @pytest.fixture
-def teacher(make_data: MakeData, make_trainer: MakeTrainer) -> MLP:
-    network = MLP(64, 3, hidden=(16,))
+def teacher(make_data: MakeData, make_trainer: MakeTrainer) -> MLPClassifier:
+    network = MLPClassifier(64, 3, hidden=(16,))
     make_trainer(max_epochs=20).fit(ClassifierModule(network, partial(torch.optim.Adam, lr=0.01)), make_data())
     return network
 
@@ -53,7 +53,7 @@ class FallsAsleep(ACGANModule):
 
 
 def test_score_is_logged_and_the_checkpoint_follows_it(
-    make_data: MakeData, make_run_trainer: MakeTrainer, teacher: MLP, tmp_path: Path
+    make_data: MakeData, make_run_trainer: MakeTrainer, teacher: MLPClassifier, tmp_path: Path
 ) -> None:
     """The generator is perfect in the first epoch and blank afterwards: the first is the best checkpoint."""
     data = make_data(batch_size=27)
@@ -82,12 +82,12 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
 
 
 def test_score_is_of_the_whole_generator_on_the_validation_part(
-    make_data: MakeData, make_trainer: MakeTrainer, teacher: MLP
+    make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier
 ) -> None:
     """The same number as the metric gives for as many samples as there are real ones; training is not disturbed."""
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     data = make_data()
-    trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student, n_seeds=2)])
+    trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student, num_students=2)])
     state = torch.get_rng_state()
     (scores,) = trainer.validate(module, data, verbose=False)
     assert torch.equal(torch.get_rng_state(), state)
@@ -99,7 +99,7 @@ def test_score_is_of_the_whole_generator_on_the_validation_part(
     assert scores["val/compression_score"] == pytest.approx(expected.mean.item(), rel=1e-5, abs=1e-6)
 
 
-def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTrainer, teacher: MLP) -> None:
+def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier) -> None:
     scores = []
     for spoil in (False, True):
         torch.manual_seed(0)
@@ -114,6 +114,6 @@ def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTraine
     assert scores[0] == scores[1]
 
 
-def test_seeds_out_of_range(teacher: MLP) -> None:
-    with pytest.raises(InputError, match=r"CompressionScoreMonitor\.n_seeds must be at least 1"):
-        CompressionScoreMonitor(teacher, student, n_seeds=0)
+def test_seeds_out_of_range(teacher: MLPClassifier) -> None:
+    with pytest.raises(ConfigurationError, match=r"CompressionScoreMonitor\.num_students must be at least 1"):
+        CompressionScoreMonitor(teacher, student, num_students=0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator
 
@@ -142,7 +142,7 @@ def test_scoring_a_checkpoint_uses_its_average(
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_decay_out_of_range(decay: float) -> None:
-    with pytest.raises(InputError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
+    with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
         GeneratorEMA(decay)
 
 

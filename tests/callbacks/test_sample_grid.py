@@ -13,13 +13,13 @@ from torch import Tensor
 from ganmc_lightning.callbacks import SampleGrid
 from ganmc_lightning.callbacks.sample_grid import draw_grid, save_grid, tile
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator
 
 
 class Flat(Generator):
-    """An image of one grey level: the class, or with no class the sign of the first latent."""
+    """An image of one gray level: the class, or with no class the sign of the first latent."""
 
     def __init__(self, num_classes: int, channels: int = 1) -> None:
         super().__init__(4, num_classes, (channels, 3, 5))
@@ -105,5 +105,5 @@ def test_pictures_of_a_run(
 
 
 def test_columns_out_of_range() -> None:
-    with pytest.raises(InputError, match=r"SampleGrid\.columns must be at least 1"):
+    with pytest.raises(ConfigurationError, match=r"SampleGrid\.columns must be at least 1"):
         SampleGrid(0)

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ganmc_lightning.callbacks.tree_score import TreeScoreMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator, TabularDiscriminator
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -61,7 +61,7 @@ def write_rows(path: Path, num_classes: int) -> Path:
 
 
 def made(make_data: MakeData, path: Path) -> tuple[GANAugmentedDataModule, ACGANModule]:
-    data = make_data(source=NpzFile(path), validation_fraction=0.3)
+    data = make_data(dataset=NpzFile(path), validation_fraction=0.3)
     data.prepare_data()
     data.setup("fit")
     generator = Recalling(*data.samples("train"), data.spec.num_classes)
@@ -74,10 +74,8 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
     """The generator is perfect in the first epoch and makes one row afterwards: the first is the best checkpoint."""
     data, module = made(make_data, write_rows(tmp_path / "rows.npz", 2))
     monitor = TreeScoreMonitor(teacher_trees=20, synthetic_ratio=3)
-    make_run_trainer(tmp_path, [monitor], {"monitor": "val/student_auc", "mode": "max"}, max_epochs=2).fit(module, data)
-    scores = [
-        float(row["val/student_auc"]) for row in read_metrics(tmp_path / "metrics.csv") if "val/student_auc" in row
-    ]
+    make_run_trainer(tmp_path, [monitor], {"monitor": "val/tree_auc", "mode": "max"}, max_epochs=2).fit(module, data)
+    scores = [float(row["val/tree_auc"]) for row in read_metrics(tmp_path / "metrics.csv") if "val/tree_auc" in row]
     assert scores[0] > 0.75
     assert scores[1] == 0.5
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
@@ -89,7 +87,7 @@ def test_auc_as_computed_by_hand(make_data: MakeData, make_trainer: MakeTrainer,
     """Rows of both classes in equal shares, labelled by the forest, learned by trees; training is not disturbed."""
     data, module = made(make_data, write_rows(tmp_path / "rows.npz", 2))
     state = torch.get_rng_state()
-    trainer = make_trainer(callbacks=[TreeScoreMonitor(teacher_trees=20, synthetic_ratio=3, n_students=2)])
+    trainer = make_trainer(callbacks=[TreeScoreMonitor(teacher_trees=20, synthetic_ratio=3, num_students=2)])
     (scores,) = trainer.validate(module, data, verbose=False)
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -105,7 +103,7 @@ def test_auc_as_computed_by_hand(make_data: MakeData, make_trainer: MakeTrainer,
     for seed in range(2):
         tree = RandomForestRegressor(1, random_state=seed).fit(drawn.numpy(), targets)
         aucs.append(roc_auc_score(truth, tree.predict(held_out.numpy())))
-    assert scores["val/student_auc"] == pytest.approx(np.mean(aucs), rel=1e-5, abs=1e-6)
+    assert scores["val/tree_auc"] == pytest.approx(np.mean(aucs), rel=1e-5, abs=1e-6)
 
 
 def test_accuracy_for_more_classes(make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -131,11 +129,11 @@ def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrai
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
-    with pytest.raises(InputError, match=r"TreeScoreMonitor grows trees on rows, the data have .*\(1, 8, 8\)"):
+    with pytest.raises(ConfigurationError, match=r"TreeScoreMonitor grows trees on rows, the data have .*\(1, 8, 8\)"):
         make_trainer(callbacks=[TreeScoreMonitor()]).validate(module, make_data(), verbose=False)
 
 
-@pytest.mark.parametrize("name", ["teacher_trees", "synthetic_ratio", "n_students"])
+@pytest.mark.parametrize("name", ["teacher_trees", "synthetic_ratio", "num_students"])
 def test_numbers_out_of_range(name: str) -> None:
-    with pytest.raises(InputError, match=rf"TreeScoreMonitor\.{name} must be positive, got 0"):
+    with pytest.raises(ConfigurationError, match=rf"TreeScoreMonitor\.{name} must be positive, got 0"):
         TreeScoreMonitor(**{name: 0})

@@ -9,22 +9,22 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Trainer
 
-from ganmc_lightning.callbacks import CompressionScoreMonitor, GeneratorScores
+from ganmc_lightning.callbacks import CompressionScoreMonitor, GeneratorMetricsMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.evaluation.feature_metrics import FEATURE_METRICS
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.modules import ACGANModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
-from ganmc_lightning.scoring.feature_scores import FEATURE_METRICS
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
 
 
 def validate(strategy: str, devices: int, path: Path, data: Path) -> None:
     """Score a generator that no training changes, so that the number of processes cannot either."""
     torch.manual_seed(0)
-    teacher = MLP(64, 3, hidden=(6,))
+    teacher = MLPClassifier(64, 3, hidden=(6,))
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
-    scores = GeneratorScores(ClassifierExtractor(teacher), (*FEATURE_METRICS, "vol"), n=50)
-    compression = CompressionScoreMonitor(teacher, partial(MLP, 64, 3, hidden=(4,)))
+    scores = GeneratorMetricsMonitor(ClassifierExtractor(teacher), (*FEATURE_METRICS, "vol"), n=50)
+    compression = CompressionScoreMonitor(teacher, partial(MLPClassifier, 64, 3, hidden=(4,)))
     trainer = Trainer(
         accelerator="cpu",
         devices=devices,

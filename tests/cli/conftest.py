@@ -20,7 +20,7 @@ trainer:
   enable_progress_bar: false
   enable_model_summary: false
 data:
-  source: {{class_path: ganmc_lightning.data.sources.NpzFile, init_args: {{path: {data}/tiny.npz}}}}
+  dataset: {{class_path: ganmc_lightning.data.datasets.NpzFile, init_args: {{path: {data}/tiny.npz}}}}
   batch_size: 27
 """
 TEACHER = """
@@ -29,7 +29,7 @@ model:
   class_path: ganmc_lightning.modules.ClassifierModule
   init_args:
     network:
-      class_path: ganmc_lightning.networks.MLP
+      class_path: ganmc_lightning.networks.MLPClassifier
       init_args: {{in_features: 64, num_classes: 3, hidden: [16], dropout: 0.2}}
     optimizer: {{class_path: torch.optim.Adam, init_args: {{lr: 0.01}}}}
     lr_scheduler: {{class_path: torch.optim.lr_scheduler.CosineAnnealingLR, init_args: {{T_max: 2}}}}
@@ -55,10 +55,10 @@ GAN_CALLBACKS = """
     - class_path: ganmc_lightning.callbacks.CompressionScoreMonitor
       init_args:
         teacher:
-          class_path: ganmc_lightning.networks.part_of_checkpoint
-          init_args: {{path: {teacher}, part: network}}
+          class_path: ganmc_lightning.networks.load_network
+          init_args: {{path: {teacher}, submodule: network}}
         student:
-          class_path: ganmc_lightning.networks.MLP
+          class_path: ganmc_lightning.networks.MLPClassifier
           init_args: {{in_features: 64, num_classes: 3, hidden: [8]}}
         batch_size: 8
         learning_rate: 0.01
@@ -69,10 +69,10 @@ model:
   class_path: ganmc_lightning.modules.DistillationModule
   init_args:
     teacher:
-      class_path: ganmc_lightning.networks.part_of_checkpoint
-      init_args: {{path: {teacher}, part: network}}
+      class_path: ganmc_lightning.networks.load_network
+      init_args: {{path: {teacher}, submodule: network}}
     student:
-      class_path: ganmc_lightning.networks.MLP
+      class_path: ganmc_lightning.networks.MLPClassifier
       init_args: {{in_features: 64, num_classes: 3, hidden: [8]}}
     loss: ganmc_lightning.losses.L2LogitsLoss
 """
@@ -82,7 +82,7 @@ SYNTHESIZER = """
     class_path: ganmc_lightning.synthesizers.GeneratorSynthesizer
     init_args:
       generator:
-        class_path: ganmc_lightning.networks.generator_of_checkpoint
+        class_path: ganmc_lightning.networks.load_generator
         init_args: {{path: {generator}}}
 """
 

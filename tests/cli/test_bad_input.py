@@ -42,7 +42,7 @@ def refused(ganmc: Ganmc, tmp_path: Path) -> Callable[..., str]:
         (["--model", "ganmc_lightning.modules.NoSuchModule"], "NoSuchModule"),
         (["--model.init_args.network", "ganmc_lightning.networks.NoSuchNet"], "NoSuchNet"),
         (["--model.init_args.network.init_args.hidden", "[many]"], "hidden"),
-        (["--data.source", "ganmc_lightning.data.sources.NoSuchSet"], "NoSuchSet"),
+        (["--data.dataset", "ganmc_lightning.data.datasets.NoSuchSet"], "NoSuchSet"),
         (["--data.mix", "both"], "mix"),
         (["--data.batch_size", "0"], "data.batch_size"),
         (["--data.p_fake", "1.5"], "data.p_fake must lie in [0, 1]"),
@@ -109,7 +109,7 @@ def test_classifier_where_a_generator_is_due(refused: Callable[..., str], config
     path = "--data.synthesizer.init_args.generator.init_args.path"
     message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint)
     assert "holds no 'generator'" in message
-    part = ["--data.synthesizer.init_args.generator.init_args.part", "network"]
+    part = ["--data.synthesizer.init_args.generator.init_args.submodule", "network"]
     message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint, *part)
     assert "not a generator" in message
 
@@ -123,7 +123,7 @@ def other_data(tmp_path: Path, data_root: Path) -> Callable[..., list[str]]:
         images, labels = np.zeros((40, size, size, 1), np.uint8), np.arange(40) % classes
         path = tmp_path / "other.npz"
         np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
-        return ["--data.source.init_args.path", str(path)]
+        return ["--data.dataset.init_args.path", str(path)]
 
     return make
 
@@ -147,7 +147,7 @@ def test_generator_of_another_class_count(
 
 def test_student_with_another_class_count(refused: Callable[..., str], configs: Any) -> None:
     message = refused("fit", "--config", configs.student, "--model.init_args.student.init_args.num_classes", "5")
-    assert "model.student (MLP) answers with (5,) where the data have 3 classes" in message
+    assert "model.student (MLPClassifier) answers with (5,) where the data have 3 classes" in message
 
 
 def test_unconditional_generator(refused: Callable[..., str], configs: Any) -> None:
@@ -172,8 +172,8 @@ def test_data_that_cannot_be_downloaded(
     root.mkdir()
     configs.teacher.write_text(
         configs.teacher.read_text().replace(
-            next(line for line in configs.teacher.read_text().splitlines() if "source:" in line),
-            "  source: ganmc_lightning.data.sources.CIFAR10",
+            next(line for line in configs.teacher.read_text().splitlines() if "dataset:" in line),
+            "  dataset:  ganmc_lightning.data.datasets.CIFAR10",
         )
     )
     message = refused("fit", "--config", configs.teacher, "--data.root", root)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.evaluation.students import make_student_factory
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.files import read_json_object
-from ganmc_lightning.scoring.students import student_of
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 10)
@@ -42,8 +42,8 @@ def test_every_command(hostile, command, capsys):
 
 
 def test_the_student_of_a_score(hostile):
-    with pytest.raises(InputError, match=hostile[1]):
-        student_of(hostile[0])
+    with pytest.raises(ConfigurationError, match=hostile[1]):
+        make_student_factory(hostile[0])
 
 
 def test_json_nested_without_end(tmp_path):

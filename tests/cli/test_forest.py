@@ -14,27 +14,27 @@ from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.cli import main
 from ganmc_lightning.cli.forest import _export
-from ganmc_lightning.data.scaling import Scaler
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.forests import StudentClassifier
-from ganmc_lightning.forests.export import CModel, load_skops
-from ganmc_lightning.forests.study import StudyResult
+from ganmc_lightning.data.scaling import RowScaler
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import TabularGenerator
+from ganmc_lightning.tabular import StudentClassifier
+from ganmc_lightning.tabular.export import CModel, load_skops
+from ganmc_lightning.tabular.study import StudyResult
 
 CONFIG = """
 data:
-  source: {{class_path: ganmc_lightning.data.sources.NpzFile, init_args: {{path: {data}}}}}
+  dataset: {{class_path: ganmc_lightning.data.datasets.NpzFile, init_args: {{path: {data}}}}}
   validation_fraction: 0.25
 metric: auc
 max_trees: 2
 synthetic_ratio: 2
 leaf_nodes: [3, 12]
 min_samples_leaf: [1]
-size_ratio: 20
+compression_ratio: 20
 teacher: {{class_path: sklearn.ensemble.ExtraTreesClassifier, init_args: {{n_estimators: 12}}}}
 checkpoints: {{gan: {gan}}}
 synthesizers:
-  jitter: {{class_path: ganmc_lightning.synthesizers.JitterSynthesizer, init_args: {{noise_std: 0.2}}}}
+  jitter: {{class_path: ganmc_lightning.synthesizers.JitterSynthesizer, init_args: {{output_noise_std: 0.2}}}}
   munge: ganmc_lightning.synthesizers.MungeSynthesizer
 """
 
@@ -53,7 +53,7 @@ def folder(tmp_path, table, monkeypatch):
     generator = TabularGenerator(5, 2)
     recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 5}}
     weights = {f"generator.{name}": value for name, value in generator.state_dict().items()}
-    state = {"step": 0, "scaler": Scaler.fit(torch.from_numpy(X[:220])).state_dict()}
+    state = {"step": 0, "scaler": RowScaler.fit(torch.from_numpy(X[:220])).state_dict()}
     content = {"state_dict": weights, "hyper_parameters": {"generator": recipe}, "GANAugmentedDataModule": state}
     torch.save(content, "gan.ckpt")
     (tmp_path / "forest.yaml").write_text(CONFIG.format(data="rows.npz", gan="gan.ckpt"))
@@ -73,7 +73,7 @@ def test_a_run(folder, capsys, table):
     rows = ["student_only", "real"] + [f"{s}_{kind}" for s in ("gan", "jitter", "munge") for kind in ("only", "pooled")]
     assert list(result["curves"]) == [f"{row}/auc" for row in rows]
     assert result["test"]["test/teacher/trees"] == 12
-    assert result["test"]["test/jitter_only_small/size_ratio"] >= 20
+    assert result["test"]["test/jitter_only_small/compression_ratio"] >= 20
     assert result["data"] == {
         "name": "rows",
         "rows": {"fit": 165, "validation": 55, "train": 220, "test": 80},
@@ -110,7 +110,9 @@ def test_what_cannot_be_exported_does_not_keep_the_rest_from_being_written(table
     result = StudyResult(
         students={"real_small": student}, validation={"real_small/auc": 0.9}, teacher=LogisticRegression().fit(X, y)
     )
-    with pytest.raises(InputError, match=r"^LogisticRegression cannot be written as C: a decision tree, .* can$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^LogisticRegression cannot be written as C: a decision tree, .* can$"
+    ):
         _export(result, "auc", tmp_path / "shipped", X, Console())
     forms = {path.name for path in (tmp_path / "shipped").iterdir() if path.suffix in (".c", ".onnx", ".skops")}
     assert forms == {"student.c", "student.onnx", "student.skops", "teacher.onnx", "teacher.skops"}
@@ -135,7 +137,7 @@ def test_the_written_configuration_gives_the_same_run(folder):
     assert first.keys() == second.keys()
     assert not any(key.startswith("test/gan_") for key in first)
     for key in first:
-        if not key.endswith(("seconds", "speed_up")):
+        if not key.endswith(("seconds", "speedup")):
             assert second[key] == pytest.approx(first[key], rel=1e-3, abs=1e-6), (
                 key
             )  # bytes depend a little on whose strings are one
@@ -162,8 +164,11 @@ def test_train_size(folder):
         (["--set", "max_trees=0"], "max_trees must be positive, got 0"),
         (["--set", "data.validation_fraction=1"], "data.validation_fraction must lie in (0, 1), got 1"),
         (["--set", "data.train_size=9999"], "data.train_size must lie in [2, 165] for rows, got 9999"),
-        (["--set", "data.source=ganmc_lightning.data.sources.Digits"], "data.source: digits holds images"),
-        (["--set", "synthesizers.jitter.init_args.noise_std=-1"], "noise_std must not be negative, got -1"),
+        (["--set", "data.dataset=ganmc_lightning.data.datasets.Digits"], "data.dataset: digits holds images"),
+        (
+            ["--set", "synthesizers.jitter.init_args.output_noise_std=-1"],
+            "output_noise_std must not be negative, got -1",
+        ),
     ],
 )
 def test_bad_input_is_one_line(folder, capsys, monkeypatch, arguments, message):
@@ -189,15 +194,15 @@ def test_a_folder_that_cannot_be_written(folder, capsys):
 def test_a_table_with_categories(folder, table):
     """A column of text becomes a block of 0/1 columns, which synthetic rows keep whole."""
     X, y = table
-    colours = np.array(["red", "green", "blue"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 3)]
-    lines = ["a,colour,b,kind"]
-    lines += [f"{row[0]},{colour},{row[1]},{'xy'[label]}" for row, colour, label in zip(X, colours, y, strict=True)]
+    colors = np.array(["red", "green", "blue"])[(X[:, 0] > 0).astype(int) + (X[:, 1] > 3)]
+    lines = ["a,color,b,kind"]
+    lines += [f"{row[0]},{color},{row[1]},{'xy'[label]}" for row, color, label in zip(X, colors, y, strict=True)]
     (folder / "mine.csv").write_text("\n".join(lines) + "\n")
     source = {
-        "class_path": "ganmc_lightning.data.sources.TableFile",
+        "class_path": "ganmc_lightning.data.datasets.TableFile",
         "init_args": {"path": "mine.csv", "label_column": "kind"},
     }
-    arguments = ("--set", f"data.source={json.dumps(source)}", "--set", "max_trees=1", "--checkpoint", "gan=")
+    arguments = ("--set", f"data.dataset={json.dumps(source)}", "--set", "max_trees=1", "--checkpoint", "gan=")
     assert forest(*arguments, "--out", "out") == 0
     result = json.loads((folder / "out" / "result.json").read_text())
     assert result["data"]["name"] == "mine"
@@ -214,8 +219,8 @@ def test_weights_of_a_table(folder, table):
     losses = []
     for number, changes in enumerate([{"weight_column": "importance"}, {"drop_columns": ["importance"]}]):
         arguments = {"path": "mine.csv", "label_column": "kind", **changes}
-        source = {"class_path": "ganmc_lightning.data.sources.TableFile", "init_args": arguments}
-        words = ("--set", f"data.source={json.dumps(source)}", "--set", "max_trees=1", "--set", "synthesizers={}")
+        source = {"class_path": "ganmc_lightning.data.datasets.TableFile", "init_args": arguments}
+        words = ("--set", f"data.dataset={json.dumps(source)}", "--set", "max_trees=1", "--set", "synthesizers={}")
         assert forest(*words, "--checkpoint", "gan=", "--out", f"out{number}") == 0
         result = json.loads((folder / f"out{number}" / "result.json").read_text())
         assert result["data"]["features"] == 2

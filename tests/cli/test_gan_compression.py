@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks import critic_of_checkpoint, generator_of_checkpoint
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import load_discriminator, load_generator
 
 Ganmc = Callable[..., Any]
 QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False}
 NETWORKS, MODULES = "ganmc_lightning.networks", "ganmc_lightning.modules"
-SOURCES, LOSSES = "ganmc_lightning.data.sources", "ganmc_lightning.losses"
+SOURCES, LOSSES = "ganmc_lightning.data.datasets", "ganmc_lightning.losses"
 
 
 def named(class_path: str, /, **arguments: Any) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def config(folder: Path, model: dict[str, Any], data: dict[str, Any], **trainer:
 
 @pytest.fixture
 def real(data_root: Path) -> dict[str, Any]:
-    return {"source": named(f"{SOURCES}.NpzFile", path=str(data_root / "tiny.npz"))}
+    return {"dataset": named(f"{SOURCES}.NpzFile", path=str(data_root / "tiny.npz"))}
 
 
 @pytest.fixture
 def nothing() -> dict[str, Any]:
-    return {"source": named(f"{SOURCES}.NoData", size=100, test_size=20)}
+    return {"dataset": named(f"{SOURCES}.DataFreeSource", size=100, test_size=20)}
 
 
 @pytest.fixture
@@ -79,18 +79,18 @@ Score = Callable[[Path], dict[str, float]]
 
 @pytest.fixture
 def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
-    """Scores of a checkpoint's samples, by `ganmc score` with nothing but the path."""
+    """Scores of a checkpoint's samples, by `ganmc evaluate` with nothing but the path."""
 
     def run(checkpoint: Path) -> dict[str, float]:
         monkeypatch.setenv("GANMC_DATA", str(tmp_path / "statistics_of_real_samples"))
         extractor = f"classifier:{trained.teacher_checkpoint}"
         arguments = ("--extractor", extractor, "--metrics", "is,fid,vol", "--n", 60, "--json", tmp_path / "scores.json")
-        done = ganmc("score", checkpoint, "--data", data_root / "tiny.npz", *arguments)
+        done = ganmc("evaluate", checkpoint, "--data", data_root / "tiny.npz", *arguments)
         assert done.status == 0, done.err
         scores: dict[str, float] = json.loads((tmp_path / "scores.json").read_text())["test"]
         assert 1 <= scores["test/inception_score"] <= 3
         assert scores["test/fid"] > 0
-        assert scores["test/variance_of_laplacian_ratio"] > 0
+        assert scores["test/laplacian_variance_ratio"] > 0
         return scores
 
     return run
@@ -100,7 +100,7 @@ def compression(teacher: Path, **arguments: Any) -> dict[str, Any]:
     return named(
         f"{MODULES}.GANCompressionModule",
         **{
-            "teacher": named(f"{NETWORKS}.generator_of_checkpoint", path=str(teacher)),
+            "teacher": named(f"{NETWORKS}.load_generator", path=str(teacher)),
             "student": dcgan(2),
             **arguments,
         },
@@ -123,8 +123,8 @@ def test_compressed_without_a_data_set_and_drawn_from(
         nothing,
         checkpoint={"monitor": "val/mse", "mode": "min"},
         callbacks=[
-            named("ganmc_lightning.callbacks.GeneratorEMA", decay=0.9, part="student"),
-            named("ganmc_lightning.callbacks.SampleGrid", columns=2, part="student"),
+            named("ganmc_lightning.callbacks.GeneratorEMA", decay=0.9, submodule="student"),
+            named("ganmc_lightning.callbacks.SampleGrid", columns=2, submodule="student"),
         ],
     )
     assert ganmc("fit", "--config", file).status == 0
@@ -140,7 +140,7 @@ def test_compressed_without_a_data_set_and_drawn_from(
 
     checkpoint = folder / "checkpoints" / "best.ckpt"
     assert not any(key.startswith("teacher") for key in torch.load(checkpoint, weights_only=True)["state_dict"])
-    assert generator_of_checkpoint(str(checkpoint)).sample_shape == (1, 8, 8)
+    assert load_generator(str(checkpoint)).sample_shape == (1, 8, 8)
     assert ganmc("sample", checkpoint, "--n", "5", "--out", tmp_path / "a.npz").status == 0
     with np.load(tmp_path / "a.npz") as samples:
         assert samples["images"].shape == (5, 8, 8, 1)
@@ -160,11 +160,11 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
             f"{LOSSES}.GeneratorDistillationLoss",
             alpha=0.2,
             distance=named(
-                f"{LOSSES}.SumOfDistances",
+                f"{LOSSES}.WeightedSumLoss",
                 distances=[
-                    named(f"{LOSSES}.LaplacianPyramidDistance", levels=2),
+                    named(f"{LOSSES}.LaplacianPyramidLoss", levels=2),
                     named(
-                        f"{LOSSES}.FeatureDistance",
+                        f"{LOSSES}.PerceptualLoss",
                         network=named("torch.nn.Conv2d", in_channels=1, out_channels=2, kernel_size=3),
                     ),
                 ],
@@ -172,7 +172,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
             ),
             game=f"{LOSSES}.NonSaturatingGANLoss",
         ),
-        discriminator=named(f"{NETWORKS}.critic_of_checkpoint", path=str(teacher)),
+        discriminator=named(f"{NETWORKS}.load_discriminator", path=str(teacher)),
     )
     folder = tmp_path / "joint"
     assert ganmc("fit", "--config", config(folder, model, real)).status == 0
@@ -180,8 +180,8 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
     saved = torch.load(checkpoint, weights_only=True)
     assert {key.partition(".")[0] for key in saved["state_dict"]} == {"student", "discriminator"}
     teacher.rename(tmp_path / "gone.ckpt")  # the file describes its networks by themselves
-    assert critic_of_checkpoint(str(checkpoint))(torch.zeros(2, 1, 8, 8)).shape == (2,)
-    assert generator_of_checkpoint(str(checkpoint)).latent_size == 6
+    assert load_discriminator(str(checkpoint))(torch.zeros(2, 1, 8, 8)).shape == (2,)
+    assert load_generator(str(checkpoint)).latent_size == 6
     assert ganmc("sample", checkpoint, "--n", "4", "--out", tmp_path / "a.png").status == 0
     score(checkpoint)
 
@@ -249,22 +249,22 @@ def test_a_generator_without_classes_where_they_are_asked_for(
 ) -> None:
     """A filter by class needs to know what a sample was meant to be."""
     overlay = tmp_path / "filtered.yaml"
-    generator = named(f"{NETWORKS}.generator_of_checkpoint", path=str(teacher))
-    judge = named(f"{NETWORKS}.part_of_checkpoint", path=str(trained.teacher_checkpoint), part="network")
+    generator = named(f"{NETWORKS}.load_generator", path=str(teacher))
+    judge = named(f"{NETWORKS}.load_network", path=str(trained.teacher_checkpoint), submodule="network")
     inner = named("ganmc_lightning.synthesizers.GeneratorSynthesizer", generator=generator)
     filtered = named("ganmc_lightning.synthesizers.FilteredSynthesizer", synthesizer=inner, teacher=judge)
     overlay.write_text(yaml.safe_dump({"data": {"p_fake": 0.5, "synthesizer": filtered}}))
     outcome = ganmc("fit", "--config", configs.student, "--config", overlay)
     assert outcome.status == 2
     assert "knows the classes" in outcome.err
-    with pytest.raises(InputError, match="not a discriminator of a GAN without classes"):
-        critic_of_checkpoint(str(trained.generator_checkpoint))
+    with pytest.raises(ConfigurationError, match="not a discriminator of a GAN without classes"):
+        load_discriminator(str(trained.generator_checkpoint))
 
 
 def test_other_places_that_ask_for_classes(
     ganmc: Ganmc, teacher: Path, configs: Any, tmp_path: Path, real: dict[str, Any], nothing: dict[str, Any]
 ) -> None:
-    unconditional = named(f"{NETWORKS}.generator_of_checkpoint", path=str(teacher))
+    unconditional = named(f"{NETWORKS}.load_generator", path=str(teacher))
     conditional = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_size=6, width=2)
     judge = named(f"{NETWORKS}.ACGANDiscriminator", image_size=8, channels=1, num_classes=3, width=2)
     acgan = named(f"{MODULES}.ACGANModule", generator=dcgan(2), discriminator=judge)

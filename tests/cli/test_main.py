@@ -80,6 +80,6 @@ def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> N
     ],
 )
 def test_several_devices_are_told_from_one(devices: int | str | list[int], several: bool) -> None:
-    from ganmc_lightning.cli.training_cli import asks_for_several
+    from ganmc_lightning.cli.training_cli import requests_multiple_devices
 
-    assert asks_for_several(devices) is several
+    assert requests_multiple_devices(devices) is several

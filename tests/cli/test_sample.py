@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Field, Schema
 from ganmc_lightning.networks import ACGANGenerator, TabularGenerator
 
@@ -89,7 +89,7 @@ def table(rows, tmp_path, request):
     """A checkpoint of rows with the scaler and the columns of its table."""
     checkpoint = torch.load(rows, weights_only=True)
     schema = Schema(FIELDS, "bought", ("never", "often"))
-    scaler = Scaler.fit(TABLE, request.param, schema.categories)
+    scaler = RowScaler.fit(TABLE, request.param, schema.categories)
     state = {"step": 3, "scaler": scaler.state_dict(), "schema": schema.state_dict()}
     torch.save({**checkpoint, "GANAugmentedDataModule": state}, rows)
     return rows, scaler

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ganmc_lightning.cli import INTERRUPTED, TERMINATED, main, sample, training
-from ganmc_lightning.cli.run_callbacks import Interruption
+from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.signals import Terminated, sigterm_raises
 
 
@@ -69,7 +69,7 @@ def test_any_command(number, status, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("ganmc: interrupted")
 
 
-class Sends(Interruption):
+class Sends(InterruptHandler):
     """Sends a signal in the second epoch, or in the first batch of the predictions."""
 
     number = signal.SIGTERM
@@ -84,7 +84,7 @@ class Sends(Interruption):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, TERMINATED), (signal.SIGINT, INTERRUPTED)])
 def test_fit(configs, tmp_path, monkeypatch, capsys, number, status):
-    monkeypatch.setattr(training, "Interruption", Sends)
+    monkeypatch.setattr(training, "InterruptHandler", Sends)
     monkeypatch.setattr(Sends, "number", number)
     before = signal.getsignal(signal.SIGINT)
     words = ["fit", "--config", str(configs.teacher), "--trainer.max_epochs", "4"]
@@ -105,7 +105,7 @@ def test_fit(configs, tmp_path, monkeypatch, capsys, number, status):
 
 
 def test_predict(configs, trained, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training, "Interruption", Sends)
+    monkeypatch.setattr(training, "InterruptHandler", Sends)
     words = ["predict", "--config", str(configs.teacher), "--ckpt_path", str(trained.teacher_checkpoint)]
     assert main(words) == TERMINATED
     assert "ganmc predict: interrupted by SIGTERM; nothing was saved" in capsys.readouterr().err

@@ -13,10 +13,10 @@ import torch
 import yaml
 from PIL import Image
 
-from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, DistillationModule
-from ganmc_lightning.networks import generator_of_checkpoint, part_of_checkpoint
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.networks import load_generator, load_network
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 Ganmc = Callable[..., Any]
 
@@ -63,7 +63,7 @@ def test_run_folder_of_a_gan(trained: Any) -> None:
         if "val/compression_score" in row
     ]
     assert result["validation"]["val/compression_score"] == pytest.approx(max(scores), rel=1e-5, abs=1e-6)
-    generator = generator_of_checkpoint(str(trained.generator_checkpoint))
+    generator = load_generator(str(trained.generator_checkpoint))
     assert result["parameters"] == sum(parameter.numel() for parameter in generator.parameters())
     checkpoint = torch.load(trained.generator_checkpoint, weights_only=True)
     assert not torch.equal(
@@ -162,7 +162,7 @@ def copy_of_teacher(trained: Any, tmp_path: Path) -> Path:
 
 def accuracy(checkpoint: Path, data_root: Path) -> float:
     """Share of right answers on the test images, computed by hand."""
-    network = part_of_checkpoint(str(checkpoint), "network")
+    network = load_network(str(checkpoint), "network")
     test = NpzFile(data_root / "tiny.npz").load(Path()).test
     with torch.no_grad():
         answers = network(test.inputs.float() * (2 / 255) - 1).argmax(dim=1)
@@ -213,7 +213,7 @@ def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teache
     assert arrays["probabilities"].dtype == np.float32
     assert arrays["labels"].dtype == np.int64
     test = NpzFile(data_root / "tiny.npz").load(Path()).test
-    network = part_of_checkpoint(str(copy_of_teacher / "checkpoints" / "best.ckpt"), "network")
+    network = load_network(str(copy_of_teacher / "checkpoints" / "best.ckpt"), "network")
     with torch.no_grad():
         expected = network(test.inputs.float() * (2 / 255) - 1).softmax(dim=1)
     np.testing.assert_allclose(arrays["probabilities"], expected.numpy(), rtol=1e-5, atol=1e-5)
@@ -312,7 +312,7 @@ def test_checkpoints_load_by_themselves(ganmc: Ganmc, configs: Any, tmp_path: Pa
         saved = torch.load(path, weights_only=True)["state_dict"]
         for name, value in module.state_dict().items():
             assert torch.equal(value, saved[name]), name
-        alone = part_of_checkpoint(str(path), part)
+        alone = load_network(str(path), part)
         for name, value in alone.state_dict().items():
             assert torch.equal(value, saved[f"{part}.{name}"]), name
     assert module.teacher.network.classifier.weight.shape == (3, 16)
@@ -405,5 +405,5 @@ def test_precisions(ganmc: Ganmc, configs: Any, tmp_path: Path, precision: str) 
         assert ganmc(verb, "--config", configs.teacher, *options).status == 0
     result = json.loads((tmp_path / "r" / "result.json").read_text())
     assert result["flops"] == 2 * (64 * 16 + 16 * 3)
-    network = part_of_checkpoint(str(tmp_path / "r" / "checkpoints" / "best.ckpt"), "network")
+    network = load_network(str(tmp_path / "r" / "checkpoints" / "best.ckpt"), "network")
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
@@ -39,8 +39,8 @@ SMALLER = {
     "ACGANDiscriminator": {"width": 2},
     "DCGANGenerator": {"width": 2},
     "DCGANDiscriminator": {"width": 2},
-    "GeneratorScores": {"n": 50},
-    "TreeScoreMonitor": {"teacher_trees": 5, "synthetic_ratio": 1, "n_students": 1},
+    "GeneratorMetricsMonitor": {"n": 50},
+    "TreeScoreMonitor": {"teacher_trees": 5, "synthetic_ratio": 1, "num_students": 1},
     "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
     "PreActResNet": {"depth": 8},
@@ -126,8 +126,8 @@ def drop_repeats(stages):
         if "run" in stage:
             words = [word for word in stage["run"].split() if word.partition("=")[0] not in stands_in]
             stage["run"] = " ".join(words)
-        if SWEPT_UNITS in stage.get("set", {}):
-            stage["set"][SWEPT_UNITS] = [4, 4]
+        if SWEPT_UNITS in stage.get("overrides", {}):
+            stage["overrides"][SWEPT_UNITS] = [4, 4]
         stages[name] = stage = renamed(stage, stands_in)
         content = json.dumps(stage, sort_keys=True)
         if content in first:
@@ -196,7 +196,7 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
             stage["run"] = stage["run"].replace("--extractor inception", OTHER_EXTRACTOR)
         else:
             stage.pop("quick", None)
-            stage["set"] = smaller(stage.get("set", {}), file.parent.name, root)
+            stage["overrides"] = smaller(stage.get("overrides", {}), file.parent.name, root)
     stands_in = drop_repeats(experiment["stages"])
     experiment["report"] = renamed(experiment["report"], stands_in)
     in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))
@@ -232,11 +232,11 @@ def test_every_stage_has_a_plan(file, tmp_path):
 
 def test_a_repeat_is_dropped_from_stages_and_command_lines():
     stages = {
-        "a": {"config": "gan.yaml", "set": {"width": 2}},
-        "b": {"config": "gan.yaml", "set": {"width": 2}},
+        "a": {"config": "gan.yaml", "overrides": {"width": 2}},
+        "b": {"config": "gan.yaml", "overrides": {"width": 2}},
         "c": {"config": "gan.yaml"},
-        "d": {"config": "student.yaml", "set": {"path": "{a}/best.ckpt"}},
-        "e": {"config": "student.yaml", "set": {"path": "{b}/best.ckpt"}},
+        "d": {"config": "student.yaml", "overrides": {"path": "{a}/best.ckpt"}},
+        "e": {"config": "student.yaml", "overrides": {"path": "{b}/best.ckpt"}},
         "scores": {"run": "score a={a}/x b={b}/x e={e}/x --reference {b}/x"},
     }
     names = drop_repeats(stages)

@@ -20,13 +20,13 @@ def samples_of(source):
     if isinstance(source, str):
         return SIZES[source.rpartition(".")[2]]
     arguments = source["init_args"]
-    return arguments["size"] if "size" in arguments else samples_of(arguments["source"])
+    return arguments["size"] if "size" in arguments else samples_of(arguments["dataset"])
 
 
 def generator_steps(file):
     """Batches of all epochs over the steps that each step of the generator, or the student, takes."""
     content = yaml.safe_load(file.read_text())
-    batches = samples_of(content["data"]["source"]) // content["data"]["batch_size"]
+    batches = samples_of(content["data"]["dataset"]) // content["data"]["batch_size"]
     return content["trainer"]["max_epochs"] * batches / content["model"]["init_args"].get("n_critic", 1)
 
 
@@ -47,8 +47,10 @@ def test_a_control_plays_against_a_discriminator_of_the_teachers_width(folder):
     teacher = yaml.safe_load((folder / "dcgan.yaml").read_text())["model"]["init_args"]["generator"]["init_args"]
     (file,) = folder.glob("gan_compression_*.experiment.yaml")
     stages = yaml.safe_load(file.read_text())["stages"]
-    controls = {name: stage["set"] for name, stage in stages.items() if name.startswith("regular_")}
-    students = {name.removeprefix("mse_"): stage["set"] for name, stage in stages.items() if name.startswith("mse_")}
+    controls = {name: stage["overrides"] for name, stage in stages.items() if name.startswith("regular_")}
+    students = {
+        name.removeprefix("mse_"): stage["overrides"] for name, stage in stages.items() if name.startswith("mse_")
+    }
     assert {name.removeprefix("regular_") for name in controls} == set(students)
     for name, settings in controls.items():
         width = int(name.removeprefix("regular_"))

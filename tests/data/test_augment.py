@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.augment import CropFlip, random_crop, random_flip
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data.augment import RandomCropFlip, random_crop, random_flip
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 def images(n: int, channels: int = 3) -> Tensor:
@@ -61,7 +61,7 @@ def test_flip_mirrors_half_of_the_images() -> None:
 
 def test_range_shape_and_type_are_kept() -> None:
     before = images(50, channels=1)
-    after = CropFlip(padding=3)(before, torch.Generator())
+    after = RandomCropFlip(padding=3)(before, torch.Generator())
     assert after.shape == before.shape
     assert after.dtype == before.dtype
     assert after.min() >= -1
@@ -69,7 +69,7 @@ def test_range_shape_and_type_are_kept() -> None:
 
 
 def test_generator_decides_and_nothing_else() -> None:
-    augment, before = CropFlip(padding=2), images(20)
+    augment, before = RandomCropFlip(padding=2), images(20)
     torch.manual_seed(1)
     one = augment(before, torch.Generator().manual_seed(5))
     torch.manual_seed(2)
@@ -82,13 +82,13 @@ def test_generator_decides_and_nothing_else() -> None:
 def test_parts_can_be_left_out() -> None:
     before = images(100)
     generator = torch.Generator().manual_seed(0)
-    assert torch.equal(CropFlip(padding=0, flip=False)(before, generator), before)
-    for one, other in zip(before[:20], CropFlip(padding=1, flip=False)(before[:20], generator), strict=True):
+    assert torch.equal(RandomCropFlip(padding=0, flip=False)(before, generator), before)
+    for one, other in zip(before[:20], RandomCropFlip(padding=1, flip=False)(before[:20], generator), strict=True):
         shift_of(one, other, 1)
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match="padding"):
-        CropFlip(padding=-1)
-    with pytest.raises(InputError, match=r"data\.augment"):
-        CropFlip()(torch.zeros(4, 3), torch.Generator())
+    with pytest.raises(ConfigurationError, match="padding"):
+        RandomCropFlip(padding=-1)
+    with pytest.raises(ConfigurationError, match=r"data\.augment"):
+        RandomCropFlip()(torch.zeros(4, 3), torch.Generator())

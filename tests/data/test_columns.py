@@ -7,7 +7,7 @@ import torch
 
 from ganmc_lightning.data.columns import MAX_LEVELS, Columns
 
-# height (continuous) | number (integer) | true/false | odd levels | colour: red, green, blue
+# height (continuous) | number (integer) | true/false | odd levels | color: red, green, blue
 CATEGORIES = ((4, 7),)
 
 
@@ -15,14 +15,14 @@ CATEGORIES = ((4, 7),)
 def rows() -> torch.Tensor:
     random = torch.Generator().manual_seed(0)
     n = 3 * (MAX_LEVELS + 1)
-    colour = torch.arange(n) % 3
+    color = torch.arange(n) % 3
     return torch.stack(
         [
             torch.randn(n, generator=random),
             torch.arange(n) * 2.0,
             (torch.arange(n) % 2).float(),
-            torch.tensor([0.0, 0.3, 2.0])[colour],
-            *[(colour == k).float() for k in range(3)],
+            torch.tensor([0.0, 0.3, 2.0])[color],
+            *[(color == k).float() for k in range(3)],
         ],
         dim=1,
     )

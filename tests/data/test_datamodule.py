@@ -12,9 +12,16 @@ from PIL import Image
 from torch import Tensor
 
 from ganmc_lightning.batch import Batch, DataSpec, decode
-from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
-from ganmc_lightning.data.sources import ArrayDataset, FileDataset, NpzFile, Source, Splits, stratified_split
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
+from ganmc_lightning.data.datasets import (
+    DatasetSource,
+    DatasetSplits,
+    ImageFileDataset,
+    NpzFile,
+    TensorDataset,
+    stratified_split,
+)
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer, Synthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -123,7 +130,7 @@ def test_train_size_takes_from_the_training_part_alone(make_data: MakeData) -> N
 
 @pytest.mark.parametrize("train_size", [2, 109])
 def test_train_size_out_of_range(make_data: MakeData, train_size: int) -> None:
-    with pytest.raises(InputError, match=r"data\.train_size must lie in \[3, 108\] for tiny"):
+    with pytest.raises(ConfigurationError, match=r"data\.train_size must lie in \[3, 108\] for tiny"):
         loaded(make_data(train_size=train_size))
 
 
@@ -151,7 +158,7 @@ def test_spec(make_data: MakeData) -> None:
     ],
 )
 def test_bad_arguments(make_data: MakeData, arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         make_data(**arguments)
 
 
@@ -175,7 +182,7 @@ def rows_file(tmp_path: Path) -> Path:
 
 
 def test_scaler_is_fitted_on_the_training_part_alone(make_data: MakeData, rows_file: Path) -> None:
-    data = loaded(make_data(source=NpzFile(rows_file), train_size=30))
+    data = loaded(make_data(dataset=NpzFile(rows_file), train_size=30))
     stored = NpzFile(rows_file).load(Path()).train.inputs
     train, val = data.samples("train")[0], data.samples("val")[0]
     assert train.dtype == torch.float32
@@ -190,19 +197,19 @@ def test_scaler_is_fitted_on_the_training_part_alone(make_data: MakeData, rows_f
 
 
 def test_rows_are_served_scaled_and_never_augmented(make_data: MakeData, rows_file: Path) -> None:
-    data = loaded(make_data(source=NpzFile(rows_file), batch_size=8))
+    data = loaded(make_data(dataset=NpzFile(rows_file), batch_size=8))
     batch = stream(data, 1)[0]
     train = {row.numpy().tobytes() for row in data.samples("train")[0]}
     assert rows_of(batch.inputs) <= train
-    data = loaded(make_data(source=NpzFile(rows_file), batch_size=8, augment=CropFlip()))
-    with pytest.raises(InputError, match=r"leave data\.augment out"):
+    data = loaded(make_data(dataset=NpzFile(rows_file), batch_size=8, augment=RandomCropFlip()))
+    with pytest.raises(ConfigurationError, match=r"leave data\.augment out"):
         stream(data, 1)
 
 
 def test_weights_go_with_the_rows_and_are_1_on_average(make_data: MakeData, tmp_path: Path) -> None:
     X, y = np.random.default_rng(0).normal(5, [1, 20, 3], (90, 3)), np.arange(90) % 2
     np.savez(tmp_path / "w.npz", X=X, y=y, sample_weight=np.exp(X[:, 0]))
-    data = loaded(make_data(source=NpzFile(tmp_path / "w.npz"), batch_size=8, p_fake=0.25, synthesizer=Marked()))
+    data = loaded(make_data(dataset=NpzFile(tmp_path / "w.npz"), batch_size=8, p_fake=0.25, synthesizer=Marked()))
     assert data.spec.weighted
     state = data.state_dict()["scaler"]
 
@@ -219,13 +226,13 @@ def test_weights_go_with_the_rows_and_are_1_on_average(make_data: MakeData, tmp_
 
 
 def test_without_weights_none_are_sent(make_data: MakeData, rows_file: Path) -> None:
-    data = loaded(make_data(source=NpzFile(rows_file)))
+    data = loaded(make_data(dataset=NpzFile(rows_file)))
     assert not data.spec.weighted
     assert stream(data, 1)[0].weights is None
 
 
 def test_checkpoint_names_the_columns(make_data: MakeData, rows_file: Path) -> None:
-    schema = loaded(make_data(source=NpzFile(rows_file))).state_dict()["schema"]
+    schema = loaded(make_data(dataset=NpzFile(rows_file))).state_dict()["schema"]
     assert [name for name, _, _ in schema["fields"]] == ["x0", "x1", "x2"]
     assert loaded(make_data()).state_dict()["schema"] is None
 
@@ -270,7 +277,7 @@ def test_real_samples_of_an_epoch_are_not_repeated(make_data: MakeData) -> None:
 
 
 def test_all_synthetic(make_data: MakeData) -> None:
-    data = loaded(make_data(synthesizer=Marked(), p_fake=1.0, augment=CropFlip()))
+    data = loaded(make_data(synthesizer=Marked(), p_fake=1.0, augment=RandomCropFlip()))
     assert all(batch.synthetic.all() and (batch.inputs >= 0.5).all() for batch in stream(data, 6))
 
 
@@ -307,7 +314,7 @@ def test_batch_mode(make_data: MakeData) -> None:
 def test_only_real_samples_are_augmented(make_data: MakeData) -> None:
     arguments = {"synthesizer": Marked(), "p_fake": 0.5, "batch_size": 10}
     plain = stream(loaded(make_data(**arguments)), 3)
-    augmented = stream(loaded(make_data(augment=CropFlip(padding=2), **arguments)), 3)
+    augmented = stream(loaded(make_data(augment=RandomCropFlip(padding=2), **arguments)), 3)
     for one, other in zip(plain, augmented, strict=True):
         assert torch.equal(one.labels, other.labels)
         assert torch.equal(one.inputs[one.synthetic], other.inputs[other.synthetic])
@@ -317,7 +324,9 @@ def test_only_real_samples_are_augmented(make_data: MakeData) -> None:
 @pytest.mark.parametrize("mix", ["sample", "batch"])
 def test_stream_is_a_function_of_seed_and_step(make_data: MakeData, monkeypatch: pytest.MonkeyPatch, mix: str) -> None:
     def make() -> GANAugmentedDataModule:
-        return loaded(make_data(synthesizer=JitterSynthesizer(), p_fake=0.5, mix=mix, augment=CropFlip(), batch_size=9))
+        return loaded(
+            make_data(synthesizer=JitterSynthesizer(), p_fake=0.5, mix=mix, augment=RandomCropFlip(), batch_size=9)
+        )
 
     first = stream(make(), 30)
     torch.manual_seed(99)  # whatever else draws random numbers
@@ -328,14 +337,14 @@ def test_stream_is_a_function_of_seed_and_step(make_data: MakeData, monkeypatch:
 
 def test_resumed_stream_goes_on(make_data: MakeData) -> None:
     def make() -> GANAugmentedDataModule:
-        return loaded(make_data(synthesizer=JitterSynthesizer(), p_fake=0.3, augment=CropFlip(), batch_size=9))
+        return loaded(make_data(synthesizer=JitterSynthesizer(), p_fake=0.3, augment=RandomCropFlip(), batch_size=9))
 
     whole, before, after = make(), make(), make()
     real = list(whole.train_dataloader())[:8]
-    batches = [whole.training_batch(*batch) for batch in real]
-    first = [before.training_batch(*batch) for batch in real[:5]]
+    batches = [whole.augment_and_mix(*batch) for batch in real]
+    first = [before.augment_and_mix(*batch) for batch in real[:5]]
     after.load_state_dict(before.state_dict())
-    assert same(first + [after.training_batch(*batch) for batch in real[5:]], batches)
+    assert same(first + [after.augment_and_mix(*batch) for batch in real[5:]], batches)
 
 
 def test_samples_differ_from_step_to_step(make_data: MakeData) -> None:
@@ -348,7 +357,7 @@ def test_samples_differ_from_step_to_step(make_data: MakeData) -> None:
 
 
 def test_validation_and_test_are_neither_mixed_nor_augmented(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    data = make_data(synthesizer=Marked(), p_fake=0.5, augment=CropFlip(), batch_size=5)
+    data = make_data(synthesizer=Marked(), p_fake=0.5, augment=RandomCropFlip(), batch_size=5)
     recorder, trainer = Recorder(), make_trainer(max_epochs=1)
     trainer.fit(recorder, datamodule=data)
     steps = data.step
@@ -367,7 +376,7 @@ def test_validation_and_test_are_neither_mixed_nor_augmented(make_data: MakeData
 
 
 def test_fit_never_looks_at_the_test_part(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    class Untouchable(ArrayDataset):
+    class Untouchable(TensorDataset):
         def __getattribute__(self, name: str) -> Any:
             raise AssertionError("the test part was touched")
 
@@ -378,14 +387,14 @@ def test_fit_never_looks_at_the_test_part(make_data: MakeData, make_trainer: Mak
 
 def test_the_trainer_serves_the_stream_of_the_data_module(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     def make() -> GANAugmentedDataModule:
-        return make_data(synthesizer=JitterSynthesizer(), p_fake=0.5, augment=CropFlip(), batch_size=9)
+        return make_data(synthesizer=JitterSynthesizer(), p_fake=0.5, augment=RandomCropFlip(), batch_size=9)
 
     recorder = Recorder()
     make_trainer(max_epochs=3).fit(recorder, datamodule=make())
     assert same(recorder.seen["train"], stream(loaded(make()), 36))
 
 
-class Files(Source):
+class Files(DatasetSource):
     """Images read from disk one by one, as ImageNet's are."""
 
     name = "files"
@@ -397,9 +406,9 @@ class Files(Source):
         for k in range(20):
             Image.new("RGB", (4, 4), (k * 10, 0, 0)).save(self.folder / f"{k}.png")
 
-    def load(self, root: Path) -> Splits:
-        data = FileDataset(self.folder, [f"{k}.png" for k in range(20)], torch.arange(20) % 2, 4, 4)
-        return Splits(data.subset(torch.arange(12)), data.subset(torch.arange(12, 20)), 2)
+    def load(self, root: Path) -> DatasetSplits:
+        data = ImageFileDataset(self.folder, [f"{k}.png" for k in range(20)], torch.arange(20) % 2, 4, 4)
+        return DatasetSplits(data.subset(torch.arange(12)), data.subset(torch.arange(12, 20)), 2)
 
 
 def test_samples_from_files_go_the_same_way(tmp_path: Path, make_trainer: MakeTrainer) -> None:
@@ -419,7 +428,7 @@ def test_samples_from_files_go_the_same_way(tmp_path: Path, make_trainer: MakeTr
         inputs = torch.cat([batch.inputs for batch in recorder.seen[part]])
         assert torch.equal(((inputs[:, 0, 0, 0] + 1) * 12.75).round().long(), index)
     assert same(recorder.seen["predict"], recorder.seen["test"])
-    with pytest.raises(InputError, match="files do not lie in memory"):
+    with pytest.raises(ConfigurationError, match="files do not lie in memory"):
         data.samples("train")
     assert isinstance(data.synthesizer, Marked)
     assert data.synthesizer.fitted_with is not None

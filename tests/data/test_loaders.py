@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.loaders import DeviceLoader, EpochOrder, FileLoader
-from ganmc_lightning.data.sources.base import ArrayDataset
+from ganmc_lightning.data.datasets.base import TensorDataset
+from ganmc_lightning.data.loaders import InMemoryLoader, ResumableDataLoader, ResumableDistributedSampler
 
-Loader = DeviceLoader | FileLoader
+Loader = InMemoryLoader | ResumableDataLoader
 MakeLoader = Callable[..., Loader]
 
 
@@ -20,12 +20,14 @@ def make_loader(request: pytest.FixtureRequest) -> MakeLoader:
     """Makes a loader over ``size`` samples; sample k is the number k with label 10 k."""
 
     def make(size: int, batch_size: int, seed: int | None, rank: int = 0, world_size: int = 1) -> Loader:
-        order = EpochOrder(size, rank, world_size, seed)
+        order = ResumableDistributedSampler(size, rank, world_size, seed)
         inputs, labels = torch.arange(float(size)).view(-1, 1), torch.arange(size) * 10
         drop_last = seed is not None
         if request.param == "device":
-            return DeviceLoader(inputs, labels, order, batch_size, drop_last)
-        return FileLoader(ArrayDataset(inputs, labels), order, batch_size, drop_last, num_workers=0, pin_memory=False)
+            return InMemoryLoader(inputs, labels, order, batch_size, drop_last)
+        return ResumableDataLoader(
+            TensorDataset(inputs, labels), order, batch_size, drop_last, num_workers=0, pin_memory=False
+        )
 
     return make
 
@@ -146,9 +148,11 @@ def test_loading_leaves_the_global_random_state_alone(make_loader: MakeLoader) -
 
 def test_worker_processes_give_the_same_batches() -> None:
     inputs = torch.arange(22.0).view(-1, 1)
-    data = ArrayDataset(inputs, torch.arange(22) * 10)
-    loader = FileLoader(data, EpochOrder(22, 0, 1, 5), 4, True, num_workers=1, pin_memory=False)
-    alone = DeviceLoader(inputs, data.labels, EpochOrder(22, 0, 1, 5), 4, True)
+    data = TensorDataset(inputs, torch.arange(22) * 10)
+    loader = ResumableDataLoader(
+        data, ResumableDistributedSampler(22, 0, 1, 5), 4, True, num_workers=1, pin_memory=False
+    )
+    alone = InMemoryLoader(inputs, data.labels, ResumableDistributedSampler(22, 0, 1, 5), 4, True)
     loader.load_state_dict({"epoch": 0, "batches": 2})
     assert epoch(loader, 0) == epoch(alone, 0)[2:]
     assert loader.state_dict() == {"epoch": 0, "batches": 5}  # those handed out, not those made ahead
@@ -158,6 +162,8 @@ def test_worker_processes_give_the_same_batches() -> None:
 
 def test_device_loader_hands_out_tensors_of_its_own() -> None:
     inputs: Tensor = torch.zeros(4, 2)
-    loader = DeviceLoader(inputs, torch.zeros(4, dtype=torch.long), EpochOrder(4, 0, 1, None), 4, False)
+    loader = InMemoryLoader(
+        inputs, torch.zeros(4, dtype=torch.long), ResumableDistributedSampler(4, 0, 1, None), 4, False
+    )
     next(iter(loader))[0].add_(1)  # whoever changes a batch in place must not change the data set
     assert inputs.sum() == 0

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from ganmc_lightning.data.mixing import mixed_batch, synthetic_count
+from ganmc_lightning.data.mixing import concat_synthetic, synthetic_count
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_batch_mode_is_all_or_nothing_with_the_right_share() -> None:
 def test_labels_stay_with_their_samples() -> None:
     real = (torch.tensor([[10.0], [11.0], [12.0]]), torch.tensor([0, 1, 2]))
     fake = (torch.tensor([[-5.0], [-6.0]]), torch.tensor([5, 6]))
-    batch = mixed_batch(real, fake)
+    batch = concat_synthetic(real, fake)
     assert batch.synthetic.tolist() == [True, True, False, False, False]
     pairs = set(zip(batch.inputs.flatten().tolist(), batch.labels.tolist(), batch.synthetic.tolist(), strict=True))
     assert pairs == {(10.0, 0, False), (11.0, 1, False), (12.0, 2, False), (-5.0, 5, True), (-6.0, 6, True)}
@@ -48,7 +48,7 @@ def test_labels_stay_with_their_samples() -> None:
 def test_only_real_and_only_synthetic() -> None:
     samples = (torch.ones(3, 2), torch.tensor([2, 1, 0]))
     nothing = (torch.empty(0, 2), torch.empty(0, dtype=torch.long))
-    real, fake = mixed_batch(samples, None), mixed_batch(nothing, samples)
+    real, fake = concat_synthetic(samples, None), concat_synthetic(nothing, samples)
     assert not real.synthetic.any()
     assert fake.synthetic.all()
     for batch in (real, fake):
@@ -62,6 +62,6 @@ def test_only_real_and_only_synthetic() -> None:
 def test_images_leave_with_their_channels_last(channels: int) -> None:
     images = torch.arange(2 * channels * 4, dtype=torch.float32).view(2, channels, 2, 2)
     labels = torch.zeros(2, dtype=torch.long)
-    for batch in (mixed_batch((images, labels), None), mixed_batch((images, labels), (images, labels))):
+    for batch in (concat_synthetic((images, labels), None), concat_synthetic((images, labels), (images, labels))):
         assert batch.inputs.stride()[1:] == (1, 2 * channels, channels)
         torch.testing.assert_close(batch.inputs[-2:], images, rtol=0, atol=0)

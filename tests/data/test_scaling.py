@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganmc_lightning.data.scaling import Scaler
+from ganmc_lightning.data.scaling import RowScaler
 
 
 def test_z_scores_as_numpy_computes_them() -> None:
     rows = torch.randn(50, 3) * torch.tensor([0.01, 1.0, 300.0]) + torch.tensor([5.0, 0.0, 1000.0])
-    scaled = Scaler.fit(rows).transform(rows)
+    scaled = RowScaler.fit(rows).transform(rows)
     exact = rows.numpy().astype(np.float64)
     exact = (exact - exact.mean(axis=0)) / exact.std(axis=0)
     assert scaled.dtype == torch.float32
@@ -19,26 +19,26 @@ def test_z_scores_as_numpy_computes_them() -> None:
 
 
 def test_other_rows_use_the_statistics_of_the_first() -> None:
-    scaler = Scaler.fit(torch.tensor([[0.0], [2.0]]))
+    scaler = RowScaler.fit(torch.tensor([[0.0], [2.0]]))
     assert scaler.transform(torch.tensor([[5.0]])).tolist() == [[4.0]]
 
 
 def test_constant_column_becomes_zero() -> None:
     rows = torch.tensor([[7.0, 1.0], [7.0, 3.0]])
-    assert Scaler.fit(rows).transform(rows).tolist() == [[0.0, -1.0], [0.0, 1.0]]
+    assert RowScaler.fit(rows).transform(rows).tolist() == [[0.0, -1.0], [0.0, 1.0]]
 
 
 def test_constant_column_becomes_zero_whatever_its_sums_round_to() -> None:
     rows = torch.full((3, 1), 0.1, dtype=torch.float64)
-    for normal_scores in (False, True):
-        assert Scaler.fit(rows, normal_scores).transform(rows).abs().max() == 0
+    for quantile_transform in (False, True):
+        assert RowScaler.fit(rows, quantile_transform).transform(rows).abs().max() == 0
 
 
-@pytest.mark.parametrize("normal_scores", [False, True])
-def test_timestamps_keep_their_differences(normal_scores: bool) -> None:
+@pytest.mark.parametrize("quantile_transform", [False, True])
+def test_timestamps_keep_their_differences(quantile_transform: bool) -> None:
     seconds = 1_700_000_000 + torch.arange(50, dtype=torch.float64)
     rows = torch.stack([seconds, seconds * 1000], dim=1)[torch.randperm(50)]
-    scaler = Scaler.fit(rows, normal_scores)
+    scaler = RowScaler.fit(rows, quantile_transform)
     seen = scaler.transform(rows)
     assert [len(column.unique()) for column in seen.unbind(1)] == [50, 50]
     assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
@@ -47,29 +47,29 @@ def test_timestamps_keep_their_differences(normal_scores: bool) -> None:
 
 def test_inverse_gives_the_rows_back() -> None:
     rows = torch.randn(20, 4) * 10 + 3
-    scaler = Scaler.fit(rows)
+    scaler = RowScaler.fit(rows)
     torch.testing.assert_close(scaler.inverse(scaler.transform(rows)), rows.double(), rtol=1e-6, atol=1e-5)
 
 
 def test_normal_scores_take_the_skew_out() -> None:
     rows = torch.randn(400, 2, generator=torch.Generator().manual_seed(0)).exp() * torch.tensor([1.0, 1000.0])
-    scaler = Scaler.fit(rows, normal_scores=True)
+    scaler = RowScaler.fit(rows, quantile_transform=True)
     seen = scaler.transform(rows)
     assert seen.dtype == torch.float32
     assert seen.mean(dim=0).abs().max() < 1e-6
     assert (seen.std(dim=0, correction=0) - 1).abs().max() < 1e-6
     assert seen.pow(3).mean(dim=0).abs().max() < 0.05
-    assert Scaler.fit(rows).transform(rows).pow(3).mean(dim=0).min() > 2
+    assert RowScaler.fit(rows).transform(rows).pow(3).mean(dim=0).min() > 2
     assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
     torch.testing.assert_close(scaler.inverse(seen), rows.double(), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normal_scores", [False, True])
-def test_generated_rows_become_rows_of_the_table(normal_scores: bool) -> None:
+@pytest.mark.parametrize("quantile_transform", [False, True])
+def test_generated_rows_become_rows_of_the_table(quantile_transform: bool) -> None:
     random = torch.Generator().manual_seed(0)
-    colour = torch.randint(3, (200,), generator=random)
-    rows = torch.cat([torch.randn(200, 1, generator=random).exp(), torch.eye(3)[colour]], dim=1)
-    scaler = Scaler.fit(rows, normal_scores, categories=((1, 4),))
+    color = torch.randint(3, (200,), generator=random)
+    rows = torch.cat([torch.randn(200, 1, generator=random).exp(), torch.eye(3)[color]], dim=1)
+    scaler = RowScaler.fit(rows, quantile_transform, categories=((1, 4),))
     assert torch.equal(scaler.decode(scaler.transform(rows))[:, 1:], rows[:, 1:].double())
     made = scaler.decode(3 * torch.randn(300, 4, generator=random))
     assert (made[:, 1:].sort(dim=1).values == torch.tensor([0.0, 0.0, 1.0])).all()
@@ -78,32 +78,32 @@ def test_generated_rows_become_rows_of_the_table(normal_scores: bool) -> None:
 
 def test_inverse_does_not_clip() -> None:
     """Test rows may lie outside the range of the training rows."""
-    scaler = Scaler.fit(torch.tensor([[0.0], [2.0]]))
+    scaler = RowScaler.fit(torch.tensor([[0.0], [2.0]]))
     assert scaler.inverse(torch.tensor([[9.0]])).tolist() == [[10.0]]
     assert scaler.decode(torch.tensor([[9.0]])).tolist() == [[2.0]]
 
 
-@pytest.mark.parametrize("normal_scores", [False, True])
-def test_state_survives_a_checkpoint(normal_scores: bool) -> None:
+@pytest.mark.parametrize("quantile_transform", [False, True])
+def test_state_survives_a_checkpoint(quantile_transform: bool) -> None:
     rows = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
-    scaler = Scaler.fit(rows, normal_scores, categories=((0, 2),))
+    scaler = RowScaler.fit(rows, quantile_transform, categories=((0, 2),))
     file = io.BytesIO()
     torch.save(scaler.state_dict(), file)
     file.seek(0)
-    again = Scaler.of_state(torch.load(file, weights_only=True))
+    again = RowScaler.of_state(torch.load(file, weights_only=True))
     assert again.equals(scaler)
     assert again.columns is not None
     assert scaler.columns is not None
     assert again.columns.equals(scaler.columns)
     made = torch.randn(9, 3)
     assert torch.equal(again.decode(made), scaler.decode(made))
-    assert not again.equals(Scaler.fit(rows, not normal_scores))
-    assert not again.equals(Scaler.fit(rows[1:], normal_scores))
+    assert not again.equals(RowScaler.fit(rows, not quantile_transform))
+    assert not again.equals(RowScaler.fit(rows[1:], quantile_transform))
 
 
 def test_state_of_mean_and_std_alone() -> None:
     rows = torch.randn(30, 3)
-    scaler = Scaler.fit(rows)
-    bare = Scaler.of_state({"mean": scaler.mean, "std": scaler.std})
+    scaler = RowScaler.fit(rows)
+    bare = RowScaler.of_state({"mean": scaler.mean, "std": scaler.std})
     assert bare.equals(scaler)
     assert torch.equal(bare.decode(rows), bare.inverse(rows))

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.data.sources.base import ArrayDataset
+from ganmc_lightning.data.datasets.base import TensorDataset
 from ganmc_lightning.data.splitting import stratified_subset, with_relative_weights
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 LABELS = torch.tensor([0] * 3 + [1] * 40 + [2] * 157)[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
 CHOICE = torch.arange(0, 200)[torch.rand(200, generator=torch.Generator().manual_seed(3)) < 0.9]
@@ -28,16 +28,16 @@ def test_seed_decides() -> None:
     assert not torch.equal(one, stratified_subset(LABELS, CHOICE, 50, seed=1))
 
 
-def weighted(weights: list[float]) -> ArrayDataset:
+def weighted(weights: list[float]) -> TensorDataset:
     count = len(weights)
-    return ArrayDataset(torch.arange(float(count))[:, None], torch.arange(count) % 2, torch.tensor(weights))
+    return TensorDataset(torch.arange(float(count))[:, None], torch.arange(count) % 2, torch.tensor(weights))
 
 
 def test_training_weights_are_1_on_average_and_scores_have_none() -> None:
     parts = with_relative_weights({"train": weighted([1.0, 2.0, 0.0, 5.0]), "val": weighted([7.0, 8.0])}, "mine")
     train, val = parts["train"], parts["val"]
-    assert isinstance(train, ArrayDataset)
-    assert isinstance(val, ArrayDataset)
+    assert isinstance(train, TensorDataset)
+    assert isinstance(val, TensorDataset)
     assert train.weights is not None
     assert train.weights.tolist() == [0.5, 1.0, 0.0, 2.5]
     assert train.inputs.flatten().tolist() == [0, 1, 2, 3]
@@ -46,5 +46,5 @@ def test_training_weights_are_1_on_average_and_scores_have_none() -> None:
 
 
 def test_training_rows_without_weight() -> None:
-    with pytest.raises(InputError, match="all training rows of mine have the weight 0"):
+    with pytest.raises(ConfigurationError, match="all training rows of mine have the weight 0"):
         with_relative_weights({"train": weighted([0.0, 0.0])}, "mine")

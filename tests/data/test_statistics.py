@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ganmc_lightning.data.scaling import Scaler
-from ganmc_lightning.data.sources.base import ArrayDataset
+from ganmc_lightning.data.datasets.base import TensorDataset
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.statistics import FROM_FILES, IN_MEMORY, channel_statistics, row_statistics
 
 
@@ -32,7 +32,7 @@ class Files(Dataset):
 
 def test_channels_in_memory():
     inputs = images(50)
-    found = channel_statistics(ArrayDataset(inputs, torch.zeros(50, dtype=torch.int64)))
+    found = channel_statistics(TensorDataset(inputs, torch.zeros(50, dtype=torch.int64)))
     values = inputs.numpy().astype(np.float64) / 255
     np.testing.assert_allclose(found.mean, values.mean(axis=(0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(found.std, values.std(axis=(0, 2, 3)), rtol=1e-12)
@@ -45,18 +45,18 @@ def test_few_of_many_evenly_spaced():
     assert (files.seen[0], files.seen[-1]) == (0, 10 * FROM_FILES - 1)
     assert set(np.diff(files.seen)) <= {10, 11}
     np.testing.assert_allclose(found.mean, files.inputs.double().mean(dim=(0, 2, 3)) / 255, atol=0.03)
-    blank = ArrayDataset(torch.zeros(IN_MEMORY + 1, 1, 2, 2, dtype=torch.uint8), torch.zeros(IN_MEMORY + 1))
+    blank = TensorDataset(torch.zeros(IN_MEMORY + 1, 1, 2, 2, dtype=torch.uint8), torch.zeros(IN_MEMORY + 1))
     assert channel_statistics(blank).std.tolist() == [1 / 255]
 
 
 def test_no_images():
-    assert channel_statistics(ArrayDataset(torch.zeros(5, 0), torch.zeros(5))) is None
-    assert channel_statistics(ArrayDataset(images(0), torch.zeros(0))) is None
+    assert channel_statistics(TensorDataset(torch.zeros(5, 0), torch.zeros(5))) is None
+    assert channel_statistics(TensorDataset(images(0), torch.zeros(0))) is None
 
 
 def test_rows():
     table = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
-    scaler = Scaler.fit(table, normal_scores=True)
+    scaler = RowScaler.fit(table, quantile_transform=True)
     found = row_statistics(scaler)
     assert torch.equal(found.mean, scaler.mean)
     assert torch.equal(found.std, scaler.std)

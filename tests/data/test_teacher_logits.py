@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.augment import CropFlip
+from ganmc_lightning.data.augment import RandomCropFlip
 from ganmc_lightning.modules import DistillationModule
-from ganmc_lightning.networks import MLP, ACGANGenerator
+from ganmc_lightning.networks import ACGANGenerator, MLPClassifier
 from ganmc_lightning.synthesizers import GeneratorSynthesizer, JitterSynthesizer, PooledSynthesizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
@@ -23,12 +23,12 @@ MakeTrainer = Callable[..., Trainer]
 
 
 class CountingTeacher(nn.Module):
-    """An MLP that counts the samples it is called with."""
+    """An MLPClassifier that counts the samples it is called with."""
 
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(1)
-        self.network = MLP(64, 3, dropout=0.5)
+        self.network = MLPClassifier(64, 3, dropout=0.5)
         self.seen = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def train(make_data: MakeData, make_trainer: MakeTrainer, **arguments: Any) -> t
     precision = arguments.pop("precision", "32-true")
     teacher, keep = CountingTeacher(), Keep()
     torch.manual_seed(0)
-    student = MLP(64, 3)
+    student = MLPClassifier(64, 3)
     module = DistillationModule(teacher, student, teacher_mode=mode)
     make_trainer(max_epochs=3, callbacks=[keep], precision=precision).fit(module, make_data(**arguments))
     return student, keep, teacher
@@ -103,7 +103,7 @@ def test_augmented_samples_and_a_teacher_with_dropout_are_not_stored(
     make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
     for arguments in (
-        {"augment": CropFlip(1)},
+        {"augment": RandomCropFlip(1)},
         {"teacher_mode": "paper"},
         {"synthesizer": JitterSynthesizer(), "p_fake": 1.0},
     ):
@@ -112,7 +112,7 @@ def test_augmented_samples_and_a_teacher_with_dropout_are_not_stored(
 
 
 def test_pooled_and_augmented_samples_in_one_batch(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    _, keep, teacher = train(make_data, make_trainer, augment=CropFlip(1), synthesizer=pooled(), p_fake=0.25)
+    _, keep, teacher = train(make_data, make_trainer, augment=RandomCropFlip(1), synthesizer=pooled(), p_fake=0.25)
     reference = copy.deepcopy(teacher.network).eval()
     for batch in keep.batches:
         assert batch.synthetic.sum() == 8
@@ -121,6 +121,6 @@ def test_pooled_and_augmented_samples_in_one_batch(make_data: MakeData, make_tra
 
 def test_nothing_is_stored_for_samples_served_once(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     teacher, keep = CountingTeacher(), Keep()
-    module = DistillationModule(teacher, MLP(64, 3))
+    module = DistillationModule(teacher, MLPClassifier(64, 3))
     make_trainer(max_epochs=1, callbacks=[keep]).fit(module, make_data())
     assert all(batch.teacher_logits is None for batch in keep.batches)

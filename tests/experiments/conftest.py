@@ -18,21 +18,21 @@ experiment: tiny
 title: "A tiny <experiment> & its report"
 seeds: [0, 1, 2]
 stages:
-  teacher: {config: teacher.yaml, set: {trainer.max_epochs: 4}}
+  teacher: {config: teacher.yaml, overrides: {trainer.max_epochs: 4}}
   gan: {config: gan.yaml, test: false}
   alone: {config: [student.yaml, more.yaml]}
   mixed_02:
     config: student.yaml
-    set: {data.p_fake: 0.2, model.teacher.init_args.path: "{teacher}/checkpoints/best.ckpt"}
+    overrides: {data.p_fake: 0.2, model.teacher.init_args.path: "{teacher}/checkpoints/best.ckpt"}
     needs: [gan]
   mixed_05:
     config: student.yaml
-    set: {data.p_fake: 0.5, model.teacher.init_args.path: "{teacher}/checkpoints/best.ckpt"}
+    overrides: {data.p_fake: 0.5, model.teacher.init_args.path: "{teacher}/checkpoints/best.ckpt"}
     needs: [gan]
 quick: {trainer.max_epochs: 1}
 report:
   rows:
-    - {name: "teacher", stage: teacher, paper: 0.781, source: "GAN-MC Table 1", group: teacher}
+    - {name: "teacher", stage: teacher, paper: 0.781, source: "GAN-MC Table 1", step_budget_group:  teacher}
     - {name: "labels only", stage: alone, paper: 0.662, source: "GAN-MC Table 1"}
     - {name: "real + GAN", best_of: [mixed_02, mixed_05], paper: 0.762, source: "GAN-MC Table 1"}
   sweep:
@@ -41,7 +41,7 @@ report:
     points: {0.2: mixed_02, 0.5: mixed_05}
     references: [alone, teacher]
   curves: {title: "Learning curves", stages: [teacher, alone, mixed_02]}
-  grids: [gan]
+  sample_grids: [gan]
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from ganmc_lightning import cli
 from ganmc_lightning.cli.imports import add_import_argument
 from ganmc_lightning.cli.reproduce import add_arguments, run
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 def arguments(*argv):
@@ -39,24 +39,24 @@ def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])
 def test_bad_seeds(experiment_file, seeds):
-    with pytest.raises(InputError, match="--seeds must be different whole numbers"):
+    with pytest.raises(ConfigurationError, match="--seeds must be different whole numbers"):
         run(arguments(str(experiment_file), f"--seeds={seeds}"))
 
 
 def test_an_output_folder_that_cannot_be(experiment_file, tmp_path):
     (tmp_path / "runs").touch()
-    with pytest.raises(InputError, match="--out: cannot write to"):
+    with pytest.raises(ConfigurationError, match="--out: cannot write to"):
         run(arguments(str(experiment_file), "--out", str(tmp_path / "runs")))
 
 
 def test_no_name():
-    with pytest.raises(InputError, match="name an experiment"):
+    with pytest.raises(ConfigurationError, match="name an experiment"):
         run(arguments())
 
 
 def test_the_room_loads_no_training_library():
     code = (
-        "import sys, ganmc_lightning.experiments.reproduce, ganmc_lightning.experiments.catalogue;"
+        "import sys, ganmc_lightning.experiments.reproduce, ganmc_lightning.experiments.discovery;"
         "print([m for m in ('torch', 'lightning', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.reproduce import reproduce
 
@@ -20,7 +20,7 @@ seeds: [0, 1, 2]
 stages:
   gan: {config: gan.yaml, test: false}
   study:
-    run: forest --config {config} --seed {seed} --out {here} --gan "{gan}/check points/best.ckpt"
+    run: forest --config {config} --seed {seed} --out {run_dir} --gan "{gan}/check points/best.ckpt"
     config: forest.yaml
     quick: --trees 2
 report:
@@ -29,12 +29,12 @@ report:
     source: "GAN-MC Table 3"
     columns:
       - {metric: auc, label: AUC}
-      - {metric: bytes, kind: bytes}
-      - {metric: nodes, kind: count}
-      - {metric: speed_up, kind: ratio}
+      - {metric: bytes, format: bytes}
+      - {metric: nodes, format: count}
+      - {metric: speedup, format: ratio}
     rows:
-      - {name: Teacher, stage: study, prefix: teacher, paper: {auc: 0.935}}
-      - {name: Real data, stage: study, prefix: real}
+      - {name: Teacher, stage: study, model: teacher, paper: {auc: 0.935}}
+      - {name: Real data, stage: study, model: real}
     scatter: {title: Quality against size, x: bytes, y: auc, log_x: true}
   series:
     title: AUC over trees
@@ -56,7 +56,7 @@ class FakeCommand:
         self.calls.append(argv)
         if argv[0] == "fit":
             folder = Path(argv[argv.index("--trainer.default_root_dir") + 1])
-            result = {"validation": {"val/student_auc": 0.9}, "seconds": 2}
+            result = {"validation": {"val/tree_auc": 0.9}, "seconds": 2}
         else:
             folder, seed = Path(argv[argv.index("--out") + 1]), int(argv[argv.index("--seed") + 1])
             scores = {
@@ -64,7 +64,7 @@ class FakeCommand:
                 "real/auc": 0.88 + 0.01 * seed,
                 "real/bytes": 181_000,
                 "real/nodes": 2499,
-                "real/speed_up": 634.4,
+                "real/speedup": 634.4,
             }
             result = {
                 "test": {f"test/{name}": value for name, value in scores.items()},
@@ -139,7 +139,7 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
         ("Real data", "auc"),
         ("Real data", "bytes"),
         ("Real data", "nodes"),
-        ("Real data", "speed_up"),
+        ("Real data", "speedup"),
     }
     real = rows["Real data", "auc"]
     assert real["values"] == pytest.approx([0.88, 0.89, 0.90])
@@ -158,13 +158,15 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
 
 def test_a_column_nobody_has_is_named(file, tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("metric: nodes", "metric: knots"))
-    with pytest.raises(InputError, match=r"no 'test/teacher/knots' \(it has: test/real/auc, .*test/teacher/auc\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"no 'test/teacher/knots' \(it has: test/real/auc, .*test/teacher/auc\)"
+    ):
         go(file, tmp_path / "runs", FakeCommand())
 
 
 def test_a_curve_nobody_has_is_named(file, tmp_path):
     file.write_text(EXPERIMENT.replace("Real data: real/auc", "Real data: real/ac"))
-    with pytest.raises(InputError, match=r"no curve 'real/ac' \(it has: real/auc\)"):
+    with pytest.raises(ConfigurationError, match=r"no curve 'real/ac' \(it has: real/auc\)"):
         go(file, tmp_path / "runs", FakeCommand())
 
 
@@ -174,27 +176,27 @@ def test_curves_that_are_none(file, tmp_path, curves):
     go(file, tmp_path / "runs", fake)
     result = tmp_path / "runs" / "forests" / "study" / "seed0" / "result.json"
     result.write_text(f'{{"curves": {curves}}}')
-    with pytest.raises(InputError, match="curves"):
+    with pytest.raises(ConfigurationError, match="curves"):
         go(file, tmp_path / "runs", fake)
 
 
 BAD = [
     ("--seed {seed}", "--seed {sed}", r"'stages.study' refers to an unknown stage: 'sed'"),
     ("config: forest.yaml", "config: [forest.yaml, gan.yaml]", r"'stages.study.config' must be one file"),
-    ("config: forest.yaml", "set: {a: 1}", r"'stages.study.set' is not a key here"),
+    ("config: forest.yaml", "overrides: {a: 1}", r"'stages.study.overrides' is not a key here"),
     ("quick: --trees 2", "quick: {a: 1}", r"'stages.study.quick' must be text"),
     ('"{gan}', "{gan}", r"'stages.study.run' is no command line"),
-    ("  gan: {config", "  here: {config", r"'stages.here' is taken"),
+    ("  gan: {config", "  run_dir: {config", r"'stages.run_dir' is taken"),
     (
-        "kind: bytes",
-        "kind: octets",
-        r"'report.tables\[0\].columns\[1\].kind' must be one of score, count, bytes, ratio",
+        "format: bytes",
+        "format: octets",
+        r"'report.tables\[0\].columns\[1\].format' must be one of number, count, bytes, ratio",
     ),
     ("x: bytes", "x: size", r"'report.tables\[0\].scatter\[0\].x' is no column of the table: 'size'"),
     ("log_x: true", "log: true", r"'report.tables\[0\].scatter\[0\].log' is not a key"),
     ("name: Real data, stage", "name: Teacher, stage", r"'report.tables\[0\].rows' has two rows named 'Teacher'"),
     ("paper: {auc: 0.935}", "paper: {ac: 0.935}", r"'report.tables\[0\].rows\[0\].paper.ac' is not a key"),
-    ("stage: study, prefix: real", "stage: stud", r"names an unknown stage 'stud'; did you mean 'study'\?"),
+    ("stage: study, model: real", "stage: stud", r"names an unknown stage 'stud'; did you mean 'study'\?"),
     ("curves: {Real data: real/auc}", "curves: {}", r"'report.series\[0\].curves' is missing"),
     ("curves: {Real data: real/auc}", "curves: {Real data: 3}", r"'report.series\[0\].curves' must map labels"),
 ]
@@ -204,6 +206,6 @@ BAD = [
 def test_a_mistake_is_named_in_one_line(file, old, new, message):
     assert EXPERIMENT.count(old) == 1
     file.write_text(EXPERIMENT.replace(old, new))
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         load_experiment(file)
     assert "\n" not in str(caught.value)

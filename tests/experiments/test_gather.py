@@ -5,9 +5,9 @@ import math
 
 import pytest
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.gather import latest_sample_grid, read_curves, read_result
-from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.experiments.planning import PlannedRun
 
 
 def run_in(folder, content):
@@ -59,15 +59,15 @@ def test_a_metric_of_the_runs_own_comes_first(tmp_path):
     result = read_result(run_in(tmp_path, content))
     assert result.value("test", "error") == 3
     assert result.value("test", "parameters") == 7
-    with pytest.raises(InputError, match="no 'val/error'"):
+    with pytest.raises(ConfigurationError, match="no 'val/error'"):
         result.value("validation", "error")
 
 
 def test_a_missing_metric_says_which_there_are(tmp_path):
     result = read_result(run_in(tmp_path, {"validation": {"val/fid": 3.0, "val/kid": 1.0}, "seconds": 1}))
-    with pytest.raises(InputError, match=r"no 'val/accuracy' \(it has: val/fid, val/kid\)"):
+    with pytest.raises(ConfigurationError, match=r"no 'val/accuracy' \(it has: val/fid, val/kid\)"):
         result.value("validation", "accuracy")
-    with pytest.raises(InputError, match=r"no 'test/fid' \(it has: none\)"):
+    with pytest.raises(ConfigurationError, match=r"no 'test/fid' \(it has: none\)"):
         result.value("test", "fid")
 
 
@@ -81,7 +81,7 @@ def test_a_missing_metric_says_which_there_are(tmp_path):
     ],
 )
 def test_a_malformed_result_names_file_and_key(tmp_path, content, message):
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         read_result(run_in(tmp_path, content))
     assert "result.json" in str(caught.value)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.reading import load_experiment
 
 
@@ -23,14 +23,14 @@ def test_dependencies_are_the_declared_ones_and_those_named_in_braces(experiment
 
 
 def test_dependencies_are_found_inside_nested_values(edited):
-    file = edited("config: [student.yaml, more.yaml]", "config: student.yaml, set: {m: {a: ['{gan}/x']}}")
+    file = edited("config: [student.yaml, more.yaml]", "config: student.yaml, overrides: {m: {a: ['{gan}/x']}}")
     assert load_experiment(file).stages["alone"].needs == ("gan",)
 
 
 def test_several_sweeps(edited):
     text = "sweep: [{x_label: a, points: {1: alone}}, {x_label: b, points: {2: gan}}]\n  unused:"
     file = edited("sweep:", text)
-    with pytest.raises(InputError, match=r"'report.unused' is not a key here"):
+    with pytest.raises(ConfigurationError, match=r"'report.unused' is not a key here"):
         load_experiment(file)
 
 
@@ -48,8 +48,8 @@ BAD = [
     ("config: teacher.yaml", "config: none.yaml", r"'stages.teacher.config' names a file that is not there"),
     ("config: teacher.yaml", "konfig: a", r"'stages.teacher.config' is missing"),
     ("test: false", "test: 0", r"'stages.gan.test' must be true or false"),
-    ("test: false", "set: [1]", r"'stages.gan.set' must be a mapping"),
-    ("test: false", "set: {a: '{techer}/x'}", r"'stages.gan' refers to an unknown stage: 'techer'; did you"),
+    ("test: false", "overrides: [1]", r"'stages.gan.overrides' must be a mapping"),
+    ("test: false", "overrides: {a: '{techer}/x'}", r"'stages.gan' refers to an unknown stage: 'techer'; did you"),
     ("test: false", "needs: alone", r"does not come before: 'alone'; move that stage up"),
     ("test: false", "needs: gan", r"does not come before: 'gan'"),
     ("{config: gan.yaml, test: false}", "gan.yaml", r"'stages.gan' must be a mapping"),
@@ -64,21 +64,21 @@ BAD = [
     ("{0.2: mixed_02,", "{low: mixed_02,", r"'report.sweep\[0\].points' must map numbers to stages"),
     ("references: [alone, teacher]", "references: [x]", r"'report.sweep\[0\].references' names an unknown"),
     ("stages: [teacher, alone, mixed_02]", "steps: 1", r"'report.curves\[0\].stages' is missing"),
-    ("grids: [gan]", "grids: {a: b}", r"'report.grids' must be text or a list"),
+    ("sample_grids: [gan]", "sample_grids: {a: b}", r"'report.sample_grids' must be text or a list"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=range(len(BAD)))
 def test_a_mistake_is_named_in_one_line_with_the_file(edited, old, new, message):
     file = edited(old, new)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         load_experiment(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(ConfigurationError, match="no such file"):
         load_experiment(tmp_path / "none.yaml")
 
 
@@ -86,5 +86,5 @@ def test_a_missing_file(tmp_path):
 def test_files_without_stages(tmp_path, text):
     file = tmp_path / "x.experiment.yaml"
     file.write_text(text)
-    with pytest.raises(InputError, match="must"):
+    with pytest.raises(ConfigurationError, match="must"):
         load_experiment(file)

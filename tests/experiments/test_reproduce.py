@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from ganmc_lightning.cli import Terminated
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments import pictures
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments import figures
 from ganmc_lightning.experiments.reproduce import reproduce
 
 
@@ -161,21 +161,21 @@ def test_one_seed_in_all_three_reports(go, folder):
 def test_markdown_links_pictures_that_are_there(go, folder):
     go()
     text = (folder / "report.md").read_text()
-    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
-    assert sorted(pictures) == [
+    shown = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert sorted(shown) == [
         "figures/curves_1_val_accuracy.png",
         "figures/curves_1_val_cross_entropy.png",
         "figures/samples_gan.png",
         "figures/sweep_1.png",
     ]
-    for picture in pictures:
+    for picture in shown:
         assert (folder / picture).read_bytes().startswith(b"\x89PNG")
     assert "| labels only | 0.8050 ± 0.0635 | 0.662 (GAN-MC Table 1) | 2,500 | 4,810 |" in text
 
 
 def test_curves_of_a_row_are_those_of_the_stage_that_validation_chose(go, fake, experiment_file, monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "curves_figure", lambda curves, y_label: drawn.append(curves) or y_label.encode())
+    monkeypatch.setattr(figures, "curves_figure", lambda curves, y_label: drawn.append(curves) or y_label.encode())
     text = experiment_file.read_text()
     experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GAN, mixed_02]}"))
     fake.scores = {"mixed_02": (0.80, 0.99), "mixed_05": (0.95, 0.70)}
@@ -189,7 +189,9 @@ def test_curves_of_a_row_are_those_of_the_stage_that_validation_chose(go, fake, 
 def test_curves_of_a_row_that_is_not_there(go, experiment_file):
     text = experiment_file.read_text()
     experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GANs]}"))
-    with pytest.raises(InputError, match=r"stages' names an unknown stage 'real \+ GANs'; did you mean 'real \+ GAN'"):
+    with pytest.raises(
+        ConfigurationError, match=r"stages' names an unknown stage 'real \+ GANs'; did you mean 'real \+ GAN'"
+    ):
         go()
 
 
@@ -208,7 +210,7 @@ def test_curves_of_the_columns_that_are_named(go, folder, experiment_file):
 def test_a_column_that_nobody_recorded(go, experiment_file):
     set_columns(experiment_file, "train/los")
     with pytest.raises(
-        InputError, match=r"report\.curves\.columns: none of teacher, alone, mixed_02 recorded 'train/los'"
+        ConfigurationError, match=r"report\.curves\.columns: none of teacher, alone, mixed_02 recorded 'train/los'"
     ):
         go()
 

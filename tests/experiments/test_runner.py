@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
-from ganmc_lightning.experiments.runner import make_run, prepare, read_record
+from ganmc_lightning.experiments.runner import make_run, prepare, read_run_state
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_fit_then_test_then_finished(teacher, fake):
     assert make_run(teacher, fake) == 0
     assert fake.stages == ["fit teacher/seed0", "test teacher/seed0"]
     assert "--ckpt_path" not in fake.calls[0]
-    record = read_record(teacher.folder)
+    record = read_run_state(teacher.folder)
     assert (record.key, record.state) == (teacher.key, "finished")
     assert record.environment["threads"] >= 1
     assert prepare(teacher)
@@ -40,7 +40,7 @@ def test_fit_then_test_then_finished(teacher, fake):
 def test_an_interrupted_training_resumes_from_its_last_checkpoint(teacher, fake, code):
     fake.exit_codes = {"teacher": code}
     assert make(teacher, fake) == code
-    assert read_record(teacher.folder).state == "started"
+    assert read_run_state(teacher.folder).state == "started"
     fake.exit_codes = {}
     assert make(teacher, fake) == 0
     assert fake.calls[1][-2:] == ["--ckpt_path", str(teacher.last_checkpoint)]
@@ -66,9 +66,9 @@ def test_a_run_from_other_settings_is_moved_aside_and_kept(teacher, quick_teache
     make(teacher, fake)
     assert make(quick_teacher, fake) == 0
     aside = teacher.folder.with_name(f"seed0.{teacher.key[:8]}")
-    assert read_record(aside).key == teacher.key
+    assert read_run_state(aside).key == teacher.key
     assert (aside / "checkpoints" / "best.ckpt").read_bytes() == b"best"
-    assert read_record(teacher.folder).key == quick_teacher.key
+    assert read_run_state(teacher.folder).key == quick_teacher.key
     assert "--ckpt_path" not in fake.calls[2]
 
 
@@ -118,9 +118,9 @@ def test_success_without_a_usable_result_is_a_failure(teacher, fake, result):
             (teacher.folder / "result.json").write_text(result)
         return 0
 
-    with pytest.raises(InputError, match=r"result\.json"):
+    with pytest.raises(ConfigurationError, match=r"result\.json"):
         make_run(teacher, command)
-    assert read_record(teacher.folder).state == "started"
+    assert read_run_state(teacher.folder).state == "started"
 
 
 def test_a_kill_at_any_write_leaves_a_state_that_continues(teacher, experiment_file, fake, monkeypatch):

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.experiments import figures, pictures
-from ganmc_lightning.experiments.figures import Points, Reference, scatter_figure
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments import figures, plots
 from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.html import render_html
 from ganmc_lightning.experiments.markdown import render_markdown
+from ganmc_lightning.experiments.plots import Points, Reference, scatter_figure
 from ganmc_lightning.experiments.reading import load_experiment
-from ganmc_lightning.experiments.report import make_report
+from ganmc_lightning.experiments.report_builder import make_report
 from ganmc_lightning.experiments.statistics import Estimate
 
 EXPERIMENT = """
@@ -24,15 +24,15 @@ report:
   tables:
     title: Sizes
     source: "GAN-KD table 1"
-    note: "Scores in features of one's own: no others stand beside them."
-    columns: [{metric: parameters, kind: count}, {metric: fid, label: FID}]
+    note: "EvaluationResult in features of one's own: no others stand beside them."
+    columns: [{metric: parameters, format: count}, {metric: fid, label: FID}]
     rows:
-      - {name: teacher, stage: comparison, prefix: teacher, paper: {fid: 7.42}}
-      - {name: d = 8, stage: comparison, prefix: mse_8, curve: MSE}
-      - {name: d = 2, stage: comparison, prefix: mse_2, curve: MSE}
-      - {name: "d = 2, regular", stage: comparison, prefix: regular_2, curve: regular}
-      - {name: real, stage: comparison, prefix: real}
-      - {name: unscored, stage: comparison, prefix: unscored}
+      - {name: teacher, stage: comparison, model: teacher, paper: {fid: 7.42}}
+      - {name: d = 8, stage: comparison, model: mse_8, curve: MSE}
+      - {name: d = 2, stage: comparison, model: mse_2, curve: MSE}
+      - {name: "d = 2, regular", stage: comparison, model: regular_2, curve: regular}
+      - {name: real, stage: comparison, model: real}
+      - {name: unscored, stage: comparison, model: unscored}
     scatter: {title: FID over size, x: parameters, y: fid, log_x: true}
 """
 SCORES = {
@@ -63,7 +63,7 @@ def report(tmp_path):
 
 def test_lines_of_a_curve_belong_together_and_one_without_a_place_is_dashed(report, monkeypatch):
     drawn = []
-    monkeypatch.setattr(pictures, "scatter_figure", lambda *arguments: drawn.append(arguments) or b"")
+    monkeypatch.setattr(figures, "scatter_figure", lambda *arguments: drawn.append(arguments) or b"")
     report()
     assert drawn == [
         (
@@ -81,7 +81,7 @@ def test_lines_of_a_curve_belong_together_and_one_without_a_place_is_dashed(repo
 
 
 def test_curves_run_from_left_to_right(monkeypatch):
-    monkeypatch.setattr(figures, "_png", lambda figure: figure.axes[0])
+    monkeypatch.setattr(plots, "_png", lambda figure: figure.axes[0])
     groups = [
         Points("teacher", [(one(900), one(5.0))]),
         Points("MSE", [(one(90), Estimate(6.0, 0.5, 3)), (one(20), Estimate(8.0, 1.0, 3))]),
@@ -112,7 +112,7 @@ def test_scores_that_could_not_be_computed_are_left_out(monkeypatch):
     for drawn, labels in ((groups, ["real", "MSE"]), (groups[:1], ["real"])):
         assert scatter_figure(drawn, references, "parameters", "FID", log_x=True).startswith(b"\x89PNG")
         with monkeypatch.context() as patch:
-            patch.setattr(figures, "_png", lambda figure: figure.axes[0])
+            patch.setattr(plots, "_png", lambda figure: figure.axes[0])
             axes = scatter_figure(drawn, references, "parameters", "FID", log_x=True)
         assert axes.get_legend_handles_labels()[1] == labels
 
@@ -120,11 +120,15 @@ def test_scores_that_could_not_be_computed_are_left_out(monkeypatch):
 def test_remarks_stand_under_the_table(report):
     found = report()
     one_seed = "n = 1: one seed, no interval; a difference between two such rows may be chance."
-    remarks = ["Scores in features of one's own: no others stand beside them.", one_seed, "Paper: GAN-KD table 1."]
+    remarks = [
+        "EvaluationResult in features of one's own: no others stand beside them.",
+        one_seed,
+        "Paper: GAN-KD table 1.",
+    ]
     assert found.as_json()["tables"][0]["notes"] == remarks
     assert "".join(f"- {remark}\n" for remark in remarks) in render_markdown(found)
     page = render_html(found)
-    assert "<li>Scores in features of one&#x27;s own: no others stand beside them.</li>" in page
+    assert "<li>EvaluationResult in features of one&#x27;s own: no others stand beside them.</li>" in page
     assert "<li>Paper: GAN-KD table 1.</li>" in page
 
 
@@ -144,7 +148,7 @@ def test_one_seed_is_said_once_a_table(report):
 
 
 def test_counts_of_one_seed_need_no_interval(report):
-    text = EXPERIMENT.replace(", label: FID}", ", label: FID, kind: count}")
+    text = EXPERIMENT.replace(", label: FID}", ", label: FID, format: count}")
     assert "n = 1" not in render_markdown(report(text))
 
 
@@ -168,9 +172,13 @@ def test_the_same_figure_is_shown_once(report):
     [
         ("curve: regular", "curve: 3", r"rows\[3\].curve' must be text"),
         ("curve: regular", "curves: regular", r"rows\[3\].curves' is not a key here; did you mean 'curve'"),
-        ('note: "Scores', 'notes: "Scores', r"tables\[0\].notes' is not a key here; did you mean 'note'"),
+        (
+            'note: "EvaluationResult',
+            'notes: "EvaluationResult',
+            r"tables\[0\].notes' is not a key here; did you mean 'note'",
+        ),
     ],
 )
 def test_mistakes(report, old, new, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         report(EXPERIMENT.replace(old, new))

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.gather import gather
-from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.runner import make_run, prepare
 from ganmc_lightning.experiments.statistics import Estimate
@@ -105,7 +105,7 @@ def test_a_stage_without_a_test_reports_its_validation_value(edited, rows_of, fa
 
 def test_a_metric_nobody_recorded_is_named_and_costs_no_training(edited, rows_of, fake, tmp_path):
     file = edited("seeds:", "metric: auroc\nseeds:")
-    with pytest.raises(InputError, match=r"no 'val/auroc' \(it has: val/accuracy\)"):
+    with pytest.raises(ConfigurationError, match=r"no 'val/auroc' \(it has: val/accuracy\)"):
         rows_of(edited("stage: teacher, paper: 0.781", "best_of: [alone, mixed_02], paper: 0.781"))
     calls = len(fake.calls)
     file.write_text(file.read_text().replace("metric: auroc\n", ""))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ganmc_lightning.experiments.plan import plan_runs
+from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.reproduce import reproduce
-from ganmc_lightning.experiments.runner import read_record
+from ganmc_lightning.experiments.runner import read_run_state
 from ganmc_lightning.experiments.workers import LOG, run_in_workers
 
 
@@ -52,7 +52,7 @@ def test_a_run_starts_after_those_it_depends_on(run_plan, commands, tmp_path):
             assert started.index((student, seed)) > started.index(("gan", seed))
     for stage, seed in started:
         folder = tmp_path / "runs" / "tiny" / stage / f"seed{seed}"
-        assert read_record(folder).state == "finished"
+        assert read_run_state(folder).state == "finished"
         assert json.loads((folder / "result.json").read_text())["validation"]
     code, started, ended = run_plan(commands.fake, seeds=(0, 1, 2))  # finished runs are kept
     assert code == 0

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from ganmc_lightning.cli import Terminated, sigterm_raises
-from ganmc_lightning.experiments.plan import PlannedRun
+from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.workers import run_in_workers
 
 

@@ -70,8 +70,8 @@ def test_minimax_players_share_one_game(logits):
     fake = logits[1][0]
     loss = MinimaxACGANLoss()
     out_of_the_question = torch.full((2,), 800.0, dtype=torch.float64)  # real beyond doubt: costs nothing
-    assert loss.deceive(fake).item() == pytest.approx(
-        -loss.judge(out_of_the_question, fake).item(), rel=1e-9, abs=1e-10
+    assert loss.generator_loss(fake).item() == pytest.approx(
+        -loss.discriminator_loss(out_of_the_question, fake).item(), rel=1e-9, abs=1e-10
     )
 
 
@@ -87,7 +87,7 @@ def test_generator_learns_to_raise_the_source_logit(form, logits):
 @pytest.mark.parametrize("form", FORMS)
 def test_discriminator_learns_to_part_real_from_fake(form):
     real, fake = torch.zeros(3, requires_grad=True), torch.zeros(2, requires_grad=True)
-    up, down = torch.autograd.grad(form().judge(real, fake), (real, fake))
+    up, down = torch.autograd.grad(form().discriminator_loss(real, fake), (real, fake))
     assert (up < 0).all()
     assert (down > 0).all()
 
@@ -102,13 +102,13 @@ def test_generator_learns_its_classes(form, logits):
 def test_saturation():
     """Where the discriminator wins, minimax leaves the generator nothing to learn from; the others do not."""
     lost = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
-    slopes = [torch.autograd.grad(form().deceive(lost), lost)[0].item() for form in FORMS]
+    slopes = [torch.autograd.grad(form().generator_loss(lost), lost)[0].item() for form in FORMS]
     assert slopes == [pytest.approx(-1, abs=1e-8), pytest.approx(0, abs=1e-8), -1.0]
 
 
 def test_hinge_lets_go_beyond_the_margin():
     real, fake = torch.tensor([1.5, 0.5], requires_grad=True), torch.tensor([-1.5, -0.5], requires_grad=True)
-    up, down = torch.autograd.grad(HingeACGANLoss().judge(real, fake), (real, fake))
+    up, down = torch.autograd.grad(HingeACGANLoss().discriminator_loss(real, fake), (real, fake))
     assert up.tolist() == [0.0, -0.5]
     assert down.tolist() == [0.0, 0.5]
 
@@ -126,7 +126,7 @@ def test_no_source_weight_leaves_the_classes_alone(form, logits):
 @pytest.mark.parametrize("form", FORMS)
 def test_classes_learned_from_real_samples_alone(form, logits):
     """The generator is still held to them."""
-    discriminator, generator = losses(form, logits, classify_fakes=False)
+    discriminator, generator = losses(form, logits, classify_generated=False)
     assert discriminator.item() == pytest.approx(
         -log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form], rel=1e-9, abs=1e-10
     )
@@ -161,8 +161,8 @@ def test_sets_of_unequal_size_weigh_the_same(form, logits):
 @pytest.mark.parametrize("form", FORMS)
 def test_extreme_logits_stay_finite(form):
     far = torch.tensor([-200.0, 200.0])
-    assert torch.isfinite(form().judge(far, far))
-    assert torch.isfinite(form().deceive(far))
+    assert torch.isfinite(form().discriminator_loss(far, far))
+    assert torch.isfinite(form().generator_loss(far))
 
 
 @pytest.mark.parametrize("weights", [{"class_weight": -1.0}, {"source_weight": -0.1}])

@@ -102,7 +102,7 @@ class TestKnowledgeDistillation:
         assert plain.abs().max() > 1e-3
 
     def test_scaled_gradient_tends_to_that_of_centred_logits(self, batch):
-        """Hinton et al. 2015, equation 4: at high T the gradient is (g - z) / K, logits centred, times 1/N here."""
+        """Hinton et al. 2015, equation 4: at high T the gradient is (g - z) / K, logits centered, times 1/N here."""
         student, teacher, _, _ = batch
         g, z = (x - x.mean(dim=1, keepdim=True) for x in (student.detach(), teacher))
         hot = gradient(KnowledgeDistillationLoss(1e5, 1.0)(*batch), student)

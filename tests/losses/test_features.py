@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
     FSPLoss,
     HintLoss,
@@ -57,7 +57,7 @@ class TestHints:
         ("student", "teacher"), [((3, 2, 2), (3, 4, 4)), ((3,), (3, 4, 4)), ((3, 4, 4), (9,)), ((3, 4, 2), (3, 2, 4))]
     )
     def test_what_cannot_be_matched_is_refused(self, student, teacher):
-        with pytest.raises(InputError, match=r"model\.loss\.layers, a -> b: .*cannot be matched"):
+        with pytest.raises(ConfigurationError, match=r"model\.loss\.layers, a -> b: .*cannot be matched"):
             HintLoss([("a", "b")]).fit([student], [teacher])
 
     def test_equal_shapes_need_no_regressor(self):
@@ -95,9 +95,9 @@ class TestFlows:
         loss = FSPLoss([("a", "b"), ("c", "d")])
         loss.fit([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (4, 2, 2)])
         message = r"model\.loss\.layers, c -> d: FSP needs maps .* got \(5, 2, 2\) and \(4, 4, 4\)"
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(ConfigurationError, match=message):
             loss.fit([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (5, 2, 2)])
-        with pytest.raises(InputError, match="FSP needs maps"):
+        with pytest.raises(ConfigurationError, match="FSP needs maps"):
             loss.fit([(3,), (4,)], [(3,), (4,)])
 
 
@@ -115,9 +115,9 @@ class TestBoth:
 
     @pytest.mark.parametrize("weight", [0.0, -1.0])
     def test_weights_that_are_not_positive_are_refused(self, kind, weight):
-        with pytest.raises(InputError, match="weight must be positive"):
+        with pytest.raises(ConfigurationError, match="weight must be positive"):
             kind(self.pairs, weight)
 
     def test_too_few_pairs_are_refused(self, kind):
-        with pytest.raises(InputError, match=r"layers must hold \d pairs or more"):
+        with pytest.raises(ConfigurationError, match=r"layers must hold \d pairs or more"):
             kind(self.pairs[: kind.fewest_pairs - 1])

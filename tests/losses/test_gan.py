@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
     HingeGANLoss,
     MinimaxGANLoss,
@@ -36,15 +36,15 @@ FORMS = {
 def test_by_hand(form):
     real, fake = torch.tensor(REAL, dtype=torch.float64), torch.tensor(FAKE, dtype=torch.float64)
     judged, deceived = FORMS[form]
-    assert form().judge(real, fake).item() == pytest.approx(judged, rel=1e-9, abs=1e-10)
-    assert form().deceive(fake).item() == pytest.approx(deceived, rel=1e-9, abs=1e-10)
+    assert form().discriminator_loss(real, fake).item() == pytest.approx(judged, rel=1e-9, abs=1e-10)
+    assert form().generator_loss(fake).item() == pytest.approx(deceived, rel=1e-9, abs=1e-10)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_players_pull_in_opposite_directions(form):
     real, fake = torch.zeros(3, requires_grad=True), torch.zeros(2, requires_grad=True)
-    real_slope, fake_slope = torch.autograd.grad(form().judge(real, fake), (real, fake))
-    (deceiving,) = torch.autograd.grad(form().deceive(fake), fake)
+    real_slope, fake_slope = torch.autograd.grad(form().discriminator_loss(real, fake), (real, fake))
+    (deceiving,) = torch.autograd.grad(form().generator_loss(fake), fake)
     assert (real_slope < 0).all()
     assert (fake_slope > 0).all()
     assert (deceiving < 0).all()
@@ -55,7 +55,7 @@ def test_clipping_after_the_step():
     with torch.no_grad():
         critic.weight.copy_(torch.tensor([[0.5, -0.5, 0.005]]))
         critic.bias.fill_(-0.002)
-    WassersteinGANLoss(0.01).constrain(critic)
+    WassersteinGANLoss(0.01).after_discriminator_step(critic)
     assert critic.weight.tolist() == [pytest.approx([0.01, -0.01, 0.005], rel=1e-5, abs=1e-8)]
     assert critic.bias.item() == pytest.approx(-0.002, rel=1e-5, abs=1e-8)
     assert critic.weight.requires_grad
@@ -68,7 +68,7 @@ def test_only_the_clipped_loss_constrains_and_only_the_penalised_one_penalises()
     before = critic[1].weight.detach().clone()
     for form in FORMS:
         if form is not WassersteinGANLoss:
-            form().constrain(critic)
+            form().after_discriminator_step(critic)
             assert torch.equal(critic[1].weight, before)
         assert (form().penalty(critic, samples[None], samples[None]) is None) == (form is not WassersteinGPLoss)
 
@@ -77,5 +77,5 @@ def test_only_the_clipped_loss_constrains_and_only_the_penalised_one_penalises()
     ("make", "named"), [(lambda: WassersteinGANLoss(0), "clip"), (lambda: WassersteinGPLoss(-1), "weight")]
 )
 def test_bad_numbers(make, named):
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(ConfigurationError, match=named):
         make()

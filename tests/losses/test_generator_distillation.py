@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
-    FeatureDistance,
     GeneratorDistillationLoss,
-    LaplacianPyramidDistance,
+    LaplacianPyramidLoss,
     NonSaturatingGANLoss,
-    SquaredDistance,
-    SumOfDistances,
+    PerceptualLoss,
+    PixelMSELoss,
+    WeightedSumLoss,
     laplacian_pyramid,
 )
 
@@ -31,9 +31,9 @@ def images():
 def test_equation_3(images):
     student, teacher = images
     by_hand = sum((s - t) ** 2 for s, t in zip(student.flatten().tolist(), teacher.flatten().tolist(), strict=True))
-    assert SquaredDistance(sum_pixels=True)(student, teacher).item() == pytest.approx(by_hand / 2, rel=1e-5, abs=1e-6)
-    assert SquaredDistance()(student, teacher).item() == pytest.approx(by_hand / 2 / 72, rel=1e-5, abs=1e-6)
-    assert GeneratorDistillationLoss().distance(student, teacher) == SquaredDistance()(student, teacher)
+    assert PixelMSELoss(sum_pixels=True)(student, teacher).item() == pytest.approx(by_hand / 2, rel=1e-5, abs=1e-6)
+    assert PixelMSELoss()(student, teacher).item() == pytest.approx(by_hand / 2 / 72, rel=1e-5, abs=1e-6)
+    assert GeneratorDistillationLoss().distance(student, teacher) == PixelMSELoss()(student, teacher)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.0001, 0.3, 1.0])
@@ -56,7 +56,7 @@ def test_the_other_form_of_the_game(images):
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, math.nan])
 def test_alpha_out_of_range(alpha):
-    with pytest.raises(InputError, match=r"alpha must lie in \[0, 1\], got"):
+    with pytest.raises(ConfigurationError, match=r"alpha must lie in \[0, 1\], got"):
         GeneratorDistillationLoss(alpha)
 
 
@@ -74,7 +74,7 @@ def test_a_pyramid_holds_all_of_its_image(size):
 def test_pyramid_distance_by_hand():
     """A constant difference lives in the last band alone: 4^-2 times its size."""
     student = torch.full((1, 1, 8, 8), 0.5)
-    assert LaplacianPyramidDistance(2)(student, torch.zeros(1, 1, 8, 8)).item() == pytest.approx(
+    assert LaplacianPyramidLoss(2)(student, torch.zeros(1, 1, 8, 8)).item() == pytest.approx(
         0.5 / 16, rel=1e-5, abs=1e-6
     )
 
@@ -84,10 +84,8 @@ def test_pyramid_distance_minds_blur_more_than_brightness():
     teacher = torch.rand(4, 1, 16, 16)
     blurred = F.avg_pool2d(teacher, 3, 1, 1, count_include_pad=False)
     offset = teacher + (blurred - teacher).square().mean().sqrt()  # as far away in squared pixels
-    distance = LaplacianPyramidDistance()
-    assert SquaredDistance()(blurred, teacher) == pytest.approx(
-        SquaredDistance()(offset, teacher).item(), rel=1e-4, abs=1e-6
-    )
+    distance = LaplacianPyramidLoss()
+    assert PixelMSELoss()(blurred, teacher) == pytest.approx(PixelMSELoss()(offset, teacher).item(), rel=1e-4, abs=1e-6)
     assert distance(blurred, teacher) > 5 * distance(offset, teacher)
 
 
@@ -95,7 +93,7 @@ def test_feature_distance_is_that_of_the_features_and_leaves_the_network_alone(i
     student, teacher = images
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
     reference = copy.deepcopy(network).eval()
-    distance = FeatureDistance(network)
+    distance = PerceptualLoss(network)
     distance.train()
     student.requires_grad_()
     value = distance(student, teacher)
@@ -109,14 +107,14 @@ def test_feature_distance_is_that_of_the_features_and_leaves_the_network_alone(i
 
 
 def test_sums(images):
-    both = SumOfDistances([SquaredDistance(), LaplacianPyramidDistance()], [2.0, 0.5])
-    expected = 2 * SquaredDistance()(*images) + 0.5 * LaplacianPyramidDistance()(*images)
+    both = WeightedSumLoss([PixelMSELoss(), LaplacianPyramidLoss()], [2.0, 0.5])
+    expected = 2 * PixelMSELoss()(*images) + 0.5 * LaplacianPyramidLoss()(*images)
     torch.testing.assert_close(both(*images), expected, rtol=1e-5, atol=1e-6)
-    with pytest.raises(InputError, match="2 distances and 1 weights"):
-        SumOfDistances([SquaredDistance(), SquaredDistance()], [1.0])
+    with pytest.raises(ConfigurationError, match="2 distances and 1 weights"):
+        WeightedSumLoss([PixelMSELoss(), PixelMSELoss()], [1.0])
 
 
-@pytest.mark.parametrize("distance", [SquaredDistance(), LaplacianPyramidDistance()])
+@pytest.mark.parametrize("distance", [PixelMSELoss(), LaplacianPyramidLoss()])
 def test_equal_images_have_no_distance(images, distance):
     assert distance(images[0], images[0].clone()).item() == pytest.approx(0, abs=1e-6)
     assert distance(*images) > 0
@@ -124,13 +122,13 @@ def test_equal_images_have_no_distance(images, distance):
 
 def test_bfloat16_images_are_compared_in_float32():
     student, teacher = (torch.rand(1, 1, 4, 4).bfloat16() for _ in range(2))
-    for distance in (SquaredDistance(), LaplacianPyramidDistance()):
+    for distance in (PixelMSELoss(), LaplacianPyramidLoss()):
         assert distance(student, teacher).dtype == torch.float32
 
 
 def test_levels():
-    with pytest.raises(InputError, match="levels"):
-        LaplacianPyramidDistance(0)
+    with pytest.raises(ConfigurationError, match="levels"):
+        LaplacianPyramidLoss(0)
 
 
 def test_feature_distance_of_a_network_that_returns_more_than_features(images):
@@ -138,5 +136,5 @@ def test_feature_distance_of_a_network_that_returns_more_than_features(images):
         def forward(self, inputs):
             return inputs, inputs
 
-    with pytest.raises(InputError, match=r"FeatureDistance\.network \(Pair\) returns a tuple where one tensor"):
-        FeatureDistance(Pair())(*images)
+    with pytest.raises(ConfigurationError, match=r"PerceptualLoss\.network \(Pair\) returns a tuple where one tensor"):
+        PerceptualLoss(Pair())(*images)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
     HingeACGANLoss,
     NonSaturatingACGANLoss,
@@ -86,10 +86,10 @@ def test_penalty_in_mixed_precision_is_float32():
 def test_compiled_and_batch_normalised_critics_are_refused(loss):
     critic = nn.Sequential(nn.Linear(3, 1))
     loss.check(critic)
-    with pytest.raises(InputError, match="batch normalisation"):
+    with pytest.raises(ConfigurationError, match="batch normalization"):
         loss.check(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
     critic.compile(backend="eager")  # compiles nothing before its first call
-    with pytest.raises(InputError, match=r"model\.discriminator is compiled"):
+    with pytest.raises(ConfigurationError, match=r"model\.discriminator is compiled"):
         loss.check(critic)
     NonSaturatingGANLoss().check(critic)
     NonSaturatingACGANLoss().check(critic)
@@ -135,5 +135,5 @@ def test_r1_of_an_acgan_is_taken_in_one_iteration_of_many():
 
 @pytest.mark.parametrize("bad", [{"r1_weight": -0.1}, {"r1_interval": 0}])
 def test_bad_r1_numbers(bad):
-    with pytest.raises(InputError, match="r1_weight must not be negative and r1_interval be at least 1"):
+    with pytest.raises(ConfigurationError, match="r1_weight must not be negative and r1_interval be at least 1"):
         NonSaturatingACGANLoss(**bad)

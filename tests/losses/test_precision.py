@@ -5,11 +5,11 @@ import torch
 
 from ganmc_lightning.losses import (
     fsp_loss,
+    hard_cross_entropy,
     hint_loss,
     l1_regularization,
     l2_logits_loss,
     l2_regularization,
-    label_cross_entropy,
     soft_cross_entropy,
     squared_distance,
 )
@@ -43,7 +43,7 @@ def test_losses_of_half_precision_answers(dtype):
     for found, expected in (
         (l2_logits_loss(student, teacher), l2_logits_loss(student.float(), teacher.float())),
         (soft_cross_entropy(student, teacher, 4.0), soft_cross_entropy(student.float(), teacher.float(), 4.0)),
-        (label_cross_entropy(student, labels), label_cross_entropy(student.float(), labels)),
+        (hard_cross_entropy(student, labels), hard_cross_entropy(student.float(), labels)),
         (hint_loss(student, teacher), hint_loss(student.float(), teacher.float())),
         (squared_distance(student, teacher), squared_distance(student.float(), teacher.float())),
         (fsp_loss(*maps), fsp_loss(*wide)),

@@ -22,7 +22,7 @@ def rows_extractor():
 
 @pytest.fixture(scope="session")
 def image_extractor():
-    """A small CNN for grey images of 8 pixels: 12 features, 3 classes."""
+    """A small CNN for gray images of 8 pixels: 12 features, 3 classes."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return ClassifierExtractor(FiveLayerCNN(1, 8, 3, (4, 6, 8, 12)), name="images")

@@ -15,7 +15,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
     PRDC,
     ClassifierExtractor,
@@ -23,14 +23,14 @@ from ganmc_lightning.metrics import (
     FrechetInceptionDistance,
     InceptionScore,
     KernelInceptionDistance,
-    NearCopies,
-    VarianceOfLaplacian,
+    LaplacianVariance,
+    NearDuplicates,
 )
-from ganmc_lightning.networks import MLP, FiveLayerCNN
+from ganmc_lightning.networks import FiveLayerCNN, MLPClassifier
 
-OF_FEATURES = ["fid", "kid", "inception_score", "prdc", "near_copies"]
-ALL = [*OF_FEATURES, "variance_of_laplacian", "compression_score"]
-student = partial(MLP, 64, 3, ())
+OF_FEATURES = ["fid", "kid", "inception_score", "prdc", "near_duplicates"]
+ALL = [*OF_FEATURES, "laplacian_variance", "compression_score"]
+student = partial(MLPClassifier, 64, 3, ())
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def make(image_extractor, make_images):
         "kid": partial(KernelInceptionDistance, image_extractor, subsets=4, subset_size=25),
         "inception_score": partial(InceptionScore, image_extractor, splits=3),
         "prdc": partial(PRDC, image_extractor, k=3),
-        "near_copies": partial(NearCopies, image_extractor, held_out, percentile=10),
-        "variance_of_laplacian": VarianceOfLaplacian,
+        "near_duplicates": partial(NearDuplicates, image_extractor, held_out, percentile=10),
+        "laplacian_variance": LaplacianVariance,
         "compression_score": partial(
             CompressionScore,
             teacher,
@@ -100,7 +100,7 @@ class TestEach:
         """A number, a flag, or an error that says how many samples are needed; never NaN in silence."""
         metric = feed(make(name), real[:1], fake[:1])
         if name in ("fid", "kid", "inception_score", "prdc"):
-            with pytest.raises(InputError, match=r"at least \d+ .*got 1"):
+            with pytest.raises(ConfigurationError, match=r"at least \d+ .*got 1"):
                 metric.compute()
         else:
             found = numbers(metric.compute())
@@ -148,7 +148,7 @@ class TestEach:
             (fake.float(), r"\[0, 199\]"),
         ):
             for kind in (False,) if name == "inception_score" else (False, True):  # that one passes over real samples
-                with pytest.raises(InputError, match=found):
+                with pytest.raises(ConfigurationError, match=found):
                     metric.update(samples, real=kind)
 
     def test_pickle(self, make, real, fake, name):
@@ -217,7 +217,9 @@ class TestTogether:
         for name in OF_FEATURES:
             value = feed(make(name), real, fake).compute()
             apart.update(value if isinstance(value, dict) else {name: value})
-        assert set(together) == set(apart) >= {"fid", "kid", "kid_std", "precision", "inception_score", "near_copies"}
+        assert (
+            set(together) == set(apart) >= {"fid", "kid", "kid_std", "precision", "inception_score", "near_duplicates"}
+        )
         for key, value in apart.items():
             assert together[key].shape == ()
             assert together[key].dtype == torch.float64
@@ -227,7 +229,7 @@ class TestTogether:
         collection = feed(MetricCollection({name: make(name) for name in ALL}, prefix="val/"), real, fake)
         values = collection.compute()
         assert values["val/compression_score"].mean.shape == ()
-        assert {"val/fid", "val/density", "val/variance_of_laplacian_ratio"} <= set(values)
+        assert {"val/fid", "val/density", "val/laplacian_variance_ratio"} <= set(values)
         collection.reset()
         assert numbers(feed(collection, real, fake).compute()["val/fid"]) == numbers(values["val/fid"])
 

@@ -17,7 +17,7 @@ from torch import nn
 from torchmetrics import MetricCollection
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import CompressionScore, compression_score
 from ganmc_lightning.networks import LeNet4
 
@@ -95,7 +95,7 @@ class TestScale:
         assert 1 > scores[0] > scores[1] > 0
 
     def test_blur_lowers_the_score(self):
-        """Stripes down, stripes across, a chessboard: averaging neighbours wipes out two of them, or all three."""
+        """Stripes down, stripes across, a chessboard: averaging neighbors wipes out two of them, or all three."""
         sign = torch.tensor([1.0, -1.0, 1.0, -1.0])
         patterns = torch.stack([sign.expand(4, 4), sign.view(4, 1).expand(4, 4), sign.view(4, 1) * sign])
         teacher, pictures = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False)), {}
@@ -306,18 +306,18 @@ class TestByHand:
     def test_nan(self, real, held_out, teacher, broken):
         sets = {"candidate": real, "real": real, "held_out": held_out}
         sets[broken] = (held_out[0] * torch.nan, held_out[1]) if broken == "held_out" else real * torch.nan
-        with pytest.raises(InputError, match="samples hold NaN"):
+        with pytest.raises(ConfigurationError, match="samples hold NaN"):
             score(**sets, teacher=teacher)
 
     def test_images_out_of_range(self, held_out, teacher):
-        with pytest.raises(InputError, match=r"images lie in \[200, 200\]"):
+        with pytest.raises(ConfigurationError, match=r"images lie in \[200, 200\]"):
             score(torch.full((4, 1, 2, 2), 200.0), torch.zeros(4, 1, 2, 2), held_out, teacher)
 
     @pytest.mark.parametrize("empty", ["candidate", "real", "held_out"])
     def test_empty_sets(self, real, held_out, teacher, empty):
         sets = {"candidate": real, "real": real, "held_out": held_out}
         sets[empty] = (real[:0], held_out[1][:0]) if empty == "held_out" else real[:0]
-        with pytest.raises(InputError, match="candidate, real and held-out sets must not be empty"):
+        with pytest.raises(ConfigurationError, match="candidate, real and held-out sets must not be empty"):
             score(**sets, teacher=teacher)
 
 
@@ -433,7 +433,7 @@ class TestMetric:
 
     def test_nothing_given(self, metric, real):
         metric.update(real, real=True)
-        with pytest.raises(InputError, match="candidate, real and held-out sets must not be empty"):
+        with pytest.raises(ConfigurationError, match="candidate, real and held-out sets must not be empty"):
             metric.compute()
 
     def test_protocol(self, metric, real):
@@ -466,7 +466,9 @@ def test_batches_of_one_and_batch_normalization():
         return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
 
     rows, labels = torch.randn(6, 4), torch.arange(6) % 2
-    with pytest.raises(InputError, match=r"1 \(BatchNorm1d\) got one value .*batch_size of the Compression Score"):
+    with pytest.raises(
+        ConfigurationError, match=r"1 \(BatchNorm1d\) got one value .*batch_size of the Compression Score"
+    ):
         compression_score(rows, rows, (rows, labels), nn.Linear(4, 2), student, batch_size=1)
     one = compression_score(rows[:1], rows, (rows, labels), nn.Linear(4, 2), student, batch_size=2)
     assert one.accuracies.isfinite().all()  # one sample, repeated

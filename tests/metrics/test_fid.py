@@ -6,7 +6,7 @@ from torch import nn
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 from torchmetrics.image.fid import FrechetInceptionDistance as TorchmetricsFID
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor, Features, FrechetInceptionDistance
 
 
@@ -91,22 +91,22 @@ def test_features_dead_in_both_sets_are_no_reason_for_a_flag(rows_extractor, mak
     ("n_real", "n_fake", "kind"), [(1, 9, "real"), (9, 1, "generated"), (0, 9, "real"), (9, 0, "generated")]
 )
 def test_too_few(rows_extractor, make_rows, n_real, n_fake, kind):
-    with pytest.raises(InputError, match=f"needs at least 2 {kind} samples, got {min(n_real, n_fake)}"):
+    with pytest.raises(ConfigurationError, match=f"needs at least 2 {kind} samples, got {min(n_real, n_fake)}"):
         distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
 
 
 def test_features_of_another_extractor(rows_extractor):
     metric = FrechetInceptionDistance(rows_extractor)
-    with pytest.raises(InputError, match=r"features have shape \(9, 5\) where rows \(Linear\) gives \(N, 6\)"):
+    with pytest.raises(ConfigurationError, match=r"features have shape \(9, 5\) where rows \(Linear\) gives \(N, 6\)"):
         metric.update(Features(torch.zeros(9, 5), torch.zeros(9, 4)), real=True)
-    with pytest.raises(InputError, match=r"logits have shape \(9, 3\)"):
+    with pytest.raises(ConfigurationError, match=r"logits have shape \(9, 3\)"):
         metric.update(Features(torch.zeros(9, 6), torch.zeros(9, 3)), real=True)
 
 
 def test_broken_features(rows_extractor):
     features = torch.zeros(9, 6)
     features[4, 2] = torch.nan
-    with pytest.raises(InputError, match="answers with NaN or infinity"):
+    with pytest.raises(ConfigurationError, match="answers with NaN or infinity"):
         FrechetInceptionDistance(rows_extractor).update(Features(features, torch.zeros(9, 4)), real=True)
 
 

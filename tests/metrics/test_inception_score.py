@@ -7,9 +7,9 @@ import torch
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import Features, InceptionScore
-from ganmc_lightning.metrics.feature_metric import in_order_of_content
+from ganmc_lightning.metrics.feature_metric import sort_rows
 
 
 def score(extractor, logits, splits=1, size=64):
@@ -46,7 +46,7 @@ class TestByHand:
 def test_as_torch_fidelity(rows_extractor, n, splits):
     logits = torch.randn(n, 4, generator=torch.Generator().manual_seed(0)) * 2
     value, _ = score(rows_extractor, logits, splits)
-    theirs = isc_features_to_metric(in_order_of_content(logits), splits, shuffle=True, rng_seed=2020)
+    theirs = isc_features_to_metric(sort_rows(logits), splits, shuffle=True, rng_seed=2020)
     assert value["inception_score"].item() == pytest.approx(theirs[KEY_METRIC_ISC_MEAN], rel=1e-9, abs=1e-10)
     assert value["inception_score_std"].item() == pytest.approx(theirs[KEY_METRIC_ISC_STD], rel=1e-9, abs=1e-10)
     assert value["inception_score"].dtype == torch.float64
@@ -84,12 +84,12 @@ def test_a_single_class_is_flagged(rows_extractor):
 
 @pytest.mark.parametrize(("n", "splits", "least"), [(0, 1, 2), (1, 1, 2), (19, 10, 20)])
 def test_too_few(rows_extractor, n, splits, least):
-    with pytest.raises(InputError, match=f"InceptionScore needs at least {least} generated samples, got {n}"):
+    with pytest.raises(ConfigurationError, match=f"InceptionScore needs at least {least} generated samples, got {n}"):
         score(rows_extractor, torch.randn(n, 4), splits)
 
 
 def test_no_splits(rows_extractor):
-    with pytest.raises(InputError, match=r"InceptionScore.splits must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"InceptionScore.splits must be at least 1, got 0"):
         InceptionScore(rows_extractor, splits=0)
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import KernelInceptionDistance
-from ganmc_lightning.metrics.feature_metric import in_order_of_content
+from ganmc_lightning.metrics.feature_metric import sort_rows
 
 
 def distance(extractor, real, fake, subsets=10, subset_size=50):
@@ -23,8 +23,8 @@ def test_as_torch_fidelity_subset_by_subset(rows_extractor, make_rows):
     real, fake = make_rows(200, 0), make_rows(150, 1, shift=0.3)
     value, _ = distance(rows_extractor, real, fake)
     theirs = kid_features_to_metric(
-        in_order_of_content(fake.double()),
-        in_order_of_content(real.double()),
+        sort_rows(fake.double()),
+        sort_rows(real.double()),
         kid_subsets=10,
         kid_subset_size=50,
         verbose=False,
@@ -65,14 +65,14 @@ def test_random_states_are_left_alone(rows_extractor, make_rows):
 
 @pytest.mark.parametrize(("n_real", "n_fake", "kind"), [(49, 60, "real"), (60, 49, "generated"), (60, 0, "generated")])
 def test_fewer_samples_than_a_subset(rows_extractor, make_rows, n_real, n_fake, kind):
-    with pytest.raises(InputError, match=f"at least 50 {kind} samples, got .*: give more or lower subset_size"):
+    with pytest.raises(ConfigurationError, match=f"at least 50 {kind} samples, got .*: give more or lower subset_size"):
         distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
 
 
 def test_a_subset_of_one(rows_extractor, make_rows):
-    with pytest.raises(InputError, match="at least 2 real samples, got 1"):
+    with pytest.raises(ConfigurationError, match="at least 2 real samples, got 1"):
         distance(rows_extractor, make_rows(1, 0), make_rows(5, 1), subset_size=1)
-    with pytest.raises(InputError, match=r"subset_size: got 1, expected at least 2"):
+    with pytest.raises(ConfigurationError, match=r"subset_size: got 1, expected at least 2"):
         distance(rows_extractor, make_rows(5, 0), make_rows(5, 1), subset_size=1)
 
 

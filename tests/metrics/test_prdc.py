@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import PRDC, prdc
 
 
@@ -57,7 +57,7 @@ def test_on_a_line_by_hand():
 
 @pytest.mark.parametrize("chunk", [16, 33, 2048])
 def test_the_real_samples_themselves(make_rows, chunk):
-    """Every neighbour lies on a border here: exactly k samples inside each ball, whatever the rounding."""
+    """Every neighbor lies on a border here: exactly k samples inside each ball, whatever the rounding."""
     real = make_rows(100, 0) * 1e3 + 1e4
     shuffled = real[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
     values = numbers(prdc(real, shuffled, 5, chunk))
@@ -89,17 +89,17 @@ def test_half_of_the_modes(make_rows):
 @pytest.mark.parametrize(("n", "m", "kind"), [(5, 9, "real"), (9, 5, "generated"), (0, 9, "real")])
 def test_too_few(rows_extractor, make_rows, n, m, kind):
     message = f"k = 5 needs at least 6 {kind} samples, got {min(n, m)}"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         prdc(make_rows(n, 0), make_rows(m, 1))
     metric = PRDC(rows_extractor)
     metric.update(make_rows(n, 0), real=True)
     metric.update(make_rows(m, 1), real=False)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         metric.compute()
 
 
 def test_no_neighbour(rows_extractor):
-    with pytest.raises(InputError, match=r"PRDC.k must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"PRDC.k must be at least 1, got 0"):
         PRDC(rows_extractor, k=0)
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
     PRDC,
     ClassifierExtractor,
     FrechetInceptionDistance,
     KernelInceptionDistance,
     features_of,
-    real_statistics,
+    reference_statistics,
 )
 
 
@@ -39,7 +39,7 @@ def statistics(rows, extractor, cache, **changed):
     """The statistics and how many batches the extractor was asked about."""
     before = Counting.asked
     arguments = {"data": "blobs", "split": "train", "batch_size": 32, **changed}
-    return real_statistics(rows, extractor, cache=cache, **arguments), Counting.asked - before
+    return reference_statistics(rows, extractor, cache=cache, **arguments), Counting.asked - before
 
 
 def equal(one, other):
@@ -82,8 +82,8 @@ def test_what_is_kept_represents_them_all(extractor, make_rows):
 def test_broken_features_are_not_kept(make_rows, tmp_path):
     layer = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 4))
     nn.init.constant_(layer[0].bias, torch.nan)
-    with pytest.raises(InputError, match="answers with NaN or infinity"):
-        real_statistics(make_rows(9, 0), ClassifierExtractor(layer), "blobs", "train", tmp_path)
+    with pytest.raises(ConfigurationError, match="answers with NaN or infinity"):
+        reference_statistics(make_rows(9, 0), ClassifierExtractor(layer), "blobs", "train", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_written_costs_no_result(extractor, make_rows, t
 
 
 def test_too_few(extractor, make_rows):
-    with pytest.raises(InputError, match="blobs: statistics need at least 2 real samples, got 1"):
+    with pytest.raises(ConfigurationError, match="blobs: statistics need at least 2 real samples, got 1"):
         statistics(make_rows(1, 0), extractor, None)
 
 
@@ -206,5 +206,5 @@ class TestMetricsWithAReference:
 
     def test_takes_no_real_samples(self, extractor, make_rows, make):
         metric = make(extractor, reference=statistics(make_rows(100, 0), extractor, None)[0])
-        with pytest.raises(InputError, match="real samples are given beside a reference"):
+        with pytest.raises(ConfigurationError, match="real samples are given beside a reference"):
             metric.update(make_rows(5, 0), real=True)

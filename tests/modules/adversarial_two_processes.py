@@ -13,10 +13,10 @@ from torch import nn
 from torch.optim import Adam
 
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.losses import HintLoss, L2LogitsLoss
 from ganmc_lightning.modules import AdversarialCompressionModule, CompressionModule, DistillationModule
-from ganmc_lightning.networks import MLP, FeatureDiscriminator
+from ganmc_lightning.networks import FeatureDiscriminator, MLPClassifier
 
 
 class End(Callback):
@@ -40,7 +40,7 @@ class End(Callback):
 
 def make(kind: str) -> CompressionModule:
     torch.manual_seed(0)
-    teacher, student = MLP(64, 3, hidden=(8,)), MLP(64, 3, hidden=(5,))
+    teacher, student = MLPClassifier(64, 3, hidden=(8,)), MLPClassifier(64, 3, hidden=(5,))
     adam = partial(Adam, lr=0.01)
     if kind == "hints":
         return DistillationModule(teacher, student, HintLoss([("features", "features")], 0.1, L2LogitsLoss()), adam)

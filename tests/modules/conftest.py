@@ -14,17 +14,19 @@ from torch.optim.lr_scheduler import ExponentialLR
 
 from ganmc_lightning.losses import ACGANLoss
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
 
 
 def classifier() -> ClassifierModule:
-    network = MLP(64, 3, hidden=(16,), dropout=0.3)
+    network = MLPClassifier(64, 3, hidden=(16,), dropout=0.3)
     return ClassifierModule(network, partial(Adam, lr=0.01), partial(ExponentialLR, gamma=0.98))
 
 
 def distillation() -> DistillationModule:
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
-    return DistillationModule(teacher, MLP(64, 3, hidden=(16,), dropout=0.3), optimizer=partial(Adam, lr=0.01))
+    return DistillationModule(
+        teacher, MLPClassifier(64, 3, hidden=(16,), dropout=0.3), optimizer=partial(Adam, lr=0.01)
+    )
 
 
 def acgan(loss: ACGANLoss | None = None, lr: float = 0.001, dropout: float = 0.5) -> ACGANModule:

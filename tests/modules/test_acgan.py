@@ -14,7 +14,7 @@ from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import HingeACGANLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, TabularGenerator
@@ -84,7 +84,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     g_adam, d_adam = (Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (g, d))
     torch.manual_seed(9)
     for k in range(2):
-        batch = Batch(*data.training_batch(*next(batches)))
+        batch = Batch(*data.augment_and_mix(*next(batches)))
         fake_labels = batch.labels[torch.randperm(32)]
         fakes = g(torch.randn(32, 8), fake_labels)
         with parametrize.cached():
@@ -144,7 +144,7 @@ def test_optimizers_are_those_of_the_paper_unless_others_are_given(make_module: 
 def test_unconditional_generator_is_refused() -> None:
     generator = ACGANGenerator(8, 1, 3, 8, 4)
     generator.num_classes = 0
-    with pytest.raises(InputError, match=r"model\.generator is unconditional"):
+    with pytest.raises(ConfigurationError, match=r"model\.generator is unconditional"):
         ACGANModule(generator, ACGANDiscriminator(8, 1, 3, 2))
 
 
@@ -153,5 +153,5 @@ def test_generator_of_rows_for_images_is_refused(
 ) -> None:
     module = make_module("acgan")
     module.generator = TabularGenerator(5, num_classes=3)
-    with pytest.raises(InputError, match=r"samples of shape \(5,\), the data have \(1, 8, 8\)"):
+    with pytest.raises(ConfigurationError, match=r"samples of shape \(5,\), the data have \(1, 8, 8\)"):
         make_trainer(max_epochs=1).fit(module, make_data())

@@ -18,22 +18,22 @@ from torch.optim.lr_scheduler import StepLR
 
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses import AdversarialSamples, L2Regularization, NoRegularization
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses import InvertedLabelRegularizer, L2Regularizer, NoRegularizer
 from ganmc_lightning.modules import AdversarialCompressionModule
-from ganmc_lightning.modules.discriminator_watch import DiscriminatorWatch
+from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
 from ganmc_lightning.networks import (
-    MLP,
     ConvFeatureDiscriminator,
     Discriminator,
     FeatureDiscriminator,
     FiveLayerCNN,
-    FixedProjection,
+    MLPClassifier,
     PreActResNet,
-    logits_and_features,
+    RandomProjection,
+    forward_with_features,
 )
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 pytestmark = [
@@ -48,7 +48,7 @@ ADAM = partial(Adam, lr=0.01)
 
 
 class Normalized(nn.Module):
-    """A classifier with batch normalisation and features of any size."""
+    """A classifier with batch normalization and features of any size."""
 
     def __init__(self, size: int, seed: int = 0) -> None:
         super().__init__()
@@ -164,11 +164,11 @@ class TestRouting:
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("regularizer", [AdversarialSamples(), L2Regularization(0.01)], ids=["samples", "l2"])
+@pytest.mark.parametrize("regularizer", [InvertedLabelRegularizer(), L2Regularizer(0.01)], ids=["samples", "l2"])
 def test_two_iterations_equal_a_loop_by_hand(
     make_data: MakeData, make_trainer: MakeTrainer, regularizer: nn.Module, precision: str
 ) -> None:
-    module = module_of(regularizer=regularizer, data_weight=0.3, dropout=0.4)
+    module = module_of(regularizer=regularizer, logits_weight=0.3, dropout=0.4)
     teacher, student = copy.deepcopy(module.teacher.network).eval(), copy.deepcopy(module.student)
     d = copy.deepcopy(module.discriminator)
     torch.manual_seed(9)
@@ -181,7 +181,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     s_adam, d_adam = Adam(student.parameters(), lr=0.01), Adam(d.parameters(), lr=0.01)
     torch.manual_seed(9)
     for _ in range(2):
-        inputs = data.training_batch(*next(batches)).inputs
+        inputs = data.augment_and_mix(*next(batches)).inputs
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
             with torch.no_grad():
                 f_t = teacher.features(inputs)
@@ -191,7 +191,7 @@ def test_two_iterations_equal_a_loop_by_hand(
             judged = [d(f_t), d(f_s.detach())]
             truth = [torch.ones(32), torch.zeros(32)]
             d_loss = sum(F.binary_cross_entropy_with_logits(v.float(), y) for v, y in zip(judged, truth, strict=True))
-            if isinstance(regularizer, AdversarialSamples):
+            if isinstance(regularizer, InvertedLabelRegularizer):
                 d_loss = d_loss + F.binary_cross_entropy_with_logits(judged[1].float(), torch.ones(32))
             else:
                 d_loss = d_loss + 0.01 * sum(w.square().sum() for w in d.parameters())
@@ -249,7 +249,7 @@ def test_no_label_reaches_the_student(data_root: Path, make_trainer: MakeTrainer
         scores.append(trainer.callback_metrics)
     assert not differing(*students)
     assert scores[0]["val/accuracy"] != scores[1]["val/accuracy"]  # the labels did differ
-    for name in ("val/data_loss", "val/agreement"):  # which a choice without labels can be made by
+    for name in ("val/logits_loss", "val/agreement"):  # which a choice without labels can be made by
         assert scores[0][name] == scores[1][name]
 
 
@@ -257,18 +257,20 @@ def test_no_label_reaches_the_student(data_root: Path, make_trainer: MakeTrainer
 def test_the_loss_falls_on_32_samples_in_50_steps(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, p_fake: float
 ) -> None:
-    module = module_of(student_size=16, regularizer=AdversarialSamples())
-    data = make_data(train_size=32, p_fake=p_fake, synthesizer=JitterSynthesizer(noise_std=0.05))
+    module = module_of(student_size=16, regularizer=InvertedLabelRegularizer())
+    data = make_data(train_size=32, p_fake=p_fake, synthesizer=JitterSynthesizer(output_noise_std=0.05))
     make_run_trainer(tmp_path, max_epochs=50, limit_val_batches=0).fit(module, data)
     rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "train/loss" in row]
     assert len(rows) == module.iteration == 50
-    first, last = (sum(float(row["train/loss_data"]) for row in some) / 5 for some in (rows[:5], rows[-5:]))
+    first, last = (sum(float(row["train/loss_logits"]) for row in some) / 5 for some in (rows[:5], rows[-5:]))
     assert last < 0.3 * first
     assert float(rows[-1]["train/loss"]) < 0.7 * float(rows[0]["train/loss"])
     for row in rows:
-        data_loss, adversarial = float(row["train/loss_data"]), float(row["train/loss_adversarial"])
-        assert float(row["train/loss"]) == pytest.approx(adversarial + data_loss, rel=1e-4, abs=1e-6)
-        assert float(row["train/adversarial_to_data"]) == pytest.approx(adversarial / data_loss, rel=1e-4, abs=1e-6)
+        logits_loss, adversarial = float(row["train/loss_logits"]), float(row["train/loss_adversarial"])
+        assert float(row["train/loss"]) == pytest.approx(adversarial + logits_loss, rel=1e-4, abs=1e-6)
+        assert float(row["train/loss_ratio_adversarial_logits"]) == pytest.approx(
+            adversarial / logits_loss, rel=1e-4, abs=1e-6
+        )
         for name in ("teacher", "student"):
             assert 0 <= float(row[f"train/discriminator_accuracy_{name}"]) <= 1
 
@@ -276,9 +278,9 @@ def test_the_loss_falls_on_32_samples_in_50_steps(
 def test_the_discriminator_learns_where_the_student_stands_still(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    """Without regularisation it tells both apart, which is what the curves are there to show."""
+    """Without regularization it tells both apart, which is what the curves are there to show."""
     frozen_student = partial(SGD, lr=1e-12)
-    module = module_of(regularizer=NoRegularization(), student_optimizer=frozen_student)
+    module = module_of(regularizer=NoRegularizer(), student_optimizer=frozen_student)
     make_run_trainer(tmp_path, max_epochs=40, limit_val_batches=0).fit(module, make_data(batch_size=27))
     rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "train/loss" in row]
     for name in ("teacher", "student"):
@@ -289,7 +291,7 @@ def test_the_discriminator_learns_where_the_student_stands_still(
 
 def test_features_by_hooks_and_by_the_network_itself_are_equal(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     class Own(Normalized):
-        def features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        def forward_features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
             features = self.features(inputs)
             return features, self.classifier(features)
 
@@ -339,9 +341,9 @@ class TestLayers:
         assert tuple(module.projection.weight.shape) == (512, 576)  # type: ignore[union-attr, arg-type]
 
     def test_a_projection_of_ones_own(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-        module = module_of(5, projection=FixedProjection(5, 8))
+        module = module_of(5, projection=RandomProjection(5, 8))
         make_trainer(max_steps=1).fit(module, make_data())
-        assert isinstance(module.projection, FixedProjection)
+        assert isinstance(module.projection, RandomProjection)
         assert not any(name.startswith("projection") for name in module.state_dict())
 
 
@@ -394,13 +396,13 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"data_weight": -0.5}, r"model\.data_weight \(lambda\) must not be negative, got -0\.5"),
+            ({"logits_weight": -0.5}, r"model\.logits_weight \(lambda\) must not be negative, got -0\.5"),
             ({"dropout": 1.0}, r"model\.dropout must lie in \[0, 1\), got 1\.0"),
             ({"dropout": -0.1}, r"model\.dropout must lie in \[0, 1\), got -0\.1"),
         ],
     )
     def test_values(self, arguments: dict[str, Any], message: str) -> None:
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(ConfigurationError, match=message):
             module_of(**arguments)
 
     @pytest.mark.parametrize(
@@ -424,30 +426,32 @@ class TestBadInput:
     def test_networks(self, make_data: MakeData, make_trainer: Any, arguments: dict[str, Any], message: str) -> None:
         module = module_of(**{name: value for name, value in arguments.items() if name != "student"})
         module.student = arguments.get("student", module.student)
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(ConfigurationError, match=message) as caught:
             make_trainer(max_epochs=1).fit(module, make_data())
         assert "\n" not in str(caught.value)
 
     def test_a_teacher_that_learns(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
         module = module_of()
         module.teacher.requires_grad_(True)
-        with pytest.raises(InputError, match=r"model\.teacher asks for gradients \(network\.features\.1\.weight\)"):
+        with pytest.raises(
+            ConfigurationError, match=r"model\.teacher asks for gradients \(network\.features\.1\.weight\)"
+        ):
             make_trainer(max_epochs=1).fit(module, make_data())
 
     def test_a_student_that_cannot(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
         network = Normalized(8)
         module = AdversarialCompressionModule(network, network, FeatureDiscriminator(8))
-        with pytest.raises(InputError, match=r"model\.student shares parameters with model\.teacher"):
+        with pytest.raises(ConfigurationError, match=r"model\.student shares parameters with model\.teacher"):
             make_trainer(max_epochs=1).fit(module, make_data())
         module = module_of()
         module.student.requires_grad_(False)
-        with pytest.raises(InputError, match=r"model\.student has no parameter to train"):
+        with pytest.raises(ConfigurationError, match=r"model\.student has no parameter to train"):
             make_trainer(max_epochs=1).fit(module, make_data())
 
 
 class TestWatch:
     def test_warns_once_when_the_discriminator_has_won(self) -> None:
-        watch = DiscriminatorWatch(accuracy=0.99, steps=5)
+        watch = DiscriminatorSaturationWarning(accuracy=0.99, steps=5)
         for _ in range(4):
             watch.see(torch.tensor(1.0))
         with pytest.warns(UserWarning, match="it has won"):
@@ -456,13 +460,13 @@ class TestWatch:
             watch.see(torch.tensor(1.0))  # a second warning would be an error
 
     def test_a_step_in_doubt_starts_the_count_anew(self) -> None:
-        watch = DiscriminatorWatch(accuracy=0.99, steps=5)
+        watch = DiscriminatorSaturationWarning(accuracy=0.99, steps=5)
         for accuracy in [1.0, 1.0, 1.0, 0.99, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0] * 4:
             watch.see(torch.tensor(accuracy))
 
     def test_in_training(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-        module = module_of(regularizer=NoRegularization(), student_optimizer=partial(SGD, lr=1e-12))
-        module._watch = DiscriminatorWatch(accuracy=0.6, steps=20)
+        module = module_of(regularizer=NoRegularizer(), student_optimizer=partial(SGD, lr=1e-12))
+        module._watch = DiscriminatorSaturationWarning(accuracy=0.6, steps=20)
         with pytest.warns(UserWarning, match=r"above 0\.6 for 20 steps: it has won"):
             make_trainer(max_epochs=60).fit(module, make_data(batch_size=27))
 
@@ -477,6 +481,6 @@ def test_default_optimizers_are_the_papers() -> None:
 def test_predictions_are_the_students() -> None:
     module = module_of().eval()
     batch = Batch(torch.randn(3, 1, 8, 8), torch.zeros(3, dtype=torch.long), torch.zeros(3, dtype=torch.bool))
-    expected = logits_and_features(module.student, [], batch.inputs).logits.softmax(dim=1)
+    expected = forward_with_features(module.student, [], batch.inputs).logits.softmax(dim=1)
     assert torch.equal(module.predict_step(batch, 0), expected)
-    assert isinstance(MLP(64, 3)(batch.inputs), Tensor)
+    assert isinstance(MLPClassifier(64, 3)(batch.inputs), Tensor)

@@ -16,8 +16,8 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import HintLoss, KnowledgeDistillationLoss
 from ganmc_lightning.modules import (
     ACGANModule,
@@ -28,18 +28,18 @@ from ganmc_lightning.modules import (
     GANModule,
 )
 from ganmc_lightning.networks import (
-    MLP,
     ACGANDiscriminator,
     ACGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     FeatureDiscriminator,
+    MLPClassifier,
     TabularDiscriminator,
     TabularGenerator,
-    part_of_checkpoint,
+    load_network,
 )
 from ganmc_lightning.networks.training_data import training_data_of
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
 
@@ -112,7 +112,7 @@ def test_data_of_another_shape_or_class_count(make_module: MakeModule, kind: str
     module = make_module(kind)
     module.check_spec(DataSpec((1, 8, 8), 3))
     for spec in (DataSpec((1, 16, 16), 3), DataSpec((3, 8, 8), 3), DataSpec((1, 8, 8), 4), DataSpec((7,), 3)):
-        with pytest.raises(InputError, match=r"model\.\w+ .*the data"):
+        with pytest.raises(ConfigurationError, match=r"model\.\w+ .*the data"):
             module.check_spec(spec)
     assert all(part.training for name, part in module.named_modules() if "teacher" not in name)
 
@@ -123,8 +123,8 @@ def test_misfits_are_found_before_training(
 ) -> None:
     module = make_module(kind)
     part = "generator" if kind == "acgan" else module.product
-    setattr(module, part, ACGANGenerator(12, 1, 3, 8, 4) if kind == "acgan" else MLP(64, 5))
-    with pytest.raises(InputError, match=rf"model\.{part}"):
+    setattr(module, part, ACGANGenerator(12, 1, 3, 8, 4) if kind == "acgan" else MLPClassifier(64, 5))
+    with pytest.raises(ConfigurationError, match=rf"model\.{part}"):
         make_run_trainer(tmp_path / "run", max_epochs=1).fit(module, make_data())
     assert not (tmp_path / "run").exists()
 
@@ -132,7 +132,7 @@ def test_misfits_are_found_before_training(
 @pytest.mark.parametrize("kind", KINDS)
 def test_product_inputs_fit_the_product(make_module: MakeModule, kind: str) -> None:
     module = make_module(kind)
-    outputs = module.get_submodule(module.product).eval()(*module.product_inputs(DataSpec((1, 8, 8), 3)))
+    outputs = module.get_submodule(module.product).eval()(*module.example_inputs(DataSpec((1, 8, 8), 3)))
     assert outputs.shape == ((1, 1, 8, 8) if kind == "acgan" else (1, 3))
 
 
@@ -143,9 +143,9 @@ def test_checkpoint_of_another_model(
     """Loading is not strict, for the teacher is missing: without a check the student would stay untrained."""
     make_run_trainer(tmp_path, max_steps=1).fit(make_module("classifier"), make_data())
     path = tmp_path / "checkpoints" / "last.ckpt"
-    module = ClassifierModule(MLP(64, 3, hidden=(17,))) if other == "wider" else make_module(other)
+    module = ClassifierModule(MLPClassifier(64, 3, hidden=(17,))) if other == "wider" else make_module(other)
     trainer = make_run_trainer(tmp_path)
-    with pytest.raises(InputError, match="not one of this model"):
+    with pytest.raises(ConfigurationError, match="not one of this model"):
         trainer.validate(module, make_data(), ckpt_path=path, verbose=False)
 
 
@@ -164,7 +164,7 @@ def test_clock_adds_up_over_sessions(
 def test_acgan_needs_classes_and_a_discriminator_that_knows_them(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
-    with pytest.raises(InputError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
+    with pytest.raises(ConfigurationError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
         module.check_spec(DataSpec((1, 8, 8), 3))
 
 
@@ -204,15 +204,15 @@ class TestTrainedOn:
     def test_other_class_order_is_refused(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         data = GANAugmentedDataModule(rows_file(tmp_path))
         other = GANAugmentedDataModule(rows_file(tmp_path, names=("b", "a", "c")))
-        teacher = ClassifierModule(MLP(64, 3))
+        teacher = ClassifierModule(MLPClassifier(64, 3))
         trainer = make_trainer(max_steps=1)
         trainer.fit(teacher, data)
         trainer.save_checkpoint(tmp_path / "teacher.ckpt")
-        with pytest.raises(InputError, match=r"model\.teacher was trained on other classes.*'a'.*'b'"):
-            make_trainer(max_steps=1).fit(DistillationModule(teacher.network, MLP(64, 3)), other)
-        with pytest.raises(InputError, match="the model of the checkpoint was trained on other classes"):
+        with pytest.raises(ConfigurationError, match=r"model\.teacher was trained on other classes.*'a'.*'b'"):
+            make_trainer(max_steps=1).fit(DistillationModule(teacher.network, MLPClassifier(64, 3)), other)
+        with pytest.raises(ConfigurationError, match="the model of the checkpoint was trained on other classes"):
             make_trainer().test(
-                ClassifierModule(MLP(64, 3)), other, ckpt_path=tmp_path / "teacher.ckpt", weights_only=True
+                ClassifierModule(MLPClassifier(64, 3)), other, ckpt_path=tmp_path / "teacher.ckpt", weights_only=True
             )
 
     def test_a_teacher_of_rows_scaled_otherwise_gets_its_own_scale(
@@ -220,29 +220,29 @@ class TestTrainedOn:
     ) -> None:
         """It answers about a row as it does in its own data, whose z-scores of that row are others."""
         data = GANAugmentedDataModule(rows_file(tmp_path), train_size=60)
-        teacher = ClassifierModule(MLP(64, 3))
+        teacher = ClassifierModule(MLPClassifier(64, 3))
         make_trainer(max_steps=1).fit(teacher, data)
         other = GANAugmentedDataModule(rows_file(tmp_path), train_size=30)
-        module = DistillationModule(copy.deepcopy(teacher.network), MLP(64, 3))
+        module = DistillationModule(copy.deepcopy(teacher.network), MLPClassifier(64, 3))
         make_trainer(max_steps=1).fit(module, other)
         one, another = data.samples("test")[0], other.samples("test")[0]
         assert not torch.allclose(one, another, atol=1e-3)
         expected = teacher.network.eval()(one)
         torch.testing.assert_close(module.teacher(another), expected.detach(), rtol=1e-4, atol=1e-4)
-        scores = GANAugmentedDataModule(rows_file(tmp_path), train_size=30, normal_scores=True)
-        with pytest.raises(InputError, match=r"model\.teacher .*set data\.normal_scores to false"):
+        scores = GANAugmentedDataModule(rows_file(tmp_path), train_size=30, quantile_transform=True)
+        with pytest.raises(ConfigurationError, match=r"model\.teacher .*set data\.quantile_transform to false"):
             make_trainer(max_steps=1).fit(module, scores)
 
     def test_a_scale_that_comes_with_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         """A resumed run sees rows by the checkpoint's scaler: the teacher's scale is compared with that one."""
-        teacher = ClassifierModule(MLP(64, 3))
+        teacher = ClassifierModule(MLPClassifier(64, 3))
         data = GANAugmentedDataModule(rows_file(tmp_path))
         make_trainer(max_steps=1).fit(teacher, data)
         trainer = make_trainer(max_steps=1)
-        trainer.fit(DistillationModule(teacher.network, MLP(64, 3)), data)
+        trainer.fit(DistillationModule(teacher.network, MLPClassifier(64, 3)), data)
         trainer.save_checkpoint(tmp_path / "student.ckpt")
         shifted = GANAugmentedDataModule(rows_file(tmp_path, shift=0.5))
-        module = DistillationModule(teacher.network, MLP(64, 3))
+        module = DistillationModule(teacher.network, MLPClassifier(64, 3))
         make_trainer(max_steps=2).fit(module, shifted, ckpt_path=tmp_path / "student.ckpt", weights_only=True)
         assert isinstance(module.teacher.normalize, nn.Identity)
         assert data.spec.statistics is not None
@@ -256,14 +256,14 @@ def test_runs_of_compiled_and_plain_networks_continue_each_other(
 ) -> None:
     def module(compiled: bool) -> ClassifierModule:
         torch.manual_seed(0)
-        network: Any = MLP(64, 3)
+        network: Any = MLPClassifier(64, 3)
         return ClassifierModule(torch.compile(network, backend="eager") if compiled else network)
 
     first, second = module(compiled_first), module(not compiled_first)
     trainer, path = make_trainer(max_steps=2), tmp_path / "first.ckpt"
     trainer.fit(first, make_data())
     trainer.save_checkpoint(path)
-    extracted = part_of_checkpoint(str(path), "network", MLP(64, 3))
+    extracted = load_network(str(path), "network", MLPClassifier(64, 3))
     make_trainer(max_steps=3).fit(second, make_data(), ckpt_path=path, weights_only=True)
     assert second.iteration == 3
     inputs = torch.randn(4, 1, 8, 8)
@@ -276,7 +276,7 @@ class Changed(nn.Module):
 
     def __init__(self, change: Callable[[Any], Any]) -> None:
         super().__init__()
-        self.network = MLP(64, 3)
+        self.network = MLPClassifier(64, 3)
         self.change = change
 
     def forward(self, inputs: torch.Tensor) -> Any:
@@ -288,21 +288,23 @@ class Changed(nn.Module):
 def test_answers_that_are_not_logits_are_refused_before_training(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, role: str, change: Callable[[Any], Any]
 ) -> None:
-    odd, plain = Changed(change), MLP(64, 3)
+    odd, plain = Changed(change), MLPClassifier(64, 3)
     modules = {
         "network": lambda: ClassifierModule(odd),
         "teacher": lambda: DistillationModule(odd, plain),
         "student": lambda: DistillationModule(plain, odd),
     }
-    with pytest.raises(InputError, match=rf"model\.{role} \(Changed\) returns .*expected"):
+    with pytest.raises(ConfigurationError, match=rf"model\.{role} \(Changed\) returns .*expected"):
         make_run_trainer(tmp_path / "run", max_epochs=1).fit(modules[role](), make_data())
     assert not (tmp_path / "run").exists()
 
 
 def test_a_discriminator_without_two_answers(make_module: MakeModule) -> None:
     module = make_module("acgan")
-    module.discriminator = MLP(64, 3)
-    with pytest.raises(InputError, match=r"model\.discriminator \(MLP\) returns a Tensor where a tuple"):
+    module.discriminator = MLPClassifier(64, 3)
+    with pytest.raises(
+        ConfigurationError, match=r"model\.discriminator \(MLPClassifier\) returns a Tensor where a tuple"
+    ):
         module.check_spec(DataSpec((1, 8, 8), 3))
 
 
@@ -323,16 +325,16 @@ def mean_answer(network: torch.nn.Module) -> float:
 
 
 def test_a_classifier_learns_by_weight(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    network = MLP(4, 2, (8,))
+    network = MLPClassifier(4, 2, (8,))
     module = ClassifierModule(network, optimizer=partial(torch.optim.Adam, lr=0.02))
-    make_trainer(max_epochs=15).fit(module, make_data(source=weighted_rows))
+    make_trainer(max_epochs=15).fit(module, make_data(dataset=weighted_rows))
     assert mean_answer(network) == pytest.approx(0.9, abs=0.06)
 
 
 def test_distillation_weighs_its_loss(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    student, labels_alone = MLP(4, 2, (8,)), KnowledgeDistillationLoss(alpha=0.0)
-    module = DistillationModule(MLP(4, 2, (8,)), student, labels_alone, partial(torch.optim.Adam, lr=0.02))
-    make_trainer(max_epochs=15).fit(module, make_data(source=weighted_rows))
+    student, labels_alone = MLPClassifier(4, 2, (8,)), KnowledgeDistillationLoss(alpha=0.0)
+    module = DistillationModule(MLPClassifier(4, 2, (8,)), student, labels_alone, partial(torch.optim.Adam, lr=0.02))
+    make_trainer(max_epochs=15).fit(module, make_data(dataset=weighted_rows))
     assert mean_answer(student) == pytest.approx(0.9, abs=0.06)
 
 
@@ -340,10 +342,14 @@ def test_weights_that_a_module_does_not_use_are_refused(
     weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
     gan = ACGANModule(TabularGenerator(4, 2), TabularDiscriminator(4, 2))
-    features = DistillationModule(MLP(4, 2, (8,)), MLP(4, 2, (8,)), HintLoss([("features.2", "features.2")]))
+    features = DistillationModule(
+        MLPClassifier(4, 2, (8,)), MLPClassifier(4, 2, (8,)), HintLoss([("features.2", "features.2")])
+    )
     for module in (gan, features):
-        with pytest.raises(InputError, match=rf"gives its rows weights, which {type(module).__name__} does not use"):
-            make_trainer(max_epochs=1).fit(module, make_data(source=weighted_rows))
+        with pytest.raises(
+            ConfigurationError, match=rf"gives its rows weights, which {type(module).__name__} does not use"
+        ):
+            make_trainer(max_epochs=1).fit(module, make_data(dataset=weighted_rows))
 
 
 def with_batch_norm(kind: str) -> CompressionModule:
@@ -351,9 +357,11 @@ def with_batch_norm(kind: str) -> CompressionModule:
     if kind == "classifier":
         return ClassifierModule(network)
     if kind == "distillation":
-        return DistillationModule(MLP(64, 3), network)
+        return DistillationModule(MLPClassifier(64, 3), network)
     if kind == "adversarial compression":
-        return AdversarialCompressionModule(MLP(64, 3), network, FeatureDiscriminator(3), None, "logits", "logits")
+        return AdversarialCompressionModule(
+            MLPClassifier(64, 3), network, FeatureDiscriminator(3), None, "logits", "logits"
+        )
     critic = DCGANDiscriminator(8, 1, width=4)
     critic.register_module("layers", nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 1)))
     return GANModule(DCGANGenerator(8, 1, 6, 4), critic)
@@ -365,7 +373,7 @@ def test_batches_of_one_sample_and_batch_normalization(
 ) -> None:
     """A layer of vectors cannot normalize one sample; the message names it."""
     pattern = r"2 \(BatchNorm1d\) got one value per channel, .* set data\.batch_size to 2 or more"
-    with pytest.raises(InputError, match=pattern):
+    with pytest.raises(ConfigurationError, match=pattern):
         make_trainer(max_epochs=1).fit(with_batch_norm(kind), make_data(batch_size=1))
     make_trainer(max_steps=2).fit(with_batch_norm(kind), make_data(batch_size=2))
 
@@ -387,10 +395,12 @@ def test_epoch_loss_under_autocast(make_data: MakeData, make_trainer: MakeTraine
             losses.append(values["loss"].item())
             super().record(**values)
 
-    teacher = MLP(64, 3)
+    teacher = MLPClassifier(64, 3)
     with torch.no_grad():
         teacher.classifier.weight.mul_(40)
     trainer = make_trainer(max_epochs=1, precision="bf16-mixed")
-    trainer.fit(Large(teacher, MLP(64, 3), optimizer=partial(torch.optim.SGD, lr=0.0)), make_data(batch_size=2))
+    trainer.fit(
+        Large(teacher, MLPClassifier(64, 3), optimizer=partial(torch.optim.SGD, lr=0.0)), make_data(batch_size=2)
+    )
     assert len(losses) == 54
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(sum(losses) / 54, rel=1e-5)

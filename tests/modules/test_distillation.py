@@ -15,7 +15,7 @@ from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import KnowledgeDistillationLoss
 from ganmc_lightning.modules import CompressionModule, DistillationModule
-from ganmc_lightning.networks import MLP
+from ganmc_lightning.networks import MLPClassifier
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
@@ -59,7 +59,7 @@ def test_one_step_equals_a_step_by_hand(
     make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
 ) -> None:
     torch.manual_seed(3)
-    teacher, student = MLP(64, 3), MLP(64, 3)
+    teacher, student = MLPClassifier(64, 3), MLPClassifier(64, 3)
     reference = copy.deepcopy(student)
     loss = KnowledgeDistillationLoss(temperature=5.0, alpha=0.7, synthetic_labels="ignored")
     module = DistillationModule(teacher, student, loss, lambda p: torch.optim.SGD(p, lr=0.1))
@@ -69,7 +69,7 @@ def test_one_step_equals_a_step_by_hand(
     data = make_data(**arguments)
     data.prepare_data()
     data.setup("fit")
-    batch = Batch(*data.training_batch(*next(iter(data.train_dataloader()))))
+    batch = Batch(*data.augment_and_mix(*next(iter(data.train_dataloader()))))
     assert batch.synthetic.sum() == 54
     target = F.softmax(teacher(batch.inputs) / 5, dim=1).detach()
     logits = reference(batch.inputs)
@@ -89,7 +89,7 @@ def test_teacher_mode(make_data: MakeData, make_trainer: Callable[..., Trainer],
     """With ``paper`` the teacher's drop-out stays on while the student trains, and is off in validation."""
     drops: dict[str, list[bool]] = {"training": [], "validation": []}
 
-    class Teacher(MLP):
+    class Teacher(MLPClassifier):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             (dropout,) = (layer for layer in self.modules() if isinstance(layer, nn.Dropout))
             drops["training" if trainer.training else "validation"].append(dropout.training)
@@ -99,7 +99,7 @@ def test_teacher_mode(make_data: MakeData, make_trainer: Callable[..., Trainer],
         def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
             pl_module.teacher(torch.zeros(1, 64))
 
-    module = DistillationModule(Teacher(64, 3, dropout=0.5), MLP(64, 3), teacher_mode=mode)
+    module = DistillationModule(Teacher(64, 3, dropout=0.5), MLPClassifier(64, 3), teacher_mode=mode)
     trainer = make_trainer(max_epochs=2, callbacks=[Asker()])
     trainer.fit(module, make_data())
     checked, *steps = drops["training"]

@@ -15,7 +15,7 @@ from torch.optim import SGD
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import DivergenceError
+from ganmc_lightning.exceptions import DivergenceError
 from ganmc_lightning.modules import (
     ACGANModule,
     AdversarialCompressionModule,
@@ -27,12 +27,12 @@ from ganmc_lightning.modules import (
 )
 from ganmc_lightning.modules.divergence import LossWatch, not_finite
 from ganmc_lightning.networks import (
-    MLP,
     ACGANDiscriminator,
     ACGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     FeatureDiscriminator,
+    MLPClassifier,
 )
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -43,8 +43,8 @@ pytestmark = [
 ]
 huge = partial(SGD, lr=1e30)
 MODULES: dict[str, Callable[[], CompressionModule]] = {
-    "ClassifierModule": lambda: ClassifierModule(MLP(64, 3), huge),
-    "DistillationModule": lambda: DistillationModule(MLP(64, 3), MLP(64, 3), optimizer=huge),
+    "ClassifierModule": lambda: ClassifierModule(MLPClassifier(64, 3), huge),
+    "DistillationModule": lambda: DistillationModule(MLPClassifier(64, 3), MLPClassifier(64, 3), optimizer=huge),
     "ACGANModule": lambda: ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), ACGANDiscriminator(8, 1, 3, 2), None, huge, huge),
     "GANModule": lambda: GANModule(
         DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, 4, "none"), None, 1, huge, huge
@@ -53,13 +53,17 @@ MODULES: dict[str, Callable[[], CompressionModule]] = {
         DCGANGenerator(8, 1, 6, 4), DCGANGenerator(8, 1, 6, 4), optimizer=huge
     ),
     "AdversarialCompressionModule": lambda: AdversarialCompressionModule(
-        MLP(64, 3), MLP(64, 3), FeatureDiscriminator(64, (8,)), student_optimizer=huge, discriminator_optimizer=huge
+        MLPClassifier(64, 3),
+        MLPClassifier(64, 3),
+        FeatureDiscriminator(64, (8,)),
+        student_optimizer=huge,
+        discriminator_optimizer=huge,
     ),
 }
 
 
 def classifier() -> ClassifierModule:
-    return ClassifierModule(MLP(64, 3))
+    return ClassifierModule(MLPClassifier(64, 3))
 
 
 def finite(path: Path) -> bool:
@@ -124,7 +128,7 @@ def test_weights_of_the_last_step(
 
 def test_scores_of_a_validation(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
     """Weights may be finite and too large for any logit to be."""
-    module = ClassifierModule(MLP(64, 3, hidden=()))
+    module = ClassifierModule(MLPClassifier(64, 3, hidden=()))
     callbacks = [Spoil("network.classifier.weight", 3e38, 3, behind=True)]
     with pytest.raises(DivergenceError, match=r"step 3: val/cross_entropy is nan"):
         make_run_trainer(tmp_path, callbacks, max_epochs=5).fit(module, make_data())
@@ -170,7 +174,7 @@ class Overflowing(ClassifierModule):
     """Records an infinite loss in some steps, as float16 may."""
 
     def __init__(self, steps: range) -> None:
-        super().__init__(MLP(64, 3))
+        super().__init__(MLPClassifier(64, 3))
         self.steps = steps
 
     def record(self, **values: Tensor) -> None:

@@ -16,11 +16,11 @@ from torch.optim import SGD, Adam
 
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import FSPLoss, HintLoss, L2LogitsLoss
 from ganmc_lightning.modules import DistillationModule
 from ganmc_lightning.networks import FiveLayerCNN
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),  # the teacher
@@ -58,7 +58,7 @@ def test_one_step_of_hints_equals_a_step_by_hand(make_data: MakeData, make_train
     data = make_data(batch_size=108)
     data.prepare_data()
     data.setup("fit")
-    inputs = Batch(*data.training_batch(*next(iter(data.train_dataloader())))).inputs
+    inputs = Batch(*data.augment_and_mix(*next(iter(data.train_dataloader())))).inputs
     hint = 0.5 * (regressor(reference.features[:6](inputs)) - frozen.features[:6](inputs).detach()).square()
     logits = (reference(inputs) - frozen(inputs).detach()).square().sum(dim=1).mean()
     (0.1 * hint.sum(dim=(1, 2, 3)).mean() + logits).backward()
@@ -128,5 +128,5 @@ def test_two_and_two_epochs_are_four(make_data: MakeData, make_run_trainer: Make
     ],
 )
 def test_bad_layers(make_data: MakeData, make_trainer: MakeTrainer, loss: nn.Module, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         make_trainer(max_epochs=1).fit(module_of(loss, channels=5), make_data())

@@ -16,8 +16,8 @@ from torch.optim import SGD, Adam
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NoData
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.data.datasets import DataFreeSource
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
     GANLoss,
     HingeGANLoss,
@@ -28,7 +28,7 @@ from ganmc_lightning.losses import (
 )
 from ganmc_lightning.modules import GANModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = [
@@ -100,18 +100,18 @@ def test_two_turns_equal_a_loop_by_hand(
     loader = data.train_dataloader()
     g_step, d_step = SGD(g.parameters(), 0.02), SGD(d.parameters(), 0.02)
     torch.manual_seed(9)
-    batches = [data.training_batch(*batch) for batch in loader]
+    batches = [data.augment_and_mix(*batch) for batch in loader]
     loader.sampler.set_epoch(1)
-    batches += [data.training_batch(*batch) for batch in loader]
+    batches += [data.augment_and_mix(*batch) for batch in loader]
     for k, batch in enumerate(batches[:4], 1):
         fakes = g(torch.randn(32, 6))
-        real_verdict, fake_verdict = d(batch.inputs), d(fakes.detach())
+        real_logits, fake_logits = d(batch.inputs), d(fakes.detach())
         if form is NonSaturatingGANLoss:
             ones, zeros = torch.ones(32), torch.zeros(32)
             bce = nn.functional.binary_cross_entropy_with_logits
-            loss = bce(real_verdict, ones) + bce(fake_verdict, zeros)
+            loss = bce(real_logits, ones) + bce(fake_logits, zeros)
         else:
-            loss = fake_verdict.mean() - real_verdict.mean()
+            loss = fake_logits.mean() - real_logits.mean()
         if form is WassersteinGPLoss:
             loss = loss + 10 * gradient_penalty(d, batch.inputs, fakes.detach())
         d_step.zero_grad()
@@ -184,8 +184,8 @@ def test_mixed_precision(form: type[GANLoss], make_data: MakeData, make_trainer:
 def test_records(make_data: MakeData, make_run_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     make_run_trainer(tmp_path, max_epochs=1).fit(gan(WassersteinGPLoss, 2), make_data())
     names = {name for row in read_metrics(tmp_path / "metrics.csv") for name in row}
-    expected = {"loss_generator", "loss_discriminator", "penalty", "verdict_real", "verdict_fake"}
-    assert {f"train/{name}" for name in expected} | {"val/verdict_real"} <= names
+    expected = {"loss_generator", "loss_discriminator", "penalty", "score_real", "score_fake"}
+    assert {f"train/{name}" for name in expected} | {"val/score_real"} <= names
 
 
 def test_learns_one_batch(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
@@ -220,18 +220,18 @@ def test_optimizers_are_dcgans_unless_others_are_given() -> None:
 
 
 def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
-    with pytest.raises(InputError, match="n_critic must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="n_critic must be at least 1, got 0"):
         gan(n_critic=0)
-    with pytest.raises(InputError, match="conditional"):
+    with pytest.raises(ConfigurationError, match="conditional"):
         GANModule(ACGANGenerator(8, 1, 3, 6, 4), DCGANDiscriminator(8, 1, width=2))
-    with pytest.raises(InputError, match="batch normalisation"):
+    with pytest.raises(ConfigurationError, match="batch normalization"):
         GANModule(DCGANGenerator(16, 1), DCGANDiscriminator(16, 1, width=2), WassersteinGPLoss())
     for module, named in (
         (GANModule(DCGANGenerator(16, 1, 6, 2), DCGANDiscriminator(8, 1, width=2)), r"model\.generator was made for"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(16, 1, width=2)), r"model\.discriminator"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(32, 1, width=2)), r"model\.discriminator"),
     ):
-        with pytest.raises(InputError, match=named):
+        with pytest.raises(ConfigurationError, match=named):
             make_trainer(max_epochs=1).fit(module, make_data())
-    with pytest.raises(InputError, match=r"\(1, 8, 8\), the data have \(0,\)"):
-        make_trainer(max_epochs=1).fit(gan(), make_data(source=NoData(100, 10)))
+    with pytest.raises(ConfigurationError, match=r"\(1, 8, 8\), the data have \(0,\)"):
+        make_trainer(max_epochs=1).fit(gan(), make_data(dataset=DataFreeSource(100, 10)))

@@ -19,13 +19,13 @@ from torch.optim.lr_scheduler import ExponentialLR
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.sources import NoData
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.losses import FeatureDistance, GeneratorDistillationLoss, LaplacianPyramidDistance
+from ganmc_lightning.data.datasets import DataFreeSource
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses import GeneratorDistillationLoss, LaplacianPyramidLoss, PerceptualLoss
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
 from ganmc_lightning.networks.training_data import note_training_data
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = [
@@ -37,7 +37,7 @@ pytestmark = [
 
 def dcgan(width: int = 2, image_size: int = 8, latent_size: int = 6, sharp: bool = False) -> DCGANGenerator:
     generator = DCGANGenerator(image_size, 1, latent_size, width)
-    if sharp:  # fresh weights make grey images: nothing to learn
+    if sharp:  # fresh weights make gray images: nothing to learn
         with torch.no_grad():
             for parameter in generator.parameters():
                 parameter.mul_(20)
@@ -53,7 +53,7 @@ def compression(alpha: float = 0.0, width: int = 4, **arguments: Any) -> GANComp
 
 
 def nothing(**arguments: Any) -> GANAugmentedDataModule:
-    return GANAugmentedDataModule(NoData(120, 40), **{"batch_size": 32, **arguments})
+    return GANAugmentedDataModule(DataFreeSource(120, 40), **{"batch_size": 32, **arguments})
 
 
 def state_of(network: nn.Module) -> dict[str, Tensor]:
@@ -70,7 +70,7 @@ def mse_on_other_noise(module: GANCompressionModule) -> float:
         return F.mse_loss(module.student.eval()(latents), module.teacher(latents)).item()
 
 
-@pytest.mark.parametrize("distance", [None, LaplacianPyramidDistance(1)])
+@pytest.mark.parametrize("distance", [None, LaplacianPyramidLoss(1)])
 def test_learns_without_a_data_set(make_trainer: Callable[..., Trainer], distance: Any) -> None:
     module = compression(loss=GeneratorDistillationLoss(distance=distance), optimizer=partial(Adam, lr=0.01))
     teacher, first = state_of(module.teacher), mse_on_other_noise(module)
@@ -111,7 +111,7 @@ def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer:
     student_step, critic_step = SGD(student.parameters(), 0.5), SGD(critic.parameters(), 0.5)
     torch.manual_seed(9)
     for _ in range(2):
-        real = data.training_batch(*next(batches)).inputs
+        real = data.augment_and_mix(*next(batches)).inputs
         latents = torch.randn(32, 6)
         images, due = student(latents), teacher.eval()(latents).detach()
         loss = -torch.sigmoid(critic(real)).log().mean() - (1 - torch.sigmoid(critic(images.detach()))).log().mean()
@@ -182,7 +182,7 @@ def test_two_and_two_epochs_are_four(
     def run(folder: str, epochs: int, resume: bool = False) -> tuple[dict[str, Any], list[dict[str, str]]]:
         module = compression(alpha, optimizer=partial(Adam, lr=0.01), lr_scheduler=partial(ExponentialLR, gamma=0.5))
         out = tmp_path / folder
-        trainer = make_run_trainer(out, [GeneratorEMA(0.9, part="student")], max_epochs=epochs)
+        trainer = make_run_trainer(out, [GeneratorEMA(0.9, submodule="student")], max_epochs=epochs)
         torch.manual_seed(77 if resume else 1)
         last = out / "checkpoints" / "last.ckpt"
         trainer.fit(module, make_data() if alpha else nothing(), ckpt_path=last if resume else None)
@@ -206,7 +206,7 @@ def test_the_network_of_a_feature_distance_is_not_saved_and_does_not_learn(
 ) -> None:
     network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3))
     before = state_of(network)
-    module = compression(loss=GeneratorDistillationLoss(distance=FeatureDistance(network)))
+    module = compression(loss=GeneratorDistillationLoss(distance=PerceptualLoss(network)))
     student = state_of(module.student)
     make_trainer(max_epochs=2).fit(module, nothing())
     assert same(before, network.state_dict())
@@ -239,7 +239,7 @@ def test_held_out_noise_is_the_same_at_every_validation_and_another_in_the_test(
 
 
 class Recorder(Generator):
-    """Remembers what it is called with and answers with one grey level a class."""
+    """Remembers what it is called with and answers with one gray level a class."""
 
     def __init__(self) -> None:
         super().__init__(4, 3, (1, 8, 8))
@@ -292,9 +292,11 @@ def test_any_module_may_teach(make_trainer: Callable[..., Trainer]) -> None:
     before = state_of(student)
     make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, student), nothing())
     assert not same(before, student.state_dict())
-    with pytest.raises(InputError, match=r"makes samples of shape \(1, 16, 16\), model\.teacher of shape \(1, 8, 8\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"makes samples of shape \(1, 16, 16\), model\.teacher of shape \(1, 8, 8\)"
+    ):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(image_size=16)), nothing())
-    with pytest.raises(InputError, match=r"model\.teacher does not take the noise of shape \(2, 7\)"):
+    with pytest.raises(ConfigurationError, match=r"model\.teacher does not take the noise of shape \(2, 7\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_size=7)), nothing())
 
 
@@ -305,23 +307,23 @@ def test_teachers_and_students_that_differ() -> None:
         (ACGANGenerator(8, 1, 3, 6, 4), "num_classes 3, model.teacher 0"),
         (DCGANGenerator(8, 1, 6, 2, latent_std=0.5), "latent_std 0.5, model.teacher 1.0"),
     ):
-        with pytest.raises(InputError, match=f"model.student has {named}"):
+        with pytest.raises(ConfigurationError, match=f"model.student has {named}"):
             GANCompressionModule(dcgan(), student)
 
 
 def test_loss_and_discriminator_go_together(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     joint, critic = GeneratorDistillationLoss(0.1), DCGANDiscriminator(8, 1, width=2)
-    with pytest.raises(InputError, match=r"alpha is 0.1 but model.discriminator is missing"):
+    with pytest.raises(ConfigurationError, match=r"alpha is 0.1 but model.discriminator is missing"):
         GANCompressionModule(dcgan(), dcgan(), joint)
-    with pytest.raises(InputError, match="no part in a loss with alpha 0"):
+    with pytest.raises(ConfigurationError, match="no part in a loss with alpha 0"):
         GANCompressionModule(dcgan(), dcgan(), discriminator=critic)
-    with pytest.raises(InputError, match="needs real samples"):
+    with pytest.raises(ConfigurationError, match="needs real samples"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(dcgan(), dcgan(), joint, critic), nothing())
     other_size = GANCompressionModule(dcgan(image_size=16), dcgan(image_size=16), joint, critic)
-    with pytest.raises(InputError, match=r"model\.student was made for samples of shape \(1, 16, 16\)"):
+    with pytest.raises(ConfigurationError, match=r"model\.student was made for samples of shape \(1, 16, 16\)"):
         make_trainer(max_epochs=1).fit(other_size, make_data())
     wrong_critic = GANCompressionModule(dcgan(), dcgan(), joint, DCGANDiscriminator(32, 1, width=2))
-    with pytest.raises(InputError, match=r"model\.discriminator"):
+    with pytest.raises(ConfigurationError, match=r"model\.discriminator"):
         make_trainer(max_epochs=1).fit(wrong_critic, make_data())
 
 
@@ -338,7 +340,9 @@ class Pair(nn.Module):
 
 
 def test_a_teacher_that_returns_more_than_samples(make_trainer: Callable[..., Trainer]) -> None:
-    with pytest.raises(InputError, match=r"model\.teacher returns a tuple where one tensor of samples is expected"):
+    with pytest.raises(
+        ConfigurationError, match=r"model\.teacher returns a tuple where one tensor of samples is expected"
+    ):
         make_trainer(max_epochs=1).fit(GANCompressionModule(Pair(), dcgan()), nothing())
 
 

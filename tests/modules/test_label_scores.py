@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.modules import ClassifierModule, DistillationModule
-from ganmc_lightning.networks import MLP
+from ganmc_lightning.networks import MLPClassifier
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
@@ -16,10 +16,10 @@ def test_scores_are_those_of_the_whole_part(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], stage: str
 ) -> None:
     """12 and 40 samples in batches of 7: a mean of the batches' means would be wrong."""
-    network = MLP(64, 3)
+    network = MLPClassifier(64, 3)
     modules: list[LightningModule] = [
         ClassifierModule(network),
-        DistillationModule(teacher=MLP(64, 3), student=network),
+        DistillationModule(teacher=MLPClassifier(64, 3), student=network),
     ]
     for module in modules:
         data, trainer = make_data(batch_size=7), make_trainer()

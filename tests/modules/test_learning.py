@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import NonSaturatingACGANLoss
 from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 
 MakeModule = Callable[..., CompressionModule]
 Curves = Callable[[CompressionModule], dict[str, tuple[float, float]]]
@@ -43,7 +43,7 @@ def test_classifier(make_module: MakeModule, curves: Curves) -> None:
 @pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
 def test_distillation(make_module: MakeModule, curves: Curves) -> None:
     module = make_module("distillation")
-    module.student.eval()  # as part_of_checkpoint hands it over
+    module.student.eval()  # as load_network hands it over
     got = curves(module)
     assert module.student.training
     assert got["loss"][1] < 0.5 * got["loss"][0]
@@ -63,5 +63,5 @@ def test_acgan_game(make_module: MakeModule, curves: Curves) -> None:
     """On one batch the discriminator wins the game for the source."""
     got = curves(make_module("acgan", dropout=0.0))
     assert got["loss_discriminator"][1] < 0.7 * got["loss_discriminator"][0]
-    assert got["judged_real_real"][1] > 0.7
+    assert got["discriminator_accuracy_real"][1] > 0.7
     assert got["judged_real_fake"][1] < 0.4

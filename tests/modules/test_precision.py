@@ -13,27 +13,27 @@ from torch import nn
 
 from ganmc_lightning.callbacks import (
     CompressionScoreMonitor,
-    DivergenceGuard,
+    GeneratorCollapseStopping,
     GeneratorEMA,
-    GeneratorScores,
+    GeneratorMetricsMonitor,
     SampleGrid,
 )
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import (
-    AdversarialSamples,
-    FeatureDistance,
     FSPLoss,
     GANLoss,
     GeneratorDistillationLoss,
     HingeACGANLoss,
     HintLoss,
+    InvertedLabelRegularizer,
     KnowledgeDistillationLoss,
-    L1Regularization,
-    LaplacianPyramidDistance,
-    SquaredDistance,
-    SumOfDistances,
+    L1Regularizer,
+    LaplacianPyramidLoss,
+    PerceptualLoss,
+    PixelMSELoss,
     WassersteinGANLoss,
     WassersteinGPLoss,
+    WeightedSumLoss,
 )
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.modules import (
@@ -46,13 +46,13 @@ from ganmc_lightning.modules import (
     GANModule,
 )
 from ganmc_lightning.networks import (
-    MLP,
     ACGANDiscriminator,
     ACGANGenerator,
     DCGANDiscriminator,
     DCGANGenerator,
     FeatureDiscriminator,
     FiveLayerCNN,
+    MLPClassifier,
 )
 from ganmc_lightning.synthesizers import GeneratorSynthesizer, PooledSynthesizer
 
@@ -96,16 +96,16 @@ def compression(loss: GeneratorDistillationLoss | None = None) -> GANCompression
     return GANCompressionModule(DCGANGenerator(8, 1, 6, 4), DCGANGenerator(8, 1, 6, 2), loss, critic)
 
 
-def distances() -> SumOfDistances:
-    kinds = [SquaredDistance(), LaplacianPyramidDistance(1), FeatureDistance(convolutional())]
-    return SumOfDistances(kinds, [1.0, 1.0, 1.0])
+def distances() -> WeightedSumLoss:
+    kinds = [PixelMSELoss(), LaplacianPyramidLoss(1), PerceptualLoss(convolutional())]
+    return WeightedSumLoss(kinds, [1.0, 1.0, 1.0])
 
 
 MODULES: dict[str, Callable[[], CompressionModule]] = {
     "classifier": lambda: ClassifierModule(convolutional()),
-    "distillation": lambda: DistillationModule(dense(), MLP(64, 3)),
-    "knowledge distillation": lambda: DistillationModule(dense(), MLP(64, 3), KnowledgeDistillationLoss()),
-    "hints": lambda: DistillationModule(dense(), MLP(64, 3), HintLoss([("1", "features.2")])),
+    "distillation": lambda: DistillationModule(dense(), MLPClassifier(64, 3)),
+    "knowledge distillation": lambda: DistillationModule(dense(), MLPClassifier(64, 3), KnowledgeDistillationLoss()),
+    "hints": lambda: DistillationModule(dense(), MLPClassifier(64, 3), HintLoss([("1", "features.2")])),
     "flows": lambda: DistillationModule(
         convolutional(), convolutional(), FSPLoss([(name, name) for name in ("features.0", "features.3")])
     ),
@@ -117,10 +117,10 @@ MODULES: dict[str, Callable[[], CompressionModule]] = {
     "gan compression": compression,
     "gan compression, joint": lambda: compression(GeneratorDistillationLoss(0.1, distances())),
     "adversarial compression": lambda: AdversarialCompressionModule(
-        dense(), MLP(64, 3), FeatureDiscriminator(8, (8,)), AdversarialSamples(), teacher_layer="3"
+        dense(), MLPClassifier(64, 3), FeatureDiscriminator(8, (8,)), InvertedLabelRegularizer(), teacher_layer="3"
     ),
     "adversarial compression, L1": lambda: AdversarialCompressionModule(
-        dense(), MLP(64, 3, (8,)), FeatureDiscriminator(3, (8,)), L1Regularization(1e-3), "logits", "logits"
+        dense(), MLPClassifier(64, 3, (8,)), FeatureDiscriminator(3, (8,)), L1Regularizer(1e-3), "logits", "logits"
     ),
 }
 
@@ -178,9 +178,9 @@ def test_with_all_that_looks_at_a_generator(
     callbacks: list[Callback] = [
         GeneratorEMA(0.9),
         SampleGrid(2),
-        DivergenceGuard(1, 0.0),
-        GeneratorScores(ClassifierExtractor(MLP(64, 3)), ("fid", "vol"), n=20),
-        CompressionScoreMonitor(MLP(64, 3), lambda: MLP(64, 3, ())),
+        GeneratorCollapseStopping(1, 0.0),
+        GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(64, 3)), ("fid", "vol"), n=20),
+        CompressionScoreMonitor(MLPClassifier(64, 3), lambda: MLPClassifier(64, 3, ())),
     ]
     trainer = make_trainer(max_epochs=1, precision=precision, callbacks=callbacks)
     trainer.fit(acgan(), make_data())
@@ -200,7 +200,7 @@ def test_on_synthetic_samples(
     synthesizer = GeneratorSynthesizer(ACGANGenerator(8, 1, 3, 6, 4))
     data = make_data(p_fake=0.5, synthesizer=PooledSynthesizer(synthesizer, 64) if pooled else synthesizer)
     trainer = make_trainer(max_epochs=4, precision=precision)
-    trainer.fit(DistillationModule(dense(), MLP(64, 3), KnowledgeDistillationLoss()), data)
+    trainer.fit(DistillationModule(dense(), MLPClassifier(64, 3), KnowledgeDistillationLoss()), data)
     assert trainer.callback_metrics["train/loss"].isfinite()
 
 

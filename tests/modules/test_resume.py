@@ -15,9 +15,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from ganmc_lightning.callbacks import GeneratorEMA
-from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
+from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.csv_logger import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 pytestmark = [
@@ -73,7 +73,7 @@ def train(
         end: Callback | None = None,
         **arguments: Any,
     ) -> Trainer:
-        stream: dict[str, Any] = {"augment": CropFlip(padding=1)}
+        stream: dict[str, Any] = {"augment": RandomCropFlip(padding=1)}
         if kind == "distillation":
             torch.manual_seed(5)
             stream |= {"p_fake": 0.3, "synthesizer": GeneratorSynthesizer(make_module("acgan").generator)}

@@ -14,10 +14,10 @@ from torch import nn
 from torch.optim import SGD, Adam
 
 from ganmc_lightning.callbacks import GeneratorEMA
-from ganmc_lightning.data import CropFlip, GANAugmentedDataModule
-from ganmc_lightning.data.sources import NpzFile
+from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
+from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
-from ganmc_lightning.networks import MLP, ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 
@@ -66,8 +66,8 @@ def make(kind: str, data: Path) -> tuple[CompressionModule, GANAugmentedDataModu
             source, batch_size=9
         )
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
-    module = DistillationModule(teacher, MLP(64, 3, dropout=0.2), optimizer=partial(Adam, lr=0.01))
-    stream = {"synthesizer": JitterSynthesizer(), "p_fake": 0.5, "augment": CropFlip(1)}
+    module = DistillationModule(teacher, MLPClassifier(64, 3, dropout=0.2), optimizer=partial(Adam, lr=0.01))
+    stream = {"synthesizer": JitterSynthesizer(), "p_fake": 0.5, "augment": RandomCropFlip(1)}
     return module, GANAugmentedDataModule(source, batch_size=9, **stream)
 
 

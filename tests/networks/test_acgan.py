@@ -1,4 +1,4 @@
-"""AC-GAN networks for images: shapes, layers, parameter counts, conditioning, normalisation."""
+"""AC-GAN networks for images: shapes, layers, parameter counts, conditioning, normalization."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator
 
 
@@ -138,7 +138,7 @@ def test_gradients_reach_every_parameter(generator, latents, normalization):
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
-            # A bias in front of a batch normalisation has no effect, and rightly no gradient.
+            # A bias in front of a batch normalization has no effect, and rightly no gradient.
             assert parameter.grad.any() or name.endswith("bias"), name
 
 
@@ -154,10 +154,10 @@ def test_a_copy_makes_the_same_images(generator, latents):
 
 @pytest.mark.parametrize("image_size", [0, 4, 30, 33, 68])
 def test_bad_image_size(image_size):
-    with pytest.raises(InputError, match=f"image_size .* got {image_size}$"):
+    with pytest.raises(ConfigurationError, match=f"image_size .* got {image_size}$"):
         ACGANGenerator(image_size)
 
 
 def test_bad_normalization():
-    with pytest.raises(InputError, match="normalization"):
+    with pytest.raises(ConfigurationError, match="normalization"):
         ACGANDiscriminator(normalization="spectal")  # type: ignore[arg-type]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks import MLP, allow_import, allowed, part_of_checkpoint
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import MLPClassifier, allow_import, allowed, load_network
 from ganmc_lightning.networks.allowed import check_arguments, find_network, loaded, makes_network
 
 # Leaves a file behind when it is imported and when its network is built.
@@ -68,8 +68,8 @@ def test_a_foreign_network_is_neither_imported_nor_built(tmp_path, mark, importe
         mark.unlink()
     nested = {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": RECIPE}}
     for recipe in (RECIPE, nested, {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [RECIPE]}}):
-        with pytest.raises(InputError, match=r"names 'planted\.nets\.Net', which a file may not name"):
-            part_of_checkpoint(save(tmp_path / "a.ckpt", recipe), "network")
+        with pytest.raises(ConfigurationError, match=r"names 'planted\.nets\.Net', which a file may not name"):
+            load_network(save(tmp_path / "a.ckpt", recipe), "network")
     assert not list(tmp_path.glob("mark*"))
     assert imported_before or "planted" not in sys.modules
 
@@ -78,8 +78,8 @@ def test_nor_is_one_among_the_arguments_of_a_procedure(tmp_path, mark):
     path = tmp_path / "a.ckpt"
     hyper_parameters = {"_class_path": "ganmc_lightning.networks.Frozen", "network": RECIPE, "optimizer": RECIPE}
     torch.save({"state_dict": {"student.weight": torch.zeros(3, 2)}, "hyper_parameters": hyper_parameters}, path)
-    with pytest.raises(InputError, match="which a file may not name"):
-        part_of_checkpoint(str(path), "student")
+    with pytest.raises(ConfigurationError, match="which a file may not name"):
+        load_network(str(path), "student")
     assert not list(tmp_path.glob("mark*"))
 
 
@@ -90,7 +90,7 @@ def test_what_the_user_allows_is_built(mark, module):
     assert net("weights.pth").out_features == 3
     assert find_network("planted.nets.make", "a.ckpt")(0).in_features == 2
     for name in ("Config", "unlink", "Path", "nn"):
-        with pytest.raises(InputError, match=f"names planted.nets.{name}, which is no network"):
+        with pytest.raises(ConfigurationError, match=f"names planted.nets.{name}, which is no network"):
             find_network(f"planted.nets.{name}", "a.ckpt")
 
 
@@ -99,19 +99,19 @@ def test_what_the_user_allows_is_built(mark, module):
 )
 def test_allowing_a_package_opens_no_other(mark, name):
     allow_import("planted")
-    with pytest.raises(InputError, match=f"names {name}, which planted does not define"):
+    with pytest.raises(ConfigurationError, match=f"names {name}, which planted does not define"):
         find_network(name, "a.ckpt")
 
 
 def test_a_longer_name_is_another_module(mark):
     allow_import("planted")
-    with pytest.raises(InputError, match="may not name"):
+    with pytest.raises(ConfigurationError, match="may not name"):
         find_network("planted_too.nets.Net", "a.ckpt")
 
 
 @pytest.mark.parametrize("module", ["no_such_module", "no.such", "", ".relative"])
 def test_allowing_what_is_not_there(module):
-    with pytest.raises(InputError, match=f"module '{module}' cannot be imported"):
+    with pytest.raises(ConfigurationError, match=f"module '{module}' cannot be imported"):
         allow_import(module)
     assert allowed._allowed == []
 
@@ -119,8 +119,8 @@ def test_allowing_what_is_not_there(module):
 @pytest.mark.parametrize(
     "name",
     [
-        "ganmc_lightning.networks.MLP",
-        "ganmc_lightning.networks.mlp.MLP",
+        "ganmc_lightning.networks.MLPClassifier",
+        "ganmc_lightning.networks.mlp.MLPClassifier",
         "ganmc_lightning.Frozen",
         "ganmc_lightning.losses.HintLoss",
         "torch.nn.Linear",
@@ -150,13 +150,15 @@ def test_model_functions_read_no_weights(tmp_path, arguments, refused):
     if refused is None:
         check_arguments(recipe["class_path"], find_network(recipe["class_path"], "a.ckpt"), arguments, "a.ckpt")
         return
-    with pytest.raises(InputError, match=f"names torchvision.models.squeezenet1_1 with {refused}, which reads another"):
-        part_of_checkpoint(save(tmp_path / "a.ckpt", recipe), "network")
+    with pytest.raises(
+        ConfigurationError, match=f"names torchvision.models.squeezenet1_1 with {refused}, which reads another"
+    ):
+        load_network(save(tmp_path / "a.ckpt", recipe), "network")
 
 
 def test_weights_that_are_read_by_default_are_refused_too():
     name = "torchvision.models.segmentation.fcn_resnet50"
-    with pytest.raises(InputError, match="with weights_backbone=ResNet50_Weights"):
+    with pytest.raises(ConfigurationError, match="with weights_backbone=ResNet50_Weights"):
         check_arguments(name, find_network(name, "a.ckpt"), {}, "a.ckpt")
     check_arguments(name, find_network(name, "a.ckpt"), {"weights_backbone": None}, "a.ckpt")
     allow_import("torchvision")
@@ -198,14 +200,14 @@ def test_model_functions_of_timm(tmp_path, monkeypatch):
     recipe = {"class_path": "timm.models.resnet10t", "init_args": {"num_classes": 3}}
     state = nn.Linear(2, 3).state_dict(prefix="network.")
     torch.save({"state_dict": state, "hyper_parameters": {"network": recipe}}, path)
-    assert part_of_checkpoint(str(path), "network").out_features == 3
-    with pytest.raises(InputError, match=r"timm\.models\.create_model, which is no network"):
+    assert load_network(str(path), "network").out_features == 3
+    with pytest.raises(ConfigurationError, match=r"timm\.models\.create_model, which is no network"):
         find_network("timm.models.create_model", "a.ckpt")
-    with pytest.raises(InputError, match=r"'timm\.create_model', which a file may not name"):
+    with pytest.raises(ConfigurationError, match=r"'timm\.create_model', which a file may not name"):
         find_network("timm.create_model", "a.ckpt")
     recipe["init_args"]["pretrained"] = True
-    with pytest.raises(InputError, match="pretrained=True, which reads another file"):
-        part_of_checkpoint(save(path, recipe), "network")
+    with pytest.raises(ConfigurationError, match="pretrained=True, which reads another file"):
+        load_network(save(path, recipe), "network")
 
 
 @pytest.mark.usefixtures("no_timm")
@@ -214,7 +216,7 @@ def test_a_timm_in_the_current_folder_is_not_timm(tmp_path, monkeypatch):
     write_timm(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="a network of timm, which is not installed: pip install timm"):
+    with pytest.raises(ConfigurationError, match="a network of timm, which is not installed: pip install timm"):
         find_network("timm.models.resnet10t", "a.ckpt")
     assert "timm" not in sys.modules
 
@@ -229,12 +231,12 @@ def test_loaded_imports_nothing(mark):
 def test_makes_network():
     def vague() -> nn.Module: ...
 
-    def exact() -> MLP: ...
+    def exact() -> MLPClassifier: ...
 
     def unknown() -> NoSuchName: ...  # noqa: F821
 
-    assert makes_network(MLP)
+    assert makes_network(MLPClassifier)
     assert makes_network(exact)
     assert makes_network(vague)
     assert not makes_network(vague, vaguely=False)
-    assert not any(map(makes_network, (unknown, torch.optim.Adam, torch.load, nn, MLP(2, 3), 3, None)))
+    assert not any(map(makes_network, (unknown, torch.optim.Adam, torch.load, nn, MLPClassifier(2, 3), 3, None)))

@@ -7,14 +7,14 @@ import torch
 
 from ganmc_lightning.networks import (
     ACGANGenerator,
-    ClassifyingDiscriminator,
+    ClassConditionalDiscriminator,
     Discriminator,
     Generator,
     TabularGenerator,
 )
 
 
-@pytest.mark.parametrize("network", [Discriminator, ClassifyingDiscriminator])
+@pytest.mark.parametrize("network", [Discriminator, ClassConditionalDiscriminator])
 def test_discriminators_are_abstract(network):
     with pytest.raises(TypeError, match="abstract"):
         network()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.models import resnet18, squeezenet1_1
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks import part_of_checkpoint
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import load_network
 
 
 def save(path, class_path, network, **arguments):
@@ -21,7 +21,7 @@ def save(path, class_path, network, **arguments):
 def test_rebuilt(tmp_path, make):
     network = make(num_classes=3).eval()
     path = save(tmp_path / "a.ckpt", f"torchvision.models.{make.__name__}", network, weights=None, num_classes=3)
-    rebuilt = part_of_checkpoint(path, "student")
+    rebuilt = load_network(path, "student")
     assert type(rebuilt) is type(network)
     inputs = torch.randn(2, 3, 64, 64)
     assert torch.equal(rebuilt(inputs), network(inputs))
@@ -39,8 +39,8 @@ def test_rebuilt(tmp_path, make):
 )
 def test_other_functions_are_not_called(tmp_path, name):
     path = save(tmp_path / "a.ckpt", name, resnet18(num_classes=3))
-    with pytest.raises(InputError, match=r"which is no network: it is not opened|which a file may not name"):
-        part_of_checkpoint(path, "student")
+    with pytest.raises(ConfigurationError, match=r"which is no network: it is not opened|which a file may not name"):
+        load_network(path, "student")
 
 
 def foreign() -> torch.nn.Module:

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from ganmc_lightning.networks import (
-    MLP,
     NIN,
     CIFARResNet,
     FiveLayerCNN,
     LeNet,
     LeNet4,
+    MLPClassifier,
     PreActResNet,
     ResNet18,
     WideResNet,
@@ -39,7 +39,7 @@ SIZES = [8, 9, 15, 16, 17, 28, 31, 32, 63, 64]
 
 def build(name, in_channels, image_size, num_classes):
     if name == "mlp":
-        return MLP(in_channels * image_size**2, num_classes, hidden=(32, 16), dropout=0.2)
+        return MLPClassifier(in_channels * image_size**2, num_classes, hidden=(32, 16), dropout=0.2)
     if name in POOLED_HEAD:
         return POOLED_HEAD[name](in_channels=in_channels, num_classes=num_classes)
     return DENSE_HEAD[name][0](in_channels=in_channels, image_size=image_size, num_classes=num_classes)

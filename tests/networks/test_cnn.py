@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import FiveLayerCNN
 
 
@@ -31,7 +31,7 @@ def test_parameters():
     weights = 9 * (3 * 64 + 64 * 128 + 128 * 256)
     dense = (256 * 4 * 4 + 1) * 512 + 513 * 10
     assert count(FiveLayerCNN()) == weights + (64 + 128 + 256) + dense == 2_473_610
-    # With normalisation a scale and a shift take the place of each bias.
+    # With normalization a scale and a shift take the place of each bias.
     assert count(FiveLayerCNN(batch_norm=True)) == weights + 2 * (64 + 128 + 256) + dense
     small = 9 * (1 * 2 + 2 * 3 + 3 * 4) + (2 + 3 + 4) + (4 * 3 * 3 + 1) * 5 + 6 * 7
     assert count(FiveLayerCNN(1, 28, 7, widths=(2, 3, 4, 5))) == small
@@ -61,5 +61,5 @@ def test_dropout_drops_before_both_dense_layers():
 
 
 def test_image_too_small():
-    with pytest.raises(InputError, match=r"image_size must be at least 8 .* got 7$"):
+    with pytest.raises(ConfigurationError, match=r"image_size must be at least 8 .* got 7$"):
         FiveLayerCNN(image_size=7)

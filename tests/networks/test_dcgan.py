@@ -1,4 +1,4 @@
-"""DCGAN networks: the paper's parameter counts, shapes, first weights, normalisation."""
+"""DCGAN networks: the paper's parameter counts, shapes, first weights, normalization."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import DCGANDiscriminator, DCGANGenerator
-from ganmc_lightning.networks.cost import parameter_count
+from ganmc_lightning.networks.profiling import count_parameters
 
 # GAN-KD, table 1 and its caption.
 PAPER = {
@@ -32,20 +32,20 @@ def layers(network, kind):
 @pytest.mark.parametrize("width", PAPER)
 def test_parameters_are_those_of_the_paper(width):
     with torch.device("meta"):
-        assert parameter_count(DCGANGenerator(64, 1, width=width)) == PAPER[width]
-        assert parameter_count(DCGANGenerator(64, 3, width=width)) == PAPER[width] + 32 * width + 2
+        assert count_parameters(DCGANGenerator(64, 1, width=width)) == PAPER[width]
+        assert count_parameters(DCGANGenerator(64, 3, width=width)) == PAPER[width] + 32 * width + 2
 
 
 @pytest.mark.parametrize("width", [1, 2, 8, 33])
 def test_parameters_of_the_other_networks(width):
     d = width
     with torch.device("meta"):
-        assert parameter_count(DCGANGenerator(32, 1, width=d)) == 160 * d**2 + 6423 * d + 1
-        assert parameter_count(DCGANGenerator(28, 1, width=d)) == 160 * d**2 + 6423 * d + 1
-        assert parameter_count(DCGANDiscriminator(64, 1, width=d)) == 672 * d**2 + 159 * d + 1
+        assert count_parameters(DCGANGenerator(32, 1, width=d)) == 160 * d**2 + 6423 * d + 1
+        assert count_parameters(DCGANGenerator(28, 1, width=d)) == 160 * d**2 + 6423 * d + 1
+        assert count_parameters(DCGANDiscriminator(64, 1, width=d)) == 672 * d**2 + 159 * d + 1
         for normalization in ("batch", "none", "spectral"):
             discriminator = DCGANDiscriminator(32, 1, width=d, normalization=normalization)
-            assert parameter_count(discriminator) == 160 * d**2 + 87 * d + 1
+            assert count_parameters(discriminator) == 160 * d**2 + 87 * d + 1
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -115,19 +115,19 @@ def test_gradients_reach_every_parameter(normalization):
     for network in (generator, discriminator):
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
-            # A bias in front of a batch normalisation has no effect, and rightly no gradient.
+            # A bias in front of a batch normalization has no effect, and rightly no gradient.
             assert parameter.grad.any() or name.endswith("bias"), name
 
 
 @pytest.mark.parametrize("kind", [DCGANGenerator, DCGANDiscriminator])
 @pytest.mark.parametrize(("arguments", "named"), [({"image_size": 6}, "image_size"), ({"image_size": 33}, "33")])
 def test_bad_size(kind, arguments, named):
-    with pytest.raises(InputError, match=named):
+    with pytest.raises(ConfigurationError, match=named):
         kind(**arguments)
 
 
 def test_bad_width_and_normalisation():
-    with pytest.raises(InputError, match="width must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="width must be at least 1, got 0"):
         DCGANGenerator(width=0)
-    with pytest.raises(InputError, match="normalization"):
+    with pytest.raises(ConfigurationError, match="normalization"):
         DCGANDiscriminator(normalization="layer")  # type: ignore[arg-type]

@@ -1,15 +1,15 @@
-"""MLP: hand-computed values, any shape of sample, counts."""
+"""MLPClassifier: hand-computed values, any shape of sample, counts."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from ganmc_lightning.networks import MLP
+from ganmc_lightning.networks import MLPClassifier
 
 
 def test_hand_computed_logits():
-    mlp = MLP(2, 1, hidden=(2,))
+    mlp = MLPClassifier(2, 1, hidden=(2,))
     hidden = mlp.features[1]
     with torch.no_grad():
         hidden.weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
@@ -23,7 +23,7 @@ def test_hand_computed_logits():
 
 def test_images_and_their_rows_are_the_same():
     torch.manual_seed(0)
-    mlp = MLP(3 * 4 * 4, 5)
+    mlp = MLPClassifier(3 * 4 * 4, 5)
     images = torch.randn(2, 3, 4, 4)
     assert torch.equal(mlp(images), mlp(images.flatten(1)))
 
@@ -32,14 +32,14 @@ def test_parameters():
     def count(mlp):
         return sum(parameter.numel() for parameter in mlp.parameters())
 
-    assert count(MLP(64, 10)) == 65 * 64 + 65 * 10
-    assert count(MLP(28, 2, hidden=(50, 20))) == 29 * 50 + 51 * 20 + 21 * 2
-    assert count(MLP(28, 2, hidden=())) == 29 * 2
+    assert count(MLPClassifier(64, 10)) == 65 * 64 + 65 * 10
+    assert count(MLPClassifier(28, 2, hidden=(50, 20))) == 29 * 50 + 51 * 20 + 21 * 2
+    assert count(MLPClassifier(28, 2, hidden=())) == 29 * 2
 
 
 def test_no_hidden_layer_is_a_linear_map():
     torch.manual_seed(0)
-    mlp = MLP(6, 3, hidden=())
+    mlp = MLPClassifier(6, 3, hidden=())
     first, second = torch.randn(2, 4, 6)
     shift = mlp(torch.zeros(4, 6))
     assert torch.allclose(
@@ -50,7 +50,7 @@ def test_no_hidden_layer_is_a_linear_map():
 
 def test_dropout_after_every_hidden_layer_in_training_only():
     torch.manual_seed(0)
-    mlp = MLP(8, 2, hidden=(32, 32), dropout=0.5)
+    mlp = MLPClassifier(8, 2, hidden=(32, 32), dropout=0.5)
     assert [layer.p for layer in mlp.modules() if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
     rows = torch.randn(4, 8)
     assert not torch.equal(mlp(rows), mlp(rows))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import NIN
 
 
@@ -44,7 +44,7 @@ def test_parameters():
 
 
 def test_parameters_and_operations_of_anc():
-    """ANC, table 6: NiN with 10.6M parameters (28x28, grey) and 60.23B operations (a batch at 32x32x3)."""
+    """ANC, table 6: NiN with 10.6M parameters (28x28, gray) and 60.23B operations (a batch at 32x32x3)."""
     with torch.device("meta"):
         parameters = count(NIN(1, 28))
         network, images = NIN(), torch.zeros(128, 3, 32, 32)
@@ -82,5 +82,5 @@ def test_dropout_is_on_in_training_only():
 
 
 def test_image_too_small():
-    with pytest.raises(InputError, match=r"image_size must be at least 8 .* got 7$"):
+    with pytest.raises(ConfigurationError, match=r"image_size must be at least 8 .* got 7$"):
         NIN(image_size=7)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Normalize
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -52,5 +52,5 @@ def test_statistics_are_no_state_but_follow_the_network():
     ],
 )
 def test_bad_statistics(mean, std, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         Normalize(mean, std)

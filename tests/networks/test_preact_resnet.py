@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import PreActResNet
 from ganmc_lightning.networks.preact_resnet import PreActBlock, PreActBottleneck
 
@@ -113,7 +113,7 @@ def test_bottleneck_activates_first(size_in, size_out, stride):
 
 @pytest.mark.parametrize(("depth", "is_bottleneck", "form"), [(21, False, 6), (32, True, 9), (2, True, 9)])
 def test_depth_must_fit_the_blocks(depth, is_bottleneck, form):
-    with pytest.raises(InputError, match=rf"depth must be {form}n\+2 .* got {depth}$"):
+    with pytest.raises(ConfigurationError, match=rf"depth must be {form}n\+2 .* got {depth}$"):
         PreActResNet(depth, bottleneck=is_bottleneck)
 
 

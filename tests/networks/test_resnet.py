@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import CIFARResNet, ResNet18
 from ganmc_lightning.networks.resnet import BasicBlock
 
@@ -26,7 +26,7 @@ def multiply_adds(network, side=32):
 
 
 def normalised(size_in, size_out, kernel):
-    """Parameters of a convolution without bias and the normalisation behind it."""
+    """Parameters of a convolution without bias and the normalization behind it."""
     return kernel**2 * size_in * size_out + 2 * size_out
 
 
@@ -133,5 +133,5 @@ def test_he_initialisation(make):
 
 @pytest.mark.parametrize("depth", [-4, 2, 18, 21, 164 + 1])
 def test_bad_depth(depth):
-    with pytest.raises(InputError, match=rf"depth must be 6n\+2 .* got {depth}$"):
+    with pytest.raises(ConfigurationError, match=rf"depth must be 6n\+2 .* got {depth}$"):
         CIFARResNet(depth)

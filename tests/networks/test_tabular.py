@@ -1,4 +1,4 @@
-"""AC-GAN networks for rows: counts, conditioning, unbounded output, spectral normalisation."""
+"""AC-GAN networks for rows: counts, conditioning, unbounded output, spectral normalization."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import TabularDiscriminator, TabularGenerator
 
 
@@ -137,7 +137,7 @@ def test_copies_and_reloaded_states_agree(generator, latents):
 
 def test_noise_on_rows_is_for_evaluation_alone():
     torch.manual_seed(0)
-    smoothed = TabularGenerator(4, 2, latent_size=6, latent_std=0.5, noise_std=0.3)
+    smoothed = TabularGenerator(4, 2, latent_size=6, latent_std=0.5, output_noise_std=0.3)
     plain = TabularGenerator(4, 2, latent_size=6, latent_std=0.5)
     plain.load_state_dict(smoothed.state_dict())
     latents, labels = smoothed.sample_latents(2000, "cpu"), torch.arange(2000) % 2
@@ -147,5 +147,5 @@ def test_noise_on_rows_is_for_evaluation_alone():
     noise = smoothed.eval()(latents, labels) - without
     torch.testing.assert_close(noise, 0.6 * latents[:, :4], rtol=1e-4, atol=1e-5)
     assert noise.std().item() == pytest.approx(0.3, rel=0.05)
-    with pytest.raises(InputError, match="noise_std must not be negative"):
-        TabularGenerator(4, noise_std=-0.1)
+    with pytest.raises(ConfigurationError, match="output_noise_std must not be negative"):
+        TabularGenerator(4, output_noise_std=-0.1)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec, Statistics
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.networks import MLP, Frozen, TabularGenerator
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import Frozen, MLPClassifier, TabularGenerator
 from ganmc_lightning.networks.training_data import (
     check_classes,
     check_statistics,
@@ -32,13 +32,13 @@ def images(mean, std):
 
 
 def trained_on(spec, network=None):
-    network = MLP(2, 3) if network is None else network
+    network = MLPClassifier(2, 3) if network is None else network
     note_training_data(network, spec)
     return network
 
 
 def complaint(call, *args):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         call("model.teacher", *args)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -46,7 +46,7 @@ def complaint(call, *args):
 
 class TestRecord:
     def test_found_inside_compiled_networks_and_copies(self):
-        spec, network = rows(), MLP(2, 3)
+        spec, network = rows(), MLPClassifier(2, 3)
         assert training_data_of(network) is None
         note_training_data(torch.compile(network, backend="eager"), spec)
         assert training_data_of(network) is spec
@@ -84,7 +84,7 @@ class TestClasses:
 class TestRows:
     def test_scaled_alike_is_left_alone(self):
         assert isinstance(input_conversion("x", trained_on(rows()), rows()), nn.Identity)
-        assert isinstance(input_conversion("x", MLP(2, 3), rows()), nn.Identity)
+        assert isinstance(input_conversion("x", MLPClassifier(2, 3), rows()), nn.Identity)
 
     def test_z_scores_of_other_rows_are_rescaled(self):
         """The network must see (x - its mean) / its std, whatever the data's z-scores are."""
@@ -125,8 +125,8 @@ class TestRows:
     def test_normal_scores_beside_z_scores(self):
         curve = torch.tensor([[0.0, 1.0], [-1.0, 1.0]], dtype=torch.float64)
         scores = rows((0.0, 0.0), (1.0, 1.0), curve, curve)
-        assert "set data.normal_scores to true" in complaint(input_conversion, trained_on(scores), rows())
-        assert "set data.normal_scores to false" in complaint(input_conversion, trained_on(rows()), scores)
+        assert "set data.quantile_transform to true" in complaint(input_conversion, trained_on(scores), rows())
+        assert "set data.quantile_transform to false" in complaint(input_conversion, trained_on(rows()), scores)
         others = rows((0.0, 0.0), (1.0, 1.0), curve, curve * 2)
         assert "normal scores of other rows" in complaint(input_conversion, trained_on(others), scores)
         assert isinstance(input_conversion("x", trained_on(scores), scores), nn.Identity)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import WideResNet
 from ganmc_lightning.networks.preact_resnet import PreActBlock
 
@@ -72,7 +72,7 @@ def test_dropout_reaches_every_block():
 
 @pytest.mark.parametrize("depth", [4, 20, 29])
 def test_bad_depth(depth):
-    with pytest.raises(InputError, match=rf"depth must be 6n\+4 .* got {depth}$"):
+    with pytest.raises(ConfigurationError, match=rf"depth must be 6n\+4 .* got {depth}$"):
         WideResNet(depth)
 
 

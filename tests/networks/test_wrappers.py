@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.networks import MLP
+from ganmc_lightning.networks import MLPClassifier
 from ganmc_lightning.networks.wrappers import plain_name, renamed, unwrapped
 
 
@@ -39,7 +39,7 @@ def test_names_without_a_counterpart_are_left_for_loading_to_report():
 
 
 def test_unwrapped():
-    network = MLP(4, 3)
+    network = MLPClassifier(4, 3)
     assert unwrapped(network) is network
     assert unwrapped(torch.compile(network, backend="eager")) is network
     assert unwrapped(nn.DataParallel(torch.compile(network, backend="eager"))) is network

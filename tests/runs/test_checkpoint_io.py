@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 
 
@@ -27,7 +27,7 @@ def test_round_trip(good: Path) -> None:
 
 @pytest.mark.parametrize(
     ("error", "raised"),
-    [(OSError(28, "No space left on device"), InputError), (KeyboardInterrupt(), KeyboardInterrupt)],
+    [(OSError(28, "No space left on device"), ConfigurationError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
 def test_half_a_write_leaves_the_old_checkpoint(
     good: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
@@ -57,10 +57,10 @@ def test_no_code_is_run_by_reading(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "harm",))
 
     torch.save({"state_dict": {}, "harm": Harmful()}, tmp_path / "bad.ckpt")
-    with pytest.raises(InputError, match=r"bad\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"bad\.ckpt"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "bad.ckpt")
     (tmp_path / "plain.ckpt").write_bytes(pickle.dumps(Harmful()))
-    with pytest.raises(InputError, match=r"plain\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"plain\.ckpt"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "plain.ckpt", weights_only=False)
     assert not (tmp_path / "harm").exists()
 
@@ -69,5 +69,5 @@ def test_no_code_is_run_by_reading(tmp_path: Path) -> None:
 def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "x.ckpt").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"x\.ckpt"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "x.ckpt")

@@ -7,7 +7,7 @@ from scipy.special import softmax
 from torch import nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import FilteredSynthesizer, Synthesizer
 from ganmc_lightning.synthesizers.filtered import CALIBRATION_SEED
 
@@ -161,7 +161,9 @@ def test_classes_that_are_not_there():
 
 
 def test_hopeless_class():
-    with pytest.raises(InputError, match=r"confirms none of \d+ synthetic samples of class 2: .* train it longer"):
+    with pytest.raises(
+        ConfigurationError, match=r"confirms none of \d+ synthetic samples of class 2: .* train it longer"
+    ):
         fitted(Noisy(wrong=(0.1, 0.1, 1.0)))
 
 
@@ -169,7 +171,7 @@ def test_class_that_fails_after_the_fit():
     inner = Noisy()
     filtered = fitted(inner, max_rounds=3, calibration_samples=300)
     inner.wrong = torch.tensor([0.1, 1.0, 1.0])
-    with pytest.raises(InputError, match=r"refused every synthetic sample of classes \[1, 2\] in 3 draws"):
+    with pytest.raises(ConfigurationError, match=r"refused every synthetic sample of classes \[1, 2\] in 3 draws"):
         filtered.sample(64, seeded(0))
 
 
@@ -179,16 +181,16 @@ def test_unknown_classes():
             samples, labels = super().sample(n, generator)
             return samples, torch.full_like(labels, UNKNOWN_LABEL)
 
-    with pytest.raises(InputError, match="needs a synthesizer that knows the classes"):
+    with pytest.raises(ConfigurationError, match="needs a synthesizer that knows the classes"):
         fitted(Unconditional())
 
 
 @pytest.mark.parametrize("quantile", [-0.1, 1.0])
 def test_quantile_out_of_range(quantile):
-    with pytest.raises(InputError, match=rf"quantile must lie in \[0, 1\), got {quantile}"):
+    with pytest.raises(ConfigurationError, match=rf"quantile must lie in \[0, 1\), got {quantile}"):
         FilteredSynthesizer(Noisy(), nn.Identity(), quantile)
 
 
 def test_not_fitted():
-    with pytest.raises(InputError, match="FilteredSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="FilteredSynthesizer is not fitted"):
         FilteredSynthesizer(Noisy(), nn.Identity()).sample(1)

@@ -6,7 +6,7 @@ from scipy.stats import chisquare, kstest, norm
 from torch import nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, Statistics
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import ACGANGenerator, Generator
 from ganmc_lightning.networks.training_data import note_training_data
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
@@ -112,18 +112,18 @@ def test_unconditional():
 
 
 def test_not_fitted():
-    with pytest.raises(InputError, match=r"^GeneratorSynthesizer is not fitted: call fit\("):
+    with pytest.raises(ConfigurationError, match=r"^GeneratorSynthesizer is not fitted: call fit\("):
         GeneratorSynthesizer(Telltale()).sample(1)
 
 
 def test_shape_of_other_data():
-    with pytest.raises(InputError, match=r"makes samples of shape \(4,\), the data have \(3, 2, 2\)"):
+    with pytest.raises(ConfigurationError, match=r"makes samples of shape \(4,\), the data have \(3, 2, 2\)"):
         fitted(Telltale(), spec=DataSpec((3, 2, 2), 3))
 
 
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_classes_of_other_data(num_classes):
-    with pytest.raises(InputError, match=rf"knows {num_classes} classes, the data have 3"):
+    with pytest.raises(ConfigurationError, match=rf"knows {num_classes} classes, the data have 3"):
         fitted(Telltale(num_classes))
 
 
@@ -153,7 +153,7 @@ def test_a_generator_of_other_classes_or_scores_is_refused():
     mean, std = [0.0] * 4, [1.0] * 4
     generator = Telltale()
     note_training_data(generator, rows(mean, std, *[curve] * 4, names=("a", "b", "c")))
-    with pytest.raises(InputError, match=r"data\.synthesizer was trained with data\.normal_scores true"):
+    with pytest.raises(ConfigurationError, match=r"data\.synthesizer was trained with data\.quantile_transform true"):
         fitted(generator, spec=rows(mean, std))
-    with pytest.raises(InputError, match=r"data\.synthesizer was trained on other classes"):
+    with pytest.raises(ConfigurationError, match=r"data\.synthesizer was trained on other classes"):
         fitted(generator, spec=rows(mean, std, *[curve] * 4, names=("a", "c", "b")))

@@ -8,11 +8,11 @@ import torch
 from scipy.stats import chisquare, kstest
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import MungeSynthesizer
-from ganmc_lightning.synthesizers.munge import encounters
+from ganmc_lightning.synthesizers.munge import swap_schedule
 
-# On a line: 0 <-> 1 are mutual neighbours, 1 is also the neighbour of 3, and 4 <-> 2.
+# On a line: 0 <-> 1 are mutual neighbors, 1 is also the neighbor of 3, and 4 <-> 2.
 ROWS = torch.tensor([[0.0, 1.0], [1.0, 2.0], [100.0, 4.0], [6.0, 1.5], [101.0, 5.0]])
 NEAREST = [1, 0, 4, 1, 2]
 LABELS = torch.tensor([0, 1, 0, 1, 1])
@@ -32,9 +32,9 @@ def one_by_one(probability, passes, rng):
     """The paper's loop over the rows: who a row last exchanged its first value with; -1 if nobody."""
     last = np.full((passes, len(NEAREST)), -1)
     for run in range(passes):
-        for row, neighbour in enumerate(NEAREST):
+        for row, neighbor in enumerate(NEAREST):
             if rng.random() < probability:
-                last[run, row], last[run, neighbour] = neighbour, row
+                last[run, row], last[run, neighbor] = neighbor, row
     return last
 
 
@@ -93,7 +93,7 @@ def test_categories_are_swapped_whole():
 
 
 def test_encounters_by_hand():
-    met = encounters(torch.tensor(NEAREST))
+    met = swap_schedule(torch.tensor(NEAREST))
     partners = [met.partner[met.first[row] : met.first[row + 1]].tolist() for row in range(5)]
     # Row 1 is met by 3, then it meets 0 itself, and first of all it was met by 0.
     assert partners == [[1, 1], [3, 0, 0], [4, 4], [1], [2, 2]]
@@ -126,7 +126,7 @@ def test_nine_passes_over_a_table_of_the_papers_size_take_seconds():
     ],
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         fitted(**arguments)
 
 
@@ -136,14 +136,14 @@ def test_bad_arguments(arguments, message):
         (None, "needs the real samples in memory"),
         (torch.zeros(4, 1, 8, 8, dtype=torch.uint8), r"mixes rows \(N, D\) of numbers; the data have samples of shape"),
         (torch.tensor([[0.0, 1.0], [2.0, torch.nan]]), "column 1 holds NaN or infinity"),
-        (torch.zeros(1, 2), "1 rows are too few for 1 neighbours"),
+        (torch.zeros(1, 2), "1 rows are too few for 1 neighbors"),
     ],
 )
 def test_bad_data(inputs, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         MungeSynthesizer().fit(inputs, LABELS, DataSpec((2,), 2))
 
 
 def test_not_fitted():
-    with pytest.raises(InputError, match="MungeSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="MungeSynthesizer is not fitted"):
         MungeSynthesizer().sample(1)

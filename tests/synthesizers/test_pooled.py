@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, decode, encode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import PooledSynthesizer, Synthesizer
 
 SPEC = DataSpec((1, 2, 2), 3)
@@ -97,12 +97,12 @@ def test_logits_belong_to_their_samples_also_after_a_replacement() -> None:
     ("arguments", "message"), [({"size": 0}, "size: got 0"), ({"refresh": 1.5}, "refresh: got 1.5")]
 )
 def test_values_out_of_range(arguments: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         PooledSynthesizer(Noise(), **arguments)
 
 
 def test_drawing_before_an_epoch_has_started() -> None:
-    with pytest.raises(InputError, match="not fitted"):
+    with pytest.raises(ConfigurationError, match="not fitted"):
         PooledSynthesizer(Noise(), size=4).start_epoch(0, seed=0)
-    with pytest.raises(InputError, match="not fitted"):
+    with pytest.raises(ConfigurationError, match="not fitted"):
         fitted(PooledSynthesizer(Noise(), size=4)).sample(1)

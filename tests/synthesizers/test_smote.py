@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare, kstest
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import SmoteSynthesizer
 
 
@@ -34,7 +34,7 @@ def neighbours_by_hand(k):
 
 
 def test_samples_lie_between_a_row_and_a_neighbour_of_its_class():
-    samples, labels = fitted(neighbours=3).sample(60 * 50, seeded(0))
+    samples, labels = fitted(neighbors=3).sample(60 * 50, seeded(0))
     own, others = ROWS.repeat(50, 1), ROWS[neighbours_by_hand(3)].repeat(50, 1, 1)
     assert torch.equal(labels, LABELS.repeat(50))
     step = others - own[:, None]
@@ -75,21 +75,21 @@ def test_nine_passes_over_a_table_of_the_papers_size_take_seconds():
 
 def test_a_class_with_too_few_rows_is_named():
     with pytest.raises(
-        InputError, match="class 1: 20 rows are too few for 20 neighbours: give more rows, or ask for few"
+        ConfigurationError, match="class 1: 20 rows are too few for 20 neighbors: give more rows, or ask for few"
     ):
-        fitted(neighbours=20)
+        fitted(neighbors=20)
 
 
 def test_no_neighbours():
-    with pytest.raises(InputError, match=r"SmoteSynthesizer\.neighbours must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"SmoteSynthesizer\.neighbors must be at least 1, got 0"):
         SmoteSynthesizer(0)
 
 
 def test_images():
-    with pytest.raises(InputError, match="SmoteSynthesizer mixes rows"):
+    with pytest.raises(ConfigurationError, match="SmoteSynthesizer mixes rows"):
         fitted(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]))
 
 
 def test_not_fitted():
-    with pytest.raises(InputError, match="SmoteSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="SmoteSynthesizer is not fitted"):
         SmoteSynthesizer().sample(1)

@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
 from ganmc_lightning.cli.sample import write
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import StoredSynthesizer
 
 ROWS = DataSpec((2,), 3)
@@ -51,7 +51,7 @@ def seeded(seed):
 
 
 def complaint(path, spec):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         fitted(path, spec)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(path))
@@ -163,9 +163,9 @@ class TestBadFile:
 
     def test_a_failed_fit_serves_nothing(self, npz):
         synthesizer = StoredSynthesizer(npz(X=np.zeros((3, 5))))
-        with pytest.raises(InputError):
+        with pytest.raises(ConfigurationError):
             synthesizer.fit(None, REAL_LABELS, ROWS)
-        with pytest.raises(InputError, match="StoredSynthesizer is not fitted"):
+        with pytest.raises(ConfigurationError, match="StoredSynthesizer is not fitted"):
             synthesizer.sample(1)
 
 

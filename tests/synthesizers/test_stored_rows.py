@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import StoredSynthesizer
 from ganmc_lightning.synthesizers.stored_rows import check_scaled, read_scaled_rows
 
@@ -36,5 +36,5 @@ def test_rows_in_other_units_are_refused(tmp_path, column):
     rows = REAL.clone()
     rows[:, column] = 700 + REAL[:, 0]
     np.savez(tmp_path / "s.npz", X=rows)
-    with pytest.raises(InputError, match=rf"s\.npz: column {column} has the median \d+.* give scaled rows"):
+    with pytest.raises(ConfigurationError, match=rf"s\.npz: column {column} has the median \d+.* give scaled rows"):
         StoredSynthesizer(str(tmp_path / "s.npz")).fit(REAL, torch.arange(200) % 2, DataSpec((3,), 2))

@@ -2,8 +2,8 @@
 
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
+from ganmc_lightning.metrics.extractors.factory import classifier_of_checkpoint, make_extractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
-from ganmc_lightning.metrics.extractors.spec import classifier_of_checkpoint, extractor_of
 
 __all__ = [
     "ClassifierExtractor",
@@ -11,5 +11,5 @@ __all__ = [
     "Features",
     "InceptionV3Extractor",
     "classifier_of_checkpoint",
-    "extractor_of",
+    "make_extractor",
 ]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
-from ganmc_lightning.metrics.samples import check_samples
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.metrics.inputs import check_samples
 
 DIGEST_LENGTH = 16
 
@@ -68,7 +68,7 @@ class FeatureExtractor(nn.Module, ABC):
         """Return the features of images (N, C, H, W), uint8 or float in [-1, 1], or of rows (N, D).
 
         Raises:
-            InputError: samples that are out of range, not finite, or of a shape the network does not take.
+            ConfigurationError: samples that are out of range, not finite, or of a shape the network does not take.
         """
         checked = check_samples(samples)
         checked = checked.float() if checked.is_floating_point() else checked
@@ -80,7 +80,9 @@ class FeatureExtractor(nn.Module, ABC):
             answer = Features(*(part.float() for part in self.extract(checked)))
         found = tuple(part.shape[1] for part in answer)
         if found != self._sizes:
-            raise InputError(f"{self.name} answers with {found} features and logits where {self._sizes} are due")
+            raise ConfigurationError(
+                f"{self.name} answers with {found} features and logits where {self._sizes} are due"
+            )
         return answer
 
     @property

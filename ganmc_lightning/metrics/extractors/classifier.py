@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.networks.fitting import check_classifier, check_logits
+from ganmc_lightning.networks.validation import check_classifier, check_logits
 
 
 class ClassifierExtractor(FeatureExtractor):
@@ -26,7 +26,8 @@ class ClassifierExtractor(FeatureExtractor):
         name: what reports call it.
 
     Raises:
-        InputError: no such layer, or no linear layer; the network does not take such samples, or does not return logits
+        ConfigurationError: no such layer, or no linear layer; the network does not take such samples, or does not
+            return logits
             alone: the Inception Score takes their softmax, so that probabilities would go through it twice.
 
     Example:
@@ -95,14 +96,18 @@ def _ask(network: nn.Module, place: str, inputs_of_layer: bool, samples: Tensor)
     finally:
         handle.remove()
     if not caught:
-        raise InputError(f"layer '{place}' of {type(network).__name__} gives no tensor when it is run: name another")
+        raise ConfigurationError(
+            f"layer '{place}' of {type(network).__name__} gives no tensor when it is run: name another"
+        )
     return Features(caught[-1], logits)
 
 
 def _last_linear(network: nn.Module, name: str) -> tuple[str, nn.Linear]:
     layers = [(place, layer) for place, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not layers:
-        raise InputError(f"{name} ({type(network).__name__}) has no linear layer: name the layer to take features from")
+        raise ConfigurationError(
+            f"{name} ({type(network).__name__}) has no linear layer: name the layer to take features from"
+        )
     return layers[-1]
 
 
@@ -110,17 +115,17 @@ def _try_layer(network: nn.Module, layer: str, shape: tuple[int, ...] | None, na
     """Numbers of features and of logits."""
     names = [place for place, _ in network.named_modules() if place]
     if layer not in names:
-        raise InputError(f"{name} ({type(network).__name__}) has no layer '{layer}': it has {', '.join(names)}")
+        raise ConfigurationError(f"{name} ({type(network).__name__}) has no layer '{layer}': it has {', '.join(names)}")
     if shape is None:
-        raise InputError(f"layer '{layer}' needs sample_shape beside it, to learn how many features it gives")
+        raise ConfigurationError(f"layer '{layer}' needs sample_shape beside it, to learn how many features it gives")
     parameter = next(network.parameters())
     try:
         with torch.no_grad():
             found = _ask(network, layer, False, torch.zeros(2, *shape, device=parameter.device))
     except (RuntimeError, ValueError, IndexError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, ConfigurationError):
             raise
-        raise InputError(
+        raise ConfigurationError(
             f"{name} ({type(network).__name__}) does not take samples of shape {shape}: {str(error).splitlines()[0]}"
         ) from error
     num_classes = found.logits.shape[1] if isinstance(found.logits, Tensor) and found.logits.ndim == 2 else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
 RESIZE = "bilinear to 299x299 as TensorFlow 1 does (torch-fidelity), no antialiasing"
@@ -24,7 +24,7 @@ class InceptionV3Extractor(FeatureExtractor):
         weights: torch-fidelity's file of weights; without it torch-fidelity downloads it (95 MB) and keeps it.
 
     Raises:
-        InputError: the weights can neither be read nor downloaded.
+        ConfigurationError: the weights can neither be read nor downloaded.
     """
 
     def __init__(self, weights: str | Path | None = None) -> None:
@@ -33,19 +33,19 @@ class InceptionV3Extractor(FeatureExtractor):
     def extract(self, samples: Tensor) -> Features:
         """Return features (N, 2048) and logits (N, 1008) of uint8 images with one channel or three."""
         if samples.ndim != 4 or samples.dtype != torch.uint8 or samples.shape[1] not in (1, 3):
-            raise InputError(
+            raise ConfigurationError(
                 f"Inception-v3 takes images with 1 or 3 channels, not samples of shape {tuple(samples.shape[1:])}: "
                 "use a classifier as extractor"
             )
         return Features(*self.network(samples.expand(-1, 3, -1, -1)))
 
     def protocol(self) -> dict[str, str]:
-        """Extractor, digest, resize, and what becomes of grey images."""
+        """Extractor, digest, resize, and what becomes of gray images."""
         return {
             "extractor": f"{self.name} (torch-fidelity)",
             "extractor_digest": self.digest,
             "resize": RESIZE,
-            "channels": "grey repeated to 3",
+            "channels": "gray repeated to 3",
         }
 
 
@@ -55,23 +55,27 @@ def _load(weights: str | Path | None) -> nn.Module:
     kept = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
     advice = f"download {URL_INCEPTION_V3} to {kept}, or name your copy with inception:PATH"
     if weights is not None and not Path(weights).is_file():
-        raise InputError(f"no Inception-v3 weights at {weights}: {advice}")
+        raise ConfigurationError(f"no Inception-v3 weights at {weights}: {advice}")
     file = Path(weights or kept)
     if file.is_file():
         try:
             torch.load(file, map_location="cpu", weights_only=True)  # torch-fidelity would run code from the file
         except Exception as error:  # on bytes that are no weights the unpickler raises whatever it comes across
-            raise InputError(f"{file} cannot be read as weights ({_first_line(error)}): remove it; {advice}") from error
+            raise ConfigurationError(
+                f"{file} cannot be read as weights ({_first_line(error)}): remove it; {advice}"
+            ) from error
     path = None if weights is None else str(weights)
     try:
         network: nn.Module = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path)
     except (RuntimeError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(
+        raise ConfigurationError(
             f"{weights or kept} holds no weights of torch-fidelity's Inception-v3 ({_first_line(error)}): remove it; "
             f"then {advice}"
         ) from error
     except (OSError, HTTPException) as error:  # no network, no such host, refused, cut off, disk full
-        raise InputError(f"the Inception-v3 weights cannot be downloaded ({_first_line(error)}): {advice}") from error
+        raise ConfigurationError(
+            f"the Inception-v3 weights cannot be downloaded ({_first_line(error)}): {advice}"
+        ) from error
     return network
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.base import digest_of
-from ganmc_lightning.networks import MLP, LeNet4
+from ganmc_lightning.networks import LeNet4, MLPClassifier
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_nothing_given(image_extractor):
     ],
 )
 def test_refused(image_extractor, samples, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         image_extractor(samples)
 
 
@@ -125,6 +125,6 @@ class TestDigest:
         assert digest_of(one, "") != digest_of(other, "")
 
     def test_layer(self):
-        network = MLP(8, 3, (6, 5))
+        network = MLPClassifier(8, 3, (6, 5))
         digests = {ClassifierExtractor(network, layer, (8,)).digest for layer in (None, "features.1", "features.4")}
         assert len(digests) == 3

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
-from ganmc_lightning.networks import MLP, NIN, CIFARResNet, FiveLayerCNN, Frozen, LeNet, LeNet4, PreActResNet
+from ganmc_lightning.networks import NIN, CIFARResNet, FiveLayerCNN, Frozen, LeNet, LeNet4, MLPClassifier, PreActResNet
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from ganmc_lightning.networks import MLP, NIN, CIFARResNet, FiveLayerCNN, Frozen
         (NIN(1, 8, hidden=7), (1, 8, 8)),
         (CIFARResNet(8), (3, 8, 8)),
         (PreActResNet(11), (3, 8, 8)),
-        (MLP(12, 3, (7,)), (12,)),
+        (MLPClassifier(12, 3, (7,)), (12,)),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -62,7 +62,7 @@ class Changed(nn.Module):
 
     def __init__(self, change):
         super().__init__()
-        self.network = MLP(6, 3, (5,))
+        self.network = MLPClassifier(6, 3, (5,))
         self.change = change
 
     def forward(self, inputs):
@@ -80,10 +80,10 @@ class Changed(nn.Module):
 )
 def test_answers_that_are_not_logits(change, message, layer):
     """The Inception Score takes the softmax of what it gets."""
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(ConfigurationError, match=message):
         ClassifierExtractor(Changed(change), layer, (6,))
     if layer is None:  # without a shape it is tried on the first samples
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(ConfigurationError, match=message):
             ClassifierExtractor(Changed(change))(torch.zeros(4, 6))
 
 
@@ -99,7 +99,7 @@ class TestLayer:
 
     def test_what_follows_in_place_does_not_reach_it(self):
         """A ReLU in place behind the layer would clip its output."""
-        network = MLP(6, 3, (5,))
+        network = MLPClassifier(6, 3, (5,))
         rows = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
         features = ClassifierExtractor(network, "features.1", (6,))(rows).features
         with torch.no_grad():
@@ -112,24 +112,26 @@ class TestLayer:
         assert torch.equal(ClassifierExtractor(network, "0", (6,))(rows).features, rows)
 
     def test_protocol(self):
-        network = MLP(6, 3, (5,))
+        network = MLPClassifier(6, 3, (5,))
         assert ClassifierExtractor(network).protocol()["layer"] == "input of classifier"
         protocol = ClassifierExtractor(network, "features.1", (6,), name="judge").protocol()
         assert protocol["layer"] == "features.1"
-        assert protocol["extractor"] == "judge (MLP)"
+        assert protocol["extractor"] == "judge (MLPClassifier)"
         assert protocol["resize"] == "none"
 
     def test_unknown(self):
-        with pytest.raises(InputError, match=r"has no layer 'fc': it has features, features.0, .*classifier"):
-            ClassifierExtractor(MLP(6, 3, (5,)), "fc", (6,))
+        with pytest.raises(ConfigurationError, match=r"has no layer 'fc': it has features, features.0, .*classifier"):
+            ClassifierExtractor(MLPClassifier(6, 3, (5,)), "fc", (6,))
 
     def test_without_a_shape(self):
-        with pytest.raises(InputError, match=r"layer 'features.1' needs sample_shape beside it"):
-            ClassifierExtractor(MLP(6, 3, (5,)), "features.1")
+        with pytest.raises(ConfigurationError, match=r"layer 'features.1' needs sample_shape beside it"):
+            ClassifierExtractor(MLPClassifier(6, 3, (5,)), "features.1")
 
     def test_of_another_shape(self):
-        with pytest.raises(InputError, match=r"classifier \(MLP\) does not take samples of shape \(7,\)"):
-            ClassifierExtractor(MLP(6, 3, (5,)), "features.1", (7,))
+        with pytest.raises(
+            ConfigurationError, match=r"classifier \(MLPClassifier\) does not take samples of shape \(7,\)"
+        ):
+            ClassifierExtractor(MLPClassifier(6, 3, (5,)), "features.1", (7,))
 
     def test_that_is_never_run(self):
         class Idle(nn.Module):
@@ -140,22 +142,22 @@ class TestLayer:
             def forward(self, inputs):
                 return self.used(inputs)
 
-        with pytest.raises(InputError, match="layer 'idle' of Idle gives no tensor"):
+        with pytest.raises(ConfigurationError, match="layer 'idle' of Idle gives no tensor"):
             ClassifierExtractor(Idle(), "idle", (4,))
 
 
 def test_shape_is_tried_at_once():
-    with pytest.raises(InputError, match=r"does not take the data's samples of shape \(3, 28, 28\)"):
+    with pytest.raises(ConfigurationError, match=r"does not take the data's samples of shape \(3, 28, 28\)"):
         ClassifierExtractor(LeNet4(), sample_shape=(3, 28, 28))
 
 
 def test_no_linear_layer():
-    with pytest.raises(InputError, match=r"classifier \(Conv2d\) has no linear layer: name the layer"):
+    with pytest.raises(ConfigurationError, match=r"classifier \(Conv2d\) has no linear layer: name the layer"):
         ClassifierExtractor(nn.Conv2d(1, 2, 3))
 
 
 def test_the_last_linear_layer_is_not_the_logits():
     """Features or logits of another size than announced would break the metrics' states."""
     network = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (3, 2)), nn.AvgPool1d(2), nn.Flatten())
-    with pytest.raises(InputError, match="answers with"):
+    with pytest.raises(ConfigurationError, match="answers with"):
         ClassifierExtractor(network)(torch.zeros(2, 4))

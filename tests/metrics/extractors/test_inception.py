@@ -13,7 +13,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, Featu
 from torchmetrics.image.fid import FrechetInceptionDistance as TorchmetricsFID
 
 from ganmc_lightning.batch import decode
-from ganmc_lightning.errors import InputError
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import FrechetInceptionDistance, InceptionV3Extractor
 
 NAMES = ["2048", "logits_unbiased"]
@@ -62,10 +62,10 @@ def test_fid_as_torchmetrics_set_to_the_papers_resize(extractor, weights, images
 
 
 def test_grey_is_repeated(extractor, images):
-    grey = images[:1, :1]
-    features, repeated = extractor(grey).features, extractor(grey.expand(-1, 3, -1, -1)).features
+    gray = images[:1, :1]
+    features, repeated = extractor(gray).features, extractor(gray.expand(-1, 3, -1, -1)).features
     torch.testing.assert_close(features, repeated, rtol=1e-4, atol=1e-5)
-    assert extractor.protocol()["channels"] == "grey repeated to 3"
+    assert extractor.protocol()["channels"] == "gray repeated to 3"
 
 
 def test_protocol_names_the_resize(extractor):
@@ -75,24 +75,24 @@ def test_protocol_names_the_resize(extractor):
 
 @pytest.mark.parametrize("samples", [torch.zeros(2, 2, 8, 8), torch.zeros(2, 64)])
 def test_other_samples(extractor, samples):
-    with pytest.raises(InputError, match="Inception-v3 takes images with 1 or 3 channels"):
+    with pytest.raises(ConfigurationError, match="Inception-v3 takes images with 1 or 3 channels"):
         extractor(samples)
 
 
 class TestWeights:
     def test_missing(self, tmp_path):
-        with pytest.raises(InputError, match=rf"no Inception-v3 weights at .*: download {URL_INCEPTION_V3} to"):
+        with pytest.raises(ConfigurationError, match=rf"no Inception-v3 weights at .*: download {URL_INCEPTION_V3} to"):
             InceptionV3Extractor(tmp_path / "absent.pth")
 
     def test_of_another_network(self, tmp_path):
         torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pth")
-        with pytest.raises(InputError, match=r"other.pth holds no weights of torch-fidelity's Inception-v3"):
+        with pytest.raises(ConfigurationError, match=r"other.pth holds no weights of torch-fidelity's Inception-v3"):
             InceptionV3Extractor(tmp_path / "other.pth")
 
     @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04half an archive"])
     def test_no_weights_at_all(self, tmp_path, content):
         (tmp_path / "broken.pth").write_bytes(content)
-        with pytest.raises(InputError, match=r"broken.pth cannot be read as weights"):
+        with pytest.raises(ConfigurationError, match=r"broken.pth cannot be read as weights"):
             InceptionV3Extractor(tmp_path / "broken.pth")
 
     def test_code_in_the_file_is_not_run(self, tmp_path):
@@ -102,7 +102,7 @@ class TestWeights:
 
         with (tmp_path / "trap.pth").open("wb") as file:
             pickle.dump(Trap(), file, protocol=2)
-        with pytest.raises(InputError, match="cannot be read as weights"):
+        with pytest.raises(ConfigurationError, match="cannot be read as weights"):
             InceptionV3Extractor(tmp_path / "trap.pth")
         assert not (tmp_path / "sprung").exists()
 
@@ -113,7 +113,9 @@ class TestWeights:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
         place = tmp_path / "hub" / "checkpoints" / Path(URL_INCEPTION_V3).name
-        with pytest.raises(InputError, match=r"cannot be downloaded \(.*no route to host.*\): download") as complaint:
+        with pytest.raises(
+            ConfigurationError, match=r"cannot be downloaded \(.*no route to host.*\): download"
+        ) as complaint:
             InceptionV3Extractor()
         for hint in (URL_INCEPTION_V3, f"to {place}", "inception:PATH"):
             assert hint in str(complaint.value)

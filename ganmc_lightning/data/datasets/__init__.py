@@ -1,0 +1,34 @@
+"""Named data sets, cached as one ``.npz`` file each, and a user's own files and folders."""
+
+from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, ImageFileDataset, TensorDataset
+from ganmc_lightning.data.datasets.data_free import DataFreeSource
+from ganmc_lightning.data.datasets.files import NpzFile, TableFile
+from ganmc_lightning.data.datasets.folders import ImageFolder, ImageNet
+from ganmc_lightning.data.datasets.images import CIFAR10, CIFAR100, MNIST, SVHN, CelebA, Digits, FashionMNIST
+from ganmc_lightning.data.datasets.resized import ResizedDataset
+from ganmc_lightning.data.datasets.split import stratified_split
+from ganmc_lightning.data.datasets.tables import HIGGS, MAGIC, BreastCancer
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "HIGGS",
+    "MAGIC",
+    "MNIST",
+    "SVHN",
+    "BreastCancer",
+    "CelebA",
+    "DataFreeSource",
+    "DatasetSource",
+    "DatasetSplits",
+    "Digits",
+    "FashionMNIST",
+    "ImageFileDataset",
+    "ImageFolder",
+    "ImageNet",
+    "NpzFile",
+    "ResizedDataset",
+    "TableFile",
+    "TensorDataset",
+    "stratified_split",
+]

@@ -1,0 +1,137 @@
+"""Reading a CSV or parquet file into a data frame: separators, encodings, headers."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Collection, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ganmc_lightning.exceptions import ConfigurationError
+
+DELIMITERS = (",", ";", "\t", "|")
+"""What may separate the cells of a CSV file; the header line decides."""
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def read_table(path: Path, text_columns: Collection[str]) -> Any:
+    """Read a table; blanks around column names are stripped.
+
+    Args:
+        path: a ``.csv``, ``.tsv`` or ``.parquet`` file, the suffix in any case.
+        text_columns: columns of a CSV file to be kept as text, so that ``01`` stays different from ``1``.
+
+    Returns:
+        A pandas data frame. No cell of a CSV file is taken for a missing value because of its text: an empty cell is
+        an empty text, in a column of text.
+
+    Raises:
+        ConfigurationError: the file cannot be read, has no rows, has two columns of one name, or rows that are longer
+            than its header.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv", ".parquet"):
+        raise ConfigurationError(f"{path}: is neither a .csv, .tsv nor a .parquet file: convert it or rename it")
+    try:
+        table = _read_parquet(path) if suffix == ".parquet" else _read_csv(path, text_columns)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read as a table (byte {error.start} is not {error.encoding}): save it as UTF-8"
+        ) from error
+    except ConfigurationError:
+        raise
+    except ImportError as error:
+        raise ConfigurationError(f'{path}: parquet needs pyarrow: pip install "ganmc-lightning[table]"') from error
+    except (OSError, ValueError, csv.Error) as error:  # pandas' and pyarrow's own errors are kinds of these
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{path}: cannot be read as a table ({reason}): repair or replace it") from error
+    if len(table) == 0:
+        raise ConfigurationError(f"{path}: has no rows: add some")
+    return table
+
+
+def pandas() -> Any:
+    """Import pandas.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ConfigurationError(
+            'tables need pandas, which is not installed: pip install "ganmc-lightning[table]"'
+        ) from error
+    return pandas
+
+
+def unnamed(column: int) -> str:
+    """What a column without a name is called, as pandas calls it."""
+    return f"Unnamed: {column}"
+
+
+def _read_parquet(path: Path) -> Any:
+    table = pandas().read_parquet(path)
+    table.columns = _column_names(path, [str(name) for name in table.columns])
+    return table
+
+
+def _read_csv(path: Path, text_columns: Collection[str]) -> Any:
+    encoding = _encoding(path)
+    header, delimiter = _header(path, encoding)
+    names = _column_names(path, header)
+    table = pandas().read_csv(
+        path,
+        sep=delimiter,
+        encoding=encoding,
+        header=0,
+        names=names,
+        dtype={name: str for name in names if name in text_columns},
+        keep_default_na=False,
+        skipinitialspace=True,
+        low_memory=False,  # in pieces, pandas may give one column two types
+    )
+    if not isinstance(table.index, pandas().RangeIndex):  # pandas takes the surplus column for row names
+        raise ConfigurationError(
+            f"{path}: its rows have more cells than its header has names ({len(names)}): name every column"
+        )
+    # A separator at the end of every line makes a last column without name and cells.
+    blank = [unnamed(k) for k, name in enumerate(header) if not name.strip() and _is_blank(table[unnamed(k)])]
+    return table.drop(columns=blank)
+
+
+def _encoding(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(4)
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+
+
+def _header(path: Path, encoding: str) -> tuple[list[str], str]:
+    """Cells of the header line, and the delimiter that gives it the most, best as many as the line after it."""
+    best: tuple[tuple[bool, int], list[str], str] | None = None
+    for delimiter in "\t" if path.suffix.lower() == ".tsv" else DELIMITERS:
+        with path.open(encoding=encoding, newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
+            first = list(islice((cells for cells in lines if cells), 2))
+        if not first:
+            raise ValueError("it is empty")
+        header = first[0]
+        fit = (len(header) == len(first[-1]) > 1, len(header))
+        if best is None or fit > best[0]:
+            best = (fit, header, delimiter)
+    assert best is not None
+    return best[1:]
+
+
+def _column_names(path: Path, header: Sequence[str]) -> list[str]:
+    names = [name.strip() or unnamed(column) for column, name in enumerate(header)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{path}: has {names.count(name)} columns {name!r}: remove or rename all but one")
+    return names
+
+
+def _is_blank(column: Any) -> bool:
+    return bool((column.isna() | (column.astype(str).str.strip() == "")).all())

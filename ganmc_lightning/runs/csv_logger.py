@@ -1,0 +1,90 @@
+"""``metrics.csv``: every logged value of a run, also of one that was interrupted and went on."""
+
+from __future__ import annotations
+
+import csv
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from ganmc_lightning.io.atomic import atomic_write
+
+
+class ResumableCSVLogger(Logger):
+    """Writes ``metrics.csv`` into the run folder.
+
+    Lightning's CSVLogger deletes the file when a run is taken up again. This one keeps the rows up to the step
+    it goes on from; a row that is logged once more takes the place of the old one. Rows are gathered in memory;
+    the file is replaced as a whole with every checkpoint and at the end.
+
+    Args:
+        folder: the run folder.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self._rows: list[dict[str, Any]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Lightning asks every logger for a name."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """Lightning asks every logger for a version."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The run folder."""
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing to do: ``config.yaml`` holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add one row."""
+        at = 0 if step is None else step
+        if self._rows is None:
+            self._rows = [row for row in read_metrics(self.path) if float(row["step"]) <= at]
+        row = {**metrics, "step": at}
+        for k in range(len(self._rows) - 1, -1, -1):
+            if float(self._rows[k]["step"]) < at:
+                break
+            if self._rows[k].keys() == row.keys():
+                self._rows[k] = row
+                return
+        self._rows.append(row)
+
+    def after_save_checkpoint(self, checkpoint_callback: object) -> None:
+        """Keep the file abreast of the checkpoint that a run would go on from."""
+        self._write()
+
+    def finalize(self, status: str) -> None:
+        """Write what is left."""
+        self._write()
+
+    @rank_zero_only
+    def _write(self) -> None:
+        if self._rows is None:
+            return
+        names = sorted({name for row in self._rows for name in row} - {"epoch", "step"})
+        with atomic_write(self.path) as file:
+            writer = csv.DictWriter(file, ["epoch", "step", *names])
+            writer.writeheader()
+            writer.writerows(self._rows)
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a ``metrics.csv`` without their empty cells; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from ganmc_lightning.callbacks import GeneratorCollapseStopping
+from ganmc_lightning.callbacks.collapse_stopping import sample_std
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
+from ganmc_lightning.modules import ACGANModule, GANModule
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, DCGANDiscriminator, DCGANGenerator
+
+MakeData = Callable[..., GANAugmentedDataModule]
+pytestmark = pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning")
+
+
+def gan() -> GANModule:
+    return GANModule(DCGANGenerator(8, 1, latent_size=6, width=4), DCGANDiscriminator(8, 1, width=4))
+
+
+class Spoil(Callback):
+    """Sets the bias of the generator's last layer in one batch, as a run that goes wrong would."""
+
+    def __init__(self, batch: int, value: float) -> None:
+        self.batch = batch
+        self.value = value
+
+    @torch.no_grad()
+    def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.iteration == self.batch:
+            last = pl_module.generator.layers[-2]
+            last.weight.zero_()
+            last.bias.fill_(self.value)
+
+
+def test_a_healthy_run_is_left_alone(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(max_epochs=3, callbacks=[GeneratorCollapseStopping(1, min_std=1e-4, patience=1)])
+    trainer.fit(gan(), make_data())
+    assert trainer.global_step == 9
+
+
+def test_samples_that_are_not_finite_end_the_run_with_an_error(
+    make_data: MakeData, make_run_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    callbacks = [GeneratorCollapseStopping(2), Spoil(5, float("nan"))]
+    trainer = make_run_trainer(tmp_path, callbacks, max_epochs=9)
+    with pytest.raises(DivergenceError, match=r"after 6 batches its samples are not finite; .*so far is best\.ckpt"):
+        trainer.fit(gan(), make_data())
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["iteration"] == 3
+    assert all(torch.isfinite(value).all() for value in best["state_dict"].values())
+
+
+def test_the_same_sample_of_every_noise_ends_the_training(
+    make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    """Only after three looks on end; the module does not move with a learning rate of zero."""
+    module = gan()
+    module._generator_optimizer = partial(torch.optim.SGD, lr=0.0)
+    trainer = make_trainer(max_epochs=9, callbacks=[GeneratorCollapseStopping(2, 1e-4, patience=3), Spoil(5, 0.7)])
+    with pytest.warns(UserWarning, match="after 10 batches the generator makes the same sample"):
+        trainer.fit(module, make_data())
+    assert trainer.global_step == 10
+
+
+def test_a_look_that_passes_starts_the_count_anew(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    guard = GeneratorCollapseStopping(1, min_std=10.0, patience=5)  # no image spreads that far
+    trainer = make_trainer(max_epochs=1, callbacks=[guard])
+    trainer.fit(gan(), make_data())
+    assert guard.state_dict() == {"batches": 3, "failed": 3}
+    later = GeneratorCollapseStopping(1, min_std=0.0, patience=5)
+    later.load_state_dict(guard.state_dict())
+    make_trainer(max_steps=1, callbacks=[later]).fit(gan(), make_data())
+    assert later.state_dict() == {"batches": 4, "failed": 0}
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_spread_by_hand_and_nothing_used_up(classes: int) -> None:
+    torch.manual_seed(0)
+    generator = ACGANGenerator(8, 1, 3, 6, 4) if classes else DCGANGenerator(8, 1, 6, 4)
+    before = torch.get_rng_state()
+    statistics = {name: value.clone() for name, value in generator.state_dict().items()}
+    spread = sample_std(generator, torch.device("cpu"))
+    assert torch.equal(before, torch.get_rng_state())
+    assert generator.training
+    latents = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
+    drawn = (latents, torch.arange(64) % 3) if classes else (latents,)
+    images = generator.eval()(*drawn).detach()
+    by_hand = (images - images.mean(dim=0)).square().sum(dim=0).div(63).sqrt().mean()
+    torch.testing.assert_close(spread, by_hand, rtol=1e-5, atol=1e-5)
+    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in statistics.items())
+
+
+def test_works_for_other_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    module = ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), ACGANDiscriminator(8, 1, 3, 2))
+    make_trainer(max_steps=2, callbacks=[GeneratorCollapseStopping(1, 0.0)]).fit(module, make_data())
+
+
+def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    for arguments, named in (
+        ({"every_n_train_steps": 0}, "every_n_train_steps must be at least 1"),
+        ({"patience": 0}, "patience"),
+        ({"min_std": -0.1}, "min_std"),
+    ):
+        with pytest.raises(ConfigurationError, match=named):
+            GeneratorCollapseStopping(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="'student' is no generator"):
+        make_trainer(max_epochs=1, callbacks=[GeneratorCollapseStopping(submodule="student")]).fit(gan(), make_data())

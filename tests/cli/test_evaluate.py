@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+STUDENT = (
+    "{class_path: ganmc_lightning.networks.MLPClassifier, init_args: {in_features: 64, num_classes: 3, hidden: [8]}}"
+)
+
+
+@pytest.fixture
+def tools(trained, data_root, tmp_path, monkeypatch):
+    """Arguments for every metric on the tiny data."""
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path / "root"))
+    (tmp_path / "student.yaml").write_text(STUDENT)
+    extractor = ["--extractor", f"classifier:{trained.teacher_checkpoint}"]
+    students = ["--teacher", trained.teacher_checkpoint, "--student", tmp_path / "student.yaml", "--students", 2]
+    return ["--data", data_root / "tiny.npz", "--n", 60, *extractor, *students, "--student-batch-size", 8]
+
+
+def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
+    plot, file = tmp_path / "pictures" / "nearest.png", tmp_path / "run" / "result.json"
+    done = ganmc("evaluate", trained.generator_checkpoint, *tools, "--json", file, "--plot", plot, "--seed", 3)
+    assert done.status == 0, done.err
+    result = json.loads(file.read_text())
+    assert {
+        "test/inception_score",
+        "test/fid",
+        "test/kid",
+        "test/precision",
+        "test/near_duplicates",
+        "test/laplacian_variance_ratio",
+        "test/compression_score_paper",
+        "test/compression_score_paper_standard_error",
+        "test/compression_score_poster",
+    } <= set(result["test"])
+    assert result["command"].startswith(f"evaluate {trained.generator_checkpoint} --data")
+    assert result["seconds"] > 0
+    protocol = result["protocol"]
+    assert (protocol["data"], protocol["real_split"], protocol["seed"], protocol["n"]) == ("tiny", "test", 3, 60)
+    assert protocol["extractor"] == "classifier (MLPClassifier)"
+    (samples,) = protocol["samples"].values()
+    assert samples["metrics"]["compression_score_paper"]["seeds"] == "6, 7"
+    assert samples["metrics"]["fid"]["n_generated"] == 60
+    assert protocol["extractor_digest"] in done.out
+    assert "FID" in done.out
+    with Image.open(plot) as picture:
+        assert picture.width > 0
+
+
+def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path):
+    assert ganmc("sample", trained.generator_checkpoint, "--n", 80, "--out", tmp_path / "stored.npz").status == 0
+    sets = ["real=real:train", f"gan={trained.generator_checkpoint}", tmp_path / "stored.npz"]
+    for name in ("a", "b"):
+        done = ganmc("evaluate", *sets, *tools, "--metrics", "is,fid,near_duplicates", "--json", tmp_path / name)
+        assert done.status == 0, done.err
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("a", "b"))
+    assert first["test"] == second["test"]
+    assert {name.split("/")[1] for name in first["test"]} == {"real", "gan", "stored"}
+    assert first["test"]["test/real/fid"] < first["test"]["test/gan/fid"]
+    assert first["test"]["test/stored/fid"] == pytest.approx(first["test"]["test/gan/fid"], rel=0.5)
+    assert "test/real/near_duplicates" not in first["test"]
+    assert "left out: near_duplicates of real" in done.out
+
+
+def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
+    """Nothing is left to score; with an extractor there would be."""
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    done = ganmc("evaluate", "real:val", "--data", "breast_cancer")
+    assert done.status == 2
+    assert "vol (needs images" in done.err
+    assert "--extractor" in done.err
+
+
+def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tmp_path):
+    """Samples of another shape are refused before any network runs."""
+    np.savez(tmp_path / "color.npz", images=np.zeros((9, 8, 8, 3), np.uint8))
+    done = ganmc("evaluate", tmp_path / "color.npz", *tools)
+    assert done.status == 2
+    assert "(3, 8, 8)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--n", "1"], "--n must be at least 2"),
+        (["--n", "9", "--plot", "p.png"], "--plot needs --n of at least 10"),
+        (["--students", "0"], "--students must be at least 1"),
+        (["--student-learning-rate", "-1"], "--student-learning-rate must be positive"),
+        (["--metrics", "fid,lpips"], "'lpips' is unknown"),
+        (["--extractor", "vgg"], "extractor 'vgg' is unknown"),
+        (["--reference", "absent.ckpt"], "no checkpoint at absent.ckpt"),
+        (["--json", "file/below.json"], "cannot write file/below.json"),
+        (["--json", "."], "cannot write ."),
+        (["--data", "dgits"], "no data set 'dgits'"),
+        (["--teacher", "absent.ckpt"], "no checkpoint at absent.ckpt"),
+        (["--real-split", "valid"], "--real-split"),
+    ],
+)
+def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    done = ganmc("evaluate", "real:train", *tools, *arguments)
+    assert done.status == 2
+    assert complaint in done.err
+    assert done.err.rstrip().count("\n") == 0 or "usage" in done.err
+    assert done.out == ""
+
+
+def test_two_sets_of_one_name(ganmc, tools):
+    done = ganmc("evaluate", "real:train", "real:train", *tools)
+    assert done.status == 2
+    assert "two sets of samples are called 'real:train'" in done.err
+
+
+def test_teacher_without_student(ganmc, data_root):
+    done = ganmc("evaluate", "real:train", "--data", data_root / "tiny.npz", "--teacher", "a.ckpt")
+    assert done.status == 2
+    assert "needs both --teacher and --student" in done.err

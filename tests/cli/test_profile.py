@@ -1,0 +1,142 @@
+"""``ganmc profile``: sizes, speed and the picture, on generators saved by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganmc_lightning.cli import main
+from ganmc_lightning.cli.profile import measure, read_generators
+from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet4
+from ganmc_lightning.networks.profiling import count_parameters, state_dict_size, throughput
+
+
+def save(path, network, submodule, **arguments):
+    recipe = {"class_path": f"ganmc_lightning.networks.{type(network).__name__}", "init_args": arguments}
+    weights = {f"{submodule}.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": weights, "hyper_parameters": {submodule: recipe}}, path)
+    return str(path)
+
+
+def dcgan(path, submodule="generator", **arguments):
+    arguments = {"image_size": 8, "channels": 1, "latent_size": 6, **arguments}
+    return save(path, DCGANGenerator(**arguments), submodule, **arguments)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A teacher, and a student whose module calls it so."""
+    teacher = dcgan(tmp_path / "teacher.ckpt", width=8)
+    student = dcgan(tmp_path / "student.ckpt", "student", width=2)
+    return [f"teacher={teacher}", f"student={student}"]
+
+
+def test_table_result_and_picture(pair, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["profile", *pair, "--out", str(out), "--columns", "4", "--seconds", "0.01"]) == 0
+    printed = capsys.readouterr().out
+    result = json.loads((out / "result.json").read_text())
+    scores = result["test"]
+    # 100 -> d is 16 * 6 d + d and d -> 1 is 16 d + 1 here: 113 d + 1.
+    assert scores["test/teacher/parameters"] == 113 * 8 + 1
+    assert scores["test/student/parameters"] == 113 * 2 + 1
+    assert scores["test/teacher/ratio"] == 1
+    assert scores["test/student/ratio"] == pytest.approx(905 / 227, rel=1e-9, abs=1e-10)
+    # Multiplications and additions of both layers: 6 -> d over 4x4, then each of 16 pixels to 16 of the image.
+    assert scores["test/student/flops"] == 2 * (6 * 2 * 16 + 16 * 2 * 16)
+    assert scores["test/teacher/bytes"] > scores["test/student/bytes"] > 4 * 227
+    assert scores["test/student/images_per_second"] > 0
+    assert result["protocol"]["batch_size"] == 64
+    assert "905" in printed
+    assert "227" in printed
+    with Image.open(out / "samples" / "comparison.png") as picture:
+        pixels = np.asarray(picture.convert("L"))
+    assert pixels.shape[1] > pixels.shape[0]
+    assert pixels.std() > 0
+
+
+def test_scores_are_added(pair, tmp_path):
+    (tmp_path / "scores.json").write_text('{"test": {"test/student/fid": 3.5, "test/real/fid": 0.1}}')
+    arguments = ["profile", *pair, "--out", str(tmp_path / "out"), "--seconds", "0.01", "--scores"]
+    assert main([*arguments, str(tmp_path / "scores.json")]) == 0
+    scores = json.loads((tmp_path / "out" / "result.json").read_text())["test"]
+    assert scores["test/student/fid"] == 3.5
+    assert scores["test/real/fid"] == 0.1
+    assert scores["test/student/parameters"] == 227
+
+
+@pytest.mark.parametrize("content", [None, "{}", "not json", "[1]"])
+def test_scores_that_are_none(pair, tmp_path, capsys, content):
+    file = tmp_path / "scores.json"
+    if content is not None:
+        file.write_text(content)
+    assert main(["profile", *pair, "--out", str(tmp_path / "out"), "--scores", str(file)]) == 2
+    assert f"{file} holds no scores" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_conditional_generators(tmp_path):
+    arguments = {"image_size": 8, "channels": 3, "num_classes": 3, "latent_size": 4, "width": 2}
+    path = save(tmp_path / "acgan.ckpt", ACGANGenerator(**arguments), "generator", **arguments)
+    assert main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--seconds", "0.01"]) == 0
+    assert (tmp_path / "out" / "samples" / "comparison.png").is_file()
+
+
+def test_measures_leave_the_generators_as_they_were(pair):
+    generators = read_generators(pair)
+    generator = generators["student"].train()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    costs = measure(generators, 4, 0.01, torch.device("cpu"))
+    assert list(costs) == ["teacher", "student"]
+    assert generator.training
+    assert all(torch.equal(value, generator.state_dict()[name]) for name, value in before.items())
+
+
+def test_rate_and_size():
+    class Sleeper(torch.nn.Linear):
+        def forward(self, inputs):
+            assert not self.training
+            assert not torch.is_grad_enabled()
+            torch.ones(300, 300) @ torch.ones(300, 300)
+            return super().forward(inputs)
+
+    small, large = torch.nn.Linear(2, 2), torch.nn.Linear(512, 512)
+    assert throughput(small, torch.zeros(8, 2), seconds=0.05) > throughput(
+        Sleeper(2, 2), torch.zeros(8, 2), seconds=0.05
+    )
+    assert state_dict_size(large) == pytest.approx(4 * count_parameters(large), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("second", "complaint"),
+    [
+        ("nowhere.ckpt", "NAME=CHECKPOINT"),
+        ("b=nowhere.ckpt", "no checkpoint at nowhere.ckpt"),
+        ("teacher={student}", "two generators are called 'teacher'"),
+        ("b={other_latents}", "b has latent_size 5, teacher 6"),
+        ("b={classifier}", "'student' in {classifier} is a LeNet4, not a generator"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, capsys, second, complaint):
+    monkeypatch.chdir(tmp_path)
+    arguments = {"widths": [2, 2, 2], "in_channels": 1, "num_classes": 3}
+    paths = {
+        "student": tmp_path / "student.ckpt",
+        "other_latents": dcgan(tmp_path / "other.ckpt", latent_size=5, width=2),
+        "classifier": save(tmp_path / "classifier.ckpt", LeNet4(**arguments), "student", **arguments),
+    }
+    assert main(["profile", pair[0], second.format(**paths), "--out", "out"]) == 2
+    error = capsys.readouterr().err
+    assert complaint.format(**paths) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--columns", "--batch-size", "--seconds"])
+def test_options_must_be_positive(pair, tmp_path, option, capsys):
+    assert main(["profile", *pair, "--out", str(tmp_path / "out"), option, "0"]) == 2
+    assert "must be positive" in capsys.readouterr().err

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import pickle
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from ganmc_lightning.data.datasets import ImageFileDataset, ImageFolder, ImageNet
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.images import read_image
+
+
+def save(path: Path, color: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "pets"
+    for part, n in (("train", 2), ("test", 1), ("val", 1)):
+        for i in range(n):
+            save(root / part / "cat" / f"{i}.png", (200, 0, 0))
+            save(root / part / "dög" / f"{i}.PNG", (0, 100, 0), (10, 30))
+    save(root / "train" / ".cache" / "0.png", (0, 0, 0))
+    save(root / "test" / "cat" / ".thumbnails" / "0.png", (0, 0, 0))
+    return root
+
+
+def test_image_folder(folder: Path, tmp_path: Path) -> None:
+    source = ImageFolder(folder, image_size=8)
+    source.prepare(tmp_path)
+    splits = source.load(tmp_path)
+    assert source.name == "pets"
+    assert splits.class_names == ("cat", "dög")
+    assert splits.train.inputs.shape == (4, 3, 8, 8)
+    assert splits.train.inputs.is_contiguous()
+    assert splits.train.labels.tolist() == [0, 0, 1, 1]
+    assert splits.test.inputs[1, :, 3, 3].tolist() == [0, 100, 0]
+
+
+def test_skipped_files_are_named_once(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "cat" / "notes.txt").write_text("no image")
+    (folder / "train" / "cat" / "._0.png").write_bytes(b"no image")
+    for source in (ImageFolder(folder, image_size=8), ImageNet(folder, image_size=8)):
+        source.prepare(tmp_path)
+        with pytest.warns(UserWarning, match="train: skipped 2, .*: cat/._0.png, cat/notes.txt$") as caught:
+            splits = source.load(tmp_path)
+        assert len(caught) == 1
+        assert len(splits.train) == 4
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_class_names_of_either_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
+    for part, form in zip(("train", "test"), forms, strict=True):
+        for k, name in enumerate(("apfel", "müsli")):
+            save(tmp_path / part / unicodedata.normalize(form, name) / "0.png", (100 * k, 0, 0))
+    splits = ImageFolder(tmp_path, image_size=8).load(tmp_path)
+    assert splits.class_names == ("apfel", "m\u00fcsli")
+    for data in (splits.train, splits.test):
+        assert data.labels.tolist() == [0, 1]
+        assert data.inputs[:, 0, 0, 0].tolist() == [0, 100]
+
+
+def test_photos_are_upright_and_transparent_pixels_white(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise
+    photo = Image.new("RGB", (16, 16))
+    photo.paste((255, 255, 255), (0, 0, 16, 8))
+    palette = Image.new("P", (16, 16), 0)
+    palette.putpalette([255, 0, 255] + [0] * 255 * 3)
+    palette.paste(1, (0, 0, 8, 16))
+    for part in ("train", "val", "test"):
+        (tmp_path / part / "a").mkdir(parents=True)
+        photo.save(tmp_path / part / "a" / "0.jpg", exif=exif, quality=95)
+        palette.save(tmp_path / part / "a" / "1.png", transparency=0)
+    in_memory = ImageFolder(tmp_path, 16).load(tmp_path).test.inputs
+    from_disk = ImageNet(tmp_path, 16, 16).load(tmp_path).test
+    for image in (*in_memory, from_disk[0][0], from_disk[1][0]):  # all are black on the left, white on the right
+        assert image[:, :, :7].max() < 20
+        assert image[:, :, 9:].min() > 235
+
+
+def test_files_of_zeros_and_ones_are_refused(folder: Path, tmp_path: Path) -> None:
+    for file in (folder / "test").glob("*/0.*"):
+        save(file, (0, 1, 0))
+    with pytest.raises(
+        ConfigurationError, match=r"pets/test got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"
+    ):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_thin_image_is_refused(folder: Path, tmp_path: Path) -> None:
+    Image.new("L", (1, 200_000)).save(folder / "train" / "cat" / "1.png")
+    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+        ImageFolder(folder, image_size=32).load(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+        ImageNet(folder, image_size=32, shorter_side=32).load(tmp_path).train[1]
+
+
+def test_grey_images(folder: Path, tmp_path: Path) -> None:
+    splits = ImageFolder(str(folder), image_size=8, channels=1).load(tmp_path)
+    assert splits.test.inputs.shape == (2, 1, 8, 8)
+    assert splits.test.inputs[0].unique().tolist() == [round(0.299 * 200)]  # ITU-R 601 luma
+
+
+def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
+    broken = folder / "train" / "cat" / "1.png"
+    content = (folder / "train" / "cat" / "0.png").read_bytes()
+    for part in (b"", b"hello", content[:-20]):
+        broken.write_bytes(part)
+        with pytest.raises(ConfigurationError, match=r"cat/1\.png: cannot be read as an image"):
+            ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_deep_grey_levels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ConfigurationError, match=r"deep\.png: I;16 pixels have more than 8 bits"):
+        read_image(tmp_path / "deep.png", 8, 8, channels=1)
+
+
+def test_missing_parts_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere/train: cannot be read as a folder"):
+        ImageFolder(tmp_path / "nowhere", image_size=8).prepare(tmp_path)
+    (folder / "empty" / "train").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"empty/train: holds no class folders"):
+        ImageFolder(folder / "empty", image_size=8).prepare(tmp_path)
+    (folder / "train" / "newt").mkdir()
+    with pytest.raises(ConfigurationError, match=r"train/newt: holds no image"):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+def test_class_that_training_lacks(folder: Path, tmp_path: Path) -> None:
+    save(folder / "test" / "newt" / "0.png", (0, 0, 0))
+    with pytest.raises(ConfigurationError, match=r"test/newt: no such class in the training folder"):
+        ImageFolder(folder, image_size=8).load(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(40, 30), (30, 41), (57, 91), (28, 28), (29, 200)])
+def test_reads_as_torchvision_does(tmp_path: Path, size: tuple[int, int]) -> None:
+    from torchvision.transforms import v2
+
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    expected = v2.Compose([v2.PILToTensor(), v2.Resize(28, antialias=True), v2.CenterCrop(24)])
+    with Image.open(tmp_path / "a.png") as image:
+        difference = expected(image).int() - read_image(tmp_path / "a.png", 24, 28, channels=3).int()
+    # Tensors and Pillow round the same filter differently.
+    assert difference.abs().max() <= 1
+
+
+def test_imagenet_reads_when_asked(folder: Path, tmp_path: Path) -> None:
+    (folder / "train" / "cat" / "1.png").write_bytes(b"broken")
+    source = ImageNet(folder, image_size=8, shorter_side=10)
+    source.prepare(tmp_path)
+    splits = source.load(tmp_path)
+    train, test = splits.train, splits.test
+    assert isinstance(train, ImageFileDataset)
+    assert (len(train), len(test), splits.num_classes) == (4, 2, 2)
+    assert train.labels.tolist() == [0, 0, 1, 1]
+    image, label = test[1]
+    assert image.dtype == torch.uint8
+    assert image.shape == test.sample_shape == (3, 8, 8)
+    assert image[:, 0, 0].tolist() == [0, 100, 0]
+    assert label.dtype == torch.int64
+    assert label.item() == 1
+    with pytest.raises(ConfigurationError, match=r"cat/1\.png: cannot be read"):
+        train[1]
+
+
+def test_file_dataset_subset_and_batches(folder: Path, tmp_path: Path) -> None:
+    train = ImageNet(folder, image_size=8, shorter_side=10).load(tmp_path).train
+    assert isinstance(train, ImageFileDataset)
+    part = pickle.loads(pickle.dumps(train.subset(torch.tensor([3, 0]))))
+    assert len(train) == 4
+    images, labels = next(iter(DataLoader(part, batch_size=2)))
+    assert labels.tolist() == part.labels.tolist() == [1, 0]
+    assert images[:, 0, 0, 0].tolist() == [0, 200]
+
+
+def test_sizes_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="image_size: 0 is not a positive"):
+        ImageFolder(tmp_path, image_size=0)
+    with pytest.raises(ConfigurationError, match="shorter_side: 200 is less than image_size 224"):
+        ImageNet(tmp_path, shorter_side=200)

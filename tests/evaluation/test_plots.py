@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from PIL import Image
+
+from ganmc_lightning.evaluation.plots import find_nearest, plot_nearest
+
+
+def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path):
+    training, held_out = data.samples("train")[0], data.samples("test")[0]
+    noise = torch.randint(256, (40, 1, 8, 8), dtype=torch.uint8)
+    samples = torch.cat([noise, training[20:30]])
+    pairs = find_nearest(
+        "spoilt",
+        samples,
+        extractor(samples).features,
+        training,
+        extractor(training).features,
+        extractor(held_out).features,
+    )
+    assert torch.equal(pairs.samples[0], noise[:10])
+    assert torch.equal(pairs.samples[1], pairs.neighbors[1])
+    assert {image.numpy().tobytes() for image in pairs.samples[1]} == {x.numpy().tobytes() for x in training[20:30]}
+    assert pairs.distances[1].max() < 1e-3 < pairs.distances[0].min()
+    assert pairs.share == pytest.approx(0.2, rel=1e-9, abs=1e-10)
+    plot_nearest([pairs, pairs], tmp_path / "pairs.png")
+    with Image.open(tmp_path / "pairs.png") as picture:
+        assert picture.height > picture.width / 2

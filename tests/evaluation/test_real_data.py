@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ganmc_lightning.evaluation import load_datamodule
+from ganmc_lightning.exceptions import ConfigurationError
+
+CONFIG = {
+    "dataset": {"class_path": "ganmc_lightning.data.datasets.NpzFile", "init_args": {"path": "tiny.npz"}},
+    "train_size": 30,
+    "validation_fraction": 0.25,
+    "batch_size": 64,
+    "p_fake": 0.5,
+    "synthesizer": {
+        "class_path": "ganmc_lightning.synthesizers.GeneratorSynthesizer",
+        "init_args": {
+            "generator": {
+                "class_path": "ganmc_lightning.networks.load_generator",
+                "init_args": {"path": "not/there.ckpt"},
+            }
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["digits", "Digits", "ganmc_lightning.data.datasets.Digits"])
+def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    data = load_datamodule(name)
+    assert data.name == "digits"
+    assert data.spec[:3] == ((1, 8, 8), 10, tuple("0123456789"))
+    assert data.is_images
+
+
+def test_the_parts_are_those_of_training(data, make_data):
+    module = make_data()
+    module.setup("fit")
+    for part, count in (("train", 108), ("val", 12), ("test", 40)):
+        found, labels = data.samples(part)
+        assert len(labels) == count
+        assert torch.equal(found, module.samples(part)[0])
+
+
+def test_a_training_configuration_decides_the_split_and_loads_no_generator(data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(data_root)
+    file = tmp_path / "teacher.yaml"
+    file.write_text(yaml.safe_dump({"data": CONFIG, "model": {"class_path": "Unknown"}}))
+    data = load_datamodule(str(file))
+    assert [len(data.samples(part)[1]) for part in ("train", "val", "test")] == [30, 30, 40]
+
+
+def test_rows_are_z_scores(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    data = load_datamodule("breast_cancer")
+    assert not data.is_images
+    rows = data.samples("train")[0]
+    torch.testing.assert_close(rows.mean(dim=0), torch.zeros(30), atol=1e-4, rtol=0)
+
+
+def test_no_cache_where_it_cannot_be_written(data, tmp_path):
+    assert data.cache() == tmp_path / "root" / "statistics"
+    (tmp_path / "root" / "statistics").rmdir()
+    (tmp_path / "root" / "statistics").write_text("a file")
+    assert data.cache() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("dgits", None, "no data set 'dgits': name one of .*digits"),
+        ("absent.npz", None, "absent.npz"),
+        ("absent.yaml", None, "absent.yaml: cannot be read"),
+        ("none.yaml", "model: {}", "none.yaml: has no data.dataset"),
+        ("list.yaml", "[1]", "list.yaml: holds no configuration, but list"),
+        ("bad.yaml", "a: [", "bad.yaml: is no YAML"),
+        ("wrong.yaml", "data: {dataset:  Nope}", "wrong.yaml: .*data.dataset"),
+        ("large.yaml", "data: {dataset:  Digits, train_size: 5000}", "train_size must lie in"),
+        ("nowhere.DatasetSource", None, "nowhere.DatasetSource"),
+    ],
+)
+def test_bad_input_is_one_line(name, text, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_datamodule(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_training_configuration_decides_how_rows_are_scaled(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    file = tmp_path / "gan.yaml"
+    file.write_text(yaml.safe_dump({"data": {"dataset": "BreastCancer", "quantile_transform": True}}))
+    assert len(load_datamodule(str(file)).spec.statistics.curves) == 30
+
+
+def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=np.exp(3 * rows), y=labels)
+    source = {"class_path": "ganmc_lightning.data.datasets.NpzFile", "init_args": {"path": str(tmp_path / "rows.npz")}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"data": {"dataset": source, "quantile_transform": True}}))
+    seen = load_datamodule(str(tmp_path / "c.yaml")).samples("train")[0]
+    assert seen.pow(3).mean(dim=0).abs().max() < 0.5  # z-scores would keep the skew
+    assert load_datamodule(str(tmp_path / "rows.npz")).samples("train")[0].pow(3).mean(dim=0).min() > 2
+
+
+def test_weights_are_refused(tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
+    with pytest.raises(ConfigurationError, match=r"rows\.npz: gives its rows weights, and scores count every row once"):
+        load_datamodule(str(tmp_path / "rows.npz"))

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganmc_lightning.evaluation import Students, make_student_factory
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.metrics import compression_score
+from ganmc_lightning.metrics.extractors import classifier_of_checkpoint
+from ganmc_lightning.networks import LeNet4, MLPClassifier
+from ganmc_lightning.networks.training_data import note_training_data
+
+
+class Factory:
+    """Makes students and counts them."""
+
+    def __init__(self):
+        self.made = 0
+
+    def __call__(self):
+        self.made += 1
+        return MLPClassifier(64, 3, hidden=(8,))
+
+
+@pytest.fixture
+def teacher():
+    return MLPClassifier(64, 3, hidden=(16,))
+
+
+def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
+    factory = Factory()
+    real, held_out = data.samples("train")[0], data.samples("test")
+    students = Students(teacher, factory, data.spec, real, held_out, (0, 1), batch_size=16, learning_rate=0.01)
+    noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
+    before = factory.made
+    first = students.score(noise, "poster")
+    assert factory.made - before == 4
+    second = students.score(real, "poster")
+    assert factory.made - before == 6
+    expected = compression_score(noise, real, held_out, teacher, factory, "poster", (0, 1), 16, 0.01)
+    assert torch.equal(first.accuracies, expected.accuracies)
+    assert torch.equal(second.accuracies, second.real_accuracies)
+
+
+@pytest.mark.parametrize(
+    ("text", "classifier_width"),
+    [
+        ("class_path: ganmc_lightning.networks.LeNet4\ninit_args: {widths: [2, 3, 5]}", 5),
+        ("model: {init_args: {student: {class_path: LeNet4, init_args: {widths: [2, 3, 7]}}, network: LeNet}}", 7),
+        ("model: {init_args: {network: LeNet4}}", 120),
+    ],
+)
+def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
+    file = tmp_path / "student.yaml"
+    file.write_text(text)
+    make = make_student_factory(str(file))
+    one, other = make(), make()
+    assert isinstance(one, LeNet4)
+    assert one.classifier.in_features == classifier_width
+    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_a_student_by_its_class():
+    for name in ("LeNet4", "ganmc_lightning.networks.LeNet4"):
+        assert isinstance(make_student_factory(name)(), LeNet4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
+        ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
+        ("ganmc_lightning.evaluation.Students", "no network"),
+        ("absent.yaml", "absent.yaml: cannot be read"),
+        ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),
+        ("wrong.yaml", "LeNet4"),
+    ],
+)
+def test_no_student(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.yaml").write_text("model: {class_path: A}")
+    (tmp_path / "wrong.yaml").write_text("class_path: LeNet4\ninit_args: {width: 3}")
+    with pytest.raises(ConfigurationError, match=message):
+        make_student_factory(text)
+
+
+def test_networks_of_other_data_are_refused(data, teacher):
+    rest = (data.spec, data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+    with pytest.raises(ConfigurationError, match="--teacher"):
+        Students(MLPClassifier(64, 4), Factory(), *rest)
+    with pytest.raises(ConfigurationError, match="--student"):
+        Students(teacher, LeNet4, *rest)
+
+
+def test_a_teacher_needs_a_classifier(tmp_path):
+    torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
+    with pytest.raises(ConfigurationError, match="holds no classifier"):
+        classifier_of_checkpoint(str(tmp_path / "gan.ckpt"))
+
+
+def test_a_teacher_of_other_classes_is_refused(data, teacher):
+    note_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
+    spec = data.spec._replace(class_names=("a", "c", "b"))
+    rest = (data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+    with pytest.raises(ConfigurationError, match="--teacher was trained on other classes"):
+        Students(teacher, Factory(), spec, *rest)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.reading import load_experiment
+from ganmc_lightning.experiments.reproduce import reproduce
+from ganmc_lightning.experiments.wandb_report import logger_argument
+
+
+def test_every_run_gets_a_logger_of_its_own_that_does_not_count_in_its_key(experiment_file, tmp_path):
+    experiment = load_experiment(experiment_file)
+    run = plan_runs(experiment, tmp_path, (3,), quick=False)[0]
+    key, _, value = logger_argument(run, experiment, "compression").partition("=")
+    logger = yaml.safe_load(value)
+    assert key == "--trainer.logger"
+    assert logger["init_args"]["name"] == "teacher-seed3"
+    assert logger["init_args"]["group"] == "tiny"
+    assert Path(logger["init_args"]["save_dir"]) == run.folder
+
+
+@pytest.mark.filterwarnings("ignore")  # W&B's own
+def test_the_table_and_the_figures_arrive_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    code = reproduce(
+        experiment_file, tmp_path, (0,), False, "ganmc reproduce", fake, Console(file=io.StringIO()), "compression"
+    )
+    assert code == 0
+    (run,) = (tmp_path / "tiny" / "wandb").glob("offline-run-*")
+    (table,) = run.glob("files/media/table/table*.table.json")
+    content = json.loads(table.read_text())
+    report = json.loads((tmp_path / "tiny" / "report.json").read_text())
+    assert [row[0].partition(", chosen")[0] for row in content["data"]] == [row["name"] for row in report["rows"]]
+    assert [row[2] for row in content["data"]] == [row["mean"] for row in report["rows"]]
+    assert list(run.glob("files/media/images/*.png"))

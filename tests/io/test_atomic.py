@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ganmc_lightning.io.atomic import atomic_write
+
+
+def test_old_content_stays_until_the_block_ends(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    with atomic_write(path) as file:
+        file.write("new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
+    """It is another file that takes the name, so that nobody ever sees a mixture."""
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with path.open() as reader:
+        with atomic_write(path) as file:
+            file.write("new")
+        assert reader.read() == "old"
+
+
+def test_text_is_utf8_whatever_the_locale(tmp_path):
+    path = tmp_path / "a.md"
+    with atomic_write(path) as file:
+        file.write("±2 € ü")
+    assert path.read_bytes() == "±2 € ü".encode()
+
+
+def test_bytes(tmp_path):
+    with atomic_write(tmp_path / "a.bin", "wb") as file:
+        file.write(bytes(range(256)))
+    assert (tmp_path / "a.bin").read_bytes() == bytes(range(256))
+
+
+def test_folders_are_made(tmp_path):
+    path = tmp_path / "runs" / "seed0" / "a.txt"
+    with atomic_write(path) as file:
+        file.write("x")
+    assert path.read_text() == "x"
+
+
+def write_half(path, error):
+    with atomic_write(path) as file:
+        file.write("half of the n")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_changes_nothing(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(error):
+        write_half(path, error)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_makes_no_file(tmp_path):
+    with pytest.raises(ValueError, match="stop"):
+        write_half(tmp_path / "a.txt", ValueError("stop"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_replaced_leaves_no_litter(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(OSError), atomic_write(tmp_path / "a") as file:  # noqa: PT011 - its text is the system's
+        file.write("x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_kill_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom ganmc_lightning.io.atomic import atomic_write\n"
+        "with atomic_write(Path(sys.argv[1])) as file:\n"
+        "    file.write('new' * 10_000)\n    file.flush()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    with atomic_write(path) as file:  # and what the kill left is in nobody's way
+        file.write("newer")
+    assert path.read_text() == "newer"

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.metrics import InceptionV3Extractor, make_extractor
+from ganmc_lightning.networks import LeNet4, MLPClassifier
+
+RECIPE = {"class_path": "ganmc_lightning.networks.MLPClassifier", "init_args": {"in_features": 6, "num_classes": 3}}
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Writes a checkpoint that holds an MLPClassifier as the parts named."""
+
+    def write(*parts, name="best.ckpt"):
+        network = MLPClassifier(6, 3)
+        state = {f"{part}.{key}": value for part in parts for key, value in network.state_dict().items()}
+        checkpoint = {"state_dict": state, "hyper_parameters": dict.fromkeys(parts, RECIPE)}
+        torch.save(checkpoint, tmp_path / name)
+        return tmp_path / name, network
+
+    return write
+
+
+@pytest.mark.parametrize("part", ["network", "student"])
+def test_a_teacher_or_a_student(save, part, make_rows):
+    path, network = save(part)
+    rows = make_rows(5, 0)
+    features, logits = make_extractor(f"classifier:{path}")(rows)
+    assert torch.equal(logits, network(rows))
+    assert torch.equal(features, network.features(rows))
+
+
+def test_layer(save, make_rows):
+    path, network = save("network")
+    rows = make_rows(5, 0)
+    features = make_extractor(f"classifier:{path}:features.1", (6,))(rows).features
+    assert torch.equal(features, network.features[1](rows))
+    with pytest.raises(ConfigurationError, match="needs sample_shape"):
+        make_extractor(f"classifier:{path}:features.1")
+
+
+def test_a_colon_in_the_path(save):
+    path, _ = save("network", name="odd:name.ckpt")
+    assert make_extractor(f"classifier:{path}").protocol()["layer"] == "input of classifier"
+    assert make_extractor(f"classifier:{path}:features.1", (6,)).protocol()["layer"] == "features.1"
+
+
+def test_shape_is_tried(save):
+    path, _ = save("network")
+    with pytest.raises(ConfigurationError, match=r"does not take the data's samples of shape \(7,\)"):
+        make_extractor(f"classifier:{path}", (7,))
+
+
+def test_a_gan_is_no_classifier(save):
+    path, _ = save("generator", "discriminator")
+    with pytest.raises(
+        ConfigurationError, match=r"holds no classifier \(network or student\), but discriminator, generator"
+    ):
+        make_extractor(f"classifier:{path}")
+
+
+def test_a_checkpoint_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigurationError, match="no checkpoint at"):
+        make_extractor(f"classifier:{tmp_path / 'absent.ckpt'}")
+
+
+@pytest.mark.parametrize("spec", ["", "vgg", "classifier", "classifier:", "Inception", "inception3:x"])
+def test_unknown(spec):
+    with pytest.raises(
+        ConfigurationError, match=r"extractor '.*' is unknown: give 'inception', 'inception:WEIGHTS.pth'"
+    ):
+        make_extractor(spec)
+
+
+def test_inception(monkeypatch, tmp_path):
+    asked = []
+
+    def load(weights):
+        asked.append(weights)
+        return LeNet4()  # whatever: only the argument is of interest here
+
+    monkeypatch.setattr("ganmc_lightning.metrics.extractors.inception._load", load)
+    assert isinstance(make_extractor("inception"), InceptionV3Extractor)
+    make_extractor(f"inception:{tmp_path}/a.pth")
+    assert asked == [None, f"{tmp_path}/a.pth"]

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import (
+    NIN,
+    CIFARResNet,
+    FiveLayerCNN,
+    Frozen,
+    IntermediateLayer,
+    LeNet,
+    LeNet4,
+    MLPClassifier,
+    PreActResNet,
+    SupportsForwardFeatures,
+    forward_with_features,
+)
+from ganmc_lightning.networks.intermediate import dry_run_layers
+
+SPEC = DataSpec((1, 16, 16), 10)
+
+
+class Own(nn.Module):
+    """Returns its features itself."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.inner = network
+
+    def forward_features_and_logits(self, inputs):
+        features = self.inner.features(inputs)
+        return features, self.inner.classifier(features)
+
+    def forward(self, inputs):
+        return self.forward_features_and_logits(inputs)[1]
+
+
+def lenet():
+    torch.manual_seed(0)
+    return LeNet4(1, 16, 10, widths=(2, 3, 5))
+
+
+def hooks_of(network):
+    return sum(len(module._forward_hooks) for module in network.modules())
+
+
+@pytest.fixture
+def images():
+    return torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        MLPClassifier(256, 10),
+        LeNet(1, 16, widths=(2, 3, 5)),
+        LeNet4(1, 16, widths=(2, 3, 5)),
+        FiveLayerCNN(1, 16, widths=(2, 3, 4, 5), batch_norm=True),
+        NIN(1, 16, hidden=8),
+        CIFARResNet(8, 1),
+        PreActResNet(8, 1, bottleneck=False),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_the_layer_before_the_logits(network, images):
+    network.eval()
+    logits, (features,) = forward_with_features(network, ["features"], images)
+    assert torch.equal(logits, network(images))
+    assert torch.equal(features, network.features(images))
+    assert torch.equal(network.classifier(features), logits)
+    assert features.dim() == 2
+
+
+def test_hooks_and_own_features_are_equal_with_gradients(images):
+    hooked, own = lenet(), lenet()
+    for network, plain in ((hooked, hooked), (Own(own), own)):
+        assert isinstance(network, SupportsForwardFeatures) == (plain is own)
+        logits, (features, again) = forward_with_features(network, ["features", "logits"], images)
+        assert again is logits
+        (features.square().sum() + logits.sum()).backward()
+    for one, other in zip(hooked.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_by_name_in_the_order_asked_for(images):
+    network = lenet()
+    _, (second, first, logits) = forward_with_features(network, ["features.3", "features.0", "logits"], images)
+    assert torch.equal(first, network.features[:1](images))
+    assert torch.equal(second, network.features[:4](images))
+    assert torch.equal(logits, network(images))
+
+
+def test_maps_of_one_pixel_are_vectors(images):
+    network = PreActResNet(8, 1, bottleneck=False).eval()
+    pool = next(name for name, module in network.named_modules() if isinstance(module, nn.AdaptiveAvgPool2d))
+    _, (features,) = forward_with_features(network, [pool], images)
+    assert torch.equal(features, network.features(images))
+
+
+def test_no_hook_is_left(images):
+    network = lenet()
+    mine = network.features.register_forward_hook(lambda *_: None)
+    forward_with_features(network, ["features", "features.0"], images)
+    assert hooks_of(network) == 1
+    with pytest.raises(RuntimeError):
+        forward_with_features(network, ["features"], torch.zeros(4, 7))
+    assert hooks_of(network) == 1
+    mine.remove()
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, Own])
+def test_frozen_networks(images, wrap):
+    network = lenet()
+    frozen = Frozen(Frozen(wrap(network), mean=[0.4], std=[0.2]))
+    logits, (features,) = forward_with_features(frozen, ["features"], images)
+    assert not logits.requires_grad
+    assert not features.requires_grad
+    assert torch.equal(features, network.features(frozen.network.normalize(images)))
+    assert torch.equal(logits, frozen(images))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # by the compiler
+class TestCompiled:
+    @pytest.fixture(autouse=True)
+    def _reset(self):
+        torch.compiler.reset()
+        yield
+        torch.compiler.reset()
+
+    def test_inside(self, images):
+        network = lenet()
+        ask = torch.compile(lambda x: forward_with_features(network, ["features", "features.3"], x), backend="eager")
+        for inputs in (images, images + 1):
+            logits, (features, maps) = ask(inputs)
+            assert torch.equal(features, network.features(inputs))
+            assert torch.equal(maps, network.features[:4](inputs))
+            assert torch.equal(logits, network(inputs))
+        assert hooks_of(network) == 0
+
+    def test_compiled_in_place(self, images):
+        network, reference = lenet(), lenet()
+        network.compile(backend="eager")
+        for inputs in (images, images + 1):
+            logits, (features,) = forward_with_features(network, ["features"], inputs)
+            assert torch.equal(features, reference.features(inputs))
+            assert torch.equal(logits, reference(inputs))
+
+    def test_never_silently_wrong(self, images):
+        """A network that was compiled without hooks passes them over: that is said."""
+        network = lenet()
+        network.compile(backend="eager")
+        network(images)
+        with pytest.raises(RuntimeError, match="compiled and first called without hooks"):
+            forward_with_features(network, ["features"], images)
+
+
+class Odd(nn.Module):
+    """Layers that make what is no features."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.pair = nn.LSTM(16, 10, batch_first=True)
+        self.linear = nn.Linear(256, 10)
+        self.relu = nn.ReLU(inplace=True)
+        self.whole = nn.Flatten(0)
+        self.unused = nn.Linear(1, 1)
+
+    def forward(self, inputs):
+        self.whole(inputs)
+        self.pair(inputs.squeeze(1))
+        return self.relu(self.linear(self.flatten(inputs)))
+
+
+class TestTrying:
+    def test_shapes(self):
+        network = Frozen(LeNet4(1, 16, 10, widths=(2, 3, 5)))
+        features = dry_run_layers("model.teacher", network, ["features.0", "features", "logits"], SPEC)
+        assert [tuple(each.shape) for each in features] == [(2, 2, 12, 12), (2, 5), (2, 10)]
+        assert hooks_of(network) == 0
+        assert dry_run_layers("model.teacher", network, [], SPEC) == ()
+        assert [tuple(each.shape) for each in dry_run_layers("x", Own(lenet()), ["features"], SPEC)] == [(2, 5)]
+
+    @pytest.mark.parametrize(
+        ("network", "layer", "message"),
+        [
+            (lenet(), "feature", r"did you mean 'features'\? there are features, classifier, logits"),
+            (Frozen(lenet()), "avgpool", r"has no layer 'avgpool': there are features, classifier, logits"),
+            (lenet(), "features.12", r"there are features\.0, features\.1, .*, features\.8, logits"),
+            (Own(lenet()), "inner.features", r"there are features, logits"),
+            (Odd(), "pair", r"layer 'pair' of model\.student \(Odd\) makes tuple of two samples"),
+            (Odd(), "whole", r"makes \(512,\) of two samples"),
+            (Odd(), "unused", r"layer 'unused' of model\.student \(Odd\) is not run"),
+            (Odd(), "linear", r"overwritten in place by the layer behind it: name that one"),
+            (LeNet4(1, 16, 7), "features", r"answers with \(7,\) where the data have 10 classes"),
+            (LeNet4(3, 16, 10), "features", r"does not take the data's samples"),
+        ],
+    )
+    def test_what_cannot_be_used(self, network, layer, message):
+        with pytest.raises(ConfigurationError, match=message) as caught:
+            dry_run_layers("model.student", network, [layer], SPEC)
+        assert "\n" not in str(caught.value)
+        assert hooks_of(network) == 0
+
+
+class TestFeaturesOf:
+    def test_is_the_layer_and_passes_gradients_on(self, images):
+        network = lenet()
+        images.requires_grad_()
+        features = IntermediateLayer(network, "features")(images)
+        assert torch.equal(features, network.features(images))
+        (gradient,) = torch.autograd.grad(features.square().sum(), images)
+        (reference,) = torch.autograd.grad(network.features(images).square().sum(), images)
+        assert torch.equal(gradient, reference)
+        assert hooks_of(network) == 0
+
+    def test_a_layer_that_is_not_there(self):
+        with pytest.raises(
+            ConfigurationError, match=r"IntermediateLayer\.network \(LeNet4\) has no layer 'feature': did you mean"
+        ):
+            IntermediateLayer(lenet(), "feature")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from ganmc_lightning.networks import TabularGenerator
+from ganmc_lightning.networks.profiling import count_flops, count_parameters
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(64, 5))
+
+
+def test_parameters_by_hand():
+    # 4 filters of 3 * 9 weights and a bias, 4 scales and shifts, 64 * 5 weights and 5 biases; no running statistics.
+    assert count_parameters(network()) == 4 * 28 + 8 + 325
+    assert count_parameters(network().requires_grad_(False)) == 445
+
+
+def test_shared_parameters_count_once():
+    layer = nn.Linear(3, 3)
+    assert count_parameters(nn.Sequential(layer, nn.ReLU(), layer)) == 12
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_operations_by_hand(batch):
+    # 6x6 -> 4x4: 16 places, 4 filters, 27 products; then 64 x 5. Every product comes with an addition.
+    flops = count_flops(network(), torch.zeros(batch, 3, 6, 6))
+    assert flops == batch * 2 * (16 * 4 * 27 + 64 * 5)
+
+
+def test_several_inputs():
+    generator = TabularGenerator(num_features=7, num_classes=2, latent_size=3, hidden=(5,))
+    assert count_flops(generator, torch.zeros(1, 3), torch.tensor([1])) == 2 * (3 * 5 + 5 * 7)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_left_as_it_was(training):
+    net = network().train(training)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    count_flops(net, torch.randn(4, 3, 6, 6))
+    assert net.training is training
+    assert net[1].training is training
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    assert all(parameter.requires_grad for parameter in net.parameters())

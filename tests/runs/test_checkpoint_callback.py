@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.modules import ClassifierModule
+from ganmc_lightning.networks import MLPClassifier
+from ganmc_lightning.runs.csv_logger import read_metrics
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
+
+SCORES = [0.2, 0.9, 0.4, 0.5, 0.6, 0.3]
+MONITOR = {"monitor": "score", "mode": "max"}
+
+
+class Scripted(ClassifierModule):
+    """Its score in each epoch is written down above."""
+
+    def __init__(self) -> None:
+        super().__init__(MLPClassifier(64, 3, hidden=()))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("score", SCORES[self.current_epoch])
+
+
+class Stop(Callback):
+    """Stops behind the first batch, as a limit of time does."""
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
+
+
+@pytest.fixture
+def fit(
+    make_data: Callable[..., GANAugmentedDataModule], make_run_trainer: Callable[..., Trainer]
+) -> Callable[..., Trainer]:
+    """Trains in a run folder, from its last checkpoint where told to."""
+
+    def run(folder: Path, resume: bool = False, checkpoint: dict[str, Any] = MONITOR, **arguments: Any) -> Trainer:
+        trainer = make_run_trainer(folder, checkpoint=checkpoint, **arguments)
+        trainer.fit(Scripted(), make_data(), ckpt_path=folder / "checkpoints" / "last.ckpt" if resume else None)
+        return trainer
+
+    return run
+
+
+def epochs(folder: Path) -> dict[str, int]:
+    """The epoch, from 0, that each checkpoint was saved in."""
+    paths = (folder / "checkpoints").iterdir()
+    return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in paths}
+
+
+def test_best_is_the_best_and_last_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    trainer = fit(tmp_path, max_epochs=4)
+    assert epochs(tmp_path) == {"best": 1, "last": 3}
+    assert trainer.checkpoint_callback.best_model_score == pytest.approx(0.9, rel=1e-5, abs=1e-6)
+    assert Path(trainer.checkpoint_callback.last_model_path).name == "last.ckpt"
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_best_so_far_is_known_after_a_restart_also_in_a_moved_folder(
+    fit: Callable[..., Trainer], tmp_path: Path, move: bool
+) -> None:
+    folder = tmp_path / "run"
+    fit(folder, max_epochs=3)
+    if move:
+        folder = folder.rename(tmp_path / "moved")
+    trainer = fit(folder, resume=True, max_epochs=6)
+    assert epochs(folder) == {"best": 1, "last": 5}
+    assert trainer.checkpoint_callback.best_model_score == pytest.approx(0.9, rel=1e-5, abs=1e-6)
+    assert not move or not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
+def test_a_run_from_the_checkpoint_of_another_has_a_best_of_its_own(
+    fit: Callable[..., Trainer],
+    make_run_trainer: Callable[..., Trainer],
+    make_data: Callable[..., GANAugmentedDataModule],
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path / "one", max_epochs=3)
+    trainer = make_run_trainer(tmp_path / "other", checkpoint=MONITOR, max_epochs=6)
+    trainer.fit(Scripted(), make_data(), ckpt_path=tmp_path / "one" / "checkpoints" / "last.ckpt")
+    assert epochs(tmp_path / "one") == {"best": 1, "last": 2}
+    assert epochs(tmp_path / "other") == {"best": 4, "last": 5}
+
+
+def validated_at(folder: Path) -> list[str]:
+    return [row["step"] for row in read_metrics(folder / "metrics.csv") if "score" in row]
+
+
+def test_the_last_epoch_is_validated(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    trainer = fit(tmp_path, max_epochs=5, check_val_every_n_epoch=2)  # of 3 batches
+    assert validated_at(tmp_path) == ["5", "11", "14"]
+    assert epochs(tmp_path) == {"best": 1, "last": 5}  # behind the end of training, five epochs are complete
+    assert trainer.check_val_every_n_epoch == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "step"),
+    [
+        ({"max_epochs": 2, "check_val_every_n_epoch": 10}, "5"),
+        ({"max_steps": 2}, "1"),
+        ({"max_steps": 5, "check_val_every_n_epoch": 10}, "4"),
+        ({"max_epochs": 2, "check_val_every_n_epoch": None, "val_check_interval": 100}, "5"),
+        ({"callbacks": [Stop()], "max_epochs": 20, "check_val_every_n_epoch": 10}, "0"),
+    ],
+)
+def test_runs_shorter_than_the_interval_have_a_best_checkpoint(
+    fit: Callable[..., Trainer], tmp_path: Path, limits: dict[str, Any], step: str
+) -> None:
+    fit(tmp_path, **limits)
+    assert validated_at(tmp_path) == [step]
+    assert set(epochs(tmp_path)) == {"best", "last"}
+
+
+def test_a_validation_that_is_due_is_run_once(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, max_epochs=4, check_val_every_n_epoch=2)
+    assert validated_at(tmp_path) == ["5", "11"]
+
+
+def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, checkpoint={}, max_epochs=3)
+    assert epochs(tmp_path) == {"best": 2, "last": 2}

@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import make_classification
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeRegressor
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer, StoredSynthesizer
+from ganmc_lightning.tabular import ForestCompressor
+
+TEACHERS = [
+    RandomForestClassifier(10),
+    ExtraTreesClassifier(10),
+    GradientBoostingClassifier(n_estimators=10),
+    HistGradientBoostingClassifier(max_iter=10),
+    make_pipeline(StandardScaler(), MLPClassifier((8,), max_iter=500, tol=1e-3)),
+]
+
+
+class Recorder(DecisionTreeRegressor):
+    """A student that remembers what it was taught."""
+
+    def fit(self, X, y):
+        self.seen_ = X, y
+        return super().fit(X, y)
+
+
+class Grid:
+    """Somebody's synthesizer: it makes the same rows each time."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def sample(self, n):
+        return self.rows[:n]
+
+
+def real(teacher=None, student=None, **arguments):
+    return ForestCompressor(teacher, student, scenario="real", random_state=0, **arguments)
+
+
+class TestWhatTheStudentLearns:
+    def test_real_rows_with_the_probability_of_the_second_class(self, binary):
+        X, y = binary
+        names = np.where(y == 1, "yes", "no")
+        teacher = LogisticRegression(max_iter=2000).fit(X, names)
+        compressor = real(teacher, Recorder()).fit(X, names)
+        seen, targets = compressor.student_.seen_
+        np.testing.assert_array_equal(seen, X)
+        np.testing.assert_array_equal(targets, teacher.predict_proba(X)[:, 1])
+        assert compressor.classes_.tolist() == ["no", "yes"]
+        tree = DecisionTreeRegressor(random_state=0).fit(X, targets)
+        np.testing.assert_allclose(compressor.predict_proba(X)[:, 1], tree.predict(X), rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(compressor.predict(X), np.where(tree.predict(X) > 0.5, "yes", "no"))
+
+    def test_three_classes_are_three_targets(self, three):
+        X, y = three
+        teacher = RandomForestClassifier(10, random_state=0).fit(X, y)
+        compressor = real(teacher, Recorder(max_leaf_nodes=20)).fit(X, y)
+        np.testing.assert_array_equal(compressor.student_.seen_[1], teacher.predict_proba(X))
+        answers = compressor.predict_proba(X)
+        assert answers.shape == (400, 3)
+        np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-9, atol=1e-12)
+
+    @pytest.mark.parametrize(("scenario", "count"), [("synthetic", 1200), ("pooled", 1600)])
+    def test_synthetic_rows(self, binary, scenario, count):
+        X, y = binary
+        teacher = RandomForestClassifier(10, random_state=0).fit(X, y)
+        compressor = ForestCompressor(teacher, Recorder(), JitterSynthesizer(0.05), 3, scenario, random_state=0).fit(
+            X, y
+        )
+        rows, targets = compressor.student_.seen_
+        assert len(rows) == count
+        np.testing.assert_array_equal(targets, teacher.predict_proba(rows)[:, 1])
+        synthetic = rows[-1200:]
+        np.testing.assert_array_equal(rows[:-1200], X[: count - 1200])
+        # In the units of the data: each sample is 0.05 standard deviations from a real row.
+        nearest = (np.abs(synthetic[:, None] - X[None]) / X.std(axis=0)).max(axis=2).min(axis=1)
+        assert 0.02 < np.median(nearest) < 0.15
+
+    def test_weights_of_classes_are_the_teachers(self):
+        X, y = make_classification(400, 4, n_informative=3, n_redundant=0, weights=[0.9], flip_y=0.1, random_state=0)
+        means = []
+        for weight in (None, {0: 1, 1: 20}):
+            teacher = RandomForestClassifier(20, class_weight=weight, min_samples_leaf=10)
+            means.append(
+                real(teacher, DecisionTreeRegressor(max_leaf_nodes=30)).fit(X, y).predict_proba(X)[:, 1].mean()
+            )
+        assert means[0] < 0.25
+        assert means[1] > 2 * means[0]
+
+    def test_foreign_rows_may_be_tensors_pairs_or_frames(self, binary):
+        X, y = binary
+        frame = pd.DataFrame(X, columns=list("abcdef"))
+        rows = np.tile(X[::-1], (2, 1))
+        teacher = RandomForestClassifier(5, random_state=0)
+        made = [
+            ForestCompressor(teacher, Recorder(), Grid(samples), 2, "synthetic").fit(X, y)
+            for samples in (rows, torch.from_numpy(rows))
+        ]
+
+        class Pairs(Grid):
+            def sample(self, n):
+                return self.rows[:n], np.zeros(n)
+
+        made.append(ForestCompressor(teacher, Recorder(), Pairs(rows), 2, "synthetic").fit(X, y))
+        shuffled = pd.DataFrame(rows, columns=list("abcdef"))[list("fedcba")]
+        made.append(ForestCompressor(teacher, Recorder(), Grid(shuffled), 2, "synthetic").fit(frame, y))
+        for compressor in made:
+            np.testing.assert_array_equal(compressor.student_.seen_[0], rows)
+
+    def test_a_data_frame_draws_itself(self, binary):
+        """pandas' own ``sample`` has the right form; NumPy's global generator, which it uses, is put back."""
+        X, y = binary
+        frame = pd.DataFrame(X, columns=list("abcdef"))
+        before = np.random.get_state()[1].tolist()  # noqa: NPY002
+        pair = [
+            ForestCompressor(RandomForestClassifier(5), Recorder(), frame, 0.5, "synthetic", 3).fit(frame, y)
+            for _ in range(2)
+        ]
+        assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+        np.testing.assert_array_equal(pair[0].student_.seen_[0], pair[1].student_.seen_[0])
+        assert not np.array_equal(pair[0].student_.seen_[0], X[:200])
+
+
+class TestTeachers:
+    @pytest.mark.parametrize("teacher", TEACHERS, ids=lambda teacher: type(teacher).__name__)
+    def test_any_classifier(self, binary, teacher):
+        X, y = binary
+        compressor = ForestCompressor(teacher, None, SmoteSynthesizer(), 2, random_state=0).fit(X, y)
+        again = ForestCompressor(teacher, None, SmoteSynthesizer(), 2, random_state=0).fit(X, y)
+        np.testing.assert_array_equal(compressor.predict_proba(X), again.predict_proba(X))
+        assert roc_auc_score(y, compressor.predict_proba(X)[:, 1]) > 0.85
+        with pytest.raises(AttributeError):
+            teacher.classes_  # noqa: B018 - the one that was given stays unfitted
+
+    @pytest.mark.parametrize(("package", "name"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
+    def test_boosted_trees_of_others(self, binary, package, name):
+        classifier = getattr(pytest.importorskip(package), name)
+        X, y = binary
+        for teacher in (classifier(n_estimators=5), classifier(n_estimators=5).fit(X, y)):
+            compressor = real(teacher).fit(X, y)
+            assert roc_auc_score(y, compressor.predict_proba(X)[:, 1]) > 0.85
+            assert compressor.profile_.teacher.trees is None
+
+    def test_a_fitted_one_is_used_as_it_is(self, binary):
+        X, y = binary
+        teacher = RandomForestClassifier(10, random_state=3).fit(X[:50], y[:50])
+        compressor = real(teacher).fit(X, y)
+        assert compressor.teacher_ is teacher
+
+    def test_the_papers_by_default(self, binary):
+        X, y = binary
+        compressor = real().fit(X[:40], y[:40])
+        assert isinstance(compressor.teacher_, RandomForestClassifier)
+        assert len(compressor.teacher_.estimators_) == 500
+        assert isinstance(compressor.student_, RandomForestRegressor)
+        assert len(compressor.student_.estimators_) == 1
+
+    def test_whatever_answers_with_probabilities(self, binary):
+        X, y = binary
+
+        class Network:
+            def predict_proba(self, rows):
+                p = 1 / (1 + np.exp(-rows[:, 1]))
+                return np.column_stack([1 - p, p])
+
+        compressor = real(Network(), Recorder()).fit(X, y)
+        np.testing.assert_allclose(compressor.student_.seen_[1], 1 / (1 + np.exp(-X[:, 1])), rtol=1e-9, atol=1e-12)
+        assert compressor.profile_.teacher.bytes is None  # a class inside a function cannot be pickled
+        assert np.isnan(compressor.profile_.compression_ratio)
+
+    def test_a_small_student_can_teach_another(self, binary):
+        X, y = binary
+        first = real(RandomForestClassifier(10)).fit(X, y)
+        second = real(first.classifier_, DecisionTreeRegressor(max_leaf_nodes=4)).fit(X, y)
+        assert second.profile_.student.nodes == 7
+
+    def test_frames_keep_their_names(self, binary):
+        X, y = binary
+        frame = pd.DataFrame(X, columns=list("abcdef"))
+        for teacher in (RandomForestClassifier(5), RandomForestClassifier(5).fit(frame, y)):
+            compressor = ForestCompressor(teacher, None, JitterSynthesizer(), 1, random_state=0).fit(frame, y)
+            assert list(compressor.teacher_.feature_names_in_) == list("abcdef")
+            compressor.predict(frame)
+            compressor.classifier_.predict(frame)
+            with pytest.raises(ValueError, match="feature names should match"):
+                compressor.classifier_.predict(frame[list("bacdef")])
+
+
+class TestStudents:
+    def test_boosting_with_many_outputs(self, three):
+        X, y = three
+        student = MultiOutputRegressor(GradientBoostingRegressor(n_estimators=5, learning_rate=1.5))
+        compressor = real(RandomForestClassifier(10), student).fit(X, y)
+        answers = compressor.predict_proba(X)
+        assert answers.min() >= 0
+        np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-9, atol=1e-12)
+        assert compressor.profile_.student.trees == 15
+
+    def test_one_output_for_three_classes(self, three):
+        with pytest.raises(
+            ConfigurationError, match="student: GradientBoostingRegressor has one output and the teacher 3 class"
+        ):
+            real(RandomForestClassifier(5), GradientBoostingRegressor()).fit(*three)
+
+    def test_a_line(self, binary):
+        X, y = binary
+        compressor = real(RandomForestClassifier(10), LinearRegression()).fit(X, y)
+        assert compressor.predict_proba(X).min() == 0
+        assert compressor.profile_.student.nodes is None
+
+    def test_what_ships_is_small_and_answers_alike(self, binary):
+        X, y = binary
+        compressor = ForestCompressor(RandomForestClassifier(100), None, MungeSynthesizer(), 2, random_state=0).fit(
+            X, y
+        )
+        shipped = pickle.dumps(compressor.classifier_)
+        assert len(shipped) < len(pickle.dumps(compressor)) / 10
+        np.testing.assert_array_equal(pickle.loads(shipped).predict_proba(X), compressor.predict_proba(X))
+        np.testing.assert_array_equal(pickle.loads(shipped).predict(X), compressor.predict(X))
+
+
+class TestSeeds:
+    def test_the_same_seed_gives_the_same_student(self, binary):
+        X, y = binary
+        base = ForestCompressor(RandomForestClassifier(5), None, JitterSynthesizer(), 2)
+        first, again, other = (
+            clone(base).set_params(random_state=seed).fit(X, y).predict_proba(X) for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+    def test_a_seed_of_its_own_stays(self, binary):
+        X, y = binary
+        teacher = RandomForestClassifier(5, random_state=7)
+        expected = clone(teacher).fit(X, y).predict_proba(X)
+        np.testing.assert_array_equal(real(teacher).fit(X, y).teacher_.predict_proba(X), expected)
+
+    def test_the_callers_synthesizer_stays_as_it_was(self, binary):
+        X, y = binary
+        synthesizer = JitterSynthesizer()
+        ForestCompressor(RandomForestClassifier(5), None, synthesizer, 1).fit(X, y)
+        with pytest.raises(ConfigurationError, match="not fitted"):
+            synthesizer.sample(1)
+
+
+def test_compression(binary):
+    X, y = binary
+    compressor = real(RandomForestClassifier(50), DecisionTreeRegressor(max_leaf_nodes=8)).fit(X, y)
+    made = compressor.profile_
+    assert (made.teacher.trees, made.student.trees) == (50, 1)
+    assert made.teacher.nodes == sum(tree.tree_.node_count for tree in compressor.teacher_.estimators_)
+    assert made.student.nodes == 15
+    assert made.teacher.bytes == len(pickle.dumps(compressor.teacher_))
+    assert made.compression_ratio == made.teacher.bytes / made.student.bytes > 10
+    assert made.speedup == made.teacher.seconds / made.student.seconds > 1
+    assert made.rows == 400
+
+
+def test_stored_rows(binary, tmp_path):
+    """A stored table holds z-scores, as ``ganmc sample`` writes them."""
+    X, y = binary
+    mean, std = X.mean(axis=0), X.std(axis=0)
+    np.savez(tmp_path / "rows.npz", X=((X[:7] - mean) / std).astype(np.float32))
+    synthesizer = StoredSynthesizer(str(tmp_path / "rows.npz"))
+    compressor = ForestCompressor(RandomForestClassifier(5), Recorder(), synthesizer, 1, "synthetic").fit(X, y)
+    drawn = np.unique(compressor.student_.seen_[0], axis=0)
+    np.testing.assert_allclose(drawn, np.unique(X[:7], axis=0), rtol=1e-5, atol=1e-3)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_what_is_not_finite(self, binary, value):
+        X, y = binary
+        X = X.copy()
+        X[3:5, 2] = value
+        with pytest.raises(
+            ConfigurationError, match=r"X: column 2 contains (NaN|infinity) \(2 rows\): fill it in or leave"
+        ):
+            real().fit(X, y)
+        with pytest.raises(ConfigurationError, match="X: column 'c' contains"):
+            real().fit(pd.DataFrame(X, columns=list("abcdef")), y)
+
+    def test_strings(self, binary):
+        X, y = binary
+        frame = pd.DataFrame(X, columns=list("abcdef")).assign(b="red")
+        with pytest.raises(ConfigurationError, match=r"X: column 'b' holds strings \('red'\): encode it as numbers"):
+            real().fit(frame, y)
+        with pytest.raises(ConfigurationError, match="X: column 1 holds strings"):
+            real().fit(frame.to_numpy(), y)
+
+    def test_one_class(self, binary):
+        with pytest.raises(ConfigurationError, match="y has one class, 1: rows of two classes or more are needed"):
+            real().fit(binary[0], np.ones(400, dtype=int))
+
+    def test_a_constant_column(self, binary):
+        X, y = binary
+        frame = pd.DataFrame(X, columns=list("abcdef")).assign(d=3.0)
+        with pytest.raises(ConfigurationError, match="X: column 'd' is constant: leave it out"):
+            ForestCompressor(RandomForestClassifier(5), None, JitterSynthesizer()).fit(frame, y)
+
+    def test_fewer_rows_than_neighbours(self, binary):
+        X, y = binary
+        few = np.flatnonzero(y == 0)[:3]
+        chosen = np.concatenate([np.flatnonzero(y == 1), few])
+        with pytest.raises(ConfigurationError, match="class 0: 3 rows are too few for 5 neighbors"):
+            ForestCompressor(RandomForestClassifier(5), None, SmoteSynthesizer()).fit(X[chosen], y[chosen])
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"scenario": "pooled"}, "scenario 'pooled' needs a synthesizer: give one, or set scenario='real'"),
+            ({"scenario": "both"}, "scenario must be one of real, synthetic, pooled, got 'both'"),
+            ({"synthesizer": JitterSynthesizer(), "synthetic_ratio": 0}, "synthetic_ratio must be positive, got 0"),
+            ({"teacher": LinearRegression(), "scenario": "real"}, "teacher: LinearRegression has no predict_proba"),
+            (
+                {"synthesizer": Grid(np.zeros((5, 6)))},
+                r"sample\(3600\) of Grid has shape \(5, 6\) where \(3600, 6\) is due",
+            ),
+            ({"synthesizer": Grid(np.full((9999, 6), np.nan))}, "synthesizer: samples of Grid: column 0 contains NaN"),
+            ({"synthesizer": Grid(np.full((9999, 6), "red"))}, "synthesizer: its samples are no numbers"),
+        ],
+    )
+    def test_arguments(self, binary, arguments, message):
+        with pytest.raises(ConfigurationError, match=message):
+            ForestCompressor(**{"teacher": RandomForestClassifier(2), **arguments}).fit(*binary)
+
+    def test_an_unfitted_synthesizer_of_others(self, binary):
+        from sklearn.neighbors import KernelDensity
+
+        with pytest.raises(ConfigurationError, match="synthesizer: KernelDensity is not fitted: fit it first"):
+            ForestCompressor(RandomForestClassifier(2), None, KernelDensity()).fit(*binary)
+
+    def test_a_teacher_of_other_columns(self, binary):
+        X, y = binary
+        with pytest.raises(
+            ConfigurationError, match="teacher: RandomForestClassifier was fitted to 4 columns, X has 6"
+        ):
+            real(RandomForestClassifier(2).fit(X[:, :4], y)).fit(X, y)
+        frame = pd.DataFrame(X, columns=list("abcdef"))
+        teacher = RandomForestClassifier(2).fit(frame.rename(columns={"c": "z"}), y)
+        with pytest.raises(ConfigurationError, match="was fitted to other columns: 'z' where X has 'c'"):
+            real(teacher).fit(frame, y)
+
+    def test_a_teacher_of_other_classes(self, binary):
+        X, y = binary
+        teacher = RandomForestClassifier(2).fit(X, y)
+        with pytest.raises(ConfigurationError, match=r"does not know the class 2 of y; it knows \[0, 1\]"):
+            real(teacher).fit(X, y + 1)
+
+    def test_a_teacher_with_too_few_columns_of_probabilities(self, binary):
+        X, y = binary
+
+        class Half:
+            def predict_proba(self, rows):
+                return np.ones((len(rows), 1))
+
+        with pytest.raises(
+            ConfigurationError, match=r"predict_proba of Half has shape \(400, 1\) where \(400, 2\) is due"
+        ):
+            real(Half()).fit(X, y)
+
+
+def test_imports_neither_torch_nor_lightning():
+    code = "import sys, ganmc_lightning.tabular, ganmc_lightning.tabular.study, ganmc_lightning.tabular.export\n"
+    code += "print({'torch', 'lightning', 'skl2onnx', 'skops'} & set(sys.modules) or 'none')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "none"

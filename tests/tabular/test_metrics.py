@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ganmc_lightning.tabular.metrics import calibration_error, classification_metrics
+
+
+def test_two_classes_by_hand():
+    labels = np.array([0, 0, 1, 1])
+    second = np.array([0.1, 0.6, 0.4, 0.8])
+    scores = classification_metrics(labels, np.column_stack([1 - second, second]))
+    assert scores["auc"] == 3 / 4  # of four pairs, one is in the wrong order
+    assert scores["accuracy"] == 1 / 2
+    assert scores["log_loss"] == pytest.approx(-np.log([0.9, 0.4, 0.4, 0.8]).mean(), rel=1e-9, abs=1e-10)
+    # Confidences 0.9 and 0.8 are right, each in a bin of its own; the two of 0.6 share one and are wrong.
+    assert scores["ece"] == pytest.approx((0.1 + 0.2 + 2 * 0.6) / 4, rel=1e-9, abs=1e-10)
+
+
+def test_three_classes_by_hand():
+    labels = np.array([0, 1, 2, 2])
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.4, 0.35, 0.25]])
+    scores = classification_metrics(labels, probabilities)
+    assert scores["auc"] == pytest.approx((1 + 2 / 3 * 0 + 3 / 3 + 1) / 3, rel=1e-9, abs=1e-10)
+    assert scores["accuracy"] == 3 / 4
+
+
+def test_calibrated_probabilities_have_no_error():
+    rng = np.random.default_rng(0)
+    second = rng.uniform(size=200_000)
+    labels = (rng.uniform(size=200_000) < second).astype(np.int64)
+    probabilities = np.column_stack([1 - second, second])
+    assert calibration_error(labels, probabilities) < 0.005
+    sharper = np.clip(2 * second - 0.5, 0, 1)
+    # Confidence 2 q - 1/2 (at most 1) where q = max(p, 1 - p) is due: too high by q - 1/2 up to 3/4, then by 1 - q.
+    assert calibration_error(labels, np.column_stack([1 - sharper, sharper])) == pytest.approx(1 / 8, abs=0.005)
