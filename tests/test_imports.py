@@ -112,8 +112,8 @@ def test_experiments_load_no_training_library():
     [
         ("modules.gan", "from ganmc_lightning.data.seeds import derive_seed", {"data.seeds"}),
         ("data.gan", "def f():\n    import ganmc_lightning.modules.base", {"modules.base"}),
-        ("data.sources.gan", "from ...modules import base", {"modules.base"}),
-        ("data.sources.gan", "from ..augment import Augment\nfrom .base import DatasetSource", set()),
+        ("data.datasets.gan", "from ...modules import base", {"modules.base"}),
+        ("data.datasets.gan", "from ..augment import Augment\nfrom .base import DatasetSource", set()),
         ("metrics.gan", "from ganmc_lightning import Synthesizer, Generator", {"synthesizers"}),
         ("runs.gan", "from ganmc_lightning.networks.loading import read_checkpoint", set()),
         ("runs.gan", "from ganmc_lightning.networks import Frozen", {"networks"}),

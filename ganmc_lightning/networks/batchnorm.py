@@ -38,7 +38,7 @@ def frozen_batchnorm_stats(network: nn.Module) -> Iterator[None]:
 
 
 def refuse_single_values(network: nn.Module, advice: str) -> list[RemovableHandle]:
-    """Make batch normalization of a single value per channel an :class:`ConfigurationError` that names the layer.
+    """Make batch normalization of a single value per channel a :class:`ConfigurationError` that names the layer.
 
     A value minus its own mean is 0: in training mode PyTorch raises a ``ValueError`` that names neither layer nor
     cause. It happens where a batch holds one sample and the layer's input is a vector or maps of one pixel.

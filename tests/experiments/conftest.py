@@ -32,7 +32,7 @@ stages:
 quick: {trainer.max_epochs: 1}
 report:
   rows:
-    - {name: "teacher", stage: teacher, paper: 0.781, source: "GAN-MC Table 1", step_budget_group:  teacher}
+    - {name: "teacher", stage: teacher, paper: 0.781, source: "GAN-MC Table 1", step_budget_group: teacher}
     - {name: "labels only", stage: alone, paper: 0.662, source: "GAN-MC Table 1"}
     - {name: "real + GAN", best_of: [mixed_02, mixed_05], paper: 0.762, source: "GAN-MC Table 1"}
   sweep:
