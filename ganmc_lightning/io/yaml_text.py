@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import yaml
 
 MAX_VALUES = 100_000
@@ -52,7 +54,7 @@ def check_yaml(text: str) -> None:
     sizes: dict[str | None, int | None] = {}  # values behind each anchor; None while its end is not reached
     opened: list[tuple[str | None, int]] = []
     total = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in _events(text):
         if isinstance(event, yaml.CollectionStartEvent):
             if len(opened) == MAX_DEPTH:
                 raise LimitError(f"it is nested more than {MAX_DEPTH} deep ({_place(event)})")
@@ -76,6 +78,16 @@ def check_yaml(text: str) -> None:
             total += size
         if total > MAX_VALUES:
             raise LimitError(f"it has more than {MAX_VALUES} values, aliases counted at each use ({_place(event)})")
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    """Parse a document; newer releases of libyaml limit the nesting themselves, while they scan."""
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        if "nesting depth" in str(error):
+            raise LimitError(f"it is nested more than {MAX_DEPTH} deep") from error
+        raise
 
 
 def _check_text(value: str) -> None:
