@@ -67,7 +67,7 @@ def mlp(seed=0):
 
 
 def save(path, hyper_parameters, **parts):
-    state = {f"{part}.{key}": value for part, net in parts.items() for key, value in net.state_dict().items()}
+    state = {f"{submodule}.{key}": value for submodule, net in parts.items() for key, value in net.state_dict().items()}
     content = {"state_dict": state, "epoch": 3}
     if hyper_parameters is not None:
         content["hyper_parameters"] = hyper_parameters
@@ -178,11 +178,11 @@ class TestBadFiles:
     def test_truncated_anywhere(self, tmp_path, zipped):
         whole = tmp_path / "whole.ckpt"
         torch.save({"state_dict": mlp().state_dict()}, whole, _use_new_zipfile_serialization=zipped)
-        content, part = whole.read_bytes(), tmp_path / "part.ckpt"
+        content, submodule = whole.read_bytes(), tmp_path / "submodule.ckpt"
         for length in range(0, len(content), len(content) // 40):
-            part.write_bytes(content[:length])
-            message = complaint(read_checkpoint, str(part))
-            assert message.startswith(f"{part} cannot be read as a checkpoint (truncated or foreign): ")
+            submodule.write_bytes(content[:length])
+            message = complaint(read_checkpoint, str(submodule))
+            assert message.startswith(f"{submodule} cannot be read as a checkpoint (truncated or foreign): ")
 
     @pytest.mark.parametrize("content", [b"hello world\n", b"model:\n  class_path: a\n", b"{}", b".", b"\x80\x02."])
     def test_something_else(self, tmp_path, content):
@@ -266,8 +266,8 @@ class TestCode:
         recipe = {"class_path": class_path, "init_args": arguments}
         nested = {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": recipe}}
         listed = {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [RECIPE, recipe]}}
-        for part in (recipe, nested, listed):
-            path = save(tmp_path / "a.ckpt", {"network": part}, network=mlp())
+        for submodule in (recipe, nested, listed):
+            path = save(tmp_path / "a.ckpt", {"network": submodule}, network=mlp())
             message = complaint(load_network, path, "network")
             assert message.startswith(f"{path} names ")
             refusals = ("which a file may not name", "which ganmc_lightning does not define", "which is no network")
@@ -314,7 +314,7 @@ class TestBadRecipes:
         assert "nested more than 32 deep" in complaint(load_network, path, "network")
 
     def test_a_pointer_to_its_own_file(self, tmp_path):
-        pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "a.ckpt"), "part": "network"}}
+        pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "a.ckpt"), "submodule": "network"}}
         for recipe in (pointer, {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": pointer}}):
             path = save(tmp_path / "a.ckpt", {"network": recipe}, network=mlp())
             assert "points back at the same file" in complaint(load_network, path, "network")
@@ -328,7 +328,7 @@ class TestBadRecipes:
         assert message.startswith(
             f"{path} does not hold what it takes to build ganmc_lightning.networks.MLPClassifier ("
         )
-        assert message.endswith("give the network to load_network(path, part, network)")
+        assert message.endswith("give the network to load_network(path, submodule, network)")
 
     def test_abstract(self, tmp_path):
         recipe = {"class_path": "ganmc_lightning.networks.Discriminator", "init_args": {}}
@@ -343,7 +343,7 @@ class TestBadRecipes:
         path = save(tmp_path / "a.ckpt", hyper_parameters, network=mlp())
         message = complaint(load_network, path, "network")
         assert message.startswith(f"{path} does not say how to build 'network'")
-        assert "load_network(path, part, network)" in message
+        assert "load_network(path, submodule, network)" in message
 
     def test_missing_where_the_procedure_had_a_live_network(self, tmp_path):
         """What a run from Python saves: the procedure's name and none of its arguments."""
@@ -351,7 +351,7 @@ class TestBadRecipes:
         path = save(tmp_path / "a.ckpt", {"_class_path": class_path}, network=mlp())
         message = complaint(load_network, path, "network")
         assert f"build {class_path} " in message
-        assert "'network'): give the network to load_network(path, part, network)" in message
+        assert "'network'): give the network to load_network(path, submodule, network)" in message
 
     def test_weights_of_another_shape(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"network": RECIPE}, network=MLPClassifier(4, 3, (6,)))
@@ -375,7 +375,7 @@ class TestPointers:
         [POINTER, "ganmc_lightning.networks.loading.load_network", "ganmc_lightning.load_network"],
     )
     def test_resolved_to_the_layers(self, path, class_path):
-        pointer = {"class_path": class_path, "init_args": {"path": path, "part": "network", "network": None}}
+        pointer = {"class_path": class_path, "init_args": {"path": path, "submodule": "network", "network": None}}
         assert resolve_recipe(pointer) == RECIPE
 
     def test_of_a_generator(self, tmp_path):
@@ -384,36 +384,36 @@ class TestPointers:
         path = save(tmp_path / "a.ckpt", {"generator": recipe}, generator=TabularGenerator(**arguments))
         pointer = {
             "class_path": "ganmc_lightning.networks.load_generator",
-            "init_args": {"path": path, "part": "generator"},
+            "init_args": {"path": path, "submodule": "generator"},
         }
         assert resolve_recipe(pointer) == recipe
 
     def test_survive_the_earlier_file(self, path, tmp_path):
-        pointer = {"class_path": POINTER, "init_args": {"path": path, "part": "network"}}
+        pointer = {"class_path": POINTER, "init_args": {"path": path, "submodule": "network"}}
         later = save(tmp_path / "later.ckpt", {"student": resolve_recipe(pointer)}, student=mlp(7))
         Path(path).unlink()
         assert same(load_network(later, "student"), mlp(7))
 
     def test_unresolved_ones_are_followed(self, path, tmp_path):
-        pointer = {"class_path": POINTER, "init_args": {"path": path, "part": "network"}}
+        pointer = {"class_path": POINTER, "init_args": {"path": path, "submodule": "network"}}
         later = save(tmp_path / "later.ckpt", {"student": pointer}, student=mlp(7))
         assert same(load_network(later, "student"), mlp(7))  # layers from there, weights from here
 
     @pytest.mark.usefixtures("own_allowed")
     def test_to_a_procedure_that_builds_its_own(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN, "width": 7}, network=MLPClassifier(4, 3, (7,)))
-        recipe = resolve_recipe({"class_path": POINTER, "init_args": {"path": path, "part": "network"}})
+        recipe = resolve_recipe({"class_path": POINTER, "init_args": {"path": path, "submodule": "network"}})
         later = save(tmp_path / "b.ckpt", {"student": recipe}, student=MLPClassifier(4, 3, (7,)))
         assert load_network(later, "student").classifier.in_features == 7
 
     def test_with_a_network_at_hand(self, tmp_path):
         """The fix for a run from Python, written in a configuration: the network given there is the recipe."""
         path = save(tmp_path / "a.ckpt", None, network=mlp())
-        arguments = {"path": path, "part": "network", "network": RECIPE}
+        arguments = {"path": path, "submodule": "network", "network": RECIPE}
         assert resolve_recipe({"class_path": POINTER, "init_args": arguments}) == RECIPE
 
     def test_to_a_missing_file(self, tmp_path):
-        pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "no.ckpt"), "part": "network"}}
+        pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "no.ckpt"), "submodule": "network"}}
         assert "no checkpoint at" in complaint(resolve_recipe, pointer)
 
     @pytest.mark.parametrize("value", [RECIPE, 3, None, "text", {"a": 1}, [RECIPE], {"class_path": "no.such.Thing"}])
