@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
@@ -39,6 +41,49 @@ class ModelOutput(NamedTuple):
 
     logits: Tensor
     features: tuple[Tensor, ...]
+
+
+@contextmanager
+def record_outputs(
+    network: nn.Module, layers: Iterable[str], transform: Callable[[tuple[Any, ...], Any], Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Record the outputs of layers during the forward passes inside the context, by forward hooks.
+
+    Args:
+        network: module whose layers are recorded.
+        layers: names of submodules, as in ``network.named_modules()``; ``""`` is the network itself.
+        transform: function of a layer's positional inputs and its output that returns the recorded value (default:
+            the output). It runs right after the layer, before later layers can overwrite the output in place.
+
+    Yields:
+        Mapping from layer name to the value of the layer's last call. Layers that were not called are absent.
+
+    Raises:
+        AttributeError: the network has no such layer.
+
+    Example:
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> with record_outputs(network, ["1"]) as outputs:
+        ...     logits = network(torch.zeros(2, 4))
+        >>> torch.equal(network[2](outputs["1"]), logits)
+        True
+    """
+    outputs: dict[str, Any] = {}
+
+    def hook_for(layer: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            outputs[layer] = output if transform is None else transform(inputs, output)
+
+        return hook
+
+    handles: list[RemovableHandle] = []
+    try:
+        for layer in layers:
+            handles.append(network.get_submodule(layer).register_forward_hook(hook_for(layer)))  # noqa: PERF401
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def forward_with_features(network: nn.Module, layers: Sequence[str], inputs: Tensor) -> ModelOutput:
@@ -77,35 +122,23 @@ def forward_with_features(network: nn.Module, layers: Sequence[str], inputs: Ten
         if not set(layers) <= {FEATURES, LOGITS}:
             raise RuntimeError("a network that returns its features itself is asked for 'features' and 'logits' alone")
     else:
-        logits = _run_hooked(network, layers, inputs, found)
+        logits = _run_recorded(network, layers, inputs, found)
     found[LOGITS] = logits
     return ModelOutput(logits, tuple(_without_single_pixels(found[layer]) for layer in layers))
 
 
-def _run_hooked(network: nn.Module, layers: Sequence[str], inputs: Tensor, found: dict[str, Tensor]) -> Tensor:
+def _run_recorded(network: nn.Module, layers: Sequence[str], inputs: Tensor, outputs: dict[str, Tensor]) -> Tensor:
     names = {layer for layer in layers if layer != LOGITS}
-    handles = []
-    try:
-        for name in names:
-            handles.append(network.get_submodule(name).register_forward_hook(_keep_output(found, name)))  # noqa: PERF401
+    with record_outputs(network, names) as recorded:
         logits: Tensor = network(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    if missing := sorted(names - found.keys()):
+    if missing := sorted(names - recorded.keys()):
         raise RuntimeError(
-            f"{type(network).__name__} ran without telling what '{missing[0]}' makes: the layer takes no part, or the "
+            f"{type(network).__name__}: layer '{missing[0]}' produced no output: it is not used in forward(), or the "
             "network was compiled and first called without hooks (compile the module instead, or call "
             "torch.compiler.reset() before training)"
         )
+    outputs.update(recorded)
     return logits
-
-
-def _keep_output(found: dict[str, Tensor], name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-        found[name] = output
-
-    return keep
 
 
 def _without_single_pixels(features: Tensor) -> Tensor:
@@ -162,7 +195,7 @@ def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: D
     for layer in layers:
         _check_name(name, inner, layer)
     seen: dict[str, tuple[Any, int]] = {}
-    logits = dry_run(name, network, spec, lambda inputs: _record_outputs(network, layers, inputs, seen))
+    logits = dry_run(name, network, spec, lambda inputs: _run_versioned(network, layers, inputs, seen))
     check_logits(name, inner, logits, spec)
     for layer in layers:
         _check_output(f"layer '{layer}' of {name} ({type(inner).__name__})", seen.get(layer))
@@ -191,29 +224,23 @@ def _check_name(name: str, network: nn.Module, layer: str) -> None:
     )
 
 
-def _record_outputs(network: nn.Module, layers: Sequence[str], inputs: Tensor, seen: dict[str, tuple[Any, int]]) -> Any:
+def _run_versioned(network: nn.Module, layers: Sequence[str], inputs: Tensor, seen: dict[str, tuple[Any, int]]) -> Any:
     """Ask the network; note each layer's output, and its version at the time it was made."""
     if isinstance(network, Frozen):
-        return _record_outputs(network.network, layers, network.normalize(inputs), seen)
+        return _run_versioned(network.network, layers, network.normalize(inputs), seen)
     if isinstance(network, SupportsForwardFeatures):
         features, logits = network.forward_features_and_logits(inputs)
-        seen[FEATURES] = (features, features._version)
+        seen[FEATURES] = _with_version(features)
     else:
-
-        def note(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-                seen[layer] = (output, output._version if isinstance(output, Tensor) else 0)
-
-            return hook
-
-        handles = [network.get_submodule(each).register_forward_hook(note(each)) for each in layers if each != LOGITS]
-        try:
+        with record_outputs(network, {*layers} - {LOGITS}, lambda _, output: _with_version(output)) as recorded:
             logits = network(inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
-    seen[LOGITS] = (logits, logits._version if isinstance(logits, Tensor) else 0)
+        seen.update(recorded)
+    seen[LOGITS] = _with_version(logits)
     return logits
+
+
+def _with_version(output: Any) -> tuple[Any, int]:
+    return output, output._version if isinstance(output, Tensor) else 0
 
 
 def _check_output(what: str, noted: tuple[Any, int] | None) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ganmc_lightning.networks.modes import evaluating
+
 
 def count_parameters(network: nn.Module) -> int:
     """Number of parameters, trained or frozen."""
@@ -25,11 +27,8 @@ def count_flops(network: nn.Module, *inputs: Tensor) -> int:
         network: on the device of ``inputs``.
         inputs: what it is called with.
     """
-    was_training = network.training
-    network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), evaluating(network), FlopCounterMode(display=False) as counter:
         network(*inputs)
-    network.train(was_training)
     return int(counter.get_total_flops())
 
 
@@ -49,14 +48,11 @@ def throughput(network: nn.Module, *inputs: Tensor, seconds: float = 1.0, rounds
         seconds: how long to measure, all rounds together.
         rounds: how many times.
     """
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
-        network(*inputs)  # the first call pays for what later ones find ready
+    with torch.no_grad(), evaluating(network):
+        network(*inputs)  # warm-up: the first call allocates memory and selects kernels
         once = _seconds(network, inputs, 1)
         count = max(1, round(seconds / rounds / max(once, 1e-9)))
         times = [_seconds(network, inputs, count) for _ in range(rounds)]
-    network.train(was_training)
     return len(inputs[0]) * count / median(times)
 
 

@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.wrappers import unwrapped
 
 
@@ -141,7 +142,7 @@ def dry_run(
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     samples = torch.cat([torch.zeros(1, *shape), noise]).to(parameter.device, parameter.dtype)
     try:
-        with torch.no_grad(), _left_as_it_was(network, parameter.device), _not_compiled(network):
+        with torch.no_grad(), evaluating(network), _unchanged_state(network, parameter.device), _not_compiled(network):
             network.train(training)
             return (ask or network)(samples)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -160,9 +161,8 @@ def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _left_as_it_was(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put back modes, buffers and the random state."""
-    modes = {module: module.training for module in network.modules()}  # a frozen network mixes them
+def _unchanged_state(network: nn.Module, device: torch.device) -> Iterator[None]:
+    """Restore buffers and the random state on exit."""
     kept = [
         (module, name, buffer, buffer.detach().clone())
         for module in network.modules()
@@ -176,5 +176,3 @@ def _left_as_it_was(network: nn.Module, device: torch.device) -> Iterator[None]:
         for module, name, buffer, value in kept:
             buffer.copy_(value)
             module._buffers[name] = buffer
-        for module, mode in modes.items():
-            module.training = mode

@@ -19,7 +19,7 @@ from ganmc_lightning.networks import (
     SupportsForwardFeatures,
     forward_with_features,
 )
-from ganmc_lightning.networks.intermediate import dry_run_layers
+from ganmc_lightning.networks.intermediate import dry_run_layers, record_outputs
 
 SPEC = DataSpec((1, 16, 16), 10)
 
@@ -174,6 +174,35 @@ class Odd(nn.Module):
         self.whole(inputs)
         self.pair(inputs.squeeze(1))
         return self.relu(self.linear(self.flatten(inputs)))
+
+
+class TestRecordOutputs:
+    def test_last_call_counts_and_unused_layers_are_absent(self):
+        shared = nn.Linear(3, 3)
+        network = nn.ModuleDict({"shared": shared, "unused": nn.Linear(1, 1)})
+        inputs = torch.randn(2, 3)
+        with record_outputs(network, ["shared", "unused"]) as outputs:
+            first = shared(inputs)
+            second = shared(first)
+        assert outputs.keys() == {"shared"}
+        assert outputs["shared"] is second
+
+    def test_transform_runs_before_an_in_place_layer(self):
+        network = nn.Sequential(nn.Linear(3, 3), nn.ReLU(inplace=True))
+        inputs = torch.randn(8, 3)
+        with torch.no_grad(), record_outputs(network, ["0"], lambda given, output: (given[0], output.clone())) as found:
+            network(inputs)
+        assert found["0"][0] is inputs
+        assert torch.equal(found["0"][1], network[0](inputs))
+        assert (found["0"][1] < 0).any()
+
+    def test_hooks_are_removed_after_an_exception_and_an_unknown_layer(self, images):
+        network = lenet()
+        with pytest.raises(RuntimeError), record_outputs(network, ["features"]):
+            network(torch.zeros(4, 7))
+        with pytest.raises(AttributeError), record_outputs(network, ["features", "missing"]):
+            pass
+        assert hooks_of(network) == 0
 
 
 class TestTrying:

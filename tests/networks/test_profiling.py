@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.networks import TabularGenerator
-from ganmc_lightning.networks.profiling import count_flops, count_parameters
+from ganmc_lightning.networks.profiling import count_flops, count_parameters, throughput
 
 
 def network():
@@ -35,12 +35,13 @@ def test_several_inputs():
     assert count_flops(generator, torch.zeros(1, 3), torch.tensor([1])) == 2 * (3 * 5 + 5 * 7)
 
 
+@pytest.mark.parametrize("measure", [count_flops, lambda *args: throughput(*args, seconds=0.01, rounds=1)])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was(training):
+def test_training_flags_and_state_are_unchanged(measure, training):
     net = network().train(training)
+    net[3].eval()  # e.g. a frozen submodule: the flag of each module is restored, not that of the network
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    count_flops(net, torch.randn(4, 3, 6, 6))
-    assert net.training is training
-    assert net[1].training is training
+    measure(net, torch.randn(4, 3, 6, 6))
+    assert [module.training for module in net] == [training, training, training, False, training, training]
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
     assert all(parameter.requires_grad for parameter in net.parameters())
