@@ -16,7 +16,7 @@ import yaml
 
 import ganmc_lightning
 from ganmc_lightning.cli import main
-from ganmc_lightning.experiments.reading import load_experiment
+from ganmc_lightning.experiments.config import load_experiment
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -23,7 +23,7 @@ from ganmc_lightning.evaluation.selection import METRICS, held_out_split, select
 from ganmc_lightning.evaluation.students import Students, make_student_factory
 from ganmc_lightning.evaluation.table import flatten_metrics, make_table, remarks
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.files import write_json
+from ganmc_lightning.io.structured import write_json
 from ganmc_lightning.metrics.extractors import FeatureExtractor, classifier_of_checkpoint, make_extractor
 from ganmc_lightning.networks.training_data import check_statistics
 

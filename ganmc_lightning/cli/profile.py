@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ganmc_lightning.batch import encode
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.files import read_json_object
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.structured import read_json
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
@@ -108,7 +108,7 @@ def read_scores(path: Path) -> Costs:
     Raises:
         ConfigurationError: the file is missing or holds none.
     """
-    content = read_json_object(path)
+    content = read_json(path)
     scores = None if content is None else content.get("test")
     if not isinstance(scores, dict):
         raise ConfigurationError(f"{path} holds no scores: write it by ganmc evaluate --json {path}")

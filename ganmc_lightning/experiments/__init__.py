@@ -1,6 +1,6 @@
-"""Experiments: a file that chains command lines into stages, and the report of what they gave.
+"""Experiments: a file that lists stages, one command line each, and the report of their results.
 
-``spec``, ``reading`` and ``references`` are the file; ``plan`` turns it into command lines, ``runner``
-makes them; ``gather``, ``statistics`` and ``table`` turn results into rows; ``document`` is the report that
-``markdown``, ``html`` and ``figures`` render. ``reproduce`` ties them together.
+``config`` and ``references`` define the file; ``planning`` turns it into command lines, ``runner`` and ``workers``
+execute them; ``gather``, ``statistics`` and ``table`` turn results into rows; ``report`` is the report that
+``markdown``, ``html`` and ``figures`` render. ``reproduce`` runs all steps.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.section import read_yaml, suggestion
+from ganmc_lightning.io.structured import load_yaml_mapping, suggestion
 
 _SUFFIX = ".experiment.yaml"
 
@@ -56,13 +56,8 @@ def list_experiments() -> list[tuple[str, str]]:
     Raises:
         ConfigurationError: one of the files is no YAML mapping.
     """
-    listed = []
-    for file in experiment_files():
-        content = read_yaml(file)
-        if not isinstance(content, dict):
-            raise ConfigurationError(f"{file}: must be a mapping of keys to values")
-        listed.append((_short_name(file), str(content.get("title", ""))))
-    return listed
+    titles = ((file, load_yaml_mapping(file).get("title", "")) for file in experiment_files())
+    return [(_short_name(file), str(title)) for file, title in titles]
 
 
 def _short_name(file: Path, with_data: bool = False) -> str:

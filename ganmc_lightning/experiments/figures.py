@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
 from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.plots import (
@@ -18,7 +19,6 @@ from ganmc_lightning.experiments.plots import (
     sweep_figure,
 )
 from ganmc_lightning.experiments.report import ReportFigure
-from ganmc_lightning.experiments.spec import Experiment, Scatter, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
 
@@ -73,7 +73,7 @@ def _curves(
     experiment: Experiment, results: Results, rows: Sequence[ReportRow], labels: Mapping[str, str]
 ) -> Iterator[ReportFigure]:
     chosen = {row.row.name: row.stage for row in rows}
-    for number, curves in enumerate(experiment.curves, 1):
+    for number, curves in enumerate(experiment.report.curves, 1):
         stages = [name if name in experiment.stages else chosen[name] for name in curves.stages]
         for column in curves.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
             lines = _curve_lines(stages, results, column, labels)
@@ -110,7 +110,7 @@ def _sweeps(
 
 
 def _series(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
-    for number, series in enumerate(experiment.series, 1):
+    for number, series in enumerate(experiment.report.series, 1):
         runs, split = results[series.stage], split_of(experiment, series.stage)
         curves = [Curve(label, [run.curve(name) for run in runs]) for label, name in series.curves.items()]
         dashed = [
@@ -124,8 +124,8 @@ def _series(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
 def _scatters(tables: Sequence[MetricTable]) -> Iterator[ReportFigure]:
     number = 0
     for table in tables:
-        names = {column.metric: column.label for column in table.table.columns}
-        for scatter in table.table.scatters:
+        names = {column.metric: column.heading for column in table.table.columns}
+        for scatter in table.table.scatter:
             number += 1
             png = scatter_figure(*_marks(table, scatter), names[scatter.x], names[scatter.y], scatter.log_x)
             yield ReportFigure(f"figures/scatter_{number}.png", scatter.title, png)
@@ -135,7 +135,7 @@ def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Ref
     """Points of the table's lines, those of one curve together, and dashed lines of those without a place."""
     x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
     groups: dict[str, list[tuple[Estimate, Estimate]]] = {}
-    for line in table.table.lines:
+    for line in table.table.rows:
         if line.name in x and line.name in y:
             groups.setdefault(line.curve or line.name, []).append((x[line.name], y[line.name]))
     dashed = [Reference(name, height.mean) for name, height in y.items() if name not in x]
@@ -143,7 +143,7 @@ def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Ref
 
 
 def _grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
-    for stage in experiment.grids:
+    for stage in experiment.report.sample_grids:
         run = results[stage][0]
         grid = latest_sample_grid(run.folder)
         if grid is not None:

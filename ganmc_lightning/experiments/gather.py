@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.files import read_json_object
 from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.io.structured import read_json
 
 Series = dict[int, float]
 """Epoch, or another count -> value."""
@@ -115,7 +115,7 @@ def read_result(run: PlannedRun) -> RunResult:
         ConfigurationError: it is missing or malformed.
     """
     file = run.folder / "result.json"
-    content = read_json_object(file)
+    content = read_json(file)
     if content is None:
         problem = "is not a JSON object; remove it and" if file.exists() else "is missing;"
         raise ConfigurationError(

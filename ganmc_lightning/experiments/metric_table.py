@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ganmc_lightning.experiments.config import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.formatting import count, interval, printed, ratio, size
 from ganmc_lightning.experiments.gather import Results
-from ganmc_lightning.experiments.spec import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import ONE_SEED, several_seeds, split_of
 
@@ -28,16 +28,16 @@ class MetricTable:
 
     def means(self, metric: str) -> list[tuple[str, Estimate]]:
         """Name and mean of every line that has the metric."""
-        lines = zip(self.table.lines, self.values, strict=True)
+        lines = zip(self.table.rows, self.values, strict=True)
         return [(line.name, estimate(values[metric])) for line, values in lines if metric in values]
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Lay the table out as text: headings and cells. A cell's second line is a remark on the first."""
-        headings = ["", *(column.label for column in self.table.columns)]
+        headings = ["", *(column.heading for column in self.table.columns)]
         mark_one = several_seeds(self._scores())
         lines = [
             [line.name, *(_cell(column, values, line.paper, mark_one) for column in self.table.columns)]
-            for line, values in zip(self.table.lines, self.values, strict=True)
+            for line, values in zip(self.table.rows, self.values, strict=True)
         ]
         return headings, lines
 
@@ -46,7 +46,7 @@ class MetricTable:
         remarks = [self.table.note] if self.table.note else []
         if any(mean.n == 1 for mean in self._scores()):
             remarks.append(ONE_SEED)
-        if any(line.paper for line in self.table.lines):
+        if any(line.paper for line in self.table.rows):
             remarks.append(f"Paper: {self.table.source or 'the number printed there'}.")
         return remarks
 
@@ -58,7 +58,7 @@ class MetricTable:
     def as_json(self) -> dict[str, object]:
         """Spell the table with strings, numbers, lists and mappings alone: one row a line and metric."""
         rows = []
-        for line, values, split in zip(self.table.lines, self.values, self.splits, strict=True):
+        for line, values, split in zip(self.table.rows, self.values, self.splits, strict=True):
             for metric, numbers in values.items():
                 mean = estimate(numbers)
                 rows.append(
@@ -84,16 +84,16 @@ def make_tables(experiment: Experiment, results: Results) -> list[MetricTable]:
     Raises:
         ConfigurationError: no line has a value in one of the columns.
     """
-    return [_make_table(experiment, results, table) for table in experiment.tables]
+    return [_make_table(experiment, results, table) for table in experiment.report.tables]
 
 
 def _make_table(experiment: Experiment, results: Results, table: Table) -> MetricTable:
-    values = [_values(experiment, results, line, table.columns) for line in table.lines]
+    values = [_values(experiment, results, line, table.columns) for line in table.rows]
     for column in table.columns:
         if not any(column.metric in line for line in values):
-            line = table.lines[0]  # whose complaint says what there is instead
+            line = table.rows[0]  # whose complaint says what there is instead
             results[line.stage][0].value(split_of(experiment, line.stage), line.metric(column.metric))
-    return MetricTable(table, values, [split_of(experiment, line.stage) for line in table.lines])
+    return MetricTable(table, values, [split_of(experiment, line.stage) for line in table.rows])
 
 
 def _values(

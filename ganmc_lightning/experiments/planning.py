@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganmc_lightning.experiments.config import Experiment, Stage
 from ganmc_lightning.experiments.references import OWN, fill, follow
-from ganmc_lightning.experiments.section import read_yaml
-from ganmc_lightning.experiments.spec import Experiment, Stage
+from ganmc_lightning.io.structured import load_yaml_mapping
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
     Raises:
         ConfigurationError: a config file is no YAML.
     """
-    contents = {config: read_yaml(config) for stage in experiment.stages.values() for config in stage.configs}
+    contents = {config: load_yaml_mapping(config) for stage in experiment.stages.values() for config in stage.configs}
     shared: dict[str, PlannedRun] = {}
     runs: list[PlannedRun] = []
     for seed in seeds:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ganmc_lightning.experiments.config import Experiment, Sweep
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.formatting import count, interval, printed, score
 from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.metric_table import MetricTable
-from ganmc_lightning.experiments.spec import Experiment, Sweep
 from ganmc_lightning.experiments.statistics import Estimate
 from ganmc_lightning.experiments.table import ReportRow, several_seeds
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganmc_lightning.experiments.config import Experiment, Sweep
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.figures import make_figures
-from ganmc_lightning.experiments.files import write_bytes, write_json, write_text
 from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.html import render_html
 from ganmc_lightning.experiments.markdown import render_markdown
 from ganmc_lightning.experiments.metric_table import make_tables
 from ganmc_lightning.experiments.report import Report
-from ganmc_lightning.experiments.spec import Experiment, Sweep
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import make_notes, make_rows, values_of
+from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.structured import write_json
 
 
 def make_report(
@@ -39,7 +40,7 @@ def make_report(
     """
     rows = make_rows(experiment, results)
     tables = make_tables(experiment, results)
-    sweeps = [(sweep, _sweep_points(experiment, results, sweep)) for sweep in experiment.sweeps]
+    sweeps = [(sweep, _sweep_points(experiment, results, sweep)) for sweep in experiment.report.sweep]
     runs = [run for stage in experiment.stages for run in results[stage]]
     environment, mixed = _one_environment(environments)
     notes = make_notes(experiment, rows, quick) + mixed
@@ -61,10 +62,12 @@ def make_report(
 
 def write_report(report: Report, folder: Path) -> None:
     """Write the four kinds of file, each atomically."""
-    for picture in report.pictures:
-        write_bytes(folder / picture.file, picture.png)
-    write_text(folder / "report.md", render_markdown(report))
-    write_text(folder / "report.html", render_html(report))
+    files = {picture.file: picture.png for picture in report.pictures}
+    files["report.md"] = render_markdown(report).encode()
+    files["report.html"] = render_html(report).encode()
+    for name, content in files.items():
+        with atomic_write(folder / name, "wb") as file:
+            file.write(content)
     write_json(folder / "report.json", report.as_json())
 
 

@@ -12,14 +12,13 @@ from tempfile import TemporaryFile
 from rich.console import Console
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import Experiment, load_experiment
 from ganmc_lightning.experiments.formatting import duration, interval, printed, score
 from ganmc_lightning.experiments.gather import gather, read_result
 from ganmc_lightning.experiments.planning import PlannedRun, plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.report import Report
 from ganmc_lightning.experiments.report_builder import make_report, write_report
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_run_state
-from ganmc_lightning.experiments.spec import Experiment
 from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
 from ganmc_lightning.experiments.wandb_report import log_report, logger_argument
 from ganmc_lightning.experiments.workers import run_in_workers

@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import Environment, describe_environment
-from ganmc_lightning.experiments.files import read_json_object, write_json, write_text
 from ganmc_lightning.experiments.gather import read_result
 from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.io.structured import read_json, write_json, write_yaml
 
 RunCommand = Callable[[list[str]], int]
 """Runs one ``ganmc`` command line in this process and returns its exit code."""
@@ -38,7 +36,7 @@ class Record:
 
 def read_run_state(folder: Path) -> Record | None:
     """Read a run folder's record; None when it has none that can be used."""
-    content = read_json_object(folder / "stage.json")
+    content = read_json(folder / "stage.json")
     if content is None:
         return None
     key, state, environment = content.get("key"), content.get("state"), content.get("environment")
@@ -73,7 +71,7 @@ def make_run(run: PlannedRun, run_command: RunCommand) -> int:
         if not fitted:
             _write_record(run, STARTED)
             for path, content in run.configs.items():
-                write_text(path, yaml.safe_dump(content, sort_keys=False))
+                write_yaml(path, content)
             code = run_command(_arguments(run, resume=record is not None))
             if code:
                 return code

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from ganmc_lightning.experiments.config import Experiment, Row
 from ganmc_lightning.experiments.formatting import count, score
 from ganmc_lightning.experiments.gather import Results
-from ganmc_lightning.experiments.spec import Experiment, Row
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 
 ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
@@ -69,7 +69,7 @@ def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
     Raises:
         ConfigurationError: a run lacks the metric.
     """
-    return [_make_row(experiment, results, row) for row in experiment.rows]
+    return [_make_row(experiment, results, row) for row in experiment.report.rows]
 
 
 def several_seeds(means: Iterable[Estimate]) -> bool:
@@ -141,7 +141,7 @@ def _step_notes(rows: Sequence[ReportRow]) -> list[str]:
     notes = []
     groups: dict[str, list[ReportRow]] = {}
     for row in rows:
-        groups.setdefault(row.row.group, []).append(row)
+        groups.setdefault(row.row.step_budget_group, []).append(row)
     for group in groups.values():
         steps = {row.steps for row in group}
         if len(group) < 2 or steps == {None}:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.report import Report
-from ganmc_lightning.experiments.spec import Experiment
 
 
 def logger_argument(run: PlannedRun, experiment: Experiment, project: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from ganmc_lightning.cli import main
 from ganmc_lightning.evaluation.students import make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.files import read_json_object
+from ganmc_lightning.io.structured import read_json
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]\n" for k in range(1, 10)
@@ -48,4 +48,4 @@ def test_the_student_of_a_score(hostile):
 
 def test_json_nested_without_end(tmp_path):
     (tmp_path / "a.json").write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
-    assert read_json_object(tmp_path / "a.json") is None
+    assert read_json(tmp_path / "a.json") is None

@@ -13,8 +13,8 @@ import yaml
 from PIL import Image
 
 from ganmc_lightning.cli import main
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.reproduce import reproduce
 
 EXPERIMENT = """
@@ -181,24 +181,48 @@ def test_curves_that_are_none(file, tmp_path, curves):
 
 
 BAD = [
-    ("--seed {seed}", "--seed {sed}", r"'stages.study' refers to an unknown stage: 'sed'"),
-    ("config: forest.yaml", "config: [forest.yaml, gan.yaml]", r"'stages.study.config' must be one file"),
-    ("config: forest.yaml", "overrides: {a: 1}", r"'stages.study.overrides' is not a key here"),
-    ("quick: --trees 2", "quick: {a: 1}", r"'stages.study.quick' must be text"),
-    ('"{gan}', "{gan}", r"'stages.study.run' is no command line"),
-    ("  gan: {config", "  run_dir: {config", r"'stages.run_dir' is taken"),
+    ("--seed {seed}", "--seed {sed}", "stages.study: needs unknown stage 'sed', expected one of: gan"),
+    (
+        "config: forest.yaml",
+        "config: [forest.yaml, gan.yaml]",
+        "stages.study.config: got several files",
+    ),
+    ("config: forest.yaml", "overrides: {a: 1}", "stages.study.overrides: unexpected key next to 'run'"),
+    ("quick: --trees 2", "quick: {a: 1}", r"stages.study.quick\w*: got {'a': 1}, expected text"),
+    ('"{gan}', "{gan}", r"stages.study.run: got .*\.\.\., expected a command line \(No closing quotation\)"),
+    ("  gan: {config", "  run_dir: {config", "stages.run_dir: reserved for the placeholder {run_dir}"),
     (
         "format: bytes",
         "format: octets",
-        r"'report.tables\[0\].columns\[1\].format' must be one of number, count, bytes, ratio",
+        r"tables\[0\].columns\[1\].format: got 'octets', expected 'number', 'count', 'bytes' or 'ratio'",
     ),
-    ("x: bytes", "x: size", r"'report.tables\[0\].scatter\[0\].x' is no column of the table: 'size'"),
-    ("log_x: true", "log: true", r"'report.tables\[0\].scatter\[0\].log' is not a key"),
-    ("name: Real data, stage", "name: Teacher, stage", r"'report.tables\[0\].rows' has two rows named 'Teacher'"),
-    ("paper: {auc: 0.935}", "paper: {ac: 0.935}", r"'report.tables\[0\].rows\[0\].paper.ac' is not a key"),
-    ("stage: study, model: real", "stage: stud", r"names an unknown stage 'stud'; did you mean 'study'\?"),
-    ("curves: {Real data: real/auc}", "curves: {}", r"'report.series\[0\].curves' is missing"),
-    ("curves: {Real data: real/auc}", "curves: {Real data: 3}", r"'report.series\[0\].curves' must map labels"),
+    (
+        "x: bytes",
+        "x: size",
+        r"report.tables\[0\].scatter\[0\].x: 'size' is not a column of the table",
+    ),
+    ("log_x: true", "log: true", r"report.tables\[0\].scatter\[0\].log: unexpected key, did you mean 'log_x'\?"),
+    (
+        "name: Real data, stage",
+        "name: Teacher, stage",
+        r"report.tables\[0\].rows: got 2 rows named 'Teacher'",
+    ),
+    (
+        "paper: {auc: 0.935}",
+        "paper: {ac: 0.935}",
+        r"tables\[0\].rows\[0\].paper: 'ac' is not a column ",
+    ),
+    (
+        "stage: study, model: real",
+        "stage: stud",
+        r"tables\[0\].rows\[1\].stage: unknown stage 'stud', did you",
+    ),
+    ("curves: {Real data: real/auc}", "curves: {}", r"report.series\[0\].curves: got {}, expected at least one entry"),
+    (
+        "curves: {Real data: real/auc}",
+        "curves: {Real data: 3}",
+        r"report.series\[0\].curves.Real data: got 3",
+    ),
 ]
 
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import argument, plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 
 
 def plan(file, out, seeds=(0,), quick=False):

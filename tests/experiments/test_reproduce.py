@@ -189,9 +189,7 @@ def test_curves_of_a_row_are_those_of_the_stage_that_validation_chose(go, fake, 
 def test_curves_of_a_row_that_is_not_there(go, experiment_file):
     text = experiment_file.read_text()
     experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GANs]}"))
-    with pytest.raises(
-        ConfigurationError, match=r"stages' names an unknown stage 'real \+ GANs'; did you mean 'real \+ GAN'"
-    ):
+    with pytest.raises(ConfigurationError, match=r"stages: unknown stage 'real \+ GANs', did you mean 'real \+ GAN'"):
         go()
 
 

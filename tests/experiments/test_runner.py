@@ -6,8 +6,8 @@ import os
 import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.runner import make_run, prepare, read_run_state
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments import figures, plots
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.html import render_html
 from ganmc_lightning.experiments.markdown import render_markdown
 from ganmc_lightning.experiments.plots import Points, Reference, scatter_figure
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.report_builder import make_report
 from ganmc_lightning.experiments.statistics import Estimate
 
@@ -170,12 +170,12 @@ def test_the_same_figure_is_shown_once(report):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("curve: regular", "curve: 3", r"rows\[3\].curve' must be text"),
-        ("curve: regular", "curves: regular", r"rows\[3\].curves' is not a key here; did you mean 'curve'"),
+        ("curve: regular", "curve: 3", r"rows\[3\].curve: got 3, expected text"),
+        ("curve: regular", "curves: regular", r"rows\[3\].curves: unexpected key, did you mean 'curve'"),
         (
             'note: "EvaluationResult',
             'notes: "EvaluationResult',
-            r"tables\[0\].notes' is not a key here; did you mean 'note'",
+            r"tables\[0\].notes: unexpected key, did you mean 'note'",
         ),
     ],
 )

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.gather import gather
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.runner import make_run, prepare
 from ganmc_lightning.experiments.statistics import Estimate
 from ganmc_lightning.experiments.table import make_notes, make_rows, several_seeds

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from rich.console import Console
 
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.reproduce import reproduce
 from ganmc_lightning.experiments.wandb_report import logger_argument
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.reading import load_experiment
 from ganmc_lightning.experiments.reproduce import reproduce
 from ganmc_lightning.experiments.runner import read_run_state
 from ganmc_lightning.experiments.workers import LOG, run_in_workers

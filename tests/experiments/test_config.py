@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
+
+
+def test_a_good_file(experiment_file):
+    experiment = load_experiment(experiment_file)
+    assert (experiment.name, experiment.metric, experiment.mode) == ("tiny", "accuracy", "max")
+    assert experiment.seeds == (0, 1, 2)
+    assert list(experiment.stages) == ["teacher", "gan", "alone", "mixed_02", "mixed_05"]
+    folder = experiment_file.parent
+    assert experiment.stages["alone"].configs == (folder / "student.yaml", folder / "more.yaml")
+    assert not experiment.stages["gan"].test
+    assert experiment.report.rows[0].paper == 0.781
+    assert experiment.report.sweep[0].points == {0.2: "mixed_02", 0.5: "mixed_05"}
+
+
+def test_dependencies_are_the_declared_ones_and_those_named_in_braces(experiment_file):
+    assert set(load_experiment(experiment_file).stages["mixed_02"].needs) == {"gan", "teacher"}
+
+
+def test_dependencies_are_found_inside_nested_values(edited):
+    file = edited("config: [student.yaml, more.yaml]", "config: student.yaml, overrides: {m: {a: ['{gan}/x']}}")
+    assert load_experiment(file).stages["alone"].needs == ("gan",)
+
+
+def test_one_section_or_a_list_of_sections(edited):
+    assert [sweep.x_label for sweep in load_experiment(edited("seeds: [0, 1, 2]", "")).report.sweep] == ["p_fake"]
+    text = "sweep: [{x_label: a, points: {1: alone}}, {x_label: b, points: {2: gan, 1: alone}}]\n  unused:"
+    file = edited("  sweep:", f"  {text}")
+    with pytest.raises(ConfigurationError, match=r": report\.unused: unexpected key, expected one of: rows, "):
+        load_experiment(file)
+    file.write_text(file.read_text().partition("  unused:")[0])
+    first, second = load_experiment(file).report.sweep
+    assert (first.x_label, first.points) == ("a", {1.0: "alone"})
+    assert list(second.points.items()) == [(1.0, "alone"), (2.0, "gan")]
+
+
+def test_defaults(tmp_path):
+    (tmp_path / "a.yaml").write_text("x: 1")
+    file = tmp_path / "x.experiment.yaml"
+    file.write_text("experiment: x\nstages: {a: {config: a.yaml}}")
+    experiment = load_experiment(file)
+    assert (experiment.title, experiment.seeds, experiment.metric, experiment.mode) == ("x", (0,), "accuracy", "max")
+    assert (experiment.quick, experiment.report.rows, experiment.report.sample_grids) == ({}, (), ())
+    stage = experiment.stages["a"]
+    assert (stage.name, stage.test, stage.shared, stage.needs, stage.command) == ("a", True, False, (), ())
+
+
+BAD = [
+    ("experiment: tiny", "experiment: a/b", ": experiment: got 'a/b', expected letters, digits, '_' and '-' "),
+    ("experiment: tiny", "", ": experiment: required key is missing"),
+    ("experiment: tiny", "experiment: tiny\nsede: 1", ": sede: unexpected key, did you mean 'seeds'?"),
+    (
+        "experiment: tiny",
+        'experiment: tiny\n"two\\nlines": 1',
+        ": two lines: unexpected key",
+    ),
+    ("seeds: [0, 1, 2]", "seeds: [0, 0]", ": seeds: got [0, 0], expected distinct seeds"),
+    ("seeds: [0, 1, 2]", "seeds: 3", ": seeds: got 3, expected a list"),
+    ("seeds: [0, 1, 2]", "seeds: []", ": seeds: got [], expected at least one entry"),
+    ("seeds: [0, 1, 2]", "seeds: [-1]", ": seeds[0]: got -1, expected 0 or more"),
+    ("seeds: [0, 1, 2]", "seeds: [true]", ": seeds[0]: got True, expected a whole number"),
+    ("seeds: [0, 1, 2]", "mode: best", ": mode: got 'best', expected 'max' or 'min'"),
+    ("seeds: [0, 1, 2]", "metric: ''", ": metric: got '', expected non-empty text"),
+    ("seeds: [0, 1, 2]", "seeds: [0]\nseeds: [1]", ", line 5: duplicate key 'seeds'"),
+    ("seeds: [0, 1, 2]", "seeds: [0", ": not valid YAML ("),
+    ("config: teacher.yaml,", "", ": stages.teacher.config: required key is missing"),
+    ("config: teacher.yaml", "config: 3", ": stages.teacher.config[0]: got 3, expected a path"),
+    ("config: teacher.yaml", "config: none.yaml", ": stages.teacher.config[0]: file not found: "),
+    ("config: teacher.yaml", "konfig: a", ": stages.teacher.konfig: unexpected key, did you mean 'config'?"),
+    ("config: teacher.yaml", "config: teacher.yaml, name: a", ": stages.teacher.name: unexpected key, "),
+    ("test: false", "tset: false", ": stages.gan.tset: unexpected key, did you mean 'test'?"),
+    ("test: false", "test: 0", ": stages.gan.test: got 0, expected true or false"),
+    ("test: false", "overrides: [1]", ": stages.gan.overrides: got [1], expected a mapping"),
+    (
+        "test: false",
+        "overrides: {a: '{techer}/x'}",
+        ": stages.gan: needs unknown stage 'techer', did you",
+    ),
+    ("test: false", "needs: x", ": stages.gan: needs unknown stage 'x', expected one of: teacher"),
+    ("test: false", "needs: alone", ": stages.gan: needs stage 'alone', which must be listed before it"),
+    ("test: false", "needs: gan", ": stages.gan: needs stage 'gan', which must be listed before it"),
+    ("{config: gan.yaml, test: false}", "gan.yaml", ": stages.gan: got 'gan.yaml', expected a mapping"),
+    ("gan: {config", "gan: {config: gan.yaml}\n  gan: {config", ", line 8: duplicate key 'gan'"),
+    ("gan: {config", "figures: {config", ": stages.figures: reserved for the folder of the report's figures"),
+    ("gan: {config", "seed: {config", ": stages.seed: reserved for the placeholder {seed}"),
+    ("stage: teacher,", "stage: student,", ": report.rows[0].stage: unknown stage 'student', expected one of: teacher"),
+    ("stage: teacher,", "", ": report.rows[0]: expected either 'stage' or 'best_of'"),
+    ("stage: teacher,", "stage: teacher, best_of: [gan],", ": report.rows[0]: expected either 'stage' or 'best_of'"),
+    ("best_of: [mixed_02,", "best_of: [gan,", ": report.rows[2].best_of: got stages with and without test"),
+    ("paper: 0.781", "paper: high", ": report.rows[0].paper: got 'high', expected a number"),
+    ("paper: 0.781", "paper: true", ": report.rows[0].paper: got True, expected a number"),
+    ('name: "labels only"', "name: teacher", ": report.rows: got 2 rows named 'teacher', expected distinct names"),
+    ("{0.2: mixed_02,", "{low: mixed_02,", ": report.sweep[0].points.low: got 'low', expected a number"),
+    ("references: [alone, teacher]", "references: [x]", ": report.sweep[0].references[0]: unknown stage 'x'"),
+    (
+        "[teacher, alone, mixed_02]",
+        "teachr",
+        ": report.curves[0].stages: unknown stage 'teachr', did",
+    ),
+    (", stages: [teacher, alone, mixed_02]", "", ": report.curves[0].stages: required key is missing"),
+    ("sample_grids: [gan]", "sample_grids: {a: b}", ": report.sample_grids[0]: got {'a': 'b'}, expected text"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD, ids=range(len(BAD)))
+def test_a_mistake_is_named_in_one_line_with_the_file(edited, old, new, message):
+    file = edited(old, new)
+    with pytest.raises(ConfigurationError) as caught:
+        load_experiment(file)
+    assert str(caught.value).startswith(f"{file}{message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"none\.yaml: file not found"):
+        load_experiment(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ": got None, expected a mapping"),
+        ("[1]", r": got \[1\], expected a mapping"),
+        ("experiment: x\nstages: {}", r": stages: got \{\}, expected at least one entry"),
+        ("experiment: x\nstages: [a]", r": stages: got \['a'\], expected a mapping"),
+        ("experiment: x\nstages: {1: {config: a}}", r": stages\[1\]: got 1, expected text"),
+    ],
+)
+def test_files_without_stages(tmp_path, text, message):
+    file = tmp_path / "x.experiment.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load_experiment(file)
