@@ -1,19 +1,57 @@
-"""The exceptions that the command line reports in one line."""
+"""Exceptions, exit codes and one-line error messages of the command line."""
 
 from __future__ import annotations
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT."""
+TERMINATED = 143
+"""Exit code after SIGTERM: 128 + SIGTERM."""
+
+MAX_MESSAGE = 600
+"""Characters kept of a message; jsonargparse lists every subclass it could not build."""
+
 
 class ConfigurationError(ValueError):
-    """Something the user gave cannot be used: a key, a value, a file or a folder.
+    """Invalid user input: a configuration key, a value, a file or a folder.
 
-    The message is one line that names the key or the file and says what would serve instead. The command
-    line prints it without a traceback and exits with status 2.
+    The message is one line: key or path, actual value, expected value. The command line prints it without a
+    traceback and exits with code 2.
     """
 
 
 class DivergenceError(RuntimeError):
     """Training diverged: losses, weights or samples are NaN or infinite.
 
-    The message is one line that names the step and the module and says which checkpoint is left. The command line
-    prints it without a traceback and exits with status 1.
+    The message is one line: step, module and the last usable checkpoint. The command line prints it without a
+    traceback and exits with code 1.
     """
+
+
+class Terminated(SystemExit):
+    """SIGTERM raised as an exception in the main thread."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
+
+
+def user_message(error: BaseException) -> str | None:
+    """Return the root cause of an invalid configuration in one line, or None for any other exception.
+
+    jsonargparse wraps exceptions raised in constructors; a :class:`ConfigurationError` in the chain comes first.
+    """
+    # Imported here: the parser and Lightning take seconds to load.
+    from jsonargparse import ArgumentError
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ConfigurationError):
+            return str(link)
+        link = link.__cause__ or link.__context__
+    return one_line(error) if isinstance(error, ArgumentError | MisconfigurationException) else None
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an exception in one line."""
+    text = getattr(error, "message", None) or str(error)
+    return " ".join(line.strip(" -") for line in str(text).splitlines() if line.strip())[:MAX_MESSAGE]

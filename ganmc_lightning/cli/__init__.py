@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,8 @@ from importlib import import_module
 
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
-from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
-from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
-
-__all__ = ["INTERRUPTED", "TERMINATED", "Terminated", "main", "sigterm_raises"]
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, DivergenceError, Terminated
+from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
     "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
@@ -42,13 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         Ctrl-C, 143 after SIGTERM. A failure while running raises, which the shell sees as 1.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    command = shlex.join(["ganmc", *arguments])
     try:
         with sigterm_raises():
             if arguments and arguments[0] in TRAINING:
                 with _imports():
                     from ganmc_lightning.cli.training import run_training
-                return run_training(arguments)
-            return _run_command(arguments)
+                return run_training(arguments, command)
+            return _run_command(arguments, command)
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _run_command(arguments: list[str]) -> int:
+def _run_command(arguments: list[str], command_line: str) -> int:
     parser = argparse.ArgumentParser(
         "ganmc",
         description="Compress models with the help of GANs.",
@@ -82,7 +82,7 @@ def _run_command(arguments: list[str]) -> int:
                 module = import_module(f"ganmc_lightning.cli.{name}")
             module.add_arguments(command)
             add_import_argument(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, command=command_line)
     parsed = parser.parse_args(arguments)
     allow_imports(parsed.imports)
     status: int = parsed.run(parsed)

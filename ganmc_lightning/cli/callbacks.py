@@ -15,14 +15,12 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from ganmc_lightning.cli.signals import INTERRUPTED, TERMINATED, Terminated
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
+from ganmc_lightning.runs.folder import RunFolder
 
-CHECKPOINTS = "checkpoints"
-"""Folder of the checkpoints in a run folder."""
-PREDICTIONS = "predictions.npz"
 REFRESH_EVERY = 20
 """Batches between two drawings of the bar: drawing it in each step costs as much as a small network's step."""
 
@@ -59,7 +57,7 @@ class SaveConfig(SaveConfigCallback):
         config = self.config.clone()
         config.ckpt_path = None  # where this run was taken up is no part of it: `ganmc test` would score that
         text = self.parser.dump(config, skip_none=False)
-        with atomic_write(Path(trainer.default_root_dir) / "config.yaml") as file:
+        with atomic_write(RunFolder(Path(trainer.default_root_dir)).config) as file:
             file.write(text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -93,7 +91,7 @@ class PredictionWriter(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write them all."""
         assert isinstance(pl_module, CompressionModule)
-        path = Path(trainer.default_root_dir) / PREDICTIONS
+        path = RunFolder(Path(trainer.default_root_dir)).predictions
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
         write_npz(path, {pl_module.prediction: outputs.numpy(), "labels": labels.numpy()})
         print(f"{pl_module.prediction} of {len(labels)} samples: {path}")
@@ -128,7 +126,7 @@ class InterruptHandler(Callback):
             # Lightning kills the first process, which is perhaps saving, when another ends with any other status.
             self.status = 0
             return
-        last = Path(trainer.default_root_dir) / CHECKPOINTS / "last.ckpt"
+        last = RunFolder(Path(trainer.default_root_dir)).last_checkpoint
         saved = trainer.state.fn == TrainerFn.FITTING and last.exists()
         advice = f"go on with --ckpt_path {last}" if saved else "nothing was saved, run the same command again"
         self.message = f"{how}; {advice}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ganmc_lightning import __version__
-from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.evaluation.evaluator import EvaluationResult, GeneratorEvaluator
 from ganmc_lightning.evaluation.plots import COLUMNS, find_nearest, plot_nearest
 from ganmc_lightning.evaluation.real_data import PARTS, RealData, load_datamodule
@@ -200,13 +198,6 @@ def _describe(scorer: GeneratorEvaluator) -> list[str]:
     return lines
 
 
-def _words(arguments: argparse.Namespace) -> list[str]:
-    """The command line with every option spelled out."""
-    options = {name: value for name, value in vars(arguments).items() if name not in ("samples", "run", "imports")}
-    words = [[f"--{name.replace('_', '-')}", str(value)] for name, value in options.items() if value is not None]
-    return [*arguments.samples, *(word for pair in words for word in pair), *import_words(arguments.imports)]
-
-
 def _result(
     arguments: argparse.Namespace,
     scorer: GeneratorEvaluator,
@@ -216,11 +207,11 @@ def _result(
 ) -> dict[str, Any]:
     data = scorer.data
     return {
-        "command": shlex.join(["evaluate", *_words(arguments)]),
-        "test": flatten_metrics(scores),
-        "seconds": round(seconds, 2),
+        "command": arguments.command,
+        "metrics": flatten_metrics(scores),
+        "train_seconds": round(seconds, 2),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "protocol": {
+        "settings": {
             "version": __version__,
             "data": data.name,
             "real_split": scorer.real_part,

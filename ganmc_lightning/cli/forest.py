@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     study = Study(table, config.settings, config.load_synthesizers(), args.seed, jobs, report)
     result = study.run()
     facts = {
-        "command": _command(args),
+        "command": args.command,
         "seed": args.seed,
         "data": {
             "name": config.data.dataset.name,
@@ -102,10 +101,9 @@ def run(args: argparse.Namespace) -> int:
             "features": table.train.rows.shape[1],
             "classes": int(table.train.labels.max()) + 1,
         },
-        "metric": config.settings.metric,
-        "jobs": jobs,
+        "settings": {"metric": config.settings.metric, "jobs": jobs},
         "device": "cpu",
-        "seconds": round(time.perf_counter() - started, 2),
+        "train_seconds": round(time.perf_counter() - started, 2),
     }
     _write(out, config.text, {**facts, **result.document(config.settings.metric)})
     _print_table(console, result)
@@ -117,12 +115,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(out: Path, config: str, content: dict[str, object]) -> None:
     from ganmc_lightning.io.atomic import atomic_write
-    from ganmc_lightning.runs.result import update_result
+    from ganmc_lightning.runs.folder import RunFolder
 
     try:
         with atomic_write(out / "config.yaml") as file:
             file.write(config)
-        update_result(out, content)
+        RunFolder(out).update_result(**content)
     except OSError as error:
         raise ConfigurationError(f"cannot write to {out} ({error.strerror}): name another folder by --out") from error
 
@@ -182,14 +180,3 @@ def _export(result: StudyResult, metric: str, folder: Path, rows: NDArray[Any], 
 def _processors() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Spell the command line as ``result.json`` quotes it."""
-    import shlex
-
-    words = ["ganmc", "forest", "--config", str(args.config), "--seed", str(args.seed)]
-    words += [word for item in args.checkpoint for word in ("--checkpoint", item)]
-    words += [word for item in args.overrides for word in ("--set", item)]
-    words += import_words(args.imports)
-    return shlex.join(words)

@@ -16,11 +16,11 @@ from torch import Tensor
 from ganmc_lightning.batch import encode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.io.structured import read_json
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
-from ganmc_lightning.runs.result import update_result
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.result import read_run_result
 
 Costs = dict[str, float]
 LATENT_SPEC = ("latent_size", "latent_std", "num_classes", "sample_shape")
@@ -68,14 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         if len(next(iter(generators.values())).sample_shape) == 3:
             write_picture(generators, arguments.columns, arguments.seed, device, out / "samples" / "comparison.png")
         scores |= {f"test/{name}/{metric}": value for name, row in costs.items() for metric, value in row.items()}
-        update_result(
-            out,
-            {
-                "test": scores,
-                "seconds": round(time.monotonic() - started, 2),
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                "protocol": {"batch_size": arguments.batch_size, "threads": torch.get_num_threads()},
-            },
+        RunFolder(out).update_result(
+            command=arguments.command,
+            metrics=scores,
+            train_seconds=round(time.monotonic() - started, 2),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            settings={"batch_size": arguments.batch_size, "threads": torch.get_num_threads()},
         )
     except OSError as error:
         raise ConfigurationError(f"cannot write to {out} ({error.strerror}): name another folder by --out") from error
@@ -108,11 +106,10 @@ def read_scores(path: Path) -> Costs:
     Raises:
         ConfigurationError: the file is missing or holds none.
     """
-    content = read_json(path)
-    scores = None if content is None else content.get("test")
-    if not isinstance(scores, dict):
+    result = read_run_result(path)
+    if result is None or not result.metrics:
         raise ConfigurationError(f"{path} holds no scores: write it by ganmc evaluate --json {path}")
-    return scores
+    return dict(result.metrics)
 
 
 def check_compatible(generators: Mapping[str, Generator]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 
 from ganmc_lightning.cli.imports import import_words
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from ganmc_lightning.experiments.reproduce import reproduce
 
     words = import_words(args.imports)
-    return reproduce(file, args.out, seeds, args.quick, _command(args), main, console, args.wandb, args.jobs, words)
+    return reproduce(file, args.out, seeds, args.quick, args.command, main, console, args.wandb, args.jobs, words)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -70,14 +69,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
         raise ConfigurationError(f"--seeds must be different whole numbers such as 0,1,2, found {text!r}")
     return tuple(map(int, parts))
-
-
-def _command(args: argparse.Namespace) -> str:
-    """Spell the command line as the report quotes it."""
-    words = ["ganmc", "reproduce", args.experiment]
-    words += ["--out", str(args.out)] if args.out != Path("runs") else []
-    words += ["--seeds", args.seeds] if args.seeds is not None else []
-    words += ["--quick"] if args.quick else []
-    words += ["--wandb", args.wandb] if args.wandb is not None else []
-    words += import_words(args.imports)
-    return shlex.join(words)

@@ -9,18 +9,17 @@ import warnings
 from contextlib import suppress
 
 from ganmc_lightning.cli.callbacks import InterruptHandler
-from ganmc_lightning.cli.complaints import user_message
 from ganmc_lightning.cli.imports import allow_imports, take_imports
-from ganmc_lightning.cli.signals import Terminated
 from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
 
 
-def run_training(arguments: list[str]) -> int:
+def run_training(arguments: list[str], command: str) -> int:
     """Run ``fit``, ``validate``, ``test`` or ``predict``.
 
     Args:
-        arguments: the command line, its verb first.
+        arguments: command line without ``ganmc``; the subcommand first.
+        command: full command line, ``ganmc ...``, for ``result.json``.
 
     Returns:
         The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C, 143 after SIGTERM.
@@ -34,14 +33,14 @@ def run_training(arguments: list[str]) -> int:
         try:
             modules, rest = take_imports(arguments)
             allow_imports(modules)
-            TrainingCLI(rest, arguments, interruption)
+            TrainingCLI(rest, command, interruption)
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
-            complaint = user_message(error)
-            if complaint is None:
+            message = user_message(error)
+            if message is None:
                 raise
-            raise ConfigurationError(complaint) from error
+            raise ConfigurationError(message) from error
         except SystemExit:
             if interruption.status is None:
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import sys
@@ -15,18 +14,17 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from ganmc_lightning.cli.callbacks import CHECKPOINTS, InterruptHandler, PredictionWriter, ProgressBar, SaveConfig
-from ganmc_lightning.cli.complaints import one_line, user_message
+from ganmc_lightning.cli.callbacks import InterruptHandler, PredictionWriter, ProgressBar, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line, user_message
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.networks.profiling import count_flops, count_parameters
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
-from ganmc_lightning.runs.result import update_result
+from ganmc_lightning.runs.folder import RunFolder
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
@@ -70,15 +68,15 @@ class TrainingCLI(LightningCLI):
     files, defaults; hyper-parameters stored in a checkpoint never override any of them.
 
     Args:
-        arguments: the command line without ``--import``, its verb first.
-        command: the whole command line.
-        interruption: told when Ctrl-C ends the run.
+        arguments: command line without ``ganmc`` and ``--import``; the subcommand first.
+        command: full command line, ``ganmc ...``.
+        interruption: callback that records Ctrl-C and SIGTERM.
     """
 
     model: CompressionModule
     datamodule: GANAugmentedDataModule
 
-    def __init__(self, arguments: list[str], command: list[str], interruption: InterruptHandler) -> None:
+    def __init__(self, arguments: list[str], command: str, interruption: InterruptHandler) -> None:
         self._arguments = arguments
         self._command = command
         limit_yaml()
@@ -132,30 +130,30 @@ class TrainingCLI(LightningCLI):
         )
 
     @property
-    def run_folder(self) -> Path:
-        """Where this run leaves its files."""
-        return Path(self.config[self.subcommand].trainer.default_root_dir)
+    def run_folder(self) -> RunFolder:
+        """Output folder of the run, ``trainer.default_root_dir``."""
+        return RunFolder(Path(self.config[self.subcommand].trainer.default_root_dir))
 
     def before_instantiate_classes(self) -> None:
         """Refuse to overwrite a run; find the checkpoint to score."""
         config = self.config[self.subcommand]
         if self.subcommand == "predict" and requests_multiple_devices(config.trainer.devices):
             raise ConfigurationError("predict runs in one process: set --trainer.devices 1")
-        if requests_multiple_devices(config.trainer.devices) and sys.argv[1:] != self._command:
+        if requests_multiple_devices(config.trainer.devices) and shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
             raise RelaunchRequired
         if config.checkpoint.save_top_k != 1:
             raise ConfigurationError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
-        checkpoints = self.run_folder / CHECKPOINTS
-        config.checkpoint.dirpath = str(checkpoints)
+        folder = self.run_folder
+        config.checkpoint.dirpath = str(folder.checkpoints)
         if self.subcommand == "fit":
-            own = config.ckpt_path is not None and Path(config.ckpt_path).resolve().parent == checkpoints.resolve()
-            if not own and (checkpoints / "last.ckpt").exists():
+            resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
+            if resumed != folder.checkpoints.resolve() and folder.last_checkpoint.exists():
                 raise ConfigurationError(
-                    f"{self.run_folder} holds a run already: go on with it by --ckpt_path {checkpoints}/last.ckpt, "
-                    "or name another folder by --trainer.default_root_dir"
+                    f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint} "
+                    "or choose another --trainer.default_root_dir"
                 )
         elif config.ckpt_path is None:
-            config.ckpt_path = str(checkpoints / "best.ckpt")
+            config.ckpt_path = str(folder.best_checkpoint)
         if self.subcommand == "predict":
             config.return_predictions = False  # they go to a file
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -177,7 +175,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Add the run folder's files to whatever loggers and plugins the configuration names."""
-        check_writable(self.run_folder)
+        check_writable(self.run_folder.path)
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
@@ -185,7 +183,7 @@ class TrainingCLI(LightningCLI):
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":  # the others would start metrics.csv anew
-            loggers = [*loggers, ResumableCSVLogger(str(self.run_folder))]
+            loggers = [*loggers, ResumableCSVLogger(str(self.run_folder.path))]
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
         plugins = trainer.plugins if isinstance(trainer.plugins, list) else [trainer.plugins]
@@ -205,26 +203,23 @@ class TrainingCLI(LightningCLI):
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
         product = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `example_inputs` are
-        update_result(
-            self.run_folder,
-            {
-                "command": shlex.join(self._command),
-                "validation": {name: score for name, score in checkpoint.best_scores.items() if math.isfinite(score)},
-                "iterations": self.model.iteration,
-                "seconds": round(self.model.seconds, 2),
-                "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-                "parameters": count_parameters(product),
-                "flops": count_flops(product, *self.model.example_inputs(self.datamodule.spec)),
-            },
+        self.run_folder.update_result(
+            command=self._command,
+            metrics=checkpoint.best_scores,
+            steps=self.model.iteration,
+            train_seconds=round(self.model.seconds, 2),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            parameters=count_parameters(product),
+            flops=count_flops(product, *self.model.example_inputs(self.datamodule.spec)),
         )
         scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
-        print(f"{scores}{self.model.iteration} iterations in {self.model.seconds:.0f} s: {self.run_folder}")
+        print(f"{scores}{self.model.iteration} steps in {self.model.seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
         """Add the test scores to the result."""
         if self.trainer.is_global_zero:
             scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            update_result(self.run_folder, {"test": scores})
+            self.run_folder.update_result(metrics=scores)
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:

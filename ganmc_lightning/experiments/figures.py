@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment, Scatter, Sweep
-from ganmc_lightning.experiments.gather import Results, latest_sample_grid, read_curves
 from ganmc_lightning.experiments.metric_table import MetricTable
 from ganmc_lightning.experiments.plots import (
     Curve,
@@ -19,8 +18,10 @@ from ganmc_lightning.experiments.plots import (
     sweep_figure,
 )
 from ganmc_lightning.experiments.report import ReportFigure
+from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.table import ReportRow, split_of, values_of
+from ganmc_lightning.experiments.table import ReportRow, metric_name, split_of, values_of
+from ganmc_lightning.runs.metrics_csv import read_learning_curves
 
 PARTS = {"train": "training", "val": "validation"}
 """What a column of ``metrics.csv`` begins with, and what an axis says."""
@@ -89,7 +90,7 @@ def _curves(
 def _curve_lines(stages: Sequence[str], results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
     lines = []
     for stage in stages:
-        seeds = [read_curves(run.folder / "metrics.csv").get(column, {}) for run in results[stage]]
+        seeds = [read_learning_curves(run.folder.metrics).get(column, {}) for run in results[stage]]
         if any(seeds):
             lines.append(Curve(labels.get(stage, stage), seeds))
     return lines
@@ -111,10 +112,10 @@ def _sweeps(
 
 def _series(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
     for number, series in enumerate(experiment.report.series, 1):
-        runs, split = results[series.stage], split_of(experiment, series.stage)
+        runs = results[series.stage]
         curves = [Curve(label, [run.curve(name) for run in runs]) for label, name in series.curves.items()]
         dashed = [
-            Reference(label, estimate([run.value(split, metric) for run in runs]).mean)
+            Reference(label, estimate([run.value(metric_name(experiment, series.stage, metric)) for run in runs]).mean)
             for label, metric in series.references.items()
         ]
         png = series_figure(curves, dashed, series.x_label, series.y_label)
@@ -145,7 +146,7 @@ def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Ref
 def _grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
     for stage in experiment.report.sample_grids:
         run = results[stage][0]
-        grid = latest_sample_grid(run.folder)
+        grid = run.folder.latest_sample_grid()
         if grid is not None:
             title = f"{stage}, seed {run.seed}: {grid.stem.replace('_', ' ')}"
             yield ReportFigure(f"figures/samples_{stage}.png", title, grid.read_bytes())

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ganmc_lightning.experiments.config import Column, Experiment, Line, Table
 from ganmc_lightning.experiments.formatting import count, interval, printed, ratio, size
-from ganmc_lightning.experiments.gather import Results
+from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.table import ONE_SEED, several_seeds, split_of
+from ganmc_lightning.experiments.table import ONE_SEED, metric_name, several_seeds, split_of
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,19 @@ def _make_table(experiment: Experiment, results: Results, table: Table) -> Metri
     for column in table.columns:
         if not any(column.metric in line for line in values):
             line = table.rows[0]  # whose complaint says what there is instead
-            results[line.stage][0].value(split_of(experiment, line.stage), line.metric(column.metric))
+            results[line.stage][0].value(metric_name(experiment, line.stage, line.metric(column.metric)))
     return MetricTable(table, values, [split_of(experiment, line.stage) for line in table.rows])
 
 
 def _values(
     experiment: Experiment, results: Results, line: Line, columns: Sequence[Column]
 ) -> dict[str, tuple[float, ...]]:
-    split = split_of(experiment, line.stage)
     runs = results[line.stage]
+    names = {column.metric: metric_name(experiment, line.stage, line.metric(column.metric)) for column in columns}
     return {
-        column.metric: tuple(run.value(split, line.metric(column.metric)) for run in runs)
-        for column in columns
-        if all(run.has(split, line.metric(column.metric)) for run in runs)
+        metric: tuple(run.value(name) for run in runs)
+        for metric, name in names.items()
+        if all(run.has(name) for run in runs)
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ganmc_lightning.experiments.gather import Series
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 
 # Okabe and Ito's colors: told apart by color-blind readers and in gray.
@@ -22,6 +21,10 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
 _MARKS = ("o", "s", "^", "D")
 _INK, _GRID = "#333333", "#e3e3e3"
+
+
+Series = Mapping[int, float]
+"""Epoch, or another count -> value."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ganmc_lightning.experiments.config import Experiment, Sweep
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.formatting import count, interval, printed, score
-from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.metric_table import MetricTable
+from ganmc_lightning.experiments.results import StageResult
 from ganmc_lightning.experiments.statistics import Estimate
 from ganmc_lightning.experiments.table import ReportRow, several_seeds
 
@@ -58,7 +58,7 @@ class Report:
     notes: Sequence[str]
     tables: Sequence[MetricTable]
     sweeps: Sequence[tuple[Sweep, Mapping[float, Estimate]]]
-    runs: Sequence[RunResult]
+    runs: Sequence[StageResult]
     pictures: Sequence[ReportFigure]
 
     def as_json(self) -> dict[str, object]:
@@ -101,10 +101,10 @@ class Report:
         metric = self.experiment.metric
         lines = []
         for run in self.runs:
-            validation = run.validation.get(f"val/{metric}")
-            test = run.test.get(f"test/{metric}")
-            values = ["-" if value is None else score(value) for value in (validation, test)]
-            lines.append([run.stage, str(run.seed), *values, count(run.iterations), f"{run.seconds:.1f} s"])
+            result = run.result
+            scores = [result.metrics.get(f"{split}/{metric}") for split in ("val", "test")]
+            values = ["-" if value is None else score(value) for value in scores]
+            lines.append([run.stage, str(run.seed), *values, count(result.steps), f"{result.train_seconds:.1f} s"])
         return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], lines)
 
     def environment_lines(self) -> list[tuple[str, str]]:

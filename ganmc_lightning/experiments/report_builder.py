@@ -8,11 +8,11 @@ from pathlib import Path
 from ganmc_lightning.experiments.config import Experiment, Sweep
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.figures import make_figures
-from ganmc_lightning.experiments.gather import Results
 from ganmc_lightning.experiments.html import render_html
 from ganmc_lightning.experiments.markdown import render_markdown
 from ganmc_lightning.experiments.metric_table import make_tables
 from ganmc_lightning.experiments.report import Report
+from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 from ganmc_lightning.experiments.table import make_notes, make_rows, values_of
 from ganmc_lightning.io.atomic import atomic_write
@@ -50,7 +50,7 @@ def make_report(
         quick=quick,
         seeds=sorted({run.seed for runs in results.values() for run in runs}),
         environment=environment,
-        seconds=sum(run.seconds for run in runs),
+        seconds=sum(run.result.train_seconds for run in runs),
         rows=rows,
         notes=notes,
         tables=tables,

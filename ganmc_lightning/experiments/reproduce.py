@@ -14,10 +14,10 @@ from rich.console import Console
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment, load_experiment
 from ganmc_lightning.experiments.formatting import duration, interval, printed, score
-from ganmc_lightning.experiments.gather import gather, read_result
 from ganmc_lightning.experiments.planning import PlannedRun, plan_runs
 from ganmc_lightning.experiments.report import Report
 from ganmc_lightning.experiments.report_builder import make_report, write_report
+from ganmc_lightning.experiments.results import load_results, read_result
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_run_state
 from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
 from ganmc_lightning.experiments.wandb_report import log_report, logger_argument
@@ -77,7 +77,7 @@ def reproduce(
         code = _run_stages(experiment, runs, run_command, console)
     if code:
         return code
-    results = gather(runs)
+    results = load_results(runs)
     environments = [
         record.environment
         for run in runs
@@ -165,10 +165,10 @@ def _make(run: PlannedRun, run_command: RunCommand) -> int | ConfigurationError:
 
 def _values(run: PlannedRun, metric: str) -> str:
     result = read_result(run)
-    value, tested = result.validation.get(f"val/{metric}"), result.test.get(f"test/{metric}")
+    value, tested = result.metrics.get(f"val/{metric}"), result.metrics.get(f"test/{metric}")
     parts = [f"val {score(value):>6}" if value is not None else " " * 10]
     parts.append(f"test {score(tested):>6}" if tested is not None else " " * 11)
-    return "  ".join([*parts, f"{duration(result.seconds):>9}"])
+    return "  ".join([*parts, f"{duration(result.train_seconds):>9}"])
 
 
 def _header(

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
 from ganmc_lightning.experiments.environment import Environment, describe_environment
-from ganmc_lightning.experiments.gather import read_result
 from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.io.structured import read_json, write_json, write_yaml
 
 RunCommand = Callable[[list[str]], int]

@@ -9,7 +9,7 @@ from statistics import fmean
 
 from ganmc_lightning.experiments.config import Experiment, Row
 from ganmc_lightning.experiments.formatting import count, score
-from ganmc_lightning.experiments.gather import Results
+from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.statistics import Estimate, estimate
 
 ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
@@ -53,14 +53,19 @@ def split_of(experiment: Experiment, stage: str) -> str:
     return "test" if experiment.stages[stage].test else "validation"
 
 
+def metric_name(experiment: Experiment, stage: str, metric: str) -> str:
+    """Return the full name of a stage's reported metric, such as ``test/accuracy``."""
+    return f"{'test' if experiment.stages[stage].test else 'val'}/{metric}"
+
+
 def values_of(experiment: Experiment, results: Results, stage: str) -> tuple[float, ...]:
     """Read a stage's reported value for every seed.
 
     Raises:
         ConfigurationError: a run lacks the metric.
     """
-    split = split_of(experiment, stage)
-    return tuple(result.value(split, experiment.metric) for result in results[stage])
+    name = metric_name(experiment, stage, experiment.metric)
+    return tuple(run.value(name) for run in results[stage])
 
 
 def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
@@ -79,7 +84,7 @@ def several_seeds(means: Iterable[Estimate]) -> bool:
 
 def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
     candidates = {
-        stage: fmean(result.value("validation", experiment.metric) for result in results[stage])
+        stage: fmean(run.value(f"val/{experiment.metric}") for run in results[stage])
         for stage in (row.stages if len(row.stages) > 1 else ())
     }
     stage = _choose(candidates, experiment.mode) if candidates else row.stages[0]
@@ -91,9 +96,9 @@ def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
         values=values,
         mean=estimate(values),
         candidates=candidates,
-        steps=_mean_count([result.iterations for result in results[stage]]),
-        parameters=_mean_count([result.parameters for result in results[stage]]),
-        flops=_mean_count([result.flops for result in results[stage]]),
+        steps=_mean_count([run.result.steps for run in results[stage]]),
+        parameters=_mean_count([run.result.parameters for run in results[stage]]),
+        flops=_mean_count([run.result.flops for run in results[stage]]),
     )
 
 

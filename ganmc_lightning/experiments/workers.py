@@ -16,10 +16,10 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from multiprocessing.sharedctypes import Synchronized
 
-from ganmc_lightning.cli import INTERRUPTED, TERMINATED, Terminated, sigterm_raises
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.runner import RunCommand, make_run, prepare
+from ganmc_lightning.runs.signals import sigterm_raises
 
 LOG = "log.txt"
 """What a run in a worker process prints, in its run folder."""

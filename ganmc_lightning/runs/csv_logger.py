@@ -11,6 +11,8 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 
 class ResumableCSVLogger(Logger):
@@ -26,7 +28,7 @@ class ResumableCSVLogger(Logger):
 
     def __init__(self, folder: str) -> None:
         super().__init__()
-        self.path = Path(folder) / "metrics.csv"
+        self.path = RunFolder(Path(folder)).metrics
         self._rows: list[dict[str, Any]] | None = None
 
     @property
@@ -80,11 +82,3 @@ class ResumableCSVLogger(Logger):
             writer = csv.DictWriter(file, ["epoch", "step", *names])
             writer.writeheader()
             writer.writerows(self._rows)
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a ``metrics.csv`` without their empty cells; none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]

@@ -1,20 +1,64 @@
-"""``result.json``: what came out of a run, for reports to read."""
+"""Schema of ``result.json``, written by every command that trains or evaluates."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ganmc_lightning.io.atomic import atomic_write
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
-RESULT = "result.json"
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.structured import read_json, validate
+
+Number = Annotated[float, Field(strict=True), BeforeValidator(lambda value: float("nan") if value is None else value)]
+"""A float; null in JSON is NaN."""
+Count = Annotated[int, Field(strict=True, ge=0)]
 
 
-def update_result(folder: Path, entries: dict[str, Any]) -> None:
-    """Add entries to a run folder's ``result.json``, atomic_write those of the same name."""
-    path = folder / RESULT
-    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    with atomic_write(path) as file:
-        json.dump({**result, **entries}, file, indent=2)
-        file.write("\n")
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class RunResult:
+    """Result of one run.
+
+    Attributes:
+        command: full command line, ``ganmc ...``.
+        seed: random seed of the run.
+        metrics: ``<split>/<metric>`` -> value; with several models ``<split>/<model>/<metric>``.
+        train_seconds: training time; for commands that do not train, their run time.
+        steps: optimizer steps of the trained network.
+        parameters: number of parameters of the trained network.
+        flops: floating-point operations of one forward pass on one sample.
+        device: ``"cpu"`` or the name of the GPU.
+        curves: name -> {count: value}, recorded by the run itself; learning curves are in ``metrics.csv``.
+        settings: settings of the command that are not in ``config.yaml``.
+        data: description of the data set.
+        sizes: metric as a function of model size.
+        costs: size and prediction time as functions of model size.
+    """
+
+    command: str = ""
+    seed: int | None = None
+    metrics: Mapping[str, Number] = Field(default_factory=dict)
+    train_seconds: Number = 0.0
+    steps: Count | None = None
+    parameters: Count | None = None
+    flops: Count | None = None
+    device: str = "cpu"
+    curves: Mapping[str, Mapping[int, Number]] = Field(default_factory=dict)
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    data: Mapping[str, Any] = Field(default_factory=dict)
+    sizes: Mapping[str, Any] = Field(default_factory=dict)
+    costs: Mapping[str, Any] = Field(default_factory=dict)
+
+
+def read_run_result(path: Path) -> RunResult | None:
+    """Read a ``result.json``; return None if it does not exist.
+
+    Raises:
+        ConfigurationError: the file is not a JSON object, or a key or value is invalid.
+    """
+    content = read_json(path)
+    if content is None and path.exists():
+        raise ConfigurationError(f"{path}: not a JSON object; remove the file and run the command again")
+    return None if content is None else validate(RunResult, content, path)

@@ -65,8 +65,8 @@ class StudyResult:
             if name.endswith(f"/{metric}")
         }
         return {
-            "validation": {f"val/{name}": value for name, value in self.validation.items()},
-            "test": {f"test/{name}": value for name, value in (self.metrics | errors).items()},
+            "metrics": {f"val/{name}": value for name, value in self.validation.items()}
+            | {f"test/{name}": value for name, value in (self.metrics | errors).items()},
             "curves": {
                 f"{training_set}/{metric}": {
                     str(trees): score for trees, score in zip(curve["trees"], curve["score"], strict=True)

@@ -15,7 +15,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.modules import ACGANModule, ClassifierModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator, MLPClassifier
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]

@@ -14,7 +14,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor, FrechetInceptionDistance, InceptionScore, NearDuplicates
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
 MakeTrainer = Callable[..., Trainer]

@@ -19,7 +19,7 @@ from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator, TabularDiscriminator
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]

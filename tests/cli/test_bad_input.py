@@ -192,7 +192,7 @@ def test_run_folder_that_holds_another_run(
 ) -> None:
     """Naming a checkpoint of one run does not allow to overwrite another."""
     arguments = ["--trainer.default_root_dir", trained.teacher, "--ckpt_path", trained.generator_checkpoint]
-    assert "holds a run already" in refused("fit", "--config", configs.acgan, *arguments)
+    assert "already contains a run: resume it with --ckpt_path" in refused("fit", "--config", configs.acgan, *arguments)
 
 
 def test_metric_that_nobody_logs(ganmc: Ganmc, configs: Any) -> None:

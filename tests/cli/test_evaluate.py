@@ -36,10 +36,10 @@ def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
         "test/compression_score_paper",
         "test/compression_score_paper_standard_error",
         "test/compression_score_poster",
-    } <= set(result["test"])
-    assert result["command"].startswith(f"evaluate {trained.generator_checkpoint} --data")
-    assert result["seconds"] > 0
-    protocol = result["protocol"]
+    } <= set(result["metrics"])
+    assert result["command"].startswith(f"ganmc evaluate {trained.generator_checkpoint} --data")
+    assert result["train_seconds"] > 0
+    protocol = result["settings"]
     assert (protocol["data"], protocol["real_split"], protocol["seed"], protocol["n"]) == ("tiny", "test", 3, 60)
     assert protocol["extractor"] == "classifier (MLPClassifier)"
     (samples,) = protocol["samples"].values()
@@ -58,11 +58,11 @@ def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path)
         done = ganmc("evaluate", *sets, *tools, "--metrics", "is,fid,near_duplicates", "--json", tmp_path / name)
         assert done.status == 0, done.err
     first, second = (json.loads((tmp_path / name).read_text()) for name in ("a", "b"))
-    assert first["test"] == second["test"]
-    assert {name.split("/")[1] for name in first["test"]} == {"real", "gan", "stored"}
-    assert first["test"]["test/real/fid"] < first["test"]["test/gan/fid"]
-    assert first["test"]["test/stored/fid"] == pytest.approx(first["test"]["test/gan/fid"], rel=0.5)
-    assert "test/real/near_duplicates" not in first["test"]
+    assert first["metrics"] == second["metrics"]
+    assert {name.split("/")[1] for name in first["metrics"]} == {"real", "gan", "stored"}
+    assert first["metrics"]["test/real/fid"] < first["metrics"]["test/gan/fid"]
+    assert first["metrics"]["test/stored/fid"] == pytest.approx(first["metrics"]["test/gan/fid"], rel=0.5)
+    assert "test/real/near_duplicates" not in first["metrics"]
     assert "left out: near_duplicates of real" in done.out
 
 

@@ -87,7 +87,7 @@ def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypat
         arguments = ("--extractor", extractor, "--metrics", "is,fid,vol", "--n", 60, "--json", tmp_path / "scores.json")
         done = ganmc("evaluate", checkpoint, "--data", data_root / "tiny.npz", *arguments)
         assert done.status == 0, done.err
-        scores: dict[str, float] = json.loads((tmp_path / "scores.json").read_text())["test"]
+        scores: dict[str, float] = json.loads((tmp_path / "scores.json").read_text())["metrics"]
         assert 1 <= scores["test/inception_score"] <= 3
         assert scores["test/fid"] > 0
         assert scores["test/laplacian_variance_ratio"] > 0
@@ -130,10 +130,10 @@ def test_compressed_without_a_data_set_and_drawn_from(
     assert ganmc("fit", "--config", file).status == 0
     assert ganmc("test", "--config", folder / "config.yaml").status == 0
     result = json.loads((folder / "result.json").read_text())
-    assert result["validation"]["val/mse"] > 0
-    assert result["test"]["test/mse"] > 0
+    assert result["metrics"]["val/mse"] > 0
+    assert result["metrics"]["test/mse"] > 0
     assert result["parameters"] == (6 * 16 + 1) * 2 + 16 * 2 + 1
-    assert result["iterations"] == 4  # of 90 samples, two batches an epoch
+    assert result["steps"] == 4  # of 90 samples, two batches an epoch
     assert result["flops"] > 0
     assert not (tmp_path / "nowhere").exists()
     assert len(list((folder / "samples").glob("*.png"))) == 2
@@ -198,7 +198,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
     synthesizer = "--data.synthesizer.init_args.generator.init_args.path"
     assert ganmc("fit", "--config", configs.student, synthesizer, checkpoint).status == 0
     student = json.loads((tmp_path / "runs" / "student" / "result.json").read_text())
-    assert 0 <= student["validation"]["val/accuracy"] <= 1
+    assert 0 <= student["metrics"]["val/accuracy"] <= 1
     assert ganmc("sample", checkpoint, "--n", "6", "--out", tmp_path / "a.npz").status == 0
     with np.load(tmp_path / "a.npz") as samples:
         assert samples["labels"].tolist() == [0, 0, 1, 1, 2, 2]

@@ -40,7 +40,7 @@ def test_table_result_and_picture(pair, tmp_path, capsys):
     assert main(["profile", *pair, "--out", str(out), "--columns", "4", "--seconds", "0.01"]) == 0
     printed = capsys.readouterr().out
     result = json.loads((out / "result.json").read_text())
-    scores = result["test"]
+    scores = result["metrics"]
     # 100 -> d is 16 * 6 d + d and d -> 1 is 16 d + 1 here: 113 d + 1.
     assert scores["test/teacher/parameters"] == 113 * 8 + 1
     assert scores["test/student/parameters"] == 113 * 2 + 1
@@ -50,7 +50,7 @@ def test_table_result_and_picture(pair, tmp_path, capsys):
     assert scores["test/student/flops"] == 2 * (6 * 2 * 16 + 16 * 2 * 16)
     assert scores["test/teacher/bytes"] > scores["test/student/bytes"] > 4 * 227
     assert scores["test/student/images_per_second"] > 0
-    assert result["protocol"]["batch_size"] == 64
+    assert result["settings"]["batch_size"] == 64
     assert "905" in printed
     assert "227" in printed
     with Image.open(out / "samples" / "comparison.png") as picture:
@@ -60,22 +60,27 @@ def test_table_result_and_picture(pair, tmp_path, capsys):
 
 
 def test_scores_are_added(pair, tmp_path):
-    (tmp_path / "scores.json").write_text('{"test": {"test/student/fid": 3.5, "test/real/fid": 0.1}}')
+    (tmp_path / "scores.json").write_text('{"metrics": {"test/student/fid": 3.5, "test/real/fid": 0.1}}')
     arguments = ["profile", *pair, "--out", str(tmp_path / "out"), "--seconds", "0.01", "--scores"]
     assert main([*arguments, str(tmp_path / "scores.json")]) == 0
-    scores = json.loads((tmp_path / "out" / "result.json").read_text())["test"]
+    scores = json.loads((tmp_path / "out" / "result.json").read_text())["metrics"]
     assert scores["test/student/fid"] == 3.5
     assert scores["test/real/fid"] == 0.1
     assert scores["test/student/parameters"] == 227
 
 
-@pytest.mark.parametrize("content", [None, "{}", "not json", "[1]"])
-def test_scores_that_are_none(pair, tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "holds no scores"), ("{}", "holds no scores"), ("x", "not a JSON object"), ("[1]", "not a JSON object")],
+)
+def test_scores_that_are_none(pair, tmp_path, capsys, content, message):
     file = tmp_path / "scores.json"
     if content is not None:
         file.write_text(content)
     assert main(["profile", *pair, "--out", str(tmp_path / "out"), "--scores", str(file)]) == 2
-    assert f"{file} holds no scores" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert str(file) in error
+    assert message in error
     assert not (tmp_path / "out").exists()
 
 

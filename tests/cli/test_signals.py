@@ -10,56 +10,14 @@ import time
 
 import pytest
 
-from ganmc_lightning.cli import INTERRUPTED, TERMINATED, main, sample, training
+from ganmc_lightning.cli import main, sample, training
 from ganmc_lightning.cli.callbacks import InterruptHandler
-from ganmc_lightning.cli.signals import Terminated, sigterm_raises
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
+from ganmc_lightning.runs.signals import sigterm_raises
 
 
 def send(number=signal.SIGTERM):
     os.kill(os.getpid(), number)
-
-
-def test_raised_once_and_put_back():
-    before = signal.getsignal(signal.SIGTERM)
-    reached = []
-
-    def command():
-        with sigterm_raises():
-            try:
-                send()
-            finally:
-                send()  # what is cleaned up is not interrupted in turn
-                reached.append(True)
-
-    with pytest.raises(Terminated) as ended:
-        command()
-    assert ended.value.code == TERMINATED == 143
-    assert reached
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_handler_before_it_decides():
-    """As that of a trainer, which calls this one behind its own."""
-    calls = []
-    with sigterm_raises():
-        inner = signal.getsignal(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda *arguments: (calls.append(1), inner(*arguments)))
-        send()
-        signal.signal(signal.SIGTERM, inner)
-    assert calls == [1]
-
-
-def test_another_thread_installs_nothing():
-    found = []
-
-    def run():
-        with sigterm_raises():
-            found.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert found == [signal.getsignal(signal.SIGTERM)]
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -16,7 +16,7 @@ from PIL import Image
 from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, DistillationModule
 from ganmc_lightning.networks import load_generator, load_network
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 Ganmc = Callable[..., Any]
 
@@ -37,15 +37,15 @@ def test_run_folder_of_a_classifier(trained: Any) -> None:
         "checkpoints/last.ckpt",
     }
     rows = read_metrics(trained.teacher / "metrics.csv")
-    assert [row["train/loss"] for row in rows if "train/loss" in row].__len__() == 2
+    assert sum("train/loss" in row for row in rows) == 2
     accuracies = [float(row["val/accuracy"]) for row in rows if "val/accuracy" in row]
     result = json.loads((trained.teacher / "result.json").read_text())
-    assert result["validation"]["val/accuracy"] == pytest.approx(max(accuracies), rel=1e-5, abs=1e-6)
-    assert result["iterations"] == 8
+    assert result["metrics"]["val/accuracy"] == pytest.approx(max(accuracies), rel=1e-5, abs=1e-6)
+    assert result["steps"] == 8
     assert result["parameters"] == 64 * 16 + 16 + 16 * 3 + 3
     assert result["flops"] == 2 * (64 * 16 + 16 * 3)
-    assert result["seconds"] > 0
-    assert result["command"].startswith("fit --config ")
+    assert result["train_seconds"] > 0
+    assert result["command"].startswith("ganmc fit --config ")
     config = yaml.safe_load((trained.teacher / "config.yaml").read_text())
     assert config["model"]["init_args"]["network"]["init_args"]["hidden"] == [16]
     assert config["trainer"]["max_epochs"] == 2
@@ -62,7 +62,7 @@ def test_run_folder_of_a_gan(trained: Any) -> None:
         for row in read_metrics(trained.acgan / "metrics.csv")
         if "val/compression_score" in row
     ]
-    assert result["validation"]["val/compression_score"] == pytest.approx(max(scores), rel=1e-5, abs=1e-6)
+    assert result["metrics"]["val/compression_score"] == pytest.approx(max(scores), rel=1e-5, abs=1e-6)
     generator = load_generator(str(trained.generator_checkpoint))
     assert result["parameters"] == sum(parameter.numel() for parameter in generator.parameters())
     checkpoint = torch.load(trained.generator_checkpoint, weights_only=True)
@@ -118,7 +118,7 @@ def test_resumed_run_is_the_uninterrupted_one(ganmc: Ganmc, configs: Any, tmp_pa
     for key, value in one["state_dict"].items():
         assert torch.equal(value, other["state_dict"][key])
     results = [json.loads((folder / "result.json").read_text()) for folder in (whole, parts)]
-    for key in ("validation", "iterations", "parameters", "flops"):
+    for key in ("metrics", "steps", "parameters", "flops"):
         assert results[0][key] == results[1][key]
 
 
@@ -134,7 +134,7 @@ def test_a_finished_run_taken_up_again_has_nothing_to_do(ganmc: Ganmc, configs: 
     for name, value in torch.load(last, weights_only=True)["state_dict"].items():
         assert torch.equal(value, weights[name])
     results = [json.loads(files["result.json"]) for files in (before, after)]
-    for key in ("validation", "iterations", "parameters", "flops"):
+    for key in ("metrics", "steps", "parameters", "flops"):
         assert results[0][key] == results[1][key]
 
 
@@ -177,7 +177,8 @@ def test_test_scores_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_tea
     after = files_of(copy_of_teacher)
     result = json.loads(after.pop("result.json"))
     expected = accuracy(copy_of_teacher / "checkpoints" / "best.ckpt", data_root)
-    assert result.pop("test")["test/accuracy"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert result["metrics"].pop("test/accuracy") == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert result["metrics"].pop("test/cross_entropy") > 0
     assert result == json.loads(before.pop("result.json"))  # what fit wrote is still there
     assert after == before  # and so is everything else, metrics.csv above all
 
@@ -186,7 +187,7 @@ def test_validate_repeats_the_score_of_the_best_epoch(ganmc: Ganmc, configs: Any
     before = files_of(copy_of_teacher)
     outcome = ganmc("validate", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
     assert outcome.status == 0
-    score = json.loads(before["result.json"])["validation"]["val/accuracy"]
+    score = json.loads(before["result.json"])["metrics"]["val/accuracy"]
     assert str(round(score, 4))[:5] in outcome.out
     assert files_of(copy_of_teacher) == before
 
@@ -198,8 +199,8 @@ def test_config_of_a_run_serves_the_other_commands(ganmc: Ganmc, trained: Any, c
     assert ganmc(*fit, "--trainer.max_epochs", "3", "--ckpt_path", last).status == 0
     assert yaml.safe_load((copy_of_teacher / "config.yaml").read_text())["ckpt_path"] is None
     assert ganmc("test", "--config", copy_of_teacher / "config.yaml").status == 0
-    assert "test" in json.loads((copy_of_teacher / "result.json").read_text())
-    assert "test" not in json.loads((trained.teacher / "result.json").read_text())
+    assert "test/accuracy" in json.loads((copy_of_teacher / "result.json").read_text())["metrics"]
+    assert "test/accuracy" not in json.loads((trained.teacher / "result.json").read_text())["metrics"]
 
 
 def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:

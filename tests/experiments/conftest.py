@@ -54,7 +54,7 @@ class FakeCommand:
         scores: stage -> (validation, test) accuracy; every further seed has 0.01 more.
         exit_codes: stage -> exit code of its `fit`, which then leaves a checkpoint but no result.
         test_exit_codes: stage -> exit code of its `test`.
-        steps: stage -> iterations.
+        steps: stage -> optimizer steps.
         raises: exceptions to raise at the n-th call, counted from 0.
     """
 
@@ -100,9 +100,9 @@ class FakeCommand:
             imsave(folder / "samples" / "epoch_0010.png", pixels, cmap="gray")
         result = {
             "command": " ".join(argv),
-            "validation": {"val/fid": 20.0} if stage == "gan" else {"val/accuracy": validation},
-            "iterations": self.steps.get(stage, 2500),
-            "seconds": 12.3,
+            "metrics": {"val/fid": 20.0} if stage == "gan" else {"val/accuracy": validation},
+            "steps": self.steps.get(stage, 2500),
+            "train_seconds": 12.3,
             "parameters": 4810,
             "flops": None,
         }
@@ -115,7 +115,7 @@ class FakeCommand:
         if self.test_exit_codes.get(stage):
             return self.test_exit_codes[stage]
         result = json.loads((folder / "result.json").read_text())
-        result["test"] = {"test/accuracy": self.scores.get(stage, (0.9, 0.8))[1] + 0.01 * seed}
+        result["metrics"]["test/accuracy"] = self.scores.get(stage, (0.9, 0.8))[1] + 0.01 * seed
         (folder / "result.json").write_text(json.dumps(result))
         return 0
 

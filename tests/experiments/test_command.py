@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ def arguments(*argv):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     add_import_argument(parser)
+    parser.set_defaults(command=shlex.join(["ganmc", "reproduce", *argv]))
     return parser.parse_args(argv)
 
 
@@ -26,7 +28,7 @@ def test_the_whole_command(experiment_file, tmp_path, fake, monkeypatch, capsys)
     assert run(arguments("tiny", "--seeds", "0, 5", "--out", "out dir", "--quick")) == 0
     assert (tmp_path / "out dir" / "tiny" / "teacher" / "seed5" / "stage.json").is_file()
     text = (tmp_path / "out dir" / "tiny" / "report.md").read_text()
-    assert "ganmc reproduce tiny --out 'out dir' --seeds '0, 5' --quick" in text
+    assert "ganmc reproduce tiny --seeds '0, 5' --out 'out dir' --quick" in text
     assert "10/10" in capsys.readouterr().out
 
 

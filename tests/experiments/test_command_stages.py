@@ -56,7 +56,7 @@ class FakeCommand:
         self.calls.append(argv)
         if argv[0] == "fit":
             folder = Path(argv[argv.index("--trainer.default_root_dir") + 1])
-            result = {"validation": {"val/tree_auc": 0.9}, "seconds": 2}
+            result = {"metrics": {"val/tree_auc": 0.9}, "train_seconds": 2}
         else:
             folder, seed = Path(argv[argv.index("--out") + 1]), int(argv[argv.index("--seed") + 1])
             scores = {
@@ -67,9 +67,9 @@ class FakeCommand:
                 "real/speedup": 634.4,
             }
             result = {
-                "test": {f"test/{name}": value for name, value in scores.items()},
+                "metrics": {f"test/{name}": value for name, value in scores.items()},
                 "curves": {"real/auc": {"1": 0.88, "2": 0.9 + 0.01 * seed, "20": 0.92}},
-                "seconds": 3,
+                "train_seconds": 3,
             }
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "result.json").write_text(json.dumps(result))
@@ -159,14 +159,14 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
 def test_a_column_nobody_has_is_named(file, tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("metric: nodes", "metric: knots"))
     with pytest.raises(
-        ConfigurationError, match=r"no 'test/teacher/knots' \(it has: test/real/auc, .*test/teacher/auc\)"
+        ConfigurationError, match=r"no 'test/teacher/knots' \(available: test/real/auc, .*test/teacher/auc\)"
     ):
         go(file, tmp_path / "runs", FakeCommand())
 
 
 def test_a_curve_nobody_has_is_named(file, tmp_path):
     file.write_text(EXPERIMENT.replace("Real data: real/auc", "Real data: real/ac"))
-    with pytest.raises(ConfigurationError, match=r"no curve 'real/ac' \(it has: real/auc\)"):
+    with pytest.raises(ConfigurationError, match=r"no curve 'real/ac' \(available: real/auc\)"):
         go(file, tmp_path / "runs", FakeCommand())
 
 

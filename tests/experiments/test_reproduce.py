@@ -8,8 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from ganmc_lightning.cli import Terminated
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, Terminated
 from ganmc_lightning.experiments import figures
 from ganmc_lightning.experiments.reproduce import reproduce
 

@@ -108,7 +108,7 @@ def test_a_finished_run_whose_result_is_gone_is_made_again(teacher, fake):
     assert (teacher.folder / "result.json").is_file()
 
 
-@pytest.mark.parametrize("result", [None, "{", json.dumps({"validation": {"val/accuracy": "high"}})])
+@pytest.mark.parametrize("result", [None, "{", json.dumps({"metrics": {"val/accuracy": "high"}})])
 def test_success_without_a_usable_result_is_a_failure(teacher, fake, result):
     def command(argv):
         fake(argv)
@@ -146,7 +146,7 @@ def test_a_kill_at_any_write_leaves_a_state_that_continues(teacher, experiment_f
         monkeypatch.setattr(os, "replace", original)
         assert make(run, fake) == 0
         assert prepare(run)
-        assert json.loads((run.folder / "result.json").read_text())["test"] == {"test/accuracy": 0.8}
+        assert json.loads((run.folder / "result.json").read_text())["metrics"]["test/accuracy"] == 0.8
         attempts += 1
         if finished:
             break

@@ -9,12 +9,14 @@ import pytest
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments import figures, plots
 from ganmc_lightning.experiments.config import load_experiment
-from ganmc_lightning.experiments.gather import RunResult
 from ganmc_lightning.experiments.html import render_html
 from ganmc_lightning.experiments.markdown import render_markdown
 from ganmc_lightning.experiments.plots import Points, Reference, scatter_figure
 from ganmc_lightning.experiments.report_builder import make_report
+from ganmc_lightning.experiments.results import StageResult
 from ganmc_lightning.experiments.statistics import Estimate
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.result import RunResult
 
 EXPERIMENT = """
 experiment: sizes
@@ -55,7 +57,7 @@ def report(tmp_path):
         file = tmp_path / "sizes.experiment.yaml"
         file.write_text(text)
         test = {f"test/{name}/{metric}": value for name, row in SCORES.items() for metric, value in row.items()}
-        runs = [RunResult("comparison", k, Path("run"), {}, test, None, 1.0, None, None, "cpu") for k in range(seeds)]
+        runs = [StageResult("comparison", k, RunFolder(Path("run")), RunResult(metrics=test)) for k in range(seeds)]
         return make_report(load_experiment(file), {"comparison": runs}, [], "ganmc reproduce sizes", False)
 
     return make

@@ -6,8 +6,8 @@ import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import load_experiment
-from ganmc_lightning.experiments.gather import gather
 from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import make_run, prepare
 from ganmc_lightning.experiments.statistics import Estimate
 from ganmc_lightning.experiments.table import make_notes, make_rows, several_seeds
@@ -22,7 +22,7 @@ def rows_of(tmp_path, fake):
         runs = plan_runs(experiment, tmp_path / "runs", seeds, quick=False)
         for run in runs:
             assert prepare(run) or make_run(run, run_command) == 0
-        rows = make_rows(experiment, gather(runs))
+        rows = make_rows(experiment, load_results(runs))
         return rows, make_notes(experiment, rows, quick=False)
 
     return make
@@ -105,7 +105,7 @@ def test_a_stage_without_a_test_reports_its_validation_value(edited, rows_of, fa
 
 def test_a_metric_nobody_recorded_is_named_and_costs_no_training(edited, rows_of, fake, tmp_path):
     file = edited("seeds:", "metric: auroc\nseeds:")
-    with pytest.raises(ConfigurationError, match=r"no 'val/auroc' \(it has: val/accuracy\)"):
+    with pytest.raises(ConfigurationError, match=r"no 'val/auroc' \(available: val/accuracy\)"):
         rows_of(edited("stage: teacher, paper: 0.781", "best_of: [alone, mixed_02], paper: 0.781"))
     calls = len(fake.calls)
     file.write_text(file.read_text().replace("metric: auroc\n", ""))

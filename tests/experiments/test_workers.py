@@ -53,7 +53,7 @@ def test_a_run_starts_after_those_it_depends_on(run_plan, commands, tmp_path):
     for stage, seed in started:
         folder = tmp_path / "runs" / "tiny" / stage / f"seed{seed}"
         assert read_run_state(folder).state == "finished"
-        assert json.loads((folder / "result.json").read_text())["validation"]
+        assert json.loads((folder / "result.json").read_text())["metrics"]
     code, started, ended = run_plan(commands.fake, seeds=(0, 1, 2))  # finished runs are kept
     assert code == 0
     assert {seed for _, seed in started} == {2}

@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from ganmc_lightning.cli import Terminated, sigterm_raises
+from ganmc_lightning.exceptions import Terminated
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.workers import run_in_workers
+from ganmc_lightning.runs.signals import sigterm_raises
 
 
 def train(words: list[str]) -> int:

@@ -33,7 +33,7 @@ from ganmc_lightning.networks import (
     RandomProjection,
     forward_with_features,
 )
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 pytestmark = [

@@ -39,7 +39,7 @@ from ganmc_lightning.networks import (
     load_network,
 )
 from ganmc_lightning.networks.training_data import training_data_of
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
 

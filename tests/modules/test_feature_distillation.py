@@ -20,7 +20,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import FSPLoss, HintLoss, L2LogitsLoss
 from ganmc_lightning.modules import DistillationModule
 from ganmc_lightning.networks import FiveLayerCNN
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),  # the teacher

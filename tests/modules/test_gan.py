@@ -28,7 +28,7 @@ from ganmc_lightning.losses import (
 )
 from ganmc_lightning.modules import GANModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = [

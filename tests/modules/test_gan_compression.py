@@ -25,7 +25,7 @@ from ganmc_lightning.losses import GeneratorDistillationLoss, LaplacianPyramidLo
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
 from ganmc_lightning.networks.training_data import note_training_data
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = [

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import NonSaturatingACGANLoss
 from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeModule = Callable[..., CompressionModule]
 Curves = Callable[[CompressionModule], dict[str, tuple[float, float]]]

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
 pytestmark = [

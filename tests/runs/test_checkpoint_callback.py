@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, Trainer
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.modules import ClassifierModule
 from ganmc_lightning.networks import MLPClassifier
-from ganmc_lightning.runs.csv_logger import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganmc_lightning.runs.csv_logger import ResumableCSVLogger, read_metrics
+from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
+from ganmc_lightning.runs.metrics_csv import read_metrics
 
 
 def rows(folder: Path) -> list[tuple[int, dict[str, float]]]:

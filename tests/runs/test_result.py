@@ -1,27 +1,104 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import math
 
 import pytest
 
-from ganmc_lightning.runs.result import update_result
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.result import read_run_result
 
 
-def test_entries_are_added_and_replaced(tmp_path: Path) -> None:
-    update_result(tmp_path / "run", {"iterations": 3, "validation": {"val/accuracy": 0.5}})
-    update_result(tmp_path / "run", {"test": {"test/accuracy": 0.25}})
-    update_result(tmp_path / "run", {"iterations": 4})
-    assert json.loads((tmp_path / "run" / "result.json").read_text()) == {
-        "iterations": 4,
-        "validation": {"val/accuracy": 0.5},
-        "test": {"test/accuracy": 0.25},
+def read(folder, content):
+    path = folder / "result.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return read_run_result(path)
+
+
+def test_reading(tmp_path):
+    content = {
+        "metrics": {"val/accuracy": 0.97, "test/accuracy": None},
+        "steps": 2500,
+        "train_seconds": 1.5,
+        "flops": None,
+        "curves": {"real/auc": {"1": 0.5, "20": 1}},
+    }
+    result = read(tmp_path, content)
+    assert result.metrics["val/accuracy"] == 0.97
+    assert math.isnan(result.metrics["test/accuracy"])
+    assert (result.steps, result.train_seconds, result.parameters, result.flops) == (2500, 1.5, None, None)
+    assert result.curves["real/auc"] == {1: 0.5, 20: 1.0}
+    assert result.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not a JSON object"),
+        ("[1]", "not a JSON object"),
+        ({"metrics": [1]}, r"metrics: got \[1\], expected a mapping"),
+        ({"metrics": {"test/a": True}}, "metrics.test/a: got True, expected a number"),
+        ({"metrics": {"test/a": "0.5"}}, "metrics.test/a: got '0.5', expected a number"),
+        ({"steps": "many"}, "steps: got 'many', expected a whole number"),
+        ({"steps": -1}, "steps: got -1, expected 0 or more"),
+        ({"curves": {"a": {"x": 1}}}, "curves.a.x: .*integer"),
+        ({"validation": {}}, "validation: unexpected key"),
+    ],
+)
+def test_an_invalid_file_is_one_line_with_path_and_key(tmp_path, content, message):
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path / 'result.json'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_file(tmp_path):
+    assert RunFolder(tmp_path).read_result() is None
+
+
+def test_update_keeps_other_fields_and_other_splits(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.update_result(steps=3, metrics={"val/accuracy": 0.5, "val/fid": 9.0})
+    folder.update_result(metrics={"test/accuracy": 0.25})
+    folder.update_result(steps=4, metrics={"val/accuracy": 0.75})
+    assert json.loads(folder.result.read_text()) == {
+        "steps": 4,
+        "metrics": {"test/accuracy": 0.25, "val/accuracy": 0.75},
     }
 
 
-def test_what_cannot_be_written_leaves_the_file(tmp_path: Path) -> None:
-    update_result(tmp_path, {"iterations": 3})
-    with pytest.raises(TypeError):
-        update_result(tmp_path, {"bad": object()})
-    assert json.loads((tmp_path / "result.json").read_text()) == {"iterations": 3}
+def test_nan_and_infinity_are_null_and_come_back_as_nan(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.update_result(metrics={"val/a": math.nan, "val/b": math.inf}, settings={"x": [math.nan, {"y": -math.inf}]})
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    content = json.loads(folder.result.read_text(), parse_constant=refuse)
+    assert content == {"metrics": {"val/a": None, "val/b": None}, "settings": {"x": [None, {"y": None}]}}
+    folder.update_result(steps=1)
+    result = folder.read_result()
+    assert math.isnan(result.metrics["val/a"])
+    assert math.isnan(result.metrics["val/b"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"), [({"settings": {"a": object()}}, TypeError), ({"seconds": 3}, ConfigurationError)]
+)
+def test_a_failed_update_leaves_the_file(tmp_path, fields, error):
+    folder = RunFolder(tmp_path)
+    folder.update_result(steps=3)
+    with pytest.raises(error):
+        folder.update_result(**fields)
+    assert json.loads(folder.result.read_text()) == {"steps": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_latest_grid(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.latest_sample_grid() is None
+    folder.samples.mkdir()
+    for epoch in (2, 10, 9):
+        (folder.samples / f"epoch_{epoch:04d}.png").touch()
+    assert folder.latest_sample_grid().name == "epoch_0010.png"

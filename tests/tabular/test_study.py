@@ -76,8 +76,8 @@ def test_every_row_has_every_student_with_every_number(done):
     assert len(told) == 2 + len(ROWS)
     document = json.loads(json.dumps(result.document("auc")))
     for name, value in result.metrics.items():
-        assert document["test"][f"test/{name}"] == value
-    assert document["test"]["test/real/error"] == pytest.approx(1 - result.metrics["real/auc"], rel=1e-9, abs=1e-10)
+        assert document["metrics"][f"test/{name}"] == value
+    assert document["metrics"]["test/real/error"] == pytest.approx(1 - result.metrics["real/auc"], rel=1e-9, abs=1e-10)
     assert list(document["curves"]["real/auc"].values()) == result.curves["real"]["score"]
     assert set(result.curves) == set(result.sizes) == set(ROWS)
 

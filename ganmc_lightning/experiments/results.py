@@ -1,0 +1,102 @@
+"""Results of the runs of an experiment, grouped by stage."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.result import RunResult
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Result of one stage for one seed.
+
+    Attributes:
+        stage: name of the stage.
+        seed: random seed of the run.
+        folder: the run folder.
+        result: content of its ``result.json``.
+    """
+
+    stage: str
+    seed: int
+    folder: RunFolder
+    result: RunResult
+
+    def value(self, name: str) -> float:
+        """Return a metric by its full name, such as ``test/accuracy``.
+
+        If the run has no such metric, ``<split>/error`` is 1 - ``<split>/accuracy``, and ``<split>/parameters``
+        and ``<split>/flops`` are those of the trained network.
+
+        Raises:
+            ConfigurationError: the run has no such metric.
+        """
+        found = self._find(name)
+        if found is None:
+            split = name.partition("/")[0]
+            available = sorted(key for key in self.result.metrics if key.startswith(f"{split}/"))
+            raise self._missing(f"'{name}'", available)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return whether :meth:`value` finds a metric."""
+        return self._find(name) is not None
+
+    def curve(self, name: str) -> Mapping[int, float]:
+        """Return a curve that the run recorded itself.
+
+        Raises:
+            ConfigurationError: the run has no such curve.
+        """
+        if name not in self.result.curves:
+            raise self._missing(f"curve '{name}'", sorted(self.result.curves))
+        return self.result.curves[name]
+
+    def _find(self, name: str) -> float | None:
+        metrics = self.result.metrics
+        split, _, metric = name.partition("/")
+        if name in metrics:
+            return metrics[name]
+        if metric == "error" and f"{split}/accuracy" in metrics:
+            return 1 - metrics[f"{split}/accuracy"]
+        return {"parameters": self.result.parameters, "flops": self.result.flops}.get(metric)
+
+    def _missing(self, what: str, available: Sequence[str]) -> ConfigurationError:
+        return ConfigurationError(f"{self.folder.result}: no {what} (available: {', '.join(available) or 'none'})")
+
+
+Results = dict[str, list[StageResult]]
+"""Stage -> its results, one for each seed."""
+
+
+def load_results(runs: Sequence[PlannedRun]) -> Results:
+    """Read the results of finished runs.
+
+    Raises:
+        ConfigurationError: a result is missing or invalid.
+    """
+    results: Results = defaultdict(list)
+    for run in runs:
+        results[run.stage].append(StageResult(run.stage, run.seed, RunFolder(run.folder), read_result(run)))
+    return dict(results)
+
+
+def read_result(run: PlannedRun) -> RunResult:
+    """Read the result of one run.
+
+    Raises:
+        ConfigurationError: the result is missing or invalid.
+    """
+    folder = RunFolder(run.folder)
+    result = folder.read_result()
+    if result is None:
+        raise ConfigurationError(
+            f"{folder.result}: not found; run the same command to resume this stage from its last checkpoint"
+        )
+    return result

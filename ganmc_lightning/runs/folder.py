@@ -1,0 +1,100 @@
+"""Layout of a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganmc_lightning.io.structured import read_json, validate, write_json
+from ganmc_lightning.runs.result import RunResult, read_run_result
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of the files that a run writes.
+
+    Args:
+        path: the run folder; it need not exist.
+
+    Example:
+        >>> RunFolder(Path("runs/teacher")).best_checkpoint.as_posix()
+        'runs/teacher/checkpoints/best.ckpt'
+    """
+
+    path: Path
+
+    @property
+    def result(self) -> Path:
+        """``result.json``: metrics and costs, see :class:`~ganmc_lightning.runs.result.RunResult`."""
+        return self.path / "result.json"
+
+    @property
+    def state(self) -> Path:
+        """``run_state.json``: progress of a stage of an experiment."""
+        return self.path / "run_state.json"
+
+    @property
+    def config(self) -> Path:
+        """``config.yaml``: the resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """``metrics.csv``: every logged value."""
+        return self.path / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """``predictions.npz``: predictions on the test set."""
+        return self.path / "predictions.npz"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Checkpoint with the best value of the monitored metric."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Checkpoint to resume from."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of the images of generated samples."""
+        return self.path / "samples"
+
+    def latest_sample_grid(self) -> Path | None:
+        """Return the last image in :attr:`samples` (names sort by epoch), or None."""
+        return max(self.samples.glob("*.png"), default=None)
+
+    def read_result(self) -> RunResult | None:
+        """Read :attr:`result`; return None if it does not exist.
+
+        Raises:
+            ConfigurationError: the file is not a JSON object, or a key or value is invalid.
+        """
+        return read_run_result(self.result)
+
+    def update_result(self, **fields: Any) -> None:
+        """Write fields of :class:`~ganmc_lightning.runs.result.RunResult`; keep those written before.
+
+        ``metrics`` replaces earlier metrics of the same splits (the names up to the first ``/``) only, so that
+        ``ganmc test`` adds ``test/...`` to the ``val/...`` of ``ganmc fit``.
+
+        Raises:
+            ConfigurationError: a field, given or in the existing file, is invalid.
+        """
+        content = read_json(self.result) or {}
+        if "metrics" in fields:
+            splits = {name.partition("/")[0] for name in fields["metrics"]}
+            kept = {k: v for k, v in content.get("metrics", {}).items() if k.partition("/")[0] not in splits}
+            fields["metrics"] = kept | dict(fields["metrics"])
+        content |= fields
+        validate(RunResult, content, self.result)
+        write_json(self.result, content)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import math
+
+from ganmc_lightning.runs.metrics_csv import read_learning_curves, read_metrics
+
+
+def test_curves_are_means_of_the_filled_cells_of_each_epoch(tmp_path):
+    file = tmp_path / "metrics.csv"
+    file.write_text(
+        "epoch,step,train/loss,val/accuracy\n0,1,4.0,\n0,2,2.0,\n0,2,,0.5\n,3,9.0,\n1,4,1.0,nan\n1.0,5,2.0,\n2,6"
+    )
+    curves = read_learning_curves(file)
+    assert curves["train/loss"] == {0: 3.0, 1: 1.5}
+    assert curves["val/accuracy"][0] == 0.5
+    assert math.isnan(curves["val/accuracy"][1])
+    assert set(curves) == {"train/loss", "val/accuracy"}
+
+
+def test_cells_that_are_not_numbers_are_skipped(tmp_path):
+    file = tmp_path / "metrics.csv"
+    file.write_text("epoch,step,loss\n0,1,4.0,5.0\n0,2,x\n")
+    assert read_learning_curves(file) == {"loss": {0: 4.0}}
+
+
+def test_rows_have_no_empty_cells(tmp_path):
+    file = tmp_path / "metrics.csv"
+    file.write_text("epoch,loss,accuracy\n0,4.0,\n0,,0.5\n")
+    assert read_metrics(file) == [{"epoch": "0", "loss": "4.0"}, {"epoch": "0", "accuracy": "0.5"}]
+
+
+def test_no_file(tmp_path):
+    assert read_metrics(tmp_path / "metrics.csv") == []
+    assert read_learning_curves(tmp_path / "metrics.csv") == {}
