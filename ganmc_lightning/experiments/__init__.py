@@ -1,6 +1,6 @@
 """Experiments: a file that lists stages, one command line each, and the report of their results.
 
-``config`` and ``references`` define the file; ``planning`` turns it into command lines, ``runner`` and ``workers``
-execute them; ``results``, ``statistics`` and ``table`` turn results into rows; ``report`` is the report that
-``markdown``, ``html`` and ``figures`` render. ``reproduce`` runs all steps.
+``config``, ``report_config`` and ``references`` define the file; ``planning`` turns it into command lines, ``runner``
+and ``workers`` execute them; ``results`` and ``tables`` turn results into rows; ``figures`` and ``plots`` add figures;
+``report_builder`` computes the ``report`` that ``rendering`` writes. ``reproduce`` runs all steps.
 """

@@ -1,4 +1,4 @@
-"""Finding experiment files: the user's own, this folder's, or those that come with the package."""
+"""Discovery of experiment files: the user's own and those of the package."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SUFFIX = ".experiment.yaml"
 
 
 def config_roots() -> list[Path]:
-    """Folders that may hold ``<data>/<name>.experiment.yaml``, the first to be asked first.
+    """Return the folders that may contain ``<data>/<name>.experiment.yaml``, in order of precedence.
 
-    ``./configs``, then the folder inside the installed package, then the one beside it in a checkout.
+    These are ``./configs``, the folder inside the installed package, and the folder next to it in a checkout.
     """
     package = Path(__file__).resolve().parents[1]
     candidates = [Path("configs"), package / "configs", package.parent / "configs"]
@@ -24,25 +24,25 @@ def find_experiment(name: str) -> Path:
     """Find an experiment by file, by name (``digits``) or by data set and name (``cifar10/table1``).
 
     Raises:
-        ConfigurationError: there is none of that name, or there are two.
+        ConfigurationError: the name is unknown or ambiguous.
     """
     if name.endswith((".yaml", ".yml")):
         file = Path(name)
         if not file.is_file():
-            raise ConfigurationError(f"{file}: no such experiment file")
+            raise ConfigurationError(f"{file}: file not found")
         return file
     files = experiment_files()
     found = [file for file in files if name in (_short_name(file), _short_name(file, with_data=True))]
     if not found:
-        raise ConfigurationError(f"there is no experiment '{name}'; {suggestion(name, map(_short_name, files))}")
+        raise ConfigurationError(f"unknown experiment '{name}', {suggestion(name, map(_short_name, files))}")
     if len(found) > 1:
         choices = ", ".join(_short_name(file, with_data=True) for file in found)
-        raise ConfigurationError(f"there is more than one experiment '{name}'; say which: {choices}")
+        raise ConfigurationError(f"ambiguous experiment '{name}', expected one of: {choices}")
     return found[0]
 
 
 def experiment_files() -> list[Path]:
-    """List all experiment files by data set and name; a file in an earlier root hides its namesake."""
+    """List all experiment files, sorted by data set and name; earlier roots take precedence."""
     found: dict[str, Path] = {}
     for root in config_roots():
         for file in sorted(root.glob(f"*/*{_SUFFIX}")):
@@ -51,10 +51,10 @@ def experiment_files() -> list[Path]:
 
 
 def list_experiments() -> list[tuple[str, str]]:
-    """List name and title of all experiments, to be printed.
+    """List name and title of all experiments.
 
     Raises:
-        ConfigurationError: one of the files is no YAML mapping.
+        ConfigurationError: a file is not a YAML mapping.
     """
     titles = ((file, load_yaml_mapping(file).get("title", "")) for file in experiment_files())
     return [(_short_name(file), str(title)) for file, title in titles]

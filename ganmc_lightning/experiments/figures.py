@@ -1,4 +1,4 @@
-"""The pictures of a report: its figures, drawn from the results, and the sample grids that runs left behind."""
+"""Figures of a report: plots of the results, and sample grids that the runs recorded."""
 
 from __future__ import annotations
 
@@ -6,144 +6,144 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.config import Experiment, Scatter, Sweep
-from ganmc_lightning.experiments.metric_table import MetricTable
+from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.plots import (
-    Curve,
-    Points,
-    Reference,
-    curves_figure,
-    scatter_figure,
-    series_figure,
-    sweep_figure,
+    Baseline,
+    ScatterGroup,
+    SeedCurves,
+    plot_learning_curves,
+    plot_result_curves,
+    plot_scatter,
+    plot_sweep,
 )
 from ganmc_lightning.experiments.report import ReportFigure
+from ganmc_lightning.experiments.report_config import Scatter, Sweep
 from ganmc_lightning.experiments.results import Results
-from ganmc_lightning.experiments.statistics import Estimate, estimate
-from ganmc_lightning.experiments.table import ReportRow, metric_name, split_of, values_of
+from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
+from ganmc_lightning.experiments.tables import ReportRow, TableResult, metric_name, report_split, report_values
 from ganmc_lightning.runs.metrics_csv import read_learning_curves
 
-PARTS = {"train": "training", "val": "validation"}
-"""What a column of ``metrics.csv`` begins with, and what an axis says."""
+SPLIT_NAMES = {"train": "training", "val": "validation"}
+"""Prefix of a column of ``metrics.csv`` -> word in the label of an axis."""
 
-SweepPoints = tuple[Sweep, Mapping[float, Estimate]]
+SweepMeans = tuple[Sweep, Mapping[float, MeanCI]]
 
 
 def make_figures(
     experiment: Experiment,
     results: Results,
     rows: Sequence[ReportRow],
-    tables: Sequence[MetricTable],
-    sweeps: Sequence[SweepPoints],
+    tables: Sequence[TableResult],
+    sweeps: Sequence[SweepMeans],
 ) -> list[ReportFigure]:
-    """Draw every figure of the report.
+    """Plot all figures of a report.
 
     Args:
-        experiment: what was asked for.
-        results: stage -> finished runs.
-        rows: of the main table.
-        tables: of several metrics.
-        sweeps: with their numbers.
+        experiment: the experiment file.
+        results: stage -> results of its runs.
+        rows: rows of the main table.
+        tables: tables of several metrics.
+        sweeps: sweeps with their means.
 
     Raises:
         ConfigurationError: a result lacks a curve, a metric or a column that a figure shows.
     """
-    # A stage that stands in the table goes by the name it has there.
-    labels = {row.stage: row.row.name for row in reversed(rows)}
-    pictures = [
-        *_curves(experiment, results, rows, labels),
+    labels = {row.stage: row.spec.name for row in reversed(rows)}  # stages of the main table have its names
+    figures = [
+        *_learning_curves(experiment, results, rows, labels),
         *_sweeps(experiment, results, sweeps, labels),
-        *_series(experiment, results),
+        *_result_curves(experiment, results),
         *_scatters(tables),
-        *_grids(experiment, results),
+        *_sample_grids(experiment, results),
     ]
-    return _without_repeats(pictures)
+    return _merge_equal(figures)
 
 
-def _without_repeats(pictures: Sequence[ReportFigure]) -> list[ReportFigure]:
-    """Show a picture that came out twice, such as two scatters of the same numbers, once under both titles."""
-    once: dict[bytes, ReportFigure] = {}
-    for picture in pictures:
-        first = once.get(picture.png)
-        title = f"{first.title}; the same values: {picture.title}" if first else picture.title
-        once[picture.png] = replace(first or picture, title=title)
-    return list(once.values())
+def _merge_equal(figures: Sequence[ReportFigure]) -> list[ReportFigure]:
+    """Merge equal figures, such as two scatter plots of equal values, into one with both titles."""
+    unique: dict[bytes, ReportFigure] = {}
+    for figure in figures:
+        first = unique.get(figure.png)
+        title = f"{first.title}; equal values: {figure.title}" if first else figure.title
+        unique[figure.png] = replace(first or figure, title=title)
+    return list(unique.values())
 
 
-def _curves(
+def _learning_curves(
     experiment: Experiment, results: Results, rows: Sequence[ReportRow], labels: Mapping[str, str]
 ) -> Iterator[ReportFigure]:
-    chosen = {row.row.name: row.stage for row in rows}
-    for number, curves in enumerate(experiment.report.curves, 1):
-        stages = [name if name in experiment.stages else chosen[name] for name in curves.stages]
-        for column in curves.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
-            lines = _curve_lines(stages, results, column, labels)
-            if lines:
-                part, _, metric = column.partition("/")
+    shown_stage = {row.spec.name: row.stage for row in rows}
+    for number, spec in enumerate(experiment.report.learning_curves, 1):
+        stages = [name if name in experiment.stages else shown_stage[name] for name in spec.stages]
+        for column in spec.columns or (f"val/{experiment.metric}", "val/cross_entropy"):
+            curves = _read_column(stages, results, column, labels)
+            if curves:
+                split, _, metric = column.partition("/")
                 name = metric.replace("_", " ")
-                png = curves_figure(lines, f"{PARTS.get(part, part)} {name}")
-                yield ReportFigure(f"figures/curves_{number}_{part}_{metric}.png", f"{curves.title}: {name}", png)
-            elif curves.columns:
-                raise ConfigurationError(f"report.curves.columns: none of {', '.join(stages)} recorded '{column}'")
+                png = plot_learning_curves(curves, f"{SPLIT_NAMES.get(split, split)} {name}")
+                yield ReportFigure(f"figures/curves_{number}_{split}_{metric}.png", f"{spec.title}: {name}", png)
+            elif spec.columns:
+                key = f"report.learning_curves[{number - 1}].columns"
+                raise ConfigurationError(f"{key}: column '{column}' not found in metrics.csv of {', '.join(stages)}")
 
 
-def _curve_lines(stages: Sequence[str], results: Results, column: str, labels: Mapping[str, str]) -> list[Curve]:
-    lines = []
+def _read_column(stages: Sequence[str], results: Results, column: str, labels: Mapping[str, str]) -> list[SeedCurves]:
+    curves = []
     for stage in stages:
         seeds = [read_learning_curves(run.folder.metrics).get(column, {}) for run in results[stage]]
         if any(seeds):
-            lines.append(Curve(labels.get(stage, stage), seeds))
-    return lines
+            curves.append(SeedCurves(labels.get(stage, stage), seeds))
+    return curves
 
 
 def _sweeps(
-    experiment: Experiment, results: Results, sweeps: Sequence[SweepPoints], labels: Mapping[str, str]
+    experiment: Experiment, results: Results, sweeps: Sequence[SweepMeans], labels: Mapping[str, str]
 ) -> Iterator[ReportFigure]:
-    for number, (sweep, points) in enumerate(sweeps, 1):
-        dashed = [
-            Reference(labels.get(stage, stage), estimate(values_of(experiment, results, stage)).mean)
-            for stage in sweep.references
+    for number, (sweep, means) in enumerate(sweeps, 1):
+        baselines = [
+            Baseline(labels.get(stage, stage), mean_ci(report_values(experiment, results, stage)).mean)
+            for stage in sweep.baselines
         ]
-        split = split_of(experiment, next(iter(sweep.points.values())))
+        split = report_split(experiment, next(iter(sweep.x_to_stage.values())))
         y_label = f"{split} {experiment.metric.replace('_', ' ')}"
-        png = sweep_figure(list(points.items()), dashed, sweep.x_label, y_label)
+        png = plot_sweep(means, baselines, sweep.x_label, y_label)
         yield ReportFigure(f"figures/sweep_{number}.png", sweep.title, png)
 
 
-def _series(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
-    for number, series in enumerate(experiment.report.series, 1):
-        runs = results[series.stage]
-        curves = [Curve(label, [run.curve(name) for run in runs]) for label, name in series.curves.items()]
-        dashed = [
-            Reference(label, estimate([run.value(metric_name(experiment, series.stage, metric)) for run in runs]).mean)
-            for label, metric in series.references.items()
-        ]
-        png = series_figure(curves, dashed, series.x_label, series.y_label)
-        yield ReportFigure(f"figures/series_{number}.png", series.title, png)
+def _result_curves(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+    for number, spec in enumerate(experiment.report.result_curves, 1):
+        runs = results[spec.stage]
+        curves = [SeedCurves(label, [run.curve(name) for run in runs]) for label, name in spec.curves.items()]
+        baselines = []
+        for label, metric in spec.baselines.items():
+            name = metric_name(experiment, spec.stage, metric)
+            baselines.append(Baseline(label, mean_ci([run.value(name) for run in runs]).mean))
+        png = plot_result_curves(curves, baselines, spec.x_label, spec.y_label)
+        yield ReportFigure(f"figures/result_curves_{number}.png", spec.title, png)
 
 
-def _scatters(tables: Sequence[MetricTable]) -> Iterator[ReportFigure]:
+def _scatters(tables: Sequence[TableResult]) -> Iterator[ReportFigure]:
     number = 0
     for table in tables:
-        names = {column.metric: column.heading for column in table.table.columns}
-        for scatter in table.table.scatter:
+        labels = {column.metric: column.heading for column in table.spec.columns}
+        for scatter in table.spec.scatter:
             number += 1
-            png = scatter_figure(*_marks(table, scatter), names[scatter.x], names[scatter.y], scatter.log_x)
+            png = plot_scatter(*_scatter_groups(table, scatter), labels[scatter.x], labels[scatter.y], scatter.log_x)
             yield ReportFigure(f"figures/scatter_{number}.png", scatter.title, png)
 
 
-def _marks(table: MetricTable, scatter: Scatter) -> tuple[list[Points], list[Reference]]:
-    """Points of the table's lines, those of one curve together, and dashed lines of those without a place."""
-    x, y = dict(table.means(scatter.x)), dict(table.means(scatter.y))
-    groups: dict[str, list[tuple[Estimate, Estimate]]] = {}
-    for line in table.table.rows:
-        if line.name in x and line.name in y:
-            groups.setdefault(line.curve or line.name, []).append((x[line.name], y[line.name]))
-    dashed = [Reference(name, height.mean) for name, height in y.items() if name not in x]
-    return [Points(label, places) for label, places in groups.items()], dashed
+def _scatter_groups(table: TableResult, scatter: Scatter) -> tuple[list[ScatterGroup], list[Baseline]]:
+    """Return the points of a table's rows, grouped by ``join``, and baselines of rows without an x value."""
+    x, y = table.means(scatter.x), table.means(scatter.y)
+    groups: dict[str, list[tuple[MeanCI, MeanCI]]] = {}
+    for row in table.spec.rows:
+        if row.name in x and row.name in y:
+            groups.setdefault(row.join or row.name, []).append((x[row.name], y[row.name]))
+    baselines = [Baseline(name, mean.mean) for name, mean in y.items() if name not in x]
+    return [ScatterGroup(label, points) for label, points in groups.items()], baselines
 
 
-def _grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+def _sample_grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
     for stage in experiment.report.sample_grids:
         run = results[stage][0]
         grid = run.folder.latest_sample_grid()

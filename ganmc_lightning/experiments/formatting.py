@@ -1,17 +1,17 @@
-"""Numbers as a reader wants them."""
+"""Number formatting for reports."""
 
 from __future__ import annotations
 
 import math
 
-from ganmc_lightning.experiments.statistics import Estimate
+from ganmc_lightning.experiments.statistics import MeanCI
 
 
-def score(value: float | None) -> str:
-    """Write a metric's value: four decimals for shares, two for larger scales.
+def format_metric(value: float | None) -> str:
+    """Format a metric: four decimals up to 1, else two; "none" for a value that is not finite.
 
     Example:
-        >>> score(0.97634), score(24.318), score(float("nan"))
+        >>> format_metric(0.97634), format_metric(24.318), format_metric(float("nan"))
         ('0.9763', '24.32', 'none')
     """
     if value is None or not math.isfinite(value):
@@ -19,27 +19,27 @@ def score(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
 
 
-def interval(mean: Estimate, mark_one: bool = False) -> str:
-    """Write mean ± half-width, or the mean alone where there is one value; ``mark_one`` then adds "(n = 1)".
+def format_ci(mean: MeanCI, mark_one: bool = False) -> str:
+    """Format mean ± half-width, or only the mean of one value, followed by "(n = 1)" if ``mark_one`` is set.
 
     Example:
-        >>> interval(Estimate(0.97634, 0.0041, 3)), interval(Estimate(0.97634, None, 1))
+        >>> format_ci(MeanCI(0.97634, 0.0041, 3)), format_ci(MeanCI(0.97634, None, 1))
         ('0.9763 ± 0.0041', '0.9763')
-        >>> interval(Estimate(0.97634, None, 1), mark_one=True)
+        >>> format_ci(MeanCI(0.97634, None, 1), mark_one=True)
         '0.9763 (n = 1)'
     """
     if mean.ci95 is not None:
-        # the same decimals on both sides, whichever scale the half-width has
+        # the half-width has the decimals of the mean, although its own scale may be smaller
         decimals = 4 if abs(mean.mean) <= 1 else 2
         return f"{mean.mean:.{decimals}f} ± {mean.ci95:.{decimals}f}"
-    return score(mean.mean) + (" (n = 1)" if mark_one and mean.n == 1 else "")
+    return format_metric(mean.mean) + (" (n = 1)" if mark_one and mean.n == 1 else "")
 
 
-def printed(number: float | None) -> str:
-    """Write a paper's number with the three decimals papers give a share; a dash where there is none.
+def format_paper(number: float | None) -> str:
+    """Format a value from a paper: at least three decimals up to 1; a dash for None.
 
     Example:
-        >>> printed(0.71), printed(0.9379), printed(24.4), printed(None)
+        >>> format_paper(0.71), format_paper(0.9379), format_paper(24.4), format_paper(None)
         ('0.710', '0.9379', '24.4', '-')
     """
     if number is None:
@@ -47,11 +47,11 @@ def printed(number: float | None) -> str:
     return max(f"{number:.3f}", f"{number:g}", key=len) if abs(number) <= 1 else f"{number:g}"
 
 
-def count(number: int | None) -> str:
-    """Write a count: grouped digits, in millions above one million, a dash for an unknown one.
+def format_count(number: int | None) -> str:
+    """Format a count with grouped digits, from one million on in M or G; a dash for None.
 
     Example:
-        >>> count(2500), count(1_212_040), count(6_997_000_000), count(None)
+        >>> format_count(2500), format_count(1_212_040), format_count(6_997_000_000), format_count(None)
         ('2,500', '1.21 M', '7.00 G', '-')
     """
     if number is None:
@@ -61,11 +61,11 @@ def count(number: int | None) -> str:
     return f"{number / 1e6:.2f} M" if number < 1_000_000_000 else f"{number / 1e9:.2f} G"
 
 
-def size(bytes_: float) -> str:
-    """Write a number of bytes in decimal units, three digits of it.
+def format_bytes(bytes_: float) -> str:
+    """Format a number of bytes in decimal units with three digits.
 
     Example:
-        >>> size(181_000), size(97_400_000), size(512)
+        >>> format_bytes(181_000), format_bytes(97_400_000), format_bytes(512)
         ('181 kB', '97.4 MB', '512 B')
     """
     if bytes_ < 1000:
@@ -74,21 +74,21 @@ def size(bytes_: float) -> str:
     return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f} {unit}"
 
 
-def ratio(number: float) -> str:
-    """Write how many times one thing is another: two digits or all before the point.
+def format_ratio(number: float) -> str:
+    """Format a ratio with two digits, or all digits before the point.
 
     Example:
-        >>> ratio(0.4658), ratio(9.31), ratio(1758.8)
+        >>> format_ratio(0.4658), format_ratio(9.31), format_ratio(1758.8)
         ('0.47', '9.3', '1,759')
     """
     return f"{number:,.{2 if number < 1 else 1 if number < 10 else 0}f}"
 
 
-def duration(seconds: float) -> str:
-    """Write a time in its two largest units.
+def format_duration(seconds: float) -> str:
+    """Format a time in its two largest units.
 
     Example:
-        >>> duration(8.4), duration(200), duration(7500)
+        >>> format_duration(8.4), format_duration(200), format_duration(7500)
         ('8 s', '3 min 20 s', '2 h 5 min')
     """
     whole = round(seconds)

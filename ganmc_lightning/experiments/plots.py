@@ -1,4 +1,4 @@
-"""Figures of a report as PNG files in memory, drawn without a display."""
+"""Plots as PNG files in memory, without a display."""
 
 from __future__ import annotations
 
@@ -13,171 +13,167 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ganmc_lightning.experiments.statistics import Estimate, estimate
+from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
-# Okabe and Ito's colors: told apart by color-blind readers and in gray.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
-# A second round through the colors is dashed, a third dotted (length and gap in points).
+# Okabe and Ito's colors: distinct for color-blind readers and in gray.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+# After seven curves the colors repeat with dashes, after fourteen with dots (length and gap in points).
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
-_MARKS = ("o", "s", "^", "D")
+_MARKERS = ("o", "s", "^", "D")
 _INK, _GRID = "#333333", "#e3e3e3"
 
 
-Series = Mapping[int, float]
-"""Epoch, or another count -> value."""
-
-
 @dataclass(frozen=True)
-class Curve:
-    """Values per epoch, or over another count, of one stage.
+class SeedCurves:
+    """A curve per seed, plotted as one line.
 
     Attributes:
-        label: in the legend.
-        seeds: one series per seed.
+        label: entry of the legend.
+        seeds: for each seed, epoch (or another count) -> value.
     """
 
     label: str
-    seeds: Sequence[Series]
+    seeds: Sequence[Mapping[int, float]]
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A dashed line across a figure."""
+class Baseline:
+    """A dashed horizontal line."""
 
     label: str
     value: float
 
 
 @dataclass(frozen=True)
-class Points:
-    """Marks of a scatter plot that belong together, joined from left to right."""
+class ScatterGroup:
+    """Points (x, y) of a scatter plot, joined from left to right."""
 
     label: str
-    places: Sequence[tuple[Estimate, Estimate]]
+    points: Sequence[tuple[MeanCI, MeanCI]]
 
 
-def curves_figure(curves: Sequence[Curve], y_label: str) -> bytes:
-    """Draw values per epoch: the mean over seeds within its 95 % band.
+def plot_learning_curves(curves: Sequence[SeedCurves], y_label: str) -> bytes:
+    """Plot values per epoch: mean over seeds with its 95 % band.
 
-    Epochs that not every seed reached are left out. The axis is fitted to the epochs after the first tenth:
-    what happens before would squeeze everything else.
+    Epochs that some seed did not reach are omitted. The first tenth of the epochs does not count for the limits of the
+    vertical axis, because its values would compress all others.
     """
-    figure, axes = _canvas(legend_entries=len(curves))
+    figure, axes = _new_figure(legend_entries=len(curves))
     for index, curve in enumerate(curves):
-        _band(axes, curve, index)
-    _dress(axes, "epoch", y_label)
+        _plot_mean_ci(axes, curve, index)
+    _style_axes(axes, "epoch", y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    _fit(axes, [series for curve in curves for series in curve.seeds])
+    _set_ylim(axes, [seed for curve in curves for seed in curve.seeds])
     return _png(figure)
 
 
-def sweep_figure(
-    points: Sequence[tuple[float, Estimate]], references: Sequence[Reference], x_label: str, y_label: str
-) -> bytes:
-    """Draw the metric over a setting, with 95 % intervals, and dashed lines to compare with."""
-    figure, axes = _canvas(legend_entries=len(references))
+def plot_sweep(means: Mapping[float, MeanCI], baselines: Sequence[Baseline], x_label: str, y_label: str) -> bytes:
+    """Plot a metric over a setting with 95 % intervals, and baselines."""
+    figure, axes = _new_figure(legend_entries=len(baselines))
     axes.errorbar(
-        [x for x, _ in points],
-        [point.mean for _, point in points],
-        yerr=[point.ci95 or 0.0 for _, point in points],
-        color=_COLOURS[0],
+        list(means),
+        [mean.mean for mean in means.values()],
+        yerr=[mean.ci95 or 0.0 for mean in means.values()],
+        color=_COLORS[0],
         marker="o",
         markersize=6,
         linewidth=1.8,
         capsize=4,
         elinewidth=1.2,
     )
-    _reference_lines(axes, references, first=1)
-    axes.set_xticks([x for x, _ in points])
-    _dress(axes, x_label, y_label)
+    _plot_baselines(axes, baselines, first=1)
+    axes.set_xticks(list(means))
+    _style_axes(axes, x_label, y_label)
     return _png(figure)
 
 
-def series_figure(curves: Sequence[Curve], references: Sequence[Reference], x_label: str, y_label: str) -> bytes:
-    """Draw values over a count, all of them: the mean over seeds within its 95 % band, and dashed lines."""
-    figure, axes = _canvas(legend_entries=len(curves) + len(references))
+def plot_result_curves(
+    curves: Sequence[SeedCurves], baselines: Sequence[Baseline], x_label: str, y_label: str
+) -> bytes:
+    """Plot values over a count: mean over seeds with its 95 % band, and baselines."""
+    figure, axes = _new_figure(legend_entries=len(curves) + len(baselines))
     for index, curve in enumerate(curves):
-        _band(axes, curve, index)
-    _reference_lines(axes, references, first=len(curves))
-    _dress(axes, x_label, y_label)
+        _plot_mean_ci(axes, curve, index)
+    _plot_baselines(axes, baselines, first=len(curves))
+    _style_axes(axes, x_label, y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     return _png(figure)
 
 
-def scatter_figure(
-    groups: Sequence[Points], references: Sequence[Reference], x_label: str, y_label: str, log_x: bool
+def plot_scatter(
+    groups: Sequence[ScatterGroup], baselines: Sequence[Baseline], x_label: str, y_label: str, log_x: bool
 ) -> bytes:
-    """Draw points, and dashed lines to compare with.
+    """Plot points with the 95 % interval of y, and baselines; values that are not finite are omitted.
 
-    A point has the 95 % interval of its height; one of its place would cross the others'. What is not finite, such as
-    a score that could not be computed, is left out.
+    Intervals of x are not plotted: they would cross those of other points.
     """
-    groups = [Points(group.label, places) for group in groups if (places := _finite(group.places))]
-    references = [reference for reference in references if math.isfinite(reference.value)]
-    figure, axes = _canvas(legend_entries=len(groups) + len(references))
+    groups = [ScatterGroup(group.label, points) for group in groups if (points := _finite(group.points))]
+    baselines = [baseline for baseline in baselines if math.isfinite(baseline.value)]
+    figure, axes = _new_figure(legend_entries=len(groups) + len(baselines))
     for index, group in enumerate(groups):
-        places = sorted(group.places, key=lambda place: place[0].mean)
+        points = sorted(group.points, key=lambda point: point[0].mean)
         axes.errorbar(
-            [x.mean for x, _ in places],
-            [y.mean for _, y in places],
-            yerr=[y.ci95 or 0.0 for _, y in places],
-            color=_colour(index),
-            marker=_MARKS[index // len(_COLOURS) % len(_MARKS)],
+            [x.mean for x, _ in points],
+            [y.mean for _, y in points],
+            yerr=[y.ci95 or 0.0 for _, y in points],
+            color=_color(index),
+            marker=_MARKERS[index // len(_COLORS) % len(_MARKERS)],
             markersize=7,
             linewidth=1.8,
-            linestyle="-" if len(places) > 1 else "",
+            linestyle="-" if len(points) > 1 else "",
             elinewidth=1.0,
             label=group.label,
         )
-    _reference_lines(axes, references, first=len(groups))
-    if log_x and groups:  # dashed lines alone have no place that a logarithm could be taken of
+    _plot_baselines(axes, baselines, first=len(groups))
+    if log_x and groups:  # baselines only: no x value for a logarithmic scale
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter())  # 20 k
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _dress(axes, x_label, y_label)
+    _style_axes(axes, x_label, y_label)
     return _png(figure)
 
 
-def _finite(places: Sequence[tuple[Estimate, Estimate]]) -> list[tuple[Estimate, Estimate]]:
-    return [place for place in places if all(math.isfinite(coordinate.mean) for coordinate in place)]
+def _finite(points: Sequence[tuple[MeanCI, MeanCI]]) -> list[tuple[MeanCI, MeanCI]]:
+    return [point for point in points if all(math.isfinite(coordinate.mean) for coordinate in point)]
 
 
-def _canvas(legend_entries: int) -> tuple[Figure, Axes]:
-    """Make a figure that stays legible at the width of a phone; the legend adds to its height."""
+def _new_figure(legend_entries: int) -> tuple[Figure, Axes]:
+    """Return a figure that is legible at the width of a phone; the legend adds to its height."""
     height = 3.8 + 0.22 * ((legend_entries + 1) // 2)
     figure = Figure(figsize=(5.8, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
     return figure, figure.subplots()
 
 
-def _band(axes: Axes, curve: Curve, index: int) -> None:
-    """Plot the mean over seeds and, with two seeds or more, its 95 % band."""
-    epochs = sorted(set.intersection(*(set(series) for series in curve.seeds)))
-    points = [estimate([series[epoch] for series in curve.seeds]) for epoch in epochs]
-    color, dash, means = _colour(index), _dash(index), [point.mean for point in points]
+def _plot_mean_ci(axes: Axes, curve: SeedCurves, index: int) -> None:
+    """Plot the mean over seeds and, for several seeds, its 95 % band."""
+    epochs = sorted(set.intersection(*(set(seed) for seed in curve.seeds)))
+    points = [mean_ci([seed[epoch] for seed in curve.seeds]) for epoch in epochs]
+    dash = _DASHES[index // len(_COLORS) % len(_DASHES)]
+    means = [point.mean for point in points]
     marker = "o" if len(epochs) == 1 else ""
-    axes.plot(epochs, means, color=color, linestyle=dash, linewidth=1.8, marker=marker, label=curve.label)
+    axes.plot(epochs, means, color=_color(index), linestyle=dash, linewidth=1.8, marker=marker, label=curve.label)
     if len(curve.seeds) > 1:
         low = [point.mean - (point.ci95 or 0.0) for point in points]
         high = [point.mean + (point.ci95 or 0.0) for point in points]
-        axes.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(epochs, low, high, color=_color(index), alpha=0.15, linewidth=0)
 
 
-def _reference_lines(axes: Axes, references: Sequence[Reference], first: int) -> None:
-    for index, reference in enumerate(references, first):
-        axes.axhline(reference.value, color=_colour(index), linestyle="--", linewidth=1.5, label=reference.label)
+def _plot_baselines(axes: Axes, baselines: Sequence[Baseline], first: int) -> None:
+    for index, baseline in enumerate(baselines, first):
+        axes.axhline(baseline.value, color=_color(index), linestyle="--", linewidth=1.5, label=baseline.label)
 
 
-def _fit(axes: Axes, seeds: Sequence[Series]) -> None:
-    """Fit the vertical axis to the values after the first tenth of the epochs."""
-    last = max((max(series, default=0) for series in seeds), default=0)
-    values = [v for series in seeds for epoch, v in series.items() if epoch >= last // 10 and math.isfinite(v)]
+def _set_ylim(axes: Axes, curves: Sequence[Mapping[int, float]]) -> None:
+    """Set the limits of the vertical axis from the last 90 % of the epochs."""
+    last = max((max(curve, default=0) for curve in curves), default=0)
+    values = [v for curve in curves for epoch, v in curve.items() if epoch >= last // 10 and math.isfinite(v)]
     if values and max(values) > min(values):
         margin = 0.08 * (max(values) - min(values))
         axes.set_ylim(min(values) - margin, max(values) + margin)
 
 
-def _dress(axes: Axes, x_label: str, y_label: str) -> None:
+def _style_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label, color=_INK)
     axes.set_ylabel(y_label, color=_INK)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
@@ -189,12 +185,8 @@ def _dress(axes: Axes, x_label: str, y_label: str) -> None:
         axes.spines[side].set_color("#999999")
 
 
-def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
-
-
-def _dash(index: int) -> tuple[float, tuple[float, ...]]:
-    return _DASHES[index // len(_COLOURS) % len(_DASHES)]
+def _color(index: int) -> str:
+    return _COLORS[index % len(_COLORS)]
 
 
 def _png(figure: Figure) -> bytes:
@@ -202,6 +194,6 @@ def _png(figure: Figure) -> bytes:
     if figure.axes[0].get_legend_handles_labels()[1]:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     buffer = io.BytesIO()
-    # no date or version in the file: the same numbers give the same bytes
+    # no date or version in the file: equal values give equal bytes
     figure.savefig(buffer, format="png", dpi=160, facecolor="white", metadata={"Software": None})
     return buffer.getvalue()

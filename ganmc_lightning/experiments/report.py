@@ -1,17 +1,26 @@
-"""A finished report as a value: what the three files of it are rendered from."""
+"""The computed report, from which its JSON, Markdown and HTML files are rendered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ganmc_lightning.experiments.config import Experiment, Sweep
+from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
-from ganmc_lightning.experiments.formatting import count, interval, printed, score
-from ganmc_lightning.experiments.metric_table import MetricTable
+from ganmc_lightning.experiments.formatting import (
+    format_ci,
+    format_count,
+    format_duration,
+    format_metric,
+    format_paper,
+)
+from ganmc_lightning.experiments.report_config import Sweep
 from ganmc_lightning.experiments.results import StageResult
-from ganmc_lightning.experiments.statistics import Estimate
-from ganmc_lightning.experiments.table import ReportRow, several_seeds
+from ganmc_lightning.experiments.statistics import MeanCI
+from ganmc_lightning.experiments.tables import ReportRow, TableResult, has_several_seeds
+
+TableCells = tuple[list[str], list[list[str]]]
+"""Headings and rows of text; a cell's second line, if any, is a remark on its value."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +28,9 @@ class ReportFigure:
     """A figure of the report.
 
     Attributes:
-        file: relative to the report.
+        file: path relative to the report.
         title: caption.
-        png: the picture itself.
+        png: content of the file.
     """
 
     file: str
@@ -31,21 +40,21 @@ class ReportFigure:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report says.
+    """All content of a report.
 
     Attributes:
-        experiment: what was asked for.
-        command: the command line that makes this report.
-        quick: whether the settings were reduced.
-        seeds: those that were run.
-        environment: where the runs were made.
+        experiment: the experiment file.
+        command: command line that reproduces the report.
+        quick: whether the runs had reduced settings.
+        seeds: seeds of the runs.
+        environment: where the runs were executed.
         seconds: training time of all runs together.
-        rows: the table that compares methods by the experiment's metric.
-        notes: remarks under that table.
-        tables: those of several metrics.
-        sweeps: the numbers behind each sweep's figure.
-        runs: every single run.
-        pictures: figures and sample grids.
+        rows: rows of the main table.
+        notes: notes below the main table.
+        tables: tables of several metrics.
+        sweeps: each sweep with its mean per value of the setting.
+        runs: results of all runs.
+        figures: plots and sample grids.
     """
 
     experiment: Experiment
@@ -56,13 +65,13 @@ class Report:
     seconds: float
     rows: Sequence[ReportRow]
     notes: Sequence[str]
-    tables: Sequence[MetricTable]
-    sweeps: Sequence[tuple[Sweep, Mapping[float, Estimate]]]
+    tables: Sequence[TableResult]
+    sweeps: Sequence[tuple[Sweep, Mapping[float, MeanCI]]]
     runs: Sequence[StageResult]
-    pictures: Sequence[ReportFigure]
+    figures: Sequence[ReportFigure]
 
     def as_json(self) -> dict[str, object]:
-        """Spell the report with strings, numbers, lists and mappings alone."""
+        """Return the report as plain values."""
         return {
             "experiment": self.experiment.name,
             "title": self.experiment.title,
@@ -73,65 +82,68 @@ class Report:
             "seconds": round(self.seconds, 1),
             "rows": [_row_json(row, self.experiment.metric) for row in self.rows],
             "tables": [table.as_json() for table in self.tables],
-            "sweeps": [_sweep_json(sweep, points) for sweep, points in self.sweeps],
+            "sweeps": [_sweep_json(sweep, means) for sweep, means in self.sweeps],
             "notes": list(self.notes),
         }
 
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Lay the table out as text: headings and cells; a column that nobody fills is left out.
+    @property
+    def summary(self) -> str:
+        """Seeds, number of runs and training time in words."""
+        seeds = f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}"
+        return f"{seeds}, {len(self.runs)} runs, {format_duration(self.seconds)} of training"
 
-        A cell's second line, if it has one, is a remark on the first.
-        """
+    def main_table(self) -> TableCells:
+        """Return the main table as text, without columns that have no values."""
         splits = sorted({row.split for row in self.rows})
-        mark_one = several_seeds(row.mean for row in self.rows)
+        mark_one = has_several_seeds(row.mean for row in self.rows)
         name = self.experiment.metric.replace("_", " ")
         headings = ["method", f"{name}, {splits[0]}" if len(splits) == 1 else name]
         headings += ["paper", "steps", "parameters", "FLOPs"]
-        lines = []
+        rows = []
         for row in self.rows:
-            label = f"{row.row.name}\nchosen: {row.stage}" if row.candidates else row.row.name
-            value = interval(row.mean, mark_one) + (f"\n{row.split}" if len(splits) > 1 else "")
-            paper = f"{printed(row.row.paper)}\n{row.row.source}".rstrip()
-            counts = [count(row.steps), count(row.parameters), count(row.flops)]
-            lines.append([label, value, paper, *counts])
-        return _without_empty_columns(headings, lines)
+            label = f"{row.spec.name}\nchosen: {row.stage}" if row.candidates else row.spec.name
+            value = format_ci(row.mean, mark_one) + (f"\n{row.split}" if len(splits) > 1 else "")
+            paper = f"{format_paper(row.spec.paper)}\n{row.spec.source}".rstrip()
+            rows.append([label, value, paper, *map(format_count, (row.steps, row.parameters, row.flops))])
+        return _without_empty_columns(headings, rows)
 
-    def run_table(self) -> tuple[list[str], list[list[str]]]:
-        """Lay every single run out as text."""
-        metric = self.experiment.metric
-        lines = []
+    def run_table(self) -> TableCells:
+        """Return the table of all runs as text, without columns that have no values."""
+        rows = []
         for run in self.runs:
             result = run.result
-            scores = [result.metrics.get(f"{split}/{metric}") for split in ("val", "test")]
-            values = ["-" if value is None else score(value) for value in scores]
-            lines.append([run.stage, str(run.seed), *values, count(result.steps), f"{result.train_seconds:.1f} s"])
-        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], lines)
+            metrics = [result.metrics.get(f"{split}/{self.experiment.metric}") for split in ("val", "test")]
+            values = ["-" if value is None else format_metric(value) for value in metrics]
+            rows.append(
+                [run.stage, str(run.seed), *values, format_count(result.steps), f"{result.train_seconds:.1f} s"]
+            )
+        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], rows)
 
-    def environment_lines(self) -> list[tuple[str, str]]:
-        """List where the numbers were made, as pairs of name and value."""
+    def environment_items(self) -> list[tuple[str, str]]:
+        """Return command, device, threads, commit and versions as pairs of name and value."""
         versions = self.environment.get("versions")
         packages = versions if isinstance(versions, dict) else {}
-        lines = [("command", self.command), ("device", str(self.environment.get("device", "unknown")))]
-        lines.append(("threads", str(self.environment.get("threads", "unknown"))))
-        lines += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
-        return [*lines, ("versions", ", ".join(f"{name} {value}" for name, value in packages.items()))]
+        items = [("command", self.command), ("device", str(self.environment.get("device", "unknown")))]
+        items.append(("threads", str(self.environment.get("threads", "unknown"))))
+        items += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
+        return [*items, ("versions", ", ".join(f"{name} {value}" for name, value in packages.items()))]
 
 
-def _without_empty_columns(headings: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    used = [i for i in range(len(headings)) if any(line[i] != "-" for line in lines)]
-    return [headings[i] for i in used], [[line[i] for i in used] for line in lines]
+def _without_empty_columns(headings: list[str], rows: list[list[str]]) -> TableCells:
+    used = [i for i in range(len(headings)) if any(row[i] != "-" for row in rows)]
+    return [headings[i] for i in used], [[row[i] for i in used] for row in rows]
 
 
 def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
     return {
-        "name": row.row.name,
+        "name": row.spec.name,
         "metric": metric,
         "split": row.split,
         "values": list(row.values),
         "mean": row.mean.mean,
         "ci95": row.mean.ci95,
-        "paper": row.row.paper,
-        "source": row.row.source or None,
+        "paper": row.spec.paper,
+        "source": row.spec.source or None,
         "steps": row.steps,
         "parameters": row.parameters,
         "flops": row.flops,
@@ -141,12 +153,12 @@ def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
     }
 
 
-def _sweep_json(sweep: Sweep, points: Mapping[float, Estimate]) -> dict[str, object]:
+def _sweep_json(sweep: Sweep, means: Mapping[float, MeanCI]) -> dict[str, object]:
     return {
         "title": sweep.title,
         "x_label": sweep.x_label,
         "points": [
-            {"x": x, "stage": sweep.points[x], "mean": point.mean, "ci95": point.ci95, "n": point.n}
-            for x, point in points.items()
+            {"x": x, "stage": sweep.x_to_stage[x], "mean": mean.mean, "ci95": mean.ci95, "n": mean.n}
+            for x, mean in means.items()
         ],
     }

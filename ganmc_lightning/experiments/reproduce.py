@@ -13,13 +13,13 @@ from rich.console import Console
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment, load_experiment
-from ganmc_lightning.experiments.formatting import duration, interval, printed, score
+from ganmc_lightning.experiments.formatting import format_ci, format_duration, format_metric, format_paper
 from ganmc_lightning.experiments.planning import PlannedRun, plan_runs
 from ganmc_lightning.experiments.report import Report
 from ganmc_lightning.experiments.report_builder import make_report, write_report
 from ganmc_lightning.experiments.results import load_results, read_result
 from ganmc_lightning.experiments.runner import RunCommand, describe_failure, make_run, prepare, read_run_state
-from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
+from ganmc_lightning.experiments.tables import ONE_SEED, has_several_seeds
 from ganmc_lightning.experiments.wandb_report import log_report, logger_argument
 from ganmc_lightning.experiments.workers import run_in_workers
 
@@ -166,9 +166,9 @@ def _make(run: PlannedRun, run_command: RunCommand) -> int | ConfigurationError:
 def _values(run: PlannedRun, metric: str) -> str:
     result = read_result(run)
     value, tested = result.metrics.get(f"val/{metric}"), result.metrics.get(f"test/{metric}")
-    parts = [f"val {score(value):>6}" if value is not None else " " * 10]
-    parts.append(f"test {score(tested):>6}" if tested is not None else " " * 11)
-    return "  ".join([*parts, f"{duration(result.train_seconds):>9}"])
+    parts = [f"val {format_metric(value):>6}" if value is not None else " " * 10]
+    parts.append(f"test {format_metric(tested):>6}" if tested is not None else " " * 11)
+    return "  ".join([*parts, f"{format_duration(result.train_seconds):>9}"])
 
 
 def _header(
@@ -185,10 +185,10 @@ def _plural(number: int, noun: str) -> str:
 
 def _table(console: Console, report: Report) -> None:
     _print_line(console, "")
-    mark_one = several_seeds(row.mean for row in report.rows)
+    mark_one = has_several_seeds(row.mean for row in report.rows)
     for row in report.rows:
-        paper = "" if row.row.paper is None else f"  (paper: {printed(row.row.paper)})"
-        value = interval(row.mean, mark_one)
+        paper = "" if row.spec.paper is None else f"  (paper: {format_paper(row.spec.paper)})"
+        value = format_ci(row.mean, mark_one)
         _print_line(console, f"  {row.label:<{max(len(r.label) for r in report.rows)}}  {value}{paper}")
     if report.rows and not mark_one:
         _print_line(console, f"  {ONE_SEED}", "dim")

@@ -1,4 +1,4 @@
-"""An experiment on a W&B dashboard: one run a stage and seed, and one that holds the report."""
+"""W&B logging of an experiment: one W&B run per stage and seed, and one for the report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganmc_lightning.experiments.report import Report
 
 
 def logger_argument(run: PlannedRun, experiment: Experiment, project: str) -> str:
-    """The argument that sends a stage's curves, configuration and sample grids to W&B.
+    """Return the argument of ``ganmc fit`` that logs metrics, configuration and sample grids of a run to W&B.
 
-    ``WANDB_MODE=offline`` keeps them on disk, in the stage's folder, for ``wandb sync``.
+    With ``WANDB_MODE=offline`` they are written to the run folder, for ``wandb sync``.
     """
     logger = {
         "class_path": "lightning.pytorch.loggers.WandbLogger",
@@ -28,19 +28,19 @@ def logger_argument(run: PlannedRun, experiment: Experiment, project: str) -> st
 
 
 def log_report(report: Report, folder: Path, project: str) -> None:
-    """Send the table and the figures of a finished report to W&B, as a run of their own.
+    """Log the main table and the figures of a report to W&B, as a separate run.
 
     Args:
         report: the report.
-        folder: where its files lie.
-        project: the W&B project.
+        folder: folder of the report.
+        project: name of the W&B project.
     """
     import wandb
 
     columns: list[str | int] = ["name", "split", "mean", "ci95", "n", "paper", "steps", "parameters", "flops"]
     rows = [
         [
-            *(row.label, row.split, row.mean.mean, row.mean.ci95, row.mean.n, row.row.paper),
+            *(row.label, row.split, row.mean.mean, row.mean.ci95, row.mean.n, row.spec.paper),
             *(row.steps, row.parameters, row.flops),
         ]
         for row in report.rows
@@ -54,4 +54,4 @@ def log_report(report: Report, folder: Path, project: str) -> None:
         dir=folder,
     ) as run:
         run.log({"table": wandb.Table(columns=columns, data=rows)})
-        run.log({picture.title: wandb.Image(str(folder / picture.file)) for picture in report.pictures})
+        run.log({figure.title: wandb.Image(str(folder / figure.file)) for figure in report.figures})

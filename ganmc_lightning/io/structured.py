@@ -32,8 +32,11 @@ _EXPECTED = {
     "list_type": "a list",
     "dict_type": "a mapping",
     "dataclass_type": "a mapping",
+    "invalid_key": "text as key",
     "too_short": "at least one entry",
+    "finite_number": "a finite number",
     "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
     "literal_error": "{expected}",
 }
 

@@ -123,9 +123,9 @@ def drop_repeats(stages):
     first, stands_in = {}, {}
     for name in list(stages):
         stage = stages[name]
-        if "run" in stage:
-            words = [word for word in stage["run"].split() if word.partition("=")[0] not in stands_in]
-            stage["run"] = " ".join(words)
+        if "command" in stage:
+            words = [word for word in stage["command"].split() if word.partition("=")[0] not in stands_in]
+            stage["command"] = " ".join(words)
         if SWEPT_UNITS in stage.get("overrides", {}):
             stage["overrides"][SWEPT_UNITS] = [4, 4]
         stages[name] = stage = renamed(stage, stands_in)
@@ -143,7 +143,7 @@ def renamed(value, names, key=""):
         return [renamed(item, names, key) for item in value]
     if isinstance(value, dict):
         return {inner: renamed(item, names, inner) for inner, item in value.items()}
-    if not isinstance(value, str) or key in ("name", "title", "curve"):
+    if not isinstance(value, str) or key in ("name", "title", "join"):
         return value
     return re.sub(r"\{([\w-]+)\}", lambda found: f"{{{names.get(found[1], found[1])}}}", names.get(value, value))
 
@@ -192,8 +192,8 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(root))
     experiment = yaml.safe_load(file.read_text())
     for stage in experiment["stages"].values():
-        if "run" in stage:
-            stage["run"] = stage["run"].replace("--extractor inception", OTHER_EXTRACTOR)
+        if "command" in stage:
+            stage["command"] = stage["command"].replace("--extractor inception", OTHER_EXTRACTOR)
         else:
             stage.pop("quick", None)
             stage["overrides"] = smaller(stage.get("overrides", {}), file.parent.name, root)
@@ -237,14 +237,14 @@ def test_a_repeat_is_dropped_from_stages_and_command_lines():
         "c": {"config": "gan.yaml"},
         "d": {"config": "student.yaml", "overrides": {"path": "{a}/best.ckpt"}},
         "e": {"config": "student.yaml", "overrides": {"path": "{b}/best.ckpt"}},
-        "scores": {"run": "score a={a}/x b={b}/x e={e}/x --reference {b}/x"},
+        "scores": {"command": "score a={a}/x b={b}/x e={e}/x --reference {b}/x"},
     }
     names = drop_repeats(stages)
     assert names == {"b": "a", "e": "d"}
     assert list(stages) == ["a", "c", "d", "scores"]
-    assert stages["scores"] == {"run": "score a={a}/x --reference {a}/x"}
-    report = {"rows": [{"name": "b", "stage": "b"}], "points": {0.5: "e"}, "grids": ["b", "c"]}
-    assert renamed(report, names) == {"rows": [{"name": "b", "stage": "a"}], "points": {0.5: "d"}, "grids": ["a", "c"]}
+    assert stages["scores"] == {"command": "score a={a}/x --reference {a}/x"}
+    report = {"rows": [{"name": "b", "stage": "b"}], "x_to_stage": {0.5: "e"}, "grids": ["b", "c"]}
+    assert renamed(report, names) == {"rows": [{"name": "b", "stage": "a"}], "x_to_stage": {0.5: "d"}, "grids": ["a", "c"]}
 
 
 def test_every_folder_of_configurations_has_an_experiment():

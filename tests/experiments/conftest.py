@@ -34,13 +34,13 @@ report:
   rows:
     - {name: "teacher", stage: teacher, paper: 0.781, source: "GAN-MC Table 1", step_budget_group: teacher}
     - {name: "labels only", stage: alone, paper: 0.662, source: "GAN-MC Table 1"}
-    - {name: "real + GAN", best_of: [mixed_02, mixed_05], paper: 0.762, source: "GAN-MC Table 1"}
+    - {name: "real + GAN", select_from: [mixed_02, mixed_05], paper: 0.762, source: "GAN-MC Table 1"}
   sweep:
     title: "Accuracy over the share of synthetic samples"
     x_label: p_fake
-    points: {0.2: mixed_02, 0.5: mixed_05}
-    references: [alone, teacher]
-  curves: {title: "Learning curves", stages: [teacher, alone, mixed_02]}
+    x_to_stage: {0.2: mixed_02, 0.5: mixed_05}
+    baselines: [alone, teacher]
+  learning_curves: {title: "Learning curves", stages: [teacher, alone, mixed_02]}
   sample_grids: [gan]
 """
 

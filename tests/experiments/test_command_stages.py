@@ -20,9 +20,9 @@ seeds: [0, 1, 2]
 stages:
   gan: {config: gan.yaml, test: false}
   study:
-    run: forest --config {config} --seed {seed} --out {run_dir} --gan "{gan}/check points/best.ckpt"
+    command: forest --config {config} --seed {seed} --out {run_dir} --gan "{gan}/check points/best.ckpt"
     config: forest.yaml
-    quick: --trees 2
+    quick_command: --trees 2
 report:
   tables:
     title: One tree
@@ -36,13 +36,13 @@ report:
       - {name: Teacher, stage: study, model: teacher, paper: {auc: 0.935}}
       - {name: Real data, stage: study, model: real}
     scatter: {title: Quality against size, x: bytes, y: auc, log_x: true}
-  series:
+  result_curves:
     title: AUC over trees
     x_label: trees
     y_label: AUC
     stage: study
     curves: {Real data: real/auc}
-    references: {Teacher: teacher/auc}
+    baselines: {Teacher: teacher/auc}
 """
 
 
@@ -149,7 +149,7 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
     text = (folder / "report.md").read_text()
     assert "| Teacher | 0.9300 ± 0.0000 (paper 0.935) | - | - | - |" in text
     assert "| Real data | 0.8900 ± 0.0248 | 181 kB | 2,499 | 634 |" in text
-    for name in ("scatter_1", "series_1"):
+    for name in ("scatter_1", "result_curves_1"):
         assert (folder / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert f"figures/{name}.png" in text
     page = (folder / "report.html").read_text()
@@ -187,9 +187,11 @@ BAD = [
         "config: [forest.yaml, gan.yaml]",
         "stages.study.config: got several files",
     ),
-    ("config: forest.yaml", "overrides: {a: 1}", "stages.study.overrides: unexpected key next to 'run'"),
-    ("quick: --trees 2", "quick: {a: 1}", r"stages.study.quick\w*: got {'a': 1}, expected text"),
-    ('"{gan}', "{gan}", r"stages.study.run: got .*\.\.\., expected a command line \(No closing quotation\)"),
+    ("config: forest.yaml", "overrides: {a: 1}", "stages.study.overrides: unexpected key next to 'command'"),
+    ("config: forest.yaml", "quick: {a: 1}", "stages.study.quick: unexpected key next to 'command'"),
+    ("test: false", "quick_command: x", "stages.gan.quick_command: unexpected key without 'command'"),
+    ("quick_command: --trees 2", "quick_command: {a: 1}", r"stages.study.quick_command: got {'a': 1}, expected text"),
+    ('"{gan}', "{gan}", r"stages.study.command: got .*\.\.\., expected a command line \(No closing quotation\)"),
     ("  gan: {config", "  run_dir: {config", "stages.run_dir: reserved for the placeholder {run_dir}"),
     (
         "format: bytes",
@@ -217,11 +219,15 @@ BAD = [
         "stage: stud",
         r"tables\[0\].rows\[1\].stage: unknown stage 'stud', did you",
     ),
-    ("curves: {Real data: real/auc}", "curves: {}", r"report.series\[0\].curves: got {}, expected at least one entry"),
+    (
+        "curves: {Real data: real/auc}",
+        "curves: {}",
+        r"report.result_curves\[0\].curves: got {}, expected at least one entry",
+    ),
     (
         "curves: {Real data: real/auc}",
         "curves: {Real data: 3}",
-        r"report.series\[0\].curves.Real data: got 3",
+        r"report.result_curves\[0\].curves.Real data: got 3",
     ),
 ]
 

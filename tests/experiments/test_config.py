@@ -6,7 +6,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import load_experiment
 
 
-def test_a_good_file(experiment_file):
+def test_valid_file(experiment_file):
     experiment = load_experiment(experiment_file)
     assert (experiment.name, experiment.metric, experiment.mode) == ("tiny", "accuracy", "max")
     assert experiment.seeds == (0, 1, 2)
@@ -15,28 +15,28 @@ def test_a_good_file(experiment_file):
     assert experiment.stages["alone"].configs == (folder / "student.yaml", folder / "more.yaml")
     assert not experiment.stages["gan"].test
     assert experiment.report.rows[0].paper == 0.781
-    assert experiment.report.sweep[0].points == {0.2: "mixed_02", 0.5: "mixed_05"}
+    assert experiment.report.sweep[0].x_to_stage == {0.2: "mixed_02", 0.5: "mixed_05"}
 
 
-def test_dependencies_are_the_declared_ones_and_those_named_in_braces(experiment_file):
+def test_needs_are_declared_stages_and_placeholders(experiment_file):
     assert set(load_experiment(experiment_file).stages["mixed_02"].needs) == {"gan", "teacher"}
 
 
-def test_dependencies_are_found_inside_nested_values(edited):
+def test_placeholders_are_found_in_nested_values(edited):
     file = edited("config: [student.yaml, more.yaml]", "config: student.yaml, overrides: {m: {a: ['{gan}/x']}}")
     assert load_experiment(file).stages["alone"].needs == ("gan",)
 
 
 def test_one_section_or_a_list_of_sections(edited):
     assert [sweep.x_label for sweep in load_experiment(edited("seeds: [0, 1, 2]", "")).report.sweep] == ["p_fake"]
-    text = "sweep: [{x_label: a, points: {1: alone}}, {x_label: b, points: {2: gan, 1: alone}}]\n  unused:"
+    text = "sweep: [{x_label: a, x_to_stage: {1: alone}}, {x_label: b, x_to_stage: {2: gan, 1: alone}}]\n  unused:"
     file = edited("  sweep:", f"  {text}")
     with pytest.raises(ConfigurationError, match=r": report\.unused: unexpected key, expected one of: rows, "):
         load_experiment(file)
     file.write_text(file.read_text().partition("  unused:")[0])
     first, second = load_experiment(file).report.sweep
-    assert (first.x_label, first.points) == ("a", {1.0: "alone"})
-    assert list(second.points.items()) == [(1.0, "alone"), (2.0, "gan")]
+    assert (first.x_label, first.x_to_stage) == ("a", {1.0: "alone"})
+    assert list(second.x_to_stage.items()) == [(1.0, "alone"), (2.0, "gan")]
 
 
 def test_defaults(tmp_path):
@@ -63,6 +63,8 @@ BAD = [
     ("seeds: [0, 1, 2]", "seeds: 3", ": seeds: got 3, expected a list"),
     ("seeds: [0, 1, 2]", "seeds: []", ": seeds: got [], expected at least one entry"),
     ("seeds: [0, 1, 2]", "seeds: [-1]", ": seeds[0]: got -1, expected 0 or more"),
+    ("seeds: [0, 1, 2]", "seeds: [4294967296]", ": seeds[0]: got 4294967296, expected less than 4294967296"),
+    ("seeds: [0, 1, 2]", "1: 2", ": [1]: got 1, expected text as key"),
     ("seeds: [0, 1, 2]", "seeds: [true]", ": seeds[0]: got True, expected a whole number"),
     ("seeds: [0, 1, 2]", "mode: best", ": mode: got 'best', expected 'max' or 'min'"),
     ("seeds: [0, 1, 2]", "metric: ''", ": metric: got '', expected non-empty text"),
@@ -89,26 +91,31 @@ BAD = [
     ("gan: {config", "figures: {config", ": stages.figures: reserved for the folder of the report's figures"),
     ("gan: {config", "seed: {config", ": stages.seed: reserved for the placeholder {seed}"),
     ("stage: teacher,", "stage: student,", ": report.rows[0].stage: unknown stage 'student', expected one of: teacher"),
-    ("stage: teacher,", "", ": report.rows[0]: expected either 'stage' or 'best_of'"),
-    ("stage: teacher,", "stage: teacher, best_of: [gan],", ": report.rows[0]: expected either 'stage' or 'best_of'"),
-    ("best_of: [mixed_02,", "best_of: [gan,", ": report.rows[2].best_of: got stages with and without test"),
+    ("stage: teacher,", "", ": report.rows[0]: expected either 'stage' or 'select_from'"),
+    (
+        "stage: teacher,",
+        "stage: teacher, select_from: [gan],",
+        ": report.rows[0]: expected either 'stage' or 'select_from'",
+    ),
+    ("select_from: [mixed_02,", "select_from: [gan,", ": report.rows[2].select_from: got stages with and without test"),
     ("paper: 0.781", "paper: high", ": report.rows[0].paper: got 'high', expected a number"),
+    ("paper: 0.781", "paper: .nan", ": report.rows[0].paper: got nan, expected a finite number"),
     ("paper: 0.781", "paper: true", ": report.rows[0].paper: got True, expected a number"),
     ('name: "labels only"', "name: teacher", ": report.rows: got 2 rows named 'teacher', expected distinct names"),
-    ("{0.2: mixed_02,", "{low: mixed_02,", ": report.sweep[0].points.low: got 'low', expected a number"),
-    ("references: [alone, teacher]", "references: [x]", ": report.sweep[0].references[0]: unknown stage 'x'"),
+    ("{0.2: mixed_02,", "{low: mixed_02,", ": report.sweep[0].x_to_stage.low: got 'low', expected a number"),
+    ("baselines: [alone, teacher]", "baselines: [x]", ": report.sweep[0].baselines[0]: unknown stage 'x'"),
     (
         "[teacher, alone, mixed_02]",
         "teachr",
-        ": report.curves[0].stages: unknown stage 'teachr', did",
+        ": report.learning_curves[0].stages: unknown stage 'teachr', did",
     ),
-    (", stages: [teacher, alone, mixed_02]", "", ": report.curves[0].stages: required key is missing"),
+    (", stages: [teacher, alone, mixed_02]", "", ": report.learning_curves[0].stages: required key is missing"),
     ("sample_grids: [gan]", "sample_grids: {a: b}", ": report.sample_grids[0]: got {'a': 'b'}, expected text"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=range(len(BAD)))
-def test_a_mistake_is_named_in_one_line_with_the_file(edited, old, new, message):
+def test_error_is_one_line_with_file_and_key(edited, old, new, message):
     file = edited(old, new)
     with pytest.raises(ConfigurationError) as caught:
         load_experiment(file)
@@ -116,7 +123,7 @@ def test_a_mistake_is_named_in_one_line_with_the_file(edited, old, new, message)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_file(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(ConfigurationError, match=r"none\.yaml: file not found"):
         load_experiment(tmp_path / "none.yaml")
 

@@ -8,7 +8,7 @@ from ganmc_lightning.experiments import discovery
 
 @pytest.fixture
 def roots(tmp_path, monkeypatch):
-    """Two roots: the user's hides the package's file of the same data set and name."""
+    """Create two roots; the first has a file with the data set and name of a file in the second."""
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     for root, data, name, title in (
         (mine, "toy", "tiny", "my own"),
@@ -31,20 +31,20 @@ def test_by_name_and_by_data_set(roots):
 
 def test_by_file(tmp_path):
     file = tmp_path / "mine.yaml"
-    with pytest.raises(ConfigurationError, match=r"mine\.yaml: no such experiment file"):
+    with pytest.raises(ConfigurationError, match=r"mine\.yaml: file not found"):
         discovery.find_experiment(str(file))
     file.touch()
     assert discovery.find_experiment(str(file)) == file
 
 
-def test_an_ambiguous_name_lists_the_choices(roots):
-    with pytest.raises(ConfigurationError, match="say which: other/table1, toy/table1"):
+def test_ambiguous_name_lists_the_choices(roots):
+    with pytest.raises(ConfigurationError, match="expected one of: other/table1, toy/table1"):
         discovery.find_experiment("table1")
 
 
 @pytest.mark.parametrize("name", ["tyni", "*", "/etc/passwd", "..", ""])
-def test_an_unknown_name(roots, name):
-    with pytest.raises(ConfigurationError, match="there is no experiment"):
+def test_unknown_name(roots, name):
+    with pytest.raises(ConfigurationError, match="unknown experiment"):
         discovery.find_experiment(name)
 
 
@@ -56,13 +56,13 @@ def test_the_list(roots):
     ]
 
 
-def test_a_broken_file_is_named_by_the_list(roots):
+def test_list_names_an_invalid_file(roots):
     (roots[0] / "toy" / "broken.experiment.yaml").write_text("- 1")
     with pytest.raises(ConfigurationError, match=r"broken\.experiment\.yaml"):
         discovery.list_experiments()
 
 
-def test_the_working_directory_is_asked_first(tmp_path, monkeypatch):
+def test_working_directory_has_precedence(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     monkeypatch.chdir(tmp_path)
     assert discovery.config_roots()[0].resolve() == tmp_path / "configs"

@@ -157,7 +157,7 @@ def test_one_seed_in_all_three_reports(go, folder):
     assert go(seeds=(0,))[1].count("n = 1") == 1
 
 
-def test_markdown_links_pictures_that_are_there(go, folder):
+def test_markdown_links_existing_figures(go, folder):
     go()
     text = (folder / "report.md").read_text()
     shown = re.findall(r"!\[.*\]\((.*)\)", text)
@@ -167,14 +167,16 @@ def test_markdown_links_pictures_that_are_there(go, folder):
         "figures/samples_gan.png",
         "figures/sweep_1.png",
     ]
-    for picture in shown:
-        assert (folder / picture).read_bytes().startswith(b"\x89PNG")
+    for figure in shown:
+        assert (folder / figure).read_bytes().startswith(b"\x89PNG")
     assert "| labels only | 0.8050 ± 0.0635 | 0.662 (GAN-MC Table 1) | 2,500 | 4,810 |" in text
 
 
-def test_curves_of_a_row_are_those_of_the_stage_that_validation_chose(go, fake, experiment_file, monkeypatch):
+def test_curves_of_a_row_show_the_selected_stage(go, fake, experiment_file, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "curves_figure", lambda curves, y_label: drawn.append(curves) or y_label.encode())
+    monkeypatch.setattr(
+        figures, "plot_learning_curves", lambda curves, y_label: drawn.append(curves) or y_label.encode()
+    )
     text = experiment_file.read_text()
     experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GAN, mixed_02]}"))
     fake.scores = {"mixed_02": (0.80, 0.99), "mixed_05": (0.95, 0.70)}
@@ -204,16 +206,17 @@ def test_curves_of_the_columns_that_are_named(go, folder, experiment_file):
     assert names == {"curves_1_train_loss.png", "curves_1_val_cross_entropy.png", "samples_gan.png", "sweep_1.png"}
 
 
-def test_a_column_that_nobody_recorded(go, experiment_file):
+def test_a_column_that_no_run_recorded(go, experiment_file):
     set_columns(experiment_file, "train/los")
     with pytest.raises(
-        ConfigurationError, match=r"report\.curves\.columns: none of teacher, alone, mixed_02 recorded 'train/los'"
+        ConfigurationError,
+        match=r"learning_curves\[0\]\.columns: column 'train/los' not found in metrics.csv of teacher, alone, mixed_02",
     ):
         go()
 
 
 class Links(HTMLParser):
-    """Collects whatever a browser would fetch, and checks that tags are closed in order."""
+    """Collect what a browser would fetch, and check that tags are closed in order."""
 
     def __init__(self):
         super().__init__()
@@ -232,7 +235,7 @@ class Links(HTMLParser):
         self.text.append(data)
 
 
-def test_html_is_well_formed_and_needs_nothing_from_outside(go, folder):
+def test_html_is_well_formed_and_self_contained(go, folder):
     go()
     page = (folder / "report.html").read_text()
     links = Links()

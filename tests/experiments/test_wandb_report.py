@@ -14,7 +14,7 @@ from ganmc_lightning.experiments.reproduce import reproduce
 from ganmc_lightning.experiments.wandb_report import logger_argument
 
 
-def test_every_run_gets_a_logger_of_its_own_that_does_not_count_in_its_key(experiment_file, tmp_path):
+def test_logger_argument_of_a_run(experiment_file, tmp_path):
     experiment = load_experiment(experiment_file)
     run = plan_runs(experiment, tmp_path, (3,), quick=False)[0]
     key, _, value = logger_argument(run, experiment, "compression").partition("=")
@@ -26,7 +26,7 @@ def test_every_run_gets_a_logger_of_its_own_that_does_not_count_in_its_key(exper
 
 
 @pytest.mark.filterwarnings("ignore")  # W&B's own
-def test_the_table_and_the_figures_arrive_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
+def test_table_and_figures_are_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     code = reproduce(

@@ -14,7 +14,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import load_yaml_mapping, read_json, validate, write_json, write_yaml
 
 
-def test_a_kill_before_the_rename_leaves_the_old_content(tmp_path, monkeypatch):
+def test_interrupted_write_keeps_the_old_content(tmp_path, monkeypatch):
     file = tmp_path / "report.json"
     write_json(file, {"n": 1})
 
@@ -31,7 +31,7 @@ def test_a_kill_before_the_rename_leaves_the_old_content(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
-def test_json_is_strict(tmp_path):
+def test_written_json_is_valid(tmp_path):
     file = tmp_path / "a" / "b.json"
     write_json(file, {"values": [0.5, math.nan], "nested": {"x": -math.inf}})
 

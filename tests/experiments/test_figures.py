@@ -1,4 +1,4 @@
-"""Figures of a table's lines: points, curves through some of them, dashed lines, and the remarks under the table."""
+"""Scatter plots of a table: points, joined points, baselines; and the notes below the table."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ import pytest
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments import figures, plots
 from ganmc_lightning.experiments.config import load_experiment
-from ganmc_lightning.experiments.html import render_html
-from ganmc_lightning.experiments.markdown import render_markdown
-from ganmc_lightning.experiments.plots import Points, Reference, scatter_figure
+from ganmc_lightning.experiments.plots import Baseline, ScatterGroup, plot_scatter
+from ganmc_lightning.experiments.rendering import render_html, render_markdown
 from ganmc_lightning.experiments.report_builder import make_report
 from ganmc_lightning.experiments.results import StageResult
-from ganmc_lightning.experiments.statistics import Estimate
+from ganmc_lightning.experiments.statistics import MeanCI
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.result import RunResult
 
 EXPERIMENT = """
 experiment: sizes
 stages:
-  comparison: {run: compare}
+  comparison: {command: compare}
 report:
   tables:
     title: Sizes
     source: "GAN-KD table 1"
-    note: "EvaluationResult in features of one's own: no others stand beside them."
+    note: "Features of one's network: not comparable with others."
     columns: [{metric: parameters, format: count}, {metric: fid, label: FID}]
     rows:
       - {name: teacher, stage: comparison, model: teacher, paper: {fid: 7.42}}
-      - {name: d = 8, stage: comparison, model: mse_8, curve: MSE}
-      - {name: d = 2, stage: comparison, model: mse_2, curve: MSE}
-      - {name: "d = 2, regular", stage: comparison, model: regular_2, curve: regular}
+      - {name: d = 8, stage: comparison, model: mse_8, join: MSE}
+      - {name: d = 2, stage: comparison, model: mse_2, join: MSE}
+      - {name: "d = 2, regular", stage: comparison, model: regular_2, join: regular}
       - {name: real, stage: comparison, model: real}
       - {name: unscored, stage: comparison, model: unscored}
     scatter: {title: FID over size, x: parameters, y: fid, log_x: true}
@@ -48,7 +47,7 @@ SCORES = {
 
 
 def one(value):
-    return Estimate(value, None, 1)
+    return MeanCI(value, None, 1)
 
 
 @pytest.fixture
@@ -63,18 +62,18 @@ def report(tmp_path):
     return make
 
 
-def test_lines_of_a_curve_belong_together_and_one_without_a_place_is_dashed(report, monkeypatch):
+def test_joined_rows_form_a_group_and_a_row_without_x_a_baseline(report, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "scatter_figure", lambda *arguments: drawn.append(arguments) or b"")
+    monkeypatch.setattr(figures, "plot_scatter", lambda *arguments: drawn.append(arguments) or b"")
     report()
     assert drawn == [
         (
             [
-                Points("teacher", [(one(900), one(5.0))]),
-                Points("MSE", [(one(90), one(6.0)), (one(20), one(8.0))]),
-                Points("regular", [(one(20), one(30.0))]),
+                ScatterGroup("teacher", [(one(900), one(5.0))]),
+                ScatterGroup("MSE", [(one(90), one(6.0)), (one(20), one(8.0))]),
+                ScatterGroup("regular", [(one(20), one(30.0))]),
             ],
-            [Reference("real", 0.5)],
+            [Baseline("real", 0.5)],
             "parameters",
             "FID",
             True,
@@ -82,13 +81,13 @@ def test_lines_of_a_curve_belong_together_and_one_without_a_place_is_dashed(repo
     ]
 
 
-def test_curves_run_from_left_to_right(monkeypatch):
+def test_groups_are_joined_from_left_to_right(monkeypatch):
     monkeypatch.setattr(plots, "_png", lambda figure: figure.axes[0])
     groups = [
-        Points("teacher", [(one(900), one(5.0))]),
-        Points("MSE", [(one(90), Estimate(6.0, 0.5, 3)), (one(20), Estimate(8.0, 1.0, 3))]),
+        ScatterGroup("teacher", [(one(900), one(5.0))]),
+        ScatterGroup("MSE", [(one(90), MeanCI(6.0, 0.5, 3)), (one(20), MeanCI(8.0, 1.0, 3))]),
     ]
-    axes = scatter_figure(groups, [Reference("real", 0.5)], "parameters", "FID", log_x=True)
+    axes = plot_scatter(groups, [Baseline("real", 0.5)], "parameters", "FID", log_x=True)
     (teacher, curve), real = (container[0] for container in axes.containers), axes.lines[-1]
     assert (teacher.get_linestyle(), curve.get_linestyle(), real.get_linestyle()) == ("None", "-", "--")
     assert list(curve.get_xdata()) == [20, 90]
@@ -104,44 +103,44 @@ def test_curves_run_from_left_to_right(monkeypatch):
     assert axes.get_legend_handles_labels()[1] == ["real", "teacher", "MSE"]
 
 
-def test_scores_that_could_not_be_computed_are_left_out(monkeypatch):
+def test_values_that_are_not_finite_are_omitted(monkeypatch):
     none = float("nan")
     groups = [
-        Points("collapsed", [(one(900), one(none))]),
-        Points("MSE", [(one(90), one(6.0)), (one(20), one(none))]),
+        ScatterGroup("collapsed", [(one(900), one(none))]),
+        ScatterGroup("MSE", [(one(90), one(6.0)), (one(20), one(none))]),
     ]
-    references = [Reference("real", 0.5), Reference("lost", none)]
+    references = [Baseline("real", 0.5), Baseline("lost", none)]
     for drawn, labels in ((groups, ["real", "MSE"]), (groups[:1], ["real"])):
-        assert scatter_figure(drawn, references, "parameters", "FID", log_x=True).startswith(b"\x89PNG")
+        assert plot_scatter(drawn, references, "parameters", "FID", log_x=True).startswith(b"\x89PNG")
         with monkeypatch.context() as patch:
             patch.setattr(plots, "_png", lambda figure: figure.axes[0])
-            axes = scatter_figure(drawn, references, "parameters", "FID", log_x=True)
+            axes = plot_scatter(drawn, references, "parameters", "FID", log_x=True)
         assert axes.get_legend_handles_labels()[1] == labels
 
 
-def test_remarks_stand_under_the_table(report):
+def test_notes_below_the_table(report):
     found = report()
     one_seed = "n = 1: one seed, no interval; a difference between two such rows may be chance."
-    remarks = [
-        "EvaluationResult in features of one's own: no others stand beside them.",
+    notes = [
+        "Features of one's network: not comparable with others.",
         one_seed,
         "Paper: GAN-KD table 1.",
     ]
-    assert found.as_json()["tables"][0]["notes"] == remarks
-    assert "".join(f"- {remark}\n" for remark in remarks) in render_markdown(found)
+    assert found.as_json()["tables"][0]["notes"] == notes
+    assert "".join(f"- {note}\n" for note in notes) in render_markdown(found)
     page = render_html(found)
-    assert "<li>EvaluationResult in features of one&#x27;s own: no others stand beside them.</li>" in page
+    assert "<li>Features of one&#39;s network: not comparable with others.</li>" in page
     assert "<li>Paper: GAN-KD table 1.</li>" in page
 
 
-def test_no_remarks_where_there_is_nothing_to_say(report):
+def test_no_notes(report):
     text = EXPERIMENT.replace(", paper: {fid: 7.42}", "").replace("    note:", "    # note:")
     found = report(text, seeds=2)
     assert found.as_json()["tables"][0]["notes"] == []
     assert "Paper" not in render_markdown(found)
 
 
-def test_one_seed_is_said_once_a_table(report):
+def test_one_note_on_single_seeds_per_table(report):
     found = report()
     for text in (render_markdown(found), render_html(found)):
         assert text.count("n = 1") == 1
@@ -149,7 +148,7 @@ def test_one_seed_is_said_once_a_table(report):
     assert "n = 1" not in render_markdown(report(seeds=2))
 
 
-def test_counts_of_one_seed_need_no_interval(report):
+def test_counts_have_no_note_on_single_seeds(report):
     text = EXPERIMENT.replace(", label: FID}", ", label: FID, format: count}")
     assert "n = 1" not in render_markdown(report(text))
 
@@ -160,11 +159,11 @@ SAME_TWICE = "    scatter:\n" + "".join(
 )
 
 
-def test_the_same_figure_is_shown_once(report):
+def test_equal_figures_are_merged(report):
     found = report(EXPERIMENT.partition("    scatter:")[0] + SAME_TWICE)
-    shown = [(picture.file, picture.title) for picture in found.pictures]
+    shown = [(figure.file, figure.title) for figure in found.figures]
     assert shown == [
-        ("figures/scatter_1.png", "All sizes; the same values: Small sizes"),
+        ("figures/scatter_1.png", "All sizes; equal values: Small sizes"),
         ("figures/scatter_2.png", "By itself"),
     ]
 
@@ -172,15 +171,15 @@ def test_the_same_figure_is_shown_once(report):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("curve: regular", "curve: 3", r"rows\[3\].curve: got 3, expected text"),
-        ("curve: regular", "curves: regular", r"rows\[3\].curves: unexpected key, did you mean 'curve'"),
+        ("join: regular", "join: 3", r"rows\[3\].join: got 3, expected text"),
+        ("join: regular", "joins: regular", r"rows\[3\].joins: unexpected key, did you mean 'join'"),
         (
-            'note: "EvaluationResult',
-            'notes: "EvaluationResult',
+            'note: "Features',
+            'notes: "Features',
             r"tables\[0\].notes: unexpected key, did you mean 'note'",
         ),
     ],
 )
-def test_mistakes(report, old, new, message):
+def test_errors(report, old, new, message):
     with pytest.raises(ConfigurationError, match=message):
         report(EXPERIMENT.replace(old, new))

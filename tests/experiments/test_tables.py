@@ -9,8 +9,8 @@ from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import make_run, prepare
-from ganmc_lightning.experiments.statistics import Estimate
-from ganmc_lightning.experiments.table import make_notes, make_rows, several_seeds
+from ganmc_lightning.experiments.statistics import MeanCI
+from ganmc_lightning.experiments.tables import has_several_seeds, make_notes, make_rows
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def rows_of(tmp_path, fake):
     return make
 
 
-def test_the_choice_is_made_on_validation_even_when_the_test_disagrees(experiment_file, rows_of, fake):
+def test_stage_is_selected_on_validation_not_on_test(experiment_file, rows_of, fake):
     fake.scores = {"mixed_02": (0.95, 0.70), "mixed_05": (0.94, 0.99)}
     rows, notes = rows_of(experiment_file)
     assert rows[2].stage == "mixed_02"
@@ -38,14 +38,14 @@ def test_the_choice_is_made_on_validation_even_when_the_test_disagrees(experimen
     assert "mixed_02 was chosen on validation accuracy (mixed_02 0.9600, mixed_05 0.9500)" in choice
 
 
-def test_the_choice_is_made_on_the_mean_over_seeds(experiment_file, rows_of, fake):
+def test_stage_is_selected_by_the_mean_over_seeds(experiment_file, rows_of, fake):
     def command(argv):
         fake.scores = {"mixed_02": (0.9, 0.5), "mixed_05": (0.8, 0.6)}
         if "--seed_everything" in argv and argv[argv.index("--seed_everything") + 1] == "2":
             fake.scores["mixed_05"] = (1.2, 0.6)
         return fake(argv)
 
-    # by seed 0 and 1 alone mixed_02 wins; the mean over three seeds says mixed_05
+    # seeds 0 and 1 favor mixed_02, the mean over three seeds favors mixed_05
     rows, _ = rows_of(experiment_file, run_command=command)
     assert rows[2].stage == "mixed_05"
 
@@ -56,26 +56,26 @@ def test_lower_is_better_in_mode_min(edited, rows_of, fake):
     assert rows[2].stage == "mixed_05"
 
 
-def test_a_diverged_candidate_is_never_chosen(experiment_file, rows_of, fake):
+def test_diverged_candidate_is_never_selected(experiment_file, rows_of, fake):
     fake.scores = {"mixed_02": (math.nan, 0.7), "mixed_05": (0.1, 0.1)}
     rows, _ = rows_of(experiment_file)
     assert rows[2].stage == "mixed_05"
 
 
-def test_a_diverged_run_shows(experiment_file, rows_of, fake):
+def test_diverged_run_has_a_note(experiment_file, rows_of, fake):
     fake.scores = {"alone": (0.9, math.nan)}
     rows, notes = rows_of(experiment_file)
     assert math.isnan(rows[1].mean.mean)
     assert any(note.startswith("labels only: a run ended without a finite value") for note in notes)
 
 
-def test_equal_steps_are_stated_and_the_other_group_left_out(experiment_file, rows_of, fake):
+def test_note_on_equal_steps_within_a_group(experiment_file, rows_of, fake):
     fake.steps = {"teacher": 9}
     _, notes = rows_of(experiment_file)
     assert "All 2 rows compared took the same number of optimizer steps: 2,500." in notes
 
 
-def test_unequal_steps_are_stated(experiment_file, rows_of, fake):
+def test_note_on_unequal_steps(experiment_file, rows_of, fake):
     fake.steps = {"alone": 3000}
     _, notes = rows_of(experiment_file)
     unequal = next(note for note in notes if note.startswith("Unequal budgets"))
@@ -83,30 +83,30 @@ def test_unequal_steps_are_stated(experiment_file, rows_of, fake):
     assert "teacher" not in unequal
 
 
-def test_one_seed_is_marked_beside_rows_of_several():
-    one, several = Estimate(0.8, None, 1), Estimate(0.9, 0.01, 3)
-    assert not several_seeds([one, one])
-    assert several_seeds([one, several])
+def test_several_seeds_in_a_table():
+    one, several = MeanCI(0.8, None, 1), MeanCI(0.9, 0.01, 3)
+    assert not has_several_seeds([one, one])
+    assert has_several_seeds([one, several])
 
 
-def test_one_seed_says_so(experiment_file, rows_of):
+def test_note_on_one_seed(experiment_file, rows_of):
     rows, notes = rows_of(experiment_file, seeds=(0,))
     assert all(row.mean.ci95 is None for row in rows)
     assert any(note.startswith("n = 1") for note in notes)
     assert not any("Student-t" in note for note in notes)
 
 
-def test_a_stage_without_a_test_reports_its_validation_value(edited, rows_of, fake):
+def test_stage_without_test_shows_its_validation_value(edited, rows_of, fake):
     fake.scores = {"alone": (0.91, 0.5)}
     rows, _ = rows_of(edited("{config: [student.yaml, more.yaml]}", "{config: more.yaml, test: false}"))
     assert rows[1].split == "validation"
     assert rows[1].values[0] == 0.91
 
 
-def test_a_metric_nobody_recorded_is_named_and_costs_no_training(edited, rows_of, fake, tmp_path):
+def test_missing_metric_is_an_error_and_keeps_the_runs(edited, rows_of, fake, tmp_path):
     file = edited("seeds:", "metric: auroc\nseeds:")
     with pytest.raises(ConfigurationError, match=r"no 'val/auroc' \(available: val/accuracy\)"):
-        rows_of(edited("stage: teacher, paper: 0.781", "best_of: [alone, mixed_02], paper: 0.781"))
+        rows_of(edited("stage: teacher, paper: 0.781", "select_from: [alone, mixed_02], paper: 0.781"))
     calls = len(fake.calls)
     file.write_text(file.read_text().replace("metric: auroc\n", ""))
     rows_of(file)

@@ -1,0 +1,264 @@
+"""Format of the section ``report`` of an experiment file: tables and figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import field
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from ganmc_lightning.io.structured import key_error, suggestion
+
+FORBID_EXTRA = ConfigDict(extra="forbid")
+T = TypeVar("T")
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _known_stage(name: str, info: ValidationInfo) -> str:
+    stages = (info.context or {}).get("stages", [name])
+    if name not in stages:
+        raise ValueError(f"unknown stage '{name}', {suggestion(name, stages)}")
+    return name
+
+
+Text = Annotated[str, Field(min_length=1)]
+"""Non-empty text."""
+ListOf = Annotated[tuple[T, ...], BeforeValidator(_as_list)]
+"""A list, or a single item in its place."""
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+KnownStage = Annotated[str, AfterValidator(_known_stage)]
+"""A name among ``ValidationInfo.context["stages"]``."""
+
+
+def _refuse_repeated_names(rows: Iterable[Row | TableRow]) -> None:
+    for name, count in Counter(row.name for row in rows).items():
+        if count > 1:
+            raise key_error("rows", f"got {count} rows named {name!r}, expected distinct names")
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class Row:
+    """One row of the main table.
+
+    Attributes:
+        name: method, as shown.
+        stage: stage that provides the values.
+        select_from: instead of ``stage``, the candidates from which the validation metric selects.
+        paper: value printed in the paper, if any.
+        source: where that value is printed.
+        step_budget_group: rows of one group are compared and must have taken equally many optimizer steps.
+    """
+
+    name: Text
+    stage: KnownStage | None = None
+    select_from: ListOf[KnownStage] = ()
+    paper: Number | None = None
+    source: str = ""
+    step_budget_group: str = "rows"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stage, or the candidates."""
+        return self.select_from if self.stage is None else (self.stage,)
+
+    @model_validator(mode="after")
+    def _validate(self) -> Row:
+        if (self.stage is None) == (not self.select_from):
+            raise ValueError("expected either 'stage' or 'select_from'")
+        return self
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class TableColumn:
+    """One metric of a table.
+
+    Attributes:
+        metric: read as ``test/<metric>``, behind the model of the row where that has one.
+        label: heading; default: the metric.
+        format: format of its values.
+    """
+
+    metric: Text
+    label: str = ""
+    format: Literal["number", "count", "bytes", "ratio"] = "number"
+
+    @property
+    def heading(self) -> str:
+        """The label, or the metric in words."""
+        return self.label or self.metric.replace("_", " ")
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class TableRow:
+    """One row of a table of several metrics.
+
+    Attributes:
+        name: method, as shown.
+        stage: stage that provides the values.
+        model: prefix of its metrics among those of the stage, ``<model>/<metric>``; empty for all of them.
+        paper: metric -> value printed in the paper.
+        join: scatter plots join the points of rows with the same value, such as ``MSE``; empty for a single point.
+    """
+
+    name: Text
+    stage: KnownStage
+    model: str = ""
+    paper: dict[str, Number] = field(default_factory=dict)
+    join: str = ""
+
+    def metric(self, name: str) -> str:
+        """Return the name of a metric among the stage's results."""
+        return f"{self.model}/{name}" if self.model else name
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class Scatter:
+    """A scatter plot of a table's rows.
+
+    A row with a y value but no x value, such as real data in a plot over parameters, becomes a dashed line.
+
+    Attributes:
+        title: caption.
+        x, y: metrics, both columns of the table.
+        log_x: whether the horizontal axis is logarithmic.
+    """
+
+    title: Text
+    x: str
+    y: str
+    log_x: StrictBool = False
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class MetricTable:
+    """A table of several metrics, shown below the main table.
+
+    Attributes:
+        title: caption.
+        columns: its metrics.
+        rows: its rows.
+        source: where the paper's values are printed.
+        note: remark shown below the table.
+        scatter: scatter plots of the table.
+    """
+
+    title: Text
+    columns: Annotated[ListOf[TableColumn], Field(min_length=1)]
+    rows: Annotated[ListOf[TableRow], Field(min_length=1)]
+    source: str = ""
+    note: str = ""
+    scatter: ListOf[Scatter] = ()
+
+    @model_validator(mode="after")
+    def _validate(self) -> MetricTable:
+        metrics = [column.metric for column in self.columns]
+        _refuse_repeated_names(self.rows)
+        used = [(f"rows[{i}].paper", metric) for i, row in enumerate(self.rows) for metric in row.paper]
+        for i, scatter in enumerate(self.scatter):
+            used += [(f"scatter[{i}].x", scatter.x), (f"scatter[{i}].y", scatter.y)]
+        for key, metric in used:
+            if metric not in metrics:
+                raise key_error(key, f"'{metric}' is not a column of the table, {suggestion(metric, metrics)}")
+        return self
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class ResultCurves:
+    """A figure of several curves that a stage recorded in its ``result.json``.
+
+    Attributes:
+        title: caption.
+        x_label, y_label: labels of the axes.
+        stage: stage that recorded the curves.
+        curves: label -> name among the result's ``curves``.
+        baselines: label -> test metric, drawn as a dashed line.
+    """
+
+    title: Text
+    x_label: Text
+    y_label: Text
+    stage: KnownStage
+    curves: Annotated[dict[str, str], Field(min_length=1)]
+    baselines: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class Sweep:
+    """A figure of the metric over a setting.
+
+    Attributes:
+        x_label: name of the setting.
+        x_to_stage: value of the setting -> stage.
+        title: caption.
+        baselines: stages drawn as dashed lines.
+    """
+
+    x_label: Text
+    x_to_stage: Annotated[
+        dict[Number, KnownStage], Field(min_length=1), AfterValidator(lambda stages: dict(sorted(stages.items())))
+    ]
+    title: str = "Sweep"
+    baselines: ListOf[KnownStage] = ()
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class LearningCurves:
+    """A figure over the epochs for each of some columns of ``metrics.csv``.
+
+    Attributes:
+        stages: one line each; a row's name stands for the stage that the row shows.
+        title: caption of all figures.
+        columns: such as ``train/loss``; default: the metric and the cross-entropy with the labels, both of the
+            validation split. The latter is comparable between all methods.
+    """
+
+    stages: Annotated[ListOf[str], Field(min_length=1)]
+    title: str = "Learning curves"
+    columns: ListOf[str] = ()
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
+class ReportConfig:
+    """The tables and figures of the report.
+
+    Attributes:
+        rows: the main table, which compares methods by the experiment's metric.
+        tables: tables of several metrics.
+        sweep: figures of the metric over a setting.
+        learning_curves: figures over the epochs.
+        result_curves: figures of curves from a ``result.json``.
+        sample_grids: stages, each shown by its latest sample grid.
+    """
+
+    rows: ListOf[Row] = ()
+    tables: ListOf[MetricTable] = ()
+    sweep: ListOf[Sweep] = ()
+    learning_curves: ListOf[LearningCurves] = ()
+    result_curves: ListOf[ResultCurves] = ()
+    sample_grids: ListOf[KnownStage] = ()
+
+    @model_validator(mode="after")
+    def _validate(self, info: ValidationInfo) -> ReportConfig:
+        _refuse_repeated_names(self.rows)
+        names = [*(info.context or {}).get("stages", ()), *(row.name for row in self.rows)]
+        for i, curves in enumerate(self.learning_curves):
+            for name in curves.stages:
+                if name not in names:
+                    raise key_error(
+                        f"learning_curves[{i}].stages", f"unknown stage '{name}', {suggestion(name, names)}"
+                    )
+        return self

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.rendering import render_html, render_markdown
+from ganmc_lightning.experiments.report_builder import make_report
+from ganmc_lightning.experiments.results import StageResult
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.result import RunResult
+
+EXPERIMENT = """
+experiment: page
+title: "<script>alert(1)</script> & more"
+stages: {a: {command: train}, b: {command: train}}
+report:
+  rows:
+    - {name: "<b>bold</b> | first", stage: a, paper: 0.5, source: "Table <1>"}
+    - {name: second, stage: b}
+  tables:
+    title: "T < U"
+    note: "a < b"
+    columns: [{metric: accuracy}, {metric: fid, format: count}]
+    rows: {name: x, stage: a}
+"""
+
+
+@pytest.fixture
+def report(tmp_path):
+    file = tmp_path / "page.experiment.yaml"
+    file.write_text(EXPERIMENT)
+    metrics = {"test/accuracy": 0.75, "test/fid": float("nan")}
+    results = {
+        stage: [StageResult(stage, 0, RunFolder(tmp_path), RunResult(metrics=metrics, train_seconds=90.0))]
+        for stage in ("a", "b")
+    }
+    return make_report(load_experiment(file), results, [], "ganmc reproduce 'a <b>'", quick=False)
+
+
+class Text(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_escapes_text_from_the_experiment_file(report):
+    page = Text()
+    page.feed(render_html(report))
+    assert not {"script", "b"} & set(page.tags)
+    for text in ("<script>alert(1)</script> & more", "<b>bold</b> | first", "Table <1>", "T < U", "a < b"):
+        assert text in page.text
+    assert "ganmc reproduce 'a <b>'" in page.text
+
+
+def test_markdown(report):
+    text = render_markdown(report)
+    assert (
+        text
+        == f"""# <script>alert(1)</script> & more
+
+Experiment `page`, seed 0, 2 runs, 3 min 0 s of training.
+
+| method | accuracy, test | paper |
+| :--- | ---: | ---: |
+| <b>bold</b> \\| first | 0.7500 | 0.500 (Table <1>) |
+| second | 0.7500 | - |
+
+- n = 1: one seed, no interval; a difference between two such rows may be chance.
+- Paper: value printed in the paper. Its data, networks and budget may differ from ours.
+
+## T < U
+
+|  | accuracy | fid |
+| :--- | ---: | ---: |
+| x | 0.7500 | none |
+
+- a < b
+- n = 1: one seed, no interval; a difference between two such rows may be chance.
+
+## All runs
+
+| stage | seed | test | time |
+| :--- | ---: | ---: | ---: |
+| a | 0 | 0.7500 | 90.0 s |
+| b | 0 | 0.7500 | 90.0 s |
+
+## Environment
+
+- command: `{report.command}`
+- device: `unknown`
+- threads: `unknown`
+- versions: ``
+"""
+    )
