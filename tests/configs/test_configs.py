@@ -244,7 +244,8 @@ def test_a_repeat_is_dropped_from_stages_and_command_lines():
     assert list(stages) == ["a", "c", "d", "scores"]
     assert stages["scores"] == {"command": "score a={a}/x --reference {a}/x"}
     report = {"rows": [{"name": "b", "stage": "b"}], "x_to_stage": {0.5: "e"}, "grids": ["b", "c"]}
-    assert renamed(report, names) == {"rows": [{"name": "b", "stage": "a"}], "x_to_stage": {0.5: "d"}, "grids": ["a", "c"]}
+    expected = {"rows": [{"name": "b", "stage": "a"}], "x_to_stage": {0.5: "d"}, "grids": ["a", "c"]}
+    assert renamed(report, names) == expected
 
 
 def test_every_folder_of_configurations_has_an_experiment():
