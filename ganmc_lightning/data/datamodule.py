@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,13 +15,18 @@ from torch import Tensor
 from ganmc_lightning.batch import Batch, DataSpec, decode
 from ganmc_lightning.data.augment import Augment
 from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
-from ganmc_lightning.data.datasets.split import stratified_split
 from ganmc_lightning.data.loaders import InMemoryLoader, ResumableDataLoader, ResumableDistributedSampler
 from ganmc_lightning.data.mixing import Mix, concat_synthetic, synthetic_count
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Schema
-from ganmc_lightning.data.seeds import SPLIT_SEED, derive_seed
-from ganmc_lightning.data.splitting import Part, stratified_subset, with_relative_weights
+from ganmc_lightning.data.seeds import derive_seed
+from ganmc_lightning.data.splitting import (
+    Part,
+    check_validation_fraction,
+    data_root,
+    train_val_test_split,
+    with_relative_weights,
+)
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
 from ganmc_lightning.data.teacher_logits import TeacherLogits
 from ganmc_lightning.exceptions import ConfigurationError
@@ -91,8 +95,7 @@ class GANAugmentedDataModule(LightningDataModule):
             )
         if batch_size < 1:
             raise ConfigurationError(f"data.batch_size must be at least 1, got {batch_size}")
-        if not 0 < validation_fraction < 1:
-            raise ConfigurationError(f"data.validation_fraction must lie in (0, 1), got {validation_fraction}")
+        check_validation_fraction(validation_fraction)
         self.dataset = dataset
         self.synthesizer = synthesizer
         self.p_fake = p_fake
@@ -104,7 +107,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.quantile_transform = quantile_transform
         self.cache_logits = cache_logits
         self.num_workers = num_workers
-        self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
+        self.root = data_root(root)
         self.step = 0
         self._seed = 0
         self._scaler: RowScaler | None = None
@@ -166,15 +169,7 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _load(self) -> None:
         splits = self.dataset.load(self.root)
-        kept, held_out = stratified_split(splits.train.labels, self.validation_fraction, SPLIT_SEED)
-        if self.train_size is not None:
-            if not splits.num_classes <= self.train_size <= len(kept):
-                raise ConfigurationError(
-                    f"data.train_size must lie in [{splits.num_classes}, {len(kept)}] for {self.dataset.name}, "
-                    f"got {self.train_size}"
-                )
-            kept = stratified_subset(splits.train.labels, kept, self.train_size, SPLIT_SEED)
-        parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
+        parts = train_val_test_split(splits, self.validation_fraction, self.train_size, self.dataset.name)
         parts = with_relative_weights(parts, self.dataset.name)
         train = parts["train"]
         weighted = isinstance(train, TensorDataset) and train.weights is not None

@@ -130,7 +130,7 @@ def test_train_size_takes_from_the_training_part_alone(make_data: MakeData) -> N
 
 @pytest.mark.parametrize("train_size", [2, 109])
 def test_train_size_out_of_range(make_data: MakeData, train_size: int) -> None:
-    with pytest.raises(ConfigurationError, match=r"data\.train_size must lie in \[3, 108\] for tiny"):
+    with pytest.raises(ConfigurationError, match=r"data\.train_size: got \d+, expected a value in \[3, 108\] for tiny"):
         loaded(make_data(train_size=train_size))
 
 
