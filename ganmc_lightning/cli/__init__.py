@@ -48,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with _imports():
                     from ganmc_lightning.cli.training import run_training
                 return run_training(arguments, command)
+            if arguments and arguments[0] == "forest":
+                with _imports():
+                    from ganmc_lightning.cli.forest import run_forest
+                return run_forest(arguments, command)
             return _run_command(arguments, command)
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)

@@ -1,46 +1,45 @@
-"""What ``ganmc forest --config`` may hold, and the objects it describes."""
+"""Arguments and configuration file of ``ganmc forest``."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 from sklearn.base import ClassifierMixin
 
 from ganmc_lightning.cli.config_loader import limit_yaml
-from ganmc_lightning.data.datasets import DatasetSource, TensorDataset, stratified_split
-from ganmc_lightning.data.seeds import SPLIT_SEED
-from ganmc_lightning.data.splitting import Part as Dataset
-from ganmc_lightning.data.splitting import stratified_subset
+from ganmc_lightning.cli.imports import HELP, OPTION
+from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
+from ganmc_lightning.data.splitting import check_validation_fraction, data_root, train_val_test_split
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
 from ganmc_lightning.tabular.sampling import SupportsSample
-from ganmc_lightning.tabular.study_config import StudyConfig, Table
-from ganmc_lightning.tabular.training_sets import Part
+from ganmc_lightning.tabular.study import RESERVED_NAMES
+from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
+from ganmc_lightning.tabular.training_sets import LabeledSamples
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass
 class ForestData:
-    """Where the rows come from.
+    """Data of the study.
 
-    The validation part is the one that ``ganmc fit`` cuts, so that no GAN has seen the rows its students are chosen on.
-    With all training rows the reported models learn from the validation rows too, once everything is chosen; with
-    ``train_size`` they learn from that many and no more.
+    The validation split is that of ``ganmc fit``, so that no GAN was trained on the samples that select sizes. The
+    reported models are trained on all training samples, the validation split included; with ``train_size`` only on
+    that many.
 
     Attributes:
         dataset: the real data.
-        validation_fraction: share of the training rows kept for choices, in (0, 1); that of the GAN.
-        train_size: use only so many training rows (after the cut), a stratified choice.
-        root: folder of the cached data sets; ``$GANMC_DATA`` or ``./data`` when left out.
+        validation_fraction: fraction of the training samples held out to select sizes, in (0, 1); that of the GAN.
+        train_size: number of training samples to keep, stratified, after the split; null keeps all.
+        root: folder of the cached data sets; null for ``$GANMC_DATA`` or ``./data``.
     """
 
     dataset: DatasetSource
@@ -48,136 +47,119 @@ class ForestData:
     train_size: int | None = None
     root: str | None = None
 
-    def load(self) -> Table:
-        """Fetch, read and cut the data.
+    def load(self) -> StudySplits:
+        """Download, load and split the data.
 
         Raises:
-            ConfigurationError: they are not there, hold no rows, or are too few.
+            ConfigurationError: the data set is not found, contains images, or has too few samples.
         """
-        if not 0 < self.validation_fraction < 1:
-            raise ConfigurationError(f"data.validation_fraction must lie in (0, 1), got {self.validation_fraction}")
-        root = Path(self.root or os.environ.get("GANMC_DATA") or "data")
+        check_validation_fraction(self.validation_fraction)
+        root = data_root(self.root)
         self.dataset.prepare(root)
-        splits = self.dataset.load(root)
-        labels = splits.train.labels
-        kept, held_out = stratified_split(labels, self.validation_fraction, SPLIT_SEED)
-        test = self._part(splits.test)
-        whole = self._part(splits.train)
-        validation = self._part(splits.train.subset(held_out))
-        if self.train_size is not None:
-            if not splits.num_classes <= self.train_size <= len(kept):
-                raise ConfigurationError(
-                    f"data.train_size must lie in [{splits.num_classes}, {len(kept)}] for {self.dataset.name}, "
-                    f"got {self.train_size}"
-                )
-            kept = stratified_subset(labels, kept, self.train_size, SPLIT_SEED)
-        fit = self._part(splits.train.subset(kept))
-        return Table(fit, validation, whole if self.train_size is None else fit, test, splits.categories)
+        loaded = self.dataset.load(root)
+        splits = train_val_test_split(loaded, self.validation_fraction, self.train_size, self.dataset.name)
+        fit, validation, test = (self._samples(splits[name]) for name in ("train", "val", "test"))
+        train = fit if self.train_size is not None else self._samples(loaded.train)
+        return StudySplits(fit, validation, train, test, loaded.categories)
 
-    def _part(self, dataset: Dataset) -> Part:
+    def _samples(self, dataset: Any) -> LabeledSamples:
         if not isinstance(dataset, TensorDataset) or dataset.inputs.ndim != 2:
-            raise ConfigurationError(f"data.dataset: {self.dataset.name} holds images: trees learn rows of numbers")
+            raise ConfigurationError(
+                f"data.dataset: {self.dataset.name} contains images, expected samples of shape (D,)"
+            )
         weights = None if dataset.weights is None else dataset.weights.numpy()
-        return Part(dataset.inputs.numpy().astype(np.float64), dataset.labels.numpy(), weights)
+        return LabeledSamples(dataset.inputs.numpy().astype(np.float64), dataset.labels.numpy(), weights)
 
 
 @dataclass(frozen=True)
 class ForestConfig:
-    """A configuration turned into objects.
+    """Parsed arguments of ``ganmc forest``.
 
     Attributes:
-        data: where the rows come from.
-        settings: what the study does.
-        synthesizers: of this package, by name.
-        checkpoints: paths of GANs, by name.
-        text: the whole configuration as YAML.
+        arguments: parsed arguments, among them ``seed``, ``out``, ``export`` and ``n_jobs``.
+        data: the data.
+        study: configuration of the study.
+        synthesizers: synthesizers of this package by name.
+        checkpoints: checkpoints of GANs by name.
+        text: the configuration as YAML, without ``out``, ``export`` and ``n_jobs``.
     """
 
+    arguments: Any
     data: ForestData
-    settings: StudyConfig
+    study: StudyConfig
     synthesizers: Mapping[str, Synthesizer]
     checkpoints: Mapping[str, str]
     text: str
 
     def load_synthesizers(self) -> dict[str, SupportsSample]:
-        """All synthesizers by name, the GANs first, with as many rows of each class, as their authors draw them.
+        """Load the generators of the checkpoints; return all synthesizers by name, the GANs first.
 
         Raises:
             ConfigurationError: a checkpoint cannot be used.
         """
-        made: dict[str, SupportsSample] = {}
+        loaded: dict[str, SupportsSample] = {}
         for name, path in self.checkpoints.items():
             try:
-                made[name] = load_synthesizer(path)
+                loaded[name] = load_synthesizer(path)
             except ConfigurationError as error:
                 raise ConfigurationError(f"checkpoints.{name}: {error}") from error
-        return {**made, **self.synthesizers}
+        return {**loaded, **self.synthesizers}
 
 
-def read_config(file: Path, overrides: Sequence[str], checkpoints: Sequence[str]) -> ForestConfig:
-    """Read a configuration.
+def parse_arguments(arguments: Sequence[str]) -> ForestConfig:
+    """Parse a command line and its configuration file.
 
     Args:
-        file: the YAML file.
-        overrides: ``KEY=VALUE``, on top of it.
-        checkpoints: ``NAME=PATH``, on top of its ``checkpoints``; an empty path takes one away.
+        arguments: the command line without ``ganmc forest`` and ``--import``.
 
     Raises:
-        ConfigurationError: something in it cannot be used.
+        ArgumentError: an argument or a value of the file is invalid.
+        ConfigurationError: a constructor rejects its arguments, or a name is invalid.
     """
-    if not file.is_file():
-        raise ConfigurationError(f"--config {file}: no such file")
-    wrong = [word for word in (*overrides, *checkpoints) if "=" not in word]
-    if wrong:
-        raise ConfigurationError(f"{wrong[0]!r} must have the form NAME=VALUE")
-    parser = _parser()
-    try:
-        config = parser.parse_args([f"--config={file}", *(f"--{word}" for word in overrides)])
-        objects = parser.instantiate_classes(config)
-    except ConfigurationError:
-        raise
-    except (ArgumentError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{file}: {_complaint(error)}") from error
-    paths = dict(objects.checkpoints)
-    for word in checkpoints:
-        name, _, path = word.partition("=")
-        paths[name] = path
-    paths = {name: path for name, path in paths.items() if path}
-    names = [*paths, *objects.synthesizers]
+    parser = make_parser()
+    parsed = parser.parse_args(list(arguments))
+    objects = parser.instantiate_classes(parsed)
+    checkpoints = {name: path for name, path in objects.checkpoints.items() if path is not None}
+    synthesizers = {name: synthesizer for name, synthesizer in objects.synthesizers.items() if synthesizer is not None}
+    names = [*checkpoints, *synthesizers]
     for name in names:
-        if not _NAME.fullmatch(name) or names.count(name) > 1:
+        if not _NAME.fullmatch(name) or names.count(name) > 1 or name in RESERVED_NAMES:
             raise ConfigurationError(
-                f"{file}: synthesizers and checkpoints need different names of letters, digits and '_', found {name!r}"
+                f"checkpoints, synthesizers: got the name {name!r}, expected distinct names of letters, digits and '_' "
+                f"other than {', '.join(RESERVED_NAMES)}"
             )
-    settings = StudyConfig(**{field.name: objects[field.name] for field in fields(StudyConfig)})
-    return ForestConfig(objects.data, settings, objects.synthesizers, paths, _dump(parser, config, paths))
+    study = StudyConfig(**{field.name: objects[field.name] for field in fields(StudyConfig)})
+    settings = parsed.clone()
+    for key in ("out", "export", "n_jobs"):
+        settings.pop(key)
+    text = parser.dump(settings, skip_validation=True)
+    return ForestConfig(objects, objects.data, study, synthesizers, checkpoints, text)
 
 
-def _parser() -> ArgumentParser:
+def make_parser() -> ArgumentParser:
+    """Return the parser of ``ganmc forest``; as in ``ganmc fit``, every key of the file is also an option."""
     limit_yaml()
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
+    parser = ArgumentParser("ganmc forest", exit_on_error=False, epilog=f"{OPTION} MODULE: {HELP}.")
+    parser.add_argument("--config", action="config", help="YAML file of the study; later options override its keys")
+    parser.add_argument(
+        "--seed", type=NonNegativeInt, default=0, help="random seed of teacher, synthetic samples and students"
+    )
+    parser.add_argument("--out", type=str | None, help="run folder; null for runs/<data>/forest/seed<seed>")
+    parser.add_argument(
+        "--export", type=str | None, help="folder for the best small student and the teacher as C, ONNX and skops files"
+    )
+    parser.add_argument("--n-jobs", type=PositiveInt | None, help="threads that fit trees; null for all processors")
     parser.add_class_arguments(ForestData, "data")
     parser.add_class_arguments(StudyConfig, skip={"teacher"})
-    parser.add_argument("--teacher", type=ClassifierMixin | None, default=None)
-    parser.add_argument("--synthesizers", type=dict[str, Synthesizer], default={})
-    parser.add_argument("--checkpoints", type=dict[str, str], default={})
+    parser.add_argument(
+        "--teacher",
+        type=ClassifierMixin | None,
+        help="unfitted classifier; null for the random forest of 500 trees of GAN-MC",
+    )
+    parser.add_argument(
+        "--synthesizers", type=dict[str, Synthesizer | None], default={}, help="synthesizers by name; null removes one"
+    )
+    parser.add_argument(
+        "--checkpoints", type=dict[str, str | None], default={}, help="checkpoints of GANs by name; null removes one"
+    )
     return parser
-
-
-def _dump(parser: ArgumentParser, config: Namespace, checkpoints: dict[str, str]) -> str:
-    config = config.clone()
-    config.checkpoints = checkpoints
-    text: str = parser.dump(config)
-    return text
-
-
-def _complaint(error: BaseException) -> str:
-    """What the user can fix, in one line: the parser wraps what a constructor complains of."""
-    link: BaseException | None = error
-    while link is not None:
-        if isinstance(link, ConfigurationError):
-            return str(link)
-        link = link.__cause__ or link.__context__
-    text: Any = getattr(error, "message", None) or str(error)
-    return " ".join(line.strip(" -") for line in str(text).splitlines() if line.strip())[:600]

@@ -1,18 +1,18 @@
-"""Large classifiers into small trees, with synthetic rows (GAN-MC, section 4): scikit-learn estimators.
+"""Compression of classifiers of tabular data into small trees (GAN-MC section 4): scikit-learn estimators.
 
-PyTorch is loaded when synthetic rows are drawn from a synthesizer of this package, and not before.
+PyTorch is imported when a synthesizer samples, not with this package.
 """
 
-from ganmc_lightning.tabular.checkpoint import classifier_of_checkpoint, load_synthesizer
+from ganmc_lightning.tabular.checkpoint import load_synthesizer, load_tabular_classifier
 from ganmc_lightning.tabular.compressor import ForestCompressor
-from ganmc_lightning.tabular.profiling import Compression, Cost
+from ganmc_lightning.tabular.profiling import CompressionProfile, ModelProfile
 from ganmc_lightning.tabular.student import StudentClassifier
 
 __all__ = [
-    "Compression",
-    "Cost",
+    "CompressionProfile",
     "ForestCompressor",
+    "ModelProfile",
     "StudentClassifier",
-    "classifier_of_checkpoint",
     "load_synthesizer",
+    "load_tabular_classifier",
 ]

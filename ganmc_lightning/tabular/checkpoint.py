@@ -1,8 +1,7 @@
-"""Networks trained by ``ganmc fit`` on rows, speaking in the units of the data: a GAN as synthesizer, a teacher."""
+"""Networks trained by ``ganmc fit`` on tabular data: a generator as synthesizer, a classifier as teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,59 +12,69 @@ from sklearn.utils.validation import validate_data
 from ganmc_lightning.exceptions import ConfigurationError
 
 DATA_STATE = "GANAugmentedDataModule"
+"""Key of the data module's state in a checkpoint."""
 CHUNK = 4096
 
 
 class GeneratorSampler:
-    """A generator of rows with the scaler of the data it was trained on.
+    """Sampler of a trained generator, in the units of the data.
 
     Args:
-        generator: a conditional or unconditional :class:`~ganmc_lightning.networks.Generator`.
-        scaler: turns what it makes back into rows, with values that the columns can hold.
-        class_shares: probability of each class, in the order of the labels; equal ones when left out.
+        generator: conditional or unconditional :class:`~ganmc_lightning.networks.Generator` of samples (D,).
+        scaler: :class:`~ganmc_lightning.data.scaling.RowScaler` of the generator's training data.
 
-    Raises:
-        ConfigurationError: the shares are not one number a class that sum to 1.
+    Example:
+        >>> import torch
+        >>> from ganmc_lightning.data.scaling import RowScaler
+        >>> from ganmc_lightning.networks import TabularGenerator
+        >>> scaler = RowScaler.fit(torch.tensor([[0.0, 5.0], [1.0, 9.0]]))
+        >>> samples, labels = GeneratorSampler(TabularGenerator(2, num_classes=3), scaler).sample(4)
+        >>> samples.shape, bool((labels < 3).all())
+        ((4, 2), True)
     """
 
-    def __init__(self, generator: Any, scaler: Any, class_shares: Sequence[float] | None = None) -> None:
-        classes = generator.num_classes
-        if class_shares is not None and classes:
-            fair = len(class_shares) == classes and min(class_shares) >= 0 and abs(sum(class_shares) - 1) < 1e-6
-            if not fair:
-                raise ConfigurationError(
-                    f"class_shares must be {classes} numbers that sum to 1, got {list(class_shares)}"
-                )
+    def __init__(self, generator: Any, scaler: Any) -> None:
         self.generator = generator
         self.scaler = scaler
-        self.class_shares = [1 / classes] * classes if class_shares is None else list(class_shares)
 
     def sample(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Draw ``n`` rows with PyTorch's global random generator.
+        """Draw ``n`` samples with PyTorch's global random generator, all classes equally likely.
 
         Returns:
-            Rows (n, D) in the units of the data, and the classes they were made for, -1 where the generator has none.
+            Samples (n, D) in the units of the data, and their conditioning labels (n,); -1 for an unconditional
+            generator.
         """
         import torch
 
+        classes = self.generator.num_classes
         latents = self.generator.sample_latents(n, "cpu")
+        labels = torch.full((n,), -1)
+        if classes:
+            labels = torch.multinomial(torch.full((classes,), 1 / classes, dtype=torch.float64), n, replacement=True)
         with torch.no_grad():
-            if self.generator.num_classes:
-                labels = torch.multinomial(torch.tensor(self.class_shares, dtype=torch.float64), n, replacement=True)
-                pairs = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
-                rows = torch.cat([self.generator(*pair) for pair in pairs])
-            else:
-                labels = torch.full((n,), -1)
-                rows = torch.cat([self.generator(part) for part in latents.split(CHUNK)])
-        return self.scaler.decode(rows).numpy().astype(np.float64), labels.numpy()
+            chunks = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
+            samples = torch.cat([self.generator(*chunk) if classes else self.generator(chunk[0]) for chunk in chunks])
+        return self.scaler.decode(samples).numpy().astype(np.float64), labels.numpy()
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A trained network as a classifier of rows in their own units; it is fitted as it comes.
+    """Fitted scikit-learn classifier that predicts with a trained network.
 
     Args:
-        network: from scaled rows (N, D) to logits (N, K).
-        scaler: of the data it was trained on.
+        network: module from scaled samples (N, D) to logits (N, K).
+        scaler: :class:`~ganmc_lightning.data.scaling.RowScaler` of the network's training data.
+
+    Attributes:
+        classes_: labels 0..K-1.
+        n_features_in_: number of features D.
+
+    Example:
+        >>> import torch
+        >>> from ganmc_lightning.data.scaling import RowScaler
+        >>> scaler = RowScaler.fit(torch.tensor([[0.0, 5.0], [2.0, 9.0]]))
+        >>> classifier = NetworkClassifier(torch.nn.Identity(), scaler)  # logits: the z-scores 1 and -1
+        >>> classifier.predict_proba([[2.0, 5.0]]).round(2).tolist()
+        [[0.88, 0.12]]
     """
 
     def __init__(self, network: Any, scaler: Any) -> None:
@@ -77,71 +86,68 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     @property
     def n_features_in_(self) -> int:
-        """Columns of a row."""
+        """Number of features."""
         return len(self.scaler.mean)
 
     @property
     def classes_(self) -> NDArray[np.int64]:
-        """The labels 0..K-1."""
+        """Labels 0..K-1."""
         return np.arange(self.predict_proba(np.zeros((1, self.n_features_in_))).shape[1])
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Class probabilities (N, K) of rows (N, D)."""
+        """Predict class probabilities (N, K) of samples (N, D)."""
         import torch
 
-        rows = torch.from_numpy(validate_data(self, X, dtype=np.float64, reset=False))
+        samples = torch.from_numpy(validate_data(self, X, dtype=np.float64, reset=False))
         with torch.no_grad():
-            logits = torch.cat([self.network(part) for part in self.scaler.transform(rows).split(CHUNK)])
+            logits = torch.cat([self.network(chunk) for chunk in self.scaler.transform(samples).split(CHUNK)])
         probabilities: NDArray[np.float64] = logits.double().softmax(dim=1).numpy()
         return probabilities
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """The likeliest class (N,) of rows (N, D)."""
-        likeliest: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1)
-        return likeliest
+        """Predict the most probable class (N,) of samples (N, D)."""
+        predicted: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1)
+        return predicted
 
 
-def load_synthesizer(
-    path: str, part: str = "generator", class_shares: Sequence[float] | None = None
-) -> GeneratorSampler:
-    """Take the generator of rows out of a checkpoint of ``ganmc fit``.
+def load_synthesizer(path: str, submodule: str = "generator") -> GeneratorSampler:
+    """Load the generator of a tabular GAN from a checkpoint of ``ganmc fit``.
 
     Args:
-        path: a checkpoint of a GAN.
-        part: name of the generator in its module.
-        class_shares: probability of each class, in the order of the labels; equal ones when left out.
+        path: checkpoint of a GAN.
+        submodule: name of the generator in its module (default: ``"generator"``).
 
     Raises:
-        ConfigurationError: the checkpoint cannot be used, or its generator does not make rows.
+        ConfigurationError: the checkpoint cannot be used, or its generator does not generate samples of shape (D,).
     """
     from ganmc_lightning.networks.loading import load_generator
 
-    generator = load_generator(path, part)
+    generator = load_generator(path, submodule)
     if len(generator.sample_shape) != 1:
-        raise ConfigurationError(f"{path}: its generator makes samples of shape {generator.sample_shape}, not rows")
-    return GeneratorSampler(generator, _scaler(path), class_shares)
+        raise ConfigurationError(f"{path}: generates samples of shape {generator.sample_shape}, expected shape (D,)")
+    return GeneratorSampler(generator, _load_scaler(path))
 
 
-def classifier_of_checkpoint(path: str, part: str = "network") -> NetworkClassifier:
-    """Take a classifier of rows out of a checkpoint of ``ganmc fit``, to be compressed into a tree.
+def load_tabular_classifier(path: str, submodule: str = "network") -> NetworkClassifier:
+    """Load a classifier of tabular data from a checkpoint of ``ganmc fit``, for example as a teacher.
 
     Args:
-        path: a checkpoint of a classifier or a distillation.
-        part: ``"network"`` of a classifier, ``"student"`` of a distillation.
+        path: checkpoint of a classifier or a distillation.
+        submodule: ``"network"`` of a classifier (default), ``"student"`` of a distillation.
 
     Raises:
-        ConfigurationError: the checkpoint cannot be used, or was not trained on rows.
+        ConfigurationError: the checkpoint cannot be used, or was not trained on tabular data.
     """
     from ganmc_lightning.networks.loading import load_network
 
-    return NetworkClassifier(load_network(path, part), _scaler(path))
+    return NetworkClassifier(load_network(path, submodule), _load_scaler(path))
 
 
-def _scaler(path: str) -> Any:
+def _load_scaler(path: str) -> Any:
     from ganmc_lightning.data.scaling import RowScaler
     from ganmc_lightning.networks.loading import read_checkpoint
 
     state = read_checkpoint(path).get(DATA_STATE) or {}
     if not state.get("scaler"):
-        raise ConfigurationError(f"{path} holds no scaler of rows: it was not written by `ganmc fit` on rows")
+        raise ConfigurationError(f"{path}: contains no scaler, expected a checkpoint of `ganmc fit` on tabular data")
     return RowScaler.of_state(state["scaler"])

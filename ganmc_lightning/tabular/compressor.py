@@ -1,4 +1,4 @@
-"""A large classifier into a small regressor of its probabilities, as one scikit-learn estimator."""
+"""Compression of a large classifier into a small regressor of its probabilities, as one scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -17,66 +17,67 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.weights import check_weights
-from ganmc_lightning.tabular.profiling import BATCH, Compression, profile_model
+from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile_model
 from ganmc_lightning.tabular.sampling import (
     SupportsSample,
     check_finite,
     check_float32,
     check_varying,
     column_name,
-    pooled_weights,
+    extend_weights,
     sample_rows,
 )
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities, to_targets
-from ganmc_lightning.tabular.teacher import fit_teacher, is_fitted, seeded, weights_for
+from ganmc_lightning.tabular.teacher import fit_teacher, is_fitted, set_random_states, weight_argument
 
-Scenario = Literal["real", "synthetic", "pooled"]
-SCENARIOS = ("real", "synthetic", "pooled")
+TrainingData = Literal["real", "synthetic", "both"]
+TRAINING_DATA = ("real", "synthetic", "both")
 FLOATS = [np.float64, np.float32]
 TREES = (BaseDecisionTree, BaseForest, BaseGradientBoosting)
 """Students that compare in float32."""
 
 
 class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Compresses a classifier into a student that regresses its probabilities (GAN-MC, section 4).
+    """Compress a classifier into a regressor of its class probabilities (GAN-MC section 4).
 
-    The teacher labels real rows, synthetic rows or both with its probabilities, and the student learns these: P(y = 1)
-    of two classes as in the paper, one output a class for more. Weights of classes are the teacher's: the student
-    learns what it answers, so that ``RandomForestClassifier(class_weight="balanced")`` becomes a student with the same
-    view of the classes.
+    The teacher predicts the probabilities of real samples, synthetic samples or both, and the student is fitted to
+    them: to P(y = 1) for two classes, to one output per class for more. Class weights are parameters of the teacher,
+    for example ``RandomForestClassifier(class_weight="balanced")``; the student inherits their effect.
 
-    X holds finite numbers; categories are to be encoded beforehand, missing values to be filled in.
+    X must contain finite numbers: encode categories and impute missing values first.
 
     Args:
-        teacher: classifier with ``predict_proba``. A fitted one is used as it is, an unfitted one is copied and fitted
-            on X and y. Left out: the paper's ``RandomForestClassifier`` of 500 trees.
-        student: unfitted regressor; with more than two classes one that has many outputs, or
-            ``MultiOutputRegressor`` around it. Left out: the paper's ``RandomForestRegressor`` of one tree.
-        synthesizer: where synthetic rows come from: one of :mod:`ganmc_lightning.synthesizers`, which is copied and
-            fitted to the z-scores of X; a GAN that ``ganmc fit`` trained, with the scaler it was trained with, by
-            :func:`~ganmc_lightning.tabular.load_synthesizer`; or any fitted object whose ``sample(n)``
-            returns rows in the units of X. Needed unless ``scenario`` is ``"real"``.
-        synthetic_ratio: synthetic rows for each real row; 9 in the paper.
-        scenario: what the student learns from: ``"real"`` rows, ``"synthetic"`` rows, or both, ``"pooled"``.
-        random_state: seeds the synthetic rows, and teacher and student where they have no ``random_state`` of their
-            own.
+        teacher: Classifier with ``predict_proba``. A fitted one is used unchanged, an unfitted one is cloned and
+            fitted. Default: None, the ``RandomForestClassifier`` of 500 trees of GAN-MC.
+        student: Unfitted regressor; for more than two classes with multiple outputs or wrapped in
+            ``MultiOutputRegressor``. Default: None, the ``RandomForestRegressor`` of one tree of GAN-MC.
+        synthesizer: Source of synthetic samples: one of :mod:`ganmc_lightning.synthesizers`, which is copied and
+            fitted to the z-scores of X; a trained GAN, see :func:`~ganmc_lightning.tabular.load_synthesizer`; or any
+            fitted object with ``sample(n)`` in the units of X. Default: None, only for ``training_data="real"``.
+        synthetic_ratio: Synthetic samples per real sample, positive. Default: 9, as in GAN-MC.
+        training_data: Training samples of the student: ``"real"``, ``"synthetic"`` or ``"both"`` (default).
+        random_state: Seed of the synthetic samples, and of teacher and student where their ``random_state`` is None.
+            Default: None.
 
     Attributes:
-        classes_: the classes, in the order of the probabilities.
-        teacher_: the fitted teacher.
-        student_: the fitted student, a regressor.
-        classifier_: the student as a classifier, a :class:`~ganmc_lightning.tabular.StudentClassifier`: what to
-            store, export and ship, for it holds nothing of the teacher.
-        profile_: its cost against the teacher's, a :class:`~ganmc_lightning.tabular.Compression`.
+        classes_: Class labels (K,), in the order of the probabilities.
+        teacher_: Fitted teacher.
+        student_: Fitted student, a regressor.
+        classifier_: Student as a :class:`~ganmc_lightning.tabular.StudentClassifier` without the teacher, to store
+            and export.
+        profile_: Size and speed of teacher and student, a :class:`~ganmc_lightning.tabular.CompressionProfile`.
+        n_features_in_: Number of features D.
+        feature_names_in_: Names of the features (D,), where X was a data frame.
 
     Example:
         >>> from sklearn.datasets import load_iris
         >>> from sklearn.ensemble import RandomForestClassifier
+        >>> from ganmc_lightning.synthesizers import JitterSynthesizer
         >>> X, y = load_iris(return_X_y=True)
         >>> teacher = RandomForestClassifier(20, random_state=0)
-        >>> compressor = ForestCompressor(teacher, scenario="real", random_state=0).fit(X, y)
-        >>> compressor.predict(X[:1]), compressor.profile_.student.trees
-        (array([0]), 1)
+        >>> compressor = ForestCompressor(teacher, synthesizer=JitterSynthesizer(0.1), random_state=0).fit(X, y)
+        >>> compressor.predict(X[:1]), compressor.profile_.student.trees, round(compressor.score(X, y), 1)
+        (array([0]), 1, 1.0)
     """
 
     def __init__(
@@ -85,121 +86,124 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         student: Any = None,
         synthesizer: SupportsSample | None = None,
         synthetic_ratio: float = 9,
-        scenario: Scenario = "pooled",
+        training_data: TrainingData = "both",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.teacher = teacher
         self.student = student
         self.synthesizer = synthesizer
         self.synthetic_ratio = synthetic_ratio
-        self.scenario = scenario
+        self.training_data = training_data
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the teacher unless it is fitted, draw synthetic rows, fit the student.
+        """Fit the teacher unless it is fitted, draw synthetic samples and fit the student.
 
         Args:
-            X: rows (N, D), finite numbers.
-            y: their classes (N,).
-            sample_weight: weights of the rows (N,), of at least 0, for the teacher, unless it is fitted, and for the
-                student; a synthetic row weighs as much as the mean real one.
+            X: Samples (N, D), finite.
+            y: Class labels (N,).
+            sample_weight: Weights (N,), at least 0, for an unfitted teacher and for the student. A synthetic sample
+                has the mean weight of the real ones. Default: None, equal weights.
+
+        Returns:
+            The fitted estimator.
 
         Raises:
-            ConfigurationError: an argument or a column of X cannot be used; the message names it.
+            ConfigurationError: an argument or a column of X is invalid.
         """
-        synthesizer = self._wanted_synthesizer()
-        rows, labels = self._checked(X, y)
-        weights = self._checked_weights(sample_weight, labels)
+        synthesizer = self._validate_parameters()
+        X, y = self._validate_samples(X, y)
+        weights = self._validate_weights(sample_weight, y)
         student = RandomForestRegressor(n_estimators=1) if self.student is None else clone(self.student)
-        names = getattr(self, "feature_names_in_", None)  # scikit-learn sets it for data frames alone
+        names = getattr(self, "feature_names_in_", None)  # scikit-learn sets it for data frames only
         teacher_seed, student_seed, sample_seed = check_random_state(self.random_state).randint(2**31 - 1, size=3)
-        teacher = fit_teacher(self.teacher, rows, labels, teacher_seed, names, weights)
+        teacher = fit_teacher(self.teacher, X, y, teacher_seed, names, weights)
         if isinstance(student, TREES):
-            check_float32(rows, names)
-        together = rows
+            check_float32(X, names)
+        train = X
         if synthesizer is not None:
-            check_varying(rows, names)
-            count = round(self.synthetic_ratio * len(rows))
-            numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-            made = sample_rows(synthesizer, rows.astype(np.float64), numbers, count, int(sample_seed), names)
-            together = made if self.scenario == "synthetic" else np.concatenate([rows, made])
-            weights = None if self.scenario == "synthetic" else pooled_weights(weights, count)
-        targets = to_targets(teacher.probabilities(together))
+            check_varying(X, names)
+            n = round(self.synthetic_ratio * len(X))
+            codes = np.unique(y, return_inverse=True)[1].astype(np.int64)
+            train = sample_rows(synthesizer, X.astype(np.float64), codes, n, int(sample_seed), names)
+            weights = extend_weights(weights, n) if self.training_data == "both" else None
+            train = np.concatenate([X, train]) if self.training_data == "both" else train
+        targets = to_targets(teacher.predict_proba(train))
         if targets.ndim == 2 and not get_tags(student).target_tags.multi_output:
             raise ConfigurationError(
-                f"student: {type(student).__name__} has one output and the teacher {targets.shape[1]} classes: "
-                "put sklearn.multioutput.MultiOutputRegressor around it"
+                f"student: {type(student).__name__} has one output, expected {targets.shape[1]}, one per class; wrap "
+                "it in sklearn.multioutput.MultiOutputRegressor"
             )
-        seeded(student, student_seed).fit(together, targets, **weights_for(student, weights, "student"))
+        set_random_states(student, student_seed).fit(train, targets, **weight_argument(student, weights, "student"))
         self.student_ = student
         self.teacher_, self.classes_ = teacher.model, teacher.classes
-        self.classifier_ = StudentClassifier(self.student_, self.classes_, names)
-        batch = rows[:BATCH]
-        cost = profile_model(self.teacher_, self.teacher_.predict_proba, teacher.presented(batch))
-        self.profile_ = Compression(cost, profile_model(self.classifier_, self.student_.predict, batch), len(batch))
+        self.classifier_ = StudentClassifier(student, self.classes_, names)
+        batch = X[:BATCH]
+        teacher_profile = profile_model(self.teacher_, self.teacher_.predict_proba, teacher.to_fit_format(batch))
+        student_profile = profile_model(self.classifier_, student.predict, batch)
+        self.profile_ = CompressionProfile(teacher_profile, student_profile, len(batch))
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The student's class probabilities (N, K) of rows (N, D)."""
+        """Predict class probabilities (N, K) of samples (N, D) with the student."""
         check_is_fitted(self)
         return to_probabilities(self.student_.predict(validate_data(self, X, dtype=FLOATS, reset=False)))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The student's likeliest class (N,) of rows (N, D)."""
-        answers = self.predict_proba(X)
-        likeliest: NDArray[Any] = self.classes_[answers.argmax(axis=1)]
-        return likeliest
+        """Predict the most probable class (N,) of samples (N, D) with the student."""
+        probabilities = self.predict_proba(X)
+        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return predicted
 
-    def _wanted_synthesizer(self) -> SupportsSample | None:
-        """Return the synthesizer to draw from, or None where real rows alone are wanted."""
-        if self.scenario not in SCENARIOS:
-            raise ConfigurationError(f"scenario must be one of {', '.join(SCENARIOS)}, got {self.scenario!r}")
-        if self.scenario == "real":
+    def _validate_parameters(self) -> SupportsSample | None:
+        """Return the synthesizer to sample from; None for real samples only."""
+        if self.training_data not in TRAINING_DATA:
+            raise ConfigurationError(
+                f"training_data: got {self.training_data!r}, expected one of {', '.join(TRAINING_DATA)}"
+            )
+        if self.training_data == "real":
             return None
         if self.synthesizer is None:
-            raise ConfigurationError(
-                f"scenario {self.scenario!r} needs a synthesizer: give one, or set scenario='real'"
-            )
+            raise ConfigurationError(f"synthesizer: got None, required for training_data={self.training_data!r}")
         if not self.synthetic_ratio > 0:
-            raise ConfigurationError(f"synthetic_ratio must be positive, got {self.synthetic_ratio}")
+            raise ConfigurationError(f"synthetic_ratio: got {self.synthetic_ratio}, expected a positive number")
         return self.synthesizer
 
-    def _checked_weights(self, sample_weight: ArrayLike | None, labels: NDArray[Any]) -> NDArray[np.float64] | None:
+    def _validate_weights(self, sample_weight: ArrayLike | None, y: NDArray[Any]) -> NDArray[np.float64] | None:
         if sample_weight is None:
             return None
-        if self.scenario == "synthetic" and self.teacher is not None and is_fitted(self.teacher):
+        if self.training_data == "synthetic" and self.teacher is not None and is_fitted(self.teacher):
             raise ConfigurationError(
-                "sample_weight changes nothing: the teacher is fitted and the student sees no real row; leave it out, "
-                "or set scenario='pooled'"
+                "sample_weight has no effect with a fitted teacher and training_data='synthetic'; remove it, or set "
+                "training_data='both'"
             )
-        return check_weights(np.asarray(sample_weight), labels, "sample_weight")
+        return check_weights(np.asarray(sample_weight), y, "sample_weight")
 
-    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return rows and labels as arrays, or say which column or class is at fault."""
+    def _validate_samples(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return samples and labels as arrays; raise an error that names the invalid column or class."""
+        given = X
         try:
-            rows, labels = validate_data(self, X, y, dtype=FLOATS, ensure_all_finite=False)
+            X, y = validate_data(self, X, y, dtype=FLOATS, ensure_all_finite=False)
         except ValueError as error:
-            _explain_strings(X, getattr(self, "feature_names_in_", None), error)
+            _raise_for_strings(given, getattr(self, "feature_names_in_", None), error)
             raise
-        check_finite(rows, getattr(self, "feature_names_in_", None), "X")
-        check_classification_targets(labels)
-        present = np.unique(labels)
-        if len(present) == 1:
-            raise ConfigurationError(
-                f"y has one class, {present.tolist()[0]!r}: rows of two classes or more are needed"
-            )
-        return rows, labels
+        check_finite(X, getattr(self, "feature_names_in_", None), "X")
+        check_classification_targets(y)
+        classes = np.unique(y)
+        if len(classes) == 1:
+            raise ConfigurationError(f"y: got one class, {classes.tolist()[0]!r}, expected two or more")
+        return X, y
 
 
-def _explain_strings(X: Any, names: Any, error: ValueError) -> None:
-    """Raise a better error where a column holds strings."""
+def _raise_for_strings(X: Any, feature_names: Any, error: ValueError) -> None:
+    """Raise an error that names the column, where a column contains strings."""
     table = np.asarray(X, dtype=object)
     if "string" not in str(error) or table.ndim != 2:
         return
     for column in range(table.shape[1]):
-        texts = [value for value in table[:, column] if isinstance(value, str)]
-        if texts:
+        strings = [value for value in table[:, column] if isinstance(value, str)]
+        if strings:
             raise ConfigurationError(
-                f"X: {column_name(names, column)} holds strings ({texts[0]!r}): encode it as numbers "
-                "(sklearn.preprocessing.OneHotEncoder) or leave it out"
+                f"X: {column_name(feature_names, column)} contains strings ({strings[0]!r}), expected numbers; encode "
+                "or drop it (sklearn.preprocessing.OneHotEncoder)"
             ) from error

@@ -1,10 +1,9 @@
-"""The first trees of a forest: one fit for a whole curve over their number."""
+"""Evaluate every number of trees from a single fit of a forest."""
 
 from __future__ import annotations
 
 import copy
 import pickle
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,20 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
+from ganmc_lightning.tabular.profiling import time_call
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
 
 REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A forest student with 1, 2, 3, ... trees; every list has one entry a number of trees.
+class EnsembleCurve:
+    """Score, size and speed of a forest student over its number of trees.
 
     Attributes:
         trees: 1, 2, 3, ...
-        score: the metric on the test rows.
-        bytes: of its trees, pickled.
-        seconds: its trees take for one batch.
+        score: metric on the test samples, per number of trees.
+        bytes: pickled size of the trees.
+        seconds: time of the trees to predict one batch.
     """
 
     trees: list[int]
@@ -34,39 +34,34 @@ class Curve:
     seconds: list[float]
 
 
-def prefix(forest: RandomForestRegressor, trees: int) -> StudentClassifier:
-    """The student that has the first trees of a fitted forest: what fewer trees with the same seed would be."""
-    part = copy.copy(forest)
-    part.n_estimators = trees
-    part.estimators_ = forest.estimators_[:trees]
-    return StudentClassifier(part, np.arange(max(2, forest.n_outputs_)))
+def first_trees(forest: RandomForestRegressor, n_trees: int) -> StudentClassifier:
+    """Return the student with the first trees of a fitted forest, equal to a smaller forest of that seed."""
+    smaller = copy.copy(forest)
+    smaller.n_estimators = n_trees
+    smaller.estimators_ = forest.estimators_[:n_trees]
+    return StudentClassifier(smaller, np.arange(max(2, forest.n_outputs_)))
 
 
 def measure_ensemble_curve(
     forest: RandomForestRegressor,
-    rows: NDArray[np.float64],
-    labels: NDArray[np.int64],
+    X: NDArray[np.float64],
+    y: NDArray[np.int64],
     batch: NDArray[np.float64],
-    score: Callable[[NDArray[np.int64], NDArray[np.float64]], float],
-) -> Curve:
-    """Score a forest's first trees, whatever their number.
+    metric: Callable[[NDArray[np.int64], NDArray[np.float64]], float],
+) -> EnsembleCurve:
+    """Measure score, size and speed of the first 1, 2, 3, ... trees of a forest.
 
     Args:
-        forest: fitted.
-        rows: test rows (N, D).
-        labels: 0..K-1 (N,).
-        batch: rows to time.
-        score: of labels and probabilities.
+        forest: fitted forest.
+        X: test samples (N, D).
+        y: labels (N,) in 0..K-1.
+        batch: samples to time.
+        metric: function of labels and probabilities.
     """
-    numbers = np.arange(1, len(forest.estimators_) + 1)
-    sums = np.cumsum([tree.predict(rows) for tree in forest.estimators_], axis=0)
-    scores = [score(labels, to_probabilities(total / number)) for total, number in zip(sums, numbers, strict=True)]
-    sizes = np.cumsum([len(pickle.dumps(tree)) for tree in forest.estimators_])
-    seconds = np.cumsum([min(_seconds(tree.predict, batch) for _ in range(REPEATS)) for tree in forest.estimators_])
-    return Curve(numbers.tolist(), scores, sizes.tolist(), seconds.tolist())
-
-
-def _seconds(predict: Callable[[NDArray[np.float64]], object], batch: NDArray[np.float64]) -> float:
-    started = time.perf_counter()
-    predict(batch)
-    return time.perf_counter() - started
+    trees = forest.estimators_
+    counts = np.arange(1, len(trees) + 1)
+    sums = np.cumsum([tree.predict(X) for tree in trees], axis=0)
+    scores = [metric(y, to_probabilities(total / count)) for total, count in zip(sums, counts, strict=True)]
+    sizes = np.cumsum([len(pickle.dumps(tree)) for tree in trees])
+    seconds = np.cumsum([min(time_call(tree.predict, batch) for _ in range(REPEATS)) for tree in trees])
+    return EnsembleCurve(counts.tolist(), scores, sizes.tolist(), seconds.tolist())

@@ -1,4 +1,4 @@
-"""How good probabilities are."""
+"""Metrics of class probabilities."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 METRICS = ("auc", "accuracy", "log_loss", "ece")
 BINS = 15
-"""Of the calibration error; 15 in the paper it is from."""
+"""Bins of the calibration error, as in Guo et al. 2017."""
 
 
 def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Score class probabilities.
+    """Compute AUC, accuracy, log loss and calibration error.
 
     Args:
-        labels: 0..K-1 (N,); every class occurs.
-        probabilities: (N, K), rows that sum to 1.
+        labels: int64 (N,) in 0..K-1; every class occurs.
+        probabilities: float64 (N, K); each row sums to 1.
 
     Returns:
-        ``auc``, the area under the ROC curve (for more than two classes one against the rest, the mean over the
-        classes); ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
+        ``auc``, see :func:`roc_auc`; ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
+
+    Example:
+        >>> metrics = classification_metrics(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]))
+        >>> {name: round(value, 3) for name, value in metrics.items()}
+        {'auc': 1.0, 'accuracy': 0.667, 'log_loss': 0.499, 'ece': 0.367}
     """
     return {
         "auc": roc_auc(labels, probabilities),
@@ -31,22 +35,27 @@ def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.
 
 
 def roc_auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Area under the ROC curve; see :func:`classification_metrics`."""
+    """Compute the area under the ROC curve; the mean of one-vs-rest areas for three or more classes."""
     if probabilities.shape[1] == 2:
         return float(roc_auc_score(labels, probabilities[:, 1]))
     return float(roc_auc_score(labels, probabilities, multi_class="ovr"))
 
 
 def top1_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Share of the samples whose likeliest class is theirs."""
+    """Compute the fraction of samples whose most probable class is the label."""
     return float(accuracy_score(labels, probabilities.argmax(axis=1)))
 
 
 def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> float:
-    """Expected calibration error of the likeliest class (Guo et al. 2017, equation 3), in [0, 1].
+    """Compute the expected calibration error of the most probable class (Guo et al. 2017, eq. 3), in [0, 1].
 
-    The samples are sorted into bins of equal width by their confidence; the error is the mean over the samples of the
-    distance between the accuracy and the mean confidence of their bin.
+    The samples are binned by confidence into bins of equal width. The error is the sample-weighted mean of
+    ``|accuracy - mean confidence|`` over the bins.
+
+    Args:
+        labels: int64 (N,) in 0..K-1.
+        probabilities: float64 (N, K).
+        bins: number of bins (default: 15).
 
     Example:
         >>> labels = np.array([0, 0, 0, 1])
@@ -56,7 +65,7 @@ def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float
         0.25
     """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    number = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    surplus = np.bincount(number, weights=confidence - right, minlength=bins)
-    return float(np.abs(surplus).sum() / len(labels))
+    correct = probabilities.argmax(axis=1) == labels
+    bin_index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_index, weights=confidence - correct, minlength=bins)
+    return float(np.abs(gap).sum() / len(labels))

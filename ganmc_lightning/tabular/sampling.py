@@ -1,4 +1,4 @@
-"""Synthetic rows in the units of the data, from whatever has ``sample(n)``."""
+"""Synthetic samples in the units of the data, from any object with ``sample(n)``."""
 
 from __future__ import annotations
 
@@ -9,200 +9,193 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import NotFittedError
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-Rows = NDArray[np.float64]
+Samples = NDArray[np.float64]
 MAX_ROUNDING = 1e-3
-"""Most that float32 may round the values of a column by, in standard deviations."""
+"""Largest float32 rounding error of a column, in standard deviations."""
 
 
 class SupportsSample(Protocol):
-    """Anything that makes rows: a package synthesizer, a GAN's checkpoint, another library's model."""
+    """Source of samples: a synthesizer of this package, the generator of a checkpoint, another library's model."""
 
     def sample(self, n: int) -> Any:
-        """Return ``n`` rows (n, D), or rows and their classes; arrays, tensors or data frames."""
+        """Return ``n`` samples (n, D), or samples and labels, as arrays, tensors or data frames."""
         ...
 
 
-def column_name(names: Sequence[str] | None, column: int) -> str:
-    """How a message names a column.
+def column_name(feature_names: Sequence[str] | None, column: int) -> str:
+    """Format the name of a column for error messages.
 
     Example:
         >>> column_name(None, 3), column_name(["a", "b"], 1)
         ('column 3', "column 'b'")
     """
-    return f"column {column}" if names is None else f"column {str(names[column])!r}"
+    return f"column {column}" if feature_names is None else f"column {str(feature_names[column])!r}"
 
 
-def check_finite(rows: Rows, names: Sequence[str] | None, what: str) -> None:
-    """Refuse rows with a value that is not finite.
+def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str) -> None:
+    """Validate that all values are finite.
 
     Raises:
-        ConfigurationError: naming the first such column.
+        ConfigurationError: naming the first column with NaN or infinity.
     """
-    broken = ~np.isfinite(rows)
-    if broken.any():
-        column = int(broken.any(axis=0).argmax())
-        kind = "NaN" if np.isnan(rows[:, column]).any() else "infinity"
-        count = int(broken[:, column].sum())
+    invalid = ~np.isfinite(X)
+    if invalid.any():
+        column = int(invalid.any(axis=0).argmax())
+        kind = "NaN" if np.isnan(X[:, column]).any() else "infinity"
         raise ConfigurationError(
-            f"{what}: {column_name(names, column)} contains {kind} ({count} rows): fill it in or leave those rows out"
+            f"{name}: {column_name(feature_names, column)} contains {kind} in {int(invalid[:, column].sum())} samples, "
+            "expected finite values"
         )
 
 
-def check_varying(rows: Rows, names: Sequence[str] | None) -> None:
-    """Refuse rows with a constant column, which has no z-scores and teaches nothing.
+def check_varying(X: Samples, feature_names: Sequence[str] | None) -> None:
+    """Validate that no column is constant, because z-scores would divide by zero.
 
     Raises:
-        ConfigurationError: naming the first such column.
+        ConfigurationError: naming the first constant column.
     """
-    constant = (rows == rows[:1]).all(axis=0)
-    if len(rows) and constant.any():
+    constant = np.equal(X, X[:1]).all(axis=0)
+    if len(X) and constant.any():
         raise ConfigurationError(
-            f"X: {column_name(names, int(constant.argmax()))} is constant: leave it out "
-            "(sklearn.feature_selection.VarianceThreshold does)"
+            f"X: {column_name(feature_names, int(constant.argmax()))} is constant; drop it "
+            "(sklearn.feature_selection.VarianceThreshold)"
         )
 
 
-def check_float32(rows: Rows, names: Sequence[str] | None) -> None:
-    """Refuse rows with a column that float32, in which scikit-learn's trees compare, cannot hold.
+def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
+    """Validate that float32, the type scikit-learn's trees compare in, represents every column.
 
     Raises:
-        ConfigurationError: naming the first column that float32 rounds by more than :data:`MAX_ROUNDING` of its
-            standard deviation, as it does with timestamps.
+        ConfigurationError: naming the first column whose rounding error exceeds :data:`MAX_ROUNDING` standard
+            deviations, such as timestamps.
     """
-    rounding = np.abs(rows.astype(np.float32) - rows).max(axis=0)
-    lost = rounding > MAX_ROUNDING * rows.std(axis=0)
-    varying = (rows != rows[:1]).any(axis=0)
-    if (lost & varying).any():
-        column = int((lost & varying).argmax())
+    rounding = np.abs(X.astype(np.float32) - X).max(axis=0)
+    imprecise = (rounding > MAX_ROUNDING * X.std(axis=0)) & np.not_equal(X, X[:1]).any(axis=0)
+    if imprecise.any():
+        column = int(imprecise.argmax())
         raise ConfigurationError(
-            f"X: {column_name(names, column)} has values near {rows[0, column]:.0f}, which float32, in which trees "
-            f"compare, rounds by up to {rounding[column]:.3g}: subtract its mean beforehand"
+            f"X: {column_name(feature_names, column)} has values near {X[0, column]:.0f}, which float32 in trees "
+            f"rounds by up to {rounding[column]:.3g}; subtract the mean"
         )
 
 
-def pooled_weights(weights: NDArray[np.float64] | None, synthetic: int) -> NDArray[np.float64] | None:
-    """Weights of real rows and ``synthetic`` rows after them, each of which weighs as much as the mean real one.
+def extend_weights(sample_weight: NDArray[np.float64] | None, n_synthetic: int) -> NDArray[np.float64] | None:
+    """Append the mean weight of the real samples for each synthetic sample; None stays None.
 
     Example:
-        >>> pooled_weights(np.array([1.0, 3.0]), 2)
+        >>> extend_weights(np.array([1.0, 3.0]), 2)
         array([1., 3., 2., 2.])
     """
-    return None if weights is None else np.concatenate([weights, np.full(synthetic, weights.mean())])
+    if sample_weight is None:
+        return None
+    return np.concatenate([sample_weight, np.full(n_synthetic, sample_weight.mean())])
 
 
 def sample_rows(
     synthesizer: SupportsSample,
-    rows: Rows,
-    labels: NDArray[np.int64],
+    X: Samples,
+    y: NDArray[np.int64],
     n: int,
     seed: int,
-    names: Sequence[str] | None = None,
-) -> Rows:
-    """Draw synthetic rows.
+    feature_names: Sequence[str] | None = None,
+) -> Samples:
+    """Draw synthetic samples in the units of the data.
 
-    A :class:`~ganmc_lightning.synthesizers.Synthesizer` is copied and fitted to the z-scores of the real rows, and
-    its samples are scaled back. Anything else is taken to be fitted, and to speak in the units of the data; it is
-    drawn from with the global random generators of NumPy and PyTorch seeded.
+    A :class:`~ganmc_lightning.synthesizers.Synthesizer` is copied and fitted to the z-scores of the real samples, and
+    its samples are scaled back. Any other object must be fitted and return samples in the units of the data. The
+    global random generators of NumPy and PyTorch are seeded while it samples.
 
     Args:
-        synthesizer: where the rows come from.
-        rows: the real rows (N, D), finite.
-        labels: their classes, 0..K-1.
-        n: how many to draw.
-        seed: the same seed gives the same rows.
-        names: names of the columns; a data frame that comes back is put in their order.
+        synthesizer: source of the samples.
+        X: real samples (N, D), finite.
+        y: labels (N,) in 0..K-1.
+        n: number of samples to draw.
+        seed: random seed.
+        feature_names: names of the features; the columns of a returned data frame are reordered to them.
 
     Returns:
         float64 (n, D).
 
     Raises:
-        ConfigurationError: a constant column, a synthesizer that is not fitted or refuses the rows, or samples of
-            another shape or not finite.
+        ConfigurationError: a column is constant, the synthesizer rejects the data, or its samples are not finite or
+            have another shape.
+        NotFittedError: a scikit-learn synthesizer is not fitted.
     """
-    # PyTorch is loaded when samples are drawn and not with this package: a plain forest needs none of it.
+    # imported here because a compressor without synthesizer does not need PyTorch
     from ganmc_lightning.synthesizers.base import Synthesizer
 
+    kind = type(synthesizer).__name__
     if isinstance(synthesizer, Synthesizer):
-        return _draw_from_package(synthesizer, rows, labels, n, seed, names)
-    with _seeded(seed):
-        try:
+        samples = _fit_and_sample(synthesizer, X, y, n, seed, feature_names)
+    else:
+        with _seeded(seed):
             drawn = synthesizer.sample(n)
-        except NotFittedError as error:
+        samples = _to_array(drawn[0] if isinstance(drawn, tuple) else drawn, feature_names)
+        if samples.shape != (n, X.shape[1]):
             raise ConfigurationError(
-                f"synthesizer: {type(synthesizer).__name__} is not fitted: fit it first"
-            ) from error
-    made = _as_array(drawn[0] if isinstance(drawn, tuple) else drawn, names)
-    if made.shape != (n, rows.shape[1]):
-        raise ConfigurationError(
-            f"synthesizer: sample({n}) of {type(synthesizer).__name__} has shape {made.shape} where "
-            f"({n}, {rows.shape[1]}) is due: it must make rows with the columns of X"
-        )
-    check_finite(made, names, f"synthesizer: samples of {type(synthesizer).__name__}")
-    return made
+                f"synthesizer: sample({n}) of {kind} returned shape {samples.shape}, expected ({n}, {X.shape[1]})"
+            )
+    check_finite(samples, feature_names, f"synthesizer: samples of {kind}")
+    return samples
 
 
-def _draw_from_package(
-    synthesizer: Any, rows: Rows, labels: NDArray[np.int64], n: int, seed: int, names: Sequence[str] | None
-) -> Rows:
+def _fit_and_sample(
+    synthesizer: Any, X: Samples, y: NDArray[np.int64], n: int, seed: int, feature_names: Sequence[str] | None
+) -> Samples:
     import torch
 
     from ganmc_lightning.batch import DataSpec
 
-    check_varying(rows, names)
-    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    check_varying(X, feature_names)
+    mean, std = X.mean(axis=0), X.std(axis=0)
     synthesizer = copy.deepcopy(synthesizer)  # the caller's may be fitted to other data
-    inputs = torch.from_numpy(((rows - mean) / std).astype(np.float32))
-    spec = DataSpec((rows.shape[1],), int(labels.max()) + 1)
-    synthesizer.fit(inputs, torch.from_numpy(labels), spec)
+    inputs = torch.from_numpy(((X - mean) / std).astype(np.float32))
+    synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
     with torch.no_grad():
         samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
-    made: Rows = samples.numpy().astype(np.float64) * std + mean
-    check_finite(made, names, f"synthesizer: samples of {type(synthesizer).__name__}")
-    return made
+    scaled_back: Samples = samples.numpy().astype(np.float64) * std + mean
+    return scaled_back
 
 
-def _as_array(drawn: Any, names: Sequence[str] | None) -> Rows:
+def _to_array(drawn: Any, feature_names: Sequence[str] | None) -> Samples:
     import torch
 
     if isinstance(drawn, torch.Tensor):
         drawn = drawn.detach().cpu().numpy()
-    elif names is not None and not isinstance(drawn, np.ndarray):
+    elif feature_names is not None and not isinstance(drawn, np.ndarray):
         try:
-            drawn = drawn[list(names)]
+            drawn = drawn[list(feature_names)]
         except (KeyError, TypeError) as error:
-            raise ConfigurationError(f"synthesizer: its samples lack columns of X ({error})") from error
+            raise ConfigurationError(f"synthesizer: samples lack columns of X ({error})") from error
     try:
         return np.asarray(drawn, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"synthesizer: its samples are no numbers ({error}): encode their columns as X's are"
-        ) from error
+        raise ConfigurationError(f"synthesizer: samples are not numeric ({error}); encode them as X") from error
 
 
-def settle(rows: Rows, categories: Sequence[tuple[int, int]]) -> Rows:
-    """Make the greatest number of each one-hot block 1 and the others 0.
+def one_hot_argmax(X: Samples, one_hot_blocks: Sequence[tuple[int, int]]) -> Samples:
+    """Set the largest value of each one-hot block to 1 and the remaining values to 0.
 
     Args:
-        rows: (N, D).
-        categories: first and last + 1 column of each block.
+        X: samples (N, D).
+        one_hot_blocks: first column and last column + 1 of each block.
 
     Example:
-        >>> settle(np.array([[7.5, 0.2, 0.9]]), [(1, 3)]).tolist()
+        >>> one_hot_argmax(np.array([[7.5, 0.2, 0.9]]), [(1, 3)]).tolist()
         [[7.5, 0.0, 1.0]]
     """
-    settled = rows.copy()
-    for start, stop in categories:
-        settled[:, start:stop] = np.eye(stop - start)[rows[:, start:stop].argmax(axis=1)]
-    return settled
+    projected = X.copy()
+    for start, stop in one_hot_blocks:
+        projected[:, start:stop] = np.eye(stop - start)[X[:, start:stop].argmax(axis=1)]
+    return projected
 
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators for a while: the only handle on a synthesizer that takes no seed."""
+    """Seed the global random generators and restore them, for synthesizers without a seed argument."""
     import torch
 
     state = np.random.get_state()  # noqa: NPY002

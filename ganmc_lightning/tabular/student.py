@@ -1,4 +1,4 @@
-"""A regressor of class probabilities as a classifier: what is left when the teacher is gone."""
+"""Classifier interface for a fitted regressor of class probabilities."""
 
 from __future__ import annotations
 
@@ -9,16 +9,31 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import validate_data
 
+from ganmc_lightning.tabular.teacher import is_fitted
+
 
 class StudentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A fitted student that answers with probabilities and classes; it holds nothing of its teacher.
+    """Classifier that predicts with a fitted regressor of class probabilities.
 
-    It is fitted as it comes; :class:`~ganmc_lightning.tabular.ForestCompressor` makes it.
+    It contains no reference to the teacher and has no ``fit``.
+    :class:`~ganmc_lightning.tabular.ForestCompressor` creates it.
 
     Args:
-        regressor: fitted; predicts P(y = second class) for two classes, one column a class for more.
-        classes: the classes, in the order of the columns.
-        feature_names: names of the columns of a row, or None.
+        regressor: fitted regressor; predicts P(y = second class) for two classes, one column per class for more.
+        classes: class labels (K,), in the order of the columns.
+        feature_names: names of the features (D,), or None (default).
+
+    Attributes:
+        classes_: class labels (K,).
+        n_features_in_: number of features D.
+        feature_names_in_: names of the features (D,), or None.
+
+    Example:
+        >>> from sklearn.tree import DecisionTreeRegressor
+        >>> regressor = DecisionTreeRegressor().fit([[0.0], [1.0]], [0.1, 0.75])
+        >>> student = StudentClassifier(regressor, ["no", "yes"])
+        >>> student.predict_proba([[1.0]]).tolist(), student.predict([[1.0]]).tolist()
+        ([[0.25, 0.75]], ['yes'])
     """
 
     def __init__(self, regressor: Any, classes: ArrayLike, feature_names: ArrayLike | None = None) -> None:
@@ -27,47 +42,47 @@ class StudentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.feature_names = feature_names
 
     def __sklearn_is_fitted__(self) -> bool:
-        return True
+        return is_fitted(self.regressor)
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The classes, in the order of the probabilities."""
+        """Class labels (K,), in the order of the probabilities."""
         return np.asarray(self.classes)
 
     @property
     def n_features_in_(self) -> int:
-        """Columns of a row."""
+        """Number of features."""
         return int(self.regressor.n_features_in_)
 
     @property
     def feature_names_in_(self) -> NDArray[Any] | None:
-        """Their names, or None."""
+        """Names of the features (D,), or None."""
         return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Class probabilities (N, K) of rows (N, D)."""
+        """Predict class probabilities (N, K) of samples (N, D)."""
         return to_probabilities(self.regressor.predict(validate_data(self, X, reset=False)))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The likeliest class (N,) of rows (N, D)."""
-        likeliest: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return likeliest
+        """Predict the most probable class (N,) of samples (N, D)."""
+        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return predicted
 
 
 def to_targets(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a student regresses (GAN-MC section 4): P(y = 1) of two classes (N,), else all K columns (N, K)."""
+    """Convert probabilities to regression targets (GAN-MC section 4): P(y = 1) (N,) for two classes, else (N, K)."""
     return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
 
 
 def to_probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn a student's answers into probabilities.
+    """Convert predictions of a regressor to probabilities: clip to [0, 1] and normalize.
 
     Args:
-        values: (N,) for two classes, (N, K) for more; a student that is no mean of its targets, such as
-            gradient boosting, may leave [0, 1].
+        values: (N,) for two classes, (N, K) for more. Regressors that extrapolate, such as gradient boosting, may
+            leave [0, 1].
 
     Returns:
-        (N, K), none negative, rows that sum to 1; equal shares where all values are 0 or less.
+        float64 (N, K), rows that sum to 1; uniform where no value is positive.
 
     Example:
         >>> to_probabilities(np.array([0.25, 1.5])).tolist()
@@ -78,7 +93,7 @@ def to_probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
     clipped = np.clip(np.asarray(values, dtype=np.float64), 0, 1)
     if clipped.ndim == 1:
         return np.stack([1 - clipped, clipped], axis=1)
-    # Summed one after another, as exported C does; NumPy's sum of eight or more has another order.
+    # accumulate, not sum: exported C adds in this order, NumPy's sum of 8 or more values in another
     total = np.add.accumulate(clipped, axis=1)[:, -1:]
     shares: NDArray[np.float64] = np.where(total > 0, clipped / np.where(total > 0, total, 1), 1 / clipped.shape[1])
     return shares

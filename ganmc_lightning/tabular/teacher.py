@@ -1,4 +1,4 @@
-"""The classifier that is to be compressed: fitted or not, of whatever library."""
+"""The classifier to compress, fitted or not, of any library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from ganmc_lightning.exceptions import ConfigurationError
 
 TEACHER_TREES = 500
-"""Trees of the paper's teacher."""
+"""Trees of the teacher in GAN-MC section 4."""
 
 
 @dataclass(frozen=True)
@@ -25,92 +25,92 @@ class Teacher:
 
     Attributes:
         model: the classifier.
-        classes: its classes, in the order of its probabilities.
-        names: names of the columns it was fitted with, or None.
+        classes: class labels (K,), in the order of its probabilities.
+        feature_names: names of the features it was fitted with, or None.
     """
 
     model: Any
     classes: NDArray[Any]
-    names: Sequence[str] | None
+    feature_names: Sequence[str] | None
 
-    def presented(self, rows: NDArray[Any]) -> Any:
-        """Rows (N, D) as the classifier knows them: a data frame where it was fitted to one."""
-        if self.names is None:
-            return rows
+    def to_fit_format(self, X: NDArray[Any]) -> Any:
+        """Convert samples (N, D) to a data frame where the classifier was fitted to one."""
+        if self.feature_names is None:
+            return X
         from pandas import DataFrame
 
-        return DataFrame(rows, columns=list(self.names))
+        return DataFrame(X, columns=list(self.feature_names))
 
-    def probabilities(self, rows: NDArray[Any]) -> NDArray[np.float64]:
-        """Class probabilities (N, K) of rows (N, D).
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Predict class probabilities (N, K) of samples (N, D).
 
         Raises:
-            ConfigurationError: there is not one column a class.
+            ConfigurationError: the classifier returns an array of another shape.
         """
-        answers = np.asarray(self.model.predict_proba(self.presented(rows)), dtype=np.float64)
-        if answers.shape != (len(rows), len(self.classes)):
+        probabilities = np.asarray(self.model.predict_proba(self.to_fit_format(X)), dtype=np.float64)
+        if probabilities.shape != (len(X), len(self.classes)):
             raise ConfigurationError(
-                f"teacher: predict_proba of {type(self.model).__name__} has shape {answers.shape} where "
-                f"({len(rows)}, {len(self.classes)}) is due, one column a class"
+                f"teacher: predict_proba of {type(self.model).__name__} returned shape {probabilities.shape}, expected "
+                f"({len(X)}, {len(self.classes)}), one column per class"
             )
-        return answers
+        return probabilities
 
 
 def fit_teacher(
     teacher: Any,
-    rows: NDArray[Any],
-    labels: NDArray[Any],
+    X: NDArray[Any],
+    y: NDArray[Any],
     seed: int,
-    names: Sequence[str] | None = None,
-    weights: NDArray[np.float64] | None = None,
+    feature_names: Sequence[str] | None = None,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> Teacher:
-    """Take a fitted classifier as it is; copy and fit another.
+    """Fit a clone of an unfitted classifier; use a fitted one unchanged.
 
     Args:
-        teacher: classifier with ``predict_proba``; None for the paper's random forest.
-        rows: training rows (N, D).
-        labels: their classes (N,), of any type.
-        seed: for a classifier to be fitted that has no ``random_state`` of its own.
-        names: names of the columns of ``rows``, if they have any.
-        weights: of the rows (N,), for a classifier to be fitted; None where all count alike.
+        teacher: classifier with ``predict_proba``; None for the random forest of GAN-MC.
+        X: training samples (N, D).
+        y: class labels (N,), of any type.
+        seed: random seed for an unfitted classifier with ``random_state=None``.
+        feature_names: names of the features of ``X``, or None.
+        sample_weight: weights (N,) for an unfitted classifier; None weights all samples equally.
 
     Raises:
-        ConfigurationError: it is no such classifier, was fitted to other columns or classes, or takes no weights.
+        ConfigurationError: it has no ``predict_proba``, was fitted to other features or classes, or does not accept
+            weights.
     """
     teacher = RandomForestClassifier(TEACHER_TREES) if teacher is None else teacher
     kind = type(teacher).__name__
     if not callable(getattr(teacher, "predict_proba", None)):
-        raise ConfigurationError(
-            f"teacher: {kind} has no predict_proba: choose a classifier that answers with probabilities"
-        )
+        raise ConfigurationError(f"teacher: {kind} has no predict_proba")
     if not is_fitted(teacher):
-        unfitted = seeded(clone(teacher), seed)
-        frame = Teacher(unfitted, np.empty(0), names).presented(rows)
-        unfitted.fit(frame, labels, **weights_for(unfitted, weights, "teacher"))
-        return Teacher(unfitted, np.asarray(unfitted.classes_), names)
-    # Those of scikit-learn's manners say what they were fitted to; others are asked and judged by their answer.
-    columns, own_names = getattr(teacher, "n_features_in_", None), getattr(teacher, "feature_names_in_", None)
-    if columns is not None and columns != rows.shape[1]:
-        raise ConfigurationError(
-            f"teacher: {kind} was fitted to {columns} columns, X has {rows.shape[1]}: give it the same"
-        )
-    if own_names is not None and names is not None and list(own_names) != list(names):
-        differing = next(pair for pair in zip(own_names, names, strict=True) if pair[0] != pair[1])
-        raise ConfigurationError(
-            f"teacher: {kind} was fitted to other columns: {differing[0]!r} where X has {differing[1]!r}"
-        )
-    present = np.unique(labels)
+        model = set_random_states(clone(teacher), seed)
+        frame = Teacher(model, np.empty(0), feature_names).to_fit_format(X)
+        model.fit(frame, y, **weight_argument(model, sample_weight, "teacher"))
+        return Teacher(model, np.asarray(model.classes_), feature_names)
+    # scikit-learn estimators record features and classes; for others predict_proba checks the shape
+    n_features, own_names = getattr(teacher, "n_features_in_", None), getattr(teacher, "feature_names_in_", None)
+    if n_features is not None and n_features != X.shape[1]:
+        raise ConfigurationError(f"teacher: {kind} was fitted to {n_features} features, X has {X.shape[1]}")
+    if own_names is not None and feature_names is not None and list(own_names) != list(feature_names):
+        own, given = next(pair for pair in zip(own_names, feature_names, strict=True) if pair[0] != pair[1])
+        raise ConfigurationError(f"teacher: {kind} was fitted to the feature {own!r}, X has {given!r} in its place")
+    present = np.unique(y)
     classes = np.asarray(getattr(teacher, "classes_", present))
-    unknown = np.setdiff1d(present, classes)
-    if len(unknown):
+    unseen = np.setdiff1d(present, classes)
+    if len(unseen):
         raise ConfigurationError(
-            f"teacher: {kind} does not know the class {unknown.tolist()[0]!r} of y; it knows {classes.tolist()}"
+            f"teacher: {kind} was fitted to the classes {classes.tolist()}, y contains {unseen.tolist()[0]!r}"
         )
     return Teacher(teacher, classes, None if own_names is None else list(own_names))
 
 
-def seeded(estimator: Any, seed: int) -> Any:
-    """Set every ``random_state`` of an estimator that is None, and return it."""
+def set_random_states(estimator: Any, seed: int) -> Any:
+    """Set every ``random_state`` of an estimator that is None, and return the estimator.
+
+    Example:
+        >>> set_random_states(RandomForestClassifier(), 3).random_state
+        3
+    """
     states = {
         key: int(seed)
         for key, value in estimator.get_params().items()
@@ -119,36 +119,33 @@ def seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**states)
 
 
-def weights_for(estimator: Any, weights: NDArray[np.float64] | None, name: str) -> dict[str, Any]:
-    """Keyword arguments of ``fit`` that hand the weights of rows over; none where all count alike.
+def weight_argument(estimator: Any, sample_weight: NDArray[np.float64] | None, name: str) -> dict[str, Any]:
+    """Return the keyword argument ``sample_weight`` of ``fit``; empty where there are no weights.
 
     Args:
-        estimator: to be fitted.
-        weights: (N,) or None.
-        name: what a message calls the estimator.
+        estimator: unfitted estimator.
+        sample_weight: weights (N,) or None.
+        name: name of the argument for error messages.
 
     Raises:
-        ConfigurationError: the estimator, or the one it wraps, takes no weights.
+        ConfigurationError: ``fit`` of the estimator, or of one that it wraps, has no ``sample_weight``.
     """
-    if weights is None:
+    if sample_weight is None:
         return {}
     inner = estimator
     while inner is not None:
         if not has_fit_parameter(inner, "sample_weight"):
-            raise ConfigurationError(
-                f"{name}: {type(inner).__name__} takes no sample_weight: choose an estimator whose fit does, or leave "
-                "the weights out"
-            )
+            raise ConfigurationError(f"{name}: fit of {type(inner).__name__} has no sample_weight")
         inner = getattr(inner, "estimator", None)
-    return {"sample_weight": weights}
+    return {"sample_weight": sample_weight}
 
 
-def is_fitted(teacher: Any) -> bool:
-    """Whether a classifier needs no ``fit`` any more."""
+def is_fitted(model: Any) -> bool:
+    """Return whether a model can predict without ``fit``."""
     try:
-        check_is_fitted(teacher)
+        check_is_fitted(model)
     except NotFittedError:
         return False
-    except TypeError:  # it has no fit at all: a trained network, or a student
-        return True
+    except TypeError:  # raised for a model without fit, such as a StudentClassifier
+        return bool(getattr(model, "__sklearn_is_fitted__", lambda: True)())
     return True

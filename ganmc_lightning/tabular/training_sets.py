@@ -1,4 +1,4 @@
-"""What students may learn from: labels, the teacher's view of real rows, of synthetic rows, of both."""
+"""Training sets of the students: labels, or the teacher's probabilities of real, synthetic or all samples."""
 
 from __future__ import annotations
 
@@ -11,93 +11,99 @@ from numpy.typing import NDArray
 from sklearn.utils.parallel import Parallel, delayed
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.sampling import SupportsSample, pooled_weights, sample_rows, settle
+from ganmc_lightning.tabular.sampling import SupportsSample, extend_weights, one_hot_argmax, sample_rows
 from ganmc_lightning.tabular.student import to_targets
 from ganmc_lightning.tabular.teacher import Teacher
 
-LABELS, REAL = "student_only", "real"
+LABELS, REAL = "labels", "real"
 
 
-class Part(NamedTuple):
-    """Rows with their labels.
+class LabeledSamples(NamedTuple):
+    """Samples with labels.
 
     Attributes:
-        rows: float64 (N, D), finite.
-        labels: int64 (N,) in 0..K-1; every class occurs.
-        weights: of the rows in training, float64 (N,); None where all count alike.
+        X: float64 (N, D), finite.
+        y: int64 (N,) in 0..K-1; every class occurs.
+        sample_weight: training weights, float64 (N,); None weights all samples equally.
     """
 
-    rows: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    weights: NDArray[np.float64] | None = None
+    X: NDArray[np.float64]
+    y: NDArray[np.int64]
+    sample_weight: NDArray[np.float64] | None = None
 
 
 class TrainingSet(NamedTuple):
-    """What one student learns.
+    """Training set of one group of students.
 
     Attributes:
-        name: ``student_only``, ``real``, ``<synthesizer>_only`` or ``<synthesizer>_pooled``.
-        rows: (N, D).
-        targets: P(y = 1) (N,), or (N, K) for more than two classes.
-        weights: of the rows (N,); synthetic ones weigh as much as the mean real one. None where all count alike.
+        name: ``labels``, ``real``, ``<synthesizer>`` or ``real+<synthesizer>``.
+        X: float64 (N, D).
+        targets: P(y = 1) (N,) for two classes, (N, K) for more.
+        sample_weight: float64 (N,); a synthetic sample has the mean weight of the real ones. None weights all equally.
     """
 
     name: str
-    rows: NDArray[np.float64]
+    X: NDArray[np.float64]
     targets: NDArray[np.float64]
-    weights: NDArray[np.float64] | None = None
+    sample_weight: NDArray[np.float64] | None = None
 
 
-def training_sets(
+def make_training_sets(
     teacher: Teacher,
-    real: Part,
+    real: LabeledSamples,
     synthesizers: Mapping[str, SupportsSample],
-    ratio: float,
+    synthetic_ratio: float,
     seed: int,
-    jobs: int,
-    categories: Sequence[tuple[int, int]] = (),
+    n_jobs: int = 1,
+    one_hot_blocks: Sequence[tuple[int, int]] = (),
 ) -> Iterator[TrainingSet]:
-    """Yield every training_set; each synthesizer is drawn from once, and the teacher asked once about each row.
+    """Yield every training set; each synthesizer samples once, and each sample is predicted once.
 
     Args:
         teacher: fitted to ``real``.
-        real: the real rows.
-        synthesizers: by name.
-        ratio: synthetic rows for each real one.
-        seed: of the synthetic rows.
-        jobs: threads.
-        categories: first and last + 1 column of each block of columns exactly one of which is 1, the others 0.
+        real: real samples.
+        synthesizers: synthesizers by name.
+        synthetic_ratio: synthetic samples per real sample.
+        seed: random seed of the synthetic samples.
+        n_jobs: number of threads (default: 1).
+        one_hot_blocks: first column and last column + 1 of each one-hot block.
 
     Raises:
-        ConfigurationError: a synthesizer cannot be drawn from.
+        ConfigurationError: a synthesizer cannot sample.
     """
-    yield TrainingSet(LABELS, real.rows, to_targets(np.eye(len(teacher.classes))[real.labels]), real.weights)
-    answers = ask(teacher, real.rows, jobs)
-    yield TrainingSet(REAL, real.rows, answers, real.weights)
+    yield TrainingSet(LABELS, real.X, to_targets(np.eye(len(teacher.classes))[real.y]), real.sample_weight)
+    soft_labels = predict_soft_labels(teacher, real.X, n_jobs)
+    yield TrainingSet(REAL, real.X, soft_labels, real.sample_weight)
     for name, synthesizer in synthesizers.items():
         try:
-            rows = sample_rows(synthesizer, real.rows, real.labels, round(ratio * len(real.rows)), seed_of(seed, name))
+            drawn = sample_rows(
+                synthesizer, real.X, real.y, round(synthetic_ratio * len(real.X)), synthesizer_seed(seed, name)
+            )
         except ConfigurationError as error:
             raise ConfigurationError(f"synthesizers.{name}: {error}") from error
-        rows = settle(rows, categories)
-        synthetic = ask(teacher, rows, jobs)
-        yield TrainingSet(f"{name}_only", rows, synthetic)
-        targets, weights = np.concatenate([answers, synthetic]), pooled_weights(real.weights, len(rows))
-        yield TrainingSet(f"{name}_pooled", np.concatenate([real.rows, rows]), targets, weights)
+        X = one_hot_argmax(drawn, one_hot_blocks)
+        targets = predict_soft_labels(teacher, X, n_jobs)
+        yield TrainingSet(name, X, targets)
+        yield TrainingSet(
+            f"{REAL}+{name}",
+            np.concatenate([real.X, X]),
+            np.concatenate([soft_labels, targets]),
+            extend_weights(real.sample_weight, len(X)),
+        )
 
 
-def ask(teacher: Teacher, rows: NDArray[np.float64], jobs: int) -> NDArray[np.float64]:
-    """The teacher's probabilities as targets.
+def predict_soft_labels(teacher: Teacher, X: NDArray[np.float64], n_jobs: int) -> NDArray[np.float64]:
+    """Predict the teacher's probabilities as regression targets.
 
-    The rows are shared out among threads, and not the trees: these would add up their answers in the order in which
-    they finish, and the last bits of the sums would differ from run to run.
+    The threads share the samples, not the trees: a forest with threads sums its trees in the order in which they
+    finish, so that the last bits would vary between runs.
     """
-    parts = Parallel(jobs, prefer="threads")(
-        delayed(teacher.probabilities)(part) for part in np.array_split(rows, min(jobs, len(rows)))
+    chunks = Parallel(n_jobs, prefer="threads")(
+        delayed(teacher.predict_proba)(chunk) for chunk in np.array_split(X, min(n_jobs, len(X)))
     )
-    return to_targets(np.concatenate(parts))
+    return to_targets(np.concatenate(chunks))
 
 
-def seed_of(seed: int, name: str) -> int:
-    """A seed for one synthesizer of one run."""
+def synthesizer_seed(seed: int, name: str) -> int:
+    """Derive the seed of one synthesizer from the seed of the run."""
     return int(np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""A tree of every size from one growth, so that a size can be chosen on held-out rows."""
+"""Evaluate every tree size from a single best-first fit."""
 
 from __future__ import annotations
 
@@ -16,115 +16,121 @@ from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
 
 @dataclass(frozen=True)
 class TreeSize:
-    """How far a tree may grow.
+    """Parameters of :class:`sklearn.tree.DecisionTreeRegressor` that limit its size.
 
     Attributes:
-        leaf_nodes: most leaves.
-        min_samples_leaf: fewest rows in a leaf.
+        max_leaf_nodes: maximum number of leaves, at least 2.
+        min_samples_leaf: minimum number of samples in a leaf, at least 1.
     """
 
-    leaf_nodes: int
+    max_leaf_nodes: int
     min_samples_leaf: int
 
 
 @dataclass(frozen=True)
 class SizeCandidate:
-    """One tree size and what it achieved on held-out rows.
+    """A tree size with its score on held-out samples.
 
     Attributes:
-        capacity: the size.
-        bytes: of the student of that size, pickled.
-        score: the higher the better.
+        size: the tree size.
+        bytes: size of the pickled student.
+        score: metric on the held-out samples; higher is better.
     """
 
-    capacity: TreeSize
+    size: TreeSize
     bytes: int
     score: float
 
 
-def grow(
-    rows: NDArray[Any],
+def fit_best_first_tree(
+    X: NDArray[Any],
     targets: NDArray[Any],
-    capacity: TreeSize,
+    size: TreeSize,
     seed: int,
-    weights: NDArray[np.float64] | None = None,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> StudentClassifier:
-    """Fit one tree on all rows (no bootstrap), the most useful split first.
+    """Fit one tree to all samples without bootstrap, best split first.
 
     Args:
-        rows: (N, D).
-        targets: as :func:`~ganmc_lightning.tabular.student.to_targets` makes them.
-        capacity: where it ends.
-        seed: breaks ties between splits.
-        weights: of the rows (N,); None where all count alike.
+        X: samples (N, D).
+        targets: regression targets, see :func:`~ganmc_lightning.tabular.student.to_targets`.
+        size: limits of the tree.
+        seed: random seed for ties between splits.
+        sample_weight: weights (N,); None weights all samples equally.
     """
     tree = DecisionTreeRegressor(
-        max_leaf_nodes=capacity.leaf_nodes, min_samples_leaf=capacity.min_samples_leaf, random_state=seed
+        max_leaf_nodes=size.max_leaf_nodes, min_samples_leaf=size.min_samples_leaf, random_state=seed
     )
-    outputs = 2 if targets.ndim == 1 else targets.shape[1]
-    return StudentClassifier(tree.fit(rows, targets, weights), np.arange(outputs))
+    n_classes = 2 if targets.ndim == 1 else targets.shape[1]
+    return StudentClassifier(tree.fit(X, targets, sample_weight), np.arange(n_classes))
 
 
 def staged_predict_proba(
-    student: StudentClassifier, rows: NDArray[Any], leaf_nodes: Sequence[int]
+    student: StudentClassifier, X: NDArray[Any], max_leaf_nodes: Sequence[int]
 ) -> Iterator[NDArray[np.float64]]:
-    """What :func:`grow` would have answered with fewer leaves, without growing again.
+    """Predict with the first k leaves of a best-first tree, for each k.
 
-    scikit-learn numbers the nodes in the order in which it splits the best leaf, and gives every node its value. So the
-    tree of k leaves is the first ``2 k - 1`` nodes of a larger one, and its answer is the last of these that a row
-    passes.
+    scikit-learn numbers the nodes in the order of the splits and stores a value in every node. The tree of k leaves
+    is therefore the first ``2 k - 1`` nodes, and its prediction is the value of the last of these on a sample's path.
 
     Args:
-        student: made by :func:`grow`.
-        rows: (N, D).
-        leaf_nodes: the sizes k.
+        student: result of :func:`fit_best_first_tree`.
+        X: samples (N, D).
+        max_leaf_nodes: numbers of leaves k.
 
     Yields:
-        Probabilities (N, K) for each size.
+        Probabilities (N, K) for each k.
     """
     tree = student.regressor
-    passed = tree.decision_path(rows)  # sparse (N, nodes); along a row the numbers rise
+    path = tree.decision_path(X)  # sparse (N, nodes); node numbers ascend within a row
     values = tree.tree_.value[:, :, 0]
-    for k in leaf_nodes:
-        within = np.add.reduceat(passed.indices < 2 * k - 1, passed.indptr[:-1], dtype=np.int64)
-        last = values[passed.indices[passed.indptr[:-1] + within - 1]]
+    for k in max_leaf_nodes:
+        depth = np.add.reduceat(path.indices < 2 * k - 1, path.indptr[:-1], dtype=np.int64)
+        last = values[path.indices[path.indptr[:-1] + depth - 1]]
         yield to_probabilities(last[:, 0] if last.shape[1] == 1 else last)
 
 
-def staged_sizes(student: StudentClassifier, leaf_nodes: Sequence[int]) -> list[int]:
-    """Pickled bytes of the students that :func:`staged_predict_proba` speaks for; no size is beyond the grown one."""
+def staged_sizes(student: StudentClassifier, max_leaf_nodes: Sequence[int]) -> list[int]:
+    """Compute the pickled bytes of the students that :func:`staged_predict_proba` predicts with."""
     tree = student.regressor.tree_
     node = tree.__getstate__()["nodes"].itemsize + tree.value[0].nbytes
-    whole = len(pickle.dumps(student))
-    return [whole - node * max(0, tree.node_count - (2 * k - 1)) for k in leaf_nodes]
+    total = len(pickle.dumps(student))
+    return [total - node * max(0, tree.node_count - (2 * k - 1)) for k in max_leaf_nodes]
 
 
 def staged_scores(
     student: StudentClassifier,
-    held_out: tuple[NDArray[Any], NDArray[np.int64]],
-    leaf_nodes: Sequence[int],
-    score: Callable[[NDArray[np.int64], NDArray[np.float64]], float],
+    X: NDArray[Any],
+    y: NDArray[np.int64],
+    max_leaf_nodes: Sequence[int],
+    metric: Callable[[NDArray[np.int64], NDArray[np.float64]], float],
 ) -> list[SizeCandidate]:
-    """Score every size of a grown tree.
+    """Score every size of a best-first tree.
 
     Args:
-        student: made by :func:`grow`.
-        held_out: rows and labels.
-        leaf_nodes: the sizes.
-        score: of labels and probabilities.
+        student: result of :func:`fit_best_first_tree`.
+        X: held-out samples (N, D).
+        y: labels (N,).
+        max_leaf_nodes: numbers of leaves.
+        metric: function of labels and probabilities; higher is better.
     """
-    rows, labels = held_out
-    fewest = student.regressor.min_samples_leaf
-    answers = staged_predict_proba(student, rows, leaf_nodes)
+    min_samples_leaf = student.regressor.min_samples_leaf
+    staged = staged_predict_proba(student, X, max_leaf_nodes)
     return [
-        SizeCandidate(TreeSize(k, fewest), size, score(labels, answer))
-        for k, size, answer in zip(leaf_nodes, staged_sizes(student, leaf_nodes), answers, strict=True)
+        SizeCandidate(TreeSize(k, min_samples_leaf), size, metric(y, probabilities))
+        for k, size, probabilities in zip(max_leaf_nodes, staged_sizes(student, max_leaf_nodes), staged, strict=True)
     ]
 
 
-def choose(candidates: Sequence[SizeCandidate], most_bytes: float = np.inf) -> SizeCandidate:
-    """The best score among the candidates of at most so many bytes, the smaller of equals; else the smallest of all."""
-    fitting = [candidate for candidate in candidates if candidate.bytes <= most_bytes]
+def select_size(candidates: Sequence[SizeCandidate], max_bytes: float = np.inf) -> SizeCandidate:
+    """Select the best score within ``max_bytes``, the smaller of ties; the smallest candidate where none fits.
+
+    Example:
+        >>> candidates = [SizeCandidate(TreeSize(5, 1), 900, 0.8), SizeCandidate(TreeSize(50, 1), 4000, 0.9)]
+        >>> select_size(candidates).size.max_leaf_nodes, select_size(candidates, max_bytes=1000).size.max_leaf_nodes
+        (50, 5)
+    """
+    fitting = [candidate for candidate in candidates if candidate.bytes <= max_bytes]
     if not fitting:
         return min(candidates, key=lambda candidate: candidate.bytes)
     return max(fitting, key=lambda candidate: (candidate.score, -candidate.bytes))

@@ -28,7 +28,7 @@ data:
 metric: auc
 max_trees: 2
 synthetic_ratio: 2
-leaf_nodes: [3, 12]
+max_leaf_nodes: [3, 12]
 min_samples_leaf: [1]
 compression_ratio: 20
 teacher: {{class_path: sklearn.ensemble.ExtraTreesClassifier, init_args: {{n_estimators: 12}}}}
@@ -70,10 +70,10 @@ def test_a_run(folder, capsys, table):
     pytest.importorskip("skops")
     assert forest("--seed", "3", "--out", "out", "--export", "shipped") == 0
     result = json.loads((folder / "out" / "result.json").read_text())
-    rows = ["student_only", "real"] + [f"{s}_{kind}" for s in ("gan", "jitter", "munge") for kind in ("only", "pooled")]
+    rows = ["labels", "real"] + [f"{s}_{kind}" for s in ("gan", "jitter", "munge") for kind in ("only", "both")]
     assert list(result["curves"]) == [f"{row}/auc" for row in rows]
-    assert result["metrics"]["test/teacher/trees"] == 12
-    assert result["metrics"]["test/jitter_only_small/compression_ratio"] >= 20
+    assert result["test"]["test/teacher/trees"] == 12
+    assert result["test"]["test/jitter/small/compression_ratio"] >= 20
     assert result["data"] == {
         "name": "rows",
         "rows": {"fit": 165, "validation": 55, "train": 220, "test": 80},
@@ -81,17 +81,18 @@ def test_a_run(folder, capsys, table):
         "classes": 2,
     }
     assert result["seed"] == 3
-    assert result["command"].startswith("ganmc forest --config forest.yaml --jobs 1 ")
+    assert result["command"] == "ganmc forest --config forest.yaml --seed 3"
     out = capsys.readouterr().out
     for name in ("teacher", *rows, "munge_pooled_small"):
         assert f"\n {name} " in out or f"\n{name} " in out
-    small = [name for name in result["metrics"] if name.startswith("val/") and "_small/" in name]
-    best = max(small, key=lambda name: result["metrics"][name])
+    best = max(
+        (name for name in result["validation"] if "_small/" in name), key=lambda name: result["validation"][name]
+    )
     student = load_skops(folder / "shipped" / "student.skops")
     X, y = table
     answers = student.predict_proba(X[220:])
     accuracy = best.replace("val/", "test/").replace("/auc", "/accuracy")
-    assert np.mean(answers.argmax(axis=1) == y[220:]) == pytest.approx(result["metrics"][accuracy], rel=1e-9, abs=1e-10)
+    assert np.mean(answers.argmax(axis=1) == y[220:]) == pytest.approx(result["test"][accuracy], rel=1e-9, abs=1e-10)
     library = next(path for path in (folder / "shipped").iterdir() if path.suffix in (".so", ".dylib", ".dll"))
     np.testing.assert_allclose(CModel(library).predict(X[220:]), answers, rtol=1e-9, atol=1e-12)
     names = {path.name for path in (folder / "shipped").iterdir()} - {library.name}
@@ -107,7 +108,7 @@ def test_what_cannot_be_exported_does_not_keep_the_rest_from_being_written(table
     X, y = table
     student = StudentClassifier(DecisionTreeRegressor(max_depth=3).fit(X, y), [0, 1])
     result = StudyResult(
-        students={"real_small": student}, validation={"real_small/auc": 0.9}, teacher=LogisticRegression().fit(X, y)
+        students={"real/small": student}, validation={"real/small/auc": 0.9}, teacher=LogisticRegression().fit(X, y)
     )
     with pytest.raises(
         ConfigurationError, match=r"^LogisticRegression cannot be written as C: a decision tree, .* can$"
@@ -132,7 +133,7 @@ def test_the_written_configuration_gives_the_same_run(folder):
     written = folder / "first" / "config.yaml"
     assert yaml.safe_load(written.read_text())["max_trees"] == 1
     assert main(["forest", "--config", str(written), "--jobs", "2", "--out", "second"]) == 0
-    first, second = (json.loads((folder / name / "result.json").read_text())["metrics"] for name in ("first", "second"))
+    first, second = (json.loads((folder / name / "result.json").read_text())["test"] for name in ("first", "second"))
     assert first.keys() == second.keys()
     assert not any(key.startswith("test/gan_") for key in first)
     for key in first:
@@ -147,7 +148,7 @@ def test_train_size(folder):
     assert forest(*arguments) == 0
     result = json.loads((folder / "runs" / "rows" / "forest" / "seed0" / "result.json").read_text())
     assert result["data"]["rows"] == {"fit": 60, "validation": 55, "train": 60, "test": 80}
-    assert list(result["curves"]) == ["student_only/auc", "real/auc"]
+    assert list(result["curves"]) == ["labels/auc", "real/auc"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_table_with_categories(folder, table):
     result = json.loads((folder / "out" / "result.json").read_text())
     assert result["data"]["name"] == "mine"
     assert result["data"]["features"] == 5
-    assert 0.5 < result["metrics"]["test/jitter_only/accuracy"] <= 1
+    assert 0.5 < result["test"]["test/jitter_only/accuracy"] <= 1
 
 
 def test_weights_of_a_table(folder, table):
@@ -223,5 +224,5 @@ def test_weights_of_a_table(folder, table):
         assert forest(*words, "--checkpoint", "gan=", "--out", f"out{number}") == 0
         result = json.loads((folder / f"out{number}" / "result.json").read_text())
         assert result["data"]["features"] == 2
-        losses.append(result["metrics"]["test/student_only_small/log_loss"])
+        losses.append(result["test"]["test/labels/small/log_loss"])
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)

@@ -1,4 +1,4 @@
-"""A table that a forest learns well and a small tree less well."""
+"""Tabular data on which a forest is more accurate than a small tree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sklearn.datasets import make_classification
 
 
 def make_rows(classes=2, n=400, seed=0):
-    """Rows of 6 columns in units far from z-scores, and labels."""
+    """Samples of 6 features in units far from z-scores, and labels."""
     X, y = make_classification(
         n, 6, n_informative=5, n_redundant=0, n_classes=classes, class_sep=1.2, flip_y=0.05, random_state=seed
     )

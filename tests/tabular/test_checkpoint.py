@@ -8,17 +8,17 @@ from sklearn.ensemble import RandomForestClassifier
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import ACGANGenerator, MLPClassifier, TabularGenerator
-from ganmc_lightning.tabular import ForestCompressor, classifier_of_checkpoint, load_synthesizer
+from ganmc_lightning.tabular import ForestCompressor, load_synthesizer, load_tabular_classifier
 
 ROWS = torch.tensor([[1000.0, 0.01, 3.3], [1002.0, 0.05, 9.1], [1007.0, 0.02, 4.2], [1011.0, 0.09, 5.0]])
 SCALER = RowScaler.fit(ROWS)
 
 
-def save(folder, part, network, name, scaler=SCALER, **arguments):
-    """A checkpoint as ``ganmc fit`` leaves it, as far as it matters here."""
-    weights = {f"{part}.{key}": value for key, value in network.state_dict().items()}
+def save(folder, submodule, network, name, scaler=SCALER, **arguments):
+    """Write the relevant content of a checkpoint of ``ganmc fit``."""
+    weights = {f"{submodule}.{key}": value for key, value in network.state_dict().items()}
     recipe = {"class_path": f"ganmc_lightning.networks.{name}", "init_args": arguments}
-    content = {"state_dict": weights, "hyper_parameters": {part: recipe}}
+    content = {"state_dict": weights, "hyper_parameters": {submodule: recipe}}
     if scaler is not None:
         content["GANAugmentedDataModule"] = {"step": 3, "scaler": scaler.state_dict()}
     torch.save(content, folder / "gan.ckpt")
@@ -28,14 +28,14 @@ def save(folder, part, network, name, scaler=SCALER, **arguments):
 @pytest.fixture
 def gan(tmp_path):
     generator = TabularGenerator(3, 2)
-    with torch.no_grad():  # the class alone decides: class 0 lies at the means, class 1 one deviation above
+    with torch.no_grad():  # only the class matters: class 0 is at the means, class 1 one standard deviation above
         generator.embedding.weight.copy_(torch.tensor([[0.0], [1.0]]).expand(2, 100))
         for parameter in generator.network.parameters():
             parameter.zero_()
     return generator, save(tmp_path, "generator", generator, "TabularGenerator", num_features=3)
 
 
-def test_rows_in_the_units_of_the_data(gan):
+def test_samples_are_in_the_units_of_the_data(gan):
     _, path = gan
     rows, labels = load_synthesizer(path).sample(2000)
     assert rows.shape == (2000, 3)
@@ -44,18 +44,7 @@ def test_rows_in_the_units_of_the_data(gan):
     assert 900 < labels.sum() < 1100
 
 
-def test_class_shares(gan):
-    _, labels = load_synthesizer(gan[1], class_shares=[0.1, 0.9]).sample(4000)
-    assert labels.mean() == pytest.approx(0.9, abs=0.02)
-
-
-@pytest.mark.parametrize("shares", [[1.0], [0.5, 0.6], [-0.5, 1.5]])
-def test_unfair_shares(gan, shares):
-    with pytest.raises(ConfigurationError, match="class_shares must be 2 numbers that sum to 1"):
-        load_synthesizer(gan[1], class_shares=shares)
-
-
-def test_a_compressor_draws_from_it_seeded(tmp_path):
+def test_a_compressor_seeds_the_generator(tmp_path):
     generator = TabularGenerator(3, 2)
     path = save(tmp_path, "generator", generator, "TabularGenerator", num_features=3)
     rng = np.random.default_rng(0)
@@ -76,32 +65,32 @@ def test_a_compressor_draws_from_it_seeded(tmp_path):
 def test_a_trained_network_as_teacher(tmp_path):
     network = MLPClassifier(in_features=3, num_classes=4, hidden=(5,)).eval()
     arguments = {"in_features": 3, "num_classes": 4, "hidden": [5]}
-    teacher = classifier_of_checkpoint(save(tmp_path, "network", network, "MLPClassifier", **arguments))
+    teacher = load_tabular_classifier(save(tmp_path, "network", network, "MLPClassifier", **arguments))
     X = np.repeat(ROWS.numpy(), 3, axis=0) * np.linspace(0.99, 1.01, 12)[:, None]
     with torch.no_grad():
         expected = network(SCALER.transform(torch.from_numpy(X))).softmax(1).numpy()
     np.testing.assert_allclose(teacher.predict_proba(X), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(teacher.predict(X), expected.argmax(axis=1))
     assert teacher.classes_.tolist() == [0, 1, 2, 3]
-    compressor = ForestCompressor(teacher, scenario="real", random_state=0).fit(X, np.arange(12) % 2)
+    compressor = ForestCompressor(teacher, training_data="real", random_state=0).fit(X, np.arange(12) % 2)
     assert compressor.predict_proba(X).shape == (12, 4)
-    with pytest.raises(ConfigurationError, match="NetworkClassifier was fitted to 3 columns, X has 2"):
-        ForestCompressor(teacher, scenario="real").fit(X[:, :2], np.arange(12) % 2)
+    with pytest.raises(ConfigurationError, match="NetworkClassifier was fitted to 3 features, X has 2"):
+        ForestCompressor(teacher, training_data="real").fit(X[:, :2], np.arange(12) % 2)
 
 
-def test_images(tmp_path):
+def test_image_generators_are_rejected(tmp_path):
     arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_size": 4, "width": 2}
     path = save(tmp_path, "generator", ACGANGenerator(**arguments), "ACGANGenerator", None, **arguments)
-    with pytest.raises(ConfigurationError, match=r"its generator makes samples of shape \(1, 8, 8\), not rows"):
+    with pytest.raises(ConfigurationError, match=r"generates samples of shape \(1, 8, 8\), expected shape"):
         load_synthesizer(path)
 
 
-def test_no_scaler(tmp_path):
+def test_a_missing_scaler(tmp_path):
     path = save(tmp_path, "generator", TabularGenerator(3, 2), "TabularGenerator", None, num_features=3)
-    with pytest.raises(ConfigurationError, match="holds no scaler of rows"):
+    with pytest.raises(ConfigurationError, match="contains no scaler"):
         load_synthesizer(path)
 
 
-def test_no_file():
+def test_a_missing_file():
     with pytest.raises(ConfigurationError, match=r"no checkpoint at missing\.ckpt"):
         load_synthesizer("missing.ckpt")

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.multioutput import MultiOutputRegressor
@@ -40,7 +41,7 @@ TEACHERS = [
 
 
 class Recorder(DecisionTreeRegressor):
-    """A student that remembers what it was taught."""
+    """Student that records its training data."""
 
     def fit(self, X, y):
         self.seen_ = X, y
@@ -48,7 +49,7 @@ class Recorder(DecisionTreeRegressor):
 
 
 class Grid:
-    """Somebody's synthesizer: it makes the same rows each time."""
+    """Third-party synthesizer that returns fixed samples."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -58,11 +59,11 @@ class Grid:
 
 
 def real(teacher=None, student=None, **arguments):
-    return ForestCompressor(teacher, student, scenario="real", random_state=0, **arguments)
+    return ForestCompressor(teacher, student, training_data="real", random_state=0, **arguments)
 
 
-class TestWhatTheStudentLearns:
-    def test_real_rows_with_the_probability_of_the_second_class(self, binary):
+class TestTrainingData:
+    def test_real_samples_with_the_probability_of_the_second_class(self, binary):
         X, y = binary
         names = np.where(y == 1, "yes", "no")
         teacher = LogisticRegression(max_iter=2000).fit(X, names)
@@ -84,23 +85,23 @@ class TestWhatTheStudentLearns:
         assert answers.shape == (400, 3)
         np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-9, atol=1e-12)
 
-    @pytest.mark.parametrize(("scenario", "count"), [("synthetic", 1200), ("pooled", 1600)])
-    def test_synthetic_rows(self, binary, scenario, count):
+    @pytest.mark.parametrize(("training_data", "count"), [("synthetic", 1200), ("both", 1600)])
+    def test_synthetic_samples(self, binary, training_data, count):
         X, y = binary
         teacher = RandomForestClassifier(10, random_state=0).fit(X, y)
-        compressor = ForestCompressor(teacher, Recorder(), JitterSynthesizer(0.05), 3, scenario, random_state=0).fit(
-            X, y
-        )
+        compressor = ForestCompressor(
+            teacher, Recorder(), JitterSynthesizer(0.05), 3, training_data, random_state=0
+        ).fit(X, y)
         rows, targets = compressor.student_.seen_
         assert len(rows) == count
         np.testing.assert_array_equal(targets, teacher.predict_proba(rows)[:, 1])
         synthetic = rows[-1200:]
         np.testing.assert_array_equal(rows[:-1200], X[: count - 1200])
-        # In the units of the data: each sample is 0.05 standard deviations from a real row.
+        # in the units of the data: each sample is about 0.05 standard deviations from a real one
         nearest = (np.abs(synthetic[:, None] - X[None]) / X.std(axis=0)).max(axis=2).min(axis=1)
         assert 0.02 < np.median(nearest) < 0.15
 
-    def test_weights_of_classes_are_the_teachers(self):
+    def test_class_weights_of_the_teacher_affect_the_student(self):
         X, y = make_classification(400, 4, n_informative=3, n_redundant=0, weights=[0.9], flip_y=0.1, random_state=0)
         means = []
         for weight in (None, {0: 1, 1: 20}):
@@ -111,7 +112,7 @@ class TestWhatTheStudentLearns:
         assert means[0] < 0.25
         assert means[1] > 2 * means[0]
 
-    def test_foreign_rows_may_be_tensors_pairs_or_frames(self, binary):
+    def test_synthesizers_may_return_tensors_pairs_or_frames(self, binary):
         X, y = binary
         frame = pd.DataFrame(X, columns=list("abcdef"))
         rows = np.tile(X[::-1], (2, 1))
@@ -131,8 +132,8 @@ class TestWhatTheStudentLearns:
         for compressor in made:
             np.testing.assert_array_equal(compressor.student_.seen_[0], rows)
 
-    def test_a_data_frame_draws_itself(self, binary):
-        """pandas' own ``sample`` has the right form; NumPy's global generator, which it uses, is put back."""
+    def test_a_data_frame_is_a_synthesizer(self, binary):
+        """``DataFrame.sample`` has the required signature; the state of NumPy's global generator is restored."""
         X, y = binary
         frame = pd.DataFrame(X, columns=list("abcdef"))
         before = np.random.get_state()[1].tolist()  # noqa: NPY002
@@ -154,10 +155,10 @@ class TestTeachers:
         np.testing.assert_array_equal(compressor.predict_proba(X), again.predict_proba(X))
         assert roc_auc_score(y, compressor.predict_proba(X)[:, 1]) > 0.85
         with pytest.raises(AttributeError):
-            teacher.classes_  # noqa: B018 - the one that was given stays unfitted
+            teacher.classes_  # noqa: B018 - the given teacher stays unfitted
 
     @pytest.mark.parametrize(("package", "name"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
-    def test_boosted_trees_of_others(self, binary, package, name):
+    def test_boosted_trees_of_other_libraries(self, binary, package, name):
         classifier = getattr(pytest.importorskip(package), name)
         X, y = binary
         for teacher in (classifier(n_estimators=5), classifier(n_estimators=5).fit(X, y)):
@@ -165,13 +166,13 @@ class TestTeachers:
             assert roc_auc_score(y, compressor.predict_proba(X)[:, 1]) > 0.85
             assert compressor.profile_.teacher.trees is None
 
-    def test_a_fitted_one_is_used_as_it_is(self, binary):
+    def test_a_fitted_teacher_is_used_unchanged(self, binary):
         X, y = binary
         teacher = RandomForestClassifier(10, random_state=3).fit(X[:50], y[:50])
         compressor = real(teacher).fit(X, y)
         assert compressor.teacher_ is teacher
 
-    def test_the_papers_by_default(self, binary):
+    def test_defaults_of_the_paper(self, binary):
         X, y = binary
         compressor = real().fit(X[:40], y[:40])
         assert isinstance(compressor.teacher_, RandomForestClassifier)
@@ -179,7 +180,7 @@ class TestTeachers:
         assert isinstance(compressor.student_, RandomForestRegressor)
         assert len(compressor.student_.estimators_) == 1
 
-    def test_whatever_answers_with_probabilities(self, binary):
+    def test_any_object_with_predict_proba(self, binary):
         X, y = binary
 
         class Network:
@@ -192,13 +193,13 @@ class TestTeachers:
         assert compressor.profile_.teacher.bytes is None  # a class inside a function cannot be pickled
         assert np.isnan(compressor.profile_.compression_ratio)
 
-    def test_a_small_student_can_teach_another(self, binary):
+    def test_a_student_as_teacher(self, binary):
         X, y = binary
         first = real(RandomForestClassifier(10)).fit(X, y)
         second = real(first.classifier_, DecisionTreeRegressor(max_leaf_nodes=4)).fit(X, y)
         assert second.profile_.student.nodes == 7
 
-    def test_frames_keep_their_names(self, binary):
+    def test_feature_names_of_data_frames(self, binary):
         X, y = binary
         frame = pd.DataFrame(X, columns=list("abcdef"))
         for teacher in (RandomForestClassifier(5), RandomForestClassifier(5).fit(frame, y)):
@@ -211,7 +212,7 @@ class TestTeachers:
 
 
 class TestStudents:
-    def test_boosting_with_many_outputs(self, three):
+    def test_boosting_with_multiple_outputs(self, three):
         X, y = three
         student = MultiOutputRegressor(GradientBoostingRegressor(n_estimators=5, learning_rate=1.5))
         compressor = real(RandomForestClassifier(10), student).fit(X, y)
@@ -221,18 +222,16 @@ class TestStudents:
         assert compressor.profile_.student.trees == 15
 
     def test_one_output_for_three_classes(self, three):
-        with pytest.raises(
-            ConfigurationError, match="student: GradientBoostingRegressor has one output and the teacher 3 class"
-        ):
+        with pytest.raises(ConfigurationError, match="student: GradientBoostingRegressor has one output, expected 3"):
             real(RandomForestClassifier(5), GradientBoostingRegressor()).fit(*three)
 
-    def test_a_line(self, binary):
+    def test_linear_regression(self, binary):
         X, y = binary
         compressor = real(RandomForestClassifier(10), LinearRegression()).fit(X, y)
         assert compressor.predict_proba(X).min() == 0
         assert compressor.profile_.student.nodes is None
 
-    def test_what_ships_is_small_and_answers_alike(self, binary):
+    def test_the_pickled_classifier_is_small_and_predicts_equally(self, binary):
         X, y = binary
         compressor = ForestCompressor(RandomForestClassifier(100), None, MungeSynthesizer(), 2, random_state=0).fit(
             X, y
@@ -244,7 +243,7 @@ class TestStudents:
 
 
 class TestSeeds:
-    def test_the_same_seed_gives_the_same_student(self, binary):
+    def test_equal_seeds_give_equal_students(self, binary):
         X, y = binary
         base = ForestCompressor(RandomForestClassifier(5), None, JitterSynthesizer(), 2)
         first, again, other = (
@@ -253,13 +252,13 @@ class TestSeeds:
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)
 
-    def test_a_seed_of_its_own_stays(self, binary):
+    def test_random_state_of_the_teacher_is_kept(self, binary):
         X, y = binary
         teacher = RandomForestClassifier(5, random_state=7)
         expected = clone(teacher).fit(X, y).predict_proba(X)
         np.testing.assert_array_equal(real(teacher).fit(X, y).teacher_.predict_proba(X), expected)
 
-    def test_the_callers_synthesizer_stays_as_it_was(self, binary):
+    def test_the_given_synthesizer_is_not_modified(self, binary):
         X, y = binary
         synthesizer = JitterSynthesizer()
         ForestCompressor(RandomForestClassifier(5), None, synthesizer, 1).fit(X, y)
@@ -267,7 +266,7 @@ class TestSeeds:
             synthesizer.sample(1)
 
 
-def test_compression(binary):
+def test_profile(binary):
     X, y = binary
     compressor = real(RandomForestClassifier(50), DecisionTreeRegressor(max_leaf_nodes=8)).fit(X, y)
     made = compressor.profile_
@@ -277,11 +276,11 @@ def test_compression(binary):
     assert made.teacher.bytes == len(pickle.dumps(compressor.teacher_))
     assert made.compression_ratio == made.teacher.bytes / made.student.bytes > 10
     assert made.speedup == made.teacher.seconds / made.student.seconds > 1
-    assert made.rows == 400
+    assert made.n_samples == 400
 
 
-def test_stored_rows(binary, tmp_path):
-    """A stored table holds z-scores, as ``ganmc sample`` writes them."""
+def test_stored_samples(binary, tmp_path):
+    """A stored file contains z-scores, as written by ``ganmc sample``."""
     X, y = binary
     mean, std = X.mean(axis=0), X.std(axis=0)
     np.savez(tmp_path / "rows.npz", X=((X[:7] - mean) / std).astype(np.float32))
@@ -291,14 +290,14 @@ def test_stored_rows(binary, tmp_path):
     np.testing.assert_allclose(drawn, np.unique(X[:7], axis=0), rtol=1e-5, atol=1e-3)
 
 
-class TestBadInput:
+class TestInvalidInput:
     @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_what_is_not_finite(self, binary, value):
+    def test_not_finite(self, binary, value):
         X, y = binary
         X = X.copy()
         X[3:5, 2] = value
         with pytest.raises(
-            ConfigurationError, match=r"X: column 2 contains (NaN|infinity) \(2 rows\): fill it in or leave"
+            ConfigurationError, match=r"X: column 2 contains (NaN|infinity) in 2 samples, expected finite values"
         ):
             real().fit(X, y)
         with pytest.raises(ConfigurationError, match="X: column 'c' contains"):
@@ -307,19 +306,19 @@ class TestBadInput:
     def test_strings(self, binary):
         X, y = binary
         frame = pd.DataFrame(X, columns=list("abcdef")).assign(b="red")
-        with pytest.raises(ConfigurationError, match=r"X: column 'b' holds strings \('red'\): encode it as numbers"):
+        with pytest.raises(ConfigurationError, match=r"X: column 'b' contains strings \('red'\), expected numbers"):
             real().fit(frame, y)
-        with pytest.raises(ConfigurationError, match="X: column 1 holds strings"):
+        with pytest.raises(ConfigurationError, match="X: column 1 contains strings"):
             real().fit(frame.to_numpy(), y)
 
     def test_one_class(self, binary):
-        with pytest.raises(ConfigurationError, match="y has one class, 1: rows of two classes or more are needed"):
+        with pytest.raises(ConfigurationError, match="y: got one class, 1, expected two or more"):
             real().fit(binary[0], np.ones(400, dtype=int))
 
     def test_a_constant_column(self, binary):
         X, y = binary
         frame = pd.DataFrame(X, columns=list("abcdef")).assign(d=3.0)
-        with pytest.raises(ConfigurationError, match="X: column 'd' is constant: leave it out"):
+        with pytest.raises(ConfigurationError, match="X: column 'd' is constant; drop it"):
             ForestCompressor(RandomForestClassifier(5), None, JitterSynthesizer()).fit(frame, y)
 
     def test_fewer_rows_than_neighbours(self, binary):
@@ -332,43 +331,49 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"scenario": "pooled"}, "scenario 'pooled' needs a synthesizer: give one, or set scenario='real'"),
-            ({"scenario": "both"}, "scenario must be one of real, synthetic, pooled, got 'both'"),
-            ({"synthesizer": JitterSynthesizer(), "synthetic_ratio": 0}, "synthetic_ratio must be positive, got 0"),
-            ({"teacher": LinearRegression(), "scenario": "real"}, "teacher: LinearRegression has no predict_proba"),
+            ({"training_data": "both"}, "synthesizer: got None, required for training_data='both'"),
+            ({"training_data": "all"}, "training_data: got 'all', expected one of real, synthetic, both"),
+            (
+                {"synthesizer": JitterSynthesizer(), "synthetic_ratio": 0},
+                "synthetic_ratio: got 0, expected a positive number",
+            ),
+            (
+                {"teacher": LinearRegression(), "training_data": "real"},
+                "teacher: LinearRegression has no predict_proba",
+            ),
             (
                 {"synthesizer": Grid(np.zeros((5, 6)))},
-                r"sample\(3600\) of Grid has shape \(5, 6\) where \(3600, 6\) is due",
+                r"sample\(3600\) of Grid returned shape \(5, 6\), expected \(3600, 6\)",
             ),
             ({"synthesizer": Grid(np.full((9999, 6), np.nan))}, "synthesizer: samples of Grid: column 0 contains NaN"),
-            ({"synthesizer": Grid(np.full((9999, 6), "red"))}, "synthesizer: its samples are no numbers"),
+            ({"synthesizer": Grid(np.full((9999, 6), "red"))}, "synthesizer: samples are not numeric"),
         ],
     )
     def test_arguments(self, binary, arguments, message):
         with pytest.raises(ConfigurationError, match=message):
             ForestCompressor(**{"teacher": RandomForestClassifier(2), **arguments}).fit(*binary)
 
-    def test_an_unfitted_synthesizer_of_others(self, binary):
+    def test_an_unfitted_synthesizer_of_another_library(self, binary):
         from sklearn.neighbors import KernelDensity
 
-        with pytest.raises(ConfigurationError, match="synthesizer: KernelDensity is not fitted: fit it first"):
+        with pytest.raises(NotFittedError, match="KernelDensity instance is not fitted"):
             ForestCompressor(RandomForestClassifier(2), None, KernelDensity()).fit(*binary)
 
-    def test_a_teacher_of_other_columns(self, binary):
+    def test_a_teacher_of_other_features(self, binary):
         X, y = binary
         with pytest.raises(
-            ConfigurationError, match="teacher: RandomForestClassifier was fitted to 4 columns, X has 6"
+            ConfigurationError, match="teacher: RandomForestClassifier was fitted to 4 features, X has 6"
         ):
             real(RandomForestClassifier(2).fit(X[:, :4], y)).fit(X, y)
         frame = pd.DataFrame(X, columns=list("abcdef"))
         teacher = RandomForestClassifier(2).fit(frame.rename(columns={"c": "z"}), y)
-        with pytest.raises(ConfigurationError, match="was fitted to other columns: 'z' where X has 'c'"):
+        with pytest.raises(ConfigurationError, match="was fitted to the feature 'z', X has 'c' in its place"):
             real(teacher).fit(frame, y)
 
     def test_a_teacher_of_other_classes(self, binary):
         X, y = binary
         teacher = RandomForestClassifier(2).fit(X, y)
-        with pytest.raises(ConfigurationError, match=r"does not know the class 2 of y; it knows \[0, 1\]"):
+        with pytest.raises(ConfigurationError, match=r"was fitted to the classes \[0, 1\], y contains 2"):
             real(teacher).fit(X, y + 1)
 
     def test_a_teacher_with_too_few_columns_of_probabilities(self, binary):
@@ -379,7 +384,7 @@ class TestBadInput:
                 return np.ones((len(rows), 1))
 
         with pytest.raises(
-            ConfigurationError, match=r"predict_proba of Half has shape \(400, 1\) where \(400, 2\) is due"
+            ConfigurationError, match=r"predict_proba of Half returned shape \(400, 1\), expected \(400, 2\)"
         ):
             real(Half()).fit(X, y)
 

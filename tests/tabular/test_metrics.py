@@ -10,10 +10,10 @@ def test_two_classes_by_hand():
     labels = np.array([0, 0, 1, 1])
     second = np.array([0.1, 0.6, 0.4, 0.8])
     scores = classification_metrics(labels, np.column_stack([1 - second, second]))
-    assert scores["auc"] == 3 / 4  # of four pairs, one is in the wrong order
+    assert scores["auc"] == 3 / 4  # one of four pairs is in the wrong order
     assert scores["accuracy"] == 1 / 2
     assert scores["log_loss"] == pytest.approx(-np.log([0.9, 0.4, 0.4, 0.8]).mean(), rel=1e-9, abs=1e-10)
-    # Confidences 0.9 and 0.8 are right, each in a bin of its own; the two of 0.6 share one and are wrong.
+    # confidences 0.9 and 0.8 are correct, in separate bins; the two of 0.6 share a bin and are wrong
     assert scores["ece"] == pytest.approx((0.1 + 0.2 + 2 * 0.6) / 4, rel=1e-9, abs=1e-10)
 
 
@@ -25,12 +25,12 @@ def test_three_classes_by_hand():
     assert scores["accuracy"] == 3 / 4
 
 
-def test_calibrated_probabilities_have_no_error():
+def test_calibrated_probabilities_have_zero_error():
     rng = np.random.default_rng(0)
     second = rng.uniform(size=200_000)
     labels = (rng.uniform(size=200_000) < second).astype(np.int64)
     probabilities = np.column_stack([1 - second, second])
     assert calibration_error(labels, probabilities) < 0.005
     sharper = np.clip(2 * second - 0.5, 0, 1)
-    # Confidence 2 q - 1/2 (at most 1) where q = max(p, 1 - p) is due: too high by q - 1/2 up to 3/4, then by 1 - q.
+    # confidence is 2 q - 1/2 (at most 1) instead of q = max(p, 1 - p): too high by q - 1/2 up to 3/4, then by 1 - q
     assert calibration_error(labels, np.column_stack([1 - sharper, sharper])) == pytest.approx(1 / 8, abs=0.005)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of what an estimator must do."""
+"""scikit-learn's estimator checks."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import ForestCompressor
 
 ESTIMATORS = {
-    "real": ForestCompressor(RandomForestClassifier(5), scenario="real", random_state=0),
-    "pooled": ForestCompressor(
+    "real": ForestCompressor(RandomForestClassifier(5), training_data="real", random_state=0),
+    "both": ForestCompressor(
         RandomForestClassifier(5), DecisionTreeRegressor(), JitterSynthesizer(0.1), 2, random_state=0
     ),
 }
 
-# Bootstrap samples and synthetic rows are drawn without regard to the weights, so that a row of weight 2 and a row that
-# occurs twice give different forests, scikit-learn's own too; `test_weights.py` compares where nothing is drawn.
-NOT_OF_FORESTS = {"check_sample_weight_equivalence_on_dense_data"}
+# Bootstrap and synthetic samples do not depend on the weights, so that weight 2 and a repeated sample give different
+# forests, in scikit-learn too; `test_weights.py` compares models without random samples.
+EXCLUDED = {"check_sample_weight_equivalence_on_dense_data"}
 
 
-# A list of what ``parametrize_with_checks`` hands over as a generator, which pytest 9 refuses.
+# a list, because pytest 9 rejects the generator of ``parametrize_with_checks``
 @pytest.mark.parametrize(
     ("estimator", "check"),
     [
         pytest.param(*pair, id=f"{name}-{pair[1].func.__name__}-{number}")
         for name, estimator in ESTIMATORS.items()
         for number, pair in enumerate(estimator_checks_generator(estimator))
-        if pair[1].func.__name__ not in NOT_OF_FORESTS
+        if pair[1].func.__name__ not in EXCLUDED
     ],
 )
 def test_scikit_learn_estimator(estimator, check):

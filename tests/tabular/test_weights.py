@@ -1,4 +1,4 @@
-"""Weights of rows, from the table to the student."""
+"""Sample weights of teacher and student."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import ForestCompressor
-from ganmc_lightning.tabular.sampling import MAX_ROUNDING, check_float32, pooled_weights
+from ganmc_lightning.tabular.sampling import MAX_ROUNDING, check_float32, extend_weights
 from ganmc_lightning.tabular.study import Study
-from ganmc_lightning.tabular.study_config import StudyConfig, Table
+from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
 from ganmc_lightning.tabular.teacher import fit_teacher
-from ganmc_lightning.tabular.training_sets import Part, training_sets
-from ganmc_lightning.tabular.tree_size import TreeSize, grow
+from ganmc_lightning.tabular.training_sets import LabeledSamples, make_training_sets
+from ganmc_lightning.tabular.tree_size import TreeSize, fit_best_first_tree
 
 TREE = DecisionTreeClassifier(max_depth=4, random_state=0)
 SMALL = DecisionTreeRegressor(max_leaf_nodes=8, random_state=0)
 
 
 class Recorder(DecisionTreeRegressor):
-    """A student that remembers its weights."""
+    """Student that records its sample weights."""
 
     def fit(self, X, y, sample_weight=None):
         self.weights_ = sample_weight
@@ -33,11 +33,11 @@ class Recorder(DecisionTreeRegressor):
 
 
 @pytest.mark.parametrize("fitted", [False, True])
-def test_a_weight_of_two_is_a_row_that_occurs_twice(binary, fitted):
+def test_integer_weights_equal_repetition(binary, fitted):
     X, y = binary
     counts = np.random.default_rng(0).integers(0, 4, len(y))
     teacher = DecisionTreeClassifier(max_depth=4, random_state=0).fit(X, y) if fitted else TREE
-    compressor = ForestCompressor(teacher, SMALL, scenario="real", random_state=0)
+    compressor = ForestCompressor(teacher, SMALL, training_data="real", random_state=0)
     weighted = compressor.fit(X, y, sample_weight=counts).predict_proba(X)
     repeated = compressor.fit(X.repeat(counts, axis=0), y.repeat(counts)).predict_proba(X)
     np.testing.assert_allclose(weighted, repeated, atol=1e-9)
@@ -58,7 +58,7 @@ def test_the_teacher_and_the_student_are_weighted(binary):
     np.testing.assert_allclose(weighted.student_.weights_[400:], weights.mean())
 
 
-def test_synthetic_rows_alone_take_the_weights_of_the_teacher(binary):
+def test_only_the_teacher_is_weighted_for_synthetic_training_data(binary):
     X, y = binary
     weights = np.where(y == 1, 20.0, 1.0)
     arguments = (Recorder(), JitterSynthesizer(0.1), 1, "synthetic", 0)
@@ -66,22 +66,22 @@ def test_synthetic_rows_alone_take_the_weights_of_the_teacher(binary):
     teacher = clone(TREE).fit(X, y, weights)
     np.testing.assert_allclose(compressor.teacher_.predict_proba(X), teacher.predict_proba(X))
     assert compressor.student_.weights_ is None
-    with pytest.raises(ConfigurationError, match="sample_weight changes nothing: the teacher is fitted"):
+    with pytest.raises(ConfigurationError, match="sample_weight has no effect with a fitted teacher"):
         ForestCompressor(teacher, *arguments).fit(X, y, sample_weight=weights)
 
 
 @pytest.mark.parametrize(
     ("teacher", "student", "name"),
     [
-        (KNeighborsClassifier(), None, "teacher: KNeighborsClassifier"),
-        (TREE, KNeighborsRegressor(), "student: KNeighborsRegressor"),
-        (TREE, MultiOutputRegressor(KNeighborsRegressor()), "student: KNeighborsRegressor"),
+        (KNeighborsClassifier(), None, "teacher: fit of KNeighborsClassifier"),
+        (TREE, KNeighborsRegressor(), "student: fit of KNeighborsRegressor"),
+        (TREE, MultiOutputRegressor(KNeighborsRegressor()), "student: fit of KNeighborsRegressor"),
     ],
 )
-def test_estimators_that_take_no_weights_are_refused(binary, teacher, student, name):
+def test_estimators_without_sample_weight_are_rejected(binary, teacher, student, name):
     X, y = binary
-    with pytest.raises(ConfigurationError, match=f"{name} takes no sample_weight"):
-        ForestCompressor(teacher, student, scenario="real").fit(X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(ConfigurationError, match=f"{name} has no sample_weight"):
+        ForestCompressor(teacher, student, training_data="real").fit(X, y, sample_weight=np.ones(len(y)))
 
 
 @pytest.mark.parametrize(
@@ -92,61 +92,68 @@ def test_estimators_that_take_no_weights_are_refused(binary, teacher, student, n
         (np.zeros(400), "sample_weight is zero for all samples of class 0"),
     ],
 )
-def test_unusable_weights(binary, weights, message):
+def test_invalid_weights(binary, weights, message):
     with pytest.raises(ConfigurationError, match=message):
-        ForestCompressor(TREE, scenario="real").fit(*binary, sample_weight=weights)
+        ForestCompressor(TREE, training_data="real").fit(*binary, sample_weight=weights)
 
 
-def test_each_student_of_the_study_learns_with_the_weights(binary):
+def test_training_sets_contain_the_weights(binary):
     X, y = binary
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
-    teacher = fit_teacher(ExtraTreesClassifier(3), X, y, 0, weights=weights)
+    teacher = fit_teacher(ExtraTreesClassifier(3), X, y, 0, sample_weight=weights)
     made = {
         item.name: item
-        for item in training_sets(teacher, Part(X, y, weights), {"jitter": JitterSynthesizer(0.1)}, 1, 0, 1)
+        for item in make_training_sets(
+            teacher, LabeledSamples(X, y, weights), {"jitter": JitterSynthesizer(0.1)}, 1, 0, 1
+        )
     }
-    for name in ("student_only", "real"):
-        np.testing.assert_array_equal(made[name].weights, weights)
-    assert made["jitter_only"].weights is None
-    np.testing.assert_array_equal(made["jitter_pooled"].weights, pooled_weights(weights, len(y)))
+    for name in ("labels", "real"):
+        np.testing.assert_array_equal(made[name].sample_weight, weights)
+    assert made["jitter"].sample_weight is None
+    np.testing.assert_array_equal(made["real+jitter"].sample_weight, extend_weights(weights, len(y)))
 
 
-def test_a_study_with_weights_is_one_with_repeated_rows(binary):
+def test_study_with_weights_equals_study_with_repeated_samples(binary):
     X, y = binary
     counts = np.random.default_rng(1).integers(1, 4, 200)
     settings = StudyConfig(
         max_trees=1,
-        leaf_nodes=(4, 8),
+        max_leaf_nodes=(4, 8),
         min_samples_leaf=(1,),
-        compression_ratio=1,
+        min_compression=1,
         teacher=DecisionTreeClassifier(max_depth=5),
     )
     answers = []
-    for part in (Part(X[:200], y[:200], counts.astype(float)), Part(X[:200].repeat(counts, 0), y[:200].repeat(counts))):
-        held_out = Part(X[200:], y[200:])
-        result = Study(Table(part, held_out, part, held_out), settings, {}, 0, report=lambda text: None).run()
-        answers.append([result.students[name].predict_proba(X) for name in ("student_only_tuned", "real_small")])
+    for part in (
+        LabeledSamples(X[:200], y[:200], counts.astype(float)),
+        LabeledSamples(X[:200].repeat(counts, 0), y[:200].repeat(counts)),
+    ):
+        held_out = LabeledSamples(X[200:], y[200:])
+        result = Study(StudySplits(part, held_out, part, held_out), settings, {}, 0, log=lambda text: None).run()
+        answers.append([result.students[name].predict_proba(X) for name in ("labels/tuned", "real/small")])
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-9)
 
 
-def test_a_grown_tree_is_weighted(binary):
+def test_best_first_tree_is_weighted(binary):
     X, y = binary
     weights = np.random.default_rng(0).uniform(0, 2, len(y))
     tree = DecisionTreeRegressor(max_leaf_nodes=9, random_state=0).fit(X, y, weights)
-    np.testing.assert_allclose(grow(X, y, TreeSize(9, 1), 0, weights).regressor.predict(X), tree.predict(X))
+    np.testing.assert_allclose(
+        fit_best_first_tree(X, y, TreeSize(9, 1), 0, weights).regressor.predict(X), tree.predict(X)
+    )
 
 
-def test_values_that_float32_confuses_are_refused():
+def test_values_that_float32_cannot_represent_are_rejected():
     times = 1_700_000_000 + np.arange(60.0)
     rows = np.column_stack([np.arange(60.0), times])
     labels = np.arange(60) // 30
     with pytest.raises(ConfigurationError, match="X: column 1 has values near 1700000000, which float32"):
-        ForestCompressor(TREE, scenario="real").fit(rows, labels)
+        ForestCompressor(TREE, training_data="real").fit(rows, labels)
     rows[:, 1] -= times.mean()
-    ForestCompressor(TREE, scenario="real").fit(rows, labels)
+    ForestCompressor(TREE, training_data="real").fit(rows, labels)
 
 
-def test_values_that_float32_holds_well_enough_pass():
+def test_small_float32_rounding_is_accepted():
     random = np.random.default_rng(0)
     rows = np.column_stack([random.normal(size=300), 1e6 + 1000 * random.normal(size=300), np.full(300, 1e9 + 1)])
     assert np.abs(rows.astype(np.float32) - rows)[:, 1].max() < MAX_ROUNDING * 1000

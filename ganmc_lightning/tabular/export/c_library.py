@@ -1,4 +1,4 @@
-"""C sources of models compiled, and loaded back into Python."""
+"""Compile C sources of models and load them into Python."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 
 def compile_c(source: Path | str) -> Path:
-    """Compile what :func:`to_c` wrote into a shared library beside it.
+    """Compile the output of :func:`to_c` to a shared library in its folder.
 
     Args:
-        source: the ``.c`` file.
+        source: ``.c`` file.
 
     Returns:
-        The library.
+        Path of the library.
 
     Raises:
-        ConfigurationError: there is no C compiler, no such file, or the compiler fails.
+        ConfigurationError: the file or a C compiler is not found, or the compiler fails.
     """
     source = Path(source)
     if not source.is_file():
-        raise ConfigurationError(f"{source}: no such file: give the .c file that to_c wrote")
+        raise ConfigurationError(f"{source}: file not found, expected a .c file written by to_c")
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
     unfinished = library.with_name(f".{library.name}.{os.getpid()}.part")
@@ -43,27 +43,27 @@ def compile_c(source: Path | str) -> Path:
     )
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
-        raise ConfigurationError(f"{compiler} cannot compile {source}: {reason}")
+        raise ConfigurationError(f"{source}: {compiler} failed: {reason}")
     unfinished.replace(library)
     return library
 
 
 def find_compiler() -> str:
-    """Path of the C compiler: what ``$CC`` names, else cc, gcc or clang.
+    """Return the path of the C compiler: ``$CC``, else cc, gcc or clang.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: no compiler is found.
     """
     named = os.environ.get("CC")
     compiler = _compiler()
     if compiler is None:
-        missing = f"CC names {named!r}, which is not found" if named else "no C compiler (cc, gcc, clang) is found"
-        raise ConfigurationError(f"{missing}: install one, or set CC")
+        missing = f"CC: {named!r} not found" if named else "no C compiler (cc, gcc, clang) found"
+        raise ConfigurationError(f"{missing}; install one or set CC")
     return compiler
 
 
 def has_compiler() -> bool:
-    """Whether :func:`find_compiler` finds one; false only where none is named and none is found."""
+    """Return False only where ``$CC`` is not set and no compiler is found."""
     return bool(os.environ.get("CC")) or _compiler() is not None
 
 
@@ -74,17 +74,25 @@ def _compiler() -> str | None:
 
 
 class CModel:
-    """A compiled model.
+    """Predict with a compiled model.
 
     Args:
-        library: what :func:`compile_c` made; the names in it begin with the name of the file.
+        library: shared library of :func:`compile_c`; its symbols start with the file name.
 
     Attributes:
-        n_features_in_: values a row.
-        n_outputs: probabilities or values for each row.
+        n_features_in_: number of features D.
+        n_outputs: number of probabilities or values per sample.
 
     Raises:
-        ConfigurationError: it cannot be loaded.
+        ConfigurationError: the library cannot be loaded.
+
+    Example:
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> tree = DecisionTreeClassifier().fit([[0.0], [1.0]], ["no", "yes"])
+        >>> with TemporaryDirectory() as folder:  # doctest: +SKIP
+        ...     model = CModel(compile_c(to_c(tree, folder)))
+        >>> model.predict([[1.0]]).tolist(), model.labels([[1.0]]).tolist()  # doctest: +SKIP
+        ([[0.0, 1.0]], [1])
     """
 
     def __init__(self, library: Path | str) -> None:
@@ -96,7 +104,7 @@ class CModel:
             self.n_outputs = ctypes.c_int.in_dll(loaded, f"{name}_outputs").value
             self._predict = loaded[f"{name}_predict"]
         except (OSError, ValueError, AttributeError) as error:
-            raise ConfigurationError(f"{library} cannot be loaded as a compiled model: {error}") from error
+            raise ConfigurationError(f"{library}: cannot be loaded as a compiled model: {error}") from error
         self._predict.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
         self._predict.restype = None
         self._labels = getattr(loaded, f"{name}_labels", None)
@@ -106,22 +114,22 @@ class CModel:
         self._library = library
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """What the model answers, float64 (N, n_outputs), to rows (N, D), which are rounded to float32."""
-        rows = np.ascontiguousarray(X, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != self.n_features_in_:
-            raise ConfigurationError(f"X has shape {rows.shape}: rows must be (N, {self.n_features_in_})")
-        out = np.empty((len(rows), self.n_outputs))
-        self._predict(rows.ctypes.data, len(rows), out.ctypes.data)
+        """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to float32."""
+        samples = np.ascontiguousarray(X, dtype=np.float32)
+        if samples.ndim != 2 or samples.shape[1] != self.n_features_in_:
+            raise ConfigurationError(f"X: got shape {samples.shape}, expected (N, {self.n_features_in_})")
+        out = np.empty((len(samples), self.n_outputs))
+        self._predict(samples.ctypes.data, len(samples), out.ctypes.data)
         return out
 
     def labels(self, X: ArrayLike) -> NDArray[np.intc]:
-        """The classes (N,) of rows (N, D), as numbers from 0 in the order of the probabilities.
+        """Predict the class indices (N,) of samples (N, D), in the order of the probabilities.
 
         Raises:
             ConfigurationError: the model is a regressor.
         """
         if self._labels is None:
-            raise ConfigurationError(f"{self._library} has no classes: it is a regressor; call predict")
+            raise ConfigurationError(f"{self._library}: a regressor has no labels; call predict")
         out = self.predict(X)
         labels = np.empty(len(out), dtype=np.intc)
         self._labels(out.ctypes.data, len(out), labels.ctypes.data)
@@ -129,12 +137,11 @@ class CModel:
 
 
 def _load(library: Path) -> ctypes.CDLL:
-    """Load what the file holds now.
+    """Load the current content of a library.
 
-    A loader that has loaded a file of the same path before returns that one again, though the file has been replaced
-    since. A link has a path of its own.
+    The loader caches libraries by path, even if the file has been replaced since. A temporary link has a new path.
     """
-    if sys.platform == "win32":  # where a loaded file cannot be replaced, nor a link be made by every user
+    if sys.platform == "win32":  # a loaded file cannot be replaced there, and links need a privilege
         return ctypes.CDLL(str(library))
     with TemporaryDirectory() as folder:
         link = Path(folder, library.name)

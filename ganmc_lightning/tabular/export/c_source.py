@@ -1,4 +1,4 @@
-"""A fitted tree or forest as plain C: arrays of nodes and one loop."""
+"""Export of a fitted tree or forest as C source: arrays of nodes and one loop."""
 
 from __future__ import annotations
 
@@ -13,92 +13,96 @@ from sklearn.base import is_classifier
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, Arrays, flatten
+from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, FlatTrees, flatten
 from ganmc_lightning.tabular.export.c_library import CModel, compile_c, has_compiler
-from ganmc_lightning.tabular.export.c_text import Described, header_and_source
+from ganmc_lightning.tabular.export.c_text import ModelDescription, header_and_source
 from ganmc_lightning.tabular.export.target import writing
-from ganmc_lightning.tabular.export.verification import Answers, accepts_missing, check_fitted, verify
+from ganmc_lightning.tabular.export.verification import Predictions, accepts_missing, check_fitted, verify
 from ganmc_lightning.tabular.profiling import trees_of
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
 
 TOLERANCE = 1e-12
-"""How far values may differ; where numbers are kept in float64 alone they do not differ at all."""
+"""Largest difference of values; zero unless the compiler uses extended precision."""
 
 
 def to_c(model: Any, path: Path | str, name: str | None = None) -> Path:
-    """Write a fitted model as ``<name>.c`` and ``<name>.h``: C99 without any library.
+    """Write a fitted model as ``<name>.c`` and ``<name>.h``: C99 without dependencies.
 
-    Its answers are scikit-learn's: thresholds are compared as scikit-learn compares them, with rows in float32, NaN
-    goes the way it goes there, and sums are made in the same order. A classifier answers with its probabilities, and
-    with the numbers of its classes, a regressor with its values. The header names columns and classes.
+    The predictions equal scikit-learn's: features are compared in float32, NaN takes the branch it takes there, and
+    sums have the same order. A classifier has probabilities and class indices, a regressor has values. The header
+    lists features and classes.
 
-    Before anything is written, the source is compiled and compared with the model on rows on and beside its
-    thresholds, with NaN where the model accepts it; without a C compiler, the arrays of nodes in it are compared.
+    Before writing, the source is compiled and compared with the model on samples on and next to its thresholds, with
+    NaN where the model accepts it. Without a C compiler, the arrays of nodes are compared.
 
     Args:
         model: a :class:`~ganmc_lightning.tabular.StudentClassifier`, or scikit-learn's decision tree, random forest or
             extra trees.
-        path: the ``.c`` file to write, or the folder to write into; made if need be.
-        name: of the files in a folder, ``"model"`` when left out, and what the names in them begin with.
+        path: ``.c`` file, or folder of the files; created if missing.
+        name: name of the files in a folder, and prefix of the C symbols (default: ``"model"``).
 
     Returns:
-        The ``.c`` file.
+        Path of the ``.c`` file.
 
     Raises:
-        ConfigurationError: the model is none of these or is not fitted, ``name`` is no name in C, the files cannot be
-            written, or would answer otherwise than the model.
+        ConfigurationError: the type of the model is not supported, ``name`` is not a C identifier, the files cannot
+            be written, or their predictions differ from the model's.
+        NotFittedError: the model is not fitted.
 
     Example:
         >>> from sklearn.tree import DecisionTreeClassifier
         >>> tree = DecisionTreeClassifier().fit([[0.0], [1.0]], ["no", "yes"])
-        >>> to_c(tree, "shipped/tree.c").name  # doctest: +SKIP
+        >>> with TemporaryDirectory() as folder:
+        ...     to_c(tree, Path(folder, "tree.c")).name
         'tree.c'
     """
     target = _target(Path(path), name)
     inner = model.regressor if isinstance(model, StudentClassifier) else model
     _check(model, inner)
-    arrays = flatten(trees_of(inner) or [])
-    header, source = header_and_source(target.stem, _describe(model, inner, arrays), arrays)
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows deletes no library that is loaded
-        verify(target, model, _export(model, arrays, Path(folder, target.name), header, source), TOLERANCE)
+    trees = flatten(trees_of(inner) or [])
+    header, source = header_and_source(target.stem, _describe(model, inner, trees), trees)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows cannot delete a loaded library
+        verify(target, model, _predictor(model, trees, Path(folder, target.name), header, source), TOLERANCE)
     with writing(target), atomic_write(target.with_suffix(".h")) as h_file, atomic_write(target) as c_file:
         for file, text in ((h_file, header), (c_file, source)):
             file.write(text)
-            file.flush()  # both are complete before the first takes its place
+            file.flush()  # both files are complete before the first is renamed
     return target
 
 
 def _target(path: Path, name: str | None) -> Path:
-    """The ``.c`` file that is meant.
+    """Return the path of the ``.c`` file.
 
     Raises:
-        ConfigurationError: its name is no name in C, or is given twice.
+        ConfigurationError: its name is not a C identifier, or is given twice.
     """
     if path.suffix == ".c" and not path.is_dir():
         if name is not None:
-            raise ConfigurationError(f"name: {path} names the file already: leave name={name!r} out, or give a folder")
+            raise ConfigurationError(f"name: got {name!r} in addition to the file {path}, expected a folder")
         target = path
     else:
         target = path / f"{'model' if name is None else name}.c"
     if not (target.stem.isidentifier() and target.stem.isascii()):
-        raise ConfigurationError(f"name: {target.stem!r} is no name in C: use letters, digits and '_'")
+        raise ConfigurationError(f"name: got {target.stem!r}, expected a C identifier: letters, digits and '_'")
     return target
 
 
 def _check(model: Any, inner: Any) -> None:
     kind = type(inner).__name__
     if not isinstance(inner, FORESTS + TREES):
-        raise ConfigurationError(f"{kind} cannot be written as C: a decision tree, a random forest or extra trees can")
+        raise ConfigurationError(f"model: got {kind}, C export supports decision trees, random forests and extra trees")
     check_fitted(model)
     if is_classifier(inner) and inner.n_outputs_ > 1:
-        raise ConfigurationError(f"{kind} has {inner.n_outputs_} outputs: one classifier an output can be written")
+        raise ConfigurationError(
+            f"model: got {kind} with {inner.n_outputs_} outputs, C export supports one output per classifier"
+        )
 
 
-def _describe(model: Any, inner: Any, arrays: Arrays) -> Described:
+def _describe(model: Any, inner: Any, trees: FlatTrees) -> ModelDescription:
     student = model is not inner
-    values = arrays.leaves.shape[1]
+    values = trees.leaves.shape[1]
     names = getattr(model, "feature_names_in_", None)
-    described = Described(
+    described = ModelDescription(
         kind=type(inner).__name__,
         features=int(inner.n_features_in_),
         outputs=2 if student and values == 1 else values,
@@ -109,32 +113,32 @@ def _describe(model: Any, inner: Any, arrays: Arrays) -> Described:
     )
     if described.classes is not None and len(described.classes) != described.outputs:
         raise ConfigurationError(
-            f"classes: got {len(described.classes)} for a student of {described.outputs} probabilities: name one each"
+            f"classes: got {len(described.classes)}, expected {described.outputs}, one per probability"
         )
     return described
 
 
-def _export(
-    model: Any, arrays: Arrays, source: Path, header_text: str, source_text: str
-) -> Callable[[NDArray[np.float32]], Answers]:
-    """What predicts with the compiled source or, without a compiler, with its arrays."""
+def _predictor(
+    model: Any, trees: FlatTrees, source: Path, header_text: str, source_text: str
+) -> Callable[[NDArray[np.float32]], Predictions]:
+    """Return a function that predicts with the compiled source or, without a compiler, with its arrays."""
     classes = model.classes_ if is_classifier(model) else None
     if not has_compiler():
-        return lambda rows: _answers_of_arrays(model, arrays, rows)
+        return lambda X: _predict_flat(model, trees, X)
     source.with_suffix(".h").write_text(header_text, encoding="utf-8")
     source.write_text(source_text, encoding="utf-8")
     compiled = CModel(compile_c(source))
 
-    def predict(rows: NDArray[np.float32]) -> Answers:
-        return Answers(None if classes is None else classes[compiled.labels(rows)], compiled.predict(rows))
+    def predict(X: NDArray[np.float32]) -> Predictions:
+        return Predictions(None if classes is None else classes[compiled.labels(X)], compiled.predict(X))
 
     return predict
 
 
-def _answers_of_arrays(model: Any, arrays: Arrays, rows: NDArray[np.float32]) -> Answers:
-    values = arrays.mean(rows)
+def _predict_flat(model: Any, trees: FlatTrees, X: NDArray[np.float32]) -> Predictions:
+    values = trees.predict(X)
     if not is_classifier(model):
-        return Answers(None, values)
+        return Predictions(None, values)
     if isinstance(model, StudentClassifier):
         values = to_probabilities(values[:, 0] if values.shape[1] == 1 else values)
-    return Answers(model.classes_[values.argmax(axis=1)], values)
+    return Predictions(model.classes_[values.argmax(axis=1)], values)

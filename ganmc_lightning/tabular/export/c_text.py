@@ -1,18 +1,18 @@
-"""What the C files of a model say."""
+"""Templates of the C files of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ganmc_lightning.tabular.export.arrays import Arrays
+from ganmc_lightning.tabular.export.arrays import FlatTrees
 
 HEADER = """\
 /* {kind}, {trees} trees, {nodes} nodes. Written by ganmc_lightning.
  *
 {tables} *
  * {missing}
- * Compile it without -ffast-math, which leaves out NaN and infinities.
+ * Compile it without -ffast-math, which ignores NaN and infinities.
  */
 #ifndef {guard}
 #define {guard}
@@ -20,9 +20,9 @@ HEADER = """\
 #ifdef __cplusplus
 extern "C" {{
 #endif
-extern const int {name}_features; /* {features} values a row */
-extern const int {name}_outputs;  /* {outputs} {what} a row */
-/* Predict n rows, one behind the other, into out (n * outputs). */
+extern const int {name}_features; /* number of features: {features} */
+extern const int {name}_outputs;  /* {outputs} {what} per sample */
+/* Predict n samples, contiguous in rows, into out (n * outputs). */
 void {name}_predict(const float *rows, size_t n, double *out);
 {labels}#ifdef __cplusplus
 }}
@@ -31,12 +31,12 @@ void {name}_predict(const float *rows, size_t n, double *out);
 """
 
 LABELS_HEADER = """\
-/* The classes, as numbers from 0, of n rows of probabilities: the first of the largest, as in scikit-learn. */
+/* Class indices from 0 of n samples of probabilities: the first of the largest, as in scikit-learn. */
 void {name}_labels(const double *out, size_t n, int *labels);
 """
 
-MISSING = "NaN is a missing value and goes the way it goes in scikit-learn."
-NO_MISSING = "Rows must hold no NaN, which this model refuses in scikit-learn."
+MISSING = "NaN is a missing value and takes the branch it takes in scikit-learn."
+NO_MISSING = "Samples must not contain NaN, which this model rejects in scikit-learn."
 
 SOURCE_HEAD = """\
 #include "{name}.h"
@@ -46,14 +46,14 @@ SOURCE_HEAD = """\
 const int {name}_features = {features};
 const int {name}_outputs = {outputs};
 
-/* A row goes left where its value is at most the threshold, or is NaN and missing_left is 1. A leaf has feature -1,
-   and left numbers its values. */
+/* A sample takes the left child where its value is at most the threshold, or is NaN and missing_left is 1. A leaf
+   has feature -1, and left is its index in leaves. */
 typedef struct {{ float threshold; int32_t feature; unsigned left : 31, missing_left : 1; int32_t right; }} node_t;
 
 """
 
 SOURCE_TAIL = """\
-#define BLOCK 4096 /* rows that go down one tree after the other, while both lie in the cache */
+#define BLOCK 4096 /* samples per tree, so that both stay in the cache */
 
 static void finish(double *out)
 {{
@@ -100,7 +100,7 @@ PLAIN = """\
     for (int k = 0; k < {values}; k++)
         out[k] /= {trees};
 """
-# What tabular.student.to_probabilities does.
+# These two equal tabular.student.to_probabilities.
 TWO_CLASSES = """\
     const double p = out[0] / {trees};
     out[1] = p < 0 ? 0 : p > 1 ? 1 : p;
@@ -119,17 +119,17 @@ MORE_CLASSES = """\
 
 
 @dataclass(frozen=True)
-class Described:
-    """What the files say of a model besides its nodes.
+class ModelDescription:
+    """Properties of a model that the C files state, without its nodes.
 
     Attributes:
-        kind: name of its type.
-        features: values a row.
-        outputs: probabilities or values a row.
-        columns: names of the columns, or None.
-        classes: the classes, or None for a regressor.
-        student: whether a regressor's values become probabilities.
-        missing: whether it accepts NaN.
+        kind: name of the model's type.
+        features: number of features.
+        outputs: number of probabilities or values per sample.
+        columns: names of the features, or None.
+        classes: class labels, or None for a regressor.
+        student: whether the values of a regressor are converted to probabilities.
+        missing: whether the model accepts NaN.
     """
 
     kind: str
@@ -141,38 +141,38 @@ class Described:
     missing: bool
 
 
-def header_and_source(name: str, described: Described, arrays: Arrays) -> tuple[str, str]:
-    """The texts of ``<name>.h`` and ``<name>.c``."""
-    values, trees = arrays.leaves.shape[1], len(arrays.roots)
+def header_and_source(name: str, described: ModelDescription, trees: FlatTrees) -> tuple[str, str]:
+    """Return the contents of ``<name>.h`` and ``<name>.c``."""
+    values, n_trees = trees.leaves.shape[1], len(trees.roots)
     finish = PLAIN if not described.student else TWO_CLASSES if values == 1 else MORE_CLASSES
     classifies = described.classes is not None
-    words = {
+    fields = {
         "name": name,
         "guard": f"{name.upper()}_H",
         "kind": described.kind,
         "what": "probabilities" if classifies else "values",
         "features": described.features,
-        "trees": trees,
-        "nodes": len(arrays.features),
+        "trees": n_trees,
+        "nodes": len(trees.features),
         "values": values,
         "outputs": described.outputs,
-        "finish": finish.format(values=values, trees=trees),
+        "finish": finish.format(values=values, trees=n_trees),
         "missing": MISSING if described.missing else NO_MISSING,
-        "tables": "".join(f" * {line}\n" for line in _described(described)),
+        "tables": "".join(f" * {line}\n" for line in _comment_lines(described)),
         "labels": LABELS_HEADER.format(name=name) if classifies else "",
     }
-    source = [SOURCE_HEAD.format(**words), *_tables(arrays), SOURCE_TAIL.format(**words)]
+    source = [SOURCE_HEAD.format(**fields), *_tables(trees), SOURCE_TAIL.format(**fields)]
     if classifies:
-        source.append(LABELS_SOURCE.format(**words))
-    return HEADER.format(**words), "".join(source)
+        source.append(LABELS_SOURCE.format(**fields))
+    return HEADER.format(**fields), "".join(source)
 
 
-def _described(described: Described) -> Iterator[str]:
-    """Lines of a comment that name columns and classes."""
+def _comment_lines(described: ModelDescription) -> Iterator[str]:
+    """Yield the lines of a comment that lists features and classes."""
     if described.columns is None:
-        yield f"Columns of a row: 0 to {described.features - 1}; they had no names where the model was fitted."
+        yield f"Features: 0 to {described.features - 1}, without names."
     else:
-        yield "Columns of a row:"
+        yield "Features:"
         yield from _numbered(described.columns)
     if described.classes is not None:
         yield "Classes, in the order of the probabilities:"
@@ -181,25 +181,25 @@ def _described(described: Described) -> Iterator[str]:
 
 def _numbered(names: Iterable[object]) -> Iterator[str]:
     for number, name in enumerate(names):
-        # ascii: no line ends; and nothing that begins or ends a comment.
+        # ascii escapes line ends; the replacements prevent the start or end of a comment
         yield f"  {number}  {ascii(name).replace('*/', '* /').replace('/*', '/ *')}"
 
 
-def _tables(arrays: Arrays) -> Iterator[str]:
-    yield f"static const node_t nodes[{len(arrays.features)}] = {{\n"
-    columns = (arrays.thresholds, arrays.features, arrays.left, arrays.missing_left.astype(int), arrays.right)
-    for threshold, feature, left, missing, right in zip(*(column.tolist() for column in columns), strict=True):
+def _tables(trees: FlatTrees) -> Iterator[str]:
+    yield f"static const node_t nodes[{len(trees.features)}] = {{\n"
+    arrays = (trees.thresholds, trees.features, trees.left, trees.missing_left.astype(int), trees.right)
+    for threshold, feature, left, missing, right in zip(*(array.tolist() for array in arrays), strict=True):
         yield f"{{{_float(threshold)},{feature},{left},{missing},{right}}},\n"
-    yield f"}};\n\nstatic const double leaves[{arrays.leaves.size}] = {{\n"
-    for value in arrays.leaves.ravel().tolist():
+    yield f"}};\n\nstatic const double leaves[{trees.leaves.size}] = {{\n"
+    for value in trees.leaves.ravel().tolist():
         yield f"{value.hex()},\n"
-    yield f"}};\n\nstatic const int32_t roots[{len(arrays.roots)}] = {{\n"
-    yield ",".join(map(str, arrays.roots.tolist()))
+    yield f"}};\n\nstatic const int32_t roots[{len(trees.roots)}] = {{\n"
+    yield ",".join(map(str, trees.roots.tolist()))
     yield "\n};\n\n"
 
 
 def _float(value: float) -> str:
-    """A float32 as C spells it: hexadecimal is exact, and quick to read."""
+    """Format a float32 as an exact hexadecimal C literal."""
     if value in (float("inf"), float("-inf")):
         return "INFINITY" if value > 0 else "-INFINITY"
     return f"{value.hex()}f"

@@ -1,4 +1,4 @@
-"""Models stored and loaded without pickle, which runs whatever code a file holds."""
+"""Store and load models without pickle, because unpickling can run arbitrary code."""
 
 from __future__ import annotations
 
@@ -9,69 +9,71 @@ from typing import Any
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.tabular.export.target import writing
-from ganmc_lightning.tabular.export.verification import answers_of, comparable, verify
+from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
 KNOWN = ("ganmc_lightning.tabular.student.StudentClassifier", "sklearn.tree._tree.Tree")
-"""Types that a file may hold besides those skops trusts by itself."""
+"""Types that a file may contain in addition to those that skops trusts."""
 
 
 def save_skops(model: Any, path: Path | str) -> Path:
-    """Store a fitted model; needs skops.
+    """Write a fitted model as a skops file; requires skops.
 
-    Before it is written, the file is loaded back. A classifier or regressor must give the same answers, exactly, on
-    rows on and beside its thresholds, with NaN and infinities where it accepts them.
+    Before writing, the content is loaded. A classifier or regressor must predict exactly the values of the model on
+    samples on and next to its thresholds, with NaN and infinities where it accepts them.
 
     Args:
-        model: a :class:`~ganmc_lightning.tabular.StudentClassifier` or a model of scikit-learn.
-        path: the file to write, usually ``*.skops``.
+        model: a :class:`~ganmc_lightning.tabular.StudentClassifier` or a scikit-learn model.
+        path: output file, usually ``*.skops``.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
-        ConfigurationError: skops is not installed or cannot store the model, or the file would answer otherwise than
-            the model or cannot be written.
+        ConfigurationError: skops is not installed or cannot store the model, the predictions of the file differ from
+            the model's, or the file cannot be written.
     """
     path = Path(path)
     skops = _skops()
     try:
         content = skops.dumps(model)
-        # What the file holds is what this process holds already: there is nothing to distrust.
+        # all types are trusted, because the content was written by this process
         loaded = skops.loads(content, trusted=skops.get_untrusted_types(data=content))
-    except Exception as error:  # of many kinds, for whatever it does not know
+    except Exception as error:  # skops raises exceptions of many types for models it does not support
         reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"{type(model).__name__} cannot be stored by skops: {reason}") from error
+        raise ConfigurationError(f"model: {type(model).__name__} cannot be stored by skops: {reason}") from error
     if comparable(model):
-        verify(path, model, lambda rows: answers_of(loaded, rows), 0)
+        verify(path, model, lambda X: predict_with(loaded, X), 0)
     with writing(path), atomic_write(path, "wb") as file:
         file.write(content)
     return path
 
 
 def load_skops(path: Path | str, trusted: Sequence[str] = ()) -> Any:
-    """Load what :func:`save_skops` stored; nothing is built but students, trees and what skops trusts by itself.
+    """Load a file of :func:`save_skops`; only students, trees and types that skops trusts are created.
 
     Args:
-        path: the file.
-        trusted: full names of further types that may be built.
+        path: skops file.
+        trusted: full names of additional types that may be created (default: none).
 
     Raises:
-        ConfigurationError: skops is not installed, there is no such file, or it holds other types.
+        ConfigurationError: skops is not installed, or the file is not found or contains other types.
     """
     path = Path(path)
     skops = _skops()
     if not path.is_file():
-        raise ConfigurationError(f"{path}: no such file: check the name and the folder")
+        raise ConfigurationError(f"{path}: file not found")
     try:
-        foreign = sorted(set(skops.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
-        if foreign:
-            raise ConfigurationError(f"{path} holds {', '.join(foreign)}: name them in trusted if you know them")
+        untrusted = sorted(set(skops.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
+        if untrusted:
+            raise ConfigurationError(
+                f"{path}: contains untrusted types {', '.join(untrusted)}; list them in trusted to load them"
+            )
         return skops.load(path, trusted=[*KNOWN, *trusted])
     except ConfigurationError:
         raise
-    except Exception as error:  # on bytes that are no such file it raises whatever it stumbles over
+    except Exception as error:  # skops raises exceptions of many types for invalid files
         raise ConfigurationError(
-            f"{path} cannot be read as a skops file: {' '.join(str(error).split())[:200]}"
+            f"{path}: cannot be read as a skops file: {' '.join(str(error).split())[:200]}"
         ) from error
 
 

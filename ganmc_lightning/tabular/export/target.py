@@ -1,4 +1,4 @@
-"""Files that exports are written to."""
+"""Output files of exports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say which file cannot be written where the system refuses it.
+    """Convert an ``OSError`` in the block to a ConfigurationError that names the file.
 
     Raises:
         ConfigurationError: the block raised ``OSError``.
@@ -19,4 +19,4 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror or error}): name another file") from error
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror or error})") from error

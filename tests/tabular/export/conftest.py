@@ -1,4 +1,4 @@
-"""Fitted models of every kind that can be exported, and rows that lie on their thresholds."""
+"""Fitted models of every type that can be exported, and samples on their thresholds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MISSING = {
     "extra regression tree": lambda X, y: ExtraTreeRegressor(random_state=0).fit(X, y),
     "extra regression trees": lambda X, y: ExtraTreesRegressor(4, random_state=0).fit(X, y),
 }
-"""Fitted on missing values, and, for those that choose thresholds, on a column where NaN alone tells the classes."""
+"""Models fitted to missing values; in one column only NaN separates the classes."""
 
 
 @pytest.fixture(scope="package")
@@ -51,7 +51,7 @@ def missing_rows():
 
 
 def missing_classes(X):
-    """Classes of rows before some of their values are missing."""
+    """Compute the classes before values are removed."""
     return (X[:, 0] + 0.5 * X[:, 1] > 0).astype(int) + (X[:, 3] > 1)
 
 
@@ -76,7 +76,7 @@ def model(request, table):
 
 @pytest.fixture(scope="package")
 def edges(model, table):
-    """Rows with a value at, just below or just above the threshold of a node, in float32: where rounding shows."""
+    """Samples with a value at, just below or just above the threshold of a node, in float32, to reveal rounding."""
     rng = np.random.default_rng(1)
     rows = []
     for tree in trees_of(model):

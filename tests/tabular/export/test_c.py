@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -26,7 +27,7 @@ def expected(model, rows):
 
 
 @needs_compiler
-def test_answers_are_scikit_learns(model, edges, table, tmp_path):
+def test_predictions_equal_scikit_learn(model, edges, table, tmp_path):
     compiled = CModel(compile_c(to_c(model, tmp_path)))
     rows = np.concatenate([edges, table[0].astype(np.float32)])
     np.testing.assert_allclose(compiled.predict(rows), expected(model, rows), rtol=1e-12, atol=1e-12)
@@ -35,8 +36,8 @@ def test_answers_are_scikit_learns(model, edges, table, tmp_path):
 
 
 @needs_compiler
-def test_missing_values_and_infinities_go_scikit_learns_way(missing_model, missing_rows, tmp_path):
-    """NaN at infinite thresholds too; the public predict refuses infinities, the trees below it do not."""
+def test_nan_and_infinities_take_the_branches_of_scikit_learn(missing_model, missing_rows, tmp_path):
+    """Includes NaN at infinite thresholds. Public predict rejects infinities, so the reference is the inner tree."""
     rng = np.random.default_rng(2)
     unusual = np.where(rng.random(missing_rows.shape) < 0.3, rng.choice(SPECIAL, missing_rows.shape), missing_rows)
     compiled = CModel(compile_c(to_c(missing_model, tmp_path / "m.c")))
@@ -52,7 +53,7 @@ def test_missing_values_and_infinities_go_scikit_learns_way(missing_model, missi
 
 
 @needs_compiler
-def test_only_nan_goes_right_at_an_infinite_threshold(tmp_path):
+def test_only_nan_takes_the_right_child_of_an_infinite_threshold(tmp_path):
     tree = DecisionTreeClassifier().fit([[0.0], [1.0], [np.nan], [np.nan]], [0, 0, 1, 1])
     assert np.isinf(tree.tree_.threshold[0])
     compiled = CModel(compile_c(to_c(tree, tmp_path)))
@@ -60,7 +61,7 @@ def test_only_nan_goes_right_at_an_infinite_threshold(tmp_path):
 
 
 @needs_compiler
-def test_thresholds_among_subnormal_numbers(tmp_path):
+def test_subnormal_thresholds(tmp_path):
     tree = DecisionTreeRegressor().fit([[-1.0], [1.0]], [0, 1])
     tree.tree_.threshold[0] = 2e-45  # between two float32
     X = np.array([[-1], [0], [1.4e-45], [2.8e-45], [1]], dtype=np.float32)
@@ -70,8 +71,8 @@ def test_thresholds_among_subnormal_numbers(tmp_path):
 
 @needs_compiler
 @pytest.mark.parametrize("classes", [2, 3, 9, 20])
-def test_labels_of_students_are_scikit_learns_bit_by_bit(classes, tmp_path):
-    """Of eight classes or more too, where NumPy sums in another order than one after another."""
+def test_student_predictions_equal_scikit_learn_exactly(classes, tmp_path):
+    """Includes 8 or more classes, where the summation order of NumPy is not sequential."""
     rng = np.random.default_rng(classes)
     X, Y = rng.normal(size=(300, 3)).astype(np.float32), rng.dirichlet(np.ones(classes), 300)
     names = [f"class {number}" for number in range(classes)]
@@ -83,7 +84,7 @@ def test_labels_of_students_are_scikit_learns_bit_by_bit(classes, tmp_path):
 
 
 @needs_compiler
-def test_of_classes_that_tie_the_first_is_the_label(tmp_path):
+def test_ties_predict_the_first_class(tmp_path):
     tree = DecisionTreeClassifier().fit([[0.0], [0.0], [0.0], [0.0]], [5, 7, 9, 9])
     forest = RandomForestClassifier(6, max_depth=1, random_state=0).fit(np.arange(8.0)[:, None] % 2, [0, 1] * 4)
     rows = np.array([[0], [1]], dtype=np.float32)
@@ -95,12 +96,12 @@ def test_of_classes_that_tie_the_first_is_the_label(tmp_path):
 @needs_compiler
 def test_a_regressor_has_no_labels(tmp_path):
     compiled = CModel(compile_c(to_c(DecisionTreeRegressor().fit([[0.0], [1.0]], [0, 1]), tmp_path)))
-    with pytest.raises(ConfigurationError, match=r"model\.\w+ has no classes: it is a regressor; call predict"):
+    with pytest.raises(ConfigurationError, match=r"model\.\w+: a regressor has no labels; call predict"):
         compiled.labels([[0.0]])
 
 
 @needs_compiler
-def test_a_library_compiled_again_is_loaded_again(tmp_path):
+def test_a_recompiled_library_is_reloaded(tmp_path):
     made = []
     for value in (1.0, 2.0):
         tree = DecisionTreeRegressor().fit([[0.0]], [value])
@@ -108,7 +109,7 @@ def test_a_library_compiled_again_is_loaded_again(tmp_path):
     assert [model.predict([[0.0]]).item() for model in made] == [1.0, 2.0]
 
 
-def test_a_path_as_a_string(table, tmp_path, monkeypatch):
+def test_paths_as_strings(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tree = DecisionTreeClassifier(max_depth=2).fit(*table[:2])
     assert to_c(tree, "t.c") == Path("t.c")
@@ -116,17 +117,17 @@ def test_a_path_as_a_string(table, tmp_path, monkeypatch):
     assert to_c(tree, "folder") == Path("folder", "model.c")
     assert {path.name for path in Path("folder").iterdir()} == {"model.c", "model.h", "named.c", "named.h"}
     assert "void t_predict" in Path("t.h").read_text()
-    with pytest.raises(ConfigurationError, match=r"name: t\.c names the file already: leave name='n' out"):
+    with pytest.raises(ConfigurationError, match=r"name: got 'n' in addition to the file t\.c, expected a folder"):
         to_c(tree, "t.c", "n")
 
 
 @needs_compiler
-def test_a_library_by_a_string(table, tmp_path):
+def test_a_library_path_as_a_string(table, tmp_path):
     source = to_c(DecisionTreeClassifier(max_depth=2).fit(*table[:2]), str(tmp_path / "t.c"))
     assert CModel(str(compile_c(str(source)))).n_outputs == 3
 
 
-def test_the_header_names_columns_and_classes(tmp_path):
+def test_the_header_lists_features_and_classes(tmp_path):
     pandas = pytest.importorskip("pandas")
     X = pandas.DataFrame([[0.0, 1.0], [1.0, 0.0]], columns=["age", "*/ #error é\n"])
     header = to_c(DecisionTreeClassifier().fit(X, ["no", "yes"]), tmp_path).with_suffix(".h").read_text("ascii")
@@ -135,54 +136,54 @@ def test_the_header_names_columns_and_classes(tmp_path):
     assert "NaN is a missing value" in header
     student = StudentClassifier(DecisionTreeRegressor().fit(X.to_numpy(), [0, 1]), [3, 7])
     header = to_c(student, tmp_path).with_suffix(".h").read_text("ascii")
-    assert "Columns of a row: 0 to 1; they had no names" in header
+    assert "Features: 0 to 1, without names." in header
     assert " *   0  3\n *   1  7\n" in header
-    assert "Rows must hold no NaN" in header
+    assert "Samples must not contain NaN" in header
 
 
 @pytest.fixture
 def rounds_to_nearest(monkeypatch):
-    """The export with a fault that a few rows show, with and without a compiler."""
+    """Inject a rounding error that affects few samples."""
     monkeypatch.setattr(arrays, "round_down", lambda thresholds: thresholds.astype(np.float32))
     X = np.random.default_rng(0).normal(size=(400, 1)).astype(np.float32)
     return DecisionTreeRegressor(random_state=0).fit(X, np.arange(400) * 1.0)
 
 
 @pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiler), False])
-def test_what_differs_is_not_written(rounds_to_nearest, compiled, tmp_path, monkeypatch):
+def test_differing_exports_are_not_written(rounds_to_nearest, compiled, tmp_path, monkeypatch):
     if not compiled:
         monkeypatch.setattr(c_source, "has_compiler", lambda: False)
     (tmp_path / "model.c").write_text("an older export")
-    with pytest.raises(ConfigurationError, match=r"model\.c is not written: .* rows differ"):
+    with pytest.raises(ConfigurationError, match=r"model\.c: not written, .* differ from"):
         to_c(rounds_to_nearest, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.c"]
     assert (tmp_path / "model.c").read_text() == "an older export"
 
 
-def test_without_a_compiler_the_arrays_are_compared(model, tmp_path, monkeypatch):
+def test_arrays_are_compared_without_a_compiler(model, tmp_path, monkeypatch):
     monkeypatch.setattr(c_source, "has_compiler", lambda: False)
     assert to_c(model, tmp_path).is_file()
 
 
-def test_a_subclass_with_answers_of_its_own(table, tmp_path):
+def test_a_subclass_with_other_predictions_is_rejected(table, tmp_path):
     class Sharpened(RandomForestClassifier):
         def predict_proba(self, X):
             sharp = super().predict_proba(X) ** 2
             return sharp / sharp.sum(axis=1, keepdims=True)
 
-    with pytest.raises(ConfigurationError, match=r"model\.c is not written: .*Sharpened: \d+ of \d+ rows differ"):
+    with pytest.raises(ConfigurationError, match=r"model\.c: not written, .*Sharpened: \d+ of \d+ samples"):
         to_c(Sharpened(3, max_depth=3, random_state=0).fit(*table[:2]), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made(table, tmp_path):
+def test_a_folder_that_cannot_be_created(table, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match=r"model\.c cannot be written \(.*\): name another file"):
+    with pytest.raises(ConfigurationError, match=r"model\.c: cannot be written \(.*\)"):
         to_c(DecisionTreeClassifier(max_depth=1).fit(*table[:2]), tmp_path / "file")
 
 
 @needs_compiler
-def test_more_rows_than_a_block(table, tmp_path):
+def test_more_samples_than_a_block(table, tmp_path):
     tree = DecisionTreeClassifier(random_state=0).fit(*table[:2])
     rows = np.random.default_rng(0).normal(size=(9000, 5)).astype(np.float32)
     compiled = CModel(compile_c(to_c(tree, tmp_path)))
@@ -191,7 +192,7 @@ def test_more_rows_than_a_block(table, tmp_path):
 
 
 @needs_compiler
-def test_a_student_that_leaves_the_unit_interval(tmp_path):
+def test_values_outside_the_unit_interval(tmp_path):
     X = np.arange(6.0)[:, None]
     student = StudentClassifier(DecisionTreeRegressor().fit(X, [-0.5, 0, 0.3, 0.7, 1, 1.5]), [0, 1])
     expected = [[1, 0], [1, 0], [0.7, 0.3], [0.3, 0.7], [0, 1], [0, 1]]
@@ -206,14 +207,14 @@ def test_a_student_that_leaves_the_unit_interval(tmp_path):
 
 
 @needs_compiler
-def test_a_leaf_alone(tmp_path):
+def test_a_single_leaf(tmp_path):
     tree = DecisionTreeRegressor().fit([[0.0], [1.0]], [0.25, 0.25])
     assert CModel(compile_c(to_c(tree, tmp_path))).predict([[7.0]]).tolist() == [[0.25]]
 
 
 @needs_compiler
-def test_a_program_in_c_can_use_it(table, tmp_path):
-    """As the header says, with every warning an error."""
+def test_a_c_program_predicts(table, tmp_path):
+    """Compiled with every warning as an error."""
     student = StudentClassifier(DecisionTreeRegressor(max_leaf_nodes=9).fit(table[0], table[2][:, 0]), [0, 1])
     source = to_c(student, tmp_path, "student")
     (tmp_path / "main.c").write_text(
@@ -225,42 +226,49 @@ def test_a_program_in_c_can_use_it(table, tmp_path):
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
     warnings = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
     subprocess.run([compiler, *warnings, "-o", tmp_path / "run", tmp_path / "main.c", source], check=True)
-    said = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.split()
-    assert said[:2] == ["5", "2"]
+    printed = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.split()
+    assert printed[:2] == ["5", "2"]
     wanted = student.predict_proba(np.array([[0.5, -1, 2, 0, 1]], dtype=np.float32))
-    assert [float(word) for word in said[2:]] == pytest.approx(wanted[0].tolist(), rel=1e-12, abs=1e-12)
+    assert [float(word) for word in printed[2:]] == pytest.approx(wanted[0].tolist(), rel=1e-12, abs=1e-12)
 
 
 @needs_compiler
-def test_wrong_rows(table, tmp_path):
+def test_wrong_shape(table, tmp_path):
     compiled = CModel(compile_c(to_c(DecisionTreeClassifier().fit(*table[:2]), tmp_path)))
-    with pytest.raises(ConfigurationError, match=r"X has shape \(1, 4\): rows must be \(N, 5\)"):
+    with pytest.raises(ConfigurationError, match=r"X: got shape \(1, 4\), expected \(N, 5\)"):
         compiled.predict([[0, 0, 0, 0]])
 
 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (LogisticRegression(), "LogisticRegression cannot be written as C"),
-        (RandomForestClassifier(), "RandomForestClassifier is not fitted: call fit before the export"),
+        (LogisticRegression(), "model: got LogisticRegression, C export supports"),
         (
             StudentClassifier(DecisionTreeRegressor().fit([[0], [1]], [0, 1]), ["a", "b", "c"]),
-            "classes: got 3 for a student of 2 probabilities",
+            "classes: got 3, expected 2, one per probability",
         ),
-        (StudentClassifier(GradientBoostingRegressor(), [0, 1]), "GradientBoostingRegressor cannot be written as C"),
+        (
+            StudentClassifier(GradientBoostingRegressor(), [0, 1]),
+            "model: got GradientBoostingRegressor, C export supports",
+        ),
         (
             DecisionTreeClassifier().fit([[0], [1]], [[0, 0], [1, 1]]),
-            "DecisionTreeClassifier has 2 outputs: one classifier an output can be written",
+            "model: got DecisionTreeClassifier with 2 outputs",
         ),
     ],
 )
-def test_other_models(model, message, tmp_path):
+def test_unsupported_models(model, message, tmp_path):
     with pytest.raises(ConfigurationError, match=message):
         to_c(model, tmp_path)
 
 
-def test_a_name_that_is_none_in_c(table, tmp_path):
-    with pytest.raises(ConfigurationError, match="'my model' is no name in C"):
+def test_unfitted_models(tmp_path):
+    with pytest.raises(NotFittedError, match="RandomForestClassifier instance is not fitted"):
+        to_c(RandomForestClassifier(), tmp_path)
+
+
+def test_a_name_that_is_not_a_c_identifier(table, tmp_path):
+    with pytest.raises(ConfigurationError, match="name: got 'my model', expected a C identifier"):
         to_c(DecisionTreeClassifier().fit(*table[:2]), tmp_path, "my model")
 
 
@@ -268,28 +276,28 @@ def test_no_compiler(table, tmp_path, monkeypatch):
     source = to_c(DecisionTreeClassifier().fit(*table[:2]), tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(ConfigurationError, match=r"no C compiler \(cc, gcc, clang\) is found: install one, or set CC"):
+    with pytest.raises(ConfigurationError, match=r"no C compiler \(cc, gcc, clang\) found; install one or set CC"):
         compile_c(source)
     monkeypatch.setenv("CC", "mycc")
-    with pytest.raises(ConfigurationError, match="CC names 'mycc', which is not found"):
+    with pytest.raises(ConfigurationError, match="CC: 'mycc' not found"):
         compile_c(source)
 
 
 @needs_compiler
 def test_a_source_that_does_not_compile(tmp_path):
     (tmp_path / "model.c").write_text("int x = ;\n")
-    with pytest.raises(ConfigurationError, match=r"cannot compile .*model\.c: .*error"):
+    with pytest.raises(ConfigurationError, match=r"model\.c: .* failed: .*error"):
         compile_c(tmp_path / "model.c")
     assert [path.name for path in tmp_path.iterdir()] == ["model.c"]
 
 
 def test_no_source(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"model\.c: no such file: give the \.c file that to_c wrote"):
+    with pytest.raises(ConfigurationError, match=r"model\.c: file not found, expected a \.c file written by to_c"):
         compile_c(tmp_path / "model.c")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="other messages there")
+@pytest.mark.skipif(sys.platform == "win32", reason="has other messages")
 def test_no_library(tmp_path):
     (tmp_path / "model.so").write_text("no library")
-    with pytest.raises(ConfigurationError, match=r"model\.so cannot be loaded as a compiled model"):
+    with pytest.raises(ConfigurationError, match=r"model\.so: cannot be loaded as a compiled model"):
         CModel(tmp_path / "model.so")
