@@ -68,25 +68,23 @@ def run_forest(arguments: list[str]) -> int:
 
 
 def _run(config: ForestConfig, command: str) -> None:
-    seed, metric = config.arguments.seed, config.study.metric
-    export = None if config.arguments.export is None else Path(config.arguments.export)
-    if export is not None:  # checked before minutes of work
+    metric = config.study.metric
+    if config.export is not None:  # checked before minutes of work
         check_exports()
-        if export.exists() and not export.is_dir():
-            raise ConfigurationError(f"--export: {export} is a file, expected a folder")
+        if config.export.exists() and not config.export.is_dir():
+            raise ConfigurationError(f"--export: {config.export} is a file, expected a folder")
     started = time.perf_counter()
     console = Console()
-    out = Path(config.arguments.out or f"runs/{config.data.dataset.name}/forest/seed{seed}")
     splits = config.data.load()
 
     def log(text: str) -> None:
         console.print(f"{time.perf_counter() - started:5.0f} s  {text}", highlight=False, soft_wrap=True)
 
-    n_jobs = config.arguments.n_jobs or _processors()
-    result = Study(splits, config.study, config.load_synthesizers(), seed, n_jobs, log).run()
+    n_jobs = config.n_jobs or _processors()
+    result = Study(splits, config.study, config.load_synthesizers(), config.seed, n_jobs, log).run()
     content = {
         "command": command,
-        "seed": seed,
+        "seed": config.seed,
         "data": {
             "name": config.data.dataset.name,
             "samples": {name: len(getattr(splits, name).X) for name in ("fit", "validation", "train", "test")},
@@ -98,11 +96,11 @@ def _run(config: ForestConfig, command: str) -> None:
         "device": "cpu",
         "seconds": round(time.perf_counter() - started, 2),
     }
-    _write(out, config.text, {**content, **result.to_dict(metric)})
+    _write(config.out, config.text, {**content, **result.to_dict(metric)})
     _print_table(console, result)
-    console.print(str(out), highlight=False, soft_wrap=True)
-    if export is not None:
-        _export(result, metric, export, splits.train.X, console)
+    console.print(str(config.out), highlight=False, soft_wrap=True)
+    if config.export is not None:
+        _export(result, metric, config.export, splits.train.X, console)
 
 
 def _write(out: Path, config: str, content: dict[str, Any]) -> None:

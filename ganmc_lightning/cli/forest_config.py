@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,10 @@ class ForestConfig:
     """Parsed arguments of ``ganmc forest``.
 
     Attributes:
-        arguments: parsed arguments, among them ``seed``, ``out``, ``export`` and ``n_jobs``.
+        seed: random seed, at least 0.
+        out: run folder.
+        export: folder of the exports, or None.
+        n_jobs: number of threads, or None for all processors.
         data: the data.
         study: configuration of the study.
         synthesizers: synthesizers of this package by name.
@@ -84,7 +88,10 @@ class ForestConfig:
         text: the configuration as YAML, without ``out``, ``export`` and ``n_jobs``.
     """
 
-    arguments: Any
+    seed: int
+    out: Path
+    export: Path | None
+    n_jobs: int | None
     data: ForestData
     study: StudyConfig
     synthesizers: Mapping[str, Synthesizer]
@@ -133,7 +140,18 @@ def parse_arguments(arguments: Sequence[str]) -> ForestConfig:
     for key in ("out", "export", "n_jobs"):
         settings.pop(key)
     text = parser.dump(settings, skip_validation=True)
-    return ForestConfig(objects, objects.data, study, synthesizers, checkpoints, text)
+    seed = int(objects.seed)  # not jsonargparse's type, which would be pickled with the students
+    return ForestConfig(
+        seed=seed,
+        out=Path(objects.out or f"runs/{objects.data.dataset.name}/forest/seed{seed}"),
+        export=None if objects.export is None else Path(objects.export),
+        n_jobs=None if objects.n_jobs is None else int(objects.n_jobs),
+        data=objects.data,
+        study=study,
+        synthesizers=synthesizers,
+        checkpoints=checkpoints,
+        text=text,
+    )
 
 
 def make_parser() -> ArgumentParser:
