@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,12 +14,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ganmc_lightning.cli.complaints import user_message
 from ganmc_lightning.cli.forest_config import ForestConfig, parse_arguments
 from ganmc_lightning.cli.imports import allow_imports, take_imports
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.runs.result import update_result
+from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.export import (
     check_exports,
     compile_c,
@@ -43,11 +41,12 @@ COLUMNS = {
 """Metric -> heading and format."""
 
 
-def run_forest(arguments: list[str]) -> int:
+def run_forest(arguments: list[str], command: str) -> int:
     """Run the study, print its table, write ``result.json`` and ``config.yaml``.
 
     Args:
-        arguments: the command line, starting with ``forest``.
+        arguments: arguments of the command line, ``forest`` first.
+        command: the full command line, for ``result.json``.
 
     Returns:
         The exit status 0.
@@ -58,7 +57,7 @@ def run_forest(arguments: list[str]) -> int:
     try:
         modules, rest = take_imports(arguments[1:])
         allow_imports(modules)
-        _run(parse_arguments(rest), shlex.join(["ganmc", *arguments]))
+        _run(parse_arguments(rest), command)
     except Exception as error:
         message = user_message(error)
         if message is None:
@@ -91,25 +90,24 @@ def _run(config: ForestConfig, command: str) -> None:
             "features": splits.train.X.shape[1],
             "classes": int(splits.train.y.max()) + 1,
         },
-        "metric": metric,
-        "n_jobs": n_jobs,
+        "settings": {"metric": metric, "n_jobs": n_jobs},
         "device": "cpu",
-        "seconds": round(time.perf_counter() - started, 2),
+        "train_seconds": round(time.perf_counter() - started, 2),
     }
-    _write(config.out, config.text, {**content, **result.to_dict(metric)})
+    _write(RunFolder(config.out), config.text, {**content, **result.to_dict(metric)})
     _print_table(console, result)
     console.print(str(config.out), highlight=False, soft_wrap=True)
     if config.export is not None:
         _export(result, metric, config.export, splits.train.X, console)
 
 
-def _write(out: Path, config: str, content: dict[str, Any]) -> None:
+def _write(folder: RunFolder, config: str, content: dict[str, Any]) -> None:
     try:
-        with atomic_write(out / "config.yaml") as file:
+        with atomic_write(folder.config) as file:
             file.write(config)
-        update_result(out, content)
+        folder.update_result(**content)
     except OSError as error:
-        raise ConfigurationError(f"--out: cannot write to {out} ({error.strerror})") from error
+        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
 
 
 def _print_table(console: Console, result: StudyResult) -> None:
