@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,7 +17,7 @@ from sklearn.base import ClassifierMixin
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
-from ganmc_lightning.data.splitting import check_validation_fraction, data_root, train_val_test_split
+from ganmc_lightning.data.splitting import check_validation_fraction, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
@@ -55,13 +56,15 @@ class ForestData:
             ConfigurationError: the data set is not found, contains images, or has too few samples.
         """
         check_validation_fraction(self.validation_fraction)
-        root = data_root(self.root)
+        root = Path(self.root or os.environ.get("GANMC_DATA") or "data")
         self.dataset.prepare(root)
-        loaded = self.dataset.load(root)
-        splits = train_val_test_split(loaded, self.validation_fraction, self.train_size, self.dataset.name)
-        fit, validation, test = (self._samples(splits[name]) for name in ("train", "val", "test"))
-        train = fit if self.train_size is not None else self._samples(loaded.train)
-        return StudySplits(fit, validation, train, test, loaded.categories)
+        data = self.dataset.load(root)
+        kept, held_out = train_val_split(
+            data.train.labels, data.num_classes, self.validation_fraction, self.train_size, self.dataset.name
+        )
+        splits = (data.train.subset(kept), data.train.subset(held_out), data.train, data.test)
+        fit, validation, train, test = map(self._samples, splits)
+        return StudySplits(fit, validation, train if self.train_size is None else fit, test, data.categories)
 
     def _samples(self, dataset: Any) -> LabeledSamples:
         if not isinstance(dataset, TensorDataset) or dataset.inputs.ndim != 2:

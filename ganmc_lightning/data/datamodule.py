@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,8 +24,7 @@ from ganmc_lightning.data.seeds import derive_seed
 from ganmc_lightning.data.splitting import (
     Part,
     check_validation_fraction,
-    data_root,
-    train_val_test_split,
+    train_val_split,
     with_relative_weights,
 )
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
@@ -107,7 +107,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.quantile_transform = quantile_transform
         self.cache_logits = cache_logits
         self.num_workers = num_workers
-        self.root = data_root(root)
+        self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
         self.step = 0
         self._seed = 0
         self._scaler: RowScaler | None = None
@@ -169,7 +169,9 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _load(self) -> None:
         splits = self.dataset.load(self.root)
-        parts = train_val_test_split(splits, self.validation_fraction, self.train_size, self.dataset.name)
+        labels, num_classes, name = splits.train.labels, splits.num_classes, self.dataset.name
+        kept, held_out = train_val_split(labels, num_classes, self.validation_fraction, self.train_size, name)
+        parts = {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
         parts = with_relative_weights(parts, self.dataset.name)
         train = parts["train"]
         weighted = isinstance(train, TensorDataset) and train.weights is not None

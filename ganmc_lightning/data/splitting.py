@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.datasets.base import DatasetSplits, ImageFileDataset, TensorDataset
+from ganmc_lightning.data.datasets.base import ImageFileDataset, TensorDataset
 from ganmc_lightning.data.datasets.split import shuffled_by_class, stratified_split
 from ganmc_lightning.data.seeds import SPLIT_SEED
 from ganmc_lightning.exceptions import ConfigurationError
@@ -17,44 +15,42 @@ from ganmc_lightning.exceptions import ConfigurationError
 Part = TensorDataset | ImageFileDataset
 
 
-def data_root(root: str | None) -> Path:
-    """Return the folder of the cached data sets: ``root``, else ``$GANMC_DATA``, else ``./data``."""
-    return Path(root or os.environ.get("GANMC_DATA") or "data")
-
-
-def check_validation_fraction(value: float) -> None:
-    """Validate ``data.validation_fraction``.
+def check_validation_fraction(fraction: float) -> None:
+    """Check that the share of validation samples is in (0, 1).
 
     Raises:
-        ConfigurationError: it is not in (0, 1).
+        ConfigurationError: it is not.
     """
-    if not 0 < value < 1:
-        raise ConfigurationError(f"data.validation_fraction: got {value}, expected a value in (0, 1)")
+    if not 0 < fraction < 1:
+        raise ConfigurationError(f"data.validation_fraction: got {fraction}, expected a value in (0, 1)")
 
 
-def train_val_test_split(
-    splits: DatasetSplits, validation_fraction: float, train_size: int | None, name: str
-) -> dict[str, Part]:
-    """Split a data set into ``"train"``, ``"val"`` and ``"test"``, equal in every run and command.
+def train_val_split(
+    labels: Tensor, num_classes: int, validation_fraction: float, train_size: int | None, name: str
+) -> tuple[Tensor, Tensor]:
+    """Split training samples into training and validation samples, equally in every run of a data set.
 
     Args:
-        splits: training and test samples.
-        validation_fraction: fraction of the training samples that is held out, in (0, 1).
-        train_size: number of training samples to keep, stratified, after the split; None keeps all.
-        name: name of the data set for error messages.
+        labels: int64 (N,) of all training samples.
+        num_classes: K.
+        validation_fraction: share of the validation samples, in (0, 1).
+        train_size: number of training samples kept after the split, a stratified choice; None keeps all.
+        name: data set, for error messages.
+
+    Returns:
+        Sorted indices of the training and the validation samples, int64.
 
     Raises:
-        ConfigurationError: ``train_size`` is out of range.
+        ConfigurationError: ``train_size`` is less than K or more than the number of training samples.
     """
-    labels = splits.train.labels
-    kept, held_out = stratified_split(labels, validation_fraction, SPLIT_SEED)
-    if train_size is not None:
-        if not splits.num_classes <= train_size <= len(kept):
-            raise ConfigurationError(
-                f"data.train_size: got {train_size}, expected a value in [{splits.num_classes}, {len(kept)}] for {name}"
-            )
-        kept = stratified_subset(labels, kept, train_size, SPLIT_SEED)
-    return {"train": splits.train.subset(kept), "val": splits.train.subset(held_out), "test": splits.test}
+    train, val = stratified_split(labels, validation_fraction, SPLIT_SEED)
+    if train_size is None:
+        return train, val
+    if not num_classes <= train_size <= len(train):
+        raise ConfigurationError(
+            f"data.train_size: got {train_size}, expected a value in [{num_classes}, {len(train)}] for {name}"
+        )
+    return stratified_subset(labels, train, train_size, SPLIT_SEED), val
 
 
 def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int) -> Tensor:

@@ -112,22 +112,22 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             ConfigurationError: an argument or a column of X is invalid.
         """
         synthesizer = self._validate_parameters()
-        X, y = self._validate_samples(X, y)
-        weights = self._validate_weights(sample_weight, y)
+        samples, labels = self._validate_samples(X, y)
+        weights = self._validate_weights(sample_weight, labels)
         student = RandomForestRegressor(n_estimators=1) if self.student is None else clone(self.student)
         names = getattr(self, "feature_names_in_", None)  # scikit-learn sets it for data frames only
         teacher_seed, student_seed, sample_seed = check_random_state(self.random_state).randint(2**31 - 1, size=3)
-        teacher = fit_teacher(self.teacher, X, y, teacher_seed, names, weights)
+        teacher = fit_teacher(self.teacher, samples, labels, teacher_seed, names, weights)
         if isinstance(student, TREES):
-            check_float32(X, names)
-        train = X
+            check_float32(samples, names)
+        train = samples
         if synthesizer is not None:
-            check_varying(X, names)
-            n = round(self.synthetic_ratio * len(X))
-            codes = np.unique(y, return_inverse=True)[1].astype(np.int64)
-            train = sample_rows(synthesizer, X.astype(np.float64), codes, n, int(sample_seed), names)
+            check_varying(samples, names)
+            n = round(self.synthetic_ratio * len(samples))
+            codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
+            train = sample_rows(synthesizer, samples.astype(np.float64), codes, n, int(sample_seed), names)
             weights = extend_weights(weights, n) if self.training_data == "both" else None
-            train = np.concatenate([X, train]) if self.training_data == "both" else train
+            train = np.concatenate([samples, train]) if self.training_data == "both" else train
         targets = to_targets(teacher.predict_proba(train))
         if targets.ndim == 2 and not get_tags(student).target_tags.multi_output:
             raise ConfigurationError(
@@ -138,7 +138,7 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.student_ = student
         self.teacher_, self.classes_ = teacher.model, teacher.classes
         self.classifier_ = StudentClassifier(student, self.classes_, names)
-        batch = X[:BATCH]
+        batch = samples[:BATCH]
         teacher_profile = profile_model(self.teacher_, self.teacher_.predict_proba, teacher.to_fit_format(batch))
         student_profile = profile_model(self.classifier_, student.predict, batch)
         self.profile_ = CompressionProfile(teacher_profile, student_profile, len(batch))
@@ -181,18 +181,17 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _validate_samples(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return samples and labels as arrays; raise an error that names the invalid column or class."""
-        given = X
         try:
-            X, y = validate_data(self, X, y, dtype=FLOATS, ensure_all_finite=False)
+            samples, labels = validate_data(self, X, y, dtype=FLOATS, ensure_all_finite=False)
         except ValueError as error:
-            _raise_for_strings(given, getattr(self, "feature_names_in_", None), error)
+            _raise_for_strings(X, getattr(self, "feature_names_in_", None), error)
             raise
-        check_finite(X, getattr(self, "feature_names_in_", None), "X")
-        check_classification_targets(y)
-        classes = np.unique(y)
+        check_finite(samples, getattr(self, "feature_names_in_", None), "X")
+        check_classification_targets(labels)
+        classes = np.unique(labels)
         if len(classes) == 1:
             raise ConfigurationError(f"y: got one class, {classes.tolist()[0]!r}, expected two or more")
-        return X, y
+        return samples, labels
 
 
 def _raise_for_strings(X: Any, feature_names: Any, error: ValueError) -> None:
