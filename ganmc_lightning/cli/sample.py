@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import encode
 from ganmc_lightning.callbacks.sample_grid import save_grid, tile
-from ganmc_lightning.cli.sample_rows import TableOfCheckpoint, write_rows
+from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.networks.base import Generator
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if samples.dim() == 2:
-            table = TableOfCheckpoint.of(read_checkpoint(arguments.checkpoint))
+            table = CheckpointTable.from_checkpoint(read_checkpoint(arguments.checkpoint))
             units = f" ({write_rows(samples, labels, table, out)})"
         else:
             write(samples, labels, out)

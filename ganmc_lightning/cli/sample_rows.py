@@ -1,4 +1,4 @@
-"""Generated rows as rows of the table that the generator was trained on."""
+"""Write generated samples as rows of the table that the generator was trained on."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ganmc_lightning.synthesizers.stored_rows import SCALED
 from ganmc_lightning.tabular.checkpoint import DATA_STATE
 
 
-class TableOfCheckpoint(NamedTuple):
-    """How a checkpoint's data module scaled and named the columns of its table.
+class CheckpointTable(NamedTuple):
+    """Scaler and schema of the table that a checkpoint's data module was fitted to.
 
     Attributes:
-        scaler: the way back to the units of the table.
-        schema: names of the columns and the classes.
+        scaler: scaler from the units of the table to network inputs.
+        schema: names of columns and classes.
     """
 
     scaler: RowScaler
     schema: Schema
 
     @classmethod
-    def of(cls, checkpoint: Mapping[str, Any]) -> TableOfCheckpoint | None:
-        """Take it out of a checkpoint; None where the run did not train on rows of a data module."""
+    def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> CheckpointTable | None:
+        """Read scaler and schema from a checkpoint; None where the run was not trained on tabular data."""
         state = checkpoint.get(DATA_STATE) or {}
         if not state.get("scaler"):
             return None
@@ -42,29 +42,29 @@ class TableOfCheckpoint(NamedTuple):
         return cls(scaler, schema)
 
 
-def write_rows(scaled: Tensor, labels: Tensor | None, table: TableOfCheckpoint | None, out: Path) -> str:
-    """Write generated rows to a ``.csv`` or ``.npz`` file.
+def write_rows(scaled: Tensor, labels: Tensor | None, table: CheckpointTable | None, out: Path) -> str:
+    """Write generated samples to a ``.csv`` or ``.npz`` file.
 
     Args:
-        scaled: rows as the generator makes them, float (N, D).
-        labels: their classes (N,), if they were made for any.
-        table: the table they are rows of, if the checkpoint holds it.
-        out: the file.
+        scaled: outputs of the generator, float (N, D).
+        labels: conditioning labels (N,), or None.
+        table: scaler and schema of the table, or None.
+        out: output file.
 
     Returns:
-        What units they are in, for the terminal.
+        A description of the arrays and units, for the terminal.
 
     Raises:
-        ConfigurationError: a CSV file of rows without a table, or the file cannot be written.
+        ConfigurationError: ``out`` is a CSV file and ``table`` is None.
+        OSError: the file cannot be written.
     """
     if table is None:
         if out.suffix.lower() == ".csv":
             raise ConfigurationError(
-                f"{out}: the checkpoint holds no scaler of a table, so its rows are known in scaled units alone: write "
-                f"them to an npz file, --out {out.stem}.npz"
+                f"--out: got {out}, expected {out.stem}.npz, because the checkpoint contains no scaler of a table"
             )
         write_npz(out, {SCALED: scaled.numpy(), **_labels(labels)})
-        return f"{SCALED}: scaled units, as the network sees them; the checkpoint holds no scaler of a table"
+        return f"{SCALED} in the scaled units of the network; the checkpoint contains no scaler of a table"
     rows = table.scaler.decode(scaled).to(torch.float64).numpy()
     if out.suffix.lower() == ".csv":
         header, columns = table.schema.decode(rows, None if labels is None else labels.tolist())
@@ -78,7 +78,7 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: TableOfCheckpoint |
     if table.schema.classes:
         arrays["class_names"] = np.array(table.schema.classes, dtype=np.str_)
     write_npz(out, arrays)
-    return f"X in the units of the table, columns named in feature_names; {SCALED} as the network sees them"
+    return f"X in the units of the table, columns in feature_names; {SCALED} in the scaled units of the network"
 
 
 def _labels(labels: Tensor | None) -> dict[str, Any]:

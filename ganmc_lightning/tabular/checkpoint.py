@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import validate_data
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.student import ArgmaxClassifier
 
 DATA_STATE = "GANAugmentedDataModule"
 """Key of the data module's state in a checkpoint."""
@@ -57,7 +57,7 @@ class GeneratorSampler:
         return self.scaler.decode(samples).numpy().astype(np.float64), labels.numpy()
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class NetworkClassifier(ArgmaxClassifier):
     """Fitted scikit-learn classifier that predicts with a trained network.
 
     Args:
@@ -103,11 +103,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             logits = torch.cat([self.network(chunk) for chunk in self.scaler.transform(samples).split(CHUNK)])
         probabilities: NDArray[np.float64] = logits.double().softmax(dim=1).numpy()
         return probabilities
-
-    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
-        """Predict the most probable class (N,) of samples (N, D)."""
-        predicted: NDArray[np.int64] = self.predict_proba(X).argmax(axis=1)
-        return predicted
 
 
 def load_synthesizer(path: str, submodule: str = "generator") -> GeneratorSampler:

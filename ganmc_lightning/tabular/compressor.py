@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
@@ -27,7 +27,7 @@ from ganmc_lightning.tabular.sampling import (
     extend_weights,
     sample_rows,
 )
-from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities, to_targets
+from ganmc_lightning.tabular.student import ArgmaxClassifier, StudentClassifier, to_probabilities, to_targets
 from ganmc_lightning.tabular.teacher import fit_teacher, is_fitted, set_random_states, weight_argument
 
 TrainingData = Literal["real", "synthetic", "both"]
@@ -37,7 +37,7 @@ TREES = (BaseDecisionTree, BaseForest, BaseGradientBoosting)
 """Students that compare in float32."""
 
 
-class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ForestCompressor(ArgmaxClassifier):
     """Compress a classifier into a regressor of its class probabilities (GAN-MC section 4).
 
     The teacher predicts the probabilities of real samples, synthetic samples or both, and the student is fitted to
@@ -148,12 +148,6 @@ class ForestCompressor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """Predict class probabilities (N, K) of samples (N, D) with the student."""
         check_is_fitted(self)
         return to_probabilities(self.student_.predict(validate_data(self, X, dtype=FLOATS, reset=False)))
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the most probable class (N,) of samples (N, D) with the student."""
-        probabilities = self.predict_proba(X)
-        predicted: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
-        return predicted
 
     def _validate_parameters(self) -> SupportsSample | None:
         """Return the synthesizer to sample from; None for real samples only."""

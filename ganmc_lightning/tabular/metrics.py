@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-METRICS = ("auc", "accuracy", "log_loss", "ece")
 BINS = 15
 """Bins of the calibration error, as in Guo et al. 2017."""
 

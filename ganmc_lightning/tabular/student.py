@@ -12,7 +12,17 @@ from sklearn.utils.validation import validate_data
 from ganmc_lightning.tabular.teacher import is_fitted
 
 
-class StudentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ArgmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base class of classifiers that predict the class of highest ``predict_proba``."""
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Predict the most probable class (N,) of samples (N, D)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        predicted: NDArray[Any] = self.classes_[best]
+        return predicted
+
+
+class StudentClassifier(ArgmaxClassifier):
     """Classifier that predicts with a fitted regressor of class probabilities.
 
     It contains no reference to the teacher and has no ``fit``.
@@ -62,11 +72,6 @@ class StudentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of samples (N, D)."""
         return to_probabilities(self.regressor.predict(validate_data(self, X, reset=False)))
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Predict the most probable class (N,) of samples (N, D)."""
-        predicted: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return predicted
 
 
 def to_targets(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def test_rows_without_a_scaler_are_written_as_scaled(rows, tmp_path, capsys):
     with np.load(tmp_path / "rows.npz") as arrays:
         assert set(arrays) == {"X_scaled", "labels"}
         assert arrays["X_scaled"].shape == (4, 5)
-    for name, words in (("rows.png", "rows.csv"), ("rows.csv", "holds no scaler of a table")):
+    for name, words in (("rows.png", "rows.csv"), ("rows.csv", "contains no scaler of a table")):
         assert main(["sample", rows, "--out", str(tmp_path / name)]) == 2
         assert words in capsys.readouterr().err
         assert not (tmp_path / name).exists()

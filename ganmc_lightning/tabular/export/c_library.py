@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.export.target import to_float32
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
@@ -115,9 +116,7 @@ class CModel:
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to float32."""
-        samples = np.ascontiguousarray(X, dtype=np.float32)
-        if samples.ndim != 2 or samples.shape[1] != self.n_features_in_:
-            raise ConfigurationError(f"X: got shape {samples.shape}, expected (N, {self.n_features_in_})")
+        samples = to_float32(X, self.n_features_in_)
         out = np.empty((len(samples), self.n_outputs))
         self._predict(samples.ctypes.data, len(samples), out.ctypes.data)
         return out

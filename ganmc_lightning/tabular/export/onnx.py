@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
-from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, round_down
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
-from ganmc_lightning.tabular.export.target import writing
+from ganmc_lightning.tabular.export.target import to_float32, write_bytes
 from ganmc_lightning.tabular.export.verification import (
     Predictions,
     check_fitted,
@@ -64,7 +63,7 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     check_packages(ONNX_PACKAGES)
     check_fitted(model)
     if X is not None:
-        _validate(X, model)
+        to_float32(X, model.n_features_in_)
     proto = _convert(model)
     trees = trees_of(model) or []
     if trees:
@@ -72,11 +71,10 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     content = proto.SerializeToString()
     tolerance = float(np.finfo(np.float32).eps) * (len(trees) + ROUNDINGS) if _is_mean(model) else OTHER_TOLERANCE
     verify(path, model, _predictor(content, path), tolerance, ties=True)
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(content)
+    write_bytes(path, content)
     if X is not None and (count := count_label_differences(model, path, X)):
         warnings.warn(
-            f"{path}: the label differs from scikit-learn's for {count} of {len(_validate(X, model))} samples, because "
+            f"{path}: the label differs from scikit-learn's for {count} of {len(np.asarray(X))} samples, because "
             "ONNX computes (nearly) tied probabilities in float32",
             stacklevel=2,
         )
@@ -98,17 +96,10 @@ def count_label_differences(model: Any, path: Path | str, X: ArrayLike) -> int:
     check_packages(ONNX_PACKAGES)
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
-    samples = _validate(X, model)
+    samples = to_float32(X, model.n_features_in_)
     expected = predict_with(model, X).labels
     actual = _predictor(path.read_bytes(), path)(samples).labels
     return 0 if expected is None or actual is None else int(labels_differ(expected, actual).sum())
-
-
-def _validate(X: ArrayLike, model: Any) -> NDArray[np.float32]:
-    samples = np.asarray(X, dtype=np.float32)
-    if samples.ndim != 2 or samples.shape[1] != model.n_features_in_:
-        raise ConfigurationError(f"X: got shape {samples.shape}, expected (N, {model.n_features_in_})")
-    return samples
 
 
 def _convert(model: Any) -> Any:
@@ -121,8 +112,8 @@ def _convert(model: Any) -> Any:
         sample = np.zeros((1, inner.n_features_in_), dtype=np.float32)
         proto = skl2onnx.to_onnx(inner, sample, options=options)
     except Exception as error:  # skl2onnx raises exceptions of many types for models it does not support
-        reason = _one_line(error)
-        raise ConfigurationError(f"model: {type(inner).__name__} cannot be converted to ONNX: {reason}") from error
+        kind = type(inner).__name__
+        raise ConfigurationError(f"model: {kind} cannot be converted to ONNX: {one_line(error)}") from error
     if student:
         _add_classifier_head(proto.graph, model.classes_)
     elif not is_classifier(model):  # skl2onnx declares one column for any number of outputs
@@ -172,14 +163,14 @@ def _predictor(content: bytes, path: Path) -> Callable[[NDArray[np.float32]], Pr
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a type for each kind of failure
-        raise ConfigurationError(f"{path}: cannot be run as ONNX: {_one_line(error)}") from error
+        raise ConfigurationError(f"{path}: cannot be run as ONNX: {one_line(error)}") from error
     names = [output.name for output in session.get_outputs()]
 
     def predict(X: NDArray[np.float32]) -> Predictions:
         try:
             outputs = dict(zip(names, session.run(None, {INPUT: X}), strict=True))
         except Exception as error:
-            reason = _one_line(error)
+            reason = one_line(error)
             raise ConfigurationError(f"{path}: cannot be run on samples of shape {X.shape}: {reason}") from error
         if LABEL not in outputs:
             return Predictions(None, outputs[_VALUES].astype(np.float64).reshape(len(X), -1))
@@ -228,10 +219,6 @@ def _add_classifier_head(graph: Any, classes: NDArray[Any]) -> None:
             helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, [None, count]),
         ]
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _class_constant(classes: NDArray[Any]) -> NDArray[Any]:

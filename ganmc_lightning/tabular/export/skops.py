@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.export.target import writing
+from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.tabular.export.dependencies import check_packages
+from ganmc_lightning.tabular.export.target import write_bytes
 from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
 KNOWN = ("ganmc_lightning.tabular.student.StudentClassifier", "sklearn.tree._tree.Tree")
@@ -33,18 +33,19 @@ def save_skops(model: Any, path: Path | str) -> Path:
             the model's, or the file cannot be written.
     """
     path = Path(path)
-    skops = _skops()
+    check_packages(("skops",))
+    from skops import io
+
     try:
-        content = skops.dumps(model)
+        content = io.dumps(model)
         # all types are trusted, because the content was written by this process
-        loaded = skops.loads(content, trusted=skops.get_untrusted_types(data=content))
+        loaded = io.loads(content, trusted=io.get_untrusted_types(data=content))
     except Exception as error:  # skops raises exceptions of many types for models it does not support
-        reason = " ".join(str(error).split())[:200]
-        raise ConfigurationError(f"model: {type(model).__name__} cannot be stored by skops: {reason}") from error
+        kind = type(model).__name__
+        raise ConfigurationError(f"model: {kind} cannot be stored by skops: {one_line(error)}") from error
     if comparable(model):
         verify(path, model, lambda X: predict_with(loaded, X), 0)
-    with writing(path), atomic_write(path, "wb") as file:
-        file.write(content)
+    write_bytes(path, content)
     return path
 
 
@@ -59,27 +60,19 @@ def load_skops(path: Path | str, trusted: Sequence[str] = ()) -> Any:
         ConfigurationError: skops is not installed, or the file is not found or contains other types.
     """
     path = Path(path)
-    skops = _skops()
+    check_packages(("skops",))
+    from skops import io
+
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
     try:
-        untrusted = sorted(set(skops.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
+        untrusted = sorted(set(io.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
         if untrusted:
             raise ConfigurationError(
                 f"{path}: contains untrusted types {', '.join(untrusted)}; list them in trusted to load them"
             )
-        return skops.load(path, trusted=[*KNOWN, *trusted])
+        return io.load(path, trusted=[*KNOWN, *trusted])
     except ConfigurationError:
         raise
     except Exception as error:  # skops raises exceptions of many types for invalid files
-        raise ConfigurationError(
-            f"{path}: cannot be read as a skops file: {' '.join(str(error).split())[:200]}"
-        ) from error
-
-
-def _skops() -> Any:
-    try:
-        import skops.io
-    except ImportError as error:
-        raise ConfigurationError('skops is not installed: pip install "ganmc-lightning[export]"') from error
-    return skops.io
+        raise ConfigurationError(f"{path}: cannot be read as a skops file: {one_line(error)}") from error
