@@ -64,7 +64,7 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: CheckpointTable | N
                 f"--out: got {out}, expected {out.stem}.npz, because the checkpoint contains no scaler of a table"
             )
         write_npz(out, {SCALED: scaled.numpy(), **_labels(labels)})
-        return f"{SCALED} in the scaled units of the network; the checkpoint contains no scaler of a table"
+        return f"{SCALED}: scaled units of the network; the checkpoint contains no scaler of a table"
     rows = table.scaler.decode(scaled).to(torch.float64).numpy()
     if out.suffix.lower() == ".csv":
         header, columns = table.schema.decode(rows, None if labels is None else labels.tolist())
