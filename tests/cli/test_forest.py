@@ -226,3 +226,10 @@ def test_sample_weights_of_a_table(folder, table):
         assert result["data"]["features"] == 2
         losses.append(result["metrics"]["test/labels/small/log_loss"])
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_help_lists_the_keys_of_the_config(capsys):
+    assert main(["forest", "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--config", "--data.train_size", "--max_trees", "--checkpoints", "--n-jobs"):
+        assert f"{option} " in text
