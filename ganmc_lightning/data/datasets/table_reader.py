@@ -43,7 +43,7 @@ def read_table(path: Path, text_columns: Collection[str]) -> Any:
     except ConfigurationError:
         raise
     except ImportError as error:
-        raise ConfigurationError(f'{path}: parquet needs pyarrow: pip install "ganmc-lightning[table]"') from error
+        raise ConfigurationError(f'{path}: parquet needs pyarrow: pip install "ganmc-lightning[tabular]"') from error
     except (OSError, ValueError, csv.Error) as error:  # pandas' and pyarrow's own errors are kinds of these
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{path}: cannot be read as a table ({reason}): repair or replace it") from error
@@ -62,7 +62,7 @@ def pandas() -> Any:
         import pandas
     except ImportError as error:
         raise ConfigurationError(
-            'tables need pandas, which is not installed: pip install "ganmc-lightning[table]"'
+            'tables need pandas, which is not installed: pip install "ganmc-lightning[tabular]"'
         ) from error
     return pandas
 

@@ -13,7 +13,7 @@ from ganmc_lightning.data import datasets
 from ganmc_lightning.data.datasets import NpzFile, TableFile
 from ganmc_lightning.exceptions import ConfigurationError
 
-pd = pytest.importorskip("pandas", reason="tables need the extra `table`")
+pd = pytest.importorskip("pandas", reason="tables need the extra `tabular`")
 
 
 def table(n: int = 20) -> Any:
@@ -276,7 +276,7 @@ def test_fraction_is_checked(tmp_path: Path, fraction: float) -> None:
 
 def test_without_pandas_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ConfigurationError, match=r'pip install "ganmc-lightning\[table\]"'):
+    with pytest.raises(ConfigurationError, match=r'pip install "ganmc-lightning\[tabular\]"'):
         source(tmp_path / "t.csv").prepare(tmp_path)
 
 

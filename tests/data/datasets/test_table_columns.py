@@ -9,7 +9,7 @@ from ganmc_lightning.data.datasets.table_columns import encode_category, encode_
 from ganmc_lightning.data.schema import Field
 from ganmc_lightning.exceptions import ConfigurationError
 
-pd = pytest.importorskip("pandas", reason="tables need the extra `table`")
+pd = pytest.importorskip("pandas", reason="tables need the extra `tabular`")
 
 
 def series(values: list[object], dtype: object = None) -> object:

@@ -9,7 +9,7 @@ import pytest
 from ganmc_lightning.data.datasets.table_reader import read_table
 from ganmc_lightning.exceptions import ConfigurationError
 
-pytest.importorskip("pandas", reason="tables need the extra `table`")
+pytest.importorskip("pandas", reason="tables need the extra `tabular`")
 
 LINES = ["size,number,kind", *(f"{k * 0.5},{k % 7},{'None' if k % 2 else 'Some'}" for k in range(12))]
 PLAIN = "\n".join(LINES) + "\n"
