@@ -133,13 +133,7 @@ def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trai
     def make(
         folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any
     ) -> Trainer:
-        saving = RunModelCheckpoint(
-            folder / "checkpoints",
-            filename="best",
-            save_last=True,
-            enable_version_counter=False,
-            **{"save_on_train_epoch_end": False, **(checkpoint or {})},
-        )
+        saving = RunModelCheckpoint(folder / "checkpoints", **(checkpoint or {}))
         return make_trainer(
             default_root_dir=folder,
             logger=ResumableCSVLogger(str(folder)),

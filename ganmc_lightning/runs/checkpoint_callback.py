@@ -1,129 +1,201 @@
-"""``best.ckpt`` and ``last.ckpt``, each of what its name says."""
+"""Checkpointing of a run: ``best.ckpt`` by validation metric, ``last.ckpt`` to resume from."""
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from ganmc_lightning.runs.sigterm import SigtermWatch
+from ganmc_lightning.runs.sigterm import SigtermHandler
 
-AGREE_EVERY = 10
-"""Batches between two agreements of several processes on whether to stop."""
+SYNC_EVERY = 10
+"""Batches between two exchanges of several processes about SIGTERM; each exchange waits for the slowest process."""
 
 
 class RunModelCheckpoint(ModelCheckpoint):
-    """Lightning's ModelCheckpoint with a ``last.ckpt`` of the last validation and of the end of training.
+    """Save ``best.ckpt`` by a monitored metric and ``last.ckpt`` after each validation and at the end of training.
 
-    SIGTERM ends the training within a few batches, or behind a validation that has begun, with a ``last.ckpt`` from
-    which it goes on as if it had not been interrupted.
+    Differences to Lightning's ModelCheckpoint:
 
-    Lightning writes ``last.ckpt`` only where it also writes a new best one, so that an interrupted run would go
-    on from its best epoch. It also validates at multiples of ``check_val_every_n_epoch`` only; with this callback a
-    run validates once more behind its last batch, so that its last weights are compared with the best, and a run
-    shorter than the interval has a ``best.ckpt``.
+    - ``last.ckpt`` is saved even if the metric did not improve; Lightning's would resume from the best epoch.
+    - The model is validated after the last batch, even between two multiples of ``check_val_every_n_epoch``, so that
+      the final weights compete for ``best.ckpt`` and a short run has one.
+    - On SIGTERM, training stops within a few batches, or after the validation in progress, with an up-to-date
+      ``last.ckpt``; the resumed run is identical to an uninterrupted one.
+    - A resumed run keeps its best metric, even if its folder was moved.
+
+    Args:
+        dirpath: folder of the checkpoints (default: ``checkpoints`` in the trainer's root folder).
+        monitor: name of the logged metric that selects ``best.ckpt``; None selects the last.
+        mode: whether the metric is minimized or maximized.
+        every_n_train_steps: save also every n optimizer steps.
+        train_time_interval: save also after this time.
+        every_n_epochs: epochs between two checks for ``best.ckpt`` (default: 1 unless one of the above is set).
+        save_on_train_epoch_end: save after the training epoch instead of after validation. A run limited by
+            ``max_steps`` would then not resume identically.
 
     Attributes:
-        best_scores: everything logged as ``val/...`` when the best checkpoint was written.
+        best_scores: all ``val/...`` metrics of the best checkpoint.
     """
 
     best_scores: dict[str, float]
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        dirpath: str | Path | None = None,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] = "min",
+        every_n_train_steps: int | None = None,
+        train_time_interval: timedelta | None = None,
+        every_n_epochs: int | None = None,
+        save_on_train_epoch_end: bool = False,
+    ) -> None:
+        super().__init__(
+            dirpath,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_last=False,  # saved here instead, see above
+            auto_insert_metric_name=False,
+            every_n_train_steps=every_n_train_steps,
+            train_time_interval=train_time_interval,
+            every_n_epochs=every_n_epochs,
+            save_on_train_epoch_end=save_on_train_epoch_end,
+            enable_version_counter=False,
+        )
         self.best_scores = {}
-        self._intervals: tuple[int | None, float | None] | None = None
-        self._sigterm = SigtermWatch()
+        self._scored: Tensor | None = None
+        self._save_every_n_steps = every_n_train_steps
+        self._save_interval = train_time_interval
+        self._save_after_train_epoch = save_on_train_epoch_end
+        self._last_step = 0  # nothing to save before the first step
+        self._last_time = 0.0
+        self._val_intervals: tuple[int | None, float | None] | None = None
+        self._sigterm = SigtermHandler()
+        self._stopping = False
 
-    def state_dict(self) -> dict[str, Any]:
-        """Lightning's state, and the scores of the best checkpoint."""
-        return {**super().state_dict(), "best_scores": self.best_scores}
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add :attr:`best_scores` to the state of this callback."""
+        if self.best_model_score is not self._scored:  # Lightning replaces the tensor for each new best
+            self._scored = self.best_model_score
+            metrics = trainer.callback_metrics
+            self.best_scores = {name: float(value) for name, value in metrics.items() if name.startswith("val/")}
+        checkpoint["callbacks"][self.state_key]["best_scores"] = self.best_scores
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best score so far, also where the run folder was moved meanwhile.
+        """Restore the best metric, also if the run folder was moved.
 
-        Lightning would forget it there, and let the next epoch, however bad, take the place of the best.
+        Lightning would forget the metric then, and overwrite ``best.ckpt`` after the next epoch.
         """
         folder = Path(self.dirpath or "")
 
-        def here(path: str) -> str:
+        def relocate(path: str) -> str:
             return str(folder / Path(path).name) if path else ""
 
-        if Path(here(state_dict["best_model_path"])).is_file():
-            moved = {
-                key: here(state_dict[key]) for key in ("best_model_path", "kth_best_model_path", "last_model_path")
-            }
-            best = {here(path): score for path, score in state_dict["best_k_models"].items()}
-            state_dict = {**state_dict, **moved, "best_k_models": best, "dirpath": self.dirpath}
+        if Path(relocate(state_dict["best_model_path"])).is_file():
+            keys = ("best_model_path", "kth_best_model_path", "last_model_path")
+            best = {relocate(path): score for path, score in state_dict["best_k_models"].items()}
+            relocated = {key: relocate(state_dict[key]) for key in keys}
+            state_dict = {**state_dict, **relocated, "best_k_models": best, "dirpath": self.dirpath}
             self.best_scores = state_dict["best_scores"]
         super().load_state_dict(state_dict)
+        self._scored = self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch for SIGTERM."""
+        """Install the SIGTERM handler."""
         super().on_train_start(trainer, pl_module)
-        self._sigterm.start()
+        self._last_time = time.monotonic()
+        self._stopping = False
+        self._sigterm.install()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop if SIGTERM was received."""
+        self._stop()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Stop if SIGTERM was received."""
+        self._stop()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due; validate after the last batch; stop after SIGTERM.
-
-        A run does not stop where the epoch ends or is validated: a resumed run would leave that out.
-        """
+        """Save at the step and time intervals; validate after the last batch; poll for SIGTERM."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        steps = self._save_every_n_steps
+        if (steps is not None and trainer.global_step % steps == 0) or self._interval_elapsed(trainer):
+            self._save_last(trainer)
         self._validate_after_last_batch(trainer)
-        asked = trainer.world_size == 1 or batch_idx % AGREE_EVERY == 0
         every = trainer.val_check_batch
         validates = every is not None and (batch_idx + 1) % every == 0
-        if asked and not trainer.is_last_batch and not validates:
-            self._stop_after_sigterm(trainer)
+        # Not at the end of an epoch and not before a validation: a resumed run would skip both.
+        if not trainer.is_last_batch and not validates and (trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0):
+            self._poll_sigterm(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save if configured so; poll for SIGTERM."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self._save_after_train_epoch:
+            self._save_last(trainer)
+        self._poll_sigterm(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the best and the last checkpoint; poll for SIGTERM."""
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            if not self._save_after_train_epoch:
+                self._save_last(trainer)
+            self._poll_sigterm(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the final state."""
+        if self._val_intervals is not None:
+            trainer.check_val_every_n_epoch, trainer.val_check_batch = self._val_intervals
+            self._val_intervals = None
+            self._last_step = 0  # saved within the extra validation, where the batch is not yet counted
+        self._save_last(trainer)
+        self._stop()
 
     def _validate_after_last_batch(self, trainer: Trainer) -> None:
-        """Make Lightning validate after the last batch where it would not."""
+        """Set the validation intervals so that Lightning validates after the last batch."""
         last_step = 0 <= trainer.max_steps <= trainer.global_step
         last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
         epochs = trainer.check_val_every_n_epoch
-        due = trainer.is_last_batch and epochs is not None and (trainer.current_epoch + 1) % epochs == 0
-        if (last_step or last_epoch or trainer.should_stop) and not due:
-            self._intervals = epochs, trainer.val_check_batch
+        validates = trainer.is_last_batch and epochs is not None and (trainer.current_epoch + 1) % epochs == 0
+        if (last_step or last_epoch or trainer.should_stop) and not validates:
+            self._val_intervals = epochs, trainer.val_check_batch
             trainer.check_val_every_n_epoch = None if epochs is None else 1
             trainer.val_check_batch = 1
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop after SIGTERM."""
-        super().on_train_epoch_end(trainer, pl_module)
-        self._stop_after_sigterm(trainer)
+    def _interval_elapsed(self, trainer: Trainer) -> bool:
+        if self._save_interval is None:
+            return False
+        elapsed = time.monotonic() - self._last_time >= self._save_interval.total_seconds()
+        return trainer.strategy.broadcast(elapsed)  # the processes' clocks differ
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what is best and what is last; stop after SIGTERM."""
-        super().on_validation_end(trainer, pl_module)
-        if not self._should_save_on_train_epoch_end(trainer):
-            self._bring_last_up_to_date(trainer)
-        if trainer.state.fn == TrainerFn.FITTING:
-            self._stop_after_sigterm(trainer)
+    def _save_last(self, trainer: Trainer) -> None:
+        """Save ``last.ckpt`` unless it has the weights of this step."""
+        if trainer.fast_dev_run or self._last_step == trainer.global_step:
+            return
+        self._last_step, self._last_time = trainer.global_step, time.monotonic()
+        self.last_model_path = str(Path(self.dirpath or "") / "last.ckpt")
+        trainer.save_checkpoint(self.last_model_path)
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.after_save_checkpoint(self)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save what was trained after the last validation."""
-        if self._intervals is not None:
-            trainer.check_val_every_n_epoch, trainer.val_check_batch = self._intervals
-            self._intervals = None
-            # Once more: a run that goes on from within that validation would count a batch too few.
-            self._last_global_step_saved = -1
-        self._bring_last_up_to_date(trainer)
+    def _poll_sigterm(self, trainer: Trainer) -> None:
+        if not self._stopping and self._sigterm.received(trainer):
+            self._save_last(trainer)
+            self._stopping = True
 
-    def _update_best_and_save(self, current: Tensor, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        self.best_scores = {name: float(value) for name, value in monitor_candidates.items() if name.startswith("val/")}
-        super()._update_best_and_save(current, trainer, monitor_candidates)
-
-    def _stop_after_sigterm(self, trainer: Trainer) -> None:
-        if self._sigterm.received(trainer):
-            self._bring_last_up_to_date(trainer)
-            self._sigterm.stop(trainer)
-
-    def _bring_last_up_to_date(self, trainer: Trainer) -> None:
-        if self.save_last and not self._should_skip_saving_checkpoint(trainer):
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+    def _stop(self) -> None:
+        """Raise after SIGTERM; called at the start of a step, when the metrics of the last one are logged."""
+        if self._stopping:
+            raise SIGTERMException
