@@ -51,6 +51,13 @@ def user_message(error: BaseException) -> str | None:
     return one_line(error) if isinstance(error, ArgumentError | MisconfigurationException) else None
 
 
+def root_cause(error: BaseException) -> BaseException:
+    """Return the exception at the start of a ``raise ... from`` chain."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an exception in one line."""
     text = getattr(error, "message", None) or str(error)

@@ -1,4 +1,4 @@
-"""``ganmc``: one command, one line of help a verb. Nothing heavy is imported before it is needed."""
+"""Entry point of the ``ganmc`` command; subcommands are imported lazily."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationErr
 from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
-    "fit": "train a classifier, an AC-GAN or a student:  ganmc fit --config FILE",
-    "validate": "score a run on the validation part",
-    "test": "score a run on the test samples",
-    "predict": "write what a run's network makes of the test samples",
+    "fit": "train a classifier, a GAN or a student:  ganmc fit --config FILE",
+    "validate": "evaluate a run on the validation set",
+    "test": "evaluate a run on the test set and add the metrics to result.json",
+    "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
-    "forest": "compress a random forest into a tree, with rivals:  ganmc forest --config FILE",
-    "reproduce": "run a chain of stages and write its report:  ganmc reproduce digits",
-    "evaluate": "score samples beside real ones: FID, precision, Compression Score, ...",
-    "sample": "draw samples from a generator's checkpoint",
-    "profile": "what generators cost, and what they make of the same noise",
+    "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
+    "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
+    "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
+    "sample": "generate samples from a checkpoint of a generator",
+    "profile": "profile generators (parameters, FLOPs, size, throughput) and plot their samples for the same latents",
 }
 
 
@@ -34,11 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: arguments without the program's name; those of the process when left out.
+        argv: arguments without the program's name (default: those of the process).
 
     Returns:
-        0 when done, 1 where training diverged and 2 for bad usage or configuration (one line on stderr), 130 after
-        Ctrl-C, 143 after SIGTERM. A failure while running raises, which the shell sees as 1.
+        Exit code: 0 on success, 1 if training diverged, 2 for invalid arguments or configuration (one line on
+        stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["ganmc", *arguments])
@@ -69,24 +69,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _run_command(arguments: list[str], command_line: str) -> int:
+def _run_command(arguments: list[str], command: str) -> int:
     parser = argparse.ArgumentParser(
         "ganmc",
-        description="Compress models with the help of GANs.",
-        epilog="ganmc COMMAND --help says more.",
+        description="Compress models with GAN-generated training data.",
+        epilog="ganmc COMMAND --help lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"ganmc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text, add_help=False)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
+        subparser = commands.add_parser(name, help=text, description=text)
         if arguments and arguments[0] == name:
             with _imports():
                 module = import_module(f"ganmc_lightning.cli.{name}")
-            module.add_arguments(command)
-            add_import_argument(command)
-            command.set_defaults(run=module.run, command=command_line)
+            module.add_arguments(subparser)
+            add_import_argument(subparser)
+            subparser.set_defaults(run=module.run, command=command)
     parsed = parser.parse_args(arguments)
     allow_imports(parsed.imports)
     status: int = parsed.run(parsed)
@@ -95,7 +95,7 @@ def _run_command(arguments: list[str], command_line: str) -> int:
 
 @contextmanager
 def _imports() -> Iterator[None]:
-    """Import PyTorch and Lightning in a seventh less time: they make hardly any garbage, so none is sought."""
+    """Disable garbage collection while importing PyTorch and Lightning, which is about 15 % faster."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What every run of the command line carries along."""
+"""Callbacks that the command line adds to every trainer."""
 
 from __future__ import annotations
 
@@ -22,40 +22,38 @@ from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
 
 REFRESH_EVERY = 20
-"""Batches between two drawings of the bar: drawing it in each step costs as much as a small network's step."""
+"""Batches between two updates of the progress bar: an update takes as long as a training step of a small network."""
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's rich bar, drawn rarely and left standing once, with the epoch's scores behind it."""
+    """Rich progress bar, refreshed every 20 batches, with the training losses and the monitored metric."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=REFRESH_EVERY)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The loss, and the score the best checkpoint is chosen by: more would not fit on a line."""
-        metrics = super().get_metrics(trainer, pl_module)
-        monitor = (
-            trainer.checkpoint_callback.monitor if isinstance(trainer.checkpoint_callback, ModelCheckpoint) else None
-        )
+        """Return the training losses and the monitored metric; more does not fit on a line."""
+        checkpoint = trainer.checkpoint_callback
+        monitor = checkpoint.monitor if isinstance(checkpoint, ModelCheckpoint) else None
         return {
             name.removeprefix("train/"): value
-            for name, value in metrics.items()
+            for name, value in super().get_metrics(trainer, pl_module).items()
             if name == monitor or name.startswith("train/loss")
         }
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration once everything has been checked, and hands it to W&B."""
+    """Write ``config.yaml`` and send the configuration to W&B when training starts."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write nothing yet: the networks are held against the data after this hook."""
+        """Do nothing: the networks are validated against the data after this hook."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write ``config.yaml`` into the run folder."""
+        """Write the resolved configuration into the run folder."""
         if not trainer.is_global_zero:
             return
         config = self.config.clone()
-        config.ckpt_path = None  # where this run was taken up is no part of it: `ganmc test` would score that
+        config.ckpt_path = None  # else `ganmc test --config` would test the checkpoint that the run resumed from
         text = self.parser.dump(config, skip_none=False)
         with atomic_write(RunFolder(Path(trainer.default_root_dir)).config) as file:
             file.write(text)
@@ -64,11 +62,11 @@ class SaveConfig(SaveConfigCallback):
                 logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
 
 
-class PredictionWriter(Callback):
-    """Writes ``predictions.npz`` into the run folder.
+class PredictionWriter(Callback):  # not BasePredictionWriter: it warns about loaders without a batch sampler
+    """Write ``predictions.npz`` into the run folder.
 
-    It holds what the module predicts for each test sample in their order, float32, under the name the module
-    gives it (:attr:`~ganmc_lightning.modules.CompressionModule.prediction`), and ``labels`` int64 (N,).
+    The file contains the predictions for the test set as float32, named by the module's attribute ``prediction``,
+    and ``labels`` as int64 (N,), both in the order of the data set.
     """
 
     def __init__(self) -> None:
@@ -84,12 +82,12 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's predictions."""
+        """Collect the predictions of a batch."""
         self._outputs.append(outputs.float().cpu())
         self._labels.append(batch.labels.cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write them all."""
+        """Write the file."""
         assert isinstance(pl_module, CompressionModule)
         path = RunFolder(Path(trainer.default_root_dir)).predictions
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
@@ -98,35 +96,35 @@ class PredictionWriter(Callback):
 
 
 class InterruptHandler(Callback):
-    """Remembers that Ctrl-C or SIGTERM ended the run, and which checkpoint it can go on from.
+    """Record whether Ctrl-C or SIGTERM ended the run, and how to resume.
 
     Attributes:
-        status: the exit status; None where the run was not interrupted.
-        message: what happened and what to do next; empty in all processes but the first.
+        exit_code: exit code of the command; None if the run was not interrupted.
+        message: cause and next step; empty in all processes except rank 0.
     """
 
     def __init__(self) -> None:
-        self.status: int | None = None
+        self.exit_code: int | None = None
         self.message = ""
 
     def on_predict_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Stop after SIGTERM: of Lightning's loops, that of predictions alone does not."""
+        """Stop after SIGTERM: Lightning's prediction loop, unlike its other loops, does not."""
         if trainer.received_sigterm:
             raise SIGTERMException
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take note of an interruption."""
+        """Record an interruption."""
         if isinstance(exception, KeyboardInterrupt):
-            self.status, how = INTERRUPTED, "interrupted"
+            self.exit_code, cause = INTERRUPTED, "interrupted"
         elif isinstance(exception, SIGTERMException | Terminated):
-            self.status, how = TERMINATED, "interrupted by SIGTERM"
+            self.exit_code, cause = TERMINATED, "interrupted by SIGTERM"
         else:
             return
         if not trainer.is_global_zero:
-            # Lightning kills the first process, which is perhaps saving, when another ends with any other status.
-            self.status = 0
+            # On any other exit code Lightning kills rank 0, which may be saving a checkpoint.
+            self.exit_code = 0
             return
         last = RunFolder(Path(trainer.default_root_dir)).last_checkpoint
         saved = trainer.state.fn == TrainerFn.FITTING and last.exists()
-        advice = f"go on with --ckpt_path {last}" if saved else "nothing was saved, run the same command again"
-        self.message = f"{how}; {advice}"
+        hint = f"resume with --ckpt_path {last}" if saved else "no checkpoint was saved, run the command again"
+        self.message = f"{cause}; {hint}"

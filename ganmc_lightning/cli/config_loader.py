@@ -1,4 +1,4 @@
-"""How the command lines' parser reads YAML: configuration files, and values on the command line."""
+"""YAML loader of the command lines' parser, for configuration files and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _load = get_loader("yaml")
 
 
 def limit_yaml() -> None:
-    """Let jsonargparse refuse documents that exceed the limits of :func:`~.yaml_text.check_yaml`."""
+    """Make jsonargparse reject documents that exceed the limits of :func:`~.yaml_text.check_yaml`."""
     set_loader("yaml", _load_limited, (yaml.YAMLError,))
 
 
@@ -23,5 +23,5 @@ def _load_limited(text: str) -> Any:
         return _load(text)
     except yaml.YAMLError:
         raise
-    except Exception as error:  # of the values that PyYAML itself cannot convert, such as a number of 5000 digits
+    except Exception as error:  # a value that PyYAML cannot convert, such as an integer of 5000 digits
         raise LimitError(f"a value cannot be read: {error}") from error

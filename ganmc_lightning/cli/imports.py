@@ -1,4 +1,4 @@
-"""``--import MODULE``: the modules whose networks a checkpoint may name."""
+"""``--import MODULE``: trusted modules that checkpoints may take networks from."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from ganmc_lightning.exceptions import ConfigurationError
 
 OPTION = "--import"
-HELP = "let checkpoints name the networks of this module, which you trust; may be given several times"
+HELP = "trusted module that checkpoints may load networks from; repeatable"
 
 
 def add_import_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare the argument; its values are ``imports``."""
+    """Add the option to a parser; its values are in ``imports``."""
     parser.add_argument(OPTION, dest="imports", action="append", default=[], metavar="MODULE", help=HELP)
 
 
 def take_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Take ``--import`` out of a command line that another parser reads.
+    """Split ``--import`` options from a command line that another parser reads.
 
     Returns:
-        The modules, and the rest of the command line in its order.
+        The modules, and the remaining arguments in their order.
     """
     parser = argparse.ArgumentParser("ganmc", add_help=False, allow_abbrev=False)
     add_import_argument(parser)
@@ -29,18 +29,18 @@ def take_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def import_words(modules: Sequence[str]) -> list[str]:
-    """Spell the argument for another command line."""
+    """Return the options for another command line."""
     return [word for module in modules for word in (OPTION, module)]
 
 
 def allow_imports(modules: Sequence[str]) -> None:
-    """Import modules and let checkpoints name their networks.
+    """Import modules and allow checkpoints to load their networks.
 
     Raises:
-        ConfigurationError: one of them cannot be imported.
+        ConfigurationError: a module cannot be imported.
     """
     if modules:
-        from ganmc_lightning.networks.allowed import allow_import  # waits for PyTorch
+        from ganmc_lightning.networks.allowed import allow_import  # imports PyTorch
 
         for module in modules:
             try:

@@ -22,18 +22,18 @@ def run_training(arguments: list[str], command: str) -> int:
         command: full command line, ``ganmc ...``, for ``result.json``.
 
     Returns:
-        The exit status: 0, 2 for a bad configuration, 130 after Ctrl-C, 143 after SIGTERM.
+        Exit code: 0, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
-        ConfigurationError: something the user gave cannot be used.
+        ConfigurationError: invalid arguments, configuration or data.
     """
-    interruption = InterruptHandler()
+    handler = InterruptHandler()
     with warnings.catch_warnings():
         filter_lightning_warnings()
         try:
             modules, rest = take_imports(arguments)
             allow_imports(modules)
-            TrainingCLI(rest, command, interruption)
+            TrainingCLI(rest, command, handler)
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except Exception as error:
@@ -42,51 +42,47 @@ def run_training(arguments: list[str], command: str) -> int:
                 raise
             raise ConfigurationError(message) from error
         except SystemExit:
-            if interruption.status is None:
+            if handler.exit_code is None:
                 raise
-            if interruption.message:
-                print(f"ganmc {arguments[0]}: {interruption.message}", file=sys.stderr)
-            return interruption.status
+            if handler.message:
+                print(f"ganmc {arguments[0]}: {handler.message}", file=sys.stderr)
+            return handler.exit_code
         finally:
             finish_wandb()
     return 0
 
 
 def _run_process(command: list[str]) -> int:
-    """Run a command in a process of its own, which ends before this function does.
-
-    Returns:
-        Its exit status.
-    """
+    """Run a command in a new process, wait for it and return its exit code."""
     with subprocess.Popen(command) as process:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
-                    return process.wait(timeout=1)  # a signal just before a wait without end would not be seen
+                    return process.wait(timeout=1)  # a wait without timeout can miss a signal just before it
         except (KeyboardInterrupt, Terminated):
-            process.terminate()  # it saves its checkpoint; after Ctrl-C at a terminal it does so already
+            process.terminate()  # saves a checkpoint; a terminal has sent Ctrl-C to the process already
             process.wait()
             raise
 
 
 def finish_wandb() -> None:
-    """End a W&B run, so that the next command line of this process starts one of its own."""
-    wandb = sys.modules.get("wandb")  # not imported for the sake of ending what never began
+    """End the current W&B run, so that the next command in this process starts a new one."""
+    wandb = sys.modules.get("wandb")  # not imported here: the import takes a second
     if wandb is not None and wandb.run is not None:
         wandb.finish()
 
 
 def filter_lightning_warnings() -> None:
-    """Keep Lightning's advertisements, and warnings about what is meant to be, out of the user's sight."""
+    """Hide Lightning's tips, and the warnings that do not apply here."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
-        ".*smaller than the logging interval.*",  # means are logged once an epoch whatever the interval
-        ".*it is recommended to use `Trainer\\(devices=1.*",  # our shards hand out each sample exactly once
+        ".*smaller than the logging interval.*",  # metrics are logged once per epoch
+        ".*it is recommended to use `Trainer\\(devices=1.*",  # the sampler never repeats a sample to fill a batch
         ".*in eval mode at the start of training.*",  # the frozen teacher
-        ".*Checkpoint directory .* exists and is not empty.*",  # of the run that goes on
-        ".*The dirpath has changed.*",  # a run from another's checkpoint has a best epoch of its own
-        ".*Using ModelCheckpoint with manual optimization.*",  # weights behind the step are the wanted ones
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 beside torch 2.11 and later
+        ".*Checkpoint directory .* exists and is not empty.*",  # resumed run
+        ".*The dirpath has changed.*",  # run started from the checkpoint of another run: its best metric is unrelated
+        ".*Using ModelCheckpoint with manual optimization.*",  # weights after the optimizer step are intended
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 with torch >= 2.11
     ):
         warnings.filterwarnings("ignore", message)

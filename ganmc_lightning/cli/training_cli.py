@@ -1,4 +1,4 @@
-"""LightningCLI with a run folder."""
+"""LightningCLI that writes into a run folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganmc_lightning.cli.callbacks import InterruptHandler, PredictionWriter, Pr
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
-from ganmc_lightning.exceptions import ConfigurationError, one_line, user_message
+from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.networks.profiling import count_flops, count_parameters
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
@@ -29,14 +29,14 @@ from ganmc_lightning.runs.folder import RunFolder
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
 
-class OneFileArgumentParser(LightningArgumentParser):
-    """Lightning's parser, which says in addition which file it cannot use, and validates once."""
+class TrainingArgumentParser(LightningArgumentParser):
+    """LightningArgumentParser whose errors name the configuration file, and that validates once."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration file.
 
         Raises:
-            ConfigurationError: it is no YAML, or has keys or values that do not belong.
+            ConfigurationError: the file is not YAML, or a key or value is invalid.
         """
         try:
             config: Namespace = super().parse_path(path, *args, **kwargs)
@@ -45,40 +45,40 @@ class OneFileArgumentParser(LightningArgumentParser):
         return config
 
     def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
-        """Write down a configuration that was parsed a moment ago.
+        """Serialize a parsed configuration.
 
-        It is not validated anew: that takes several times as long as the rest, with each network that is named in it.
+        It is not validated again: with several networks that takes longer than all other parsing.
         """
         text: str = super().dump(namespace, *args, skip_validation=skip_validation, **kwargs)
         return text
 
 
 class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
-    """Several devices are asked for in a process whose command line is another one, such as ``ganmc reproduce``.
+    """Several devices are requested in a process with another command line, such as ``ganmc reproduce``.
 
-    Lightning starts the processes of the other devices by running the command line of this one again.
+    Lightning starts one process per device by rerunning the command line of the current process.
     """
 
 
 class TrainingCLI(LightningCLI):
-    """Parses, builds and runs one of the four training commands.
+    """Parse, build and run one of the four training commands.
 
-    ``trainer.default_root_dir`` is the run folder: ``config.yaml``, ``checkpoints/{best,last}.ckpt``,
-    ``metrics.csv`` and ``result.json`` are written there. The order of precedence is command line, configuration
-    files, defaults; hyper-parameters stored in a checkpoint never override any of them.
+    ``trainer.default_root_dir`` is the run folder, see :class:`~ganmc_lightning.runs.folder.RunFolder`. The order of
+    precedence is command line, configuration files, defaults; hyperparameters in a checkpoint override none of them.
 
     Args:
         arguments: command line without ``ganmc`` and ``--import``; the subcommand first.
         command: full command line, ``ganmc ...``.
-        interruption: callback that records Ctrl-C and SIGTERM.
+        handler: callback that records Ctrl-C and SIGTERM.
     """
 
     model: CompressionModule
     datamodule: GANAugmentedDataModule
 
-    def __init__(self, arguments: list[str], command: str, interruption: InterruptHandler) -> None:
+    def __init__(self, arguments: list[str], command: str, handler: InterruptHandler) -> None:
         self._arguments = arguments
         self._command = command
+        self._ckpt_path: str | None = None
         limit_yaml()
         super().__init__(
             CompressionModule,
@@ -86,48 +86,36 @@ class TrainingCLI(LightningCLI):
             save_config_callback=SaveConfig,
             trainer_defaults={
                 "default_root_dir": "runs/default",
-                "devices": 1,  # a GAN needs a strategy of its own on several: the configuration says so
-                "num_sanity_val_steps": 0,  # shapes are checked in setup, before anything is written
-                "callbacks": [interruption],
+                "devices": 1,  # a GAN on several devices needs a strategy in the configuration
+                "num_sanity_val_steps": 0,  # shapes are validated in setup, before any file is written
+                "callbacks": [handler],
             },
             seed_everything_default=0,
-            parser_class=OneFileArgumentParser,
-            parser_kwargs={verb: {"exit_on_error": False, "epilog": EPILOG} for verb in self.subcommands()},
+            parser_class=TrainingArgumentParser,
+            parser_kwargs={arguments[0]: {"exit_on_error": False, "epilog": EPILOG}},
             subclass_mode_model=True,
             auto_configure_optimizers=False,
             args=arguments,
         )
 
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
+        """Return the requested subcommand; adding the arguments of all four takes longer than parsing."""
+        return {self._arguments[0]: LightningCLI.subcommands()[self._arguments[0]]}
+
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser that raises instead of printing its usage, so that an error is one line."""
+        """Return a parser that raises instead of printing its usage, so that an error is one line."""
         return super().init_parser(**{**kwargs, "exit_on_error": False})
 
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        """Give this run's verb its arguments; finding those of the three others takes longer than parsing."""
-        if subcommand == self._arguments[0]:
-            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        return self.init_parser(**kwargs)
-
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse what this object was given: LightningCLI warns wherever the process has arguments too."""
+        """Parse the arguments of this object; LightningCLI warns if the process has arguments too."""
         self.config = parser.parse_args(self._arguments)
-
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration alone: LightningCLI lets a checkpoint override the command line here."""
+        # Hidden until before_instantiate_classes: LightningCLI lets a checkpoint override the command line in between.
+        config = self.config[self.config.subcommand]
+        self._ckpt_path, config.ckpt_path = config.ckpt_path, None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``checkpoint``: what the best epoch is, and how often it is looked for."""
+        """Add ``checkpoint``: the metric of ``best.ckpt`` and when to save."""
         parser.add_lightning_class_args(RunModelCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.filename": "best",
-                "checkpoint.save_last": True,
-                # Saved behind the epoch's end, a run limited by max_steps would go on with other batches.
-                "checkpoint.save_on_train_epoch_end": False,
-                "checkpoint.enable_version_counter": False,
-                "checkpoint.auto_insert_metric_name": False,
-            }
-        )
 
     @property
     def run_folder(self) -> RunFolder:
@@ -135,16 +123,19 @@ class TrainingCLI(LightningCLI):
         return RunFolder(Path(self.config[self.subcommand].trainer.default_root_dir))
 
     def before_instantiate_classes(self) -> None:
-        """Refuse to overwrite a run; find the checkpoint to score."""
-        config = self.config[self.subcommand]
-        if self.subcommand == "predict" and requests_multiple_devices(config.trainer.devices):
-            raise ConfigurationError("predict runs in one process: set --trainer.devices 1")
-        if requests_multiple_devices(config.trainer.devices) and shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
-            raise RelaunchRequired
-        if config.checkpoint.save_top_k != 1:
-            raise ConfigurationError("checkpoint.save_top_k must be 1: a run folder holds one best.ckpt")
-        folder = self.run_folder
+        """Validate devices and run folder; choose the checkpoint to load.
+
+        Raises:
+            ConfigurationError: the run folder contains another run, or the checkpoint does not exist.
+        """
+        config, folder = self.config[self.subcommand], self.run_folder
+        config.ckpt_path = self._ckpt_path
         config.checkpoint.dirpath = str(folder.checkpoints)
+        if requests_multiple_devices(config.trainer.devices):
+            if self.subcommand == "predict":
+                raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, predict requires 1")
+            if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
+                raise RelaunchRequired
         if self.subcommand == "fit":
             resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
             if resumed != folder.checkpoints.resolve() and folder.last_checkpoint.exists():
@@ -155,26 +146,23 @@ class TrainingCLI(LightningCLI):
         elif config.ckpt_path is None:
             config.ckpt_path = str(folder.best_checkpoint)
         if self.subcommand == "predict":
-            config.return_predictions = False  # they go to a file
+            config.return_predictions = False  # PredictionWriter collects them
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-            raise ConfigurationError(f"no checkpoint at {config.ckpt_path}: name one by --ckpt_path")
+            raise ConfigurationError(f"{config.ckpt_path}: checkpoint not found; set --ckpt_path")
 
     def instantiate_classes(self) -> None:
-        """Build what the configuration names.
+        """Build the objects of the configuration.
 
         Raises:
-            ConfigurationError: something refuses its arguments.
+            ConfigurationError: a constructor rejects its arguments.
         """
         try:
             super().instantiate_classes()
         except (TypeError, ValueError) as error:
-            cause: BaseException = error
-            while cause.__cause__ is not None:
-                cause = cause.__cause__
-            raise ConfigurationError(user_message(error) or one_line(cause)) from error
+            raise ConfigurationError(user_message(error) or one_line(root_cause(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the run folder's files to whatever loggers and plugins the configuration names."""
+        """Add the loggers, callbacks and plugins that write the run folder to those of the configuration."""
         check_writable(self.run_folder.path)
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
@@ -182,7 +170,7 @@ class TrainingCLI(LightningCLI):
         callbacks = self.trainer_defaults["callbacks"]
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
-        if self.subcommand == "fit":  # the others would start metrics.csv anew
+        if self.subcommand == "fit":  # the other commands would overwrite metrics.csv
             loggers = [*loggers, ResumableCSVLogger(str(self.run_folder.path))]
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter())
@@ -193,52 +181,52 @@ class TrainingCLI(LightningCLI):
             **kwargs,
         )
         if self.subcommand == "predict" and built.world_size > 1:
-            raise ConfigurationError("predict keeps the samples in order in one process only: set --trainer.devices 1")
+            raise ConfigurationError(f"trainer: got {built.world_size} processes, predict requires one")
         return built
 
     def after_fit(self) -> None:
-        """Write what came out: the best validation score, and what the product costs."""
+        """Write ``result.json``: best validation metrics, training time, parameters and FLOPs."""
         if not self.trainer.is_global_zero:
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
-        product = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `example_inputs` are
+        network = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `example_inputs` are
         self.run_folder.update_result(
             command=self._command,
             metrics=checkpoint.best_scores,
             steps=self.model.iteration,
             train_seconds=round(self.model.seconds, 2),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            parameters=count_parameters(product),
-            flops=count_flops(product, *self.model.example_inputs(self.datamodule.spec)),
+            parameters=count_parameters(network),
+            flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
         )
         scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
         print(f"{scores}{self.model.iteration} steps in {self.model.seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
-        """Add the test scores to the result."""
+        """Add the test metrics to ``result.json``."""
         if self.trainer.is_global_zero:
-            scores = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
-            self.run_folder.update_result(metrics=scores)
+            metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+            self.run_folder.update_result(metrics=metrics)
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:
-    """Whether ``trainer.devices`` means, or may mean, more than one."""
+    """Return whether a value of ``trainer.devices`` can mean more than one device."""
     if isinstance(devices, list):
         return len(devices) > 1
     return str(devices) in ("auto", "-1") or "," in str(devices) or (str(devices).isdigit() and int(devices) > 1)
 
 
 def check_writable(folder: Path) -> None:
-    """Say why a folder cannot be made or written to, while nothing is made yet.
+    """Validate that a folder can be created and written, without creating it.
 
     Raises:
-        ConfigurationError: it, or the nearest folder above it, cannot be written to or is a file.
+        ConfigurationError: the folder, or its nearest existing parent, is not writable or is a file.
     """
     path = folder.absolute()
     nearest = next(parent for parent in (path, *path.parents) if os.access(parent, os.F_OK))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         reason = "is not writable" if nearest.is_dir() else "is a file"
         raise ConfigurationError(
-            f"cannot write to {folder} ({nearest} {reason}): name another folder by --trainer.default_root_dir"
+            f"{folder}: cannot be written ({nearest} {reason}); choose another --trainer.default_root_dir"
         )

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: whole files or none."""
+"""Run folders: layout, ``result.json``, ``metrics.csv``, checkpoints and signals."""

@@ -181,11 +181,12 @@ class RunModelCheckpoint(ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer) -> None:
         """Save ``last.ckpt`` unless it has the weights of this step."""
-        if trainer.fast_dev_run or self._last_step == trainer.global_step:
+        fast_dev_run: bool | int = trainer.fast_dev_run  # type: ignore[attr-defined]  # set outside the class
+        if fast_dev_run or self._last_step == trainer.global_step:
             return
         self._last_step, self._last_time = trainer.global_step, time.monotonic()
         self.last_model_path = str(Path(self.dirpath or "") / "last.ckpt")
-        trainer.save_checkpoint(self.last_model_path)
+        trainer.save_checkpoint(self.last_model_path, weights_only=False)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(self)

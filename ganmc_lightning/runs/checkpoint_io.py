@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill and run no code when read."""
+"""Checkpoint files that are written atomically and execute no code when loaded."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ganmc_lightning.networks.loading import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the old checkpoint and then replaces it; reads with ``weights_only=True``.
+    """Write a checkpoint next to the old one and rename it; load with ``weights_only=True``.
 
-    Lightning's own plugin goes through the system's temporary folder, from where a move to another file system
-    is a copy that a kill cuts short.
+    Lightning's own plugin writes to the temporary folder first. Moving from there to another file system is a copy,
+    which a kill can leave incomplete.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint``; the file of that name stays whole until the new one is.
+        """Write ``checkpoint``; an existing file is unchanged until the new one is complete.
 
         Raises:
-            ConfigurationError: it cannot be written, for want of room or of access.
+            ConfigurationError: the disk is full or the folder is not writable.
         """
         path = Path(path)
-        for left_over in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed while writing
-            left_over.unlink(missing_ok=True)
+        for incomplete in path.parent.glob(f".{path.name}.*.part"):  # from a run that was killed while writing
+            incomplete.unlink(missing_ok=True)
         try:
             with atomic_write(path, "wb") as file:
                 torch.save(checkpoint, file)
-        except (OSError, RuntimeError) as error:  # torch has its own words for a full disk
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
             reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
             raise ConfigurationError(
-                f"cannot write {path} ({reason}): make room or grant access; what was there before is whole"
+                f"{path}: cannot be written ({reason}); free space or change permissions; the old file is unchanged"
             ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Read a checkpoint onto the CPU.
+        """Load a checkpoint onto the CPU.
 
         Raises:
-            ConfigurationError: the file is missing, damaged or of another kind.
+            ConfigurationError: the file does not exist, is damaged or is not a checkpoint.
         """
         return read_checkpoint(str(path))

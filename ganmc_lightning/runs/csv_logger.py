@@ -1,4 +1,4 @@
-"""``metrics.csv``: every logged value of a run, also of one that was interrupted and went on."""
+"""CSV logger that continues the file of a resumed run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ganmc_lightning.runs.metrics_csv import read_metrics
 
 
 class ResumableCSVLogger(Logger):
-    """Writes ``metrics.csv`` into the run folder.
+    """Write all logged values to ``metrics.csv`` in the run folder.
 
-    Lightning's CSVLogger deletes the file when a run is taken up again. This one keeps the rows up to the step
-    it goes on from; a row that is logged once more takes the place of the old one. Rows are gathered in memory;
-    the file is replaced as a whole with every checkpoint and at the end.
+    Lightning's CSVLogger deletes the file when a run is resumed. This logger keeps the rows up to the step that the
+    run resumes from; a row that is logged again replaces the old one. Rows are kept in memory; the file is rewritten
+    with each checkpoint and at the end.
 
     Args:
         folder: the run folder.
@@ -33,12 +33,12 @@ class ResumableCSVLogger(Logger):
 
     @property
     def name(self) -> str:
-        """Lightning asks every logger for a name."""
+        """Name of the logger."""
         return "csv"
 
     @property
     def version(self) -> str:
-        """Lightning asks every logger for a version."""
+        """Empty: a run folder contains one version."""
         return ""
 
     @property
@@ -48,11 +48,11 @@ class ResumableCSVLogger(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Nothing to do: ``config.yaml`` holds them."""
+        """Do nothing: ``config.yaml`` contains the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add one row."""
+        """Add one row, or replace the row of the same step and columns."""
         at = 0 if step is None else step
         if self._rows is None:
             self._rows = [row for row in read_metrics(self.path) if float(row["step"]) <= at]
@@ -66,11 +66,11 @@ class ResumableCSVLogger(Logger):
         self._rows.append(row)
 
     def after_save_checkpoint(self, checkpoint_callback: object) -> None:
-        """Keep the file abreast of the checkpoint that a run would go on from."""
+        """Write the file, so that it is as recent as the checkpoint."""
         self._write()
 
     def finalize(self, status: str) -> None:
-        """Write what is left."""
+        """Write the remaining rows."""
         self._write()
 
     @rank_zero_only

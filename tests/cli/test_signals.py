@@ -55,7 +55,7 @@ def test_fit(configs, tmp_path, monkeypatch, capsys, number, status):
     last = run / "checkpoints" / "last.ckpt"
     assert error.count("\n") == 1
     assert error.startswith("ganmc fit: interrupted")
-    assert error.endswith(f"; go on with --ckpt_path {last}\n")
+    assert error.endswith(f"; resume with --ckpt_path {last}\n")
     assert not (run / "result.json").exists()
     monkeypatch.undo()
     assert main([*words, "--ckpt_path", str(last)]) == 0
@@ -66,7 +66,7 @@ def test_predict(configs, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "InterruptHandler", Sends)
     words = ["predict", "--config", str(configs.teacher), "--ckpt_path", str(trained.teacher_checkpoint)]
     assert main(words) == TERMINATED
-    assert "ganmc predict: interrupted by SIGTERM; nothing was saved" in capsys.readouterr().err
+    assert "ganmc predict: interrupted by SIGTERM; no checkpoint was saved" in capsys.readouterr().err
     assert not list(tmp_path.rglob("predictions.npz"))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,52 @@ def test_a_validation_that_is_due_is_run_once(fit: Callable[..., Trainer], tmp_p
 def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     fit(tmp_path, checkpoint={}, max_epochs=3)
     assert epochs(tmp_path) == {"best": 2, "last": 2}
+
+
+def best_scores(path: Path) -> dict[str, float]:
+    (state,) = (state for state in torch.load(path, weights_only=True)["callbacks"].values() if "best_scores" in state)
+    return state["best_scores"]
+
+
+def test_best_scores_are_those_of_the_best_epoch_in_both_checkpoints(
+    fit: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    trainer = fit(tmp_path, max_epochs=3)
+    rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "val/accuracy" in row]
+    expected = {name: float(value) for name, value in rows[1].items() if name.startswith("val/")}
+    assert trainer.checkpoint_callback.best_scores == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    for name in ("best", "last"):
+        saved = best_scores(tmp_path / "checkpoints" / f"{name}.ckpt")
+        assert saved == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    resumed = fit(tmp_path, resume=True, max_epochs=6)
+    assert resumed.checkpoint_callback.best_scores == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+class Kill(Callback):
+    """Raises after a number of steps, as a killed process would leave its files."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise ConnectionAbortedError
+
+
+@pytest.mark.parametrize(
+    ("interval", "saved"),
+    [({"every_n_train_steps": 2}, 4), ({"train_time_interval": timedelta(0)}, 5), ({}, 3)],
+)
+def test_last_is_saved_at_the_intervals_although_the_monitored_metric_is_older(
+    fit: Callable[..., Trainer], tmp_path: Path, interval: dict[str, Any], saved: int
+) -> None:
+    """Of epochs of 3 steps, in the second; without an interval it is that of the last validation."""
+    with pytest.raises(ConnectionAbortedError):
+        fit(tmp_path, checkpoint={**MONITOR, **interval}, callbacks=[Kill(5)], max_epochs=3)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == saved
+
+
+def test_a_fast_development_run_saves_nothing(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    fit(tmp_path, fast_dev_run=True)
+    assert not (tmp_path / "checkpoints").exists()
