@@ -30,7 +30,7 @@ EPILOG = f"{OPTION} MODULE: {HELP}."
 
 
 class TrainingArgumentParser(LightningArgumentParser):
-    """LightningArgumentParser whose errors name the configuration file, and that validates once."""
+    """LightningArgumentParser that names the configuration file in its errors and validates once."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration file.

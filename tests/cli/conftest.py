@@ -1,4 +1,4 @@
-"""Configurations with tiny networks, two trained runs, and the command itself, run in this process."""
+"""Configurations of tiny networks, two trained runs, and the `ganmc` command in this process."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ SYNTHESIZER = """
 
 
 class Configs(NamedTuple):
-    """The three configuration files, and the folders their runs go to unless the command says otherwise."""
+    """Configuration files of three runs, in `runs/<name>` unless the command line overrides it."""
 
     teacher: Path
     acgan: Path
@@ -96,7 +96,7 @@ class Configs(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """Run folders of a teacher and an AC-GAN; tests must leave them as they are."""
+    """Run folders of a teacher and an AC-GAN; tests must not change them."""
 
     teacher: Path
     acgan: Path
@@ -111,11 +111,11 @@ class Trained(NamedTuple):
 
 
 def write_configs(folder: Path, runs: Path, data: Path, trained: Trained) -> Configs:
-    trainer, stream = COMMON.split("data:\n")
-    stream = "data:\n" + stream
+    trainer, data_section = COMMON.split("data:\n")
+    data_section = "data:\n" + data_section
     texts = {
         "teacher": COMMON + TEACHER,
-        "acgan": trainer + GAN_CALLBACKS.lstrip("\n") + stream + ACGAN,
+        "acgan": trainer + GAN_CALLBACKS.lstrip("\n") + data_section + ACGAN,
         "student": COMMON.rstrip() + SYNTHESIZER + STUDENT,
     }
     for name, text in texts.items():
@@ -143,12 +143,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Traine
 
 @pytest.fixture
 def configs(tmp_path: Path, data_root: Path, trained: Trained) -> Configs:
-    """Configurations whose runs go below ``tmp_path / "runs"`` and that build on the trained two."""
+    """Configurations that use the trained runs and write below ``tmp_path / "runs"``."""
     return write_configs(tmp_path, tmp_path / "runs", data_root, trained)
 
 
 class Outcome(NamedTuple):
-    """What a command answered with and printed."""
+    """Exit code and output of a command."""
 
     status: int
     out: str
@@ -160,7 +160,7 @@ Ganmc = Callable[..., Outcome]
 
 @pytest.fixture
 def ganmc(capsys: pytest.CaptureFixture[str]) -> Ganmc:
-    """Runs one command in this process."""
+    """Run one command in this process."""
 
     def run(*arguments: str | Path) -> Outcome:
         capsys.readouterr()

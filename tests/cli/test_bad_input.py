@@ -1,4 +1,4 @@
-"""Whatever the user gets wrong: exit status 2, one line that names it, and nothing written."""
+"""Invalid user input: exit code 2, one line that names the input, no file written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ganmc = Callable[..., Any]
 
 @pytest.fixture
 def refused(ganmc: Ganmc, tmp_path: Path) -> Callable[..., str]:
-    """Runs a command that must be refused, and returns what it complains of."""
+    """Run a command that must fail and return its error message."""
 
     def run(*arguments: str | Path) -> str:
         before = set(tmp_path.rglob("*"))
@@ -62,7 +62,7 @@ def test_arguments(refused: Callable[..., str], configs: Any, arguments: list[st
     assert named in refused("fit", "--config", configs.teacher, *arguments)
 
 
-def test_no_model_at_all(refused: Callable[..., str]) -> None:
+def test_no_model(refused: Callable[..., str]) -> None:
     assert "model" in refused("fit")
 
 
@@ -101,11 +101,11 @@ def test_checkpoint_of_another_model(refused: Callable[..., str], configs: Any, 
     assert "student." in message
 
 
-def test_score_without_a_run(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
+def test_testing_without_a_run(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
     assert "runs/teacher/checkpoints/best.ckpt" in refused("test", "--config", configs.teacher)
 
 
-def test_classifier_where_a_generator_is_due(refused: Callable[..., str], configs: Any, trained: Any) -> None:
+def test_classifier_instead_of_a_generator(refused: Callable[..., str], configs: Any, trained: Any) -> None:
     path = "--data.synthesizer.init_args.generator.init_args.path"
     message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint)
     assert "holds no 'generator'" in message
@@ -116,7 +116,7 @@ def test_classifier_where_a_generator_is_due(refused: Callable[..., str], config
 
 @pytest.fixture
 def other_data(tmp_path: Path, data_root: Path) -> Callable[..., list[str]]:
-    """Arguments that name a data set of another shape or another number of classes."""
+    """Arguments for a data set of another shape or number of classes."""
     import numpy as np
 
     def make(size: int = 8, classes: int = 3) -> list[str]:
@@ -130,7 +130,7 @@ def other_data(tmp_path: Path, data_root: Path) -> Callable[..., list[str]]:
 
 @pytest.mark.parametrize(("other", "named"), [({"size": 12}, "samples of shape"), ({"classes": 4}, "classes")])
 @pytest.mark.parametrize("config", ["teacher", "acgan", "student"])
-def test_data_the_networks_were_not_made_for(
+def test_data_of_another_shape_or_class_count(
     refused: Callable[..., str], configs: Any, other_data: Callable[..., list[str]], config: str, other: Any, named: str
 ) -> None:
     message = refused("fit", "--config", getattr(configs, config), *other_data(**other))
@@ -187,15 +187,13 @@ def test_run_folder_below_a_file(refused: Callable[..., str], configs: Any, tmp_
     assert f"{tmp_path}/file is a file" in message
 
 
-def test_run_folder_that_holds_another_run(
-    refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc
-) -> None:
-    """Naming a checkpoint of one run does not allow to overwrite another."""
+def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc) -> None:
+    """A checkpoint of one run does not allow overwriting another run."""
     arguments = ["--trainer.default_root_dir", trained.teacher, "--ckpt_path", trained.generator_checkpoint]
     assert "already contains a run: resume it with --ckpt_path" in refused("fit", "--config", configs.acgan, *arguments)
 
 
-def test_metric_that_nobody_logs(ganmc: Ganmc, configs: Any) -> None:
+def test_unknown_metric(ganmc: Ganmc, configs: Any) -> None:
     outcome = ganmc("fit", "--config", configs.teacher, "--checkpoint.monitor", "val/acuracy")
     assert outcome.status == 2
     assert outcome.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Hostile YAML as every kind of file that a command line reads: one line, exit status 2."""
+"""Hostile YAML in every kind of file that a command line reads: one line, exit code 2."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE = {
 
 @pytest.fixture(params=list(HOSTILE))
 def hostile(request, tmp_path):
-    """A file and the complaint that is due."""
+    """A file and its error message."""
     text, message = HOSTILE[request.param]
     (tmp_path / "hostile.yaml").write_text(text)
     return str(tmp_path / "hostile.yaml"), message
@@ -41,11 +41,11 @@ def test_every_command(hostile, command, capsys):
     assert len(error) < 1000
 
 
-def test_the_student_of_a_score(hostile):
+def test_the_student_of_an_evaluation(hostile):
     with pytest.raises(ConfigurationError, match=hostile[1]):
         make_student_factory(hostile[0])
 
 
-def test_json_nested_without_end(tmp_path):
+def test_deeply_nested_json(tmp_path):
     (tmp_path / "a.json").write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
     assert read_json(tmp_path / "a.json") is None

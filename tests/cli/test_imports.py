@@ -15,7 +15,7 @@ from ganmc_lightning.networks import TabularGenerator, allowed
 
 
 class Own(TabularGenerator):
-    """A network of the user's."""
+    """A network defined by the user."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def checkpoint(tmp_path, monkeypatch):
     return str(tmp_path / "own.ckpt")
 
 
-def test_a_network_of_the_users_own(checkpoint, tmp_path, capsys):
+def test_a_user_defined_network(checkpoint, tmp_path, capsys):
     words = ["sample", checkpoint, "--n", "2", "--out", str(tmp_path / "rows.npz")]
     assert main(words) == 2
     assert "names 'my_project.Own', which a file may not name" in capsys.readouterr().err
@@ -42,19 +42,19 @@ def test_a_network_of_the_users_own(checkpoint, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["sample", "fit"])
-def test_a_module_that_is_not_there(command, capsys):
+def test_a_module_that_does_not_exist(command, capsys):
     words = {"sample": ["a.ckpt", "--out", "a.npz"], "fit": []}[command]
     assert main([command, *words, "--import", "no_such_module"]) == 2
     assert "ganmc: --import: module 'no_such_module' cannot be imported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *TRAINING])
-def test_every_command_explains_it(command, capsys):
+def test_every_command_documents_the_option(command, capsys):
     assert main([command, "--help"]) == 0
     assert "--import MODULE" in " ".join(capsys.readouterr().out.split())
 
 
-def test_taken_out_of_a_command_line():
+def test_options_are_split_from_a_command_line():
     words = ["fit", "--import", "a", "--config=x.yaml", "--import=b.c", "--trainer.devices", "2", "--imports", "3"]
     modules, rest = take_imports(words)
     assert modules == ["a", "b.c"]

@@ -1,4 +1,4 @@
-"""The command as the shell sees it."""
+"""The `ganmc` command in this process and in a shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ganmc = Callable[..., Any]
 
 def shell(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment.pop("JSONARGPARSE_DEPRECATION_WARNINGS", None)  # users do not have it either
+    environment.pop("JSONARGPARSE_DEPRECATION_WARNINGS", None)  # unset for users
     command = [sys.executable, "-m", "ganmc_lightning", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=1200, check=False)
 
@@ -46,14 +46,14 @@ def test_help_of_a_training_command(ganmc: Ganmc, command: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["train"], ["--bogus"]])
-def test_no_such_command(ganmc: Ganmc, arguments: list[str]) -> None:
+def test_unknown_command(ganmc: Ganmc, arguments: list[str]) -> None:
     outcome = ganmc(*arguments)
     assert outcome.status == 2
     assert outcome.out == ""
     assert "Traceback" not in outcome.err
 
 
-def test_help_from_the_shell_loads_nothing_heavy(tmp_path: Path) -> None:
+def test_help_imports_no_large_library(tmp_path: Path) -> None:
     code = (
         "import sys; from ganmc_lightning.cli import main; status = main(['--help']); "
         "heavy = {'torch', 'lightning', 'sklearn', 'matplotlib', 'wandb'} & set(sys.modules); "
@@ -79,7 +79,7 @@ def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> N
         *((2, True), ("2", True), ([0, 1], True), ("0,1", True), ("auto", True), (-1, True)),
     ],
 )
-def test_several_devices_are_told_from_one(devices: int | str | list[int], several: bool) -> None:
+def test_requests_multiple_devices(devices: int | str | list[int], several: bool) -> None:
     from ganmc_lightning.cli.training_cli import requests_multiple_devices
 
     assert requests_multiple_devices(devices) is several

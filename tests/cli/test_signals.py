@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C, sent to this process while a command runs in it."""
+"""SIGTERM and Ctrl-C during a command in this process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_any_command(number, status, monkeypatch, capsys):
 
 
 class Sends(InterruptHandler):
-    """Sends a signal in the second epoch, or in the first batch of the predictions."""
+    """Send a signal in the second epoch, or in the first batch of a prediction."""
 
     number = signal.SIGTERM
 
@@ -50,7 +50,7 @@ def test_fit(configs, tmp_path, monkeypatch, capsys, number, status):
     try:
         assert main(words) == status
     finally:
-        signal.signal(signal.SIGINT, before)  # Lightning ignores it from the first on
+        signal.signal(signal.SIGINT, before)  # Lightning ignores further ones
     error = capsys.readouterr().err
     last = run / "checkpoints" / "last.ckpt"
     assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""`ganmc fit`, `validate`, `test` and `predict` on tiny networks: what they write, and what wins over what."""
+"""`ganmc fit`, `validate`, `test` and `predict` on tiny networks: files, precedence, interruption."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def test_run_folder_of_a_classifier(trained: Any) -> None:
 
 def test_run_folder_of_a_gan(trained: Any) -> None:
     assert set(files_of(trained.acgan)) >= {"checkpoints/best.ckpt", "samples/epoch_0001.png", "samples/epoch_0002.png"}
-    with Image.open(trained.acgan / "samples" / "epoch_0002.png") as picture:
-        assert picture.size == (35 * 14, 26 * 14)  # 4 x 3 samples of 8 pixels with lines, at least 480 wide
+    with Image.open(trained.acgan / "samples" / "epoch_0002.png") as image:
+        assert image.size == (35 * 14, 26 * 14)  # 4 x 3 samples of 8 pixels with lines, at least 480 wide
     result = json.loads((trained.acgan / "result.json").read_text())
     scores = [
         float(row["val/compression_score"])
@@ -83,7 +83,7 @@ def test_distillation_with_synthetic_samples(ganmc: Ganmc, configs: Any, tmp_pat
     assert files_of(trained.teacher) | files_of(trained.acgan) == before
 
 
-def test_seed_decides(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+def test_the_seed_determines_the_weights(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
     states = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         folder = tmp_path / name
@@ -122,7 +122,7 @@ def test_resumed_run_is_the_uninterrupted_one(ganmc: Ganmc, configs: Any, tmp_pa
         assert results[0][key] == results[1][key]
 
 
-def test_a_finished_run_taken_up_again_has_nothing_to_do(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
     before = files_of(copy_of_teacher)
     fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher]
     last = copy_of_teacher / "checkpoints" / "last.ckpt"
@@ -138,21 +138,21 @@ def test_a_finished_run_taken_up_again_has_nothing_to_do(ganmc: Ganmc, configs: 
         assert results[0][key] == results[1][key]
 
 
-def test_last_checkpoint_is_the_last_one_not_the_last_best(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+def test_last_checkpoint_is_the_most_recent_not_the_best(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     highest = ["--checkpoint.monitor", "val/cross_entropy", "--checkpoint.mode", "max", "--trainer.max_epochs", "3"]
     assert ganmc("fit", "--config", configs.teacher, "--trainer.default_root_dir", folder, *highest).status == 0
     best, last = (torch.load(folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
-    assert best["epoch"] == 0  # the loss falls, and the highest was asked for
+    assert best["epoch"] == 0  # the loss decreases; mode is max
     assert last["epoch"] == 2
 
 
-# -- the others ----------------------------------------------------------------------------------------------
+# -- validate, test, predict ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def copy_of_teacher(trained: Any, tmp_path: Path) -> Path:
-    """A run folder of the teacher to write into."""
+    """A writable copy of the teacher's run folder."""
     folder = tmp_path / "copy"
     for name, content in files_of(trained.teacher).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -161,15 +161,15 @@ def copy_of_teacher(trained: Any, tmp_path: Path) -> Path:
 
 
 def accuracy(checkpoint: Path, data_root: Path) -> float:
-    """Share of right answers on the test images, computed by hand."""
+    """Accuracy on the test images, computed without Lightning."""
     network = load_network(str(checkpoint), "network")
     test = NpzFile(data_root / "tiny.npz").load(Path()).test
     with torch.no_grad():
-        answers = network(test.inputs.float() * (2 / 255) - 1).argmax(dim=1)
-    return (answers == test.labels).double().mean().item()
+        predictions = network(test.inputs.float() * (2 / 255) - 1).argmax(dim=1)
+    return (predictions == test.labels).double().mean().item()
 
 
-def test_test_scores_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:
+def test_test_evaluates_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:
     before = files_of(copy_of_teacher)
     outcome = ganmc("test", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
     assert outcome.status == 0
@@ -179,11 +179,11 @@ def test_test_scores_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_tea
     expected = accuracy(copy_of_teacher / "checkpoints" / "best.ckpt", data_root)
     assert result["metrics"].pop("test/accuracy") == pytest.approx(expected, rel=1e-5, abs=1e-6)
     assert result["metrics"].pop("test/cross_entropy") > 0
-    assert result == json.loads(before.pop("result.json"))  # what fit wrote is still there
-    assert after == before  # and so is everything else, metrics.csv above all
+    assert result == json.loads(before.pop("result.json"))  # fields of `ganmc fit` are kept
+    assert after == before  # including metrics.csv
 
 
-def test_validate_repeats_the_score_of_the_best_epoch(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+def test_validate_reproduces_the_metric_of_the_best_epoch(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
     before = files_of(copy_of_teacher)
     outcome = ganmc("validate", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
     assert outcome.status == 0
@@ -192,8 +192,8 @@ def test_validate_repeats_the_score_of_the_best_epoch(ganmc: Ganmc, configs: Any
     assert files_of(copy_of_teacher) == before
 
 
-def test_config_of_a_run_serves_the_other_commands(ganmc: Ganmc, trained: Any, copy_of_teacher: Path) -> None:
-    """The resolved configuration holds the keys of ``fit``, and where a resumed run came from is not among them."""
+def test_config_of_a_run_works_with_the_other_commands(ganmc: Ganmc, trained: Any, copy_of_teacher: Path) -> None:
+    """The resolved configuration contains the keys of ``fit`` without the checkpoint that the run resumed from."""
     fit = ["fit", "--config", copy_of_teacher / "config.yaml", "--trainer.default_root_dir", copy_of_teacher]
     last = copy_of_teacher / "checkpoints" / "last.ckpt"
     assert ganmc(*fit, "--trainer.max_epochs", "3", "--ckpt_path", last).status == 0
@@ -224,7 +224,7 @@ def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teache
     assert after == before
 
 
-def test_predict_with_a_gan_draws_samples(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path) -> None:
+def test_predict_with_a_gan_generates_samples(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path) -> None:
     arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]
     assert ganmc("predict", "--config", configs.acgan, *arguments).status == 0
     with np.load(tmp_path / "out" / "predictions.npz") as archive:
@@ -233,7 +233,7 @@ def test_predict_with_a_gan_draws_samples(ganmc: Ganmc, configs: Any, trained: A
         assert archive["labels"].shape == (40,)
 
 
-def test_predict_refuses_several_processes(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
+def test_predict_requires_one_process(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
     before = files_of(copy_of_teacher)
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
     outcome = ganmc("predict", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher, *two)
@@ -243,7 +243,7 @@ def test_predict_refuses_several_processes(ganmc: Ganmc, configs: Any, copy_of_t
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])
-def test_scoring_a_gan(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path, command: str) -> None:
+def test_evaluating_a_gan(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path, command: str) -> None:
     arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]
     outcome = ganmc(command, "--config", configs.acgan, *arguments)
     if command == "validate":
@@ -274,7 +274,7 @@ def test_command_line_over_files_over_defaults(ganmc: Ganmc, configs: Any, tmp_p
 
 
 def test_checkpoint_overrides_neither_command_line_nor_file(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
-    """The checkpoint's module was built with drop-out 0.2 in the file; a run that goes on is built as it is told."""
+    """The checkpoint was saved with dropout 0.2; the resumed run uses the present configuration."""
     drops: list[float] = []
 
     class Probe(ClassifierModule):
@@ -300,7 +300,7 @@ def test_checkpoint_overrides_neither_command_line_nor_file(ganmc: Ganmc, config
 # -- checkpoints ---------------------------------------------------------------------------------------------
 
 
-def test_checkpoints_load_by_themselves(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
+def test_checkpoints_load_without_their_configuration(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
     assert ganmc("fit", "--config", configs.student).status == 0
     student = tmp_path / "runs" / "student" / "checkpoints" / "best.ckpt"
     loaded = {
@@ -322,7 +322,7 @@ def test_checkpoints_load_by_themselves(ganmc: Ganmc, configs: Any, tmp_path: Pa
 # -- interruption --------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_keeps_and_names_the_last_checkpoint(
+def test_ctrl_c_reports_the_last_checkpoint(
     ganmc: Ganmc, configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -359,7 +359,7 @@ def test_ctrl_c_before_anything_was_saved(
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
-def test_a_full_disk_leaves_the_last_good_checkpoint(
+def test_a_full_disk_leaves_the_checkpoint_unchanged(
     ganmc: Ganmc, configs: Any, copy_of_teacher: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     before = files_of(copy_of_teacher)

@@ -1,4 +1,4 @@
-"""What the parser of the training commands does not do twice, or for nothing."""
+"""The parser of the training commands does no redundant work."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from ganmc_lightning.modules.base import CompressionModule
 Ganmc = Callable[..., Any]
 
 
-@pytest.mark.parametrize("verb", ["fit", "predict"])
-def test_only_the_verb_at_hand_gets_arguments(verb: str, ganmc: Ganmc, monkeypatch: pytest.MonkeyPatch) -> None:
-    verbs = []
+@pytest.mark.parametrize("command", ["fit", "predict"])
+def test_only_the_requested_subcommand_gets_arguments(
+    command: str, ganmc: Ganmc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = []
     add = TrainingArgumentParser.add_method_arguments
 
-    def watched(self: TrainingArgumentParser, theclass: type, themethod: str, *args: Any, **kwargs: Any) -> Any:
-        verbs.append(themethod)
+    def recorded(self: TrainingArgumentParser, theclass: type, themethod: str, *args: Any, **kwargs: Any) -> Any:
+        methods.append(themethod)
         return add(self, theclass, themethod, *args, **kwargs)
 
-    monkeypatch.setattr(TrainingArgumentParser, "add_method_arguments", watched)
-    assert ganmc(verb, "--help").status == 0
-    assert verbs == [verb]
+    monkeypatch.setattr(TrainingArgumentParser, "add_method_arguments", recorded)
+    assert ganmc(command, "--help").status == 0
+    assert methods == [command]
 
 
 @pytest.mark.parametrize("run", ["teacher", "acgan"])
-def test_a_dump_is_that_of_a_validated_configuration(run: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dump_equals_that_of_a_validated_configuration(run: str, trained: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     parser = TrainingArgumentParser(exit_on_error=False)
     parser.add_lightning_class_args(CompressionModule, "model", subclass_mode=True)
     parser.add_lightning_class_args(GANAugmentedDataModule, "data")
@@ -43,12 +45,12 @@ def test_a_dump_is_that_of_a_validated_configuration(run: str, trained: Any, mon
     validated_by: list[TrainingArgumentParser] = []
     validate = TrainingArgumentParser.validate
 
-    def watched(self: TrainingArgumentParser, *args: Any, **kwargs: Any) -> None:
+    def recorded(self: TrainingArgumentParser, *args: Any, **kwargs: Any) -> None:
         validated_by.append(self)
         validate(self, *args, **kwargs)
 
-    monkeypatch.setattr(TrainingArgumentParser, "validate", watched)
+    monkeypatch.setattr(TrainingArgumentParser, "validate", recorded)
     assert parser.dump(config, skip_none=False) == validated
-    assert not any(one is parser for one in validated_by)  # it asks parsers of its own for defaults
+    assert not any(one is parser for one in validated_by)  # other parsers are validated for their defaults
     parser.dump(config, skip_none=False, skip_validation=False)
     assert any(one is parser for one in validated_by)

@@ -1,4 +1,4 @@
-"""Curves, configuration and sample grids must reach an offline W&B run."""
+"""Learning curves, configuration and sample grids of an offline W&B run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import yaml
 
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of wandb's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # raised inside wandb
 
 
 def records_of(file: Path) -> list[Any]:
-    """What an offline run would send: W&B's messages out of its file, a log in LevelDB's format."""
+    """Read the messages of an offline run from its file, a log in LevelDB's format."""
     from wandb.proto import wandb_internal_pb2
 
     content = file.read_bytes()
-    records, message, at = [], b"", 7  # behind the file's header
+    records, message, at = [], b"", 7  # after the file's header
     while at + 7 <= len(content):
-        if 32768 - at % 32768 < 7:  # the rest of a block that no header fits into
+        if 32768 - at % 32768 < 7:  # too small for a header: padding of the block
             at += 32768 - at % 32768
             continue
         length, kind = struct.unpack_from("<HB", content, at + 4)
@@ -40,7 +40,7 @@ def records_of(file: Path) -> list[Any]:
 
 
 def complete_records_of(file: Path) -> list[Any]:
-    """All of them: W&B's own process may still be writing when the run has ended."""
+    """Read all messages; W&B's process may still be writing after the run has ended."""
     for _ in range(600):
         records = records_of(file)
         if any(record.WhichOneof("record_type") == "exit" for record in records):
@@ -81,9 +81,9 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
     assert config["model"]["init_args"]["generator"]["init_args"]["latent_size"] == 8
     assert config["data"]["batch_size"] == 27
 
-    pictures = sorted(path.name for path in (run / "files").rglob("*.png"))
-    assert len(pictures) == 2
-    assert all(name.startswith("samples_") for name in pictures)
+    images = sorted(path.name for path in (run / "files").rglob("*.png"))
+    assert len(images) == 2
+    assert all(name.startswith("samples_") for name in images)
     own = sorted((tmp_path / "runs" / "acgan" / "samples").iterdir())
     sent = sorted((run / "files").rglob("*.png"), key=lambda path: path.name.split("_")[1].zfill(8))
     assert [path.read_bytes() for path in sent] == [path.read_bytes() for path in own]

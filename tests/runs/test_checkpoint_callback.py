@@ -21,7 +21,7 @@ MONITOR = {"monitor": "score", "mode": "max"}
 
 
 class Scripted(ClassifierModule):
-    """Its score in each epoch is written down above."""
+    """Logs a given score in each epoch."""
 
     def __init__(self) -> None:
         super().__init__(MLPClassifier(64, 3, hidden=()))
@@ -31,7 +31,7 @@ class Scripted(ClassifierModule):
 
 
 class Stop(Callback):
-    """Stops behind the first batch, as a limit of time does."""
+    """Stops after the first batch, as a time limit does."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         trainer.should_stop = True
@@ -41,7 +41,7 @@ class Stop(Callback):
 def fit(
     make_data: Callable[..., GANAugmentedDataModule], make_run_trainer: Callable[..., Trainer]
 ) -> Callable[..., Trainer]:
-    """Trains in a run folder, from its last checkpoint where told to."""
+    """Train in a run folder, optionally from its last checkpoint."""
 
     def run(folder: Path, resume: bool = False, checkpoint: dict[str, Any] = MONITOR, **arguments: Any) -> Trainer:
         trainer = make_run_trainer(folder, checkpoint=checkpoint, **arguments)
@@ -52,7 +52,7 @@ def fit(
 
 
 def epochs(folder: Path) -> dict[str, int]:
-    """The epoch, from 0, that each checkpoint was saved in."""
+    """Epoch, from 0, of each checkpoint."""
     paths = (folder / "checkpoints").iterdir()
     return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in paths}
 
@@ -65,7 +65,7 @@ def test_best_is_the_best_and_last_is_the_last(fit: Callable[..., Trainer], tmp_
 
 
 @pytest.mark.parametrize("move", [False, True])
-def test_best_so_far_is_known_after_a_restart_also_in_a_moved_folder(
+def test_a_resumed_run_keeps_its_best_score_also_in_a_moved_folder(
     fit: Callable[..., Trainer], tmp_path: Path, move: bool
 ) -> None:
     folder = tmp_path / "run"
@@ -79,7 +79,7 @@ def test_best_so_far_is_known_after_a_restart_also_in_a_moved_folder(
 
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning")
-def test_a_run_from_the_checkpoint_of_another_has_a_best_of_its_own(
+def test_a_run_from_the_checkpoint_of_another_run_has_a_separate_best(
     fit: Callable[..., Trainer],
     make_run_trainer: Callable[..., Trainer],
     make_data: Callable[..., GANAugmentedDataModule],
@@ -99,7 +99,7 @@ def validated_at(folder: Path) -> list[str]:
 def test_the_last_epoch_is_validated(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     trainer = fit(tmp_path, max_epochs=5, check_val_every_n_epoch=2)  # of 3 batches
     assert validated_at(tmp_path) == ["5", "11", "14"]
-    assert epochs(tmp_path) == {"best": 1, "last": 5}  # behind the end of training, five epochs are complete
+    assert epochs(tmp_path) == {"best": 1, "last": 5}  # after the end of training, five epochs are complete
     assert trainer.check_val_every_n_epoch == 2
 
 
@@ -121,7 +121,7 @@ def test_runs_shorter_than_the_interval_have_a_best_checkpoint(
     assert set(epochs(tmp_path)) == {"best", "last"}
 
 
-def test_a_validation_that_is_due_is_run_once(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+def test_a_scheduled_validation_runs_once(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     fit(tmp_path, max_epochs=4, check_val_every_n_epoch=2)
     assert validated_at(tmp_path) == ["5", "11"]
 

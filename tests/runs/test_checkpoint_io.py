@@ -29,7 +29,7 @@ def test_round_trip(good: Path) -> None:
     ("error", "raised"),
     [(OSError(28, "No space left on device"), ConfigurationError), (KeyboardInterrupt(), KeyboardInterrupt)],
 )
-def test_half_a_write_leaves_the_old_checkpoint(
+def test_an_interrupted_write_leaves_the_old_checkpoint(
     good: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, raised: type[BaseException]
 ) -> None:
     before = good.read_bytes()
@@ -45,13 +45,13 @@ def test_half_a_write_leaves_the_old_checkpoint(
     assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_what_a_killed_run_left_half_written_is_cleared_away(good: Path) -> None:
+def test_incomplete_files_of_a_killed_run_are_removed(good: Path) -> None:
     (good.parent / ".last.ckpt.12345.part").write_bytes(b"half")
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, good)
     assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_no_code_is_run_by_reading(tmp_path: Path) -> None:
+def test_loading_executes_no_code(tmp_path: Path) -> None:
     class Harmful:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (tmp_path / "harm",))
@@ -66,7 +66,7 @@ def test_no_code_is_run_by_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", None])
-def test_what_is_no_checkpoint(tmp_path: Path, content: bytes | None) -> None:
+def test_a_file_that_is_not_a_checkpoint(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"x\.ckpt"):

@@ -7,7 +7,7 @@ from ganmc_lightning.runs.metrics_csv import read_metrics
 
 
 def rows(folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """What the file says: (step, values) of each row."""
+    """(step, values) of each row of the file."""
     table = [{name: float(cell) for name, cell in row.items()} for row in read_metrics(folder / "metrics.csv")]
     return [(int(row.pop("step")), row) for row in table]
 
@@ -19,38 +19,38 @@ def session(folder: Path, *logged: tuple[int, dict[str, float]]) -> None:
     logger.finalize("success")
 
 
-def test_every_row_comes_back(tmp_path: Path) -> None:
+def test_round_trip(tmp_path: Path) -> None:
     logged = [(0, {"epoch": 0, "loss": 0.1}), (3, {"epoch": 0, "accuracy": 1 / 3}), (3, {"epoch": 0, "loss": 1e-9})]
     session(tmp_path, *logged)
     assert rows(tmp_path) == logged
     assert (tmp_path / "metrics.csv").read_text().splitlines()[0] == "epoch,step,accuracy,loss"
 
 
-def test_a_run_that_goes_on_keeps_its_past_and_loses_what_was_not_saved(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_rows_up_to_its_checkpoint(tmp_path: Path) -> None:
     past = [(1, {"loss": 1.0}), (2, {"loss": 2.0}), (2, {"accuracy": 0.5})]
     session(tmp_path, *past, (3, {"loss": 99.0}), (4, {"loss": 99.0}))
     session(tmp_path, (3, {"loss": 3.0}), (5, {"loss": 5.0}))
     assert rows(tmp_path) == [*past, (3, {"loss": 3.0}), (5, {"loss": 5.0})]
 
 
-def test_a_row_logged_once_more_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    """A run taken up behind a validation ends its epoch a second time, at the step of that validation."""
+def test_a_row_that_is_logged_again_replaces_the_old_one(tmp_path: Path) -> None:
+    """A run resumed after a validation ends its epoch again, at the step of that validation."""
     session(tmp_path, (2, {"accuracy": 0.5}), (2, {"loss": 99.0}), (3, {"loss": 99.0}))
     session(tmp_path, (2, {"loss": 2.0}), (3, {"loss": 3.0}))
     assert rows(tmp_path) == [(2, {"accuracy": 0.5}), (2, {"loss": 2.0}), (3, {"loss": 3.0})]
 
 
-def test_file_is_abreast_of_every_checkpoint(tmp_path: Path) -> None:
+def test_the_file_is_written_with_every_checkpoint(tmp_path: Path) -> None:
     logger = ResumableCSVLogger(str(tmp_path))
     logger.after_save_checkpoint(object())
-    assert not (tmp_path / "metrics.csv").exists()  # nothing to write yet, and nothing to overwrite
+    assert not (tmp_path / "metrics.csv").exists()  # no rows yet
     logger.log_metrics({"loss": 1.0}, 0)
     assert rows(tmp_path) == []
     logger.after_save_checkpoint(object())
     assert rows(tmp_path) == [(0, {"loss": 1.0})]
 
 
-def test_a_session_that_logs_nothing_leaves_the_file(tmp_path: Path) -> None:
+def test_a_session_without_rows_leaves_the_file(tmp_path: Path) -> None:
     session(tmp_path, (0, {"loss": 1.0}))
     session(tmp_path)
     assert rows(tmp_path) == [(0, {"loss": 1.0})]

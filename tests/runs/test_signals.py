@@ -16,7 +16,7 @@ def send(number=signal.SIGTERM):
     os.kill(os.getpid(), number)
 
 
-def test_raised_once_and_put_back():
+def test_raises_once_and_restores_the_handler():
     before = signal.getsignal(signal.SIGTERM)
     reached = []
 
@@ -25,7 +25,7 @@ def test_raised_once_and_put_back():
             try:
                 send()
             finally:
-                send()  # what is cleaned up is not interrupted in turn
+                send()  # cleanup is not interrupted
                 reached.append(True)
 
     with pytest.raises(Terminated) as ended:
@@ -35,8 +35,8 @@ def test_raised_once_and_put_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_handler_before_it_decides():
-    """As that of a trainer, which calls this one behind its own."""
+def test_a_later_handler_takes_precedence():
+    """A trainer installs a handler that calls the previous one."""
     calls = []
     with sigterm_raises():
         inner = signal.getsignal(signal.SIGTERM)
@@ -46,7 +46,7 @@ def test_a_handler_before_it_decides():
     assert calls == [1]
 
 
-def test_another_thread_installs_nothing():
+def test_no_handler_outside_the_main_thread():
     found = []
 
     def run():
