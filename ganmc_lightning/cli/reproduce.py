@@ -1,4 +1,4 @@
-"""``ganmc reproduce``: run an experiment's stages and write its report."""
+"""``ganmc reproduce``: run the stages of an experiment and write its report."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument(
-        "experiment",
-        nargs="?",
-        metavar="NAME-or-FILE",
-        help="a built-in experiment (see --list), or a YAML file",
+        "experiment", nargs="?", metavar="NAME-or-FILE", help="a built-in experiment (see --list), or a YAML file"
     )
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    parser.add_argument("--seeds", metavar="0,1,2", help="instead of the seeds in the file")
-    parser.add_argument("--quick", action="store_true", help="the file's quick settings: does the chain work?")
+    parser.add_argument("--seeds", metavar="0,1,2", help="seeds instead of those in the file")
+    parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="run up to N stages at a time, also on one GPU (default: 1)"
     )
     parser.add_argument(
-        "--wandb", metavar="PROJECT", help="also send runs and report to W&B (WANDB_MODE=offline keeps them here)"
+        "--keep-going",
+        action="store_true",
+        help="after a failure, skip the stages that depend on it, run all others and report what is available "
+        "(exit status 1); default: start no further stage",
+    )
+    parser.add_argument(
+        "--accept-older-code",
+        action="store_true",
+        help="reuse results of another version of this package's source; the report names them",
+    )
+    parser.add_argument(
+        "--wandb", metavar="PROJECT", help="also send runs and report to W&B (WANDB_MODE=offline keeps them local)"
     )
     parser.add_argument("--list", action="store_true", help="list the built-in experiments")
 
@@ -33,12 +41,13 @@ def run(args: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        0 when the report is written, 130 after Ctrl-C, 143 after SIGTERM, else the exit code of the stage that failed.
+        0 if the report is complete, 130 after Ctrl-C, 143 after SIGTERM, 1 for a partial report (``--keep-going``),
+        else the exit code of the stage that failed.
 
     Raises:
-        ConfigurationError: an argument or the experiment file cannot be used.
+        ConfigurationError: an argument or the experiment file is invalid.
     """
-    # Imported here so that the other commands, and --help, need not wait for matplotlib.
+    # imported here so that --help and other commands do not load matplotlib
     from rich.console import Console
 
     from ganmc_lightning.experiments.discovery import find_experiment, list_experiments
@@ -51,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"{name:<{width}}  {title}", markup=False, highlight=False, soft_wrap=True)
         return 0
     if args.experiment is None:
-        raise ConfigurationError("name an experiment or its file; `ganmc reproduce --list` lists the built-in ones")
+        raise ConfigurationError("NAME-or-FILE is missing: `ganmc reproduce --list` lists the built-in experiments")
     if args.jobs < 1:
         raise ConfigurationError(f"--jobs: got {args.jobs}, expected a number of at least 1")
     file = find_experiment(args.experiment)
@@ -60,12 +69,24 @@ def run(args: argparse.Namespace) -> int:
     from ganmc_lightning.cli import main
     from ganmc_lightning.experiments.reproduce import reproduce
 
-    words = import_words(args.imports)
-    return reproduce(file, args.out, seeds, args.quick, args.command, main, console, args.wandb, args.jobs, words)
+    return reproduce(
+        file,
+        args.out,
+        command=args.command,
+        run_command=main,
+        console=console,
+        seeds=seeds,
+        quick=args.quick,
+        jobs=args.jobs,
+        keep_going=args.keep_going,
+        accept_older_code=args.accept_older_code,
+        wandb_project=args.wandb,
+        extra_arguments=import_words(args.imports),
+    )
 
 
 def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
-        raise ConfigurationError(f"--seeds must be different whole numbers such as 0,1,2, found {text!r}")
+        raise ConfigurationError(f"--seeds: got {text!r}, expected distinct integers such as 0,1,2")
     return tuple(map(int, parts))

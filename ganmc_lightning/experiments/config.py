@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from ganmc_lightning.experiments.references import OWN, references, stage_paths
+from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
 from ganmc_lightning.experiments.report_config import FORBID_EXTRA, ListOf, ReportConfig, Text
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
 
@@ -34,7 +34,7 @@ def _folder_name(name: str) -> str:
 
 
 def _stage_name(name: str) -> str:
-    if name == "figures" or name in OWN:
+    if name == "figures" or name in BUILTINS:
         meaning = "folder of the report's figures" if name == "figures" else f"placeholder {{{name}}}"
         raise ValueError(f"reserved for the {meaning}; choose another stage name")
     return _folder_name(name)
@@ -80,8 +80,8 @@ class Stage:
             as ``{config}``.
         overrides: dotted keys and values that override the files; a string may contain ``{stage}``.
         quick: further overrides of a quick run, with precedence over the experiment's own.
-        needs: stages that must be complete before: those listed here and those that a ``{stage}`` or a path of a
-            config file names.
+        needs: stages that must be complete before: those listed here and those that a ``{stage}`` names. The
+            paths ``runs/<experiment>/<stage>/seed0`` of the config files must be listed.
         test: whether ``fit`` is followed by ``test``, and the report shows test metrics.
         command: words of another command than ``fit``. They may contain ``{stage}``, and ``{run_dir}``, ``{seed}``
             and ``{config}`` for the run's own folder, seed and configuration file. Empty for a training.
@@ -162,8 +162,7 @@ class Experiment:
 
 def _needs(stage: Stage, experiment: Experiment) -> Iterator[str]:
     yield from stage.needs
-    yield from stage_paths([load_yaml_mapping(config) for config in stage.configs], experiment.name)
-    yield from references([experiment.quick, stage.overrides, stage.quick, [*stage.command, *stage.quick_command]])
+    yield from find_stages([experiment.quick, stage.overrides, stage.quick, [*stage.command, *stage.quick_command]])
 
 
 def load_experiment(file: Path) -> Experiment:

@@ -1,16 +1,22 @@
-"""From an experiment to command lines: which runs there are, where they go, and what identifies each."""
+"""Plan the runs of an experiment: command lines, run folders, dependencies and fingerprints."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment, Stage
-from ganmc_lightning.experiments.references import OWN, fill, follow
+from ganmc_lightning.experiments.effective_config import merge_configs
+from ganmc_lightning.experiments.fingerprint import Fingerprint, find_data, hash_json, hash_path, hash_source
+from ganmc_lightning.experiments.interpolation import BUILTINS, find_stage_paths, format_placeholders, substitute
 from ganmc_lightning.io.structured import load_yaml_mapping
+from ganmc_lightning.runs.folder import RunFolder
+
+RunId = tuple[str, int]
+"""Stage and seed."""
 
 
 @dataclass(frozen=True)
@@ -19,128 +25,149 @@ class PlannedRun:
 
     Attributes:
         stage: name of the stage.
-        seed: handed to ``--seed_everything``.
-        folder: where the run lives.
-        key: sha256 of the contents of the config files, the overrides, the seed and the keys of the runs it
-            depends on. Comments, paths and the output folder do not count, nor do the version of the package
-            and the data: another ``--out`` starts anew.
-        configs: config files to write before training, by path: those whose paths had to follow a stage.
-        command: command line of the training, without ``--ckpt_path``, or of whatever else the stage does.
-        test: command line of the test that follows, or None.
-        needs: stage and seed of the runs that must be finished before.
+        seed: value of ``--seed_everything``.
+        folder: run folder.
+        fingerprint: what the result depends on; a result with another fingerprint is not reused.
+        configs: path -> content of config files to write before the run, with the paths of this seed's stages.
+        command: command line without ``--ckpt_path``.
+        test: command line of the test that follows a training, or None.
+        needs: runs that must be finished before.
     """
 
     stage: str
     seed: int
-    folder: Path
-    key: str
+    folder: RunFolder
+    fingerprint: Fingerprint
     configs: Mapping[Path, object]
     command: tuple[str, ...]
     test: tuple[str, ...] | None
-    needs: tuple[tuple[str, int], ...] = ()
+    needs: tuple[RunId, ...] = ()
+
+    @property
+    def id(self) -> RunId:
+        """Stage and seed."""
+        return self.stage, self.seed
 
     @property
     def trains(self) -> bool:
-        """Whether it is a training, which has curves and can be continued."""
+        """Whether the command is a training, which has learning curves and can be resumed."""
         return self.command[0] == "fit"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Where an interrupted training continues."""
-        return self.folder / "checkpoints" / "last.ckpt"
 
 
 def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool) -> list[PlannedRun]:
-    """List the runs in the order they are made: all stages of the first seed, then of the next.
+    """Plan the runs in the order of execution: all stages of the first seed, then those of the next.
 
-    A shared stage has one run, with the first seed of the experiment file whatever ``seeds`` are.
+    A shared stage has one run, with the first seed of the experiment file, for any ``seeds``.
 
     Raises:
-        ConfigurationError: a config file is no YAML.
+        ConfigurationError: a config file is invalid, or names a stage that is not among the stage's ``needs``.
     """
+    hash_path.cache_clear()  # files may have changed since an earlier plan
     contents = {config: load_yaml_mapping(config) for stage in experiment.stages.values() for config in stage.configs}
-    shared: dict[str, PlannedRun] = {}
-    runs: list[PlannedRun] = []
+    runs: dict[RunId, PlannedRun] = {}
     for seed in seeds:
-        done = dict(shared)
+        seed_of = {name: experiment.seeds[0] if stage.shared else seed for name, stage in experiment.stages.items()}
+        folders = {name: out / experiment.name / name / f"seed{number}" for name, number in seed_of.items()}
         for stage in experiment.stages.values():
-            if stage.name in shared:
-                continue
-            own_seed = experiment.seeds[0] if stage.shared else seed
-            run = _plan_run(experiment, stage, own_seed, out, quick, contents, done)
-            done[stage.name] = run
-            if stage.shared:
-                shared[stage.name] = run
-            runs.append(run)
-    return runs
+            if (stage.name, seed_of[stage.name]) not in runs:
+                needs = [runs[need, seed_of[need]] for need in stage.needs]
+                configs = {config: contents[config] for config in stage.configs}
+                run = _plan_run(experiment, stage, seed_of[stage.name], quick, configs, folders, needs)
+                runs[run.id] = run
+    return list(runs.values())
 
 
 def _plan_run(
     experiment: Experiment,
     stage: Stage,
     seed: int,
-    out: Path,
     quick: bool,
     contents: Mapping[Path, object],
-    done: Mapping[str, PlannedRun],
+    folders: Mapping[str, Path],
+    needs: Sequence[PlannedRun],
 ) -> PlannedRun:
-    """Plan one stage with one seed, after the runs of the stages it needs."""
-    overrides = dict(stage.overrides)
-    if quick:
-        overrides |= {**experiment.quick, **stage.quick}
-    recipe = {
-        "configs": [contents[config] for config in stage.configs],
-        "overrides": overrides,
-        "seed": seed,
-        "test": stage.test,
-        "needs": {need: done[need].key for need in stage.needs},
-    }
+    """Plan one stage with one seed.
+
+    Args:
+        experiment: the experiment.
+        stage: a stage of it.
+        seed: seed of the run.
+        quick: whether to apply the ``quick`` overrides.
+        contents: config file -> content.
+        folders: stage -> run folder of the seed at hand, for all stages of the experiment.
+        needs: runs of the stages that this one depends on.
+    """
+    overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}
     words = (*stage.command, *(stage.quick_command if quick else ()))
-    if words:
-        recipe["command"] = words
-    folder = out / experiment.name / stage.name / f"seed{seed}"
-    folders = {need: done[need].folder for need in stage.needs}
+    effective = merge_configs(list(contents.values()), overrides)
+    _check_needs(experiment, stage, contents, effective)
+    folder = RunFolder(folders[stage.name])
     configs = {}
-    for number, config in enumerate(stage.configs):
-        content = follow(contents[config], experiment.name, folders)
-        moved = content != contents[config]
-        configs[folder / f"{number}_{config.name}" if moved else config] = content if moved else None
+    for number, (config, content) in enumerate(contents.items()):
+        moved = substitute(content, experiment.name, folders)
+        configs[folder.path / f"{number}_{config.name}" if moved != content else config] = moved
     if words:
-        names = folders | dict(zip(OWN, (folder, seed, next(iter(configs), "")), strict=True))
-        command, test = tuple(str(fill(word, names)) for word in words), None
+        values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(configs), "")), strict=True))}
+        command, test = tuple(str(format_placeholders(word, values)) for word in words), None
     else:
-        command = _fit(seed, folder, configs, fill(overrides, folders))
-        test = _test(folder) if stage.test else None
-    written = {path: content for path, content in configs.items() if content is not None}
-    needs = tuple((need, done[need].seed) for need in stage.needs)
-    return PlannedRun(stage.name, seed, folder, _key(recipe), written, command, test, needs)
+        command = _fit_command(seed, folder, configs, format_placeholders(overrides, folders))
+        test = _test_command(folder) if stage.test else None
+    without_stages = substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders})
+    assert isinstance(without_stages, dict)
+    data = {name: hash_path(path) for name, path in find_data(without_stages, words).items()}
+    recipe = {"configs": list(contents.values()), "overrides": overrides, "seed": seed, "test": stage.test}
+    fingerprint = Fingerprint(
+        configs=_union([need.fingerprint.configs for need in needs])
+        | {stage.name: hash_json(recipe | ({"command": words} if words else {}))},
+        source=hash_source(),
+        data=_union([need.fingerprint.data for need in needs]) | data,
+    )
+    written = {path: content for path, content in configs.items() if path not in contents}
+    return PlannedRun(stage.name, seed, folder, fingerprint, written, command, test, tuple(need.id for need in needs))
 
 
-def _fit(seed: int, folder: Path, configs: Iterable[Path], overrides: object) -> tuple[str, ...]:
+def _check_needs(experiment: Experiment, stage: Stage, contents: Mapping[Path, object], effective: object) -> None:
+    """Check that each stage whose folder the effective config names is declared.
+
+    Raises:
+        ConfigurationError: one is not.
+    """
+    for key, name in find_stage_paths(effective, experiment.name):
+        if name not in stage.needs:
+            file = next(
+                file for file, content in contents.items() if (key, name) in find_stage_paths(content, experiment.name)
+            )
+            raise ConfigurationError(
+                f"{file}: {key} names stage '{name}', expected it in 'needs' of stage '{stage.name}' "
+                f"(or an override of {key})"
+            )
+
+
+def _union(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {key: value for mapping in mappings for key, value in mapping.items()}
+
+
+def _fit_command(seed: int, folder: RunFolder, configs: Iterable[Path], overrides: object) -> tuple[str, ...]:
     assert isinstance(overrides, dict)
     fit = ["fit"]
     for config in configs:
         fit += ["--config", str(config)]
-    fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
+    fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder.path)]
     fit += ["--trainer.enable_model_summary=false"]
-    fit += [f"--{name}={argument(value)}" for name, value in overrides.items()]
+    fit += [f"--{name}={format_argument(value)}" for name, value in overrides.items()]
     return tuple(fit)
 
 
-def _test(folder: Path) -> tuple[str, ...]:
-    best = folder / "checkpoints" / "best.ckpt"
-    return ("test", "--config", str(folder / "config.yaml"), "--ckpt_path", str(best), "--verbose=false")
+def _test_command(folder: RunFolder) -> tuple[str, ...]:
+    best = str(folder.best_checkpoint)
+    return ("test", "--config", str(folder.config), "--ckpt_path", best, "--verbose=false")
 
 
-def argument(value: object) -> str:
-    """Spell an override's value so that the command line's YAML parser reads the same value back.
+def format_argument(value: object) -> str:
+    """Format an override's value so that the YAML parser of the command line reads an equal value.
 
     Example:
-        >>> argument("a/b.ckpt"), argument(True), argument({"a": [1, None]})
+        >>> format_argument("a/b.ckpt"), format_argument(True), format_argument({"a": [1, None]})
         ('a/b.ckpt', 'true', '{"a": [1, null]}')
     """
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _key(recipe: dict[str, object]) -> str:
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()

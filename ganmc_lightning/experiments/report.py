@@ -126,6 +126,8 @@ class Report:
         items = [("command", self.command), ("device", str(self.environment.get("device", "unknown")))]
         items.append(("threads", str(self.environment.get("threads", "unknown"))))
         items += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
+        if older := self.environment.get("older_code"):
+            items.append(("older code", f"results of another version of this package: {older}"))
         return [*items, ("versions", ", ".join(f"{name} {value}" for name, value in packages.items()))]
 
 

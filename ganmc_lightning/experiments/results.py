@@ -83,7 +83,7 @@ def load_results(runs: Sequence[PlannedRun]) -> Results:
     """
     results: Results = defaultdict(list)
     for run in runs:
-        results[run.stage].append(StageResult(run.stage, run.seed, RunFolder(run.folder), read_result(run)))
+        results[run.stage].append(StageResult(run.stage, run.seed, run.folder, read_result(run)))
     return dict(results)
 
 
@@ -93,10 +93,9 @@ def read_result(run: PlannedRun) -> RunResult:
     Raises:
         ConfigurationError: the result is missing or invalid.
     """
-    folder = RunFolder(run.folder)
-    result = folder.read_result()
+    result = run.folder.read_result()
     if result is None:
         raise ConfigurationError(
-            f"{folder.result}: not found; run the same command to resume this stage from its last checkpoint"
+            f"{run.folder.result}: not found; run the same command to resume this stage from its last checkpoint"
         )
     return result

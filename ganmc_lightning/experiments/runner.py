@@ -1,16 +1,21 @@
-"""Making the runs of a plan: skip what is finished, resume what was cut off, keep what is in the way."""
+"""Execute one planned run: reuse it if finished, resume it if interrupted, archive an outdated folder."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
 from ganmc_lightning.experiments.environment import Environment, describe_environment
+from ganmc_lightning.experiments.fingerprint import SOURCE, Fingerprint
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.io.structured import read_json, write_json, write_yaml
+from ganmc_lightning.runs.folder import RunFolder
 
 RunCommand = Callable[[list[str]], int]
 """Runs one ``ganmc`` command line in this process and returns its exit code."""
@@ -19,118 +24,163 @@ STARTED, FITTED, FINISHED = "started", "fitted", "finished"
 
 
 @dataclass(frozen=True)
-class Record:
-    """The runner's own note in a run folder, ``stage.json``.
+class RunState:
+    """How far a run got: the content of ``run_state.json`` in its folder.
 
     Attributes:
-        key: what the run was made from, see :class:`PlannedRun`.
-        state: how far it got.
-        environment: where it was finished.
+        fingerprint: what the run was started from.
+        status: ``started``, ``fitted`` (trained, not tested) or ``finished``.
+        environment: versions and device of a finished run.
     """
 
-    key: str
-    state: str
-    environment: Environment | None
+    fingerprint: Fingerprint
+    status: str
+    environment: Environment | None = None
 
 
-def read_run_state(folder: Path) -> Record | None:
-    """Read a run folder's record; None when it has none that can be used."""
-    content = read_json(folder / "stage.json")
-    if content is None:
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        code: 0 for success, else the exit code of the command that failed; 130 after Ctrl-C, 143 after SIGTERM.
+        error: reason of a failure that is not an exit code of a command.
+        reused: whether the run was finished before.
+        skipped: runs that it needs and that failed, so that it was not started.
+    """
+
+    code: int = 0
+    error: str = ""
+    reused: bool = False
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C or SIGTERM ended the run."""
+        return self.code in (INTERRUPTED, TERMINATED)
+
+
+def read_run_state(file: Path) -> RunState | None:
+    """Read ``run_state.json``; return None if it is missing or invalid."""
+    try:
+        return TypeAdapter(RunState).validate_python(read_json(file))
+    except ValidationError:
         return None
-    key, state, environment = content.get("key"), content.get("state"), content.get("environment")
-    if not isinstance(key, str) or not isinstance(state, str):
-        return None
-    return Record(key, state, environment if isinstance(environment, dict) else None)
 
 
-def prepare(run: PlannedRun) -> bool:
-    """Make room for a run and tell whether this very run, from the same settings, is there and complete."""
-    archive_outdated(run)
-    record = read_run_state(run.folder)
-    return record is not None and record.state == FINISHED and (run.folder / "result.json").is_file()
+def is_complete(run: PlannedRun) -> bool:
+    """Return whether the run folder holds a finished run; call :func:`archive_outdated` before."""
+    state = read_run_state(run.folder.state)
+    return state is not None and state.status == FINISHED and run.folder.result.is_file()
 
 
-def make_run(run: PlannedRun, run_command: RunCommand) -> int:
-    """Train and test one stage, from wherever an earlier attempt left it.
+def archive_outdated(run: PlannedRun, accept_older_code: bool = False) -> list[str]:
+    """Rename a run folder with another fingerprint, and restore an archived folder with this one.
+
+    Nothing is deleted, and switching between two settings repeats no training.
 
     Args:
-        run: what to make, after :func:`prepare` found it incomplete.
-        run_command: the command line's entry.
+        run: the run whose folder is prepared.
+        accept_older_code: keep or restore a finished run if only the package source differs.
 
     Returns:
-        The exit code of the command that failed, 130 after Ctrl-C, 143 after SIGTERM, else 0.
-
-    Raises:
-        ConfigurationError: the commands succeeded and left no usable ``result.json``.
+        What differs, such as ``["package source", "data digits.npz"]``, where a result could not be reused.
     """
-    record = read_run_state(run.folder)
+    current = run.folder.path
+    archived = sorted(current.parent.glob(f"{current.name}.*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    states = {
+        path: state for path in [current, *archived] if (state := read_run_state(RunFolder(path).state)) is not None
+    }
+    differences = {path: run.fingerprint.differences(state.fingerprint, run.stage) for path, state in states.items()}
+    usable = [path for path, changed in differences.items() if not changed]
+    if accept_older_code:
+        usable += [path for path, d in differences.items() if d == [SOURCE] and states[path].status == FINISHED]
+    if usable[:1] == [current]:
+        _add_new_data(run, states[current])
+        return []
+    reasons = []
+    if current.exists():
+        state = states.get(current)
+        current.rename(_unique_path(current, state.fingerprint.digest[:8] if state else "old"))
+        reasons = differences.get(current, [f"{run.folder.state.name} is missing or invalid"])
+    if usable:
+        usable[0].rename(current)
+        return []
+    return reasons
+
+
+def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
+    """Train and test one run, or continue it where an earlier attempt ended.
+
+    Args:
+        run: a run that is not complete.
+        run_command: entry point of the command line.
+    """
     try:
-        fitted = record is not None and record.state == FITTED and (run.folder / "result.json").is_file()
-        if not fitted:
-            _write_record(run, STARTED)
-            for path, content in run.configs.items():
-                write_yaml(path, content)
-            code = run_command(_arguments(run, resume=record is not None))
-            if code:
-                return code
-            read_result(run)
-            _write_record(run, FITTED)
-        if run.test is not None:
-            code = run_command(list(run.test))
-            if code:
-                return code
+        return Outcome(_execute(run, run_command))
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return Outcome(INTERRUPTED)
     except Terminated:
-        return TERMINATED
-    _write_record(run, FINISHED, describe_environment(read_result(run).device))
+        return Outcome(TERMINATED)
+    except ConfigurationError as error:
+        return Outcome(1, f"no usable result: {error}")
+    except Exception:  # a stage is a program of its own: one that crashes must not end the others
+        traceback.print_exc()
+        return Outcome(1)
+
+
+def _execute(run: PlannedRun, run_command: RunCommand) -> int:
+    state = read_run_state(run.folder.state)
+    fitted = state is not None and state.status == FITTED and run.folder.result.is_file()
+    if not fitted:
+        _write_state(run, RunState(run.fingerprint, STARTED))
+        for path, content in run.configs.items():
+            write_yaml(path, content)
+        code = run_command(_resuming_command(run) if state is not None else list(run.command))
+        if code:
+            return code
+        read_result(run)
+        _write_state(run, RunState(run.fingerprint, FITTED))
+    if run.test is not None:
+        code = run_command(list(run.test))
+        if code:
+            return code
+    environment = describe_environment(read_result(run).device)
+    _write_state(run, RunState(run.fingerprint, FINISHED, environment))
     return 0
 
 
-def archive_outdated(run: PlannedRun) -> None:
-    """Move a folder made from other settings aside, and bring back one set aside that is this very run.
-
-    So nothing is ever lost, and going back and forth between two settings costs no training.
-    """
-    record = read_run_state(run.folder)
-    if run.folder.exists() and (record is None or record.key != run.key):
-        run.folder.rename(_unique_path(run.folder, record.key[:8] if record else "old"))
-    if not run.folder.exists():
-        aside = [
-            folder
-            for folder in sorted(run.folder.parent.glob(f"{run.folder.name}.{run.key[:8]}*"))
-            if (kept := read_run_state(folder)) is not None and kept.key == run.key
-        ]
-        if aside:
-            aside[0].rename(run.folder)
+def _resuming_command(run: PlannedRun) -> list[str]:
+    last = run.folder.last_checkpoint
+    return [*run.command, *(["--ckpt_path", str(last)] if last.is_file() else [])]
 
 
-def _unique_path(folder: Path, mark: str) -> Path:
-    name, count = folder.with_name(f"{folder.name}.{mark}"), 1
+def _unique_path(folder: Path, suffix: str) -> Path:
+    name, count = folder.with_name(f"{folder.name}.{suffix}"), 1
     while name.exists():
         count += 1
-        name = folder.with_name(f"{folder.name}.{mark}-{count}")
+        name = folder.with_name(f"{folder.name}.{suffix}-{count}")
     return name
 
 
-def _arguments(run: PlannedRun, resume: bool) -> list[str]:
-    arguments = list(run.command)
-    if resume and run.last_checkpoint.is_file():
-        arguments += ["--ckpt_path", str(run.last_checkpoint)]
-    return arguments
+def _add_new_data(run: PlannedRun, state: RunState) -> None:
+    """Record the hash of a data set that the run itself downloaded."""
+    if run.fingerprint.data.keys() - state.fingerprint.data.keys():
+        data = {**run.fingerprint.data, **state.fingerprint.data}
+        _write_state(run, replace(state, fingerprint=replace(state.fingerprint, data=data)))
 
 
-def _write_record(run: PlannedRun, state: str, environment: Environment | None = None) -> None:
-    content = {"key": run.key, "state": state, "stage": run.stage, "seed": run.seed}
-    write_json(run.folder / "stage.json", content | {"environment": environment})
+def _write_state(run: PlannedRun, state: RunState) -> None:
+    write_json(run.folder.state, {"stage": run.stage, "seed": run.seed, **asdict(state)})
 
 
-def describe_failure(run: PlannedRun, error: ConfigurationError | int) -> str:
-    """Say in one line which stage failed, where it lives and what to do."""
-    where = f"stage '{run.stage}', seed {run.seed} ({run.folder})"
-    if error in (INTERRUPTED, TERMINATED):
-        return f"interrupted in {where}; the same command continues there"
-    if isinstance(error, ConfigurationError):
-        return f"{where} left no usable result: {error}"
-    return f"{where} failed with exit code {error}; fix it and run the same command to continue"
+def describe_failure(run: PlannedRun, outcome: Outcome) -> str:
+    """Describe in one line which run failed and how to continue."""
+    where = f"stage '{run.stage}', seed {run.seed} ({run.folder.path})"
+    if outcome.interrupted:
+        return f"interrupted in {where}; run the same command to continue"
+    if outcome.skipped:
+        return f"{where} skipped: it needs {', '.join(outcome.skipped)}"
+    if outcome.error:
+        return f"{where} failed: {outcome.error}"
+    return f"{where} failed with exit code {outcome.code}; fix the cause and run the same command to continue"

@@ -21,7 +21,7 @@ def logger_argument(run: PlannedRun, experiment: Experiment, project: str) -> st
             "project": project,
             "group": experiment.name,
             "name": f"{run.stage}-seed{run.seed}",
-            "save_dir": str(run.folder),
+            "save_dir": str(run.folder.path),
         },
     }
     return f"--trainer.logger={json.dumps(logger)}"

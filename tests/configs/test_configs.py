@@ -227,7 +227,7 @@ def test_every_stage_has_a_plan(file, tmp_path):
             (name, seed) for seed in (0, 1) for name, stage in experiment.stages.items() if not (stage.shared and seed)
         ]
         assert [(run.stage, run.seed) for run in runs] == expected
-        assert len({run.key for run in runs}) == len(runs)
+        assert len({run.fingerprint.digest for run in runs}) == len(runs)
 
 
 def test_a_repeat_is_dropped_from_stages_and_command_lines():

@@ -26,7 +26,7 @@ def test_the_whole_command(experiment_file, tmp_path, fake, monkeypatch, capsys)
     monkeypatch.setattr(cli, "main", fake, raising=False)
     monkeypatch.chdir(tmp_path)
     assert run(arguments("tiny", "--seeds", "0, 5", "--out", "out dir", "--quick")) == 0
-    assert (tmp_path / "out dir" / "tiny" / "teacher" / "seed5" / "stage.json").is_file()
+    assert (tmp_path / "out dir" / "tiny" / "teacher" / "seed5" / "run_state.json").is_file()
     text = (tmp_path / "out dir" / "tiny" / "report.md").read_text()
     assert "ganmc reproduce tiny --seeds '0, 5' --out 'out dir' --quick" in text
     assert "10/10" in capsys.readouterr().out
@@ -41,7 +41,7 @@ def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])
 def test_bad_seeds(experiment_file, seeds):
-    with pytest.raises(ConfigurationError, match="--seeds must be different whole numbers"):
+    with pytest.raises(ConfigurationError, match=r"--seeds: got .*, expected distinct integers"):
         run(arguments(str(experiment_file), f"--seeds={seeds}"))
 
 
@@ -52,7 +52,7 @@ def test_an_output_folder_that_cannot_be(experiment_file, tmp_path):
 
 
 def test_no_name():
-    with pytest.raises(ConfigurationError, match="name an experiment"):
+    with pytest.raises(ConfigurationError, match="NAME-or-FILE is missing"):
         run(arguments())
 
 

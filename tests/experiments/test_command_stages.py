@@ -88,7 +88,8 @@ def file(tmp_path):
 
 def go(file, out, fake, quick=False):
     console = Console(file=io.StringIO(), width=80)
-    return reproduce(file, out, None, quick, "ganmc reproduce forests", fake, console)
+    command = "ganmc reproduce forests"
+    return reproduce(file, out, command=command, run_command=fake, console=console, quick=quick)
 
 
 def study_of(file, out, quick=False, seed=1):
@@ -113,12 +114,12 @@ def test_a_quick_run_adds_its_words(file, tmp_path):
     assert study_of(file, tmp_path, quick=True).command[-2:] == ("--trees", "2")
 
 
-def test_the_key_follows_words_and_config(file, tmp_path):
-    before = study_of(file, tmp_path).key
+def test_fingerprint_follows_words_and_config(file, tmp_path):
+    before = study_of(file, tmp_path).fingerprint.digest
     file.write_text(EXPERIMENT.replace("--gan", "--network"))
-    changed = study_of(file, tmp_path).key
+    changed = study_of(file, tmp_path).fingerprint.digest
     (file.parent / "forest.yaml").write_text("gan: runs/forests/gan/seed0/checkpoints/last.ckpt\n")
-    assert len({before, changed, study_of(file, tmp_path).key}) == 3
+    assert len({before, changed, study_of(file, tmp_path).fingerprint.digest}) == 3
 
 
 def test_runs_once_and_is_skipped_when_finished(file, tmp_path):

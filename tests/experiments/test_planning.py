@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments import planning
 from ganmc_lightning.experiments.config import load_experiment
-from ganmc_lightning.experiments.planning import argument, plan_runs
+from ganmc_lightning.experiments.planning import format_argument, plan_runs
 
 
 def plan(file, out, seeds=(0,), quick=False):
@@ -17,7 +18,7 @@ def plan(file, out, seeds=(0,), quick=False):
 def test_command_lines(experiment_file, tmp_path):
     runs, out = plan(experiment_file, tmp_path / "runs", seeds=(7,)), tmp_path / "runs" / "tiny"
     folder, configs = out / "mixed_02" / "seed7", experiment_file.parent
-    assert runs["mixed_02"].folder == folder
+    assert runs["mixed_02"].folder.path == folder
     assert runs["mixed_02"].command == (
         "fit",
         *("--config", f"{configs}/student.yaml"),
@@ -40,12 +41,12 @@ def test_command_lines(experiment_file, tmp_path):
     assert runs["alone"].command.count("--config") == 2
 
 
-def test_seed_by_seed_so_that_the_first_table_is_there_early(experiment_file, tmp_path):
+def test_runs_are_ordered_by_seed(experiment_file, tmp_path):
     runs = plan_runs(load_experiment(experiment_file), tmp_path, (4, 2), quick=False)
     assert [run.seed for run in runs] == [4] * 5 + [2] * 5
 
 
-def test_quick_overrides_win_and_the_stage_has_the_last_word(edited, tmp_path):
+def test_quick_overrides_of_a_stage_take_precedence(edited, tmp_path):
     file = edited("{config: gan.yaml, test: false}", "{config: gan.yaml, quick: {trainer.max_epochs: 2}}")
     runs = plan(file, tmp_path, quick=True)
     assert "--trainer.max_epochs=1" in runs["teacher"].command
@@ -53,8 +54,11 @@ def test_quick_overrides_win_and_the_stage_has_the_last_word(edited, tmp_path):
     assert "--trainer.max_epochs=2" in runs["gan"].command
 
 
-def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
+def test_paths_in_configs_follow_the_stage_they_name(experiment_file, edited, tmp_path):
     config = experiment_file.parent / "student.yaml"
+    edited("{config: [student.yaml, more.yaml]}", "{config: student.yaml, needs: teacher}")
+    edited("overrides: {data.p_fake: 0.2", "overrides: {trainer.callbacks: [], data.p_fake: 0.2")
+    edited("overrides: {data.p_fake: 0.5", "overrides: {trainer.callbacks: [], data.p_fake: 0.5")
     config.write_text(
         "trainer: {default_root_dir: runs/tiny/gan/seed0, callbacks: [{path: runs/tiny/teacher/seed0/best.ckpt}]}\n"
     )
@@ -63,50 +67,124 @@ def test_paths_in_configs_follow_the_stage_they_name(experiment_file, tmp_path):
     folder = out / "tiny" / "alone" / "seed3"
     assert run.configs[folder / "0_student.yaml"] == {
         "trainer": {
-            "default_root_dir": "runs/tiny/gan/seed0",  # its own folder, which the command line overrides
+            "default_root_dir": "runs/tiny/gan/seed0",  # the output folder, which the command line overrides
             "callbacks": [{"path": f"{out}/tiny/teacher/seed3/best.ckpt"}],
         }
     }
     assert str(folder / "0_student.yaml") in run.command
-    assert load_experiment(experiment_file).stages["alone"].needs == ("teacher",)
+    assert run.needs == (("teacher", 3),)
 
 
-def test_a_config_may_only_name_stages_above_its_own(experiment_file):
-    config = experiment_file.parent / "teacher.yaml"
-    config.write_text("path: runs/tiny/mixed_02/seed0/checkpoints/best.ckpt\n")
-    with pytest.raises(ConfigurationError, match="mixed_02"):
-        load_experiment(experiment_file)
+UNDECLARED = "model: {teacher: {class_path: X, init_args: {path: runs/tiny/teacher/seed0/best.ckpt}}}\n"
 
 
-def test_arguments_read_back_as_the_same_value():
+def test_undeclared_dependency_is_an_error(experiment_file, tmp_path):
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    message = (
+        r"more\.yaml: model\.teacher\.init_args\.path names stage 'teacher', "
+        r"expected it in 'needs' of stage 'alone' \(or an override of model\.teacher\.init_args\.path\)$"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        plan(experiment_file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "override", ["model.teacher: null", "model.teacher: Y", "model.teacher.init_args.path: x.ckpt"]
+)
+def test_overridden_path_is_no_dependency(experiment_file, edited, tmp_path, override):
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    file = edited("[student.yaml, more.yaml]", f"[student.yaml, more.yaml], overrides: {{{override}}}")
+    assert plan(file, tmp_path)["alone"].needs == ()
+
+
+def test_path_replaced_by_a_later_config_is_no_dependency(experiment_file, tmp_path):
+    (experiment_file.parent / "student.yaml").write_text(UNDECLARED)
+    (experiment_file.parent / "more.yaml").write_text("model: {teacher: {class_path: Y}}\n")
+    assert plan(experiment_file, tmp_path)["alone"].needs == ()
+
+
+def test_dependency_of_a_command(experiment_file, tmp_path):
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    text = experiment_file.read_text().replace(
+        "{config: [student.yaml, more.yaml]}", "{config: more.yaml, run: forest}"
+    )
+    experiment_file.write_text(text)
+    with pytest.raises(ConfigurationError, match="expected it in 'needs' of stage 'alone'"):
+        plan(experiment_file, tmp_path)
+
+
+def test_formatted_argument_parses_to_an_equal_value():
     for value in (True, False, None, 3, 0.5, 1e-5, [1, "a", None], {"class_path": "x.Y", "n": {"z": False}}):
-        assert yaml.safe_load(argument(value)) == value or json.loads(argument(value)) == value
-    assert argument("plain/text") == "plain/text"
+        assert yaml.safe_load(format_argument(value)) == value or json.loads(format_argument(value)) == value
+    assert format_argument("plain/text") == "plain/text"
 
 
 def changed(before, after):
-    return {stage for stage in before if before[stage].key != after[stage].key}
+    """Map each stage whose fingerprint differs to the differences."""
+    differences = {name: run.fingerprint.differences(before[name].fingerprint, name) for name, run in after.items()}
+    return {name: found for name, found in differences.items() if found}
 
 
-def test_a_key_follows_the_config_and_goes_on_to_what_depends_on_it(experiment_file, tmp_path):
+def test_changed_config_changes_all_dependent_stages(experiment_file, tmp_path):
     before = plan(experiment_file, tmp_path)
     (experiment_file.parent / "teacher.yaml").write_text("model: {name: another}\n")
-    assert changed(before, plan(experiment_file, tmp_path)) == {"teacher", "mixed_02", "mixed_05"}
+    expected = {"teacher": ["config"], "mixed_02": ["config of stage 'teacher'"]}
+    expected["mixed_05"] = expected["mixed_02"]
+    assert changed(before, plan(experiment_file, tmp_path)) == expected
 
 
-def test_a_key_ignores_comments_the_report_and_the_place(experiment_file, edited, tmp_path):
+def test_comments_report_and_output_folder_do_not_count(experiment_file, edited, tmp_path):
     before = plan(experiment_file, tmp_path / "here")
     (experiment_file.parent / "teacher.yaml").write_text("# a remark\nmodel:\n  name: teacher\n")
     file = edited("paper: 0.781", "paper: 0.782")
-    assert changed(before, plan(file, tmp_path / "there")) == set()
+    assert changed(before, plan(file, tmp_path / "there")) == {}
 
 
-def test_a_key_follows_overrides_seed_quick_and_test(experiment_file, edited, tmp_path):
+def test_overrides_seed_quick_and_test_count(experiment_file, edited, tmp_path):
     before = plan(experiment_file, tmp_path)
-    everything = set(before)
-    assert changed(before, plan(experiment_file, tmp_path, seeds=(1,))) == everything
-    assert changed(before, plan(experiment_file, tmp_path, quick=True)) == everything
+    assert set(changed(before, plan(experiment_file, tmp_path, seeds=(1,)))) == set(before)
+    assert set(changed(before, plan(experiment_file, tmp_path, quick=True))) == set(before)
     file = edited("data.p_fake: 0.2", "data.p_fake: 0.3")
-    assert changed(before, plan(file, tmp_path)) == {"mixed_02"}
+    assert changed(before, plan(file, tmp_path)) == {"mixed_02": ["config"]}
     file = edited(", test: false", "")
-    assert changed(before, plan(file, tmp_path)) == {"gan", "mixed_02", "mixed_05"}
+    assert set(changed(before, plan(file, tmp_path))) == {"gan", "mixed_02", "mixed_05"}
+
+
+def test_package_source_counts(experiment_file, tmp_path, monkeypatch):
+    before = plan(experiment_file, tmp_path)
+    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    expected = {name: ["package source"] for name in before}
+    assert changed(before, plan(experiment_file, tmp_path)) == expected
+
+
+def test_changed_data_file_counts_for_dependent_stages(experiment_file, tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text("1,2\n")
+    (experiment_file.parent / "teacher.yaml").write_text(f"data: {{dataset: {{path: {table}}}}}\n")
+    before = plan(experiment_file, tmp_path)
+    table.write_text("1,3\n")
+    reasons = [f"data {table}"]
+    assert changed(before, plan(experiment_file, tmp_path)) == dict.fromkeys(
+        ["teacher", "mixed_02", "mixed_05"], reasons
+    )
+
+
+def test_downloaded_data_count_once_they_exist(experiment_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    (experiment_file.parent / "teacher.yaml").write_text("data: {dataset: ganmc_lightning.data.datasets.MAGIC}\n")
+    absent = plan(experiment_file, tmp_path)
+    (tmp_path / "magic.npz").write_bytes(b"1")
+    before = plan(experiment_file, tmp_path)
+    assert changed(absent, before) == {}
+    (tmp_path / "magic.npz").write_bytes(b"2")
+    assert changed(before, plan(experiment_file, tmp_path))["mixed_02"] == ["data magic.npz"]
+
+
+def test_checkpoints_of_stages_are_no_data(experiment_file, edited, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    file = edited("[student.yaml, more.yaml]", "more.yaml, needs: [teacher]")
+    checkpoint = tmp_path / "runs" / "tiny" / "teacher" / "seed0" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.touch()
+    assert plan(file, tmp_path / "runs")["alone"].fingerprint.data == {}

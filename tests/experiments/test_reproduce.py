@@ -9,19 +9,26 @@ import pytest
 from rich.console import Console
 
 from ganmc_lightning.exceptions import ConfigurationError, Terminated
-from ganmc_lightning.experiments import figures
+from ganmc_lightning.experiments import figures, planning
 from ganmc_lightning.experiments.reproduce import reproduce
 
 
 @pytest.fixture
 def go(experiment_file, tmp_path, fake):
-    """Reproduce the tiny experiment; gives the exit code and what the terminal showed."""
+    """Reproduce the tiny experiment; return the exit code and the terminal output."""
 
-    def run(seeds=(0, 1), quick=False, run_command=fake):
+    def run(seeds=(0, 1), run_command=fake, **options):
         shown = io.StringIO()
         console = Console(file=shown, width=60)
-        command = "ganmc reproduce tiny"
-        code = reproduce(experiment_file, tmp_path / "runs", seeds, quick, command, run_command, console)
+        code = reproduce(
+            experiment_file,
+            tmp_path / "runs",
+            command="ganmc reproduce tiny",
+            run_command=run_command,
+            console=console,
+            seeds=seeds,
+            **options,
+        )
         return code, shown.getvalue()
 
     return run
@@ -53,12 +60,11 @@ def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
     assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
 
 
-def test_words_for_every_stage(experiment_file, tmp_path, fake):
-    arguments = (experiment_file, tmp_path / "runs", (0,), False, "x", fake, Console(file=io.StringIO()))
-    assert reproduce(*arguments, words=["--import", "my_project"]) == 0
+def test_extra_arguments_reach_every_stage(go, fake):
+    assert go(seeds=(0,), extra_arguments=["--import", "my_project"])[0] == 0
     assert all(call[-2:] == ["--import", "my_project"] for call in fake.calls)
     calls = len(fake.calls)
-    assert reproduce(*arguments) == 0
+    assert go(seeds=(0,))[0] == 0
     assert len(fake.calls) == calls
 
 
@@ -97,6 +103,71 @@ def test_a_failing_test_stops_too(go, fake, capsys):
     fake.test_exit_codes = {"teacher": 1}
     assert go()[0] == 1
     assert "stage 'teacher'" in capsys.readouterr().err
+
+
+def test_keep_going_reports_what_is_available(go, fake, folder, capsys, experiment_file):
+    text = experiment_file.read_text()
+    experiment_file.write_text(
+        f"{text}  tables:\n    title: T\n    columns: {{metric: accuracy}}\n    rows:\n"
+        "      - {name: g, stage: mixed_02}\n      - {name: t, stage: teacher}\n"
+    )
+    fake.exit_codes = {"gan": 3}
+    assert go(seeds=(0, 1), keep_going=True)[0] == 1
+    assert {stage.split()[1] for stage in fake.stages} == {
+        f"{stage}/seed{seed}" for stage in ("teacher", "gan", "alone") for seed in (0, 1)
+    }
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 6
+    assert "stage 'gan', seed 0" in errors[0]
+    assert errors[1].startswith("stage 'mixed_02', seed 0 ")
+    assert errors[1].endswith(" skipped: it needs gan seed 0")
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["name"] for row in report["rows"]] == ["teacher", "labels only"]
+    assert [row["name"] for row in report["tables"][0]["rows"]] == ["t"]
+    assert report["sweeps"] == []
+    names = "gan seed 0, mixed_02 seed 0, mixed_05 seed 0, gan seed 1, mixed_02 seed 1, mixed_05 seed 1"
+    assert report["notes"][0] == f"Incomplete report: 6 runs failed or were skipped ({names})."
+    fake.exit_codes = {}
+    assert go(seeds=(0, 1), keep_going=True)[0] == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert len(report["rows"]) == 3
+    assert not any("Incomplete" in note for note in report["notes"])
+
+
+def test_keep_going_keeps_a_stage_with_some_seeds(go, fake, folder):
+    def fail_second_seed(argv):
+        return 3 if "gan/seed1" in " ".join(argv) else fake(argv)
+
+    assert go(seeds=(0, 1), keep_going=True, run_command=fail_second_seed)[0] == 1
+    rows = json.loads((folder / "report.json").read_text())["rows"]
+    assert [(row["name"], row["n"]) for row in rows] == [("teacher", 2), ("labels only", 2), ("real + GAN", 1)]
+
+
+def test_keep_going_without_any_result_writes_no_report(go, fake, folder):
+    assert go(seeds=(0,), keep_going=True, run_command=lambda argv: 2)[0] == 2
+    assert not (folder / "report.json").exists()
+
+
+def test_reason_for_a_repeated_run_is_printed(go, fake, experiment_file, monkeypatch):
+    go(seeds=(0,))
+    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    (experiment_file.parent / "gan.yaml").write_text("model: {name: better}\n")
+    shown = go(seeds=(0,))[1]
+    assert "  teacher   seed 0  earlier result archived, changed: package source\n" in shown
+    assert "  gan       seed 0  earlier result archived, changed: config, package source\n" in shown
+    assert "  mixed_02  seed 0  earlier result archived, changed: config of stage 'gan', package source\n" in shown
+
+
+def test_report_names_results_of_older_code(go, fake, folder, monkeypatch):
+    go(seeds=(0,))
+    calls = len(fake.calls)
+    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    assert go(seeds=(0, 1), accept_older_code=True)[0] == 0
+    assert len(fake.calls) == 2 * calls
+    older = "teacher seed 0, gan seed 0, alone seed 0, mixed_02 seed 0, mixed_05 seed 0"
+    assert json.loads((folder / "report.json").read_text())["environment"]["older_code"] == older
+    for file in ("report.md", "report.html"):
+        assert f"results of another version of this package: {older}" in (folder / file).read_text()
 
 
 @pytest.mark.parametrize("how", ["code", "exception"])
@@ -272,7 +343,7 @@ def test_a_quick_run_says_so_and_the_full_run_survives_it(go, fake, folder):
 
 def test_runs_from_two_environments_are_said_to_be(go, folder):
     go()
-    record = folder / "alone" / "seed0" / "stage.json"
+    record = folder / "alone" / "seed0" / "run_state.json"
     content = json.loads(record.read_text())
     content["environment"]["device"] = "an abacus"
     record.write_text(json.dumps(content))
@@ -284,7 +355,9 @@ def test_runs_from_two_environments_are_said_to_be(go, folder):
 def test_an_output_that_cannot_print_marks_gets_plain_ones(experiment_file, tmp_path, fake):
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii"))
-    assert reproduce(experiment_file, tmp_path / "rüns", (0, 1), False, "x", fake, console) == 0
+    out = tmp_path / "rüns"
+    code = reproduce(experiment_file, out, command="x", run_command=fake, console=console, seeds=(0, 1))
+    assert code == 0
     assert b"ok teacher   seed 0" in raw.getvalue()
     assert b"labels only                   0.8050 +/- 0.0635" in raw.getvalue()
 

@@ -3,19 +3,20 @@ from __future__ import annotations
 import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.fingerprint import Fingerprint
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import StageResult, load_results
 from ganmc_lightning.runs.folder import RunFolder
 
 
 def planned(folder, stage, seed):
-    return PlannedRun(stage, seed, folder / stage / f"seed{seed}", "key", {}, (), None)
+    return PlannedRun(stage, seed, RunFolder(folder / stage / f"seed{seed}"), Fingerprint({}, "", {}), {}, (), None)
 
 
 def test_results_are_grouped_by_stage_in_the_order_of_the_plan(tmp_path):
     runs = [planned(tmp_path, stage, seed) for seed in (3, 1) for stage in ("teacher", "student")]
     for run in runs:
-        RunFolder(run.folder).update_result(metrics={"val/accuracy": run.seed / 10})
+        run.folder.update_result(metrics={"val/accuracy": run.seed / 10})
     results = load_results(runs)
     assert list(results) == ["teacher", "student"]
     for stage, runs_of_stage in results.items():

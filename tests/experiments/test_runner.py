@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.runner import make_run, prepare, read_run_state
+from ganmc_lightning.experiments.runner import archive_outdated, execute, is_complete, read_run_state
 
 
 @pytest.fixture
@@ -21,40 +21,53 @@ def quick_teacher(experiment_file, tmp_path):
     return plan_runs(load_experiment(experiment_file), tmp_path / "runs", (0,), quick=True)[0]
 
 
+def is_reusable(run, **options):
+    archive_outdated(run, **options)
+    return is_complete(run)
+
+
 def make(run, fake):
-    return 0 if prepare(run) else make_run(run, fake)
+    return 0 if is_reusable(run) else execute(run, fake).code
 
 
-def test_fit_then_test_then_finished(teacher, fake):
-    assert not prepare(teacher)
-    assert make_run(teacher, fake) == 0
+def changed(run, *, config="", source="", data=None):
+    """Return a run with another fingerprint."""
+    old = run.fingerprint
+    configs = {**old.configs, run.stage: old.configs[run.stage] + config}
+    data = old.data if data is None else data
+    return replace(run, fingerprint=replace(old, configs=configs, source=old.source + source, data=data))
+
+
+def test_fit_test_and_finish(teacher, fake):
+    assert not is_reusable(teacher)
+    assert execute(teacher, fake).code == 0
     assert fake.stages == ["fit teacher/seed0", "test teacher/seed0"]
     assert "--ckpt_path" not in fake.calls[0]
-    record = read_run_state(teacher.folder)
-    assert (record.key, record.state) == (teacher.key, "finished")
-    assert record.environment["threads"] >= 1
-    assert prepare(teacher)
+    state = read_run_state(teacher.folder.state)
+    assert (state.fingerprint, state.status) == (teacher.fingerprint, "finished")
+    assert state.environment["threads"] >= 1
+    assert is_reusable(teacher)
 
 
 @pytest.mark.parametrize("code", [130, 143])
-def test_an_interrupted_training_resumes_from_its_last_checkpoint(teacher, fake, code):
+def test_interrupted_training_resumes_from_last_checkpoint(teacher, fake, code):
     fake.exit_codes = {"teacher": code}
     assert make(teacher, fake) == code
-    assert read_run_state(teacher.folder).state == "started"
+    assert read_run_state(teacher.folder.state).status == "started"
     fake.exit_codes = {}
     assert make(teacher, fake) == 0
-    assert fake.calls[1][-2:] == ["--ckpt_path", str(teacher.last_checkpoint)]
+    assert fake.calls[1][-2:] == ["--ckpt_path", str(teacher.folder.last_checkpoint)]
     assert fake.stages == ["fit teacher/seed0", "fit teacher/seed0", "test teacher/seed0"]
 
 
-def test_an_interrupted_training_without_a_checkpoint_starts_anew(teacher, fake):
+def test_interrupted_training_without_checkpoint_restarts(teacher, fake):
     fake.raises = {0: KeyboardInterrupt()}
     assert make(teacher, fake) == 130
     assert make(teacher, fake) == 0
     assert "--ckpt_path" not in fake.calls[1]
 
 
-def test_only_the_test_is_repeated_when_only_the_test_failed(teacher, fake):
+def test_only_a_failed_test_is_repeated(teacher, fake):
     fake.test_exit_codes = {"teacher": 1}
     assert make(teacher, fake) == 1
     fake.test_exit_codes = {}
@@ -62,72 +75,121 @@ def test_only_the_test_is_repeated_when_only_the_test_failed(teacher, fake):
     assert fake.stages == ["fit teacher/seed0", "test teacher/seed0", "test teacher/seed0"]
 
 
-def test_a_run_from_other_settings_is_moved_aside_and_kept(teacher, quick_teacher, fake):
+def test_run_with_other_settings_is_archived(teacher, quick_teacher, fake):
     make(teacher, fake)
+    assert archive_outdated(quick_teacher) == ["config"]
     assert make(quick_teacher, fake) == 0
-    aside = teacher.folder.with_name(f"seed0.{teacher.key[:8]}")
-    assert read_run_state(aside).key == teacher.key
-    assert (aside / "checkpoints" / "best.ckpt").read_bytes() == b"best"
-    assert read_run_state(teacher.folder).key == quick_teacher.key
+    archive = teacher.folder.path.with_name(f"seed0.{teacher.fingerprint.digest[:8]}")
+    assert read_run_state(archive / "run_state.json").fingerprint == teacher.fingerprint
+    assert (archive / "checkpoints" / "best.ckpt").read_bytes() == b"best"
+    assert read_run_state(teacher.folder.state).fingerprint == quick_teacher.fingerprint
     assert "--ckpt_path" not in fake.calls[2]
 
 
-def test_going_back_to_earlier_settings_brings_the_earlier_run_back(teacher, quick_teacher, fake):
+def test_archived_run_is_restored(teacher, quick_teacher, fake):
     make(teacher, fake)
     make(quick_teacher, fake)
-    assert prepare(teacher)
-    assert prepare(quick_teacher)
+    assert is_reusable(teacher)
+    assert is_reusable(quick_teacher)
     assert len(fake.calls) == 4
-    names = {path.name for path in teacher.folder.parent.iterdir()}
-    assert names == {"seed0", f"seed0.{teacher.key[:8]}"}
+    names = {path.name for path in teacher.folder.path.parent.iterdir()}
+    assert names == {"seed0", f"seed0.{teacher.fingerprint.digest[:8]}"}
 
 
-def test_folders_of_unknown_origin_are_kept_under_names_of_their_own(teacher, fake):
+def test_differences_are_named(teacher, fake):
+    teacher = changed(teacher, data={"a.npz": "1", "b.csv": "2"})
+    make(teacher, fake)
+    other = changed(teacher, source="x", data={"a.npz": "1", "b.csv": "3"})
+    assert archive_outdated(other) == ["package source", "data b.csv"]
+    assert not teacher.folder.path.exists()
+
+
+def test_older_code_is_accepted_on_request_only(teacher, fake):
+    make(teacher, fake)
+    newer = changed(teacher, source="x")
+    assert is_reusable(newer, accept_older_code=True)
+    assert read_run_state(teacher.folder.state).fingerprint.source == teacher.fingerprint.source
+    assert not is_reusable(changed(teacher, source="x", config="x"), accept_older_code=True)
+    assert is_reusable(newer, accept_older_code=True)  # restored
+    assert not is_reusable(newer)
+    assert len(fake.calls) == 2
+
+
+def test_unfinished_run_of_older_code_is_not_resumed(teacher, fake):
+    fake.exit_codes = {"teacher": 130}
+    make(teacher, fake)
+    assert archive_outdated(changed(teacher, source="x"), accept_older_code=True) == ["package source"]
+    assert not teacher.folder.path.exists()
+
+
+def test_current_code_is_preferred_to_older_code(teacher, fake):
+    make(teacher, fake)
+    newer = changed(teacher, source="x")
+    make(newer, fake)
+    assert is_reusable(teacher)
+    assert is_reusable(newer, accept_older_code=True)
+    assert read_run_state(teacher.folder.state).fingerprint == newer.fingerprint
+
+
+def test_data_downloaded_by_the_run_are_recorded_later(teacher, fake):
+    make(teacher, fake)
+    downloaded = changed(teacher, data={"digits.npz": "1"})
+    assert is_reusable(downloaded)
+    assert read_run_state(teacher.folder.state).fingerprint.data == {"digits.npz": "1"}
+    assert archive_outdated(changed(teacher, data={"digits.npz": "2"})) == ["data digits.npz"]
+
+
+def test_folders_of_unknown_origin_are_archived_under_unique_names(teacher):
     for content in ("mine", "mine too"):
-        teacher.folder.mkdir(parents=True)
-        (teacher.folder / "note.txt").write_text(content)
-        assert not prepare(teacher)
-    parent = teacher.folder.parent
+        teacher.folder.path.mkdir(parents=True)
+        (teacher.folder.path / "note.txt").write_text(content)
+        assert not is_reusable(teacher)
+    parent = teacher.folder.path.parent
     assert (parent / "seed0.old" / "note.txt").read_text() == "mine"
     assert (parent / "seed0.old-2" / "note.txt").read_text() == "mine too"
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"key": 3, "state": "finished"}', "[]"])
-def test_a_damaged_record_is_no_record(teacher, fake, content):
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"fingerprint": 3, "status": "finished"}', "[]", '{"status": "finished", "fingerprint": {}}']
+)
+def test_invalid_state_is_ignored(teacher, fake, content):
     make(teacher, fake)
-    (teacher.folder / "stage.json").write_text(content)
-    assert not prepare(teacher)
-    assert (teacher.folder.parent / "seed0.old" / "result.json").is_file()
+    teacher.folder.state.write_text(content)
+    assert archive_outdated(teacher) == ["run_state.json is missing or invalid"]
+    assert (teacher.folder.path.parent / "seed0.old" / "result.json").is_file()
 
 
-def test_a_finished_run_whose_result_is_gone_is_made_again(teacher, fake):
+def test_finished_run_without_result_is_repeated(teacher, fake):
     make(teacher, fake)
-    (teacher.folder / "result.json").unlink()
+    teacher.folder.result.unlink()
     assert make(teacher, fake) == 0
     assert fake.stages[2:] == ["fit teacher/seed0", "test teacher/seed0"]
-    assert (teacher.folder / "result.json").is_file()
+    assert teacher.folder.result.is_file()
 
 
 @pytest.mark.parametrize("result", [None, "{", json.dumps({"metrics": {"val/accuracy": "high"}})])
-def test_success_without_a_usable_result_is_a_failure(teacher, fake, result):
+def test_success_without_usable_result_is_a_failure(teacher, fake, result):
     def command(argv):
         fake(argv)
         if result is None:
-            (teacher.folder / "result.json").unlink()
+            teacher.folder.result.unlink()
         else:
-            (teacher.folder / "result.json").write_text(result)
+            teacher.folder.result.write_text(result)
         return 0
 
-    with pytest.raises(ConfigurationError, match=r"result\.json"):
-        make_run(teacher, command)
-    assert read_run_state(teacher.folder).state == "started"
+    outcome = execute(teacher, command)
+    assert outcome.code == 1
+    assert "result.json" in outcome.error
+    assert read_run_state(teacher.folder.state).status == "started"
 
 
-def test_a_kill_at_any_write_leaves_a_state_that_continues(teacher, experiment_file, fake, monkeypatch):
-    """Stop before the n-th rename, for every n: the second attempt must finish, with the same result."""
+def test_kill_at_any_write_leaves_a_state_to_continue_from(experiment_file, tmp_path, fake, monkeypatch):
+    """Stop before the n-th rename, for every n: the second attempt must finish, with an equal result."""
     original, attempts = os.replace, 0
     for stop in range(10):
-        run = plan_runs(load_experiment(experiment_file), teacher.folder.parents[3] / str(stop), (0,), quick=False)[0]
+        run = plan_runs(
+            load_experiment(experiment_file), teacher.folder.path.parents[3] / str(stop), (0,), quick=False
+        )[0]
         left = stop
 
         def replace(source, target):
@@ -145,9 +207,9 @@ def test_a_kill_at_any_write_leaves_a_state_that_continues(teacher, experiment_f
             finished = False
         monkeypatch.setattr(os, "replace", original)
         assert make(run, fake) == 0
-        assert prepare(run)
-        assert json.loads((run.folder / "result.json").read_text())["metrics"]["test/accuracy"] == 0.8
+        assert is_reusable(run)
+        assert json.loads(run.folder.result.read_text())["metrics"]["test/accuracy"] == 0.8
         attempts += 1
         if finished:
             break
-    assert attempts == 4  # started, fitted, finished: three writes, then one attempt that nothing stopped
+    assert attempts == 4  # started, fitted, finished: three writes, then one attempt without a stop

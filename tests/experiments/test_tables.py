@@ -8,7 +8,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.results import load_results
-from ganmc_lightning.experiments.runner import make_run, prepare
+from ganmc_lightning.experiments.runner import execute, is_complete
 from ganmc_lightning.experiments.statistics import MeanCI
 from ganmc_lightning.experiments.tables import has_several_seeds, make_notes, make_rows
 
@@ -21,7 +21,7 @@ def rows_of(tmp_path, fake):
         experiment = load_experiment(file)
         runs = plan_runs(experiment, tmp_path / "runs", seeds, quick=False)
         for run in runs:
-            assert prepare(run) or make_run(run, run_command) == 0
+            assert is_complete(run) or not execute(run, run_command).code
         rows = make_rows(experiment, load_results(runs))
         return rows, make_notes(experiment, rows, quick=False)
 

@@ -22,7 +22,7 @@ def test_logger_argument_of_a_run(experiment_file, tmp_path):
     assert key == "--trainer.logger"
     assert logger["init_args"]["name"] == "teacher-seed3"
     assert logger["init_args"]["group"] == "tiny"
-    assert Path(logger["init_args"]["save_dir"]) == run.folder
+    assert Path(logger["init_args"]["save_dir"]) == run.folder.path
 
 
 @pytest.mark.filterwarnings("ignore")  # W&B's own
@@ -30,7 +30,13 @@ def test_table_and_figures_are_in_an_offline_run(experiment_file, tmp_path, monk
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     code = reproduce(
-        experiment_file, tmp_path, (0,), False, "ganmc reproduce", fake, Console(file=io.StringIO()), "compression"
+        experiment_file,
+        tmp_path,
+        command="ganmc reproduce",
+        run_command=fake,
+        console=Console(file=io.StringIO()),
+        seeds=(0,),
+        wandb_project="compression",
     )
     assert code == 0
     (run,) = (tmp_path / "tiny" / "wandb").glob("offline-run-*")

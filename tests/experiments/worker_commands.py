@@ -1,22 +1,79 @@
-"""Command lines for worker processes, which import them from this file: its folder must be on ``sys.path``."""
+"""Command lines for worker processes, which import this module; as a script, an experiment to interrupt."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import time
+from pathlib import Path
+
+from ganmc_lightning.exceptions import Terminated
+from ganmc_lightning.experiments.fingerprint import Fingerprint
+from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.experiments.runner import describe_failure
+from ganmc_lightning.experiments.scheduling import run_stages
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.signals import sigterm_raises
 
 
 def fake(argv: list[str], exit_codes: dict[str, int] | None = None) -> int:
-    """Write what `fit` and `test` would, as the fixture `fake` does."""
+    """Write the files of `fit` and `test`, as the fixture `fake` does."""
     from conftest import FakeCommand
 
     return FakeCommand(exit_codes=exit_codes or {})(argv)
 
 
 def print_and_fail(argv: list[str]) -> int:
-    print("what the stage prints")
+    print("output of the stage")
     return 1
 
 
 def kill_worker(argv: list[str]) -> int:
     signal.raise_signal(signal.SIGKILL)
     return 0
+
+
+def wait_and_save(argv: list[str]) -> int:
+    """Write the id of this process, wait, and save a file when interrupted."""
+    folder = Path(argv[1])
+    (folder / "process").write_text(str(os.getpid()))
+    try:
+        time.sleep(300)
+    except Terminated:
+        (folder / "saved").touch()
+        raise
+    return 0
+
+
+class Recorder:
+    """Progress that records events and prints failures."""
+
+    def __init__(self) -> None:
+        self.started, self.outcomes = [], {}
+
+    def on_archive(self, run, differences):
+        pass
+
+    def on_start(self, run):
+        self.started.append(run.id)
+
+    def on_end(self, run, outcome):
+        self.outcomes[run.id] = outcome
+        if outcome.code:
+            print(describe_failure(run, outcome), file=sys.stderr)
+
+
+def main(out: Path) -> int:
+    """Run two stages in two workers, until a signal ends them."""
+    runs = [
+        PlannedRun(name, 0, RunFolder(out / name), Fingerprint({}, "", {}), {}, ("forest", str(out / name)), None)
+        for name in ("a", "b")
+    ]
+    with sigterm_raises():
+        outcomes = run_stages(runs, wait_and_save, Recorder(), jobs=2)
+    return max(outcome.code for outcome in outcomes.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,146 @@
+"""What a run's result depends on: config, package source and data, as named hashes that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ganmc_lightning import __version__
+from ganmc_lightning.experiments.interpolation import walk_strings
+
+SOURCE = "package source"
+"""Name of the difference between two versions of this package."""
+
+_REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
+"""Parts of the package that start stages or write reports, but compute no result."""
+
+_NO_DATA = ("root", "save_dir", "dirpath", "class_path")
+"""Config keys of paths that are no data: the root of all data sets, output folders, and classes."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Hashes of everything that a run's result depends on.
+
+    Attributes:
+        configs: stage -> sha256 of its config files, overrides, command, and seed: those of the run and of all runs
+            that it depends on, directly or not. Comments in config files, paths of stages and the output folder do
+            not count.
+        source: sha256 of this package's version and source files, except those of reports.
+        data: data file or folder -> sha256, for the run and all runs that it depends on. A data set that is not
+            downloaded yet is not listed.
+    """
+
+    configs: Mapping[str, str]
+    source: str
+    data: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all components."""
+        return hash_json([self.configs, self.source, self.data])
+
+    def differences(self, other: Fingerprint, stage: str) -> list[str]:
+        """Name what differs from another fingerprint of a stage; empty if nothing does.
+
+        Data files are compared where both list them: a data set may have been downloaded in between.
+
+        Example:
+            >>> old = Fingerprint({"gan": "1", "student": "2"}, "a", {"digits.npz": "5"})
+            >>> Fingerprint({"gan": "3", "student": "2"}, "b", {"digits.npz": "6"}).differences(old, "student")
+            ["config of stage 'gan'", 'package source', 'data digits.npz']
+        """
+        names = sorted(self.configs | other.configs, key=lambda name: (name != stage, name))
+        changed = [
+            "config" if name == stage else f"config of stage '{name}'"
+            for name in names
+            if self.configs.get(name) != other.configs.get(name)
+        ]
+        changed += [SOURCE] if self.source != other.source else []
+        shared = sorted(self.data.keys() & other.data.keys())
+        return changed + [f"data {name}" for name in shared if self.data[name] != other.data[name]]
+
+
+def hash_json(value: object) -> str:
+    """Compute the sha256 of a value as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@cache
+def hash_source() -> str:
+    """Compute the sha256 of the package's version and Python files.
+
+    Files that only start stages or write reports are skipped, so that a new report text does not repeat trainings.
+    Modules of ``--import`` and other packages do not count; the report lists the versions of the most important ones.
+    """
+    package = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(__version__.encode())
+    for file in sorted(package.rglob("*.py")):
+        name = file.relative_to(package).as_posix()
+        if not name.startswith(_REPORTING):
+            digest.update(f"\0{name}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def find_data(config: Mapping[str, object], words: Iterable[str] = ()) -> dict[str, Path]:
+    """Find the data files and folders that a stage reads.
+
+    These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``.
+
+    Args:
+        config: the effective config, without paths of other stages.
+        words: of the command, likewise.
+
+    Returns:
+        Path as it is written in the config, or file name of a downloaded data set -> path.
+    """
+    keyed = [(key.rpartition(".")[2], text) for key, text in walk_strings(config)]
+    keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
+    named = {
+        text: Path(text).expanduser()
+        for key, text in keyed
+        if key not in _NO_DATA and (key == "path" or {"/", "."} & set(text))
+    }
+    named |= {path.name: path for path in _downloaded_files(config.get("data"))}
+    return {name: path for name, path in named.items() if _exists(path)}
+
+
+@cache
+def hash_path(path: Path) -> str:
+    """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
+
+    A folder may hold a million images, whose contents would take too long to read.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    files = ((file.relative_to(path).as_posix(), file.stat()) for file in path.rglob("*") if file.is_file())
+    return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in files))
+
+
+def _downloaded_files(data: object) -> Iterator[Path]:
+    """Yield the files of a named data set: ``FashionMNIST`` is stored as ``fashion_mnist.npz``.
+
+    A file name may go on with the arguments of the data set, such as the side of its images.
+    """
+    if not isinstance(data, Mapping):
+        return
+    root = Path(str(data.get("root") or os.environ.get("GANMC_DATA") or "data"))
+    classes = {text.rpartition(".")[2].lower() for _, text in walk_strings(data.get("dataset"))}
+    for file in sorted(root.glob("*.npz")):
+        parts = file.stem.lower().split("_")
+        if any("".join(parts[: end + 1]) in classes for end in range(len(parts))):
+            yield file
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # e.g. a text too long for a file name
+        return False

@@ -1,0 +1,58 @@
+"""Restrict the report of an experiment to the stages that have a result."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from copy import copy
+from typing import TypeVar
+
+from ganmc_lightning.experiments.config import Experiment
+
+T = TypeVar("T")
+
+
+def drop_missing(experiment: Experiment, available: Container[str]) -> Experiment:
+    """Return the experiment without the stages, rows and figures that have no result.
+
+    A row that selects from several stages is dropped if one of them is missing: the selection would differ from the
+    one that the file defines.
+
+    Args:
+        experiment: the experiment.
+        available: stages with a result.
+    """
+    report = experiment.report
+    rows = tuple(row for row in report.rows if all(stage in available for stage in row.stages))
+    known = {row.name for row in rows} | {stage for stage in experiment.stages if stage in available}
+    tables = [
+        _update(table, rows=tuple(row for row in table.rows if row.stage in available)) for table in report.tables
+    ]
+    sweeps = [
+        _update(
+            sweep,
+            points={x: stage for x, stage in sweep.points.items() if stage in available},
+            references=tuple(stage for stage in sweep.references if stage in available),
+        )
+        for sweep in report.sweep
+    ]
+    curves = [
+        _update(figure, stages=tuple(name for name in figure.stages if name in known)) for figure in report.curves
+    ]
+    report = _update(
+        report,
+        rows=rows,
+        tables=tuple(table for table in tables if table.rows),
+        sweep=tuple(sweep for sweep in sweeps if sweep.points),
+        curves=tuple(figure for figure in curves if figure.stages),
+        series=tuple(figure for figure in report.series if figure.stage in available),
+        sample_grids=tuple(stage for stage in report.sample_grids if stage in available),
+    )
+    stages = {name: stage for name, stage in experiment.stages.items() if name in available}
+    return _update(experiment, stages=stages, report=report)
+
+
+def _update(value: T, **changes: object) -> T:
+    """Return a copy with other attributes, without the validation of a file: a report may be empty here."""
+    changed = copy(value)
+    vars(changed).update(changes)
+    return changed

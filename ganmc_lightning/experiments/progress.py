@@ -1,0 +1,100 @@
+"""Terminal output of ``ganmc reproduce``: one line per run, then the table of the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from ganmc_lightning.experiments.config import Experiment
+from ganmc_lightning.experiments.formatting import duration, interval, printed, score
+from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.experiments.report import Report
+from ganmc_lightning.experiments.results import read_result
+from ganmc_lightning.experiments.runner import Outcome, describe_failure
+from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
+
+
+class ProgressPrinter:
+    """Prints a line for each event of a schedule, and failures to stderr.
+
+    Args:
+        experiment: the experiment.
+        runs: all runs of the plan.
+        console: where to print.
+        quick: whether the ``quick`` overrides apply.
+        show_starts: whether to print a line for each run that starts.
+    """
+
+    def __init__(
+        self, experiment: Experiment, runs: Sequence[PlannedRun], console: Console, quick: bool, show_starts: bool
+    ) -> None:
+        self.metric = experiment.metric
+        self.total = len(runs)
+        self.width = max(len(run.stage) for run in runs)
+        self.console = console
+        self.show_starts = show_starts
+        self.marks = ("ok", "-", "x") if console.options.ascii_only else ("✓", "·", "✗")
+        self.number = 0
+        seeds = len({run.seed for run in runs})
+        counts = [_plural(len(experiment.stages), "stage"), _plural(seeds, "seed"), _plural(self.total, "run")]
+        print_line(console, experiment.title, "bold")
+        print_line(console, ", ".join([*counts, *(["quick"] if quick else [])]), "dim")
+
+    def on_archive(self, run: PlannedRun, differences: Sequence[str]) -> None:
+        """Print why an earlier result is not reused."""
+        print_line(
+            self.console, f"  {self._name(run)}  earlier result archived, changed: {', '.join(differences)}", "dim"
+        )
+
+    def on_start(self, run: PlannedRun) -> None:
+        """Print the name of a run."""
+        if self.show_starts:
+            print_line(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
+
+    def on_end(self, run: PlannedRun, outcome: Outcome) -> None:
+        """Print the metrics of a finished run, or the reason of a failure."""
+        finished, reused, failed = self.marks
+        self.number += 1
+        if outcome.code:
+            print_line(self.console, f"{failed} {self._name(run)}", "red")
+            print(describe_failure(run, outcome), file=sys.stderr)
+            return
+        mark, style = (reused, "dim") if outcome.reused else (finished, "")
+        tally = f"{self.number:>{len(str(self.total))}}/{self.total}"
+        print_line(self.console, f"{mark} {self._name(run)}  {_metrics(run, self.metric)}  {tally}", style)
+
+    def _name(self, run: PlannedRun) -> str:
+        return f"{run.stage:<{self.width}}  seed {run.seed}"
+
+
+def print_table(console: Console, report: Report) -> None:
+    """Print the rows of a report with their means and the numbers of the paper."""
+    print_line(console, "")
+    mark_one = several_seeds(row.mean for row in report.rows)
+    width = max((len(row.label) for row in report.rows), default=0)
+    for row in report.rows:
+        paper = "" if row.row.paper is None else f"  (paper: {printed(row.row.paper)})"
+        print_line(console, f"  {row.label:<{width}}  {interval(row.mean, mark_one)}{paper}")
+    if report.rows and not mark_one:
+        print_line(console, f"  {ONE_SEED}", "dim")
+
+
+def print_line(console: Console, line: str, style: str = "") -> None:
+    """Print a line without markup, highlighting or wrapping."""
+    if console.options.ascii_only:
+        line = line.replace("±", "+/-").encode("ascii", "replace").decode()
+    console.print(line, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+
+def _metrics(run: PlannedRun, metric: str) -> str:
+    result = read_result(run)
+    validation, test = result.metrics.get(f"val/{metric}"), result.metrics.get(f"test/{metric}")
+    parts = [f"val {score(validation):>6}" if validation is not None else " " * 10]
+    parts.append(f"test {score(test):>6}" if test is not None else " " * 11)
+    return "  ".join([*parts, f"{duration(result.train_seconds):>9}"])
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

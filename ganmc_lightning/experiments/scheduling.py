@@ -1,0 +1,138 @@
+"""Execute the runs of a plan in the order of their dependencies, one or several at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from graphlib import TopologicalSorter
+from typing import Any, Protocol
+
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
+from ganmc_lightning.experiments.planning import PlannedRun, RunId
+from ganmc_lightning.experiments.runner import Outcome, RunCommand, archive_outdated, execute, is_complete
+from ganmc_lightning.experiments.workers import end_workers, execute_in_worker, start_workers
+
+
+class Progress(Protocol):
+    """Receives the events of a schedule."""
+
+    def on_archive(self, run: PlannedRun, differences: Sequence[str]) -> None:
+        """Handle an earlier result that cannot be reused because of the named differences."""
+
+    def on_start(self, run: PlannedRun) -> None:
+        """Handle a run that starts."""
+
+    def on_end(self, run: PlannedRun, outcome: Outcome) -> None:
+        """Handle a run that ended, was reused or was skipped."""
+
+
+def run_stages(
+    runs: Sequence[PlannedRun],
+    run_command: RunCommand,
+    progress: Progress,
+    *,
+    jobs: int = 1,
+    keep_going: bool = False,
+    accept_older_code: bool = False,
+) -> dict[RunId, Outcome]:
+    """Execute a plan; a run starts as soon as the runs that it needs are finished.
+
+    After a failure no further run starts, and those in progress continue to their end.
+
+    Args:
+        runs: in the order in which they start if several could.
+        run_command: entry point of the command line; with several ``jobs`` it must be importable.
+        progress: notified of each run.
+        jobs: number of runs at a time; each is executed in this process if 1, else in a worker process.
+        keep_going: after a failure, skip the runs that depend on it and execute all others.
+        accept_older_code: reuse finished runs of another version of this package.
+
+    Returns:
+        Outcomes of the runs that ended. After Ctrl-C or SIGTERM the last one is interrupted.
+    """
+    schedule = _Schedule(runs, keep_going)
+    pool: Executor
+    with start_workers(min(jobs, len(runs))) if jobs > 1 else nullcontext(_InProcessExecutor()) as pool:
+        running: dict[Future[Outcome], PlannedRun] = {}
+
+        def end(run: PlannedRun, outcome: Outcome) -> None:
+            schedule.end(run, outcome)
+            progress.on_end(run, outcome)
+
+        try:
+            while running or schedule.has_next:
+                while schedule.has_next and len(running) < jobs:
+                    run = schedule.pop()
+                    if failed := schedule.failed_needs(run):
+                        end(run, Outcome(1, skipped=failed))
+                        continue
+                    if differences := archive_outdated(run, accept_older_code):
+                        progress.on_archive(run, differences)
+                    if is_complete(run):
+                        end(run, Outcome(reused=True))
+                        continue
+                    progress.on_start(run)
+                    running[pool.submit(execute if jobs == 1 else execute_in_worker, run, run_command)] = run
+                # A signal that arrives just before a wait without timeout would not be handled.
+                for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
+                    end(running.pop(future), future.result())
+        except (KeyboardInterrupt, Terminated) as interruption:
+            end_workers(pool)
+            if not running:
+                raise
+            for run in running.values():
+                end(run, Outcome(TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED))
+        except BrokenProcessPool:  # all runs in progress end with it
+            error = "a worker process was killed, possibly because memory ran out; use fewer --jobs"
+            for run in running.values():
+                end(run, Outcome(1, error))
+    return schedule.outcomes
+
+
+class _Schedule:
+    """Order of the runs that are left."""
+
+    def __init__(self, runs: Sequence[PlannedRun], keep_going: bool) -> None:
+        self.outcomes: dict[RunId, Outcome] = {}
+        self._runs = {run.id: run for run in runs}
+        self._order = {node: position for position, node in enumerate(self._runs)}
+        self._keep_going = keep_going
+        self._sorter: TopologicalSorter[RunId] = TopologicalSorter({run.id: run.needs for run in runs})
+        self._sorter.prepare()
+        self._ready: list[RunId] = []
+        self._add_ready()
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a run can start now."""
+        stopped = any(o.interrupted or (o.code and not self._keep_going) for o in self.outcomes.values())
+        return bool(self._ready) and not stopped
+
+    def pop(self) -> PlannedRun:
+        """Remove and return the next run."""
+        return self._runs[self._ready.pop(0)]
+
+    def failed_needs(self, run: PlannedRun) -> tuple[str, ...]:
+        """Name the failed runs that a run needs."""
+        return tuple(f"{stage} seed {seed}" for stage, seed in run.needs if self.outcomes[stage, seed].code)
+
+    def end(self, run: PlannedRun, outcome: Outcome) -> None:
+        """Record how a run ended; the runs that need it become ready, also to be skipped."""
+        self.outcomes[run.id] = outcome
+        self._sorter.done(run.id)
+        self._add_ready()
+
+    def _add_ready(self) -> None:
+        self._ready = sorted([*self._ready, *self._sorter.get_ready()], key=self._order.__getitem__)
+
+
+class _InProcessExecutor(Executor):
+    """Executes each call at once in this process, where its output reaches the terminal."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a function and return its result as a finished future."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future

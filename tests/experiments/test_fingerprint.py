@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ganmc_lightning
+from ganmc_lightning.experiments.fingerprint import find_data, hash_path
+
+PACKAGE = Path(ganmc_lightning.__file__).parent
+
+
+def test_file_hash_is_sha256_of_content(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"1,2\n")
+    assert hash_path(tmp_path / "a.csv") == hashlib.sha256(b"1,2\n").hexdigest()
+
+
+@pytest.mark.parametrize("change", ["add", "resize", "touch", "rename"])
+def test_folder_hash_follows_names_sizes_and_times(tmp_path, change):
+    folder = tmp_path / "images"
+    (folder / "cat").mkdir(parents=True)
+    (folder / "cat" / "1.png").write_bytes(b"12")
+    before = hash_path.__wrapped__(folder)
+    assert hash_path.__wrapped__(folder) == before
+    if change == "add":
+        (folder / "2.png").touch()
+    elif change == "resize":
+        status = (folder / "cat" / "1.png").stat()
+        (folder / "cat" / "1.png").write_bytes(b"123")
+        os.utime(folder / "cat" / "1.png", ns=(status.st_atime_ns, status.st_mtime_ns))
+    elif change == "touch":
+        os.utime(folder / "cat" / "1.png", ns=(0, 1))
+    else:
+        (folder / "cat").rename(folder / "dog")
+    assert hash_path.__wrapped__(folder) != before
+
+
+def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.csv", "pool.npz", "ref.npz", "images", "max", "logs.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "runs").mkdir()
+    config = {
+        "data": {
+            "root": "./",
+            "dataset": {"class_path": "TableFile", "init_args": {"path": "rows.csv"}},
+            "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}],
+        },
+        "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs"}},
+        "checkpoint": {"mode": "max"},
+    }
+    found = find_data(config, ["evaluate", "--reference=./ref.npz", "{run_dir}/logs.txt", "x" * 5000 + "/"])
+    assert found == {name: Path(name) for name in ("rows.csv", "pool.npz", "images")} | {"./ref.npz": Path("ref.npz")}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("ganmc_lightning.data.datasets.FashionMNIST", ["fashion_mnist.npz"]),
+        ("CIFAR10", ["cifar10.npz", "cifar10_64.npz"]),
+        ({"class_path": "Resized", "init_args": {"dataset": "CIFAR10"}}, ["cifar10.npz", "cifar10_64.npz"]),
+        ({"class_path": "CelebA", "init_args": {"attribute": "Smiling"}}, ["celeba_64_Smiling.npz"]),
+        ("Digits", []),
+        (None, []),
+    ],
+)
+@pytest.mark.parametrize("by", ["config", "environment"])
+def test_downloaded_data_sets_are_found_by_class_name(tmp_path, monkeypatch, dataset, expected, by):
+    for name in ("fashion_mnist", "mnist", "cifar10", "cifar10_64", "cifar100", "celeba_64_Smiling"):
+        (tmp_path / f"{name}.npz").touch()
+    monkeypatch.delenv("GANMC_DATA", raising=False)
+    if by == "environment":
+        monkeypatch.setenv("GANMC_DATA", str(tmp_path))
+    root = {"root": str(tmp_path)} if by == "config" else {}
+    assert sorted(find_data({"data": {"dataset": dataset, **root}})) == expected
+
+
+def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
+    """The rule for file names holds for each class that stores an ``.npz`` file."""
+    from ganmc_lightning.data import datasets
+    from ganmc_lightning.data.datasets.cached import CachedDataset
+
+    classes = [getattr(datasets, name) for name in datasets.__all__]
+    cached = [c for c in classes if isinstance(c, type) and issubclass(c, CachedDataset) and c is not CachedDataset]
+    assert len(cached) >= 9
+    for cls in cached:
+        file = cls().file(tmp_path)
+        file.touch()
+        assert find_data({"data": {"dataset": cls.__name__, "root": str(tmp_path)}}) == {file.name: file}
+        file.unlink()
+
+
+def source_hash(package):
+    code = "from ganmc_lightning.experiments.fingerprint import hash_source; print(hash_source())"
+    environment = os.environ | {"PYTHONPATH": str(package.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=package.parent, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_source_hash_follows_code_but_not_report_code(tmp_path):
+    package = tmp_path / "ganmc_lightning"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = source_hash(package)
+    for name, counts in [("experiments/html.py", False), ("cli/reproduce.py", False), ("losses/gan.py", True)]:
+        text = (package / name).read_text()
+        (package / name).write_text(text + "\n# a remark\n")
+        assert (source_hash(package) != before) == counts
+        (package / name).write_text(text)
+    (package / "losses" / "gan.py").rename(package / "losses" / "renamed.py")
+    assert source_hash(package) != before
