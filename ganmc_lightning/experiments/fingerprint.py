@@ -55,7 +55,7 @@ class Fingerprint:
             >>> Fingerprint({"gan": "3", "student": "2"}, "b", {"digits.npz": "6"}).differences(old, "student")
             ["config of stage 'gan'", 'package source', 'data digits.npz']
         """
-        names = sorted(self.configs | other.configs, key=lambda name: (name != stage, name))
+        names = sorted({*self.configs, *other.configs}, key=lambda name: (name != stage, name))
         changed = [
             "config" if name == stage else f"config of stage '{name}'"
             for name in names

@@ -24,9 +24,7 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
     report = experiment.report
     rows = tuple(row for row in report.rows if all(stage in available for stage in row.stages))
     known = {row.name for row in rows} | {stage for stage in experiment.stages if stage in available}
-    tables = [
-        _update(table, rows=tuple(row for row in table.rows if row.stage in available)) for table in report.tables
-    ]
+    tables = [_update(t, rows=tuple(row for row in t.rows if row.stage in available)) for t in report.tables]
     sweeps = [
         _update(
             sweep,
@@ -35,15 +33,13 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         )
         for sweep in report.sweep
     ]
-    curves = [
-        _update(figure, stages=tuple(name for name in figure.stages if name in known)) for figure in report.curves
-    ]
+    curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.curves]
     report = _update(
         report,
         rows=rows,
-        tables=tuple(table for table in tables if table.rows),
+        tables=tuple(t for t in tables if t.rows),
         sweep=tuple(sweep for sweep in sweeps if sweep.points),
-        curves=tuple(figure for figure in curves if figure.stages),
+        curves=tuple(c for c in curves if c.stages),
         series=tuple(figure for figure in report.series if figure.stage in available),
         sample_grids=tuple(stage for stage in report.sample_grids if stage in available),
     )

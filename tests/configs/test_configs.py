@@ -14,6 +14,7 @@ from PIL import Image
 
 from ganmc_lightning.cli import main
 from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.interpolation import find_stage_paths
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
@@ -208,7 +209,8 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
         home, trainer = f"runs/{experiment['experiment']}/", content.get("trainer", {})
         if config.name not in in_stages and trainer.get("default_root_dir", "").startswith(home):
             # No experiment needs it: it must run all the same.
-            experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False}
+            needs = sorted({stage for _, stage in find_stage_paths(content, experiment["experiment"])})
+            experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False, "needs": needs}
     experiment["quick"] = TINY
     (tmp_path / file.name).write_text(yaml.safe_dump(experiment, sort_keys=False))
     status = main(["reproduce", str(tmp_path / file.name), "--quick", "--seeds", "1", "--out", str(tmp_path / "runs")])
