@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ganmc_lightning.cli.imports import import_words
@@ -66,14 +67,13 @@ def run(args: argparse.Namespace) -> int:
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
 
-    from ganmc_lightning.cli import main
     from ganmc_lightning.experiments.reproduce import reproduce
 
     return reproduce(
         file,
         args.out,
         command=args.command,
-        run_command=main,
+        run_command=partial(_run_stage, import_words(args.imports)),
         console=console,
         seeds=seeds,
         quick=args.quick,
@@ -81,8 +81,14 @@ def run(args: argparse.Namespace) -> int:
         keep_going=args.keep_going,
         accept_older_code=args.accept_older_code,
         wandb_project=args.wandb,
-        extra_arguments=import_words(args.imports),
     )
+
+
+def _run_stage(imports: list[str], arguments: list[str]) -> int:
+    """Run the command line of a stage with the ``--import`` options of this one."""
+    from ganmc_lightning.cli import main
+
+    return main([*arguments, *imports])
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from ganmc_lightning import __version__
-from ganmc_lightning.experiments.interpolation import walk_strings
 
 SOURCE = "package source"
 """Name of the difference between two versions of this package."""
@@ -88,27 +87,48 @@ def hash_source() -> str:
     return digest.hexdigest()
 
 
-def find_data(config: Mapping[str, object], words: Iterable[str] = ()) -> dict[str, Path]:
+def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> dict[str, Path]:
     """Find the data files and folders that a stage reads.
 
     These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``.
 
     Args:
-        config: the effective config, without paths of other stages.
-        words: of the command, likewise.
+        strings: dotted key and text of each string in the effective config, without paths of other stages.
+        words: words of the command, likewise.
 
     Returns:
         Path as it is written in the config, or file name of a downloaded data set -> path.
     """
-    keyed = [(key.rpartition(".")[2], text) for key, text in walk_strings(config)]
+    strings = list(strings)
+    keyed = [(key.rpartition(".")[2], text) for key, text in strings]
     keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
     named = {
         text: Path(text).expanduser()
         for key, text in keyed
         if key not in _NO_DATA and (key == "path" or {"/", "."} & set(text))
     }
-    named |= {path.name: path for path in _downloaded_files(config.get("data"))}
+    named |= {path.name: path for path in _downloaded_files(strings)}
     return {name: path for name, path in named.items() if _exists(path)}
+
+
+def compute_fingerprint(
+    stage: str, recipe: object, data: Mapping[str, Path], needs: Sequence[Fingerprint]
+) -> Fingerprint:
+    """Compute the fingerprint of a run.
+
+    Args:
+        stage: name of the stage.
+        recipe: config files, overrides, command and seed of the run.
+        data: data files, see :func:`find_data`.
+        needs: fingerprints of the runs that it depends on.
+    """
+    configs = {name: value for need in needs for name, value in need.configs.items()}
+    files = {name: value for need in needs for name, value in need.data.items()}
+    return Fingerprint(
+        configs={**configs, stage: hash_json(recipe)},
+        source=hash_source(),
+        data={**files, **{name: hash_path(path) for name, path in data.items()}},
+    )
 
 
 @cache
@@ -124,16 +144,14 @@ def hash_path(path: Path) -> str:
     return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in files))
 
 
-def _downloaded_files(data: object) -> Iterator[Path]:
+def _downloaded_files(strings: Iterable[tuple[str, str]]) -> Iterator[Path]:
     """Yield the files of a named data set: ``FashionMNIST`` is stored as ``fashion_mnist.npz``.
 
-    A file name may go on with the arguments of the data set, such as the side of its images.
+    The file name may continue with arguments of the data set, such as the image size.
     """
-    if not isinstance(data, Mapping):
-        return
-    root = Path(str(data.get("root") or os.environ.get("GANMC_DATA") or "data"))
-    classes = {text.rpartition(".")[2].lower() for _, text in walk_strings(data.get("dataset"))}
-    for file in sorted(root.glob("*.npz")):
+    classes = {text.rpartition(".")[2].lower() for key, text in strings if key.startswith("data.dataset")}
+    roots = [text for key, text in strings if key == "data.root"]
+    for file in sorted(Path(*roots or [os.environ.get("GANMC_DATA") or "data"]).glob("*.npz")):
         parts = file.stem.lower().split("_")
         if any("".join(parts[: end + 1]) in classes for end in range(len(parts))):
             yield file

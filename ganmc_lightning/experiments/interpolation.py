@@ -1,5 +1,6 @@
-"""Placeholders and stage paths: ``{stage}`` in overrides, ``runs/<experiment>/<stage>/seed0`` in config files.
+"""Configs of a stage: merged with overrides, and with the folders of the stages that they name.
 
+An override or a command names a stage as ``{stage}``, a config file as ``runs/<experiment>/<stage>/seed0``.
 A config file is complete on its own: it names the checkpoints of seed 0 at the paths where ``ganmc fit`` saves them.
 In an experiment these paths are replaced by the folders of the seed that is run.
 """
@@ -7,8 +8,11 @@ In an experiment these paths are replaced by the folders of the seed that is run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
+
+from ganmc_lightning.exceptions import ConfigurationError
 
 OUTPUT_KEY = "default_root_dir"
 """Config key of the output folder, which the command line overrides."""
@@ -16,6 +20,7 @@ OUTPUT_KEY = "default_root_dir"
 BUILTINS = ("run_dir", "seed", "config")
 """Placeholders of a command other than stages: its run folder, its seed and its config file."""
 
+T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_-]*)\}")
 
 
@@ -42,7 +47,59 @@ def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str
         yield from ((key, stage) for stage in pattern.findall(text))
 
 
-def substitute(config: object, experiment: str, folders: Mapping[str, Path]) -> object:
+def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) -> dict[str, object]:
+    """Merge config files and dotted overrides, later ones on top.
+
+    As on the command line, another ``class_path`` replaces a class together with its arguments, and lists are
+    replaced as a whole.
+
+    Args:
+        configs: contents of the config files.
+        overrides: dotted key -> value.
+
+    Example:
+        >>> config = {"data": {"p_fake": 0.5, "synthesizer": {"class_path": "GAN", "init_args": {"path": "gan.ckpt"}}}}
+        >>> merge_configs([config], {"data.p_fake": 0.2, "data.synthesizer": "SMOTE"})
+        {'data': {'p_fake': 0.2, 'synthesizer': 'SMOTE'}}
+        >>> merge_configs([config], {"data.synthesizer.init_args.path": "other.ckpt"})["data"]["synthesizer"]
+        {'class_path': 'GAN', 'init_args': {'path': 'other.ckpt'}}
+    """
+    merged: object = {}
+    for config in configs:
+        merged = _merge(merged, config if isinstance(config, Mapping) else {})
+    for key, value in overrides.items():
+        for name in reversed(key.split(".")):
+            value = {name: value}
+        merged = _merge(merged, value)
+    assert isinstance(merged, dict)
+    return merged
+
+
+def check_needs(
+    effective: object, experiment: str, stage: str, needs: Iterable[str], contents: Mapping[Path, object]
+) -> None:
+    """Check that each stage whose folder the effective config of a stage names is declared.
+
+    Args:
+        effective: the effective config.
+        experiment: name of the experiment.
+        stage: name of the stage.
+        needs: stages that it declares.
+        contents: config file -> content, for the error message.
+
+    Raises:
+        ConfigurationError: a stage is not declared.
+    """
+    for key, name in find_stage_paths(effective, experiment):
+        if name not in needs:
+            file = next(f for f, content in contents.items() if (key, name) in find_stage_paths(content, experiment))
+            raise ConfigurationError(
+                f"{file}: {key} names stage '{name}', expected it in 'needs' of stage '{stage}' "
+                f"(or an override of {key})"
+            )
+
+
+def substitute(config: T, experiment: str, folders: Mapping[str, Path]) -> T:
     """Replace each seed-0 path of a stage by the folder of that stage.
 
     Args:
@@ -54,17 +111,19 @@ def substitute(config: object, experiment: str, folders: Mapping[str, Path]) -> 
         >>> substitute({"path": "runs/digits/gan/seed0/best.ckpt"}, "digits", {"gan": Path("out/gan/seed2")})
         {'path': 'out/gan/seed2/best.ckpt'}
     """
-    return _replace(config, _stage_path(experiment), folders)
+    replaced: T = _replace(config, _stage_path(experiment), folders)
+    return replaced
 
 
-def format_placeholders(value: object, values: Mapping[str, object]) -> object:
+def format_placeholders(value: T, values: Mapping[str, object]) -> T:
     """Replace each ``{name}`` in an override's value or in a command's words.
 
     Example:
         >>> format_placeholders(["{teacher}/best.ckpt", 3], {"teacher": Path("runs/teacher")})
         ['runs/teacher/best.ckpt', 3]
     """
-    return _replace(value, _PLACEHOLDER, values)
+    replaced: T = _replace(value, _PLACEHOLDER, values)
+    return replaced
 
 
 def walk_strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
@@ -80,7 +139,17 @@ def walk_strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from walk_strings(item, key)
 
 
-def _replace(value: object, pattern: re.Pattern[str], values: Mapping[str, object]) -> object:
+def _merge(base: object, update: object) -> object:
+    if not isinstance(update, Mapping):
+        return update
+    if isinstance(base, str) and "class_path" not in update and set(update) <= {"init_args", "dict_kwargs"}:
+        base = {"class_path": base}  # the short form of a class without arguments
+    if not isinstance(base, Mapping) or update.get("class_path", base.get("class_path")) != base.get("class_path"):
+        return {key: _merge(None, value) for key, value in update.items()}
+    return {**base, **{key: _merge(base.get(key), value) for key, value in update.items()}}
+
+
+def _replace(value: Any, pattern: re.Pattern[str], values: Mapping[str, object]) -> Any:
     if isinstance(value, str):
         return pattern.sub(lambda match: str(values.get(match[1], match[0])), value)
     if isinstance(value, Mapping):

@@ -28,19 +28,19 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
     sweeps = [
         _update(
             sweep,
-            points={x: stage for x, stage in sweep.points.items() if stage in available},
-            references=tuple(stage for stage in sweep.references if stage in available),
+            x_to_stage={x: stage for x, stage in sweep.x_to_stage.items() if stage in available},
+            baselines=tuple(stage for stage in sweep.baselines if stage in available),
         )
         for sweep in report.sweep
     ]
-    curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.curves]
+    curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.learning_curves]
     report = _update(
         report,
         rows=rows,
         tables=tuple(t for t in tables if t.rows),
-        sweep=tuple(sweep for sweep in sweeps if sweep.points),
-        curves=tuple(c for c in curves if c.stages),
-        series=tuple(figure for figure in report.series if figure.stage in available),
+        sweep=tuple(sweep for sweep in sweeps if sweep.x_to_stage),
+        learning_curves=tuple(c for c in curves if c.stages),
+        result_curves=tuple(figure for figure in report.result_curves if figure.stage in available),
         sample_grids=tuple(stage for stage in report.sample_grids if stage in available),
     )
     stages = {name: stage for name, stage in experiment.stages.items() if name in available}

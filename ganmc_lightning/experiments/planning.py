@@ -7,11 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment, Stage
-from ganmc_lightning.experiments.effective_config import merge_configs
-from ganmc_lightning.experiments.fingerprint import Fingerprint, find_data, hash_json, hash_path, hash_source
-from ganmc_lightning.experiments.interpolation import BUILTINS, find_stage_paths, format_placeholders, substitute
+from ganmc_lightning.experiments.fingerprint import Fingerprint, compute_fingerprint, find_data, hash_path
+from ganmc_lightning.experiments.interpolation import (
+    BUILTINS,
+    check_needs,
+    format_placeholders,
+    merge_configs,
+    substitute,
+    walk_strings,
+)
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.runs.folder import RunFolder
 
@@ -54,10 +59,19 @@ class PlannedRun:
         return self.command[0] == "fit"
 
 
-def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool) -> list[PlannedRun]:
+def plan_runs(
+    experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool, wandb_project: str | None = None
+) -> list[PlannedRun]:
     """Plan the runs in the order of execution: all stages of the first seed, then those of the next.
 
     A shared stage has one run, with the first seed of the experiment file, for any ``seeds``.
+
+    Args:
+        experiment: the experiment.
+        out: output folder; run folders are ``<out>/<experiment>/<stage>/seed<seed>``.
+        seeds: seeds of each stage.
+        quick: whether to apply the ``quick`` overrides.
+        wandb_project: W&B project that receives learning curves and sample grids.
 
     Raises:
         ConfigurationError: a config file is invalid, or names a stage that is not among the stage's ``needs``.
@@ -68,12 +82,20 @@ def plan_runs(experiment: Experiment, out: Path, seeds: Sequence[int], quick: bo
     for seed in seeds:
         seed_of = {name: experiment.seeds[0] if stage.shared else seed for name, stage in experiment.stages.items()}
         folders = {name: out / experiment.name / name / f"seed{number}" for name, number in seed_of.items()}
-        for stage in experiment.stages.values():
-            if (stage.name, seed_of[stage.name]) not in runs:
-                needs = [runs[need, seed_of[need]] for need in stage.needs]
-                configs = {config: contents[config] for config in stage.configs}
-                run = _plan_run(experiment, stage, seed_of[stage.name], quick, configs, folders, needs)
-                runs[run.id] = run
+        for name, stage in experiment.stages.items():
+            if (name, seed_of[name]) in runs:  # shared
+                continue
+            logger = _wandb_logger(experiment.name, name, seed_of[name], folders[name], wandb_project)
+            runs[name, seed_of[name]] = _plan_run(
+                experiment,
+                stage,
+                seed_of[name],
+                quick=quick,
+                contents={config: contents[config] for config in stage.configs},
+                folders=folders,
+                needs=[runs[need, seed_of[need]] for need in stage.needs],
+                logger=logger,
+            )
     return list(runs.values())
 
 
@@ -81,10 +103,12 @@ def _plan_run(
     experiment: Experiment,
     stage: Stage,
     seed: int,
+    *,
     quick: bool,
     contents: Mapping[Path, object],
     folders: Mapping[str, Path],
     needs: Sequence[PlannedRun],
+    logger: Mapping[str, object],
 ) -> PlannedRun:
     """Plan one stage with one seed.
 
@@ -94,73 +118,67 @@ def _plan_run(
         seed: seed of the run.
         quick: whether to apply the ``quick`` overrides.
         contents: config file -> content.
-        folders: stage -> run folder of the seed at hand, for all stages of the experiment.
+        folders: stage -> run folder for this seed, for all stages of the experiment.
         needs: runs of the stages that this one depends on.
+        logger: overrides of a training that do not affect its result.
     """
     overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}
-    words = (*stage.command, *(stage.quick_command if quick else ()))
-    effective = merge_configs(list(contents.values()), overrides)
-    _check_needs(experiment, stage, contents, effective)
+    words = [*stage.command, *(stage.quick_command if quick else ())]
+    effective = merge_configs(contents.values(), overrides)
+    check_needs(effective, experiment.name, stage.name, stage.needs, contents)
+    strings = walk_strings(substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders}))
+
     folder = RunFolder(folders[stage.name])
-    configs = {}
-    for number, (config, content) in enumerate(contents.items()):
+    files: list[Path] = []
+    rewritten: dict[Path, object] = {}
+    for number, (file, content) in enumerate(contents.items()):
         moved = substitute(content, experiment.name, folders)
-        configs[folder.path / f"{number}_{config.name}" if moved != content else config] = moved
-    if words:
-        values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(configs), "")), strict=True))}
-        command, test = tuple(str(format_placeholders(word, values)) for word in words), None
-    else:
-        command = _fit_command(seed, folder, configs, format_placeholders(overrides, folders))
-        test = _test_command(folder) if stage.test else None
-    without_stages = substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders})
-    assert isinstance(without_stages, dict)
-    data = {name: hash_path(path) for name, path in find_data(without_stages, words).items()}
+        files.append(file if moved == content else folder.path / f"{number}_{file.name}")
+        rewritten |= {} if moved == content else {files[-1]: moved}
+    values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(files), "")), strict=True))}
+    filled = format_placeholders(overrides, values)
+    command = format_placeholders(words, values) or _fit_command(seed, folder, files, {**filled, **logger})
     recipe = {"configs": list(contents.values()), "overrides": overrides, "seed": seed, "test": stage.test}
-    fingerprint = Fingerprint(
-        configs=_union([need.fingerprint.configs for need in needs])
-        | {stage.name: hash_json(recipe | ({"command": words} if words else {}))},
-        source=hash_source(),
-        data=_union([need.fingerprint.data for need in needs]) | data,
+    return PlannedRun(
+        stage=stage.name,
+        seed=seed,
+        folder=folder,
+        fingerprint=compute_fingerprint(
+            stage.name,
+            recipe | ({"command": words} if words else {}),
+            find_data(strings, words),
+            [need.fingerprint for need in needs],
+        ),
+        configs=rewritten,
+        command=tuple(command),
+        test=_test_command(folder) if stage.test and not words else None,
+        needs=tuple(need.id for need in needs),
     )
-    written = {path: content for path, content in configs.items() if path not in contents}
-    return PlannedRun(stage.name, seed, folder, fingerprint, written, command, test, tuple(need.id for need in needs))
 
 
-def _check_needs(experiment: Experiment, stage: Stage, contents: Mapping[Path, object], effective: object) -> None:
-    """Check that each stage whose folder the effective config names is declared.
-
-    Raises:
-        ConfigurationError: one is not.
-    """
-    for key, name in find_stage_paths(effective, experiment.name):
-        if name not in stage.needs:
-            file = next(
-                file for file, content in contents.items() if (key, name) in find_stage_paths(content, experiment.name)
-            )
-            raise ConfigurationError(
-                f"{file}: {key} names stage '{name}', expected it in 'needs' of stage '{stage.name}' "
-                f"(or an override of {key})"
-            )
-
-
-def _union(mappings: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    return {key: value for mapping in mappings for key, value in mapping.items()}
-
-
-def _fit_command(seed: int, folder: RunFolder, configs: Iterable[Path], overrides: object) -> tuple[str, ...]:
-    assert isinstance(overrides, dict)
-    fit = ["fit"]
+def _fit_command(seed: int, folder: RunFolder, configs: Iterable[Path], overrides: Mapping[str, object]) -> list[str]:
+    command = ["fit"]
     for config in configs:
-        fit += ["--config", str(config)]
-    fit += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder.path)]
-    fit += ["--trainer.enable_model_summary=false"]
-    fit += [f"--{name}={format_argument(value)}" for name, value in overrides.items()]
-    return tuple(fit)
+        command += ["--config", str(config)]
+    command += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder.path)]
+    command += ["--trainer.enable_model_summary=false"]
+    return command + [f"--{name}={format_argument(value)}" for name, value in overrides.items()]
 
 
 def _test_command(folder: RunFolder) -> tuple[str, ...]:
     best = str(folder.best_checkpoint)
     return ("test", "--config", str(folder.config), "--ckpt_path", best, "--verbose=false")
+
+
+def _wandb_logger(experiment: str, stage: str, seed: int, folder: Path, project: str | None) -> dict[str, object]:
+    """Return the override that adds a W&B logger to a training; empty without a project.
+
+    With ``WANDB_MODE=offline`` the logger writes to the run folder, for a later ``wandb sync``.
+    """
+    if project is None:
+        return {}
+    init_args = {"project": project, "group": experiment, "name": f"{stage}-seed{seed}", "save_dir": str(folder)}
+    return {"trainer.logger": {"class_path": "lightning.pytorch.loggers.WandbLogger", "init_args": init_args}}
 
 
 def format_argument(value: object) -> str:

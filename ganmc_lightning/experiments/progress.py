@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.formatting import duration, interval, printed, score
+from ganmc_lightning.experiments.formatting import format_ci, format_duration, format_metric, format_paper
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.report import Report
 from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.experiments.runner import Outcome, describe_failure
-from ganmc_lightning.experiments.table import ONE_SEED, several_seeds
+from ganmc_lightning.experiments.tables import ONE_SEED, has_several_seeds
 
 
 class ProgressPrinter:
@@ -69,16 +70,17 @@ class ProgressPrinter:
         return f"{run.stage:<{self.width}}  seed {run.seed}"
 
 
-def print_table(console: Console, report: Report) -> None:
-    """Print the rows of a report with their means and the numbers of the paper."""
+def print_report(console: Console, report: Report, file: Path) -> None:
+    """Print the rows of a report with their means and the numbers of the paper, and the path of the report."""
     print_line(console, "")
-    mark_one = several_seeds(row.mean for row in report.rows)
+    mark_one = has_several_seeds(row.mean for row in report.rows)
     width = max((len(row.label) for row in report.rows), default=0)
     for row in report.rows:
-        paper = "" if row.row.paper is None else f"  (paper: {printed(row.row.paper)})"
-        print_line(console, f"  {row.label:<{width}}  {interval(row.mean, mark_one)}{paper}")
+        paper = "" if row.spec.paper is None else f"  (paper: {format_paper(row.spec.paper)})"
+        print_line(console, f"  {row.label:<{width}}  {format_ci(row.mean, mark_one)}{paper}")
     if report.rows and not mark_one:
         print_line(console, f"  {ONE_SEED}", "dim")
+    print_line(console, f"\nreport: {file}")
 
 
 def print_line(console: Console, line: str, style: str = "") -> None:
@@ -91,9 +93,9 @@ def print_line(console: Console, line: str, style: str = "") -> None:
 def _metrics(run: PlannedRun, metric: str) -> str:
     result = read_result(run)
     validation, test = result.metrics.get(f"val/{metric}"), result.metrics.get(f"test/{metric}")
-    parts = [f"val {score(validation):>6}" if validation is not None else " " * 10]
-    parts.append(f"test {score(test):>6}" if test is not None else " " * 11)
-    return "  ".join([*parts, f"{duration(result.train_seconds):>9}"])
+    parts = [f"val {format_metric(validation):>6}" if validation is not None else " " * 10]
+    parts.append(f"test {format_metric(test):>6}" if test is not None else " " * 11)
+    return "  ".join([*parts, f"{format_duration(result.train_seconds):>9}"])
 
 
 def _plural(number: int, noun: str) -> str:

@@ -10,7 +10,7 @@ from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.figures import make_figures
 from ganmc_lightning.experiments.rendering import render_html, render_markdown
 from ganmc_lightning.experiments.report import Report
-from ganmc_lightning.experiments.results import Results
+from ganmc_lightning.experiments.results import Results, StageResult
 from ganmc_lightning.experiments.statistics import mean_ci
 from ganmc_lightning.experiments.tables import make_notes, make_rows, make_tables, report_values
 from ganmc_lightning.io.atomic import atomic_write
@@ -18,16 +18,16 @@ from ganmc_lightning.io.structured import write_json
 
 
 def make_report(
-    experiment: Experiment, results: Results, environments: Sequence[Environment], command: str, quick: bool
+    experiment: Experiment, results: Results, command: str, quick: bool, missing: Sequence[str] = ()
 ) -> Report:
     """Compute a report.
 
     Args:
         experiment: the experiment file.
         results: stage -> results of its runs, one per seed, in the order of the seeds.
-        environments: where each run was executed.
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
+        missing: runs without a result.
 
     Raises:
         ConfigurationError: a run lacks the experiment's metric, or a metric, curve or column of a table or figure.
@@ -39,7 +39,7 @@ def make_report(
         for sweep in experiment.report.sweep
     ]
     runs = [run for stage in experiment.stages for run in results[stage]]
-    environment, environment_notes = _common_environment(environments)
+    environment, environment_notes = _common_environment(runs)
     return Report(
         experiment=experiment,
         command=command,
@@ -48,7 +48,7 @@ def make_report(
         environment=environment,
         seconds=sum(run.result.train_seconds for run in runs),
         rows=rows,
-        notes=make_notes(experiment, rows, quick) + environment_notes,
+        notes=_missing_notes(missing) + make_notes(experiment, rows, quick) + environment_notes,
         tables=tables,
         sweeps=sweeps,
         runs=runs,
@@ -67,11 +67,21 @@ def write_report(report: Report, folder: Path) -> None:
     write_json(folder / "report.json", report.as_json())
 
 
-def _common_environment(environments: Sequence[Environment]) -> tuple[Environment, list[str]]:
-    """Return the environment of the runs, the last one if there are several, and a note in that case."""
+def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[str]]:
+    """Return the environment of the runs, the last one if there are several, and a note in that case.
+
+    The key ``older_code`` names the runs of another version of this package.
+    """
+    environments = [run.environment for run in runs if run.environment is not None]
     distinct = [env for index, env in enumerate(environments) if env not in environments[:index]]
+    older = ", ".join(f"{run.stage} seed {run.seed}" for run in runs if run.older_code)
+    environment = {**(distinct[-1] if distinct else {}), **({"older_code": older} if older else {})}
     if len(distinct) < 2:
-        return (distinct[0] if distinct else {}), []
+        return environment, []
     first, *others = distinct
     changed = sorted({key for env in others for key in env if env[key] != first.get(key)})
-    return distinct[-1], [f"The runs come from different environments ({', '.join(changed)}); the last is shown."]
+    return environment, [f"The runs come from different environments ({', '.join(changed)}); the last is shown."]
+
+
+def _missing_notes(runs: Sequence[str]) -> list[str]:
+    return [f"Incomplete report: {len(runs)} runs failed or were skipped ({', '.join(runs)})."] if runs else []

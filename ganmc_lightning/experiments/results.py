@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.planning import PlannedRun
+from ganmc_lightning.experiments.run_state import read_run_state
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.result import RunResult
 
@@ -21,12 +23,16 @@ class StageResult:
         seed: random seed of the run.
         folder: the run folder.
         result: content of its ``result.json``.
+        environment: versions and device of the run, if recorded.
+        older_code: whether another version of this package computed the result.
     """
 
     stage: str
     seed: int
     folder: RunFolder
     result: RunResult
+    environment: Environment | None = None
+    older_code: bool = False
 
     def value(self, name: str) -> float:
         """Return a metric by its full name, such as ``test/accuracy``.
@@ -83,7 +89,10 @@ def load_results(runs: Sequence[PlannedRun]) -> Results:
     """
     results: Results = defaultdict(list)
     for run in runs:
-        results[run.stage].append(StageResult(run.stage, run.seed, run.folder, read_result(run)))
+        result, state = read_result(run), read_run_state(run.folder.state)
+        environment = None if state is None else state.environment
+        older_code = state is not None and state.fingerprint.source != run.fingerprint.source
+        results[run.stage].append(StageResult(run.stage, run.seed, run.folder, result, environment, older_code))
     return dict(results)
 
 

@@ -7,35 +7,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
-from ganmc_lightning.experiments.environment import Environment, describe_environment
-from ganmc_lightning.experiments.fingerprint import SOURCE, Fingerprint
+from ganmc_lightning.experiments.environment import describe_environment
+from ganmc_lightning.experiments.fingerprint import SOURCE
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import read_result
-from ganmc_lightning.io.structured import read_json, write_json, write_yaml
+from ganmc_lightning.experiments.run_state import FINISHED, FITTED, STARTED, RunState, read_run_state
+from ganmc_lightning.io.structured import write_json, write_yaml
 from ganmc_lightning.runs.folder import RunFolder
 
 RunCommand = Callable[[list[str]], int]
 """Runs one ``ganmc`` command line in this process and returns its exit code."""
-
-STARTED, FITTED, FINISHED = "started", "fitted", "finished"
-
-
-@dataclass(frozen=True)
-class RunState:
-    """How far a run got: the content of ``run_state.json`` in its folder.
-
-    Attributes:
-        fingerprint: what the run was started from.
-        status: ``started``, ``fitted`` (trained, not tested) or ``finished``.
-        environment: versions and device of a finished run.
-    """
-
-    fingerprint: Fingerprint
-    status: str
-    environment: Environment | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +40,6 @@ class Outcome:
     def interrupted(self) -> bool:
         """Whether Ctrl-C or SIGTERM ended the run."""
         return self.code in (INTERRUPTED, TERMINATED)
-
-
-def read_run_state(file: Path) -> RunState | None:
-    """Read ``run_state.json``; return None if it is missing or invalid."""
-    try:
-        return TypeAdapter(RunState).validate_python(read_json(file))
-    except ValidationError:
-        return None
 
 
 def is_complete(run: PlannedRun) -> bool:

@@ -77,7 +77,8 @@ def run_stages(
                     running[pool.submit(execute if jobs == 1 else execute_in_worker, run, run_command)] = run
                 # A signal that arrives just before a wait without timeout would not be handled.
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-                    end(running.pop(future), future.result())
+                    outcome = future.result()  # raises if the pool broke; the run must still be in `running` then
+                    end(running.pop(future), outcome)
         except (KeyboardInterrupt, Terminated) as interruption:
             end_workers(pool)
             if not running:

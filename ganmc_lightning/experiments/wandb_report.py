@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.report import Report
-
-
-def logger_argument(run: PlannedRun, experiment: Experiment, project: str) -> str:
-    """Return the argument of ``ganmc fit`` that logs metrics, configuration and sample grids of a run to W&B.
-
-    With ``WANDB_MODE=offline`` they are written to the run folder, for ``wandb sync``.
-    """
-    logger = {
-        "class_path": "lightning.pytorch.loggers.WandbLogger",
-        "init_args": {
-            "project": project,
-            "group": experiment.name,
-            "name": f"{run.stage}-seed{run.seed}",
-            "save_dir": str(run.folder.path),
-        },
-    }
-    return f"--trainer.logger={json.dumps(logger)}"
 
 
 def log_report(report: Report, folder: Path, project: str) -> None:

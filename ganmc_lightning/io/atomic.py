@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
+
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 @contextmanager
@@ -29,3 +32,23 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_writable(folder: Path, option: str) -> None:
+    """Create a folder and check that files can be written to it.
+
+    Args:
+        folder: path of the folder.
+        option: command-line option that names it, for the error message.
+
+    Raises:
+        ConfigurationError: the folder cannot be created or is read-only.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):  # an existing folder may be read-only
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"{option}: cannot write to {folder} ({error.strerror}); choose another folder"
+        ) from error

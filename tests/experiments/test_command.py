@@ -32,6 +32,16 @@ def test_the_whole_command(experiment_file, tmp_path, fake, monkeypatch, capsys)
     assert "10/10" in capsys.readouterr().out
 
 
+def test_imports_are_passed_to_every_stage_and_do_not_count(experiment_file, tmp_path, fake, monkeypatch):
+    monkeypatch.setattr(cli, "main", fake, raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments("tiny", "--seeds", "0", "--import", "my_project")) == 0
+    assert all(call[-2:] == ["--import", "my_project"] for call in fake.calls)
+    calls = len(fake.calls)
+    assert run(arguments("tiny", "--seeds", "0")) == 0
+    assert len(fake.calls) == calls
+
+
 def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(arguments("--list")) == 0

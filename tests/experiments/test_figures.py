@@ -57,7 +57,7 @@ def report(tmp_path):
         file.write_text(text)
         test = {f"test/{name}/{metric}": value for name, row in SCORES.items() for metric, value in row.items()}
         runs = [StageResult("comparison", k, RunFolder(Path("run")), RunResult(metrics=test)) for k in range(seeds)]
-        return make_report(load_experiment(file), {"comparison": runs}, [], "ganmc reproduce sizes", False)
+        return make_report(load_experiment(file), {"comparison": runs}, "ganmc reproduce sizes", False)
 
     return make
 

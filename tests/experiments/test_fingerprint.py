@@ -11,6 +11,7 @@ import pytest
 
 import ganmc_lightning
 from ganmc_lightning.experiments.fingerprint import find_data, hash_path
+from ganmc_lightning.experiments.interpolation import walk_strings
 
 PACKAGE = Path(ganmc_lightning.__file__).parent
 
@@ -54,7 +55,8 @@ def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
         "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs"}},
         "checkpoint": {"mode": "max"},
     }
-    found = find_data(config, ["evaluate", "--reference=./ref.npz", "{run_dir}/logs.txt", "x" * 5000 + "/"])
+    words = ["evaluate", "--reference=./ref.npz", "{run_dir}/logs.txt", "x" * 5000 + "/"]
+    found = find_data(walk_strings(config), words)
     assert found == {name: Path(name) for name in ("rows.csv", "pool.npz", "images")} | {"./ref.npz": Path("ref.npz")}
 
 
@@ -77,7 +79,7 @@ def test_downloaded_data_sets_are_found_by_class_name(tmp_path, monkeypatch, dat
     if by == "environment":
         monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     root = {"root": str(tmp_path)} if by == "config" else {}
-    assert sorted(find_data({"data": {"dataset": dataset, **root}})) == expected
+    assert sorted(find_data(walk_strings({"data": {"dataset": dataset, **root}}))) == expected
 
 
 def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
@@ -91,7 +93,7 @@ def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
     for cls in cached:
         file = cls().file(tmp_path)
         file.touch()
-        assert find_data({"data": {"dataset": cls.__name__, "root": str(tmp_path)}}) == {file.name: file}
+        assert find_data([("data.dataset", cls.__name__), ("data.root", str(tmp_path))]) == {file.name: file}
         file.unlink()
 
 
@@ -108,7 +110,7 @@ def test_source_hash_follows_code_but_not_report_code(tmp_path):
     package = tmp_path / "ganmc_lightning"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     before = source_hash(package)
-    for name, counts in [("experiments/html.py", False), ("cli/reproduce.py", False), ("losses/gan.py", True)]:
+    for name, counts in [("experiments/report.py", False), ("cli/reproduce.py", False), ("losses/gan.py", True)]:
         text = (package / name).read_text()
         (package / name).write_text(text + "\n# a remark\n")
         assert (source_hash(package) != before) == counts

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments import planning
+from ganmc_lightning.experiments import fingerprint
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import format_argument, plan_runs
 
@@ -106,7 +106,7 @@ def test_path_replaced_by_a_later_config_is_no_dependency(experiment_file, tmp_p
 def test_dependency_of_a_command(experiment_file, tmp_path):
     (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
     text = experiment_file.read_text().replace(
-        "{config: [student.yaml, more.yaml]}", "{config: more.yaml, run: forest}"
+        "{config: [student.yaml, more.yaml]}", "{config: more.yaml, command: forest}"
     )
     experiment_file.write_text(text)
     with pytest.raises(ConfigurationError, match="expected it in 'needs' of stage 'alone'"):
@@ -152,7 +152,7 @@ def test_overrides_seed_quick_and_test_count(experiment_file, edited, tmp_path):
 
 def test_package_source_counts(experiment_file, tmp_path, monkeypatch):
     before = plan(experiment_file, tmp_path)
-    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    monkeypatch.setattr(fingerprint, "hash_source", lambda: "another")
     expected = {name: ["package source"] for name in before}
     assert changed(before, plan(experiment_file, tmp_path)) == expected
 

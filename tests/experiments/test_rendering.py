@@ -36,7 +36,7 @@ def report(tmp_path):
         stage: [StageResult(stage, 0, RunFolder(tmp_path), RunResult(metrics=metrics, train_seconds=90.0))]
         for stage in ("a", "b")
     }
-    return make_report(load_experiment(file), results, [], "ganmc reproduce 'a <b>'", quick=False)
+    return make_report(load_experiment(file), results, "ganmc reproduce 'a <b>'", quick=False)
 
 
 class Text(HTMLParser):

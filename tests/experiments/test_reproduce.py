@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from ganmc_lightning.exceptions import ConfigurationError, Terminated
-from ganmc_lightning.experiments import figures, planning
+from ganmc_lightning.experiments import figures, fingerprint
 from ganmc_lightning.experiments.reproduce import reproduce
 
 
@@ -58,14 +58,6 @@ def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
     assert code == 0
     assert len(fake.calls) == 9
     assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
-
-
-def test_extra_arguments_reach_every_stage(go, fake):
-    assert go(seeds=(0,), extra_arguments=["--import", "my_project"])[0] == 0
-    assert all(call[-2:] == ["--import", "my_project"] for call in fake.calls)
-    calls = len(fake.calls)
-    assert go(seeds=(0,))[0] == 0
-    assert len(fake.calls) == calls
 
 
 def test_another_seed_adds_only_its_own_runs(go, fake):
@@ -150,7 +142,7 @@ def test_keep_going_without_any_result_writes_no_report(go, fake, folder):
 
 def test_reason_for_a_repeated_run_is_printed(go, fake, experiment_file, monkeypatch):
     go(seeds=(0,))
-    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    monkeypatch.setattr(fingerprint, "hash_source", lambda: "another")
     (experiment_file.parent / "gan.yaml").write_text("model: {name: better}\n")
     shown = go(seeds=(0,))[1]
     assert "  teacher   seed 0  earlier result archived, changed: package source\n" in shown
@@ -161,7 +153,7 @@ def test_reason_for_a_repeated_run_is_printed(go, fake, experiment_file, monkeyp
 def test_report_names_results_of_older_code(go, fake, folder, monkeypatch):
     go(seeds=(0,))
     calls = len(fake.calls)
-    monkeypatch.setattr(planning, "hash_source", lambda: "another")
+    monkeypatch.setattr(fingerprint, "hash_source", lambda: "another")
     assert go(seeds=(0, 1), accept_older_code=True)[0] == 0
     assert len(fake.calls) == 2 * calls
     older = "teacher seed 0, gan seed 0, alone seed 0, mixed_02 seed 0, mixed_05 seed 0"

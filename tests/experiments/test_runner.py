@@ -8,7 +8,8 @@ import pytest
 
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
-from ganmc_lightning.experiments.runner import archive_outdated, execute, is_complete, read_run_state
+from ganmc_lightning.experiments.run_state import read_run_state
+from ganmc_lightning.experiments.runner import archive_outdated, execute, is_complete
 
 
 @pytest.fixture
@@ -187,9 +188,7 @@ def test_kill_at_any_write_leaves_a_state_to_continue_from(experiment_file, tmp_
     """Stop before the n-th rename, for every n: the second attempt must finish, with an equal result."""
     original, attempts = os.replace, 0
     for stop in range(10):
-        run = plan_runs(
-            load_experiment(experiment_file), teacher.folder.path.parents[3] / str(stop), (0,), quick=False
-        )[0]
+        run = plan_runs(load_experiment(experiment_file), tmp_path / str(stop), (0,), quick=False)[0]
         left = stop
 
         def replace(source, target):

@@ -11,18 +11,19 @@ from rich.console import Console
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reproduce import reproduce
-from ganmc_lightning.experiments.wandb_report import logger_argument
 
 
-def test_logger_argument_of_a_run(experiment_file, tmp_path):
+def test_each_training_has_its_own_logger_which_does_not_count(experiment_file, tmp_path):
     experiment = load_experiment(experiment_file)
-    run = plan_runs(experiment, tmp_path, (3,), quick=False)[0]
-    key, _, value = logger_argument(run, experiment, "compression").partition("=")
+    plain, logged = (plan_runs(experiment, tmp_path, (3,), False, project)[0] for project in (None, "compression"))
+    assert logged.command[:-1] == plain.command
+    assert logged.fingerprint == plain.fingerprint
+    key, _, value = logged.command[-1].partition("=")
     logger = yaml.safe_load(value)
     assert key == "--trainer.logger"
     assert logger["init_args"]["name"] == "teacher-seed3"
     assert logger["init_args"]["group"] == "tiny"
-    assert Path(logger["init_args"]["save_dir"]) == run.folder.path
+    assert Path(logger["init_args"]["save_dir"]) == logged.folder.path
 
 
 @pytest.mark.filterwarnings("ignore")  # W&B's own

@@ -12,7 +12,7 @@ from rich.console import Console
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reproduce import reproduce
-from ganmc_lightning.experiments.runner import read_run_state
+from ganmc_lightning.experiments.run_state import read_run_state
 from ganmc_lightning.experiments.scheduling import run_stages
 from ganmc_lightning.experiments.workers import LOG
 

@@ -1,0 +1,37 @@
+"""``run_state.json``: how far the run of a stage got, and what it was started from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from ganmc_lightning.experiments.environment import Environment
+from ganmc_lightning.experiments.fingerprint import Fingerprint
+from ganmc_lightning.io.structured import read_json
+
+STARTED, FITTED, FINISHED = "started", "fitted", "finished"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a run got: the content of ``run_state.json`` in its folder.
+
+    Attributes:
+        fingerprint: what the run was started from.
+        status: ``started``, ``fitted`` (trained, not tested) or ``finished``.
+        environment: versions and device of a finished run.
+    """
+
+    fingerprint: Fingerprint
+    status: str
+    environment: Environment | None = None
+
+
+def read_run_state(file: Path) -> RunState | None:
+    """Read ``run_state.json``; return None if it is missing or invalid."""
+    try:
+        return TypeAdapter(RunState).validate_python(read_json(file))
+    except ValidationError:
+        return None
