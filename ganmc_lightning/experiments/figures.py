@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import fmean
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment
@@ -19,7 +21,7 @@ from ganmc_lightning.experiments.plots import (
 from ganmc_lightning.experiments.report import ReportFigure
 from ganmc_lightning.experiments.report_config import Scatter, Sweep
 from ganmc_lightning.experiments.results import Results
-from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
+from ganmc_lightning.experiments.statistics import MeanCI
 from ganmc_lightning.experiments.tables import ReportRow, TableResult, metric_name, report_split, report_values
 from ganmc_lightning.runs.metrics_csv import read_learning_curves
 
@@ -27,6 +29,21 @@ SPLIT_NAMES = {"train": "training", "val": "validation"}
 """Prefix of a column of ``metrics.csv`` -> word in the label of an axis."""
 
 SweepMeans = tuple[Sweep, Mapping[float, MeanCI]]
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """A figure with its values, before it is drawn.
+
+    Attributes:
+        file: path relative to the report.
+        title: caption.
+        draw: return the figure as PNG.
+    """
+
+    file: str
+    title: str
+    draw: Callable[[], bytes]
 
 
 def make_figures(
@@ -49,14 +66,14 @@ def make_figures(
         ConfigurationError: a result lacks a curve, a metric or a column that a figure shows.
     """
     labels = {row.stage: row.spec.name for row in reversed(rows)}  # stages of the main table have its names
-    figures = [
+    specs = [
         *_learning_curves(experiment, results, rows, labels),
         *_sweeps(experiment, results, sweeps, labels),
         *_result_curves(experiment, results),
         *_scatters(tables),
         *_sample_grids(experiment, results),
     ]
-    return _merge_equal(figures)
+    return _merge_equal([ReportFigure(spec.file, spec.title, spec.draw()) for spec in specs])
 
 
 def _merge_equal(figures: Sequence[ReportFigure]) -> list[ReportFigure]:
@@ -71,7 +88,7 @@ def _merge_equal(figures: Sequence[ReportFigure]) -> list[ReportFigure]:
 
 def _learning_curves(
     experiment: Experiment, results: Results, rows: Sequence[ReportRow], labels: Mapping[str, str]
-) -> Iterator[ReportFigure]:
+) -> Iterator[FigureSpec]:
     shown_stage = {row.spec.name: row.stage for row in rows}
     for number, spec in enumerate(experiment.report.learning_curves, 1):
         stages = [name if name in experiment.stages else shown_stage[name] for name in spec.stages]
@@ -80,8 +97,8 @@ def _learning_curves(
             if curves:
                 split, _, metric = column.partition("/")
                 name = metric.replace("_", " ")
-                png = plot_learning_curves(curves, f"{SPLIT_NAMES.get(split, split)} {name}")
-                yield ReportFigure(f"figures/curves_{number}_{split}_{metric}.png", f"{spec.title}: {name}", png)
+                draw = partial(plot_learning_curves, curves, f"{SPLIT_NAMES.get(split, split)} {name}")
+                yield FigureSpec(f"figures/curves_{number}_{split}_{metric}.png", f"{spec.title}: {name}", draw)
             elif spec.columns:
                 key = f"report.learning_curves[{number - 1}].columns"
                 raise ConfigurationError(f"{key}: column '{column}' not found in metrics.csv of {', '.join(stages)}")
@@ -98,38 +115,39 @@ def _read_column(stages: Sequence[str], results: Results, column: str, labels: M
 
 def _sweeps(
     experiment: Experiment, results: Results, sweeps: Sequence[SweepMeans], labels: Mapping[str, str]
-) -> Iterator[ReportFigure]:
+) -> Iterator[FigureSpec]:
     for number, (sweep, means) in enumerate(sweeps, 1):
         baselines = [
-            Baseline(labels.get(stage, stage), mean_ci(report_values(experiment, results, stage)).mean)
+            Baseline(labels.get(stage, stage), fmean(report_values(experiment, results, stage)))
             for stage in sweep.baselines
         ]
         split = report_split(experiment, next(iter(sweep.x_to_stage.values())))
         y_label = f"{split} {experiment.metric.replace('_', ' ')}"
-        png = plot_sweep(means, baselines, sweep.x_label, y_label)
-        yield ReportFigure(f"figures/sweep_{number}.png", sweep.title, png)
+        draw = partial(plot_sweep, means, baselines, sweep.x_label, y_label)
+        yield FigureSpec(f"figures/sweep_{number}.png", sweep.title, draw)
 
 
-def _result_curves(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+def _result_curves(experiment: Experiment, results: Results) -> Iterator[FigureSpec]:
     for number, spec in enumerate(experiment.report.result_curves, 1):
         runs = results[spec.stage]
         curves = [SeedCurves(label, [run.curve(name) for run in runs]) for label, name in spec.curves.items()]
         baselines = []
         for label, metric in spec.baselines.items():
             name = metric_name(experiment, spec.stage, metric)
-            baselines.append(Baseline(label, mean_ci([run.value(name) for run in runs]).mean))
-        png = plot_result_curves(curves, baselines, spec.x_label, spec.y_label)
-        yield ReportFigure(f"figures/result_curves_{number}.png", spec.title, png)
+            baselines.append(Baseline(label, fmean(run.value(name) for run in runs)))
+        draw = partial(plot_result_curves, curves, baselines, spec.x_label, spec.y_label)
+        yield FigureSpec(f"figures/result_curves_{number}.png", spec.title, draw)
 
 
-def _scatters(tables: Sequence[TableResult]) -> Iterator[ReportFigure]:
+def _scatters(tables: Sequence[TableResult]) -> Iterator[FigureSpec]:
     number = 0
     for table in tables:
         labels = {column.metric: column.heading for column in table.spec.columns}
         for scatter in table.spec.scatter:
             number += 1
-            png = plot_scatter(*_scatter_groups(table, scatter), labels[scatter.x], labels[scatter.y], scatter.log_x)
-            yield ReportFigure(f"figures/scatter_{number}.png", scatter.title, png)
+            groups, baselines = _scatter_groups(table, scatter)
+            draw = partial(plot_scatter, groups, baselines, labels[scatter.x], labels[scatter.y], scatter.log_x)
+            yield FigureSpec(f"figures/scatter_{number}.png", scatter.title, draw)
 
 
 def _scatter_groups(table: TableResult, scatter: Scatter) -> tuple[list[ScatterGroup], list[Baseline]]:
@@ -143,10 +161,10 @@ def _scatter_groups(table: TableResult, scatter: Scatter) -> tuple[list[ScatterG
     return [ScatterGroup(label, points) for label, points in groups.items()], baselines
 
 
-def _sample_grids(experiment: Experiment, results: Results) -> Iterator[ReportFigure]:
+def _sample_grids(experiment: Experiment, results: Results) -> Iterator[FigureSpec]:
     for stage in experiment.report.sample_grids:
         run = results[stage][0]
         grid = run.folder.latest_sample_grid()
         if grid is not None:
             title = f"{stage}, seed {run.seed}: {grid.stem.replace('_', ' ')}"
-            yield ReportFigure(f"figures/samples_{stage}.png", title, grid.read_bytes())
+            yield FigureSpec(f"figures/samples_{stage}.png", title, grid.read_bytes)

@@ -38,6 +38,7 @@ def make_report(
         (sweep, {x: mean_ci(report_values(experiment, results, stage)) for x, stage in sweep.x_to_stage.items()})
         for sweep in experiment.report.sweep
     ]
+    notes = _missing_notes(missing) + make_notes(experiment, rows, quick)
     runs = [run for stage in experiment.stages for run in results[stage]]
     environment, environment_notes = _common_environment(runs)
     return Report(
@@ -48,7 +49,7 @@ def make_report(
         environment=environment,
         seconds=sum(run.result.train_seconds for run in runs),
         rows=rows,
-        notes=_missing_notes(missing) + make_notes(experiment, rows, quick) + environment_notes,
+        notes=notes + environment_notes,
         tables=tables,
         sweeps=sweeps,
         runs=runs,
