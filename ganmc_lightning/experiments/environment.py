@@ -1,4 +1,4 @@
-"""Where the numbers were made."""
+"""Environment of a run: package versions, device, threads and commit."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _PACKAGES = ("ganmc-lightning", "torch", "lightning", "torchmetrics", "scikit-le
 
 
 def describe_environment(device: str) -> Environment:
-    """Describe versions, device, threads and commit of this process.
+    """Return versions, device, threads and commit of this process.
 
     Args:
-        device: what a run was trained on, "cpu" or the name of a GPU.
+        device: "cpu" or the name of the GPU.
     """
-    torch = sys.modules.get("torch")  # loaded by whatever trained
+    torch = sys.modules.get("torch")  # already imported if the run needed it
     threads = (os.cpu_count() or 1) if torch is None else int(torch.get_num_threads())
     device = _cpu_model() if device == "cpu" else f"{device} ({_cpu_model()})"
     return {"versions": _versions(), "device": device, "threads": threads, "git": _commit()}
@@ -34,7 +34,7 @@ def _versions() -> dict[str, str]:
     for package in _PACKAGES:
         try:
             found[package] = version(package)
-        except PackageNotFoundError:  # e.g. this package itself, run from a checkout that is not installed
+        except PackageNotFoundError:  # e.g. this package, in a checkout that is not installed
             continue
     return found
 
@@ -53,10 +53,10 @@ def _cpu_model() -> str:
 
 @cache
 def _commit() -> str | None:
-    """Commit of the checkout this package runs from; None for an installed wheel."""
+    """Return the commit of the checkout that contains this package; None for an installed wheel."""
     package = Path(__file__).resolve().parents[1]
     top = _git(package, "rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != package.parent:  # a wheel inside somebody else's repository
+    if top is None or Path(top).resolve() != package.parent:  # an installed wheel inside another repository
         return None
     commit = _git(package, "rev-parse", "--short=12", "HEAD")
     if commit is None:

@@ -19,7 +19,7 @@ _REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
 """Parts of the package that start stages or write reports, but compute no result."""
 
 _NO_DATA = ("root", "save_dir", "dirpath", "class_path")
-"""Config keys of paths that are no data: the root of all data sets, output folders, and classes."""
+"""Config keys of other paths: the root of all data sets, output folders, and classes."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
 
     Args:
         strings: dotted key and text of each string in the effective config, without paths of other stages.
-        words: words of the command, likewise.
+        words: words of the command.
 
     Returns:
         Path as it is written in the config, or file name of a downloaded data set -> path.
@@ -135,7 +135,7 @@ def compute_fingerprint(
 def hash_path(path: Path) -> str:
     """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
 
-    A folder may hold a million images, whose contents would take too long to read.
+    A folder may contain a million images: reading all of them would take too long.
     """
     if path.is_file():
         with path.open("rb") as stream:

@@ -78,7 +78,7 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
 def check_needs(
     effective: object, experiment: str, stage: str, needs: Iterable[str], contents: Mapping[Path, object]
 ) -> None:
-    """Check that each stage whose folder the effective config of a stage names is declared.
+    """Check that a stage declares all stages that its effective config names by their folder.
 
     Args:
         effective: the effective config.

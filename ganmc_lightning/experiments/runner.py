@@ -54,7 +54,7 @@ def archive_outdated(run: PlannedRun, accept_older_code: bool = False) -> list[s
     Nothing is deleted, and switching between two settings repeats no training.
 
     Args:
-        run: the run whose folder is prepared.
+        run: a planned run.
         accept_older_code: keep or restore a finished run if only the package source differs.
 
     Returns:
@@ -98,7 +98,7 @@ def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
         return Outcome(TERMINATED)
     except ConfigurationError as error:
         return Outcome(1, f"no usable result: {error}")
-    except Exception:  # a stage is a program of its own: one that crashes must not end the others
+    except Exception:  # one stage that crashes must not end the others
         traceback.print_exc()
         return Outcome(1)
 

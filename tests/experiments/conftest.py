@@ -1,4 +1,4 @@
-"""A small experiment and a command line that trains nothing: it writes what `fit` and `test` would."""
+"""A small experiment, and a fake command line that writes the files of `fit` and `test` without training."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ report:
 
 @dataclass
 class FakeCommand:
-    """Stands in for the command line's entry.
+    """Fake entry point of the command line.
 
     Attributes:
         calls: every command line, in order.
@@ -121,7 +121,7 @@ class FakeCommand:
 
 
 def write_metrics(file: Path, final: float, seed: int, epochs: int = 30) -> None:
-    """Curves that approach `final`, with training rows and validation rows apart as loggers write them."""
+    """Write curves that approach `final`, with separate training and validation rows as in CSVLogger."""
     noise = default_rng(seed)
     lines = ["epoch,step,train/loss,val/accuracy,val/cross_entropy"]
     for epoch in range(epochs):
@@ -140,7 +140,7 @@ def fake() -> FakeCommand:
 
 @pytest.fixture
 def experiment_file(tmp_path: Path) -> Path:
-    """The tiny experiment beside its configs, in a folder laid out as `configs/<data>/`."""
+    """The tiny experiment with its configs, in a folder like `configs/<data>/`."""
     folder = tmp_path / "configs" / "toy"
     folder.mkdir(parents=True)
     for name in ("teacher", "gan", "student", "more"):
@@ -152,7 +152,7 @@ def experiment_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edited(experiment_file: Path) -> Callable[[str, str], Path]:
-    """Replace one piece of the tiny experiment's text."""
+    """Replace a part of the text of the tiny experiment."""
 
     def edit(old: str, new: str) -> Path:
         text = experiment_file.read_text()

@@ -22,7 +22,7 @@ def arguments(*argv):
     return parser.parse_args(argv)
 
 
-def test_the_whole_command(experiment_file, tmp_path, fake, monkeypatch, capsys):
+def test_command_runs_all_stages(experiment_file, tmp_path, fake, monkeypatch, capsys):
     monkeypatch.setattr(cli, "main", fake, raising=False)
     monkeypatch.chdir(tmp_path)
     assert run(arguments("tiny", "--seeds", "0, 5", "--out", "out dir", "--quick")) == 0
@@ -42,7 +42,7 @@ def test_imports_are_passed_to_every_stage_and_do_not_count(experiment_file, tmp
     assert len(fake.calls) == calls
 
 
-def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
+def test_list_of_experiments(experiment_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(arguments("--list")) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -50,26 +50,27 @@ def test_the_list(experiment_file, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])
-def test_bad_seeds(experiment_file, seeds):
+def test_invalid_seeds_are_an_error(experiment_file, seeds):
     with pytest.raises(ConfigurationError, match=r"--seeds: got .*, expected distinct integers"):
         run(arguments(str(experiment_file), f"--seeds={seeds}"))
 
 
-def test_an_output_folder_that_cannot_be(experiment_file, tmp_path):
+def test_unusable_output_folder_is_an_error(experiment_file, tmp_path):
     (tmp_path / "runs").touch()
     with pytest.raises(ConfigurationError, match="--out: cannot write to"):
         run(arguments(str(experiment_file), "--out", str(tmp_path / "runs")))
 
 
-def test_no_name():
+def test_missing_name_is_an_error():
     with pytest.raises(ConfigurationError, match="NAME-or-FILE is missing"):
         run(arguments())
 
 
-def test_the_room_loads_no_training_library():
+def test_experiments_import_neither_training_libraries_nor_the_command_line():
     code = (
         "import sys, ganmc_lightning.experiments.reproduce, ganmc_lightning.experiments.discovery;"
-        "print([m for m in ('torch', 'lightning', 'sklearn', 'matplotlib.pyplot') if m in sys.modules])"
+        "print([m for m in "
+        "('torch', 'lightning', 'sklearn', 'matplotlib.pyplot', 'ganmc_lightning.cli') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Stages that run another command than a training, and the tables and figures made of what they leave."""
+"""Stages that run a command other than `fit`, and the tables and figures of their results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ report:
 
 
 class FakeCommand:
-    """Stands in for the command line's entry: it leaves what a forest study would."""
+    """Fake entry point of the command line that writes the result of a forest study."""
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -97,7 +97,7 @@ def study_of(file, out, quick=False, seed=1):
     return run
 
 
-def test_the_words_are_filled_in(file, tmp_path):
+def test_placeholders_are_filled_in(file, tmp_path):
     run = study_of(file, tmp_path / "runs")
     folder = tmp_path / "runs" / "forests"
     config = folder / "study" / "seed1" / "0_forest.yaml"
@@ -110,7 +110,7 @@ def test_the_words_are_filled_in(file, tmp_path):
     assert not run.trains
 
 
-def test_a_quick_run_adds_its_words(file, tmp_path):
+def test_quick_command_is_appended(file, tmp_path):
     assert study_of(file, tmp_path, quick=True).command[-2:] == ("--trees", "2")
 
 
@@ -122,7 +122,7 @@ def test_fingerprint_follows_words_and_config(file, tmp_path):
     assert len({before, changed, study_of(file, tmp_path).fingerprint.digest}) == 3
 
 
-def test_runs_once_and_is_skipped_when_finished(file, tmp_path):
+def test_finished_command_is_not_repeated(file, tmp_path):
     fake = FakeCommand()
     assert go(file, tmp_path / "runs", fake) == 0
     assert [argv[0] for argv in fake.calls] == ["fit", "forest"] * 3
@@ -130,7 +130,7 @@ def test_runs_once_and_is_skipped_when_finished(file, tmp_path):
     assert len(fake.calls) == 6
 
 
-def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
+def test_report_contains_table_and_figures(file, tmp_path):
     assert go(file, tmp_path / "runs", FakeCommand()) == 0
     folder = tmp_path / "runs" / "forests"
     (table,) = json.loads((folder / "report.json").read_text())["tables"]
@@ -157,7 +157,7 @@ def test_the_report_holds_the_table_and_its_figures(file, tmp_path):
     assert "<small>paper 0.935</small>" in page
 
 
-def test_a_column_nobody_has_is_named(file, tmp_path, capsys):
+def test_unknown_column_is_an_error(file, tmp_path, capsys):
     file.write_text(EXPERIMENT.replace("metric: nodes", "metric: knots"))
     with pytest.raises(
         ConfigurationError, match=r"no 'test/teacher/knots' \(available: test/real/auc, .*test/teacher/auc\)"
@@ -165,14 +165,14 @@ def test_a_column_nobody_has_is_named(file, tmp_path, capsys):
         go(file, tmp_path / "runs", FakeCommand())
 
 
-def test_a_curve_nobody_has_is_named(file, tmp_path):
+def test_unknown_curve_is_an_error(file, tmp_path):
     file.write_text(EXPERIMENT.replace("Real data: real/auc", "Real data: real/ac"))
     with pytest.raises(ConfigurationError, match=r"no curve 'real/ac' \(available: real/auc\)"):
         go(file, tmp_path / "runs", FakeCommand())
 
 
 @pytest.mark.parametrize("curves", ["[1]", '{"a": 1}', '{"a": {"x": 1}}'])
-def test_curves_that_are_none(file, tmp_path, curves):
+def test_invalid_curves_are_an_error(file, tmp_path, curves):
     fake = FakeCommand()
     go(file, tmp_path / "runs", fake)
     result = tmp_path / "runs" / "forests" / "study" / "seed0" / "result.json"
@@ -234,7 +234,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("old", "new", "message"), BAD, ids=range(len(BAD)))
-def test_a_mistake_is_named_in_one_line(file, old, new, message):
+def test_invalid_key_is_a_one_line_error(file, old, new, message):
     assert EXPERIMENT.count(old) == 1
     file.write_text(EXPERIMENT.replace(old, new))
     with pytest.raises(ConfigurationError, match=message) as caught:

@@ -120,7 +120,7 @@ def test_formatted_argument_parses_to_an_equal_value():
 
 
 def changed(before, after):
-    """Map each stage whose fingerprint differs to the differences."""
+    """Return stage -> differences of its fingerprint, without equal ones."""
     differences = {name: run.fingerprint.differences(before[name].fingerprint, name) for name, run in after.items()}
     return {name: found for name, found in differences.items() if found}
 

@@ -39,7 +39,7 @@ def folder(tmp_path):
     return tmp_path / "runs" / "tiny"
 
 
-def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
+def test_stages_run_in_order_and_only_once(go, fake):
     code, shown = go(seeds=(0,))
     assert code == 0
     assert fake.stages == [
@@ -60,14 +60,14 @@ def test_all_stages_run_in_order_and_a_second_time_none(go, fake):
     assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
 
 
-def test_another_seed_adds_only_its_own_runs(go, fake):
+def test_further_seed_adds_its_runs_only(go, fake):
     go(seeds=(0,))
     go(seeds=(0, 1))
     assert all(stage.endswith("seed1") for stage in fake.stages[9:])
     assert len(fake.calls) == 18
 
 
-def test_a_changed_config_runs_what_depends_on_it_again(go, fake, experiment_file):
+def test_changed_config_repeats_dependent_stages(go, fake, experiment_file):
     go(seeds=(0,))
     (experiment_file.parent / "gan.yaml").write_text("model: {name: better}\n")
     go(seeds=(0,))
@@ -79,7 +79,7 @@ def test_a_changed_config_runs_what_depends_on_it_again(go, fake, experiment_fil
 
 
 @pytest.mark.parametrize("code", [1, 2])
-def test_a_failing_stage_stops_everything_and_is_named(go, fake, folder, capsys, code):
+def test_no_stage_runs_after_a_failure(go, fake, folder, capsys, code):
     fake.exit_codes = {"alone": code}
     assert go(seeds=(0,))[0] == code
     assert fake.stages[-1] == "fit alone/seed0"
@@ -91,7 +91,7 @@ def test_a_failing_stage_stops_everything_and_is_named(go, fake, folder, capsys,
     assert not (folder / "report.json").exists()
 
 
-def test_a_failing_test_stops_too(go, fake, capsys):
+def test_no_stage_runs_after_a_failed_test(go, fake, capsys):
     fake.test_exit_codes = {"teacher": 1}
     assert go()[0] == 1
     assert "stage 'teacher'" in capsys.readouterr().err
@@ -164,7 +164,7 @@ def test_report_names_results_of_older_code(go, fake, folder, monkeypatch):
 
 @pytest.mark.parametrize("how", ["code", "exception"])
 @pytest.mark.parametrize(("code", "exception"), [(130, KeyboardInterrupt()), (143, Terminated())])
-def test_an_interruption(go, fake, capsys, how, code, exception):
+def test_interrupted_run_can_be_continued(go, fake, capsys, how, code, exception):
     if how == "code":
         fake.exit_codes = {"gan": code}
     else:
@@ -175,7 +175,7 @@ def test_an_interruption(go, fake, capsys, how, code, exception):
     assert go()[0] == 0
 
 
-def test_a_stage_that_raises_is_named_below_its_traceback(go, fake, capsys):
+def test_stage_with_exception_is_named_below_its_traceback(go, fake, capsys):
     fake.raises = {2: RuntimeError("out of memory")}
     assert go()[0] == 1
     lines = capsys.readouterr().err.splitlines()
@@ -184,7 +184,7 @@ def test_a_stage_that_raises_is_named_below_its_traceback(go, fake, capsys):
     assert "stage 'gan', seed 0" in lines[-1]
 
 
-def test_success_without_a_result_stops_with_1(go, capsys):
+def test_success_without_result_is_a_failure(go, capsys):
     assert go(run_command=lambda argv: 0)[0] == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -192,7 +192,7 @@ def test_success_without_a_result_stops_with_1(go, capsys):
     assert "result.json" in error
 
 
-def test_report_json_has_the_documented_shape(go, folder):
+def test_report_json_has_the_documented_keys(go, folder):
     go(seeds=(0, 1, 2))
     report = json.loads((folder / "report.json").read_text())
     assert report["experiment"] == "tiny"
@@ -209,14 +209,14 @@ def test_report_json_has_the_documented_shape(go, folder):
     assert [point["x"] for point in report["sweeps"][0]["points"]] == [0.2, 0.5]
 
 
-def test_one_seed_in_all_three_reports(go, folder):
+def test_single_seed_is_marked_in_all_reports(go, folder):
     go(seeds=(0,))
     row = json.loads((folder / "report.json").read_text())["rows"][0]
     assert (row["n"], row["ci95"]) == (1, None)
     for file in ("report.md", "report.html"):
         text = (folder / file).read_text()
         assert "0.8000" in text
-        assert text.count("n = 1") == 1  # a note says it for all rows
+        assert text.count("n = 1") == 1  # one note for all rows
     assert go(seeds=(0,))[1].count("n = 1") == 1
 
 
@@ -250,7 +250,7 @@ def test_curves_of_a_row_show_the_selected_stage(go, fake, experiment_file, monk
     assert finals["mixed_02"] == pytest.approx(0.80, abs=0.03)
 
 
-def test_curves_of_a_row_that_is_not_there(go, experiment_file):
+def test_curves_of_an_unknown_row_are_an_error(go, experiment_file):
     text = experiment_file.read_text()
     experiment_file.write_text(text.replace("alone, mixed_02]}", "real + GANs]}"))
     with pytest.raises(ConfigurationError, match=r"stages: unknown stage 'real \+ GANs', did you mean 'real \+ GAN'"):
@@ -262,14 +262,14 @@ def set_columns(experiment_file, columns):
     experiment_file.write_text(text.replace("alone, mixed_02]}", f"alone, mixed_02], columns: [{columns}]}}"))
 
 
-def test_curves_of_the_columns_that_are_named(go, folder, experiment_file):
+def test_curves_of_selected_columns(go, folder, experiment_file):
     set_columns(experiment_file, "train/loss, val/cross_entropy")
     assert go()[0] == 0
     names = {path.name for path in (folder / "figures").iterdir()}
     assert names == {"curves_1_train_loss.png", "curves_1_val_cross_entropy.png", "samples_gan.png", "sweep_1.png"}
 
 
-def test_a_column_that_no_run_recorded(go, experiment_file):
+def test_column_that_no_run_recorded_is_an_error(go, experiment_file):
     set_columns(experiment_file, "train/los")
     with pytest.raises(
         ConfigurationError,
@@ -313,13 +313,13 @@ def test_html_is_well_formed_and_self_contained(go, folder):
     assert "prefers-color-scheme: dark" in page
 
 
-def test_the_newest_grid_is_shown(go, folder):
+def test_latest_sample_grid_is_shown(go, folder):
     go()
     newest = folder / "gan" / "seed0" / "samples" / "epoch_0010.png"
     assert (folder / "figures" / "samples_gan.png").read_bytes() == newest.read_bytes()
 
 
-def test_a_quick_run_says_so_and_the_full_run_survives_it(go, fake, folder):
+def test_quick_run_is_marked_and_keeps_the_full_run(go, fake, folder):
     go(seeds=(0,))
     calls = len(fake.calls)
     go(seeds=(0,), quick=True)
@@ -333,7 +333,7 @@ def test_a_quick_run_says_so_and_the_full_run_survives_it(go, fake, folder):
     assert json.loads((folder / "report.json").read_text())["quick"] is False
 
 
-def test_runs_from_two_environments_are_said_to_be(go, folder):
+def test_different_environments_are_noted(go, folder):
     go()
     record = folder / "alone" / "seed0" / "run_state.json"
     content = json.loads(record.read_text())
@@ -344,7 +344,7 @@ def test_runs_from_two_environments_are_said_to_be(go, folder):
     assert any("different environments (device)" in note for note in notes)
 
 
-def test_an_output_that_cannot_print_marks_gets_plain_ones(experiment_file, tmp_path, fake):
+def test_ascii_terminal_gets_ascii_marks(experiment_file, tmp_path, fake):
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, encoding="ascii"))
     out = tmp_path / "rüns"
@@ -354,7 +354,7 @@ def test_an_output_that_cannot_print_marks_gets_plain_ones(experiment_file, tmp_
     assert b"labels only                   0.8050 +/- 0.0635" in raw.getvalue()
 
 
-def test_stages_without_curves_or_grids_leave_the_figure_out(go, fake, folder):
+def test_figures_without_values_are_omitted(go, fake, folder):
     def command(argv):
         code = fake(argv)
         for file in folder.glob("*/seed*/metrics.csv"):
