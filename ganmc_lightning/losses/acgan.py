@@ -11,10 +11,6 @@ from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, r1_penalty
 
-R1_INTERVAL = 8
-"""The R1 penalty is computed every 8th iteration with 8 times its weight (lazy regularization, Karras et al. 2020)."""
-
-
 class ACGANParts(NamedTuple):
     """Return value of :class:`ACGANLoss`.
 
@@ -45,9 +41,11 @@ class ACGANLoss(nn.Module):
             that no other classifier recognizes.
         r1_weight: factor of :func:`~ganmc_lightning.losses.r1_penalty` of the source logits, which reduces
             overfitting of the discriminator on small data sets.
+        r1_interval: the penalty is computed once in this many iterations, with as many times its weight (Karras et al.
+            2020, section 3.1).
 
     Raises:
-        ConfigurationError: a weight is negative.
+        ConfigurationError: a weight is negative, or ``r1_interval`` is less than 1.
 
     Example:
         >>> import torch
@@ -66,6 +64,7 @@ class ACGANLoss(nn.Module):
         source_weight: float = 1.0,
         classify_generated: bool = True,
         r1_weight: float = 0.0,
+        r1_interval: int = 8,
     ) -> None:
         super().__init__()
         for name, weight in (
@@ -75,11 +74,14 @@ class ACGANLoss(nn.Module):
         ):
             if weight < 0:
                 raise ConfigurationError(f"{name} must not be negative, got {weight}")
+        if r1_interval < 1:
+            raise ConfigurationError(f"r1_interval must be at least 1, got {r1_interval}")
         self.adversarial = NonSaturatingGANLoss() if adversarial is None else adversarial
         self.class_weight = class_weight
         self.source_weight = source_weight
         self.classify_generated = classify_generated
         self.r1_weight = r1_weight
+        self.r1_interval = r1_interval
 
     def discriminator_loss(
         self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor], real_labels: Tensor, fake_labels: Tensor
@@ -126,9 +128,9 @@ class ACGANLoss(nn.Module):
 
         penalty = self.adversarial.penalty(source_logits, real, fake)
         penalty = None if penalty is None else self.source_weight * penalty
-        if self.r1_weight == 0 or iteration % R1_INTERVAL > 0:
+        if self.r1_weight == 0 or iteration % self.r1_interval > 0:
             return penalty
-        r1 = R1_INTERVAL * self.r1_weight * r1_penalty(source_logits, real)
+        r1 = self.r1_interval * self.r1_weight * r1_penalty(source_logits, real)
         return r1 if penalty is None else penalty + r1
 
     def after_discriminator_step(self, discriminator: nn.Module) -> None:

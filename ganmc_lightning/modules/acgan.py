@@ -43,13 +43,16 @@ class ACGANModule(CompressionModule):
         ConfigurationError: the generator is unconditional, or the loss cannot train the discriminator.
 
     Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
         >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
         >>> from ganmc_lightning.networks import TabularDiscriminator, TabularGenerator
         >>> module = ACGANModule(TabularGenerator(4, num_classes=2), TabularDiscriminator(4, num_classes=2))
         >>> batch = Batch(torch.zeros(6, 4), torch.tensor([0, 1, 0, 1, 0, 1]), torch.zeros(6, dtype=torch.bool))
-        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
-        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **quiet)
-        >>> trainer.fit(module, [batch] * 3, [batch])
+        >>> loader = DataLoader([batch] * 3, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=3, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
         >>> trainer.global_step, bool(trainer.callback_metrics["train/loss_generator"] > 0)
         (3, True)
     """

@@ -78,17 +78,18 @@ class AdversarialCompressionModule(ClassificationModule):
 
     Example:
         >>> import warnings
+        >>> warnings.simplefilter("ignore")
         >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
         >>> from ganmc_lightning.networks import FeatureDiscriminator
         >>> teacher, student = nn.Linear(4, 3), nn.Linear(4, 3)
         >>> module = AdversarialCompressionModule(
         ...     teacher, student, FeatureDiscriminator(3), teacher_layer="logits", student_layer="logits"
         ... )
         >>> batch = Batch(torch.ones(6, 4), torch.full((6,), -1), torch.zeros(6, dtype=torch.bool))
-        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
-        >>> trainer = Trainer(max_epochs=60, accelerator="cpu", enable_model_summary=False, **quiet)
-        >>> warnings.filterwarnings("ignore", ".*in eval mode")  # the teacher
-        >>> trainer.fit(module, [batch], [batch])
+        >>> loader = DataLoader([batch] * 60, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=60, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
         >>> (student(batch.inputs) - teacher(batch.inputs)).abs().max().item() < 0.5
         True
     """
@@ -144,7 +145,7 @@ class AdversarialCompressionModule(ClassificationModule):
         (student_features,) = dry_run_layers("model.student", self.student, [self.student_layer], spec)
         if isinstance(self.projection, nn.Identity):
             self.projection = self._make_projection(student_features, teacher_features)
-        self._check_discriminator(teacher_features)
+        self._check_discriminator(teacher_features.to(student_features.dtype))
 
     def _make_projection(self, student: Tensor, teacher: Tensor) -> nn.Module:
         try:
@@ -154,10 +155,9 @@ class AdversarialCompressionModule(ClassificationModule):
 
     @torch.no_grad()
     def _check_discriminator(self, features: Tensor) -> None:
-        dtype = next(self.student.parameters()).dtype
         try:
             with frozen_batchnorm_stats(self.discriminator):
-                logits = self.discriminator(features.to(dtype))
+                logits = self.discriminator(features)
         except RuntimeError as error:
             raise ConfigurationError(
                 f"model.discriminator does not accept the teacher's features {_shape(features)} of layer "

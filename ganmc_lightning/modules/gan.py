@@ -74,14 +74,17 @@ class GANModule(CompressionModule):
             discriminator.
 
     Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
         >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
         >>> from ganmc_lightning.networks import DCGANDiscriminator, DCGANGenerator
         >>> generator, discriminator = DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, width=4)
         >>> module = GANModule(generator, discriminator, n_critic=3)
         >>> batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2))
-        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
-        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **quiet)
-        >>> trainer.fit(module, [batch] * 7, [batch])
+        >>> loader = DataLoader([batch] * 7, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=7, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
         >>> module.iteration, trainer.global_step
         (7, 2)
     """

@@ -58,14 +58,15 @@ class GANCompressionModule(CompressionModule):
 
     Example:
         >>> import warnings
+        >>> warnings.simplefilter("ignore")
         >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
         >>> from ganmc_lightning.networks import DCGANGenerator
         >>> module = GANCompressionModule(DCGANGenerator(8, 1, 6, width=8), DCGANGenerator(8, 1, 6, width=2))
         >>> batch = Batch(torch.zeros(4, 0), torch.zeros(4), torch.zeros(4))  # only its size is used
-        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
-        >>> trainer = Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **quiet)
-        >>> warnings.filterwarnings("ignore", ".*in eval mode")  # the teacher
-        >>> trainer.fit(module, [batch] * 3, [batch])
+        >>> loader = DataLoader([batch] * 3, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=3, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
         >>> sorted(name for name in trainer.callback_metrics if "loss" in name)
         ['train/loss', 'train/loss_distance']
     """

@@ -15,7 +15,7 @@ from torch.optim import Adam
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses import HingeACGANLoss
+from ganmc_lightning.losses import ACGANLoss, HingeGANLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, TabularGenerator
 
@@ -73,7 +73,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
     discriminator = ACGANDiscriminator(8, 1, 3, width=2, normalization="spectral", dropout=0.0)
     g, d = copy.deepcopy(generator), copy.deepcopy(discriminator)
-    loss = HingeACGANLoss(class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)
+    loss = ACGANLoss(HingeGANLoss(), class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)
     torch.manual_seed(9)
     make_trainer(max_steps=2).fit(ACGANModule(generator, discriminator, loss), make_data())
 
@@ -153,5 +153,7 @@ def test_generator_of_rows_for_images_is_refused(
 ) -> None:
     module = make_module("acgan")
     module.generator = TabularGenerator(5, num_classes=3)
-    with pytest.raises(ConfigurationError, match=r"samples of shape \(5,\), the data have \(1, 8, 8\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"model\.generator: got samples of shape \(5,\), the data have \(1, 8, 8\)"
+    ):
         make_trainer(max_epochs=1).fit(module, make_data())

@@ -1,4 +1,4 @@
-"""The game of teacher, student and discriminator."""
+"""Adversarial network compression: routing of gradients, loops by hand, layers, checkpoints, bad input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from ganmc_lightning.networks import (
     FiveLayerCNN,
     MLPClassifier,
     PreActResNet,
-    RandomProjection,
     forward_with_features,
 )
 from ganmc_lightning.runs.metrics_csv import read_metrics
@@ -157,7 +156,7 @@ class TestRouting:
             ("discriminator", module.discriminator),
         ):
             network.register_forward_pre_hook(count(name, trainer))
-        module.check_spec = lambda spec: None  # type: ignore[method-assign]  # it asks them too
+        module.validate_spec = lambda spec: None  # type: ignore[method-assign]  # it asks them too
         trainer.fit(module, make_data())
         assert asked == {"teacher": 3, "student": 3, "discriminator": 6}
         assert trainer.global_step == module.iteration == 3
@@ -217,7 +216,7 @@ def test_dropout_acts_in_the_students_update_alone(make_data: MakeData, make_tra
     module = module_of(dropout=0.5)
     judged: list[Tensor] = []
     module.discriminator.register_forward_pre_hook(lambda _, arguments: judged.append(arguments[0].detach()))
-    module.check_spec = lambda spec: None  # type: ignore[method-assign]
+    module.validate_spec = lambda spec: None  # type: ignore[method-assign]
     make_trainer(max_steps=1, limit_val_batches=0).fit(module, make_data())
     both, dropped = judged
     features = both[32:]
@@ -340,12 +339,6 @@ class TestLayers:
         make_trainer(max_steps=1, limit_val_batches=0).fit(module, make_data(batch_size=4))
         assert tuple(module.projection.weight.shape) == (512, 576)  # type: ignore[union-attr, arg-type]
 
-    def test_a_projection_of_ones_own(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-        module = module_of(5, projection=RandomProjection(5, 8))
-        make_trainer(max_steps=1).fit(module, make_data())
-        assert isinstance(module.projection, RandomProjection)
-        assert not any(name.startswith("projection") for name in module.state_dict())
-
 
 class TestCheckpoints:
     @pytest.fixture
@@ -397,8 +390,8 @@ class TestBadInput:
         ("arguments", "message"),
         [
             ({"logits_weight": -0.5}, r"model\.logits_weight \(lambda\) must not be negative, got -0\.5"),
-            ({"dropout": 1.0}, r"model\.dropout must lie in \[0, 1\), got 1\.0"),
-            ({"dropout": -0.1}, r"model\.dropout must lie in \[0, 1\), got -0\.1"),
+            ({"dropout": 1.0}, r"model\.dropout must be in \[0, 1\), got 1\.0"),
+            ({"dropout": -0.1}, r"model\.dropout must be in \[0, 1\), got -0\.1"),
         ],
     )
     def test_values(self, arguments: dict[str, Any], message: str) -> None:
@@ -412,14 +405,15 @@ class TestBadInput:
             ({"teacher_layer": "avgpool"}, r"model\.teacher \(Normalized\) has no layer 'avgpool': there are features"),
             (
                 {"discriminator": FeatureDiscriminator(7)},
-                r"model\.discriminator does not take the teacher's features \(8,\) \(layer 'features'\)",
+                r"model\.discriminator does not accept the teacher's features \(8,\) of layer 'features'",
             ),
-            ({"discriminator": nn.Linear(8, 1)}, r"answers two samples with \(2, 1\) instead of \(2,\)"),
-            ({"projection": nn.Linear(8, 4)}, r"model\.projection makes \(4,\) .* where the teacher's are \(8,\)"),
-            ({"projection": nn.Linear(3, 8)}, r"model\.projection does not take the student's features \(8,\)"),
+            (
+                {"discriminator": nn.Linear(8, 1)},
+                r"returned shape \(2, 1\) for .* 2 samples, expected \(2,\)",
+            ),
             (
                 {"student": FiveLayerCNN(1, 8, 3), "student_layer": "features.0"},
-                r"cannot be matched with the teacher's",
+                r"model\.student_layer and model\.teacher_layer: .* expected two vectors",
             ),
         ],
     )
@@ -434,7 +428,7 @@ class TestBadInput:
         module = module_of()
         module.teacher.requires_grad_(True)
         with pytest.raises(
-            ConfigurationError, match=r"model\.teacher asks for gradients \(network\.features\.1\.weight\)"
+            ConfigurationError, match=r"model\.teacher: network\.features\.1\.weight requires a gradient"
         ):
             make_trainer(max_epochs=1).fit(module, make_data())
 
@@ -445,7 +439,7 @@ class TestBadInput:
             make_trainer(max_epochs=1).fit(module, make_data())
         module = module_of()
         module.student.requires_grad_(False)
-        with pytest.raises(ConfigurationError, match=r"model\.student has no parameter to train"):
+        with pytest.raises(ConfigurationError, match=r"model\.student has no trainable parameter"):
             make_trainer(max_epochs=1).fit(module, make_data())
 
 
@@ -453,21 +447,21 @@ class TestWatch:
     def test_warns_once_when_the_discriminator_has_won(self) -> None:
         watch = DiscriminatorSaturationWarning(accuracy=0.99, steps=5)
         for _ in range(4):
-            watch.see(torch.tensor(1.0))
-        with pytest.warns(UserWarning, match="it has won"):
-            watch.see(torch.tensor(0.995))
+            watch.update(torch.tensor(1.0))
+        with pytest.warns(UserWarning, match="adversarial gradient vanishes"):
+            watch.update(torch.tensor(0.995))
         for _ in range(20):
-            watch.see(torch.tensor(1.0))  # a second warning would be an error
+            watch.update(torch.tensor(1.0))  # a second warning would be an error
 
     def test_a_step_in_doubt_starts_the_count_anew(self) -> None:
         watch = DiscriminatorSaturationWarning(accuracy=0.99, steps=5)
         for accuracy in [1.0, 1.0, 1.0, 0.99, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0] * 4:
-            watch.see(torch.tensor(accuracy))
+            watch.update(torch.tensor(accuracy))
 
     def test_in_training(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
         module = module_of(regularizer=NoRegularizer(), student_optimizer=partial(SGD, lr=1e-12))
-        module._watch = DiscriminatorSaturationWarning(accuracy=0.6, steps=20)
-        with pytest.warns(UserWarning, match=r"above 0\.6 for 20 steps: it has won"):
+        module._saturation = DiscriminatorSaturationWarning(accuracy=0.6, steps=20)
+        with pytest.warns(UserWarning, match=r"discriminator accuracy > 0\.6 for 20 steps"):
             make_trainer(max_epochs=60).fit(module, make_data(batch_size=27))
 
 

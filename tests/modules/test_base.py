@@ -110,10 +110,10 @@ def test_bfloat16(make_module: MakeModule, make_data: MakeData, make_trainer: Ma
 @pytest.mark.parametrize("kind", KINDS)
 def test_data_of_another_shape_or_class_count(make_module: MakeModule, kind: str) -> None:
     module = make_module(kind)
-    module.check_spec(DataSpec((1, 8, 8), 3))
+    module.validate_spec(DataSpec((1, 8, 8), 3))
     for spec in (DataSpec((1, 16, 16), 3), DataSpec((3, 8, 8), 3), DataSpec((1, 8, 8), 4), DataSpec((7,), 3)):
         with pytest.raises(ConfigurationError, match=r"model\.\w+ .*the data"):
-            module.check_spec(spec)
+            module.validate_spec(spec)
     assert all(part.training for name, part in module.named_modules() if "teacher" not in name)
 
 
@@ -122,7 +122,7 @@ def test_misfits_are_found_before_training(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, kind: str
 ) -> None:
     module = make_module(kind)
-    part = "generator" if kind == "acgan" else module.product
+    part = "generator" if kind == "acgan" else module.trained_module
     setattr(module, part, ACGANGenerator(12, 1, 3, 8, 4) if kind == "acgan" else MLPClassifier(64, 5))
     with pytest.raises(ConfigurationError, match=rf"model\.{part}"):
         make_run_trainer(tmp_path / "run", max_epochs=1).fit(module, make_data())
@@ -132,7 +132,7 @@ def test_misfits_are_found_before_training(
 @pytest.mark.parametrize("kind", KINDS)
 def test_product_inputs_fit_the_product(make_module: MakeModule, kind: str) -> None:
     module = make_module(kind)
-    outputs = module.get_submodule(module.product).eval()(*module.example_inputs(DataSpec((1, 8, 8), 3)))
+    outputs = module.get_submodule(module.trained_module).eval()(*module.example_inputs(DataSpec((1, 8, 8), 3)))
     assert outputs.shape == ((1, 1, 8, 8) if kind == "acgan" else (1, 3))
 
 
@@ -145,27 +145,89 @@ def test_checkpoint_of_another_model(
     path = tmp_path / "checkpoints" / "last.ckpt"
     module = ClassifierModule(MLPClassifier(64, 3, hidden=(17,))) if other == "wider" else make_module(other)
     trainer = make_run_trainer(tmp_path)
-    with pytest.raises(ConfigurationError, match="not one of this model"):
+    with pytest.raises(ConfigurationError, match="checkpoint does not match the model"):
         trainer.validate(module, make_data(), ckpt_path=path, verbose=False)
+
+
+@pytest.mark.parametrize("key", ["iteration", "train_seconds", "running_means", "random_state"])
+def test_checkpoint_of_another_program(
+    make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path, key: str
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(make_module("classifier"), make_data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    del checkpoint[key]
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    message = f"--ckpt_path: the checkpoint has no key '{key}', expected a checkpoint of ClassifierModule"
+    with pytest.raises(ConfigurationError, match=message):
+        make_trainer(max_steps=2).fit(make_module("classifier"), make_data(), ckpt_path=tmp_path / "a.ckpt")
+
+
+class Widened(ClassifierModule):
+    """A module with arguments of its own, plain and live."""
+
+    def __init__(self, width: int = 16, activation: nn.Module | None = None, sizes: tuple[int, ...] = (3,)) -> None:
+        super().__init__(
+            nn.Sequential(nn.Flatten(), nn.Linear(64, width), activation or nn.ReLU(), nn.Linear(width, 3))
+        )
+
+
+def test_hyperparameters_of_a_module_built_in_python(
+    make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """Plain arguments of the class are stored; live objects and arguments of its base class are not."""
+    module = Widened(5, nn.Tanh(), (1, 2))
+    assert dict(module.hparams) == {"width": 5, "sizes": (1, 2)}
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(module, make_data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = Widened.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True, activation=nn.Tanh())
+    inputs = torch.randn(4, 1, 8, 8)
+    assert torch.equal(loaded(inputs), module.eval()(inputs))
+
+
+def test_steps_that_are_not_counted(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """They update the parameters, and are hidden from ``global_step``."""
+
+    class Uncounted(ClassifierModule):
+        def __init__(self) -> None:
+            super().__init__(MLPClassifier(64, 3), partial(torch.optim.SGD, lr=0.1))
+            self.automatic_optimization = False
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
+            loss = nn.functional.cross_entropy(self(batch.inputs), batch.labels)
+            self.step(self.optimizers(), loss, counted=self.iteration % 2 == 0)  # type: ignore[arg-type]
+            self.record(loss=loss)
+
+    module = Uncounted()
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    trainer = make_trainer(max_epochs=1, limit_train_batches=1)
+    trainer.fit(module, make_data())
+    assert (module.iteration, trainer.global_step) == (1, 0)
+    assert all(not torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
+    trainer = make_trainer(max_epochs=1, limit_train_batches=3)
+    trainer.fit(Uncounted(), make_data())
+    assert trainer.global_step == 1
 
 
 def test_clock_adds_up_over_sessions(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
     module = make_module("classifier")
-    assert module.seconds == 0
+    assert module.train_seconds == 0
     make_run_trainer(tmp_path, max_epochs=1).fit(module, make_data())
     checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert 0 < checkpoint["seconds"] <= module.seconds
-    module.on_load_checkpoint({**checkpoint, "seconds": 1000.0})
-    assert module.seconds > 1000
+    assert 0 < checkpoint["train_seconds"] <= module.train_seconds
+    module.on_load_checkpoint({**checkpoint, "train_seconds": 1000.0})
+    assert module.train_seconds > 1000
 
 
 def test_acgan_needs_classes_and_a_discriminator_that_knows_them(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
     with pytest.raises(ConfigurationError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
-        module.check_spec(DataSpec((1, 8, 8), 3))
+        module.validate_spec(DataSpec((1, 8, 8), 3))
 
 
 def rows_file(folder: Path, shift: float = 0.0, names: tuple[str, ...] = ("a", "b", "c")) -> NpzFile:
@@ -199,7 +261,7 @@ class TestTrainedOn:
         assert read.statistics is not None
         assert data.spec.statistics is not None
         assert torch.equal(read.statistics.mean, data.spec.statistics.mean)
-        assert training_data_of(module.get_submodule(module.product)) == data.spec
+        assert training_data_of(module.get_submodule(module.trained_module)) == data.spec
 
     def test_other_class_order_is_refused(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         data = GANAugmentedDataModule(rows_file(tmp_path))
@@ -303,9 +365,9 @@ def test_a_discriminator_without_two_answers(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = MLPClassifier(64, 3)
     with pytest.raises(
-        ConfigurationError, match=r"model\.discriminator \(MLPClassifier\) returns a Tensor where a tuple"
+        ConfigurationError, match=r"model\.discriminator \(MLPClassifier\) returns a Tensor, expected a tuple"
     ):
-        module.check_spec(DataSpec((1, 8, 8), 3))
+        module.validate_spec(DataSpec((1, 8, 8), 3))
 
 
 @pytest.fixture
@@ -347,7 +409,7 @@ def test_weights_that_a_module_does_not_use_are_refused(
     )
     for module in (gan, features):
         with pytest.raises(
-            ConfigurationError, match=rf"gives its rows weights, which {type(module).__name__} does not use"
+            ConfigurationError, match=rf"data\.dataset has sample weights, which {type(module).__name__} does not use"
         ):
             make_trainer(max_epochs=1).fit(module, make_data(dataset=weighted_rows))
 

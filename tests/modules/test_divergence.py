@@ -25,7 +25,7 @@ from ganmc_lightning.modules import (
     GANCompressionModule,
     GANModule,
 )
-from ganmc_lightning.modules.divergence import LossWatch, not_finite
+from ganmc_lightning.modules.divergence import LossMonitor, nonfinite_names
 from ganmc_lightning.networks import (
     ACGANDiscriminator,
     ACGANGenerator,
@@ -67,7 +67,7 @@ def classifier() -> ClassifierModule:
 
 
 def finite(path: Path) -> bool:
-    return not not_finite(torch.load(path, weights_only=True)["state_dict"])
+    return not nonfinite_names(torch.load(path, weights_only=True)["state_dict"])
 
 
 class Spoil(Callback):
@@ -93,7 +93,7 @@ class Spoil(Callback):
 @pytest.mark.parametrize("name", MODULES)
 def test_each_module(name: str, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_run_trainer(tmp_path, max_epochs=5)
-    with pytest.raises(DivergenceError, match=rf"{name} diverged, found at step \d+: .*No checkpoint was saved yet"):
+    with pytest.raises(DivergenceError, match=rf"{name} diverged, detected at step \d+: .*No checkpoint was saved yet"):
         trainer.fit(MODULES[name](), make_data())
     assert not (tmp_path / "checkpoints").exists() or all(map(finite, (tmp_path / "checkpoints").iterdir()))
 
@@ -104,7 +104,7 @@ def test_step_loss_and_weight_are_named_and_the_last_good_checkpoint_is_kept(
     """It happens in step 5, is found when means are logged, in step 6; an epoch has 3."""
     trainer = make_run_trainer(tmp_path, [Spoil("network.classifier.weight", float("nan"), 5)], max_epochs=5)
     expected = (
-        r"diverged, found at step 6: loss is nan from step 5 on and network.features.1.weight is not finite; .* "
+        r"diverged, detected at step 6: loss is nan since step 5 and network.features.1.weight is not finite; .* "
         r"The last good checkpoint is .*last\.ckpt$"
     )
     with pytest.raises(DivergenceError, match=expected):
@@ -112,7 +112,7 @@ def test_step_loss_and_weight_are_named_and_the_last_good_checkpoint_is_kept(
     for name in ("best.ckpt", "last.ckpt"):
         checkpoint = torch.load(tmp_path / "checkpoints" / name, weights_only=True)
         assert checkpoint["iteration"] == 3
-        assert not not_finite(checkpoint["state_dict"])
+        assert not nonfinite_names(checkpoint["state_dict"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -159,13 +159,13 @@ def test_losses_are_read_when_means_are_logged_and_at_the_end_of_an_epoch(
     """Reading waits for the device; no other step does."""
     read: list[int] = []
     module = classifier()
-    failure = LossWatch.failure
+    failure = LossMonitor.failure
 
-    def note(watch: LossWatch) -> Any:
+    def note(watch: LossMonitor) -> Any:
         read.append(module.iteration)
         return failure(watch)
 
-    monkeypatch.setattr(LossWatch, "failure", note)
+    monkeypatch.setattr(LossMonitor, "failure", note)
     make_trainer(max_epochs=2, log_every_n_steps=4).fit(module, make_data(batch_size=10))  # 10 steps an epoch
     assert read == [4, 8, 10, 12, 16, 20, 20]
 
@@ -191,26 +191,26 @@ def test_a_gradient_scaler_may_recover(make_data: MakeData, make_trainer: MakeTr
         trainer.fit(Overflowing(steps), make_data())
 
     fit(range(5, 24), object())
-    with pytest.raises(DivergenceError, match="loss is inf from step 5 on"):
+    with pytest.raises(DivergenceError, match="loss is inf since step 5"):
         fit(range(5, 25), object())
-    with pytest.raises(DivergenceError, match="found at step 5: loss is inf from step 5 on"):
+    with pytest.raises(DivergenceError, match="detected at step 5: loss is inf since step 5"):
         fit(range(5, 6), None)
 
 
 def test_watch() -> None:
-    watch = LossWatch()
+    watch = LossMonitor()
     good, bad = torch.tensor(1.0), torch.tensor(float("nan"), dtype=torch.bfloat16)
     assert watch.failure() is None
-    watch.see(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
+    watch.update(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
     assert watch.failure() is None
-    watch.see(2, {"loss": good, "loss_other": bad})
-    watch.see(3, {"loss": good.double()})
+    watch.update(2, {"loss": good, "loss_other": bad})
+    watch.update(3, {"loss": good.double()})
     assert watch.failure() is None  # it recovered
-    watch.see(4, {"loss": good, "loss_other": bad})
+    watch.update(4, {"loss": good, "loss_other": bad})
     failure = watch.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 1)
-    watch.see(5, {"loss": bad})
+    watch.update(5, {"loss": bad})
     failure = watch.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 2)
@@ -218,5 +218,5 @@ def test_watch() -> None:
 
 def test_not_finite() -> None:
     tensors = {"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")]), "c": torch.tensor(3)}
-    assert not_finite({**tensors, "d": torch.tensor(float("nan")).half()}) == ["b", "d"]
-    assert not_finite({"c": torch.tensor(3)}) == []
+    assert nonfinite_names({**tensors, "d": torch.tensor(float("nan")).half()}) == ["b", "d"]
+    assert nonfinite_names({"c": torch.tensor(3)}) == []

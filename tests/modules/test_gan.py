@@ -227,7 +227,7 @@ def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> 
     with pytest.raises(ConfigurationError, match="batch normalization"):
         GANModule(DCGANGenerator(16, 1), DCGANDiscriminator(16, 1, width=2), WassersteinGPLoss())
     for module, named in (
-        (GANModule(DCGANGenerator(16, 1, 6, 2), DCGANDiscriminator(8, 1, width=2)), r"model\.generator was made for"),
+        (GANModule(DCGANGenerator(16, 1, 6, 2), DCGANDiscriminator(8, 1, width=2)), r"model\.generator: got samples"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(16, 1, width=2)), r"model\.discriminator"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(32, 1, width=2)), r"model\.discriminator"),
     ):

@@ -21,7 +21,7 @@ from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import DataFreeSource
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses import GeneratorDistillationLoss, LaplacianPyramidLoss, PerceptualLoss
+from ganmc_lightning.losses import GeneratorDistillationLoss, PerceptualLoss, PixelMSELoss
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
 from ganmc_lightning.networks.training_data import note_training_data
@@ -70,7 +70,7 @@ def mse_on_other_noise(module: GANCompressionModule) -> float:
         return F.mse_loss(module.student.eval()(latents), module.teacher(latents)).item()
 
 
-@pytest.mark.parametrize("distance", [None, LaplacianPyramidLoss(1)])
+@pytest.mark.parametrize("distance", [None, PixelMSELoss(sum_pixels=True)])
 def test_learns_without_a_data_set(make_trainer: Callable[..., Trainer], distance: Any) -> None:
     module = compression(loss=GeneratorDistillationLoss(distance=distance), optimizer=partial(Adam, lr=0.01))
     teacher, first = state_of(module.teacher), mse_on_other_noise(module)
@@ -292,22 +292,20 @@ def test_any_module_may_teach(make_trainer: Callable[..., Trainer]) -> None:
     before = state_of(student)
     make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, student), nothing())
     assert not same(before, student.state_dict())
-    with pytest.raises(
-        ConfigurationError, match=r"makes samples of shape \(1, 16, 16\), model\.teacher of shape \(1, 8, 8\)"
-    ):
+    with pytest.raises(ConfigurationError, match=r"makes samples of shape \(1, 16, 16\), expected \(1, 8, 8\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(image_size=16)), nothing())
-    with pytest.raises(ConfigurationError, match=r"model\.teacher does not take the noise of shape \(2, 7\)"):
+    with pytest.raises(ConfigurationError, match=r"model\.teacher does not accept the latents of shape \(2, 7\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_size=7)), nothing())
 
 
 def test_teachers_and_students_that_differ() -> None:
     for student, named in (
-        (dcgan(latent_size=7), "latent_size 7, model.teacher 6"),
-        (dcgan(image_size=16), r"sample_shape \(1, 16, 16\), model.teacher \(1, 8, 8\)"),
-        (ACGANGenerator(8, 1, 3, 6, 4), "num_classes 3, model.teacher 0"),
-        (DCGANGenerator(8, 1, 6, 2, latent_std=0.5), "latent_std 0.5, model.teacher 1.0"),
+        (dcgan(latent_size=7), r"latent_size: got 7, expected 6"),
+        (dcgan(image_size=16), r"sample_shape: got \(1, 16, 16\), expected \(1, 8, 8\)"),
+        (ACGANGenerator(8, 1, 3, 6, 4), r"num_classes: got 3, expected 0"),
+        (DCGANGenerator(8, 1, 6, 2, latent_std=0.5), r"latent_std: got 0\.5, expected 1\.0"),
     ):
-        with pytest.raises(ConfigurationError, match=f"model.student has {named}"):
+        with pytest.raises(ConfigurationError, match=rf"model\.student\.{named}"):
             GANCompressionModule(dcgan(), student)
 
 
@@ -315,12 +313,12 @@ def test_loss_and_discriminator_go_together(make_data: MakeData, make_trainer: C
     joint, critic = GeneratorDistillationLoss(0.1), DCGANDiscriminator(8, 1, width=2)
     with pytest.raises(ConfigurationError, match=r"alpha is 0.1 but model.discriminator is missing"):
         GANCompressionModule(dcgan(), dcgan(), joint)
-    with pytest.raises(ConfigurationError, match="no part in a loss with alpha 0"):
+    with pytest.raises(ConfigurationError, match=r"model\.discriminator is set but model\.loss\.alpha is 0"):
         GANCompressionModule(dcgan(), dcgan(), discriminator=critic)
     with pytest.raises(ConfigurationError, match="needs real samples"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(dcgan(), dcgan(), joint, critic), nothing())
     other_size = GANCompressionModule(dcgan(image_size=16), dcgan(image_size=16), joint, critic)
-    with pytest.raises(ConfigurationError, match=r"model\.student was made for samples of shape \(1, 16, 16\)"):
+    with pytest.raises(ConfigurationError, match=r"model\.student: got samples of shape \(1, 16, 16\)"):
         make_trainer(max_epochs=1).fit(other_size, make_data())
     wrong_critic = GANCompressionModule(dcgan(), dcgan(), joint, DCGANDiscriminator(32, 1, width=2))
     with pytest.raises(ConfigurationError, match=r"model\.discriminator"):
@@ -340,9 +338,7 @@ class Pair(nn.Module):
 
 
 def test_a_teacher_that_returns_more_than_samples(make_trainer: Callable[..., Trainer]) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"model\.teacher returns a tuple where one tensor of samples is expected"
-    ):
+    with pytest.raises(ConfigurationError, match=r"model\.teacher returns a tuple, expected one tensor of samples"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(Pair(), dcgan()), nothing())
 
 

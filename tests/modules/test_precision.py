@@ -1,4 +1,4 @@
-"""Every training procedure in every precision of the trainer."""
+"""Every module in every precision of the trainer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ganmc_lightning.callbacks import (
 )
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import (
+    ACGANLoss,
     FSPLoss,
     GANLoss,
     GeneratorDistillationLoss,
-    HingeACGANLoss,
+    HingeGANLoss,
     HintLoss,
     InvertedLabelRegularizer,
     KnowledgeDistillationLoss,
     L1Regularizer,
-    LaplacianPyramidLoss,
     PerceptualLoss,
     PixelMSELoss,
     WassersteinGANLoss,
@@ -97,8 +97,7 @@ def compression(loss: GeneratorDistillationLoss | None = None) -> GANCompression
 
 
 def distances() -> WeightedSumLoss:
-    kinds = [PixelMSELoss(), LaplacianPyramidLoss(1), PerceptualLoss(convolutional())]
-    return WeightedSumLoss(kinds, [1.0, 1.0, 1.0])
+    return WeightedSumLoss([PixelMSELoss(), PerceptualLoss(convolutional())], [1.0, 1.0])
 
 
 MODULES: dict[str, Callable[[], CompressionModule]] = {
@@ -110,7 +109,7 @@ MODULES: dict[str, Callable[[], CompressionModule]] = {
         convolutional(), convolutional(), FSPLoss([(name, name) for name in ("features.0", "features.3")])
     ),
     "acgan": acgan,
-    "acgan, hinge and R1": lambda: acgan(loss=HingeACGANLoss(r1_weight=1.0, r1_interval=1)),
+    "acgan, hinge and R1": lambda: acgan(loss=ACGANLoss(HingeGANLoss(), r1_weight=1.0, r1_interval=1)),
     "gan": gan,
     "wgan": lambda: gan(WassersteinGANLoss()),
     "wgan-gp": lambda: gan(WassersteinGPLoss()),
@@ -167,7 +166,7 @@ def test_each_module(
         trainer.test(module, make_data(), verbose=False)
     (predictions, *_) = trainer.predict(module, make_data())
     assert predictions.isfinite().all()
-    if module.prediction == "probabilities":
+    if module.prediction_name == "probabilities":
         torch.testing.assert_close(predictions.double().sum(dim=1), torch.ones(len(predictions)).double())
 
 

@@ -115,7 +115,7 @@ def assert_equal(one: Any, other: Any, where: str = "") -> None:
 def checkpoint_of(folder: Path) -> dict[str, Any]:
     """The last checkpoint without the clock, and without the callbacks, which hold the folder's name."""
     checkpoint: dict[str, Any] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    for key in ("seconds", "callbacks"):
+    for key in ("train_seconds", "callbacks"):
         del checkpoint[key]
     return checkpoint
 
