@@ -11,13 +11,18 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.modules.checkpoint import check_resumable, unsaved_hyperparameters
+from ganmc_lightning.modules.checkpoint import (
+    check_resumable,
+    drop_frozen_keys,
+    ignore_missing_frozen_keys,
+    unsaved_hyperparameters,
+)
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.metric_logging import MeanAccumulator
@@ -37,8 +42,7 @@ class CompressionModule(LightningModule, ABC):
     It adds to a LightningModule:
 
     * **Self-describing checkpoints.** A module built by the command line stores the recipes of its networks
-      (``class_path`` and ``init_args``): :func:`~ganmc_lightning.networks.load_network` needs only the file.
-      Class names and statistics of the training data are stored, too.
+      (``class_path`` and ``init_args``), so that :func:`~ganmc_lightning.networks.load_network` needs only the file.
     * **Frozen networks** in :attr:`frozen_modules` are not saved.
     * **Exact resume.** Random state and iteration counter are saved: a resumed run reproduces an uninterrupted one.
     * **Logging without device synchronization.** :meth:`record` sums scalars on the device. Their means are logged as
@@ -52,6 +56,7 @@ class CompressionModule(LightningModule, ABC):
         iteration: number of training batches so far, including the current one. Logged as ``trainer/iteration``.
 
     Example:
+        >>> from torch import nn
         >>> class MeanModule(CompressionModule):
         ...     trained_module = "network"
         ...
@@ -86,7 +91,8 @@ class CompressionModule(LightningModule, ABC):
         for name, recipe in self.hparams.items():
             if name not in self.frozen_modules:
                 self.hparams[name] = resolve_recipe(recipe)
-        self.register_load_state_dict_post_hook(_ignore_missing_frozen_keys)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(drop_frozen_keys)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(ignore_missing_frozen_keys)  # type: ignore[no-untyped-call]
         self.iteration = 0
         self._previous_seconds = 0.0
         self._started_at: float | None = None
@@ -229,21 +235,9 @@ class CompressionModule(LightningModule, ABC):
             schedulers = self.lr_schedulers()
             for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
                 if scheduler is not None:
-                    scheduler.step()  # type: ignore[call-arg]
+                    scheduler.step()
 
     # -- checkpoints ---------------------------------------------------------------------------------------
-
-    def state_dict(  # type: ignore[override]
-        self, *args: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Any]:
-        """Return the weights without those of the frozen modules."""
-        state: dict[str, Any] = super().state_dict(*args, destination=destination, prefix=prefix, keep_vars=keep_vars)
-        for key in [key for key in state if key.startswith(self._frozen_prefixes(prefix))]:
-            del state[key]
-        return state
-
-    def _frozen_prefixes(self, prefix: str = "") -> tuple[str, ...]:
-        return tuple(f"{prefix}{name}." for name in self.frozen_modules)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add iteration, training time, running means, random state, training data and the class of this module.
@@ -302,13 +296,6 @@ class CompressionModule(LightningModule, ABC):
             restore_random_state(self._resumed["random_state"], self.device)
             self._resumed = {}
         seed_process(self.global_rank, self.trainer.world_size, self.iteration)
-
-
-def _ignore_missing_frozen_keys(module: nn.Module, keys: Any) -> None:
-    """Let strict loading accept the frozen modules' keys as missing."""
-    assert isinstance(module, CompressionModule)
-    frozen = module._frozen_prefixes()
-    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
 def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:

@@ -1,4 +1,4 @@
-"""Hyperparameters that a checkpoint can store, and validation of a checkpoint before it is loaded."""
+"""Contents of a checkpoint: hyperparameters, weights without those of frozen modules, validation before loading."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def drop_frozen_keys(module: Any, state: dict[str, Any], prefix: str, metadata: object) -> None:
+    """Remove the weights of frozen modules: a hook for ``register_state_dict_post_hook``."""
+    frozen = tuple(f"{prefix}{name}." for name in module.frozen_modules)
+    for key in [key for key in state if key.startswith(frozen)]:
+        del state[key]
+
+
+def ignore_missing_frozen_keys(module: Any, keys: Any) -> None:
+    """Let strict loading accept that those weights are missing: a hook for ``register_load_state_dict_post_hook``."""
+    frozen = tuple(f"{name}." for name in module.frozen_modules)
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
 def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:

@@ -37,12 +37,13 @@ def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bo
     Raises:
         ConfigurationError: the generator's sample shape or number of classes is not the data's.
     """
-    if tuple(generator.sample_shape) != tuple(spec.sample_shape):
-        raise ConfigurationError(
-            f"{name}: got samples of shape {tuple(generator.sample_shape)}, the data have {tuple(spec.sample_shape)}"
-        )
+    actual, expected = tuple(generator.sample_shape), tuple(spec.sample_shape)
+    if actual != expected:
+        raise ConfigurationError(f"{name}: got samples of shape {actual}, expected {expected} as in the data")
     if classes and generator.num_classes != spec.num_classes:
-        raise ConfigurationError(f"{name}: got {generator.num_classes} classes, the data have {spec.num_classes}")
+        raise ConfigurationError(
+            f"{name}: got {generator.num_classes} classes, expected {spec.num_classes} as in the data"
+        )
 
 
 class GANModule(CompressionModule):

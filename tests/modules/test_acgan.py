@@ -154,6 +154,6 @@ def test_generator_of_rows_for_images_is_refused(
     module = make_module("acgan")
     module.generator = TabularGenerator(5, num_classes=3)
     with pytest.raises(
-        ConfigurationError, match=r"model\.generator: got samples of shape \(5,\), the data have \(1, 8, 8\)"
+        ConfigurationError, match=r"model\.generator: got samples of shape \(5,\), expected \(1, 8, 8\)"
     ):
         make_trainer(max_epochs=1).fit(module, make_data())

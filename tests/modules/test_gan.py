@@ -233,5 +233,5 @@ def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> 
     ):
         with pytest.raises(ConfigurationError, match=named):
             make_trainer(max_epochs=1).fit(module, make_data())
-    with pytest.raises(ConfigurationError, match=r"\(1, 8, 8\), the data have \(0,\)"):
+    with pytest.raises(ConfigurationError, match=r"\(1, 8, 8\), expected \(0,\) as in the data"):
         make_trainer(max_epochs=1).fit(gan(), make_data(dataset=DataFreeSource(100, 10)))
