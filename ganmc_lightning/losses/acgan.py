@@ -11,6 +11,7 @@ from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, r1_penalty
 
+
 class ACGANParts(NamedTuple):
     """Return value of :class:`ACGANLoss`.
 

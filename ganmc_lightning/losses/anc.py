@@ -53,7 +53,7 @@ class DiscriminatorRegularizer(nn.Module, ABC):
         """Return the scalar that the discriminator maximizes in addition to ``L_Adv``.
 
         Args:
-            discriminator: network whose weights may be penalized.
+            discriminator: network to regularize.
             student_scores: logits (N,) of the student's features without dropout, with gradients.
         """
 

@@ -202,7 +202,7 @@ class HintLoss(FeatureLoss):
         self.regressors = nn.ModuleList(nn.Identity() for _ in layers)
 
     def build(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
-        """Create a regressor for each pair whose shapes differ."""
+        """Create a regressor for each pair with different shapes."""
         for k, (names, student, teacher) in enumerate(self._named_pairs(student_shapes, teacher_shapes)):
             if isinstance(self.regressors[k], nn.Identity):
                 try:
@@ -211,7 +211,7 @@ class HintLoss(FeatureLoss):
                     raise ConfigurationError(f"model.loss.layers, {names}: {error}") from None
 
     def build_from_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Create the regressors whose weights are in a state dictionary of this module."""
+        """Create the regressors that have weights in a state dictionary of this module."""
         for k, regressor in enumerate(self.regressors):
             weight = state.get(f"regressors.{k}.weight")
             if weight is not None and isinstance(regressor, nn.Identity):

@@ -69,7 +69,7 @@ class GANLoss(nn.Module, ABC):
 
 
 class NonSaturatingGANLoss(GANLoss):
-    """Cross-entropy GAN loss whose generator minimizes ``-log D(fake)`` (Goodfellow et al. 2014, section 3).
+    """Cross-entropy GAN loss with the generator loss ``-log D(fake)`` (Goodfellow et al. 2014, section 3).
 
     Example:
         >>> loss = NonSaturatingGANLoss()
@@ -87,7 +87,7 @@ class NonSaturatingGANLoss(GANLoss):
 
 
 class MinimaxGANLoss(NonSaturatingGANLoss):
-    """Cross-entropy GAN loss whose generator minimizes ``log(1 - D(fake))`` (GAN-KD, equation 4; GAN-MC, section 2.3).
+    """Cross-entropy GAN loss with the generator loss ``log(1 - D(fake))`` (GAN-KD, equation 4; GAN-MC, section 2.3).
 
     The generator's gradient vanishes where the discriminator is confident.
 

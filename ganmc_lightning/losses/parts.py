@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class LossParts(Protocol):
-    """Return value of a loss, a ``NamedTuple`` of scalars whose first field is ``total``.
+    """Return value of a loss, a ``NamedTuple`` of scalars with ``total`` as first field.
 
     The other fields are the parts of the total before they are weighted. A part that was not computed is None.
     """

@@ -1,4 +1,4 @@
-"""Training of an AC-GAN, whose generator supplies the synthetic samples of GAN-MC."""
+"""Training of an AC-GAN, the source of GAN-MC's synthetic samples."""
 
 from __future__ import annotations
 

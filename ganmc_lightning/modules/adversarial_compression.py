@@ -1,4 +1,4 @@
-"""Adversarial network compression: train a student whose features a discriminator cannot tell from the teacher's."""
+"""Adversarial network compression (ANC): train a student against a discriminator of features."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class AdversarialCompressionModule(ClassificationModule):
 
     If the shapes of the features differ, a **projection** (:func:`~ganmc_lightning.losses.make_regressor`) maps the
     student's features to the teacher's shape. It is trained in the student's step: trained in the discriminator's, it
-    would help to tell teacher and student apart. It is not part of the student.
+    would make teacher and student easier to distinguish. It is not part of the student.
 
     With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
     parameters of the other without gradients.
@@ -62,7 +62,7 @@ class AdversarialCompressionModule(ClassificationModule):
         discriminator: network from features of the teacher's shape to logits (N,), high for the teacher.
         regularizer: regularizer of the discriminator (default:
             :class:`~ganmc_lightning.losses.InvertedLabelRegularizer`).
-        teacher_layer: layer whose output is the input of the discriminator: ``"features"`` (layer before the logits
+        teacher_layer: layer with the features for the discriminator: ``"features"`` (layer before the logits
             of this package's classifiers), ``"logits"``, or a layer's name, such as ``"avgpool"`` of torchvision's
             ResNets.
         student_layer: layer of the student, as ``teacher_layer``.

@@ -82,8 +82,7 @@ class CompressionModule(LightningModule, ABC):
     """Names of logged metrics, such as ``val/cross_entropy``, that are finite unless the run diverged."""
 
     takes_weights: bool = False
-    """Whether :meth:`training_step` uses :attr:`~ganmc_lightning.batch.Batch.weights`; weighted data sets are rejected
-    otherwise."""
+    """Whether sample weights (:attr:`~ganmc_lightning.batch.Batch.weights`) are used, or such data are rejected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,10 +231,9 @@ class CompressionModule(LightningModule, ABC):
         self.log_dict(means, prog_bar=True, sync_dist=True)
         self.log("trainer/iteration", float(self.iteration), sync_dist=True)
         if not self.automatic_optimization:
-            schedulers = self.lr_schedulers()
+            schedulers = self.lr_schedulers() or []
             for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-                if scheduler is not None:
-                    scheduler.step()
+                scheduler.step()
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
@@ -247,8 +245,7 @@ class CompressionModule(LightningModule, ABC):
         """
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             check_losses(self, self.iteration, self._losses)
-            state = checkpoint["state_dict"]
-            check_checkpoint(self, self.iteration, state, self.finite_metrics, self._unbounded)
+            check_checkpoint(self, self.iteration, checkpoint["state_dict"], self.finite_metrics, self._unbounded)
         checkpoint["iteration"] = self.iteration
         checkpoint["train_seconds"] = self.train_seconds
         checkpoint["running_means"] = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}

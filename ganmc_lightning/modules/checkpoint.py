@@ -54,7 +54,7 @@ def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], 
     """Validate that a checkpoint is one of a model of this package.
 
     Args:
-        checkpoint: checkpoint whose ``state_dict`` has the names of ``state``.
+        checkpoint: checkpoint; the names in its ``state_dict`` are those of ``state``.
         state: state dictionary of the model.
         class_name: class of the model, for the message.
 

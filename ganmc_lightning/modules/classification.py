@@ -1,4 +1,4 @@
-"""Base class of the modules whose trained network is a classifier."""
+"""Base class of the modules that train a classifier."""
 
 from __future__ import annotations
 

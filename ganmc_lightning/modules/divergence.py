@@ -100,7 +100,7 @@ def check_checkpoint(
     """Raise :class:`~ganmc_lightning.exceptions.DivergenceError` if a checkpoint would be NaN or infinite.
 
     Args:
-        module: module whose checkpoint is about to be written.
+        module: module of the checkpoint that is about to be written.
         step: number of the training batch.
         state: state dictionary of the checkpoint.
         metrics: names of logged metrics that must be finite.

@@ -30,7 +30,7 @@ def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bo
 
     Args:
         name: key of the generator in the configuration, e.g. ``"model.generator"``.
-        generator: generator whose sample shape is compared.
+        generator: generator to validate.
         spec: shape of one sample and number of classes of the data.
         classes: whether to compare the number of classes, too.
 

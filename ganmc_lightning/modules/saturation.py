@@ -1,4 +1,4 @@
-"""Warning about a discriminator whose accuracy saturates."""
+"""Warning about saturated discriminator accuracy."""
 
 from __future__ import annotations
 
