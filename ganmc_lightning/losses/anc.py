@@ -6,6 +6,8 @@ The discriminator's output is a logit: ``D(f) = sigmoid(logit)`` is the probabil
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -74,20 +76,18 @@ class NoRegularizer(DiscriminatorRegularizer):
 class _WeightRegularizer(DiscriminatorRegularizer, ABC):
     """``-mu * sum norm(w)`` over all parameters; negative because the discriminator maximizes it."""
 
+    norm: ClassVar[Callable[[Tensor], Tensor]]
+
     def __init__(self, mu: float = 0.99) -> None:
         super().__init__()
         if mu < 0:
             raise ConfigurationError(f"mu must not be negative, got {mu}")
         self.mu = mu
 
-    @abstractmethod
-    def norm(self, weights: Tensor) -> Tensor:
-        """Return the penalty of each weight."""
-
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
         """Return the negative penalty of the discriminator's weights."""
         weights = map(at_least_float32, discriminator.parameters())
-        return -self.mu * torch.stack([self.norm(weight).sum() for weight in weights]).sum()
+        return -self.mu * torch.stack([type(self).norm(weight).sum() for weight in weights]).sum()
 
 
 class L1Regularizer(_WeightRegularizer):
@@ -96,9 +96,6 @@ class L1Regularizer(_WeightRegularizer):
     Args:
         mu: factor of the penalty, not negative (default: 0.99, as in the paper).
 
-    Raises:
-        ConfigurationError: ``mu`` is negative.
-
     Example:
         >>> discriminator = nn.Linear(2, 1, bias=False)
         >>> _ = nn.init.constant_(discriminator.weight, -3.0)
@@ -106,9 +103,7 @@ class L1Regularizer(_WeightRegularizer):
         -3.0
     """
 
-    def norm(self, weights: Tensor) -> Tensor:
-        """Return absolute values."""
-        return weights.abs()
+    norm = torch.abs
 
 
 class L2Regularizer(_WeightRegularizer):
@@ -117,19 +112,15 @@ class L2Regularizer(_WeightRegularizer):
     Args:
         mu: factor of the penalty, not negative (default: 0.99, as in the paper).
 
-    Raises:
-        ConfigurationError: ``mu`` is negative.
-
     Example:
-        >>> discriminator = nn.Linear(2, 1, bias=False)
-        >>> _ = nn.init.constant_(discriminator.weight, -3.0)
+        >>> discriminator = nn.Linear(2, 1)
+        >>> for parameter in discriminator.parameters():
+        ...     _ = nn.init.constant_(parameter, 2.0)
         >>> L2Regularizer(mu=0.5)(discriminator, torch.zeros(4)).item()
-        -9.0
+        -6.0
     """
 
-    def norm(self, weights: Tensor) -> Tensor:
-        """Return squares."""
-        return weights.square()
+    norm = torch.square
 
 
 class InvertedLabelRegularizer(DiscriminatorRegularizer):

@@ -233,7 +233,7 @@ class CompressionModule(LightningModule, ABC):
         if not self.automatic_optimization:
             schedulers = self.lr_schedulers() or []
             for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-                scheduler.step()
+                scheduler.step()  # type: ignore[call-arg]
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 

@@ -147,7 +147,7 @@ class TestKnowledgeDistillation:
         assert ignored(student, teacher, labels, synthetic).total.item() == pytest.approx(
             expected.item(), rel=1e-9, abs=1e-10
         )
-        assert torch.equal(labels, before)  # the batch is others' too
+        assert torch.equal(labels, before)  # the batch must not be modified
 
     @pytest.mark.parametrize("fakes", [0, 2, 8])
     def test_ignored_labels_are_averaged_over_real_samples_whatever_their_share(self, fakes):

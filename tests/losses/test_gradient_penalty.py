@@ -30,7 +30,7 @@ def test_penalty_of_a_linear_critic_by_hand():
 
 
 def test_penalty_lies_between_real_and_generated_samples():
-    """For f(x) = x^2 / 2 the gradient is x itself: between 2 and 4 the penalty is that of a number in there."""
+    """For f(x) = x^2 / 2 the gradient is x itself: the penalty is that of a point in [2, 4]."""
     real, fake = torch.full((500, 1), 2.0), torch.full((500, 1), 4.0)
     scale, seen = torch.ones((), requires_grad=True), []
 
@@ -53,7 +53,7 @@ def test_second_derivatives_against_finite_differences():
 
     @torch.enable_grad()
     def penalty():
-        torch.manual_seed(1)  # the same places on the lines
+        torch.manual_seed(1)  # equal interpolation points
         return gradient_penalty(critic, real, fake)
 
     weight = critic[0].weight
@@ -68,7 +68,7 @@ def test_second_derivatives_against_finite_differences():
         assert gradient[place].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=1e-4)
 
 
-def test_a_penalty_without_a_graph_is_a_fault():
+def test_penalty_of_a_critic_without_parameters():
     with pytest.raises(AssertionError, match="does not depend on the discriminator"):
         gradient_penalty(lambda x: x.sum(dim=1), torch.zeros(2, 3), torch.ones(2, 3))
 

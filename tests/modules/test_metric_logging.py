@@ -21,9 +21,9 @@ def test_means_since_the_last_time() -> None:
     weight = torch.tensor(2.0, requires_grad=True)
     means.update({"loss": weight * 1, "rare": torch.tensor(5.0)})
     means.update({"loss": weight * 2})
-    popped = means.compute_and_reset()
-    assert {name: value.item() for name, value in popped.items()} == {"loss": 3.0, "rare": 5.0}
-    assert not popped["loss"].requires_grad
+    computed = means.compute_and_reset()
+    assert {name: value.item() for name, value in computed.items()} == {"loss": 3.0, "rare": 5.0}
+    assert not computed["loss"].requires_grad
     assert means.compute_and_reset() == {}
     means.update({"loss": torch.tensor(7.0)})
     assert means.compute_and_reset()["loss"] == 7.0
@@ -36,11 +36,11 @@ def test_values_are_not_changed_in_place() -> None:
     assert value == 1.0
 
 
-def test_a_copy_goes_on_where_the_first_was() -> None:
+def test_state_dict_round_trip() -> None:
     first, second = MeanAccumulator(), MeanAccumulator()
     first.update({"loss": torch.tensor(1.0)})
     state = first.state_dict()
-    first.update({"loss": torch.tensor(100.0)})  # the state is of the moment it was asked for
+    first.update({"loss": torch.tensor(100.0)})  # must not change the state
     second.load_state_dict(state, torch.device("cpu"))
     second.update({"loss": torch.tensor(2.0)})
     assert second.compute_and_reset()["loss"] == 1.5
@@ -52,9 +52,9 @@ def test_sums_of_half_precision_are_wider(dtype: torch.dtype) -> None:
     means = MeanAccumulator()
     for _ in range(1000):
         means.update({"one": torch.ones((), dtype=dtype), "many": torch.full((), 120.0, dtype=dtype)})
-    popped = means.compute_and_reset()
-    assert {name: value.item() for name, value in popped.items()} == {"one": 1.0, "many": 120.0}
-    assert popped["one"].dtype == torch.float32
+    computed = means.compute_and_reset()
+    assert {name: value.item() for name, value in computed.items()} == {"one": 1.0, "many": 120.0}
+    assert computed["one"].dtype == torch.float32
     means.load_state_dict({"sums": {"one": torch.tensor(3.0, dtype=dtype)}, "counts": {"one": 2}}, torch.device("cpu"))
     assert means.compute_and_reset()["one"].dtype == torch.float32
 
@@ -66,7 +66,7 @@ def test_double_precision_is_kept() -> None:
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])
-def test_scores_are_those_of_the_whole_part(
+def test_metrics_are_means_over_the_split(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], stage: str
 ) -> None:
     """12 and 40 samples in batches of 7: a mean of the batches' means would be wrong."""

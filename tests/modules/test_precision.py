@@ -151,7 +151,7 @@ def test_each_module(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
 ) -> None:
-    """The losses are those of float32 but for rounding; noise, batches and first weights are the same."""
+    """The losses equal those in float32 up to rounding, with the same latents, batches and initial weights."""
     if name not in FLOAT32:
         FLOAT32[name] = losses(train(name, "32-true", make_data(), make_trainer))
     trainer = train(name, precision, make_data(), make_trainer)
@@ -171,7 +171,7 @@ def test_each_module(
 
 
 @pytest.mark.parametrize("precision", DTYPES)
-def test_with_all_that_looks_at_a_generator(
+def test_callbacks_of_generators(
     precision: str, make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
 ) -> None:
     callbacks: list[Callback] = [
@@ -194,7 +194,7 @@ def test_on_synthetic_samples(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
 ) -> None:
-    """The stream draws from a generator in float32, and asks the teacher in the precision of the run."""
+    """The generator runs in float32, the teacher in the precision of the run."""
     torch.manual_seed(0)
     synthesizer = GeneratorSynthesizer(ACGANGenerator(8, 1, 3, 6, 4))
     data = make_data(p_fake=0.5, synthesizer=PooledSynthesizer(synthesizer, 64) if pooled else synthesizer)
@@ -204,7 +204,7 @@ def test_on_synthetic_samples(
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
-def test_samples_of_the_same_seed_are_the_same_noise(precision: str) -> None:
+def test_latents_of_a_seed_do_not_depend_on_the_precision(precision: str) -> None:
     generator = DCGANGenerator(8, 1, latent_size=6, width=4)
     wide = generator.sample_latents(5, "cpu", torch.Generator().manual_seed(3))
     narrow = generator.to(DTYPES[precision]).sample_latents(5, "cpu", torch.Generator().manual_seed(3))
