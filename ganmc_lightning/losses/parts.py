@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from ganmc_lightning.exceptions import ConfigurationError
+
 
 class LossParts(Protocol):
     """Return value of a loss, a ``NamedTuple`` of scalars with ``total`` as first field.
@@ -37,10 +39,17 @@ def loss_columns(parts: LossParts, prefix: str = "loss") -> dict[str, Tensor]:
         parts: return value of a loss.
         prefix: name of the total.
 
+    Raises:
+        ConfigurationError: the loss returned a tensor.
+
     Example:
         >>> import torch
         >>> loss_columns(TotalLoss(torch.tensor(0.5)))
         {'loss': tensor(0.5000)}
     """
+    if isinstance(parts, Tensor):
+        raise ConfigurationError(
+            "model.loss returned a tensor, expected a named tuple with the field total first, e.g. TotalLoss(total)"
+        )
     total, *others = parts._asdict().items()
     return {prefix: total[1], **{f"{prefix}_{name}": value for name, value in others if value is not None}}
