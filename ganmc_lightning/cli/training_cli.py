@@ -190,7 +190,8 @@ class TrainingCLI(LightningCLI):
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
-        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)  # as `example_inputs` are
+        # on the CPU in float32, as `example_inputs` are
+        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
         self.run_folder.update_result(
             command=self._command,
             metrics=checkpoint.best_scores,
