@@ -91,8 +91,8 @@ class PredictionWriter(Callback):  # not BasePredictionWriter: it warns about lo
         assert isinstance(pl_module, CompressionModule)
         path = RunFolder(Path(trainer.default_root_dir)).predictions
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
-        write_npz(path, {pl_module.prediction: outputs.numpy(), "labels": labels.numpy()})
-        print(f"{pl_module.prediction} of {len(labels)} samples: {path}")
+        write_npz(path, {pl_module.prediction_name: outputs.numpy(), "labels": labels.numpy()})
+        print(f"{pl_module.prediction_name} of {len(labels)} samples: {path}")
 
 
 class InterruptHandler(Callback):

@@ -190,18 +190,19 @@ class TrainingCLI(LightningCLI):
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
-        network = self.model.get_submodule(self.model.product).to("cpu", torch.float32)  # as `example_inputs` are
+        # on the CPU in float32, as `example_inputs` are
+        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
         self.run_folder.update_result(
             command=self._command,
             metrics=checkpoint.best_scores,
             steps=self.model.iteration,
-            train_seconds=round(self.model.seconds, 2),
+            train_seconds=round(self.model.train_seconds, 2),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             parameters=count_parameters(network),
             flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
         )
         scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
-        print(f"{scores}{self.model.iteration} steps in {self.model.seconds:.0f} s: {self.run_folder.path}")
+        print(f"{scores}{self.model.iteration} steps in {self.model.train_seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
         """Add the test metrics to ``result.json``."""

@@ -1,11 +1,6 @@
-"""Losses: pure functions that name their equation, and one small module each to hold settings."""
+"""Losses: pure functions with the number of their equation, and modules that hold their settings."""
 
-from ganmc_lightning.losses.acgan import (
-    ACGANLoss,
-    HingeACGANLoss,
-    MinimaxACGANLoss,
-    NonSaturatingACGANLoss,
-)
+from ganmc_lightning.losses.acgan import ACGANLoss, ACGANParts
 from ganmc_lightning.losses.anc import (
     DiscriminatorRegularizer,
     InvertedLabelRegularizer,
@@ -14,13 +9,12 @@ from ganmc_lightning.losses.anc import (
     NoRegularizer,
     anc_discriminator_objective,
     anc_student_loss,
-    l1_regularization,
-    l2_regularization,
 )
 from ganmc_lightning.losses.classification import hard_cross_entropy
 from ganmc_lightning.losses.distillation import (
     DistillationLoss,
     KnowledgeDistillationLoss,
+    KnowledgeDistillationParts,
     L2LogitsLoss,
     l2_logits_loss,
     soft_cross_entropy,
@@ -45,42 +39,42 @@ from ganmc_lightning.losses.gan import (
 )
 from ganmc_lightning.losses.generator_distillation import (
     GeneratorDistillationLoss,
+    GeneratorDistillationParts,
     ImageLoss,
-    LaplacianPyramidLoss,
     PerceptualLoss,
     PixelMSELoss,
     WeightedSumLoss,
-    joint_loss,
-    laplacian_pyramid,
     squared_distance,
 )
 from ganmc_lightning.losses.gradient_penalty import gradient_penalty, r1_penalty
+from ganmc_lightning.losses.parts import LossParts, TotalLoss, loss_columns
 
 __all__ = [
     "ACGANLoss",
+    "ACGANParts",
     "DiscriminatorRegularizer",
     "DistillationLoss",
     "FSPLoss",
     "FeatureLoss",
     "GANLoss",
     "GeneratorDistillationLoss",
-    "HingeACGANLoss",
+    "GeneratorDistillationParts",
     "HingeGANLoss",
     "HintLoss",
     "ImageLoss",
     "InvertedLabelRegularizer",
     "KnowledgeDistillationLoss",
+    "KnowledgeDistillationParts",
     "L1Regularizer",
     "L2LogitsLoss",
     "L2Regularizer",
-    "LaplacianPyramidLoss",
-    "MinimaxACGANLoss",
+    "LossParts",
     "MinimaxGANLoss",
     "NoRegularizer",
-    "NonSaturatingACGANLoss",
     "NonSaturatingGANLoss",
     "PerceptualLoss",
     "PixelMSELoss",
+    "TotalLoss",
     "WassersteinGANLoss",
     "WassersteinGPLoss",
     "WeightedSumLoss",
@@ -91,11 +85,8 @@ __all__ = [
     "gradient_penalty",
     "hard_cross_entropy",
     "hint_loss",
-    "joint_loss",
-    "l1_regularization",
     "l2_logits_loss",
-    "l2_regularization",
-    "laplacian_pyramid",
+    "loss_columns",
     "make_regressor",
     "r1_penalty",
     "soft_cross_entropy",

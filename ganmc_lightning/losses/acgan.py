@@ -1,53 +1,66 @@
-"""Objectives of the AC-GAN game (Odena et al. 2017; GAN-MC section 2.3).
-
-With the paper's ``L_source`` and ``L_class``, log-likelihoods of the right source and the right class on
-real and generated data, the discriminator maximises ``L_class + L_source`` and the generator
-``L_class - L_source``. The three losses differ in the source part alone.
-"""
+"""AC-GAN loss: a GAN loss of the source logits plus a cross-entropy of the class logits."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.classification import hard_cross_entropy
+from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, r1_penalty
 
 
-def source_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
-    """``-log D(real) - log(1 - D(fake))``, the paper's ``-L_source``, from logits (N,) of both kinds."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+class ACGANParts(NamedTuple):
+    """Return value of :class:`ACGANLoss`.
+
+    Attributes:
+        total: weighted sum of the parts.
+        source: GAN loss of the source logits.
+        classification: cross-entropy of the class logits.
+    """
+
+    total: Tensor
+    source: Tensor
+    classification: Tensor
 
 
-def source_hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """``max(0, 1 - real) + max(0, 1 + fake)`` from logits (N,) of both kinds (Lim & Ye 2017, equation 15)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+class ACGANLoss(nn.Module):
+    """Losses of an AC-GAN's discriminator and generator (Odena et al. 2017; GAN-MC, section 2.3).
 
-
-class ACGANLoss(nn.Module, ABC):
-    """The two players' losses, with the weights of their parts.
+    ``L_source`` and ``L_class`` are the log-likelihoods of the correct source and class. The discriminator maximizes
+    ``L_class + L_source``, the generator ``L_class - L_source``. The GAN loss defines the form of ``L_source``.
 
     Args:
-        class_weight: factor of the class part for both players.
-        source_weight: factor of the source part for both players; 0 leaves the class objective alone,
-            which is how the paper makes its *inferior* GAN (section 5.1).
-        classify_generated: whether the discriminator also learns the classes of generated samples, as L_class
-            says. On small data the two players then agree on signs for the classes that no other classifier
-            can read; with ``False`` the discriminator learns classes from real samples alone.
-        r1_weight: factor of :func:`~ganmc_lightning.losses.gradient_penalty.r1_penalty` of the source logits,
-            without which a discriminator of few data learns them by heart.
-        r1_interval: the penalty is taken in one iteration of so many, and weighs as many times more (Karras et
-            al. 2020, section 3.1).
+        adversarial: GAN loss of the source logits (default: :class:`~ganmc_lightning.losses.NonSaturatingGANLoss`).
+            GAN-MC's equations are :class:`~ganmc_lightning.losses.MinimaxGANLoss`.
+        class_weight: factor of the class part in both losses.
+        source_weight: factor of the source part in both losses. GAN-MC's *inferior* GAN has 0 (section 5.1).
+        classify_generated: whether the discriminator is also trained on the classes of generated samples, as in
+            ``L_class``. On small data sets ``False`` is better: otherwise both networks can agree on class features
+            that no other classifier recognizes.
+        r1_weight: factor of :func:`~ganmc_lightning.losses.r1_penalty` of the source logits, which reduces
+            overfitting of the discriminator on small data sets.
+        r1_interval: the penalty is computed once in this many iterations, with as many times its weight (Karras et al.
+            2020, section 3.1).
 
     Raises:
         ConfigurationError: a weight is negative, or ``r1_interval`` is less than 1.
+
+    Example:
+        >>> import torch
+        >>> from ganmc_lightning.losses import HingeGANLoss
+        >>> loss = ACGANLoss(HingeGANLoss(), class_weight=0.5)
+        >>> source_and_class_logits = (torch.zeros(2), torch.zeros(2, 4))
+        >>> parts = loss.generator_loss(source_and_class_logits, torch.tensor([0, 3]))
+        >>> round(parts.total.item(), 3), round(parts.classification.item(), 3)  # log(4) = 1.386
+        (0.693, 1.386)
     """
 
     def __init__(
         self,
+        adversarial: GANLoss | None = None,
         class_weight: float = 1.0,
         source_weight: float = 1.0,
         classify_generated: bool = True,
@@ -55,105 +68,78 @@ class ACGANLoss(nn.Module, ABC):
         r1_interval: int = 8,
     ) -> None:
         super().__init__()
-        if class_weight < 0 or source_weight < 0:
-            raise ConfigurationError(
-                f"class_weight and source_weight must not be negative, got {class_weight} and {source_weight}"
-            )
-        if r1_weight < 0 or r1_interval < 1:
-            raise ConfigurationError(
-                f"r1_weight must not be negative and r1_interval be at least 1, got {r1_weight} and {r1_interval}"
-            )
+        for name, weight in (
+            ("class_weight", class_weight),
+            ("source_weight", source_weight),
+            ("r1_weight", r1_weight),
+        ):
+            if weight < 0:
+                raise ConfigurationError(f"{name} must not be negative, got {weight}")
+        if r1_interval < 1:
+            raise ConfigurationError(f"r1_interval must be at least 1, got {r1_interval}")
+        self.adversarial = NonSaturatingGANLoss() if adversarial is None else adversarial
         self.class_weight = class_weight
         self.source_weight = source_weight
         self.classify_generated = classify_generated
         self.r1_weight = r1_weight
         self.r1_interval = r1_interval
 
-    def check(self, discriminator: nn.Module) -> None:
-        """Check that this loss can train the discriminator; raise ``ConfigurationError`` otherwise."""
-        if self.r1_weight > 0:
-            check_supports_gradient_penalty(discriminator)
-
-    def discriminator(
-        self,
-        real: tuple[Tensor, Tensor],
-        fake: tuple[Tensor, Tensor],
-        real_labels: Tensor,
-        fake_labels: Tensor,
-    ) -> Tensor:
-        """The discriminator's loss, ``-(L_class + L_source)``.
+    def discriminator_loss(
+        self, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor], real_labels: Tensor, fake_labels: Tensor
+    ) -> ACGANParts:
+        """Return the discriminator's loss, ``-(L_class + L_source)``.
 
         Args:
             real: source logits (N,) and class logits (N, K) of real samples.
-            fake: the same of generated samples, made from detached samples.
-            real_labels: int64 (N,).
-            fake_labels: the classes the samples were generated for, int64 (N,).
+            fake: source logits and class logits of detached generated samples.
+            real_labels: classes of the real samples, int64 (N,).
+            fake_labels: classes that the samples were generated for, int64 (N,).
         """
-        classes = hard_cross_entropy(real[1], real_labels)
+        classification = hard_cross_entropy(real[1], real_labels)
         if self.classify_generated:
-            classes = classes + hard_cross_entropy(fake[1], fake_labels)
-        return self.class_weight * classes + self.source_weight * self.discriminator_loss(real[0], fake[0])
+            classification = classification + hard_cross_entropy(fake[1], fake_labels)
+        return self._weighted(self.adversarial.discriminator_loss(real[0], fake[0]), classification)
 
-    def penalty(self, discriminator: nn.Module, real: Tensor, iteration: int) -> Tensor | None:
-        """What the discriminator's loss of this iteration has beside; None where there is nothing.
+    def generator_loss(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> ACGANParts:
+        """Return the generator's loss, ``-(L_class - L_source)`` in the minimax form.
 
         Args:
-            discriminator: from samples to source logits (N,) and class logits.
+            fake: source logits (N,) and class logits (N, K) of generated samples.
+            fake_labels: classes that the samples were generated for, int64 (N,).
+        """
+        return self._weighted(self.adversarial.generator_loss(fake[0]), hard_cross_entropy(fake[1], fake_labels))
+
+    def _weighted(self, source: Tensor, classification: Tensor) -> ACGANParts:
+        total = self.class_weight * classification + self.source_weight * source
+        return ACGANParts(total, source, classification)
+
+    def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor, iteration: int) -> Tensor | None:
+        """Return the penalty that is added to the discriminator's loss in this iteration, or None.
+
+        Args:
+            discriminator: network from samples to source logits (N,) and class logits.
             real: real samples (N, ...).
+            fake: generated samples (N, ...), detached.
             iteration: number of the training batch, from 1.
         """
+
+        def source_logits(samples: Tensor) -> Tensor:
+            logits: Tensor = discriminator(samples)[0]
+            return logits
+
+        penalty = self.adversarial.penalty(source_logits, real, fake)
+        penalty = None if penalty is None else self.source_weight * penalty
         if self.r1_weight == 0 or iteration % self.r1_interval > 0:
-            return None
-        return self.r1_interval * self.r1_weight * r1_penalty(lambda samples: discriminator(samples)[0], real)
+            return penalty
+        r1 = self.r1_interval * self.r1_weight * r1_penalty(source_logits, real)
+        return r1 if penalty is None else penalty + r1
 
-    def generator(self, fake: tuple[Tensor, Tensor], fake_labels: Tensor) -> Tensor:
-        """The generator's loss, ``-(L_class - L_source)`` or its non-saturating form."""
-        classes = hard_cross_entropy(fake[1], fake_labels)
-        return self.class_weight * classes + self.source_weight * self.generator_loss(fake[0])
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
+        """Call the hook of the GAN loss, e.g. weight clipping."""
+        self.adversarial.after_discriminator_step(discriminator)
 
-    @abstractmethod
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's source part from the source logits (N,) of both kinds."""
-
-    @abstractmethod
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """The generator's source part from the source logits (N,) of its samples."""
-
-
-class NonSaturatingACGANLoss(ACGANLoss):
-    """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3)."""
-
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return :func:`source_cross_entropy`."""
-        return source_cross_entropy(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``-log D(fake)``."""
-        return F.softplus(-fake).mean()
-
-
-class MinimaxACGANLoss(ACGANLoss):
-    """The paper's objective to the letter: the generator minimises ``log(1 - D(fake))``.
-
-    Its gradient vanishes while the discriminator wins; it is here to repeat the paper.
-    """
-
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return :func:`source_cross_entropy`."""
-        return source_cross_entropy(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``log(1 - D(fake))``."""
-        return -F.softplus(fake).mean()
-
-
-class HingeACGANLoss(ACGANLoss):
-    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalization."""
-
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return :func:`source_hinge`."""
-        return source_hinge(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``-fake``."""
-        return -fake.mean()
+    def validate_discriminator(self, discriminator: nn.Module) -> None:
+        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss cannot train the network."""
+        self.adversarial.validate_discriminator(discriminator)
+        if self.r1_weight > 0:
+            check_supports_gradient_penalty(discriminator)

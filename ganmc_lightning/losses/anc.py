@@ -1,12 +1,13 @@
-"""The game of Adversarial Network Compression (Belagiannis et al. 2018, ANC) between a student and a discriminator.
+"""Losses of Adversarial Network Compression (Belagiannis et al. 2018, here ANC).
 
-A verdict is the discriminator's logit: ``D(f) = sigmoid(verdict)`` is the probability it gives to the teacher. All
-logarithms of ``D`` and ``1 - D`` are taken from logits, so that none of them overflows.
+The discriminator's output is a logit: ``D(f) = sigmoid(logit)`` is the probability that features f are the teacher's.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,115 +18,123 @@ from ganmc_lightning.losses.precision import at_least_float32
 
 
 def anc_discriminator_objective(teacher_scores: Tensor, student_scores: Tensor) -> Tensor:
-    """``L_Adv = E log D(f_t) + E log(1 - D(f_s))`` (ANC, equation 2), which the discriminator maximises.
+    """``L_Adv = E log D(f_t) + E log(1 - D(f_s))``, which the discriminator maximizes (ANC, equation 2).
 
     Args:
-        teacher_scores: logits (N,) for features of the teacher.
-        student_scores: logits (N,) for features of the student.
+        teacher_scores: logits of the teacher's features, float (N,).
+        student_scores: logits of the student's features, float (N,).
 
     Returns:
-        Scalar, at most 0; ``-2 log 2`` where the discriminator is undecided.
+        Scalar, at most 0.
 
     Example:
-        >>> anc_discriminator_objective(torch.zeros(3), torch.zeros(3))
+        >>> anc_discriminator_objective(torch.zeros(3), torch.zeros(3))  # -2 log 2
         tensor(-1.3863)
     """
     return F.logsigmoid(teacher_scores).mean() + F.logsigmoid(-student_scores).mean()
 
 
 def anc_student_loss(student_scores: Tensor) -> Tensor:
-    """``-E log D(f_s)``: the student minimises it with the label "teacher" on its features (ANC, section 3.3).
+    """Adversarial loss of the student, ``-E log D(f_s)`` (ANC, section 3.3).
 
     Args:
-        student_scores: logits (N,).
+        student_scores: logits of the student's features, float (N,).
+
+    Example:
+        >>> anc_student_loss(torch.zeros(3))
+        tensor(0.6931)
     """
     return -F.logsigmoid(student_scores).mean()
 
 
-def l1_regularization(discriminator: nn.Module, mu: float) -> Tensor:
-    """``-mu * sum |w|`` over all parameters (ANC, equation 6); the sign is that of a maximisation."""
-    weights = map(at_least_float32, discriminator.parameters())
-    return -mu * torch.stack([weight.abs().sum() for weight in weights]).sum()
-
-
-def l2_regularization(discriminator: nn.Module, mu: float) -> Tensor:
-    """``-mu * sum w^2`` over all parameters (ANC, equation 5); the sign is that of a maximisation."""
-    weights = map(at_least_float32, discriminator.parameters())
-    return -mu * torch.stack([weight.square().sum() for weight in weights]).sum()
-
-
 class DiscriminatorRegularizer(nn.Module, ABC):
-    """What keeps a discriminator of features from winning early: ``L_regul(D)`` of ANC, equation 8."""
+    """Base class of regularizers of the feature discriminator, ``L_regul(D)`` in ANC, equation 8."""
 
     @abstractmethod
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
-        """Return the scalar that the discriminator maximises beside ``L_Adv``.
+        """Return the scalar that the discriminator maximizes in addition to ``L_Adv``.
 
         Args:
-            discriminator: whose weights may be held small.
-            student_scores: its logits (N,) for the student's features, without dropout, with gradients.
+            discriminator: network to regularize.
+            student_scores: logits (N,) of the student's features without dropout, with gradients.
         """
 
 
 class NoRegularizer(DiscriminatorRegularizer):
-    """Nothing: the game the paper says is lost to the discriminator."""
+    """No regularization, an ablation in ANC.
+
+    Example:
+        >>> NoRegularizer()(nn.Linear(2, 1), torch.zeros(3))
+        tensor(0.)
+    """
 
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
         """Return 0."""
         return student_scores.new_zeros(())
 
 
-class L1Regularizer(DiscriminatorRegularizer):
-    """Small absolute weights (ANC, equation 6).
+class _WeightRegularizer(DiscriminatorRegularizer, ABC):
+    """``-mu * sum norm(w)`` over all parameters; negative because the discriminator maximizes it."""
 
-    Args:
-        mu: weight; 0.99 in the paper.
-
-    Raises:
-        ConfigurationError: ``mu`` is negative.
-    """
+    norm: ClassVar[Callable[[Tensor], Tensor]]
 
     def __init__(self, mu: float = 0.99) -> None:
         super().__init__()
-        self.mu = _check_mu(mu)
+        if mu < 0:
+            raise ConfigurationError(f"mu must not be negative, got {mu}")
+        self.mu = mu
 
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
-        """Return :func:`l1_regularization`."""
-        return l1_regularization(discriminator, self.mu)
+        """Return the negative penalty of the discriminator's weights."""
+        weights = map(at_least_float32, discriminator.parameters())
+        return -self.mu * torch.stack([type(self).norm(weight).sum() for weight in weights]).sum()
 
 
-class L2Regularizer(DiscriminatorRegularizer):
-    """Small squared weights (ANC, equation 5).
+class L1Regularizer(_WeightRegularizer):
+    """L1 penalty of the discriminator's weights, ``-mu * sum |w|`` (ANC, equation 6).
 
     Args:
-        mu: weight; 0.99 in the paper.
+        mu: factor of the penalty, not negative (default: 0.99, as in the paper).
 
-    Raises:
-        ConfigurationError: ``mu`` is negative.
+    Example:
+        >>> discriminator = nn.Linear(2, 1, bias=False)
+        >>> _ = nn.init.constant_(discriminator.weight, -3.0)
+        >>> L1Regularizer(mu=0.5)(discriminator, torch.zeros(4)).item()
+        -3.0
     """
 
-    def __init__(self, mu: float = 0.99) -> None:
-        super().__init__()
-        self.mu = _check_mu(mu)
+    norm = torch.abs
 
-    def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
-        """Return :func:`l2_regularization`."""
-        return l2_regularization(discriminator, self.mu)
+
+class L2Regularizer(_WeightRegularizer):
+    """L2 penalty of the discriminator's weights, ``-mu * sum w^2`` (ANC, equation 5).
+
+    Args:
+        mu: factor of the penalty, not negative (default: 0.99, as in the paper).
+
+    Example:
+        >>> discriminator = nn.Linear(2, 1)
+        >>> for parameter in discriminator.parameters():
+        ...     _ = nn.init.constant_(parameter, 2.0)
+        >>> L2Regularizer(mu=0.5)(discriminator, torch.zeros(4)).item()
+        -6.0
+    """
+
+    norm = torch.square
 
 
 class InvertedLabelRegularizer(DiscriminatorRegularizer):
-    """``+ E log D(f_s)``: the discriminator also learns the student's features as the teacher's (ANC, equation 7).
+    """Regularizer ``E log D(f_s)``: the student's features with the teacher's label (ANC, equation 7).
 
-    The paper's choice. The discriminator is then best advised to stay undecided about the student. The features are
-    those it has judged already, without dropout, which acts in the student's update alone (section 3.3).
+    This is the paper's choice. The discriminator's optimum for the student's features is then a probability of 1/2.
+    The features are those of the discriminator's step, without dropout, which is applied only in the student's step
+    (section 3.3).
+
+    Example:
+        >>> InvertedLabelRegularizer()(nn.Linear(2, 1), torch.zeros(3))
+        tensor(-0.6931)
     """
 
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
         """Return the mean of ``log D(f_s)``."""
         return F.logsigmoid(student_scores).mean()
-
-
-def _check_mu(mu: float) -> float:
-    if mu < 0:
-        raise ConfigurationError(f"mu must not be negative, got {mu}")
-    return mu

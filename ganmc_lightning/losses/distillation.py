@@ -1,9 +1,9 @@
-"""What a student is asked to match: logits (Ba & Caruana 2014) or softened probabilities (Hinton 2015)."""
+"""Distillation losses on logits: L2 (Ba & Caruana 2014) and softened cross-entropy (Hinton et al. 2015)."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,18 +11,19 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import UNKNOWN_LABEL
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.classification import hard_cross_entropy
+from ganmc_lightning.losses.parts import LossParts, TotalLoss
 from ganmc_lightning.losses.precision import at_least_float32
 
 
 def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor, weights: Tensor | None = None) -> Tensor:
     """Squared distance of the logits, ``||g(x) - z||^2`` (GAN-MC, equation 1), averaged over the batch.
 
-    The authors' code halves it, which Adam does not notice.
+    The authors' code has a factor of 1/2, which does not change the updates of Adam.
 
     Args:
         student_logits: g(x), float (N, K).
         teacher_logits: z, float (N, K).
-        weights: of the samples, float (N,); None where all count alike.
+        weights: sample weights, float (N,); None for equal weights.
 
     Returns:
         Scalar, float32 or wider.
@@ -39,16 +40,21 @@ def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor, weights: Tens
 def soft_cross_entropy(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float, weights: Tensor | None = None
 ) -> Tensor:
-    """Cross-entropy between ``softmax(z / T)`` and ``softmax(g / T)`` (GAN-MC section 2.1, L_T).
+    """Cross-entropy between ``softmax(z / T)`` and ``softmax(g / T)``, L_T of GAN-MC, section 2.1.
 
     Args:
         student_logits: g, float (N, K).
         teacher_logits: z, float (N, K).
         temperature: T > 0.
-        weights: of the samples, float (N,); None where all count alike.
+        weights: sample weights, float (N,); None for equal weights.
 
     Returns:
-        Scalar, averaged over the batch, in nats, float32 or wider.
+        Scalar in nats, averaged over the batch, float32 or wider.
+
+    Example:
+        >>> import torch
+        >>> soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[3.0, 0.0]]), temperature=1.0)
+        tensor(0.6931)
     """
     student_logits, teacher_logits = at_least_float32(student_logits), at_least_float32(teacher_logits)
     targets = F.softmax(teacher_logits / temperature, dim=1)
@@ -58,29 +64,36 @@ def soft_cross_entropy(
 
 
 class DistillationLoss(nn.Module, ABC):
-    """What a :class:`~ganmc_lightning.modules.DistillationModule` minimises.
+    """Base class of the losses of :class:`~ganmc_lightning.modules.DistillationModule`.
 
     Attributes:
-        takes_weights: whether :meth:`forward` has a fifth argument, the weights of the samples; data with weights are
-            refused otherwise.
+        takes_weights: whether :meth:`forward` accepts sample weights as fifth argument. Weighted data sets are
+            rejected otherwise.
     """
 
     takes_weights: ClassVar[bool] = False
 
     @abstractmethod
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> Tensor:
-        """Return the scalar loss of a batch.
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> LossParts:
+        """Return the loss of a batch as a named tuple: ``total``, then the parts that are logged.
 
         Args:
             student_logits: float (N, K), with gradients.
             teacher_logits: float (N, K).
             labels: int64 (N,).
-            synthetic: bool (N,).
+            synthetic: whether a sample is synthetic, bool (N,).
         """
 
 
 class L2LogitsLoss(DistillationLoss):
-    """Regression on the teacher's logits, equation (1) of GAN-MC; labels are not used."""
+    """Squared distance of the logits (GAN-MC, equation 1); labels are not used.
+
+    Example:
+        >>> import torch
+        >>> student, teacher = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]])
+        >>> L2LogitsLoss()(student, teacher, torch.tensor([1]), torch.tensor([False])).total
+        tensor(5.)
+    """
 
     takes_weights: ClassVar[bool] = True
 
@@ -91,26 +104,47 @@ class L2LogitsLoss(DistillationLoss):
         labels: Tensor,
         synthetic: Tensor,
         weights: Tensor | None = None,
-    ) -> Tensor:
+    ) -> TotalLoss:
         """Return :func:`l2_logits_loss`."""
-        return l2_logits_loss(student_logits, teacher_logits, weights)
+        return TotalLoss(l2_logits_loss(student_logits, teacher_logits, weights))
+
+
+class KnowledgeDistillationParts(NamedTuple):
+    """Return value of :class:`KnowledgeDistillationLoss`.
+
+    Attributes:
+        total: weighted sum of the parts.
+        soft: cross-entropy with the teacher's softened probabilities, in nats.
+        hard: cross-entropy with the labels, in nats.
+    """
+
+    total: Tensor
+    soft: Tensor
+    hard: Tensor
 
 
 class KnowledgeDistillationLoss(DistillationLoss):
-    """``alpha * L_T + (1 - alpha) * L_0`` (Hinton et al. 2015; GAN-MC section 3).
+    """Knowledge distillation, ``alpha * L_T + (1 - alpha) * L_0`` (Hinton et al. 2015; GAN-MC, section 3).
 
-    L_T is :func:`soft_cross_entropy`, L_0 the cross-entropy with the label.
+    L_T is :func:`soft_cross_entropy`, L_0 the cross-entropy with the labels.
 
     Args:
-        temperature: T; 5, 20 and 6 for the three pairs of GAN-MC's Table 1.
-        alpha: weight of the soft part; 0.9, 0.9 and 0.95 there.
-        scale_by_temperature_squared: multiply L_T by T^2, so that its gradient keeps its size when T
-            changes (Hinton's text). GAN-MC writes the loss without it: its configs say ``false``.
-        synthetic_labels: ``"intended"`` lets L_0 of a synthetic sample use the class it was generated
-            for, as the authors do; ``"ignored"`` leaves synthetic samples out of L_0.
+        temperature: T; 5, 20 and 6 for the three pairs of GAN-MC's table 1.
+        alpha: weight of the soft loss in [0, 1]; 0.9, 0.9 and 0.95 in GAN-MC's table 1.
+        scale_by_temperature_squared: whether to multiply L_T by T^2, which keeps the scale of its gradient when T
+            changes (Hinton et al.). GAN-MC's equation has no such factor: its configs set ``false``.
+        hard_loss_on_synthetic: whether L_0 includes synthetic samples with the class they were generated for, as in
+            the authors' code.
 
     Raises:
-        ConfigurationError: ``temperature`` is not positive or ``alpha`` lies outside [0, 1].
+        ConfigurationError: ``temperature`` is not positive or ``alpha`` is not in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> loss = KnowledgeDistillationLoss(temperature=1.0, alpha=0.75)
+        >>> student, teacher = torch.zeros(1, 2), torch.tensor([[3.0, 0.0]])
+        >>> loss(student, teacher, torch.tensor([0]), torch.tensor([False]))
+        KnowledgeDistillationParts(total=tensor(0.6931), soft=tensor(0.6931), hard=tensor(0.6931))
     """
 
     takes_weights: ClassVar[bool] = True
@@ -120,17 +154,17 @@ class KnowledgeDistillationLoss(DistillationLoss):
         temperature: float = 4.0,
         alpha: float = 0.9,
         scale_by_temperature_squared: bool = True,
-        synthetic_labels: Literal["intended", "ignored"] = "intended",
+        hard_loss_on_synthetic: bool = True,
     ) -> None:
         super().__init__()
         if temperature <= 0:
             raise ConfigurationError(f"temperature must be positive, got {temperature}")
         if not 0 <= alpha <= 1:
-            raise ConfigurationError(f"alpha must lie in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha must be in [0, 1], got {alpha}")
         self.temperature = temperature
         self.alpha = alpha
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)
-        self.synthetic_labels = synthetic_labels
+        self.hard_loss_on_synthetic = hard_loss_on_synthetic
 
     def forward(
         self,
@@ -139,10 +173,10 @@ class KnowledgeDistillationLoss(DistillationLoss):
         labels: Tensor,
         synthetic: Tensor,
         weights: Tensor | None = None,
-    ) -> Tensor:
-        """Return the weighted sum of the soft and the hard cross-entropy."""
-        if self.synthetic_labels == "ignored":
+    ) -> KnowledgeDistillationParts:
+        """Return the weighted sum of the soft and the hard cross-entropy, and both."""
+        if not self.hard_loss_on_synthetic:
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
         soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
         hard = hard_cross_entropy(student_logits, labels, weights)
-        return self.soft_weight * soft + (1 - self.alpha) * hard
+        return KnowledgeDistillationParts(self.soft_weight * soft + (1 - self.alpha) * hard, soft, hard)

@@ -1,9 +1,9 @@
-"""What a student is asked to match inside: the hints of FitNets and the flows of FSP."""
+"""Distillation losses on intermediate features: FitNets hints and FSP."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import DistillationLoss
+from ganmc_lightning.losses.parts import LossParts, TotalLoss
 from ganmc_lightning.losses.precision import at_least_float32
 
 Shape = tuple[int, ...]
@@ -22,8 +23,11 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
     """``1/2 ||u_h - r(v_g)||^2``, averaged over the batch (Romero et al. 2015, FitNets, equation 3).
 
     Args:
-        student_features: r(v_g), the student's features after the regressor, float (N, ...).
-        teacher_features: u_h, float of the same shape.
+        student_features: r(v_g), regressed features of the student, float (N, ...).
+        teacher_features: u_h, features of the teacher, float (N, ...).
+
+    Returns:
+        Scalar, float32 or wider.
 
     Example:
         >>> hint_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.0]]))
@@ -34,17 +38,16 @@ def hint_loss(student_features: Tensor, teacher_features: Tensor) -> Tensor:
 
 
 def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
-    """How features flow from one layer to a later one (Yim et al. 2017, equation 1).
+    """Gram matrix between the feature maps of two layers, averaged over the pixels (Yim et al. 2017, equation 1).
 
-    The mean over all pixels of the products of each map of ``first`` with each map of ``second``. Where the sides
-    differ, the larger maps are max-pooled to the smaller ones, as in the paper.
+    If the sizes differ, the larger maps are max-pooled to the size of the smaller ones, as in the paper.
 
     Args:
-        first: float (N, C, H, W).
-        second: float (N, D, h, w).
+        first: feature maps of the earlier layer, float (N, C, H, W).
+        second: feature maps of the later layer, float (N, D, h, w).
 
     Returns:
-        float (N, C, D), float32 or wider.
+        Gram matrices, float (N, C, D), float32 or wider.
 
     Example:
         >>> fsp_matrix(torch.ones(1, 2, 4, 4), torch.full((1, 1, 2, 2), 3.0))
@@ -60,30 +63,37 @@ def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
 def fsp_loss(student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:
     """``sum_i ||G_i^T - G_i^S||^2``, averaged over the batch (Yim et al. 2017, equation 2, all weights 1).
 
+    G_i is the :func:`fsp_matrix` of layers i and i + 1.
+
     Args:
-        student_maps: float (N, C_i, H, W), one for each layer, in their order; G_i goes from layer i to i + 1.
-        teacher_maps: the same of the teacher, with as many maps; their sides may differ from the student's.
+        student_maps: feature maps of the student's layers in forward order, float (N, C_i, H, W) each.
+        teacher_maps: feature maps of the teacher's layers, with the student's numbers of channels; sizes may differ.
 
     Returns:
-        Scalar.
+        Scalar, float32 or wider.
+
+    Example:
+        >>> student, teacher = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 4, 4)
+        >>> fsp_loss([student, student], [teacher, teacher])
+        tensor(1.)
     """
     student, teacher = ([fsp_matrix(*pair) for pair in pairwise(maps)] for maps in (student_maps, teacher_maps))
-    distances = [(one - other).square().sum(dim=(1, 2)) for one, other in zip(student, teacher, strict=True)]
+    distances = [(ours - target).square().sum(dim=(1, 2)) for ours, target in zip(student, teacher, strict=True)]
     return torch.stack(distances).sum(dim=0).mean()
 
 
 def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
-    """A learned layer from the student's features to the size of the teacher's; the identity where they are equal.
+    """Return a trainable layer from features of the student's shape to the teacher's; the identity if they are equal.
 
-    A dense layer between vectors. Between maps a convolution without padding whose kernel takes away what the
-    student's maps are larger by, as in FitNets, section 2.2; 1x1 where they are equally large.
+    Vectors get a linear layer. Feature maps get a convolution without padding whose kernel reduces the student's size
+    to the teacher's (FitNets, section 2.2).
 
     Args:
-        student_shape: of one sample's features, ``(F,)`` or ``(C, H, W)``.
-        teacher_shape: the same.
+        student_shape: shape of one sample's features, ``(F,)`` or ``(C, H, W)``.
+        teacher_shape: shape of one sample's features, ``(F,)`` or ``(C, H, W)``.
 
     Raises:
-        ConfigurationError: vectors are to become maps or the reverse, or small maps large ones.
+        ConfigurationError: only one shape is a vector's, or the student's maps are smaller than the teacher's.
 
     Example:
         >>> make_regressor((8, 4, 4), (16, 3, 3))
@@ -98,25 +108,25 @@ def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
         if height > 0 and width > 0:
             return nn.Conv2d(student_shape[0], teacher_shape[0], (height, width))
     raise ConfigurationError(
-        f"the student's features {student_shape} cannot be matched with the teacher's {teacher_shape}: "
-        "name layers that both give vectors, or both give maps, the student's not smaller than the teacher's"
+        f"student features have shape {student_shape}, teacher features {teacher_shape}, expected two vectors, or two "
+        "feature maps of which the student's are not the smaller"
     )
 
 
 def regressor_from_weight(weight: Tensor) -> nn.Module:
-    """The layer of :func:`make_regressor` that a stored weight belongs to."""
+    """Return an untrained layer of :func:`make_regressor` with the shape of a stored weight."""
     if weight.dim() == 2:
         return nn.Linear(weight.shape[1], weight.shape[0])
     return nn.Conv2d(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]))
 
 
 class FeatureLoss(DistillationLoss, ABC):
-    """A loss on pairs of layers, beside one on the logits or without.
+    """Base class of losses on pairs of layers, optionally added to a loss on the logits.
 
     Args:
-        layers: pairs of a layer of the teacher and one of the student, by their names in ``named_modules()``.
-        weight: of the loss on the layers.
-        logits_loss: what is added to it; nothing when left out.
+        layers: pairs of a teacher layer and a student layer, names as in ``named_modules()``.
+        weight: factor of the feature loss, positive.
+        logits_loss: loss on the logits that is added (default: none).
 
     Raises:
         ConfigurationError: ``weight`` is not positive, or there are too few pairs.
@@ -133,51 +143,56 @@ class FeatureLoss(DistillationLoss, ABC):
         if weight <= 0:
             raise ConfigurationError(f"weight must be positive, got {weight}")
         if len(layers) < self.fewest_pairs:
-            raise ConfigurationError(f"layers must hold {self.fewest_pairs} pairs or more, got {len(layers)}")
+            raise ConfigurationError(f"layers: got {len(layers)} pairs, expected {self.fewest_pairs} or more")
         self.teacher_layers = tuple(teacher for teacher, _ in layers)
         self.student_layers = tuple(student for _, student in layers)
         self.weight = weight
         self.logits_loss = logits_loss
 
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> Tensor:
-        """Return the loss on the logits; 0 without one."""
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, synthetic: Tensor) -> LossParts:
+        """Return the loss on the logits; a total of 0 if there is none."""
         if self.logits_loss is None:
-            return student_logits.new_zeros(())
-        loss: Tensor = self.logits_loss(student_logits, teacher_logits, labels, synthetic)
-        return loss
+            return TotalLoss(student_logits.new_zeros(()))
+        parts: LossParts = self.logits_loss(student_logits, teacher_logits, labels, synthetic)
+        return parts
 
     @abstractmethod
-    def fit(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
-        """Take note of the shapes of one sample's features, before training.
+    def build(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
+        """Validate the shapes of one sample's features and create the layers that depend on them.
 
         Raises:
-            ConfigurationError: they cannot be matched.
+            ConfigurationError: the shapes of a pair cannot be compared.
         """
 
     @abstractmethod
-    def match(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
+    def feature_loss(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
         """Return the weighted scalar loss on the features, one tensor (N, ...) of each network for each pair."""
 
-    def _pairs(self, student: Sequence[Shape], teacher: Sequence[Shape]) -> list[tuple[str, Shape, Shape]]:
-        """For each pair its names, for messages, and its shapes."""
+    def _named_pairs(self, student: Sequence[Shape], teacher: Sequence[Shape]) -> list[tuple[str, Shape, Shape]]:
         names = [f"{t} -> {s}" for t, s in zip(self.teacher_layers, self.student_layers, strict=True)]
         return list(zip(names, student, teacher, strict=True))
 
 
 class HintLoss(FeatureLoss):
-    """The hints of FitNets (Romero et al. 2015): a regressor on the student's layer must tell the teacher's layer.
+    """FitNets hints: regress a teacher layer's features from a student layer's (Romero et al. 2015).
 
-    The paper trains in two stages, first the student up to its guided layer on :func:`hint_loss` alone, then all of
-    it by knowledge distillation. Without ``logits_loss`` this is the first stage, and the second is another run that
-    takes its student from the first one's checkpoint. With ``logits_loss`` both are learnt at once, in as many steps
-    as other methods take; reports then compare equal budgets.
+    The paper trains in two stages: the student up to its guided layer with :func:`hint_loss`, then the whole student
+    with knowledge distillation. Without ``logits_loss`` this is the first stage; the second is another run whose
+    student is loaded from the first run's checkpoint. With ``logits_loss`` both losses are minimized together, in as
+    many steps as other methods take.
 
-    The regressor (:func:`make_regressor`) learns with the student and is no part of it.
+    The regressors (:func:`make_regressor`) are trained with the student and are not part of it.
 
     Args:
-        layers: pairs of a layer of the teacher, the hint, and one of the student, the guided layer.
-        weight: of the hints.
-        logits_loss: what is added to them, such as ``KnowledgeDistillationLoss``.
+        layers: pairs of a teacher layer (hint) and a student layer (guided layer).
+        weight: factor of the hints, positive.
+        logits_loss: loss on the logits that is added, such as ``KnowledgeDistillationLoss`` (default: none).
+
+    Example:
+        >>> loss = HintLoss([("features.3", "features.1")], weight=2.0)
+        >>> loss.build(student_shapes=[(2,)], teacher_shapes=[(2,)])
+        >>> loss.feature_loss([torch.tensor([[1.0, 2.0]])], [torch.zeros(1, 2)])
+        tensor(5.)
     """
 
     def __init__(
@@ -186,57 +201,58 @@ class HintLoss(FeatureLoss):
         super().__init__(layers, weight, logits_loss)
         self.regressors = nn.ModuleList(nn.Identity() for _ in layers)
 
-    def fit(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
-        """Make a regressor for each pair whose shapes differ."""
-        for k, (names, student, teacher) in enumerate(self._pairs(student_shapes, teacher_shapes)):
+    def build(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
+        """Create a regressor for each pair with different shapes."""
+        for k, (names, student, teacher) in enumerate(self._named_pairs(student_shapes, teacher_shapes)):
             if isinstance(self.regressors[k], nn.Identity):
                 try:
                     self.regressors[k] = make_regressor(student, teacher)
                 except ConfigurationError as error:
                     raise ConfigurationError(f"model.loss.layers, {names}: {error}") from None
 
-    def match(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
-        """Return the weighted sum of :func:`hint_loss` over the pairs."""
-        triples = zip(self.regressors, student_features, teacher_features, strict=True)
-        losses = [hint_loss(regressor(student), teacher) for regressor, student, teacher in triples]
-        return self.weight * torch.stack(losses).sum()
-
-    def rebuild(self, state: dict[str, Tensor]) -> None:
-        """Make the regressors that stored weights, named as in this module's state, belong to."""
+    def build_from_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Create the regressors that have weights in a state dictionary of this module."""
         for k, regressor in enumerate(self.regressors):
             weight = state.get(f"regressors.{k}.weight")
             if weight is not None and isinstance(regressor, nn.Identity):
                 self.regressors[k] = regressor_from_weight(weight)
 
+    def feature_loss(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
+        """Return the weighted sum of :func:`hint_loss` over the pairs."""
+        triples = zip(self.regressors, student_features, teacher_features, strict=True)
+        losses = [hint_loss(regressor(student), teacher) for regressor, student, teacher in triples]
+        return self.weight * torch.stack(losses).sum()
+
 
 class FSPLoss(FeatureLoss):
-    """The flow of the solution procedure (Yim et al. 2017): what happens *between* two layers, in both networks alike.
+    """Flow of the solution procedure: match Gram matrices between consecutive layers (Yim et al. 2017).
 
-    Layers of a pair must have equally many maps; sides may differ. The paper trains in two stages, first on
-    :func:`fsp_loss` alone, then on the task. As with :class:`HintLoss`, both are learnt at once with ``logits_loss``.
+    The layers of a pair must have equal numbers of channels; sizes may differ. The paper trains in two stages: first
+    :func:`fsp_loss`, then the task. With ``logits_loss`` both losses are trained together, as in :class:`HintLoss`.
 
     Args:
-        layers: pairs of a layer of the teacher and one of the student, in the order of the networks, two or more;
-            each flow goes from one pair to the next.
-        weight: of the flows.
-        logits_loss: what is added to them, such as ``KnowledgeDistillationLoss``.
+        layers: two or more pairs of a teacher layer and a student layer, in forward order.
+        weight: factor of the FSP loss, positive.
+        logits_loss: loss on the logits that is added, such as ``KnowledgeDistillationLoss`` (default: none).
+
+    Example:
+        >>> loss = FSPLoss([("layer1", "conv1"), ("layer2", "conv2")], weight=0.5)
+        >>> student, teacher = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 4, 4)
+        >>> loss.feature_loss([student, student], [teacher, teacher])
+        tensor(0.5000)
     """
 
     fewest_pairs: ClassVar[int] = 2
 
-    def fit(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
-        """Check that the layers of each pair give equally many maps.
-
-        Raises:
-            ConfigurationError: they do not, or are no maps.
-        """
-        for names, student, teacher in self._pairs(student_shapes, teacher_shapes):
+    def build(self, student_shapes: Sequence[Shape], teacher_shapes: Sequence[Shape]) -> None:
+        """Validate that the layers of each pair return feature maps with equal numbers of channels."""
+        for names, student, teacher in self._named_pairs(student_shapes, teacher_shapes):
             if len(student) != 3 or len(teacher) != 3 or student[0] != teacher[0]:
                 raise ConfigurationError(
-                    f"model.loss.layers, {names}: FSP needs maps (C, H, W), and equally many of teacher and student, "
-                    f"got {teacher} and {student}: name other layers"
+                    f"model.loss.layers, {names}: got features {teacher} -> {student}, expected feature maps (C, H, W) "
+                    "with equal numbers of channels"
                 )
 
-    def match(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
+    def feature_loss(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
         """Return the weighted :func:`fsp_loss`."""
         return self.weight * fsp_loss(student_features, teacher_features)

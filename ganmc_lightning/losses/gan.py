@@ -1,26 +1,30 @@
-"""Objectives of the unconditional GAN game: cross-entropy, hinge, Wasserstein."""
+"""Losses of GANs without classes: cross-entropy, hinge, Wasserstein."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses.acgan import source_cross_entropy, source_hinge
 from ganmc_lightning.losses.gradient_penalty import check_supports_gradient_penalty, gradient_penalty
 
 
-def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
-    """``E f(fake) - E f(real)``, which the critic minimises (Arjovsky et al. 2017, equation 2), from (N,) each.
+def wasserstein(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Wasserstein loss of the critic, ``E f(fake) - E f(real)`` (Arjovsky et al. 2017, equation 2).
+
+    Args:
+        real_logits: critic outputs for real samples, float (N,).
+        fake_logits: critic outputs for generated samples, float (M,).
 
     Example:
         >>> wasserstein(torch.tensor([3.0, 1.0]), torch.tensor([0.5]))
         tensor(-1.5000)
     """
-    return fake.mean() - real.mean()
+    return fake_logits.mean() - real_logits.mean()
 
 
 @torch.no_grad()
@@ -32,83 +36,115 @@ def clip_weights(critic: nn.Module, limit: float) -> None:
 
 
 class GANLoss(nn.Module, ABC):
-    """The two players' losses, and what else keeps the discriminator in bounds."""
+    """Base class of GAN losses: a discriminator loss, a generator loss, and hooks of the discriminator's step."""
 
     @abstractmethod
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """The discriminator's loss from the logits (N,) of real and of generated samples."""
-
-    @abstractmethod
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """The generator's loss from the logits (N,) of its samples."""
-
-    def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor | None:
-        """A term to add to the discriminator's loss; none unless the loss has one.
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return the scalar that the discriminator minimizes.
 
         Args:
-            discriminator: from samples to logits (N,).
+            real_logits: logits of real samples, float (N,).
+            fake_logits: logits of generated samples, float (M,).
+        """
+
+    @abstractmethod
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        """Return the scalar that the generator minimizes, from the logits (N,) of its samples."""
+
+    def penalty(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor | None:
+        """Return a term that is added to the discriminator's loss, or None (default).
+
+        Args:
+            discriminator: function from samples to logits (N,).
             real: real samples (N, ...).
-            fake: as many generated ones, detached.
+            fake: generated samples (N, ...), detached.
         """
         return None
 
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
-        """Put the discriminator back into its bounds after its step; nothing unless the loss has some."""
+        """Hook after the discriminator's optimizer step, e.g. for weight clipping; no-op by default."""
 
-    def check(self, discriminator: nn.Module) -> None:
-        """Check that this loss can train the discriminator; raise ``ConfigurationError`` otherwise."""
+    def validate_discriminator(self, discriminator: nn.Module) -> None:
+        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss cannot train the network."""
 
 
 class NonSaturatingGANLoss(GANLoss):
-    """Cross-entropy; the generator minimises ``-log D(fake)`` (Goodfellow et al. 2014, section 3): DCGAN's loss."""
+    """Cross-entropy GAN loss with the generator loss ``-log D(fake)`` (Goodfellow et al. 2014, section 3).
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return ``-log D(real) - log(1 - D(fake))``."""
-        return source_cross_entropy(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``-log D(fake)``."""
-        return F.softplus(-fake).mean()
-
-
-class MinimaxGANLoss(GANLoss):
-    """Cross-entropy; the generator minimises ``log(1 - D(fake))``, as equation (4) of GAN-KD has it.
-
-    Its gradient vanishes while the discriminator wins.
+    Example:
+        >>> loss = NonSaturatingGANLoss()
+        >>> loss.discriminator_loss(torch.zeros(2), torch.zeros(2)), loss.generator_loss(torch.zeros(2))
+        (tensor(1.3863), tensor(0.6931))
     """
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return ``-log D(real) - log(1 - D(fake))``."""
-        return source_cross_entropy(real, fake)
+        return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
 
-    def generator_loss(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        """Return ``-log D(fake)``."""
+        return F.softplus(-fake_logits).mean()
+
+
+class MinimaxGANLoss(NonSaturatingGANLoss):
+    """Cross-entropy GAN loss with the generator loss ``log(1 - D(fake))`` (GAN-KD, equation 4; GAN-MC, section 2.3).
+
+    The generator's gradient vanishes where the discriminator is confident.
+
+    Example:
+        >>> MinimaxGANLoss().generator_loss(torch.zeros(2))
+        tensor(-0.6931)
+    """
+
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """Return ``log(1 - D(fake))``."""
-        return -F.softplus(fake).mean()
+        return -F.softplus(fake_logits).mean()
 
 
 class HingeGANLoss(GANLoss):
-    """Hinge loss (Lim & Ye 2017, equation 15), to be used with spectral normalization."""
+    """Hinge GAN loss, for discriminators with spectral normalization (Lim & Ye 2017, equation 15).
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+    Example:
+        >>> HingeGANLoss().discriminator_loss(torch.tensor([2.0, 0.0]), torch.tensor([-0.5]))
+        tensor(1.)
+    """
+
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Return ``max(0, 1 - real) + max(0, 1 + fake)``."""
-        return source_hinge(real, fake)
+        return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
 
-    def generator_loss(self, fake: Tensor) -> Tensor:
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
         """Return ``-fake``."""
-        return -fake.mean()
+        return -fake_logits.mean()
 
 
-class WassersteinGANLoss(GANLoss):
-    """WGAN with weight clipping (Arjovsky et al. 2017, algorithm 1).
+class _WassersteinLoss(GANLoss):
+    def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Return :func:`wasserstein`."""
+        return wasserstein(real_logits, fake_logits)
 
-    The paper trains with RMSprop (lr 5e-5), five critic steps a generator step, and a critic without batch
+    def generator_loss(self, fake_logits: Tensor) -> Tensor:
+        """Return ``-f(fake)``."""
+        return -fake_logits.mean()
+
+
+class WassersteinGANLoss(_WassersteinLoss):
+    """WGAN loss with weight clipping (Arjovsky et al. 2017, algorithm 1).
+
+    The paper trains with RMSprop (lr 5e-5), five critic steps per generator step, and a critic without batch
     normalization.
 
     Args:
-        clip: largest magnitude of a critic's parameter after each of its steps; 0.01 in the paper.
+        clip: largest absolute value of a critic's parameter after each step (default: 0.01, as in the paper).
 
     Raises:
         ConfigurationError: ``clip`` is not positive.
+
+    Example:
+        >>> critic = nn.Linear(2, 1)
+        >>> WassersteinGANLoss(clip=0.01).after_discriminator_step(critic)
+        >>> round(critic.weight.abs().max().item(), 4)
+        0.01
     """
 
     def __init__(self, clip: float = 0.01) -> None:
@@ -117,30 +153,28 @@ class WassersteinGANLoss(GANLoss):
             raise ConfigurationError(f"clip must be positive, got {clip}")
         self.clip = clip
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return :func:`wasserstein`."""
-        return wasserstein(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``-f(fake)``."""
-        return -fake.mean()
-
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Clip the critic's parameters."""
         clip_weights(discriminator, self.clip)
 
 
-class WassersteinGPLoss(GANLoss):
-    """WGAN with gradient penalty (Gulrajani et al. 2017).
+class WassersteinGPLoss(_WassersteinLoss):
+    """WGAN loss with gradient penalty (Gulrajani et al. 2017).
 
-    The paper trains with Adam (lr 1e-4, betas 0 and 0.9), five critic steps a generator step, and a critic
+    The paper trains with Adam (lr 1e-4, betas 0 and 0.9), five critic steps per generator step, and a critic
     without batch normalization. The critic must not be compiled.
 
     Args:
-        weight: factor of :func:`gradient_penalty`; 10 in the paper.
+        weight: factor of :func:`~ganmc_lightning.losses.gradient_penalty` (default: 10, as in the paper).
 
     Raises:
         ConfigurationError: ``weight`` is negative.
+
+    Example:
+        >>> critic = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(0))
+        >>> _ = nn.init.constant_(critic[0].weight, 0.0)
+        >>> WassersteinGPLoss().penalty(critic, torch.ones(3, 2), torch.zeros(3, 2)).item()  # (0 - 1)^2 * 10
+        10.0
     """
 
     def __init__(self, weight: float = 10.0) -> None:
@@ -149,18 +183,10 @@ class WassersteinGPLoss(GANLoss):
             raise ConfigurationError(f"weight must not be negative, got {weight}")
         self.weight = weight
 
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return :func:`wasserstein`."""
-        return wasserstein(real, fake)
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """Return ``-f(fake)``."""
-        return -fake.mean()
-
-    def penalty(self, discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the weighted :func:`gradient_penalty`."""
+    def penalty(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+        """Return the weighted gradient penalty."""
         return self.weight * gradient_penalty(discriminator, real, fake)
 
-    def check(self, discriminator: nn.Module) -> None:
-        """Refuse a compiled or batch-normalised critic; see :func:`check_supports_gradient_penalty`."""
+    def validate_discriminator(self, discriminator: nn.Module) -> None:
+        """Raise ``ConfigurationError`` if the critic is compiled or uses batch normalization."""
         check_supports_gradient_penalty(discriminator)

@@ -1,10 +1,10 @@
-"""How a small generator learns from a large one (Aguinaldo et al. 2019, here GAN-KD)."""
+"""Losses that distill a large generator into a small one (Aguinaldo et al. 2019, here GAN-KD)."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,11 @@ from ganmc_lightning.losses.precision import at_least_float32
 
 
 def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean over pixels and images of ``(g_T(z) - g_S(z))^2``: GAN-KD's equation (3), divided by the pixels.
+    """Mean of ``(g_T(z) - g_S(z))^2`` over pixels and images: GAN-KD, equation 3, divided by the number of pixels.
 
     Args:
-        student: images (N, C, H, W) in [-1, 1], with gradients.
-        teacher: the teacher's images for the same noise.
+        student: student images for latents z, float (N, C, H, W) in [-1, 1].
+        teacher: teacher images for the same latents, float (N, C, H, W) in [-1, 1].
 
     Returns:
         Scalar in [0, 4], float32 or wider.
@@ -32,52 +32,30 @@ def squared_distance(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(at_least_float32(student), at_least_float32(teacher))
 
 
-def laplacian_pyramid(images: Tensor, levels: int) -> list[Tensor]:
-    """Split images into bands of detail, each at half the size of the one before (Burt & Adelson 1983).
-
-    Args:
-        images: float (N, C, H, W).
-        levels: bands of detail; the last entry, after these, is what is left of the image.
-
-    Returns:
-        ``levels + 1`` tensors; enlarged and added up they give the image again.
-    """
-    bands = []
-    for _ in range(levels):
-        smaller = F.avg_pool2d(images, 2, ceil_mode=True, count_include_pad=False)
-        bands.append(images - _enlarge(smaller, images))
-        images = smaller
-    return [*bands, images]
-
-
-def _enlarge(images: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(images, size=like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def joint_loss(adversarial: Tensor, distance: Tensor, alpha: float) -> Tensor:
-    """``alpha * adversarial + (1 - alpha) * distance``, what the student minimises in equation (4) of GAN-KD."""
-    return alpha * adversarial + (1 - alpha) * distance
-
-
 class ImageLoss(nn.Module, ABC):
-    """How far the student's image is from the teacher's for the same noise."""
+    """Base class of distances between student and teacher images for the same latents."""
 
     @abstractmethod
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the scalar distance.
 
         Args:
-            student: images (N, C, H, W) in [-1, 1], with gradients.
-            teacher: images of the same shape, without.
+            student: float (N, C, H, W) in [-1, 1], with gradients.
+            teacher: float (N, C, H, W) in [-1, 1], without gradients.
         """
 
 
 class PixelMSELoss(ImageLoss):
-    """The paper's distance, in pixels.
+    """Squared error of the pixels (GAN-KD, equation 3).
 
     Args:
-        sum_pixels: ``False`` takes the mean over an image, so that ``alpha`` and the learning rate mean the same
-            for every size; ``True`` the sum, which is ``||.||^2`` to the letter.
+        sum_pixels: ``False`` (default) for the mean over the pixels of an image, so that ``alpha`` and the learning
+            rate do not depend on the image size; ``True`` for the sum, the paper's ``||.||^2``.
+
+    Example:
+        >>> student, teacher = torch.zeros(2, 1, 4, 4), torch.full((2, 1, 4, 4), 0.5)
+        >>> PixelMSELoss()(student, teacher), PixelMSELoss(sum_pixels=True)(student, teacher)
+        (tensor(0.2500), tensor(4.))
     """
 
     def __init__(self, sum_pixels: bool = False) -> None:
@@ -85,45 +63,24 @@ class PixelMSELoss(ImageLoss):
         self.sum_pixels = sum_pixels
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return :func:`squared_distance`, times the pixels of an image where the sum is asked for."""
+        """Return :func:`squared_distance`, times the number of pixels if ``sum_pixels`` is true."""
         distance = squared_distance(student, teacher)
         return distance * student[0].numel() if self.sum_pixels else distance
 
 
-class LaplacianPyramidLoss(ImageLoss):
-    """Absolute distance of the bands of two Laplacian pyramids, which blurs less than squares of pixels do.
-
-    The bands weigh ``4^-k``, finest first (Bojanowski et al. 2018, section 3, with mean values for sums): each
-    mean is over a quarter of the pixels of the one before.
-
-    Args:
-        levels: bands of detail, each half the size of the one before.
-
-    Raises:
-        ConfigurationError: ``levels`` is not positive.
-    """
-
-    def __init__(self, levels: int = 3) -> None:
-        super().__init__()
-        if levels < 1:
-            raise ConfigurationError(f"levels must be at least 1, got {levels}")
-        self.levels = levels
-
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the weighted sum over the bands of the mean absolute difference."""
-        # The pyramid is linear: one of the difference serves both.
-        bands = laplacian_pyramid(at_least_float32(student) - at_least_float32(teacher), self.levels)
-        return torch.stack([4.0**-k * band.abs().mean() for k, band in enumerate(bands)]).sum()
-
-
 class PerceptualLoss(ImageLoss):
-    """Squared distance of what a trained network makes of both images.
+    """Mean squared error between features of a frozen network (perceptual loss).
 
     Args:
-        network: from images in [-1, 1] to features or logits, for instance
+        network: network from images in [-1, 1] to features or logits, for instance
             ``load_network(path, "network")`` of a classifier, or
-            :class:`~ganmc_lightning.networks.IntermediateLayer` the teacher's discriminator. It is frozen here: it
-            learns nothing and stays in evaluation mode.
+            :class:`~ganmc_lightning.networks.IntermediateLayer` of the teacher's discriminator. It is frozen and
+            stays in evaluation mode.
+
+    Example:
+        >>> loss = PerceptualLoss(nn.AvgPool2d(4))
+        >>> loss(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.5))
+        tensor(0.2500)
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -139,71 +96,113 @@ class PerceptualLoss(ImageLoss):
         """Return the mean squared difference of the features.
 
         Raises:
-            ConfigurationError: the network returns something else than one tensor.
+            ConfigurationError: the network does not return one tensor.
         """
         with torch.no_grad():
-            due = self.network(teacher)
-        if not isinstance(due, Tensor):
+            target = self.network(teacher)
+        if not isinstance(target, Tensor):
             raise ConfigurationError(
-                f"PerceptualLoss.network ({type(self.network).__name__}) returns a {type(due).__name__} where one "
-                "tensor of features is expected: wrap it in a module whose forward returns that alone"
+                f"PerceptualLoss.network ({type(self.network).__name__}) returned a {type(target).__name__}, expected "
+                "one tensor of features"
             )
-        return squared_distance(self.network(student), due)
+        return squared_distance(self.network(student), target)
 
 
 class WeightedSumLoss(ImageLoss):
-    """Several distances at once, such as pixels and features.
+    """Weighted sum of image losses, for instance of pixels and features.
 
     Args:
-        distances: the parts.
-        weights: a factor for each.
+        distances: image losses.
+        weights: factor of each image loss.
 
     Raises:
-        ConfigurationError: not as many weights as distances.
+        ConfigurationError: the numbers of distances and weights differ, or are 0.
+
+    Example:
+        >>> loss = WeightedSumLoss([PixelMSELoss(), PerceptualLoss(nn.AvgPool2d(2))], weights=[1.0, 0.5])
+        >>> loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+        tensor(1.5000)
     """
 
     def __init__(self, distances: Sequence[ImageLoss], weights: Sequence[float]) -> None:
         super().__init__()
         if not distances or len(distances) != len(weights):
             raise ConfigurationError(
-                f"WeightedSumLoss has {len(distances)} distances and {len(weights)} weights: give pairs"
+                f"WeightedSumLoss: got {len(distances)} distances and {len(weights)} weights, expected as many weights "
+                "as distances"
             )
         self.distances = nn.ModuleList(distances)
         self.weights = tuple(weights)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Return the weighted sum."""
-        parts = zip(self.distances, self.weights, strict=True)
-        return torch.stack([weight * distance(student, teacher) for distance, weight in parts]).sum()
+        pairs = zip(self.distances, self.weights, strict=True)
+        return torch.stack([weight * distance(student, teacher) for distance, weight in pairs]).sum()
+
+
+class GeneratorDistillationParts(NamedTuple):
+    """Return value of :class:`GeneratorDistillationLoss`.
+
+    Attributes:
+        total: weighted sum of the parts.
+        distance: distance between the student's and the teacher's images.
+        adversarial: generator loss of the student; None without logits of a discriminator.
+    """
+
+    total: Tensor
+    distance: Tensor
+    adversarial: Tensor | None
 
 
 class GeneratorDistillationLoss(nn.Module):
-    """What a student generator minimises: the distance to its teacher, alone or with a discriminator's verdict.
+    """Loss of a student generator: distance to the teacher's images, optionally with a GAN loss (GAN-KD, section 3.2).
 
-    ``alpha = 0`` is the paper's MSE training (equation 3), any other value its joint training (equation 4):
-    the discriminator ascends ``log D(x) + log(1 - D(g_S(z)))`` and the student descends
-    ``alpha * log(1 - D(g_S(z))) + (1 - alpha) * ||g_T(z) - g_S(z)||^2``. (To the letter the equation multiplies
-    the discriminator's second term by alpha too, which for the paper's 0.0001 would leave it nothing to do but
-    to call everything real.)
+    ``alpha = 0`` is the paper's MSE training (equation 3), ``alpha > 0`` the joint training (equation 4): the
+    discriminator maximizes ``log D(x) + log(1 - D(g_S(z)))``, the student minimizes
+    ``alpha * log(1 - D(g_S(z))) + (1 - alpha) * ||g_T(z) - g_S(z)||^2``. The equation as printed also multiplies the
+    discriminator's second term by alpha. With the paper's alpha of 0.0001 the discriminator would then call every
+    image real, so this factor is omitted.
 
     Args:
-        alpha: weight of the game, in [0, 1]; 0.0001 in figure 11, where pixels are likely to have been averaged.
-        distance: between the two images; mean squared pixels when left out.
-        game: the discriminator's and the student's part in it; the paper's minimax form when left out,
-            :class:`~ganmc_lightning.losses.NonSaturatingGANLoss` for the usual repair.
+        alpha: weight of the GAN loss in [0, 1] (default: 0). The paper's figure 11 has 0.0001, probably with the mean
+            over pixels.
+        distance: image loss (default: :class:`PixelMSELoss`).
+        adversarial_loss: GAN loss of discriminator and student (default: the paper's
+            :class:`~ganmc_lightning.losses.MinimaxGANLoss`). The gradient of
+            :class:`~ganmc_lightning.losses.NonSaturatingGANLoss` does not vanish.
 
     Raises:
-        ConfigurationError: ``alpha`` lies outside [0, 1].
+        ConfigurationError: ``alpha`` is not in [0, 1].
+
+    Example:
+        >>> student, teacher, fake_logits = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4), torch.zeros(2)
+        >>> GeneratorDistillationLoss(alpha=0.5)(student, teacher, fake_logits).total  # (1 - log 2) / 2
+        tensor(0.1534)
     """
 
-    def __init__(self, alpha: float = 0.0, distance: ImageLoss | None = None, game: GANLoss | None = None) -> None:
+    def __init__(
+        self, alpha: float = 0.0, distance: ImageLoss | None = None, adversarial_loss: GANLoss | None = None
+    ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
-            raise ConfigurationError(f"alpha must lie in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha must be in [0, 1], got {alpha}")
         self.alpha = alpha
         self.distance = PixelMSELoss() if distance is None else distance
-        self.game = MinimaxGANLoss() if game is None else game
+        self.adversarial_loss = MinimaxGANLoss() if adversarial_loss is None else adversarial_loss
 
-    def student(self, distance: Tensor, verdict: Tensor) -> Tensor:
-        """The student's joint loss from the distance and the discriminator's logits (N,) of its images."""
-        return joint_loss(self.game.generator_loss(verdict), distance, self.alpha)
+    def forward(
+        self, student: Tensor, teacher: Tensor, fake_logits: Tensor | None = None
+    ) -> GeneratorDistillationParts:
+        """Return the student's loss.
+
+        Args:
+            student: student images, float (N, C, H, W) in [-1, 1], with gradients.
+            teacher: teacher images for the same latents, without gradients.
+            fake_logits: discriminator logits (N,) of the student images; None if ``alpha`` is 0.
+        """
+        distance = self.distance(student, teacher)
+        if fake_logits is None:
+            return GeneratorDistillationParts(distance, distance, None)
+        adversarial = self.adversarial_loss.generator_loss(fake_logits)
+        total = self.alpha * adversarial + (1 - self.alpha) * distance
+        return GeneratorDistillationParts(total, distance, adversarial)

@@ -1,4 +1,4 @@
-"""Penalties on the slope of a discriminator, which keep it from winning."""
+"""Gradient penalties of discriminators."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ from ganmc_lightning.losses.precision import at_least_float32
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """``E (||grad f(x)|| - 1)^2`` between real and generated samples (Gulrajani et al. 2017, equation 3).
 
-    Each x lies at a random place on the line between one real and one generated sample. The critic runs in the
-    precision of ``real``, without autocast, and the norms are computed in float32 or wider.
+    Each x is a random interpolation between one real and one generated sample. The critic runs in the precision of
+    ``real``, without autocast; the norms are computed in float32 or wider.
 
     Args:
-        critic: from samples to values (N,). No compiled one: ``torch.compile`` and a gradient of a gradient do
-            not go together.
-        real: samples (N, ...).
-        fake: as many generated samples, without gradients.
+        critic: function from samples to scores (N,), not compiled: ``torch.compile`` does not support second
+            derivatives.
+        real: real samples (N, ...).
+        fake: generated samples (N, ...), without gradients.
 
     Returns:
-        Scalar, with a graph to the critic's parameters.
+        Scalar, differentiable with respect to the critic's parameters.
+
+    Example:
+        >>> slope = torch.tensor([3.0, 4.0], requires_grad=True)
+        >>> gradient_penalty(lambda x: x @ slope, torch.ones(5, 2), torch.zeros(5, 2)).item()  # (5 - 1)^2
+        16.0
     """
     with torch.autocast(real.device.type, enabled=False):
-        place = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device, dtype=torch.float32).to(real.dtype)
-        between = torch.lerp(real, fake.to(real.dtype), place).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-        penalty: Tensor = (at_least_float32(gradient).flatten(1).norm(dim=1) - 1).square().mean()
-    assert penalty.requires_grad, "the gradient penalty has no graph: it would teach the critic nothing"
+        shape = (len(real), *(1,) * (real.dim() - 1))
+        fraction = torch.rand(shape, device=real.device, dtype=torch.float32).to(real.dtype)
+        interpolated = torch.lerp(real, fake.to(real.dtype), fraction).requires_grad_()
+        gradient = _differentiable_gradient(critic, interpolated)
+        penalty: Tensor = (gradient.norm(dim=1) - 1).square().mean()
     return penalty
 
 
 def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
     """``E ||grad D(x)||^2 / 2`` at real samples (Mescheder et al. 2018, equation 9).
 
-    The discriminator runs in the precision of ``real``, without autocast, and the squares are summed in float32 or
-    wider.
+    The discriminator runs in the precision of ``real``, without autocast; the squares are summed in float32 or wider.
 
     Args:
-        discriminator: from samples to logits (N,). No compiled one, as for :func:`gradient_penalty`.
-        real: samples (N, ...).
+        discriminator: function from samples to logits (N,), not compiled.
+        real: real samples (N, ...).
 
     Returns:
-        Scalar, with a graph to the discriminator's parameters.
+        Scalar, differentiable with respect to the discriminator's parameters.
 
     Example:
         >>> slope = torch.tensor([3.0, 4.0], requires_grad=True)
@@ -54,26 +58,32 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
         12.5
     """
     with torch.autocast(real.device.type, enabled=False):
-        samples = real.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(discriminator(samples).sum(), samples, create_graph=True)
-        penalty: Tensor = at_least_float32(gradient).flatten(1).square().sum(dim=1).mean() / 2
-    assert penalty.requires_grad, "the gradient penalty has no graph: it would teach the discriminator nothing"
-    return penalty
+        gradient = _differentiable_gradient(discriminator, real.detach().requires_grad_())
+        return gradient.square().sum(dim=1).mean() / 2
+
+
+def _differentiable_gradient(function: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """Return the gradient of each sample's score as a row, float (N, F)."""
+    (gradient,) = torch.autograd.grad(function(samples).sum(), samples, create_graph=True)
+    assert gradient.requires_grad, "the gradient does not depend on the discriminator's parameters"
+    return at_least_float32(gradient).flatten(1)
 
 
 def check_supports_gradient_penalty(discriminator: nn.Module) -> None:
-    """Refuse a discriminator whose gradients cannot be penalised.
+    """Validate that gradients of a discriminator can be penalized.
 
     Raises:
-        ConfigurationError: it is compiled, and its second derivatives may be silently wrong, or it has batch
-            normalization, which makes a sample's gradient depend on the others.
+        ConfigurationError: the discriminator is compiled, or uses batch normalization, which makes a sample's gradient
+            depend on the rest of the batch.
     """
     for module in discriminator.modules():
         # By name: importing the class takes longer than the rest of this package.
         if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
-            raise ConfigurationError("model.discriminator is compiled: a gradient penalty needs it as it is")
+            raise ConfigurationError(
+                "model.discriminator is compiled, which a gradient penalty does not support: pass it uncompiled"
+            )
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ConfigurationError(
-                "model.discriminator has batch normalization, under which a gradient penalty means nothing: "
-                'build it with normalization: "none"'
+                "model.discriminator uses batch normalization, which is incompatible with a gradient penalty: "
+                'set normalization: "none"'
             )

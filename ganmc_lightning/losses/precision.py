@@ -1,4 +1,4 @@
-"""The precision that losses and means are computed in."""
+"""Floating-point precision of losses and means."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Convert float16 and bfloat16 to float32; leave float32 and float64 as they are.
+    """Convert float16 and bfloat16 to float32; return float32 and float64 unchanged.
 
-    Networks may run in half precision; sums over classes, features and batches must not. bfloat16 has 8 significant
-    bits and float16 overflows at 65,504.
+    Networks may run in half precision, but sums over classes, features and batches need more: bfloat16 has 8
+    significant bits, and float16 overflows at 65,504.
 
     Example:
         >>> at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype, at_least_float32(torch.ones(2).double()).dtype

@@ -1,4 +1,4 @@
-"""LightningModules, one training procedure a file."""
+"""LightningModules, one training method per file."""
 
 from ganmc_lightning.modules.acgan import ACGANModule
 from ganmc_lightning.modules.adversarial_compression import AdversarialCompressionModule

@@ -1,55 +1,64 @@
-"""Train an AC-GAN, the source of GAN-MC's synthetic samples."""
+"""Training of an AC-GAN, the source of GAN-MC's synthetic samples."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.utils import parametrize
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses.acgan import ACGANLoss, NonSaturatingACGANLoss
+from ganmc_lightning.losses.acgan import ACGANLoss
+from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import CompressionModule, check_equal
-from ganmc_lightning.modules.sample_means import log_sample_means
-from ganmc_lightning.modules.uncounted import uncounted_step
+from ganmc_lightning.modules.base import CompressionModule
+from ganmc_lightning.modules.gan import check_generator, gan_adam
+from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 from ganmc_lightning.networks.validation import check_logits, dry_run
 
 
-def gan_adam(parameters: Any) -> Optimizer:
-    """Adam as Radford et al. and the paper set it: lr 2e-4, beta1 0.5."""
-    return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
-
-
 class ACGANModule(CompressionModule):
-    """The two-player game of Odena et al. 2017 (GAN-MC, section 2.3), on images or rows.
+    """Training of an AC-GAN on images or rows (Odena et al. 2017; GAN-MC, section 2.3).
 
-    Each iteration draws one batch of samples for the classes of the real batch in random order, so that classes
-    follow the distribution of the real data; the discriminator learns on the detached samples, then the
-    generator on the same samples and the discriminator's new weights. One iteration counts as one step, so
-    that ``max_steps`` means generator updates.
+    Each iteration generates one batch of samples for the shuffled labels of the real batch, so that the class
+    distribution is that of the data. The discriminator is updated on the detached samples, then the generator on the
+    same samples with the updated discriminator. One iteration counts as one step of ``max_steps``.
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``: each player's step leaves the
-    other's parameters without a gradient.
+    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
+    parameters of the other without gradients.
 
     Args:
-        generator: conditional on the class.
-        discriminator: answers with source and class logits.
-        loss: the objective, with the weights of its class and source parts.
-        generator_optimizer: Adam with lr 2e-4 and beta1 0.5 when left out.
-        discriminator_optimizer: the same.
+        generator: class-conditional generator.
+        discriminator: network from samples (N, ...) to source logits (N,) and class logits (N, K).
+        loss: AC-GAN loss (default: :class:`~ganmc_lightning.losses.ACGANLoss`).
+        generator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
+        discriminator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
 
     Raises:
         ConfigurationError: the generator is unconditional, or the loss cannot train the discriminator.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
+        >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
+        >>> from ganmc_lightning.networks import TabularDiscriminator, TabularGenerator
+        >>> module = ACGANModule(TabularGenerator(4, num_classes=2), TabularDiscriminator(4, num_classes=2))
+        >>> batch = Batch(torch.zeros(6, 4), torch.tensor([0, 1, 0, 1, 0, 1]), torch.zeros(6, dtype=torch.bool))
+        >>> loader = DataLoader([batch] * 3, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=3, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
+        >>> trainer.global_step, bool(trainer.callback_metrics["train/loss_generator"] > 0)
+        (3, True)
     """
 
-    product: ClassVar[str] = "generator"
-    prediction: ClassVar[str] = "samples"
+    trained_module: ClassVar[str] = "generator"
+    prediction_name: ClassVar[str] = "samples"
 
     def __init__(
         self,
@@ -61,30 +70,29 @@ class ACGANModule(CompressionModule):
     ) -> None:
         super().__init__()
         if generator.num_classes < 1:
-            raise ConfigurationError("model.generator is unconditional: an AC-GAN needs one with num_classes > 0")
+            raise ConfigurationError("model.generator is unconditional, expected num_classes > 0")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
-        self.loss = NonSaturatingACGANLoss() if loss is None else loss
-        self.loss.check(discriminator)
+        self.loss = ACGANLoss() if loss is None else loss
+        self.loss.validate_discriminator(discriminator)
         self._generator_optimizer = generator_optimizer or gan_adam
         self._discriminator_optimizer = discriminator_optimizer or gan_adam
 
-    def check_spec(self, spec: DataSpec) -> None:
-        """The generator must make the data's kind of sample, the discriminator must take it."""
-        check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
-        check_equal("generator", self.generator.num_classes, spec.num_classes, "a number of classes of")
+    def validate_spec(self, spec: DataSpec) -> None:
+        """Validate the generator's samples and the discriminator's inputs and logits."""
+        check_generator("model.generator", self.generator, spec, classes=True)
         name = "model.discriminator"
-        answer = dry_run(name, self.discriminator, spec)
-        if not isinstance(answer, tuple) or len(answer) != 2:
+        logits = dry_run(name, self.discriminator, spec)
+        if not isinstance(logits, tuple) or len(logits) != 2:
             raise ConfigurationError(
-                f"{name} ({type(self.discriminator).__name__}) returns a {type(answer).__name__} where a tuple of "
-                "source logits (N,) and class logits (N, K) is expected"
+                f"{name} ({type(self.discriminator).__name__}) returns a {type(logits).__name__}, expected a tuple of "
+                "source logits (N,) and class logits (N, K)"
             )
-        check_logits(name, self.discriminator, answer[1], spec)
+        check_logits(name, self.discriminator, logits[1], spec)
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Noise and class of one sample."""
+        """Return latents and label of one sample."""
         return self.generator.sample_latents(1, "cpu"), torch.zeros(1, dtype=torch.long)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -93,54 +101,50 @@ class ACGANModule(CompressionModule):
         return samples
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Draw, discriminator step, generator step, log."""
+        """Generate samples, update the discriminator, update the generator, log."""
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         fake_labels = batch.labels[torch.randperm(len(batch.labels), device=self.device)]
         latents = self.generator.sample_latents(len(batch.labels), self.device)
         fakes = self.generator(latents, fake_labels)
 
-        self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalization serves both passes
-            real_logits = self._verdict(batch.inputs)
-            fake_logits = self._verdict(fakes.detach())
-        discriminator_loss = self.loss.discriminator(real_logits, fake_logits, batch.labels, fake_labels)
-        penalty = self.loss.penalty(self.discriminator, batch.inputs, self.iteration)
-        discriminator_optimizer.zero_grad()
-        self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
-        uncounted_step(discriminator_optimizer)
-        self.untoggle_optimizer(discriminator_optimizer)
+        with self.toggled_optimizer(discriminator_optimizer):
+            with parametrize.cached():  # one spectral normalization for both passes
+                real_logits = self._logits(batch.inputs)
+                fake_logits = self._logits(fakes.detach())
+            discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits, batch.labels, fake_labels)
+            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach(), self.iteration)
+            total = discriminator_loss.total if penalty is None else discriminator_loss.total + penalty
+            self.step(discriminator_optimizer, total, counted=False)
+            self.loss.after_discriminator_step(self.discriminator)
 
-        self.toggle_optimizer(generator_optimizer)
-        generator_loss = self.loss.generator(self._verdict(fakes), fake_labels)
-        generator_optimizer.zero_grad()
-        self.manual_backward(generator_loss)
-        generator_optimizer.step()
-        self.untoggle_optimizer(generator_optimizer)
+        with self.toggled_optimizer(generator_optimizer):
+            generator_loss = self.loss.generator_loss(self._logits(fakes), fake_labels)
+            self.step(generator_optimizer, generator_loss.total)
 
         with torch.no_grad():
             self.record(
-                loss_discriminator=discriminator_loss,
-                loss_generator=generator_loss,
+                **loss_columns(discriminator_loss, "loss_discriminator"),
+                **loss_columns(generator_loss, "loss_generator"),
                 discriminator_accuracy_real=(real_logits[0] > 0).float().mean(),
-                judged_real_fake=(fake_logits[0] > 0).float().mean(),
+                discriminator_accuracy_fake=(fake_logits[0] <= 0).float().mean(),
                 class_accuracy_real=(real_logits[1].argmax(dim=1) == batch.labels).float().mean(),
                 class_accuracy_fake=(fake_logits[1].argmax(dim=1) == fake_labels).float().mean(),
             )
             if penalty is not None:
                 self.record(penalty=penalty)
 
-    def _verdict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def _logits(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         source, classes = self.discriminator(samples)
         return at_least_float32(source), at_least_float32(classes)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log how the discriminator does on real samples it has not seen: a fall says that it overfits."""
+        """Log the discriminator's accuracies on held-out real samples: a drop indicates overfitting."""
         source, classes = self.discriminator(batch.inputs)
-        scores = {
+        accuracies = {
             "val/discriminator_accuracy_real": (source > 0).float().mean(),
             "val/class_accuracy_real": (classes.argmax(dim=1) == batch.labels).float().mean(),
         }
-        log_sample_means(self, scores, len(batch.labels))
+        log_sample_means(self, accuracies, len(batch.labels))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each label of the batch."""
@@ -148,7 +152,7 @@ class ACGANModule(CompressionModule):
         return self(latents, batch.labels)  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """The generator's optimizer, then the discriminator's."""
+        """Return the generator's optimizer, then the discriminator's."""
         return [
             self._generator_optimizer(self.generator.parameters()),
             self._discriminator_optimizer(self.discriminator.parameters()),

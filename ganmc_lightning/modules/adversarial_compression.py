@@ -1,4 +1,4 @@
-"""Train a student against a discriminator of its own and its teacher's features, without labels (ANC)."""
+"""Adversarial network compression (ANC): train a student against a discriminator of features."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from ganmc_lightning.losses.anc import (
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.losses.features import Shape, make_regressor, regressor_from_weight
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.label_scores import log_classification_metrics
-from ganmc_lightning.modules.sample_means import log_sample_means
+from ganmc_lightning.modules.base import with_schedules
+from ganmc_lightning.modules.classification import ClassificationModule
+from ganmc_lightning.modules.metric_logging import log_classification_metrics, log_sample_means
 from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
-from ganmc_lightning.modules.uncounted import uncounted_step
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats
 from ganmc_lightning.networks.frozen import Frozen
@@ -34,53 +33,70 @@ from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
 def _paper_sgd(parameters: Any) -> Optimizer:
-    """SGD as ANC, section 3.6, sets it; the momentum, which it does not give, is the usual 0.9."""
+    """SGD of ANC, section 3.6; the paper does not give the momentum, 0.9 is the usual value."""
     return SGD(parameters, lr=0.001, momentum=0.9, weight_decay=0.0002)
 
 
-class AdversarialCompressionModule(CompressionModule):
-    """Adversarial Network Compression (Belagiannis et al. 2018, section 3, equation 8).
+class AdversarialCompressionModule(ClassificationModule):
+    """Adversarial network compression without labels (Belagiannis et al. 2018, section 3, equation 8).
 
-    A discriminator learns to tell whose features it sees, the teacher's or the student's; the student learns to be
-    taken for the teacher, and to give its logits. **No label is used**: the stream may be all synthetic or have no
-    labels at all. (Validation accuracy needs labels; a best checkpoint by ``val/logits_loss``, mode ``min``, does not.)
+    A discriminator classifies features as the teacher's or the student's. The student minimizes the adversarial loss
+    of its features and the distance of its logits to the teacher's. **No labels are used**: all samples may be
+    synthetic or unlabeled. Without labels, choose the best checkpoint by ``val/logits_loss`` (mode ``min``).
 
-    Each iteration asks teacher and student once: dropout acts on the student's features and not inside the network,
-    so that one forward pass serves the discriminator's step, which sees the detached features as they are, and the
-    student's, which sees them with dropout and is judged by the discriminator's new weights. The discriminator
-    judges twice. Batch statistics of every network move once an iteration. One iteration counts as one step.
+    Each iteration forwards teacher and student once. Dropout is applied to the student's features, not inside the
+    network, so that the same forward pass serves both steps: the discriminator's step uses the detached features
+    without dropout, the student's step the features with dropout and the updated discriminator. Batch statistics of
+    every network are updated once per iteration. One iteration counts as one step of ``max_steps``.
 
-    Where the sizes of the features differ, a **projection** takes the student's to the size of the teacher's, which
-    stay what they are, the reference. By default it is learned, a layer of
-    :func:`~ganmc_lightning.losses.make_regressor`, in the student's step: in the discriminator's it would be one
-    more means to tell the two apart. It is no part of the student.
+    If the shapes of the features differ, a **projection** (:func:`~ganmc_lightning.losses.make_regressor`) maps the
+    student's features to the teacher's shape. It is trained in the student's step: trained in the discriminator's, it
+    would make teacher and student easier to distinguish. It is not part of the student.
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``: each player's step leaves the
-    other's parameters without a gradient.
+    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
+    parameters of the other without gradients.
 
     Args:
-        teacher: the trained network. It is frozen here and never enters the checkpoint.
-        student: the network to train.
-        discriminator: judges features of the teacher's size; high for the teacher.
-        regularizer: of the discriminator; :class:`~ganmc_lightning.losses.InvertedLabelRegularizer` when left out.
-        teacher_layer: whose output the discriminator sees: ``"features"`` (the layer before the logits of this
-            package's classifiers), ``"logits"``, or any layer's name, such as ``"avgpool"`` of torchvision's ResNets.
-        student_layer: the same of the student.
-        logits_weight: lambda, weight of the squared distance of the logits.
-        dropout: probability that a feature is dropped in the student's update.
-        projection: from the student's features to the teacher's size; learned and linear when left out and needed.
-        student_optimizer: the paper's SGD when left out.
-        discriminator_optimizer: the same.
-        student_lr_scheduler: makes a schedule, stepped once an epoch.
-        discriminator_lr_scheduler: the same.
+        teacher: trained network. It is frozen and not saved.
+        student: network to train, from samples (N, ...) to logits (N, K).
+        discriminator: network from features of the teacher's shape to logits (N,), high for the teacher.
+        regularizer: regularizer of the discriminator (default:
+            :class:`~ganmc_lightning.losses.InvertedLabelRegularizer`).
+        teacher_layer: layer with the features for the discriminator: ``"features"`` (layer before the logits
+            of this package's classifiers), ``"logits"``, or a layer's name, such as ``"avgpool"`` of torchvision's
+            ResNets.
+        student_layer: layer of the student, as ``teacher_layer``.
+        logits_weight: lambda, weight of the squared distance of the logits, not negative.
+        dropout: dropout probability of the student's features in the student's step, in [0, 1).
+        student_optimizer: function from parameters to an optimizer (default: SGD of the paper).
+        discriminator_optimizer: function from parameters to an optimizer (default: SGD of the paper).
+        student_lr_scheduler: function from an optimizer to a schedule, stepped once per epoch (default: none).
+        discriminator_lr_scheduler: function from an optimizer to a schedule, stepped once per epoch (default: none).
 
     Raises:
-        ConfigurationError: ``logits_weight`` is negative or ``dropout`` lies outside [0, 1).
+        ConfigurationError: ``logits_weight`` is negative or ``dropout`` is not in [0, 1).
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
+        >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
+        >>> from ganmc_lightning.networks import FeatureDiscriminator
+        >>> teacher, student = nn.Linear(4, 3), nn.Linear(4, 3)
+        >>> module = AdversarialCompressionModule(
+        ...     teacher, student, FeatureDiscriminator(3), teacher_layer="logits", student_layer="logits"
+        ... )
+        >>> batch = Batch(torch.ones(6, 4), torch.full((6,), -1), torch.zeros(6, dtype=torch.bool))
+        >>> loader = DataLoader([batch] * 60, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=60, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
+        >>> (student(batch.inputs) - teacher(batch.inputs)).abs().max().item() < 0.5
+        True
     """
 
-    product: ClassVar[str] = "student"
+    trained_module: ClassVar[str] = "student"
     frozen_modules: ClassVar[tuple[str, ...]] = ("teacher",)
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy", "val/logits_loss")
+    finite_metrics: ClassVar[tuple[str, ...]] = ("val/cross_entropy", "val/logits_loss")
 
     def __init__(
         self,
@@ -92,7 +108,6 @@ class AdversarialCompressionModule(CompressionModule):
         student_layer: str = FEATURES,
         logits_weight: float = 1.0,
         dropout: float = 0.5,
-        projection: nn.Module | None = None,
         student_optimizer: OptimizerCallable | None = None,
         discriminator_optimizer: OptimizerCallable | None = None,
         student_lr_scheduler: LRSchedulerCallable | None = None,
@@ -102,7 +117,7 @@ class AdversarialCompressionModule(CompressionModule):
         if logits_weight < 0:
             raise ConfigurationError(f"model.logits_weight (lambda) must not be negative, got {logits_weight}")
         if not 0 <= dropout < 1:
-            raise ConfigurationError(f"model.dropout must lie in [0, 1), got {dropout}")
+            raise ConfigurationError(f"model.dropout must be in [0, 1), got {dropout}")
         self.automatic_optimization = False
         self.teacher = Frozen(teacher)
         self.student = student
@@ -112,171 +127,124 @@ class AdversarialCompressionModule(CompressionModule):
         self.student_layer = student_layer
         self.logits_weight = logits_weight
         self.dropout = dropout
-        self.projection = nn.Identity() if projection is None else projection
+        self.projection: nn.Module = nn.Identity()
         self._student_optimizer = student_optimizer or _paper_sgd
         self._discriminator_optimizer = discriminator_optimizer or _paper_sgd
         self._student_lr_scheduler = student_lr_scheduler
         self._discriminator_lr_scheduler = discriminator_lr_scheduler
-        self._watch = DiscriminatorSaturationWarning()
+        self._saturation = DiscriminatorSaturationWarning()
 
-    # -- fitting the data ----------------------------------------------------------------------------------
+    # -- validation of the data ----------------------------------------------------------------------------
 
-    def check_spec(self, spec: DataSpec) -> None:
-        """Hold the networks against the data and each other; make the projection, if one is needed."""
-        _check_gradients(self.teacher, self.student)
-        (teacher,) = dry_run_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
+    def validate_spec(self, spec: DataSpec) -> None:
+        """Validate the networks, and create the projection if the shapes of the features differ."""
+        _check_trainable(self.teacher, self.student)
+        (teacher_features,) = dry_run_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
         self.teacher.adapt_to("model.teacher", spec)
         check_trainable_classifier("model.student", self.student, spec)
-        (student,) = dry_run_layers("model.student", self.student, [self.student_layer], spec)
+        (student_features,) = dry_run_layers("model.student", self.student, [self.student_layer], spec)
         if isinstance(self.projection, nn.Identity):
-            self.projection = self._projection(_shape(student), _shape(teacher)).to(student.device)
-        self._check_judgement(student, teacher)
+            self.projection = self._make_projection(student_features, teacher_features)
+        self._check_discriminator(teacher_features.to(student_features.dtype))
 
-    def _projection(self, student: Shape, teacher: Shape) -> nn.Module:
+    def _make_projection(self, student: Tensor, teacher: Tensor) -> nn.Module:
         try:
-            return make_regressor(student, teacher)
+            return make_regressor(_shape(student), _shape(teacher)).to(student.device)
         except ConfigurationError as error:
             raise ConfigurationError(f"model.student_layer and model.teacher_layer: {error}") from None
 
-    def _check_judgement(self, student: Tensor, teacher: Tensor) -> None:
-        with torch.no_grad():
-            try:
-                projected = self.projection(student)
-            except RuntimeError as error:
-                raise ConfigurationError(
-                    f"model.projection does not take the student's features {_shape(student)}: {_first_line(error)}"
-                ) from error
-            if projected.shape != teacher.shape:
-                raise ConfigurationError(
-                    f"model.projection makes {_shape(projected)} of the student's features {_shape(student)} where the "
-                    f"teacher's are {_shape(teacher)}: leave it out, or name one that makes these"
-                )
-            try:
-                with frozen_batchnorm_stats(self.discriminator):
-                    verdicts = self.discriminator(teacher.to(projected.dtype))
-            except RuntimeError as error:
-                raise ConfigurationError(
-                    f"model.discriminator does not take the teacher's features {_shape(teacher)} (layer "
-                    f"'{self.teacher_layer}'): make it for that size ({_first_line(error)})"
-                ) from error
-        if tuple(verdicts.shape) != (2,):
+    @torch.no_grad()
+    def _check_discriminator(self, features: Tensor) -> None:
+        try:
+            with frozen_batchnorm_stats(self.discriminator):
+                logits = self.discriminator(features)
+        except RuntimeError as error:
             raise ConfigurationError(
-                f"model.discriminator answers two samples with {tuple(verdicts.shape)} instead of (2,)"
+                f"model.discriminator does not accept the teacher's features {_shape(features)} of layer "
+                f"'{self.teacher_layer}': build it for that shape ({str(error).splitlines()[0]})"
+            ) from error
+        if tuple(logits.shape) != (2,):
+            raise ConfigurationError(
+                f"model.discriminator returned shape {tuple(logits.shape)} for the features of 2 samples, expected (2,)"
             )
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the student's logits (N, K)."""
-        logits: Tensor = self.student(inputs)
-        return logits
-
-    # -- the game ------------------------------------------------------------------------------------------
+    # -- training ------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Ask both networks, discriminator step, student step, record."""
+        """Forward teacher and student, update the discriminator, update the student, log."""
         student_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         teacher_logits, (teacher_features,) = forward_with_features(self.teacher, [self.teacher_layer], batch.inputs)
         student_logits, (student_features,) = forward_with_features(self.student, [self.student_layer], batch.inputs)
 
-        self.toggle_optimizer(discriminator_optimizer)
-        both = torch.cat([teacher_features, self.projection(student_features.detach())])
-        teacher_scores, student_scores = at_least_float32(self.discriminator(both)).chunk(2)
-        regularization = self.regularizer(self.discriminator, student_scores)
-        discriminator_loss = -(anc_discriminator_objective(teacher_scores, student_scores) + regularization)
-        discriminator_optimizer.zero_grad()
-        self.manual_backward(discriminator_loss)
-        uncounted_step(discriminator_optimizer)
-        self.untoggle_optimizer(discriminator_optimizer)
+        with self.toggled_optimizer(discriminator_optimizer):
+            features = torch.cat([teacher_features, self.projection(student_features.detach())])
+            teacher_scores, student_scores = at_least_float32(self.discriminator(features)).chunk(2)
+            objective = anc_discriminator_objective(teacher_scores, student_scores)
+            discriminator_loss = -(objective + self.regularizer(self.discriminator, student_scores))
+            self.step(discriminator_optimizer, discriminator_loss, counted=False)
 
-        self.toggle_optimizer(student_optimizer)
-        with frozen_batchnorm_stats(self.discriminator):
-            verdicts = self.discriminator(self.projection(F.dropout(student_features, self.dropout)))
-        adversarial_loss = anc_student_loss(at_least_float32(verdicts))
-        logits_loss = l2_logits_loss(student_logits, teacher_logits)
-        student_loss = adversarial_loss + self.logits_weight * logits_loss
-        student_optimizer.zero_grad()
-        self.manual_backward(student_loss)
-        student_optimizer.step()
-        self.untoggle_optimizer(student_optimizer)
+        with self.toggled_optimizer(student_optimizer):
+            with frozen_batchnorm_stats(self.discriminator):
+                scores = self.discriminator(self.projection(F.dropout(student_features, self.dropout)))
+            adversarial_loss = anc_student_loss(at_least_float32(scores))
+            logits_loss = l2_logits_loss(student_logits, teacher_logits)
+            student_loss = adversarial_loss + self.logits_weight * logits_loss
+            self.step(student_optimizer, student_loss)
 
         with torch.no_grad():
             accuracy_teacher = (teacher_scores > 0).float().mean()
             accuracy_student = (student_scores < 0).float().mean()
             self.record(
                 loss=student_loss,
-                loss_discriminator=discriminator_loss,
                 loss_adversarial=adversarial_loss,
                 loss_logits=logits_loss,
+                loss_discriminator=discriminator_loss,
                 loss_ratio_adversarial_logits=adversarial_loss / logits_loss.clamp(min=1e-12),
                 discriminator_accuracy_teacher=accuracy_teacher,
                 discriminator_accuracy_student=accuracy_student,
                 agreement=(student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
             )
-            self._watch.see((accuracy_teacher + accuracy_student) / 2)
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means and step the schedules."""
-        super().on_train_epoch_end()
-        schedulers = self.lr_schedulers()
-        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-            if scheduler is not None:
-                scheduler.step()
-
-    # -- scores --------------------------------------------------------------------------------------------
+            self._saturation.update((accuracy_teacher + accuracy_student) / 2)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy``; ``val/logits_loss`` and ``val/agreement`` need no labels."""
         logits, teacher_logits = self.student(batch.inputs), self.teacher(batch.inputs)
         log_classification_metrics(self, "val", logits, batch.labels)
-        scores = {
+        metrics = {
             "val/logits_loss": l2_logits_loss(logits, teacher_logits),
             "val/agreement": (logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
         }
-        log_sample_means(self, scores, len(batch.labels))
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``test/accuracy`` and ``test/cross_entropy`` of the student."""
-        log_classification_metrics(self, "test", self.student(batch.inputs), batch.labels)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the student's class probabilities (N, K)."""
-        return at_least_float32(self(batch.inputs)).softmax(dim=1)
+        log_sample_means(self, metrics, len(batch.labels))
 
     # -- optimizers and checkpoints ------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        """The optimizer of student and projection, then the discriminator's, and their schedules."""
+        """Return the optimizer of student and projection, then the discriminator's, and their schedules."""
         student = self._student_optimizer([*self.student.parameters(), *self.projection.parameters()])
         discriminator = self._discriminator_optimizer(self.discriminator.parameters())
-        wanted = [(self._student_lr_scheduler, student), (self._discriminator_lr_scheduler, discriminator)]
-        return [student, discriminator], [make(optimizer) for make, optimizer in wanted if make is not None]
+        return with_schedules((student, self._student_lr_scheduler), (discriminator, self._discriminator_lr_scheduler))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make the projection that the checkpoint has weights for, where no data have asked for it yet."""
+        """Create the projection of the checkpoint if no data have been set up yet."""
         weight = checkpoint["state_dict"].get("projection.weight")
         if weight is not None and isinstance(self.projection, nn.Identity):
             self.projection = regressor_from_weight(weight)
         super().on_load_checkpoint(checkpoint)
 
 
-def _check_gradients(teacher: nn.Module, student: nn.Module) -> None:
-    """The teacher's parameters must ask for no gradient, the student's must, and none may be of both."""
-    learning = [name for name, parameter in teacher.named_parameters() if parameter.requires_grad]
-    if learning:
+def _check_trainable(teacher: nn.Module, student: nn.Module) -> None:
+    """Validate that the teacher is frozen, that the student is not, and that they share no parameters."""
+    trainable = [name for name, parameter in teacher.named_parameters() if parameter.requires_grad]
+    if trainable:
         raise ConfigurationError(
-            f"model.teacher asks for gradients ({learning[0]}): it is frozen by the module, so let nothing turn them on"
+            f"model.teacher: {trainable[0]} requires a gradient, but the module freezes the teacher; do not unfreeze it"
         )
     frozen = {id(parameter) for parameter in teacher.parameters()}
     if any(id(parameter) in frozen for parameter in student.parameters()):
-        raise ConfigurationError(
-            "model.student shares parameters with model.teacher, which is frozen: give it a copy of its own"
-        )
+        raise ConfigurationError("model.student shares parameters with model.teacher, which is frozen: use a copy")
     if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise ConfigurationError("model.student has no parameter to train: hand over one that is not frozen")
+        raise ConfigurationError("model.student has no trainable parameter, expected a network that is not frozen")
 
 
 def _shape(features: Tensor) -> Shape:
     return tuple(features.shape[1:])
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Supervised training: the teacher, and the student that learns alone."""
+"""Supervised training of a classifier, e.g. a teacher or a student without distillation."""
 
 from __future__ import annotations
 
@@ -11,30 +11,36 @@ from torch.optim import Adam
 from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.classification import hard_cross_entropy
-from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import CompressionModule, optimizer_config
-from ganmc_lightning.modules.label_scores import log_classification_metrics
+from ganmc_lightning.modules.base import with_schedules
+from ganmc_lightning.modules.classification import ClassificationModule
 from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
-class ClassifierModule(CompressionModule):
-    """Trains a classifier on labels with cross-entropy.
+class ClassifierModule(ClassificationModule):
+    """Supervised training with cross-entropy.
 
-    On a stream with synthetic samples it learns their intended classes, the experiment of GAN-MC's poster in
-    which GAN data *harm* plain supervised training. Subclass it to give a new teacher its own arguments::
+    Synthetic samples are trained on with the class they were generated for, the experiment of GAN-MC's poster in
+    which GAN data *reduce* the accuracy of supervised training. Subclass it to give a new teacher its own arguments::
 
         class DeepTeacher(ClassifierModule):
             def __init__(self, depth: int = 56) -> None:
                 super().__init__(CIFARResNet(depth=depth))
 
     Args:
-        network: any module from samples (N, ...) to logits (N, K).
-        optimizer: makes the optimizer from the parameters.
-        lr_scheduler: makes the schedule, stepped once an epoch, from the optimizer.
+        network: module from samples (N, ...) to logits (N, K).
+        optimizer: function from parameters to an optimizer (default: Adam).
+        lr_scheduler: function from the optimizer to a schedule, stepped once per epoch (default: none).
+
+    Example:
+        >>> import torch
+        >>> module = ClassifierModule(nn.Linear(2, 3))
+        >>> _ = nn.init.zeros_(module.network.weight), nn.init.zeros_(module.network.bias)
+        >>> batch = Batch(torch.ones(4, 2), torch.tensor([0, 1, 2, 0]), torch.zeros(4, dtype=torch.bool))
+        >>> round(module.training_step(batch, 0).item(), 3)  # log(3)
+        1.099
     """
 
-    product: ClassVar[str] = "network"
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/cross_entropy",)
+    trained_module: ClassVar[str] = "network"
     takes_weights = True
 
     def __init__(
@@ -48,47 +54,29 @@ class ClassifierModule(CompressionModule):
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
 
-    def check_spec(self, spec: DataSpec) -> None:
-        """The network must take the data's samples and know their classes."""
+    def validate_spec(self, spec: DataSpec) -> None:
+        """Validate that the network accepts the data's samples and returns one logit per class."""
         check_trainable_classifier("model.network", self.network, spec)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (N, K)."""
-        logits: Tensor = self.network(inputs)
-        return logits
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy with the labels."""
+        """Return the cross-entropy with the labels."""
         loss = hard_cross_entropy(self.network(batch.inputs), batch.labels, batch.weights)
         self.record(loss=loss)
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Check the labels of the first batch: behind the step, for it waits for the device.
+        """Validate the labels of the first batch, after the step because it waits for the device.
 
         Raises:
-            ConfigurationError: the first batch has none.
+            ConfigurationError: the first batch has no labels.
         """
         if self.iteration == 1 and bool((batch.labels == UNKNOWN_LABEL).all()):
             raise ConfigurationError(
-                "no sample of the first batch has a class, which is what model.network learns: name a data.synthesizer "
-                "that knows the classes of its samples, such as a conditional generator, or lower data.p_fake"
+                "data.synthesizer: the first batch has no label, expected labels to train model.network; use a "
+                "synthesizer with labels, such as a conditional generator, or a lower data.p_fake"
             )
         super().on_train_batch_end(outputs, batch, batch_idx)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``val/accuracy`` and ``val/cross_entropy``."""
-        log_classification_metrics(self, "val", self.network(batch.inputs), batch.labels)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``test/accuracy`` and ``test/cross_entropy``."""
-        log_classification_metrics(self, "test", self.network(batch.inputs), batch.labels)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return class probabilities (N, K)."""
-        return at_least_float32(self(batch.inputs)).softmax(dim=1)
-
     def configure_optimizers(self) -> Any:
-        """One optimizer over the network."""
-        optimizer = self._optimizer(self.network.parameters())
-        return optimizer_config(optimizer, self._lr_scheduler and self._lr_scheduler(optimizer))
+        """Return the optimizer of the network and its schedule."""
+        return with_schedules((self._optimizer(self.network.parameters()), self._lr_scheduler))

@@ -1,30 +1,33 @@
-"""Finding out that a run diverged without waiting for the device in any step."""
+"""Detection of diverged runs without waiting for the device in every step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from ganmc_lightning.exceptions import DivergenceError
 from ganmc_lightning.losses.precision import at_least_float32
 
 PREFIX = "loss"
-"""Recorded values whose names start like this must be finite; others, such as ratios, may be NaN in a good run."""
+"""Prefix of the recorded values that must be finite; others, such as ratios, may be NaN in a good run."""
+SKIPPED_STEPS = 20
+"""Consecutive failed steps before a run with a gradient scaler has diverged: the scaler skips steps and recovers."""
 
 
 class Failure(NamedTuple):
-    """The first of the steps, up to the latest one, in which a loss was NaN or infinite.
+    """Latest series of steps in which a loss was NaN or infinite.
 
     Attributes:
-        step: number of the training batch, from 1.
-        name: of the loss.
+        step: number of the first training batch of the series, from 1.
+        name: name of the loss.
         value: NaN or infinity.
-        steps: how many steps in a row.
+        steps: number of consecutive steps.
     """
 
     step: int
@@ -33,25 +36,33 @@ class Failure(NamedTuple):
     steps: int
 
 
-class LossWatch:
-    """Keeps the losses of each step on the device until :meth:`failure` reads them all at once."""
+class LossMonitor:
+    """Keep the losses of each step on the device until :meth:`failure` reads them all at once.
+
+    Example:
+        >>> losses = LossMonitor()
+        >>> losses.update(1, {"loss": torch.tensor(0.5)})
+        >>> losses.update(2, {"loss": torch.tensor(float("inf"))})
+        >>> losses.failure()
+        Failure(step=2, name='loss', value=inf, steps=1)
+    """
 
     def __init__(self) -> None:
         self._unread: list[tuple[int, tuple[str, ...], Tensor]] = []
         self._failure: Failure | None = None
 
-    def see(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Keep the losses among the scalars that a step recorded."""
+    def update(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Keep the losses among the recorded scalars of a step."""
         losses = {name: at_least_float32(value.detach()) for name, value in values.items() if name.startswith(PREFIX)}
         if losses:
             self._unread.append((step, tuple(losses), torch.stack(list(losses.values()))))
 
     def failure(self) -> Failure | None:
-        """Read what was kept since the last call.
+        """Read the losses since the last call.
 
         Returns:
-            None where the latest losses are finite, whatever was before: a step in float16 may overflow, and is then
-            skipped.
+            The latest series of failed steps; None if the last step's losses are finite, since a step that overflows
+            in float16 is skipped.
         """
         if self._unread:
             values = torch.cat([losses for _, _, losses in self._unread]).tolist()
@@ -74,8 +85,57 @@ class LossWatch:
                 self._failure = self._failure._replace(steps=self._failure.steps + 1)
 
 
-def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the floating-point tensors that hold NaN or infinity; the device is waited for once."""
+def check_losses(module: LightningModule, step: int, losses: LossMonitor) -> None:
+    """Raise :class:`~ganmc_lightning.exceptions.DivergenceError` if the latest losses are NaN or infinite."""
+    failure = losses.failure()
+    scaled = getattr(module.trainer.precision_plugin, "scaler", None) is not None
+    if failure is not None and failure.steps < (SKIPPED_STEPS if scaled else 1):
+        failure = None
+    _raise_if(module, step, failure is not None, failure)
+
+
+def check_checkpoint(
+    module: LightningModule, step: int, state: Mapping[str, Any], metrics: Sequence[str], unbounded: frozenset[str]
+) -> None:
+    """Raise :class:`~ganmc_lightning.exceptions.DivergenceError` if a checkpoint would be NaN or infinite.
+
+    Args:
+        module: module of the checkpoint that is about to be written.
+        step: number of the training batch.
+        state: state dictionary of the checkpoint.
+        metrics: names of logged metrics that must be finite.
+        unbounded: names of tensors that may be infinite.
+    """
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    weights = [name for name in nonfinite_names(tensors) if name not in unbounded]
+    logged = module.trainer.callback_metrics
+    failed_metrics = nonfinite_names({name: logged[name] for name in metrics if name in logged})
+    _raise_if(module, step, bool(weights or failed_metrics), None, weights, failed_metrics)
+
+
+def _raise_if(
+    module: LightningModule,
+    step: int,
+    diverged: bool,
+    failure: Failure | None,
+    weights: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+) -> None:
+    """Raise in all processes if any of them has diverged: the others would wait for it forever."""
+    if not module.trainer.strategy.reduce_boolean_decision(diverged, all=False):
+        return
+    weights = weights or nonfinite_names(dict(module.named_parameters()))
+    found = [] if failure is None else [f"{failure.name} is {failure.value} since step {failure.step}"]
+    found += [f"{name} is {module.trainer.callback_metrics[name].item()}" for name in metrics]
+    found += [f"{name} is not finite" for name in weights[:1]]
+    raise DivergenceError(
+        f"{type(module).__name__} diverged, detected at step {step}: "
+        f"{' and '.join(found) or 'in another process'}; lower the learning rate. {_last_checkpoint(module.trainer)}"
+    )
+
+
+def nonfinite_names(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the floating-point tensors with NaN or infinity, with one device synchronization."""
     floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     if not floats:
         return []
@@ -83,8 +143,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     return [name for name, good in zip(floats, finite, strict=True) if not good]
 
 
-def kept_checkpoint(trainer: Trainer) -> str:
-    """Say in a sentence which checkpoint of a run is left."""
+def _last_checkpoint(trainer: Trainer) -> str:
     saving = trainer.checkpoint_callback
     path = (saving.last_model_path or saving.best_model_path) if isinstance(saving, ModelCheckpoint) else ""
     return f"The last good checkpoint is {path}" if Path(path).is_file() else "No checkpoint was saved yet"

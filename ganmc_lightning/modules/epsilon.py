@@ -1,4 +1,4 @@
-"""Optimizers of float16 weights must not divide by zero."""
+"""Lower bound of the ``eps`` of optimizers of float16 weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 FLOAT16_EPS = 1e-3
-"""Squared gradients below 5e-3 vanish in Adam's float16 averages: the step is then bounded by this term alone."""
+"""Squared gradients vanish in Adam's float16 averages if gradients are below 5e-3: then only eps bounds the step."""
 
 
 def raise_epsilon(optimizers: Iterable[Optimizer]) -> None:
-    """Raise ``eps`` of the groups with float16 parameters to 1e-3, with a warning.
+    """Raise ``eps`` of parameter groups with float16 weights to 1e-3, with a warning.
 
-    Adam's and RMSprop's default of 1e-8 is 0 in float16, and the first parameter without a gradient becomes NaN.
+    The default of Adam and RMSprop, 1e-8, is 0 in float16: a parameter without a gradient would become NaN.
+
+    Example:
+        >>> import warnings
+        >>> optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(2).half())])
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     raise_epsilon([optimizer])
+        >>> optimizer.param_groups[0]["eps"]
+        0.001
     """
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -25,7 +34,7 @@ def raise_epsilon(optimizers: Iterable[Optimizer]) -> None:
             if any(parameter.dtype == torch.float16 for parameter in group["params"]):
                 group["eps"] = FLOAT16_EPS
                 rank_zero_warn(
-                    f"eps of {type(optimizer).__name__} is raised from {eps:g} to {FLOAT16_EPS:g}: the weights are "
-                    "float16 (--trainer.precision 16-true); use 16-mixed or bf16-true to keep it",
+                    f"eps of {type(optimizer).__name__} is raised from {eps:g} to {FLOAT16_EPS:g} because the weights "
+                    "are float16 (--trainer.precision 16-true); 16-mixed and bf16-true do not need this",
                     category=UserWarning,
                 )

@@ -1,33 +1,57 @@
-"""Train an unconditional GAN: the teachers, and the controls, of generator compression."""
+"""Training of a GAN without classes, e.g. a teacher or a control of generator compression."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn.utils import parametrize
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.acgan import gan_adam
-from ganmc_lightning.modules.base import CompressionModule, check_equal
-from ganmc_lightning.modules.sample_means import log_sample_means
-from ganmc_lightning.modules.uncounted import uncounted_step
+from ganmc_lightning.modules.base import CompressionModule
+from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.validation import check_discriminator
 
 
-class GANModule(CompressionModule):
-    """The two-player game without classes: DCGAN, WGAN or WGAN-GP, as the loss says.
+def gan_adam(parameters: Any) -> Optimizer:
+    """Return Adam with the settings of Radford et al. 2016 and GAN-MC: lr 2e-4, beta1 0.5."""
+    return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
 
-    Each batch is one step of the discriminator; every ``n_critic``-th batch is also one of the generator, on the
-    same samples and the discriminator's new weights. ``trainer/iteration`` counts batches. ``max_steps`` counts
-    updates of the generator, so that ``max_steps: 1000`` with ``n_critic: 5`` takes 5,000 batches.
+
+def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bool) -> None:
+    """Validate a generator against the data.
+
+    Args:
+        name: key of the generator in the configuration, e.g. ``"model.generator"``.
+        generator: generator to validate.
+        spec: shape of one sample and number of classes of the data.
+        classes: whether to compare the number of classes, too.
+
+    Raises:
+        ConfigurationError: the generator's sample shape or number of classes is not the data's.
+    """
+    actual, expected = tuple(generator.sample_shape), tuple(spec.sample_shape)
+    if actual != expected:
+        raise ConfigurationError(f"{name}: got samples of shape {actual}, expected {expected} as in the data")
+    if classes and generator.num_classes != spec.num_classes:
+        raise ConfigurationError(
+            f"{name}: got {generator.num_classes} classes, expected {spec.num_classes} as in the data"
+        )
+
+
+class GANModule(CompressionModule):
+    """Training of an unconditional GAN: DCGAN, WGAN or WGAN-GP, depending on the loss.
+
+    Each batch is one discriminator step. Every ``n_critic``-th batch is also one generator step, on the same samples
+    and with the updated discriminator. ``trainer/iteration`` counts batches, ``max_steps`` counts generator steps:
+    ``max_steps: 1000`` with ``n_critic: 5`` trains on 5,000 batches.
 
     | | loss | n_critic | optimizers | discriminator |
     |---|---|---|---|---|
@@ -35,24 +59,40 @@ class GANModule(CompressionModule):
     | WGAN | ``WassersteinGANLoss`` | 5 | RMSprop, lr 5e-5 | no normalization |
     | WGAN-GP | ``WassersteinGPLoss`` | 5 | Adam, lr 1e-4, betas 0 and 0.9 | no normalization |
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``.
+    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
+    parameters of the other without gradients.
 
     Args:
-        generator: from noise to samples.
-        discriminator: answers with one logit, high for real.
-        loss: the game; DCGAN's when left out.
-        n_critic: batches, and steps of the discriminator, for each step of the generator.
-        generator_optimizer: Adam with lr 2e-4 and beta1 0.5 when left out.
-        discriminator_optimizer: the same.
+        generator: unconditional generator, from latents to samples.
+        discriminator: network from samples (N, ...) to logits (N,), high for real samples.
+        loss: GAN loss (default: :class:`~ganmc_lightning.losses.NonSaturatingGANLoss`).
+        n_critic: number of batches, and discriminator steps, per generator step (default: 1).
+        generator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
+        discriminator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
 
     Raises:
         ConfigurationError: the generator is conditional, ``n_critic`` is not positive, or the loss cannot train the
             discriminator.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
+        >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
+        >>> from ganmc_lightning.networks import DCGANDiscriminator, DCGANGenerator
+        >>> generator, discriminator = DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, width=4)
+        >>> module = GANModule(generator, discriminator, n_critic=3)
+        >>> batch = Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.zeros(2))
+        >>> loader = DataLoader([batch] * 7, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=7, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
+        >>> module.iteration, trainer.global_step
+        (7, 2)
     """
 
-    product: ClassVar[str] = "generator"
-    prediction: ClassVar[str] = "samples"
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/score_real",)
+    trained_module: ClassVar[str] = "generator"
+    prediction_name: ClassVar[str] = "samples"
+    finite_metrics: ClassVar[tuple[str, ...]] = ("val/score_real",)
 
     def __init__(
         self,
@@ -65,25 +105,25 @@ class GANModule(CompressionModule):
     ) -> None:
         super().__init__()
         if generator.num_classes > 0:
-            raise ConfigurationError("model.generator is conditional on classes: train it by ACGANModule")
+            raise ConfigurationError("model.generator is conditional, expected an unconditional one; use ACGANModule")
         if n_critic < 1:
             raise ConfigurationError(f"model.n_critic must be at least 1, got {n_critic}")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
         self.loss = NonSaturatingGANLoss() if loss is None else loss
-        self.loss.check(discriminator)
+        self.loss.validate_discriminator(discriminator)
         self.n_critic = n_critic
         self._generator_optimizer = generator_optimizer or gan_adam
         self._discriminator_optimizer = discriminator_optimizer or gan_adam
 
-    def check_spec(self, spec: DataSpec) -> None:
-        """The generator must make the data's kind of sample, the discriminator must take it."""
-        check_equal("generator", tuple(self.generator.sample_shape), tuple(spec.sample_shape), "samples of shape")
+    def validate_spec(self, spec: DataSpec) -> None:
+        """Validate the generator's samples and the discriminator's inputs and logits."""
+        check_generator("model.generator", self.generator, spec, classes=False)
         check_discriminator("model.discriminator", self.discriminator, spec)
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Noise of one sample."""
+        """Return latents of one sample."""
         return (self.generator.sample_latents(1, "cpu"),)
 
     def forward(self, latents: Tensor) -> Tensor:
@@ -92,53 +132,44 @@ class GANModule(CompressionModule):
         return samples
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Draw, discriminator step, in its turn a generator step, log."""
+        """Generate samples, update the discriminator, update the generator every ``n_critic`` batches, log."""
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        generators_turn = self.iteration % self.n_critic == 0
+        update_generator = self.iteration % self.n_critic == 0
         latents = self.generator.sample_latents(len(batch.inputs), self.device)
-        with torch.set_grad_enabled(generators_turn):
+        with torch.set_grad_enabled(update_generator):
             fakes = self.generator(latents)
 
-        self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalization serves both passes
-            real_logits = at_least_float32(self.discriminator(batch.inputs))
-            fake_logits = at_least_float32(self.discriminator(fakes.detach()))
-        discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-        penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
-        discriminator_optimizer.zero_grad()
-        self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
-        uncounted_step(discriminator_optimizer)
-        self.loss.after_discriminator_step(self.discriminator)
-        self.untoggle_optimizer(discriminator_optimizer)
+        with self.toggled_optimizer(discriminator_optimizer):
+            with parametrize.cached():  # one spectral normalization for both passes
+                real_logits = at_least_float32(self.discriminator(batch.inputs))
+                fake_logits = at_least_float32(self.discriminator(fakes.detach()))
+            discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits)
+            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
+            total = discriminator_loss if penalty is None else discriminator_loss + penalty
+            self.step(discriminator_optimizer, total, counted=False)
+            self.loss.after_discriminator_step(self.discriminator)
 
-        if generators_turn:
-            self.toggle_optimizer(generator_optimizer)
-            generator_loss = self.loss.generator_loss(at_least_float32(self.discriminator(fakes)))
-            generator_optimizer.zero_grad()
-            self.manual_backward(generator_loss)
-            generator_optimizer.step()
-            self.untoggle_optimizer(generator_optimizer)
+        if update_generator:
+            with self.toggled_optimizer(generator_optimizer):
+                generator_loss = self.loss.generator_loss(at_least_float32(self.discriminator(fakes)))
+                self.step(generator_optimizer, generator_loss)
             self.record(loss_generator=generator_loss)
 
-        self.record(
-            loss_discriminator=discriminator_loss,
-            score_real=real_logits.mean(),
-            score_fake=fake_logits.mean(),
-        )
+        self.record(loss_discriminator=discriminator_loss, score_real=real_logits.mean(), score_fake=fake_logits.mean())
         if penalty is not None:
             self.record(penalty=penalty)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the verdict on real samples it has not seen: far below ``train/score_real``, it overfits."""
-        verdict = at_least_float32(self.discriminator(batch.inputs)).mean()
-        log_sample_means(self, {"val/score_real": verdict}, len(batch.inputs))
+        """Log ``val/score_real``, the mean logit of held-out real samples: low values indicate overfitting."""
+        score = at_least_float32(self.discriminator(batch.inputs)).mean()
+        log_sample_means(self, {"val/score_real": score}, len(batch.inputs))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return as many generated samples as the batch has real ones."""
         return self(self.generator.sample_latents(len(batch.inputs), self.device))  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """The generator's optimizer, then the discriminator's."""
+        """Return the generator's optimizer, then the discriminator's."""
         return [
             self._generator_optimizer(self.generator.parameters()),
             self._discriminator_optimizer(self.discriminator.parameters()),

@@ -1,4 +1,4 @@
-"""Train a small generator to make what a large one makes of the same noise (GAN-KD)."""
+"""Compression of a generator: train a small generator to reproduce the samples of a large one (GAN-KD)."""
 
 from __future__ import annotations
 
@@ -13,52 +13,68 @@ from torch.optim import Adam
 from ganmc_lightning.batch import Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.generator_distillation import GeneratorDistillationLoss, squared_distance
+from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.acgan import gan_adam
-from ganmc_lightning.modules.base import CompressionModule, check_equal
-from ganmc_lightning.modules.sample_means import log_sample_means
-from ganmc_lightning.modules.uncounted import uncounted_step
+from ganmc_lightning.modules.base import CompressionModule, with_schedules
+from ganmc_lightning.modules.gan import check_generator, gan_adam
+from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.training_data import check_classes, check_statistics, training_data_of
 from ganmc_lightning.networks.validation import check_discriminator
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
+"""First seeds of the latents of validation and test; so far apart that batches of the two never share a seed."""
 
 
 class GANCompressionModule(CompressionModule):
     """Compression of a generator by distillation (GAN-KD, section 3.2).
 
-    Teacher and student see the same noise. With ``alpha = 0`` (equation 3) the student learns from the teacher
-    alone and no data set is needed: train on :class:`~ganmc_lightning.data.datasets.DataFreeSource`. With any other
-    ``alpha`` (equation 4) a discriminator compares its images with real ones besides: each batch is one step of
-    the discriminator, then one of the student on the same images. ``max_steps`` counts the student's steps.
+    Teacher and student get the same latents. With ``alpha = 0`` (equation 3) the student is trained only on the
+    teacher's samples and no data set is needed: use :class:`~ganmc_lightning.data.datasets.DataFreeSource`. With
+    ``alpha > 0`` (equation 4) a discriminator also compares its images with real ones: each batch is one
+    discriminator step, then one student step on the same images. ``max_steps`` counts student steps.
 
-    The student learns in training mode, on the statistics of each batch; the teacher's never move. A conditional
-    student learns all classes in equal shares, or, where there is a discriminator, in the shares of the data.
+    The student is in training mode and normalizes by batch statistics; those of the teacher are fixed. Labels of a
+    conditional student are uniform, or with a discriminator distributed as in the data.
 
-    ``val/mse`` is the mean squared pixel over noise that is the same at every validation and in every run; the
-    best checkpoint may be chosen by it.
+    ``val/mse`` is the mean squared error of the pixels. Its latents are the same in every validation and in every run,
+    so that the best checkpoint may be chosen by it.
 
     Args:
-        teacher: a trained generator, usually ``load_generator(path)``, or any module from noise (N, size)
-            and, when conditional, classes (N,) to samples. It is frozen here and never enters the checkpoint.
-        student: the generator to train.
-        loss: distance, and weight of the game; mean squared pixels alone when left out.
-        discriminator: for ``alpha > 0``; of any width, fresh or from ``load_discriminator(path)``.
-        optimizer: makes the optimizer from the student's parameters.
-        lr_scheduler: makes the student's schedule, stepped once an epoch, from the optimizer.
-        discriminator_optimizer: Adam with lr 2e-4 and beta1 0.5 when left out.
+        teacher: trained generator, usually ``load_generator(path)``, or any module from latents (N, size) and, if
+            conditional, labels (N,) to samples. It is frozen and not saved.
+        student: generator to train.
+        loss: image loss and weight of the GAN loss (default: only the mean squared error of the pixels).
+        discriminator: network from samples to logits (N,), required for ``alpha > 0``; untrained, or from
+            ``load_discriminator(path)``.
+        optimizer: function from the student's parameters to an optimizer (default: Adam).
+        lr_scheduler: function from the student's optimizer to a schedule, stepped once per epoch (default: none).
+        discriminator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
 
     Raises:
-        ConfigurationError: teacher and student differ in noise, classes or samples, or loss and discriminator do not go
-            together.
+        ConfigurationError: teacher and student differ in latents, classes or samples, or only one of ``alpha`` and
+            ``discriminator`` is set.
+
+    Example:
+        >>> import warnings
+        >>> warnings.simplefilter("ignore")
+        >>> from lightning.pytorch import Trainer
+        >>> from torch.utils.data import DataLoader
+        >>> from ganmc_lightning.networks import DCGANGenerator
+        >>> module = GANCompressionModule(DCGANGenerator(8, 1, 6, width=8), DCGANGenerator(8, 1, 6, width=2))
+        >>> batch = Batch(torch.zeros(4, 0), torch.zeros(4), torch.zeros(4))  # only its size is used
+        >>> loader = DataLoader([batch] * 3, batch_size=None)
+        >>> trainer = Trainer(fast_dev_run=3, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(module, loader, loader)
+        >>> sorted(name for name in trainer.callback_metrics if "loss" in name)
+        ['train/loss', 'train/loss_distance']
     """
 
-    product: ClassVar[str] = "student"
-    prediction: ClassVar[str] = "samples"
-    finite_scores: ClassVar[tuple[str, ...]] = ("val/mse",)
-    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a loss may measure by a network of its own
+    trained_module: ClassVar[str] = "student"
+    prediction_name: ClassVar[str] = "samples"
+    finite_metrics: ClassVar[tuple[str, ...]] = ("val/mse",)
+    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a perceptual loss holds a frozen network
 
     def __init__(
         self,
@@ -76,14 +92,14 @@ class GANCompressionModule(CompressionModule):
             _check_generators(teacher, student)
         if loss.alpha > 0 and discriminator is None:
             raise ConfigurationError(
-                f"model.loss.alpha is {loss.alpha} but model.discriminator is missing: name one, or set alpha to 0"
+                f"model.loss.alpha is {loss.alpha} but model.discriminator is missing: add one, or set alpha to 0"
             )
         if discriminator is not None:
             if loss.alpha == 0:
                 raise ConfigurationError(
-                    "model.discriminator has no part in a loss with alpha 0: leave it out, or set alpha"
+                    "model.discriminator is set but model.loss.alpha is 0: remove the discriminator or set alpha > 0"
                 )
-            loss.game.check(discriminator)
+            loss.adversarial_loss.validate_discriminator(discriminator)
         self.automatic_optimization = False
         self.teacher = Frozen(teacher)
         self.student = student
@@ -93,167 +109,146 @@ class GANCompressionModule(CompressionModule):
         self._lr_scheduler = lr_scheduler
         self._discriminator_optimizer = discriminator_optimizer or gan_adam
 
+    # -- validation of the data ----------------------------------------------------------------------------
+
     def setup(self, stage: str) -> None:
-        """Hold teacher and student against each other and both against the data."""
-        _check_answers(self.teacher, self.student, self._draw(2, torch.Generator().manual_seed(0)))
+        """Validate teacher and student against each other and against the data."""
+        _check_samples(self.teacher, self.student, self._seeded_latents(2, seed=0))
         super().setup(stage)
 
-    def check_spec(self, spec: DataSpec) -> None:
-        """Real samples are needed by the discriminator alone; where there are some, the student makes their kind."""
+    def validate_spec(self, spec: DataSpec) -> None:
+        """Validate the networks against the data; only a discriminator requires real samples."""
         if not spec.has_samples:
             if self.discriminator is not None:
                 raise ConfigurationError(
-                    f"model.loss.alpha is {self.loss.alpha}: the discriminator needs real samples; name a data set in "
-                    "data.source, or set alpha to 0"
+                    f"model.loss.alpha is {self.loss.alpha} and data.dataset has no samples, but the discriminator "
+                    "needs real samples: use a data set, or set alpha to 0"
                 )
             return
-        check_equal("student", tuple(self.student.sample_shape), tuple(spec.sample_shape), "samples of shape")
+        # A conditional student gets the labels of the data only together with a discriminator.
+        classes = self.discriminator is not None and self.student.num_classes > 0
+        check_generator("model.student", self.student, spec, classes)
         check_statistics("model.teacher", self.teacher, spec)
         if self.student.num_classes > 0:
             check_classes("model.teacher", self.teacher, spec)
         if self.discriminator is not None:
-            if self.student.num_classes not in (0, spec.num_classes):
-                check_equal("student", self.student.num_classes, spec.num_classes, "a number of classes of")
             check_discriminator("model.discriminator", self.discriminator, spec)
 
     @property
     def trained_on(self) -> DataSpec | None:
-        """What the teacher was trained on, whose samples the student learns to make, or else the data."""
+        """Description of the teacher's training data, if known, or else of the data."""
         return training_data_of(self.teacher.network) or super().trained_on
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Noise, and a class where there are classes, of one sample."""
-        return self._draw(1, torch.Generator())
+        """Return latents and, for a conditional student, the label of one sample."""
+        return self._seeded_latents(1, seed=0)
+
+    # -- training ------------------------------------------------------------------------------------------
 
     def forward(self, latents: Tensor, *labels: Tensor) -> Tensor:
         """Return the student's samples (N, *sample_shape)."""
         samples: Tensor = self.student(latents, *labels)
         return samples
 
-    # -- training ------------------------------------------------------------------------------------------
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Draw; the teacher shows, the student follows; in the joint form the discriminator steps before it."""
-        drawn = self._draw_for(batch)
-        due = self.teacher(*drawn)
-        images = self.student(*drawn)
-        distance = self.loss.distance(images, due)
+        """Generate samples of teacher and student, update the discriminator if there is one, update the student."""
+        optimizers = self.optimizers()
+        student_optimizer = optimizers[0] if isinstance(optimizers, list) else optimizers
+        latents = self._latents_for(batch)
+        teacher_images = self.teacher(*latents)
+        student_images = self.student(*latents)
+        fake_logits = None
+
         if self.discriminator is not None:
-            self._joint_steps(self.discriminator, batch.inputs, images, distance)
-            return
-        optimizer = self.optimizers()
-        optimizer.zero_grad()  # type: ignore[union-attr]
-        self.manual_backward(distance)
-        optimizer.step()  # type: ignore[union-attr]
-        self.record(loss=distance)
+            assert isinstance(optimizers, list)
+            loss = self.loss.adversarial_loss
+            with self.toggled_optimizer(optimizers[1]):
+                with parametrize.cached():  # one spectral normalization for both passes
+                    real_logits = at_least_float32(self.discriminator(batch.inputs))
+                    fake_logits = at_least_float32(self.discriminator(student_images.detach()))
+                discriminator_loss = loss.discriminator_loss(real_logits, fake_logits)
+                penalty = loss.penalty(self.discriminator, batch.inputs, student_images.detach())
+                total = discriminator_loss if penalty is None else discriminator_loss + penalty
+                self.step(optimizers[1], total, counted=False)
+                loss.after_discriminator_step(self.discriminator)
+            self.record(
+                loss_discriminator=discriminator_loss, score_real=real_logits.mean(), score_fake=fake_logits.mean()
+            )
 
-    def _joint_steps(self, discriminator: Discriminator, real: Tensor, images: Tensor, distance: Tensor) -> None:
-        optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        game = self.loss.game
+        with self.toggled_optimizer(student_optimizer):
+            if self.discriminator is not None:
+                fake_logits = at_least_float32(self.discriminator(student_images))
+            parts = self.loss(student_images, teacher_images, fake_logits)
+            self.step(student_optimizer, parts.total)
+        self.record(**loss_columns(parts))
 
-        self.toggle_optimizer(discriminator_optimizer)
-        with parametrize.cached():  # one spectral normalization serves both passes
-            real_logits = at_least_float32(discriminator(real))
-            fake_logits = at_least_float32(discriminator(images.detach()))
-        discriminator_loss = game.discriminator_loss(real_logits, fake_logits)
-        penalty = game.penalty(discriminator, real, images.detach())
-        discriminator_optimizer.zero_grad()
-        self.manual_backward(discriminator_loss if penalty is None else discriminator_loss + penalty)
-        uncounted_step(discriminator_optimizer)
-        game.after_discriminator_step(discriminator)
-        self.untoggle_optimizer(discriminator_optimizer)
-
-        self.toggle_optimizer(optimizer)
-        loss = self.loss.student(distance, at_least_float32(discriminator(images)))
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        self.untoggle_optimizer(optimizer)
-
-        self.record(
-            loss=loss,
-            distance=distance,
-            loss_discriminator=discriminator_loss,
-            score_real=real_logits.mean(),
-            score_fake=fake_logits.mean(),
-        )
-
-    def _draw_for(self, batch: Batch) -> tuple[Tensor, ...]:
+    def _latents_for(self, batch: Batch) -> tuple[Tensor, ...]:
         n = len(batch.labels)
         latents = self.student.sample_latents(n, self.device)
         if self.student.num_classes == 0:
             return (latents,)
-        if self.discriminator is not None:  # it must not tell real from generated by the classes' shares
+        if self.discriminator is not None:  # it must not recognize generated samples by the class distribution
             return latents, batch.labels[torch.randperm(n, device=self.device)]
         return latents, torch.randint(self.student.num_classes, (n,), device=self.device)
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means and step the student's schedule."""
-        super().on_train_epoch_end()
-        scheduler = self.lr_schedulers()
-        if scheduler is not None:
-            scheduler.step()  # type: ignore[union-attr]
-
-    # -- scores --------------------------------------------------------------------------------------------
+    # -- evaluation ----------------------------------------------------------------------------------------
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``val/mse`` over held-out noise."""
+        """Log ``val/mse`` over held-out latents."""
         self._log_mse("val", len(batch.labels), batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``test/mse`` over other held-out noise."""
+        """Log ``test/mse`` over other held-out latents."""
         self._log_mse("test", len(batch.labels), batch_idx)
 
     def _log_mse(self, stage: str, n: int, batch_idx: int) -> None:
-        place = batch_idx * self.trainer.world_size + self.global_rank
-        drawn = self._draw(n, torch.Generator().manual_seed(HELD_OUT_SEEDS[stage] + place))
-        mse = squared_distance(self.student(*drawn), self.teacher(*drawn))
+        batch_offset = batch_idx * self.trainer.world_size + self.global_rank
+        latents = self._seeded_latents(n, HELD_OUT_SEEDS[stage] + batch_offset)
+        mse = squared_distance(self.student(*latents), self.teacher(*latents))
         log_sample_means(self, {f"{stage}/mse": mse}, n, prog_bar=True)
 
-    def _draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Noise and classes from a generator of the CPU: the same on every device."""
+    def _seeded_latents(self, n: int, seed: int) -> tuple[Tensor, ...]:
+        """Return latents and labels drawn on the CPU, which are equal for every device."""
+        generator = torch.Generator().manual_seed(seed)
         latents = self.student.sample_latents(n, "cpu", generator).to(self.device)
         if self.student.num_classes == 0:
             return (latents,)
         return latents, torch.randint(self.student.num_classes, (n,), generator=generator).to(self.device)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return as many of the student's samples as there are samples in the batch."""
-        return self(*self._draw_for(batch))  # type: ignore[no-any-return]
+        """Return as many samples of the student as there are samples in the batch."""
+        return self(*self._latents_for(batch))  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> Any:
-        """The student's optimizer, then the discriminator's; the student's schedule."""
-        optimizer = self._optimizer(self.student.parameters())
-        optimizers = [optimizer]
-        if self.discriminator is not None:
-            optimizers.append(self._discriminator_optimizer(self.discriminator.parameters()))
-        return optimizers, [] if self._lr_scheduler is None else [self._lr_scheduler(optimizer)]
+        """Return the student's optimizer, then the discriminator's, and the student's schedule."""
+        student = (self._optimizer(self.student.parameters()), self._lr_scheduler)
+        if self.discriminator is None:
+            return with_schedules(student)
+        return with_schedules(student, (self._discriminator_optimizer(self.discriminator.parameters()), None))
 
 
 def _check_generators(teacher: Generator, student: Generator) -> None:
-    """Raise :class:`ConfigurationError` unless both make the same kind of sample from the same kind of noise."""
+    """Validate that both generators have the same latents, classes and sample shape."""
     for name in ("latent_size", "latent_std", "num_classes", "sample_shape"):
-        due, got = getattr(teacher, name), getattr(student, name)
-        if due != got:
-            raise ConfigurationError(
-                f"model.student has {name} {got}, model.teacher {due}: build the student with the latter"
-            )
+        expected, actual = getattr(teacher, name), getattr(student, name)
+        if expected != actual:
+            raise ConfigurationError(f"model.student.{name}: got {actual}, expected {expected} as in model.teacher")
 
 
-def _check_answers(teacher: nn.Module, student: Generator, drawn: tuple[Tensor, ...]) -> None:
-    """Raise :class:`ConfigurationError` unless teacher and student map the same latents to the same shape."""
-    shapes = "noise of shape " + " and classes of shape ".join(str(tuple(part.shape)) for part in drawn)
+def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor, ...]) -> None:
+    """Validate that the teacher maps the student's latents to samples of the student's shape."""
+    shapes = "latents of shape " + " and labels of shape ".join(str(tuple(tensor.shape)) for tensor in latents)
     try:
-        due = teacher(*drawn)
+        samples = teacher(*latents)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         raise ConfigurationError(
-            f"model.teacher does not take the {shapes} that model.student is made for: {str(error).splitlines()[0]}"
+            f"model.teacher does not accept the {shapes} of model.student: {str(error).splitlines()[0]}"
         ) from error
-    if not isinstance(due, Tensor):
+    if not isinstance(samples, Tensor):
         raise ConfigurationError(
-            f"model.teacher returns a {type(due).__name__} where one tensor of samples is expected: wrap it in a "
-            "module whose forward returns the samples alone"
+            f"model.teacher returns a {type(samples).__name__}, expected one tensor of samples: wrap it in a module "
+            "whose forward returns only the samples"
         )
-    made, wanted = tuple(due.shape[1:]), tuple(student.sample_shape)
-    if made != wanted:
-        raise ConfigurationError(f"model.student makes samples of shape {wanted}, model.teacher of shape {made}")
+    expected, actual = tuple(samples.shape[1:]), tuple(student.sample_shape)
+    if expected != actual:
+        raise ConfigurationError(f"model.student makes samples of shape {actual}, expected {expected} as model.teacher")

@@ -1,4 +1,4 @@
-"""Noticing that a discriminator has won."""
+"""Warning about saturated discriminator accuracy."""
 
 from __future__ import annotations
 
@@ -8,34 +8,48 @@ from torch import Tensor
 
 
 class DiscriminatorSaturationWarning:
-    """Warns, once, when a discriminator has been right about nearly everything for many steps.
+    """Warn once when the discriminator's accuracy has exceeded a threshold for many consecutive steps.
 
-    The count stays on the device and is looked at now and then, so that no step waits for it.
+    The count stays on the device and is read once every ``steps`` updates, so that steps do not wait for the device.
 
     Args:
-        accuracy: above which a step counts.
-        steps: that many in a row make a victory.
+        accuracy: threshold in [0, 1].
+        steps: number of consecutive steps above the threshold.
+
+    Example:
+        >>> import warnings
+        >>> saturation = DiscriminatorSaturationWarning(accuracy=0.99, steps=2)
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     for accuracy in (1.0, 1.0, 1.0):
+        ...         saturation.update(torch.tensor(accuracy))
+        >>> len(caught)
+        1
     """
 
     def __init__(self, accuracy: float = 0.99, steps: int = 200) -> None:
         self.accuracy = accuracy
         self.steps = steps
         self._streak = torch.zeros((), dtype=torch.long)
-        self._seen = 0
+        self._updates = 0
         self._warned = False
 
-    def see(self, accuracy: Tensor) -> None:
-        """Count a step's accuracy, a scalar in [0, 1]."""
+    def update(self, accuracy: Tensor) -> None:
+        """Count a step.
+
+        Args:
+            accuracy: accuracy of the discriminator in this step, scalar in [0, 1].
+        """
         if self._warned:
             return
         streak = self._streak.to(accuracy.device) + 1
         self._streak = torch.where(accuracy > self.accuracy, streak, torch.zeros_like(streak))
-        self._seen += 1
-        if self._seen % self.steps == 0 and int(self._streak) >= self.steps:
+        self._updates += 1
+        if self._updates % self.steps == 0 and int(self._streak) >= self.steps:
             self._warned = True
             rank_zero_warn(
-                f"the discriminator has told teacher and student apart with an accuracy above {self.accuracy} for "
-                f"{self.steps} steps: it has won, and the student learns little from it any more. Regularise it "
-                "(model.regularizer: InvertedLabelRegularizer), make it smaller, or lower its learning rate",
+                f"discriminator accuracy > {self.accuracy} for {self.steps} steps: the student's adversarial gradient "
+                "vanishes. Try model.regularizer: InvertedLabelRegularizer, a smaller discriminator or a lower "
+                "learning rate of it",
                 category=UserWarning,
             )

@@ -45,7 +45,10 @@ model:
     discriminator:
       class_path: ganmc_lightning.networks.ACGANDiscriminator
       init_args: {{image_size: 8, channels: 1, num_classes: 3, width: 2, normalization: spectral, dropout: 0.0}}
-    loss: ganmc_lightning.losses.HingeACGANLoss
+    loss:
+      class_path: ganmc_lightning.losses.ACGANLoss
+      init_args:
+        adversarial: ganmc_lightning.losses.HingeGANLoss
     generator_optimizer: {{class_path: torch.optim.Adam, init_args: {{lr: 0.001}}}}
 """
 GAN_CALLBACKS = """

@@ -97,7 +97,7 @@ def test_unreadable_checkpoints(
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
 def test_checkpoint_of_another_model(refused: Callable[..., str], configs: Any, trained: Any, command: str) -> None:
     message = refused(command, "--config", configs.student, "--ckpt_path", trained.teacher_checkpoint)
-    assert "not one of this model" in message
+    assert "the checkpoint does not match the model" in message
     assert "student." in message
 
 

@@ -162,7 +162,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
             distance=named(
                 f"{LOSSES}.WeightedSumLoss",
                 distances=[
-                    named(f"{LOSSES}.LaplacianPyramidLoss", levels=2),
+                    named(f"{LOSSES}.PixelMSELoss", sum_pixels=True),
                     named(
                         f"{LOSSES}.PerceptualLoss",
                         network=named("torch.nn.Conv2d", in_channels=1, out_channels=2, kernel_size=3),
@@ -170,7 +170,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
                 ],
                 weights=[1.0, 0.5],
             ),
-            game=f"{LOSSES}.NonSaturatingGANLoss",
+            adversarial_loss=f"{LOSSES}.NonSaturatingGANLoss",
         ),
         discriminator=named(f"{NETWORKS}.load_discriminator", path=str(teacher)),
     )
@@ -208,10 +208,16 @@ def test_a_compressed_acgan_is_a_synthesizer(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha must lie in [0, 1], got 1.5"),
+        (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha must be in [0, 1], got 1.5"),
         (["--model.init_args.loss.init_args.alpha", "0.1"], "model.discriminator is missing"),
-        (["--model.init_args.student.init_args.latent_size", "7"], "latent_size 7, model.teacher 6"),
-        (["--model.init_args.student.init_args.image_size", "16"], "sample_shape (1, 16, 16), model.teacher (1, 8, 8)"),
+        (
+            ["--model.init_args.student.init_args.latent_size", "7"],
+            "model.student.latent_size: got 7, expected 6 as in model.teacher",
+        ),
+        (
+            ["--model.init_args.student.init_args.image_size", "16"],
+            "model.student.sample_shape: got (1, 16, 16), expected (1, 8, 8)",
+        ),
         (["--model.init_args.student.init_args.width", "0"], "width must be at least 1"),
         (["--model.init_args.teacher.init_args.path", "nowhere.ckpt"], "no checkpoint at nowhere.ckpt"),
         (
@@ -272,9 +278,11 @@ def test_other_places_that_ask_for_classes(
     stream = tmp_path / "stream.yaml"
     stream.write_text(yaml.safe_dump({"data": {"p_fake": 1.0, "synthesizer": synthesizer}}))
     cases = {
-        "num_classes 3, model.teacher 0": [config(tmp_path / "a", compression(teacher, student=conditional), nothing)],
+        "model.student.num_classes: got 3, expected 0 as in model.teacher": [
+            config(tmp_path / "a", compression(teacher, student=conditional), nothing)
+        ],
         "model.generator is unconditional": [config(tmp_path / "b", acgan, real)],
-        "no sample of the first batch has a class": [configs.teacher, stream],
+        "the first batch has no label": [configs.teacher, stream],
     }
     for complaint, files in cases.items():
         outcome = ganmc("fit", *(word for file in files for word in ("--config", file)))

@@ -393,7 +393,7 @@ def test_a_run_that_diverges(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None
         "fit", "--config", configs.teacher, "--model.optimizer.lr", "1e30", "--trainer.default_root_dir", tmp_path / "r"
     )
     assert outcome.status == 1
-    assert outcome.err.startswith("ganmc: ClassifierModule diverged, found at step 2: loss is nan from step 2 on and ")
+    assert outcome.err.startswith("ganmc: ClassifierModule diverged, detected at step 2: loss is nan since step 2 and ")
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "r" / "checkpoints").exists()
     assert not (tmp_path / "r" / "result.json").exists()

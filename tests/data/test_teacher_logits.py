@@ -54,12 +54,12 @@ def pooled(refresh: float = 0.5) -> PooledSynthesizer:
 
 
 def train(make_data: MakeData, make_trainer: MakeTrainer, **arguments: Any) -> tuple[nn.Module, Keep, CountingTeacher]:
-    mode = arguments.pop("teacher_mode", "eval")
+    teacher_dropout = arguments.pop("teacher_dropout", False)
     precision = arguments.pop("precision", "32-true")
     teacher, keep = CountingTeacher(), Keep()
     torch.manual_seed(0)
     student = MLPClassifier(64, 3)
-    module = DistillationModule(teacher, student, teacher_mode=mode)
+    module = DistillationModule(teacher, student, teacher_dropout=teacher_dropout)
     make_trainer(max_epochs=3, callbacks=[keep], precision=precision).fit(module, make_data(**arguments))
     return student, keep, teacher
 
@@ -104,7 +104,7 @@ def test_augmented_samples_and_a_teacher_with_dropout_are_not_stored(
 ) -> None:
     for arguments in (
         {"augment": RandomCropFlip(1)},
-        {"teacher_mode": "paper"},
+        {"teacher_dropout": True},
         {"synthesizer": JitterSynthesizer(), "p_fake": 1.0},
     ):
         _, keep, _ = train(make_data, make_trainer, **arguments)

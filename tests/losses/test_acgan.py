@@ -1,3 +1,5 @@
+"""AC-GAN losses against hand computations."""
+
 from __future__ import annotations
 
 import math
@@ -5,19 +7,20 @@ import math
 import pytest
 import torch
 from scipy.special import expit, log_softmax
+from torch import nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
-from ganmc_lightning.losses import HingeACGANLoss, MinimaxACGANLoss, NonSaturatingACGANLoss
+from ganmc_lightning.losses import ACGANLoss, HingeGANLoss, MinimaxGANLoss, NonSaturatingGANLoss, WassersteinGANLoss
 
-FORMS = [NonSaturatingACGANLoss, MinimaxACGANLoss, HingeACGANLoss]
+FORMS = [NonSaturatingGANLoss, MinimaxGANLoss, HingeGANLoss]
 REAL, FAKE = [2.0, -0.5], [0.25, -3.0]
 REAL_CLASSES, FAKE_CLASSES = [[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]], [[0.5, 0.5, 0.0], [-1.0, 0.0, 3.0]]
-REAL_LABELS, FAKE_LABELS = [0, 1], [1, 2]
+REAL_LABELS, FAKE_LABELS = torch.tensor([0, 1]), torch.tensor([1, 2])
 
 
 @pytest.fixture
 def logits():
-    """What a discriminator says of two real and two generated samples."""
+    """Source and class logits of two real and two generated samples."""
     real, fake, real_classes, fake_classes = (
         torch.tensor(values, dtype=torch.float64, requires_grad=True)
         for values in (REAL, FAKE, REAL_CLASSES, FAKE_CLASSES)
@@ -26,146 +29,108 @@ def logits():
 
 
 def log_likelihood(classes, labels):
-    return sum(log_softmax(row)[label] for row, label in zip(classes, labels, strict=True)) / len(labels)
+    return sum(log_softmax(row)[label] for row, label in zip(classes, labels.tolist(), strict=True)) / len(labels)
 
 
-L_CLASS = log_likelihood(REAL_CLASSES, REAL_LABELS) + log_likelihood(FAKE_CLASSES, FAKE_LABELS)
+L_REAL, L_FAKE = log_likelihood(REAL_CLASSES, REAL_LABELS), log_likelihood(FAKE_CLASSES, FAKE_LABELS)
+L_CLASS = L_REAL + L_FAKE
 L_SOURCE = sum(math.log(expit(x)) for x in REAL) / 2 + sum(math.log(1 - expit(x)) for x in FAKE) / 2
 # By hand: relu(1 - 2) = 0 and relu(1.5); relu(1.25) and relu(1 - 3) = 0; -(0.25 - 3) / 2.
-JUDGED = {NonSaturatingACGANLoss: -L_SOURCE, MinimaxACGANLoss: -L_SOURCE, HingeACGANLoss: 1.5 / 2 + 1.25 / 2}
-DECEIVED = {
-    NonSaturatingACGANLoss: -sum(math.log(expit(x)) for x in FAKE) / 2,
-    MinimaxACGANLoss: sum(math.log(1 - expit(x)) for x in FAKE) / 2,
-    HingeACGANLoss: 1.375,
+DISCRIMINATOR = {NonSaturatingGANLoss: -L_SOURCE, MinimaxGANLoss: -L_SOURCE, HingeGANLoss: 1.5 / 2 + 1.25 / 2}
+GENERATOR = {
+    NonSaturatingGANLoss: -sum(math.log(expit(x)) for x in FAKE) / 2,
+    MinimaxGANLoss: sum(math.log(1 - expit(x)) for x in FAKE) / 2,
+    HingeGANLoss: 1.375,
 }
+
+
+def approx(value):
+    return pytest.approx(value, rel=1e-9, abs=1e-10)
 
 
 def losses(form, logits, **weights):
     real, fake = logits
-    loss = form(**weights)
-    labels = torch.tensor(REAL_LABELS), torch.tensor(FAKE_LABELS)
-    return loss.discriminator(real, fake, *labels), loss.generator(fake, labels[1])
+    loss = ACGANLoss(form(), **weights)
+    return loss.discriminator_loss(real, fake, REAL_LABELS, FAKE_LABELS), loss.generator_loss(fake, FAKE_LABELS)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_by_hand(form, logits):
-    discriminator, generator = losses(form, logits)
-    assert discriminator.item() == pytest.approx(-L_CLASS + JUDGED[form], rel=1e-9, abs=1e-10)
-    assert generator.item() == pytest.approx(
-        -log_likelihood(FAKE_CLASSES, FAKE_LABELS) + DECEIVED[form], rel=1e-9, abs=1e-10
+@pytest.mark.parametrize(("class_weight", "source_weight"), [(1.0, 1.0), (0.5, 3.0)])
+def test_by_hand(form, logits, class_weight, source_weight):
+    discriminator, generator = losses(form, logits, class_weight=class_weight, source_weight=source_weight)
+    assert [part.item() for part in discriminator] == approx(
+        [source_weight * DISCRIMINATOR[form] - class_weight * L_CLASS, DISCRIMINATOR[form], -L_CLASS]
+    )
+    assert [part.item() for part in generator] == approx(
+        [source_weight * GENERATOR[form] - class_weight * L_FAKE, GENERATOR[form], -L_FAKE]
     )
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_weights(form, logits):
-    discriminator, generator = losses(form, logits, class_weight=0.5, source_weight=3.0)
-    assert discriminator.item() == pytest.approx(-0.5 * L_CLASS + 3 * JUDGED[form], rel=1e-9, abs=1e-10)
-    assert generator.item() == pytest.approx(
-        -0.5 * log_likelihood(FAKE_CLASSES, FAKE_LABELS) + 3 * DECEIVED[form], rel=1e-9, abs=1e-10
-    )
-
-
-def test_minimax_players_share_one_game(logits):
-    """The generator's source part is what the discriminator's holds of the fakes, with the sign turned."""
-    fake = logits[1][0]
-    loss = MinimaxACGANLoss()
-    out_of_the_question = torch.full((2,), 800.0, dtype=torch.float64)  # real beyond doubt: costs nothing
-    assert loss.generator_loss(fake).item() == pytest.approx(
-        -loss.discriminator_loss(out_of_the_question, fake).item(), rel=1e-9, abs=1e-10
-    )
+def test_default_adversarial_loss_is_non_saturating(logits):
+    assert ACGANLoss().generator_loss(logits[1], FAKE_LABELS).source.item() == approx(GENERATOR[NonSaturatingGANLoss])
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_generator_learns_to_raise_the_source_logit(form, logits):
-    (fake, fake_classes) = logits[1]
-    (gradient,) = torch.autograd.grad(
-        form(class_weight=0.0).generator((fake, fake_classes), torch.tensor([1, 2])), fake
-    )
-    assert (gradient < 0).all()  # descent moves against it: up
+def test_generator_raises_the_source_logits(form, logits):
+    fake = logits[1]
+    loss = ACGANLoss(form(), class_weight=0.0).generator_loss(fake, FAKE_LABELS)
+    (gradient,) = torch.autograd.grad(loss.total, fake[0])
+    assert (gradient < 0).all()  # gradient descent raises the logits
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_discriminator_learns_to_part_real_from_fake(form):
-    real, fake = torch.zeros(3, requires_grad=True), torch.zeros(2, requires_grad=True)
-    up, down = torch.autograd.grad(form().discriminator_loss(real, fake), (real, fake))
-    assert (up < 0).all()
-    assert (down > 0).all()
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_generator_learns_its_classes(form, logits):
-    fake, fake_classes = logits[1]
-    (gradient,) = torch.autograd.grad(form().generator((fake, fake_classes), torch.tensor([1, 2])), fake_classes)
+def test_generator_raises_the_logits_of_its_classes(form, logits):
+    fake = logits[1]
+    (gradient,) = torch.autograd.grad(ACGANLoss(form()).generator_loss(fake, FAKE_LABELS).total, fake[1])
     assert torch.equal(gradient < 0, torch.tensor([[False, True, False], [False, False, True]]))
 
 
-def test_saturation():
-    """Where the discriminator wins, minimax leaves the generator nothing to learn from; the others do not."""
-    lost = torch.tensor([-20.0], dtype=torch.float64, requires_grad=True)
-    slopes = [torch.autograd.grad(form().generator_loss(lost), lost)[0].item() for form in FORMS]
-    assert slopes == [pytest.approx(-1, abs=1e-8), pytest.approx(0, abs=1e-8), -1.0]
-
-
-def test_hinge_lets_go_beyond_the_margin():
-    real, fake = torch.tensor([1.5, 0.5], requires_grad=True), torch.tensor([-1.5, -0.5], requires_grad=True)
-    up, down = torch.autograd.grad(HingeACGANLoss().discriminator_loss(real, fake), (real, fake))
-    assert up.tolist() == [0.0, -0.5]
-    assert down.tolist() == [0.0, 0.5]
-
-
 @pytest.mark.parametrize("form", FORMS)
-def test_no_source_weight_leaves_the_classes_alone(form, logits):
+def test_source_weight_of_0(form, logits):
     discriminator, generator = losses(form, logits, source_weight=0.0)
-    assert discriminator.item() == pytest.approx(-L_CLASS, rel=1e-9, abs=1e-10)
-    assert generator.item() == pytest.approx(-log_likelihood(FAKE_CLASSES, FAKE_LABELS), rel=1e-9, abs=1e-10)
+    assert discriminator.total.item() == approx(-L_CLASS)
+    assert generator.total.item() == approx(-L_FAKE)
     (real, _), (fake, _) = logits
-    gradients = torch.autograd.grad(discriminator + generator, (real, fake))
+    gradients = torch.autograd.grad(discriminator.total + generator.total, (real, fake))
     assert all(torch.equal(gradient, torch.zeros(2, dtype=torch.float64)) for gradient in gradients)
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_classes_learned_from_real_samples_alone(form, logits):
-    """The generator is still held to them."""
+def test_classes_of_generated_samples_only_for_the_generator(form, logits):
     discriminator, generator = losses(form, logits, classify_generated=False)
-    assert discriminator.item() == pytest.approx(
-        -log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form], rel=1e-9, abs=1e-10
-    )
-    assert generator.item() == pytest.approx(losses(form, logits)[1].item(), rel=1e-9, abs=1e-10)
-    gradients = torch.autograd.grad(discriminator, (logits[1][1], logits[1][0]), allow_unused=True)
+    assert discriminator.total.item() == approx(-L_REAL + DISCRIMINATOR[form])
+    assert generator.total.item() == approx(losses(form, logits)[1].total.item())
+    gradients = torch.autograd.grad(discriminator.total, (logits[1][1], logits[1][0]), allow_unused=True)
     assert gradients[0] is None
     assert (gradients[1] != 0).any()
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_unknown_classes_count_for_the_source_alone(form, logits):
+def test_unknown_labels_only_count_for_the_source(form, logits):
     real, fake = logits
-    unknown = torch.full((2,), UNKNOWN_LABEL)
-    discriminator = form().discriminator(real, fake, torch.tensor(REAL_LABELS), unknown)
-    assert discriminator.item() == pytest.approx(
-        -log_likelihood(REAL_CLASSES, REAL_LABELS) + JUDGED[form], rel=1e-9, abs=1e-10
-    )
-    assert form().generator(fake, unknown).item() == pytest.approx(DECEIVED[form], rel=1e-9, abs=1e-10)
+    unknown, loss = torch.full((2,), UNKNOWN_LABEL), ACGANLoss(form())
+    discriminator = loss.discriminator_loss(real, fake, REAL_LABELS, unknown)
+    assert discriminator.total.item() == approx(-L_REAL + DISCRIMINATOR[form])
+    assert loss.generator_loss(fake, unknown).total.item() == approx(GENERATOR[form])
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_sets_of_unequal_size_weigh_the_same(form, logits):
-    """Means, not sums: doubling the fakes must not change the balance."""
+def test_losses_are_means_over_samples(form, logits):
     real, fake = logits
-    labels = torch.tensor(REAL_LABELS), torch.tensor(FAKE_LABELS)
-    doubled = tuple(torch.cat([part, part]) for part in fake)
-    once = form().discriminator(real, fake, *labels)
-    twice = form().discriminator(real, doubled, labels[0], labels[1].repeat(2))
-    assert once.item() == pytest.approx(twice.item(), rel=1e-9, abs=1e-10)
+    doubled = tuple(torch.cat([tensor, tensor]) for tensor in fake)
+    loss = ACGANLoss(form())
+    once = loss.discriminator_loss(real, fake, REAL_LABELS, FAKE_LABELS)
+    twice = loss.discriminator_loss(real, doubled, REAL_LABELS, FAKE_LABELS.repeat(2))
+    assert once.total.item() == approx(twice.total.item())
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_extreme_logits_stay_finite(form):
-    far = torch.tensor([-200.0, 200.0])
-    assert torch.isfinite(form().discriminator_loss(far, far))
-    assert torch.isfinite(form().generator_loss(far))
+def test_hooks_of_the_adversarial_loss_are_called():
+    critic = nn.Linear(2, 1)
+    ACGANLoss(WassersteinGANLoss(clip=1e-3)).after_discriminator_step(critic)
+    assert critic.weight.abs().max().item() == pytest.approx(1e-3, rel=1e-6)
 
 
-@pytest.mark.parametrize("weights", [{"class_weight": -1.0}, {"source_weight": -0.1}])
-def test_negative_weight(weights):
-    with pytest.raises(ValueError, match="class_weight and source_weight must not be negative"):
-        HingeACGANLoss(**weights)
+@pytest.mark.parametrize("name", ["class_weight", "source_weight", "r1_weight"])
+def test_negative_weight(name):
+    with pytest.raises(ValueError, match=rf"{name} must not be negative, got -0\.1"):
+        ACGANLoss(**{name: -0.1})

@@ -32,7 +32,7 @@ class TestL2:
         g, z = student.detach().numpy(), teacher.numpy()
         expected = np.mean([np.linalg.norm(g[i] - z[i]) ** 2 for i in range(6)])
         assert l2_logits_loss(student, teacher).item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
-        assert L2LogitsLoss()(student, teacher, labels, synthetic).item() == pytest.approx(
+        assert L2LogitsLoss()(student, teacher, labels, synthetic).total.item() == pytest.approx(
             expected, rel=1e-9, abs=1e-10
         )
 
@@ -42,10 +42,10 @@ class TestL2:
             gradient(l2_logits_loss(student, teacher), student), 2 * (student - teacher) / 6, rtol=1e-9, atol=1e-10
         )
 
-    def test_labels_play_no_part(self, batch):
+    def test_labels_are_not_used(self, batch):
         student, teacher, labels, synthetic = batch
         values = {
-            L2LogitsLoss()(student, teacher, some, flags).item()
+            L2LogitsLoss()(student, teacher, some, flags).total.item()
             for some in (labels, torch.full_like(labels, UNKNOWN_LABEL))
             for flags in (synthetic, ~synthetic)
         }
@@ -93,11 +93,14 @@ class TestKnowledgeDistillation:
         hard = -np.mean(log_softmax(g, axis=1)[np.arange(6), labels.numpy()])
         factor = temperature**2 if scaled else 1
         loss = KnowledgeDistillationLoss(temperature, alpha, scaled)(student, teacher, labels, synthetic)
-        assert loss.item() == pytest.approx(alpha * factor * soft + (1 - alpha) * hard, rel=1e-9, abs=1e-10)
+        assert (loss.soft.item(), loss.hard.item()) == pytest.approx((soft, hard), rel=1e-9, abs=1e-10)
+        assert loss.total.item() == pytest.approx(alpha * factor * soft + (1 - alpha) * hard, rel=1e-9, abs=1e-10)
 
     def test_scaling_multiplies_the_soft_gradient_by_temperature_squared(self, batch):
         student = batch[0]
-        plain, scaled = (gradient(KnowledgeDistillationLoss(7.0, 1.0, flag)(*batch), student) for flag in (False, True))
+        plain, scaled = (
+            gradient(KnowledgeDistillationLoss(7.0, 1.0, flag)(*batch).total, student) for flag in (False, True)
+        )
         assert torch.allclose(scaled, 49 * plain, rtol=1e-9, atol=1e-10)
         assert plain.abs().max() > 1e-3
 
@@ -105,15 +108,15 @@ class TestKnowledgeDistillation:
         """Hinton et al. 2015, equation 4: at high T the gradient is (g - z) / K, logits centered, times 1/N here."""
         student, teacher, _, _ = batch
         g, z = (x - x.mean(dim=1, keepdim=True) for x in (student.detach(), teacher))
-        hot = gradient(KnowledgeDistillationLoss(1e5, 1.0)(*batch), student)
+        hot = gradient(KnowledgeDistillationLoss(1e5, 1.0)(*batch).total, student)
         assert torch.allclose(hot, (g - z) / 5 / 6, atol=1e-4)
 
     @pytest.mark.parametrize("scaled", [True, False])
     def test_alpha_one_ignores_labels(self, batch, scaled):
         student, teacher, labels, synthetic = batch
         loss = KnowledgeDistillationLoss(4.0, 1.0, scaled)
-        first = loss(student, teacher, labels, synthetic)
-        other = loss(student, teacher, (labels + 1) % 5, synthetic)
+        first = loss(student, teacher, labels, synthetic).total
+        other = loss(student, teacher, (labels + 1) % 5, synthetic).total
         assert first.item() == other.item()
         assert torch.equal(gradient(first, student), gradient(other, student))
 
@@ -121,10 +124,10 @@ class TestKnowledgeDistillation:
         student, teacher, labels, synthetic = batch
         loss = KnowledgeDistillationLoss(4.0, 0.0)
         expected = F.cross_entropy(student, labels).item()
-        assert loss(student, teacher, labels, synthetic).item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
-        assert loss(student, -teacher, labels, synthetic).item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
+        assert loss(student, teacher, labels, synthetic).total.item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
+        assert loss(student, -teacher, labels, synthetic).total.item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
-    def test_unknown_labels_are_left_out_of_the_hard_part_alone(self, batch):
+    def test_unknown_labels_are_excluded_only_from_the_hard_loss(self, batch):
         student, teacher, labels, synthetic = batch
         labels = labels.clone()
         labels[[1, 4]] = UNKNOWN_LABEL
@@ -133,38 +136,40 @@ class TestKnowledgeDistillation:
             student[known], labels[known]
         )
         loss = KnowledgeDistillationLoss(2.0, 0.5, False)(student, teacher, labels, synthetic)
-        assert loss.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-10)
+        assert loss.total.item() == pytest.approx(expected.item(), rel=1e-9, abs=1e-10)
 
     def test_ignored_synthetic_labels(self, batch):
         student, teacher, labels, synthetic = batch
-        ignored = KnowledgeDistillationLoss(2.0, 0.5, False, "ignored")
+        ignored = KnowledgeDistillationLoss(2.0, 0.5, False, False)
         real = ~synthetic
         expected = 0.5 * soft_cross_entropy(student, teacher, 2.0) + 0.5 * F.cross_entropy(student[real], labels[real])
         before = labels.clone()
-        assert ignored(student, teacher, labels, synthetic).item() == pytest.approx(
+        assert ignored(student, teacher, labels, synthetic).total.item() == pytest.approx(
             expected.item(), rel=1e-9, abs=1e-10
         )
-        assert torch.equal(labels, before)  # the batch is others' too
+        assert torch.equal(labels, before)  # the batch must not be modified
 
     @pytest.mark.parametrize("fakes", [0, 2, 8])
     def test_ignored_labels_are_averaged_over_real_samples_whatever_their_share(self, fakes):
         """A real sample's gradient is (softmax - one-hot) over the number of real samples, not over all."""
         student = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
         labels, synthetic = torch.arange(10) % 3, torch.arange(10) < fakes
-        hard = KnowledgeDistillationLoss(1.0, 0.0, synthetic_labels="ignored")(student, student, labels, synthetic)
+        hard = KnowledgeDistillationLoss(1.0, 0.0, hard_loss_on_synthetic=False)(student, student, labels, synthetic)
         expected = (student.softmax(dim=1) - F.one_hot(labels, 3)) / (10 - fakes)
         expected[:fakes] = 0
-        torch.testing.assert_close(gradient(hard, student), expected.detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradient(hard.total, student), expected.detach(), rtol=1e-5, atol=1e-6)
 
     def test_ignored_on_synthetic_samples_only(self, batch):
         student, teacher, labels, _ = batch
         everything = torch.ones(6, dtype=torch.bool)
-        loss = KnowledgeDistillationLoss(2.0, 0.5, False, "ignored")(student, teacher, labels, everything)
-        assert loss.item() == pytest.approx(0.5 * soft_cross_entropy(student, teacher, 2.0).item(), rel=1e-9, abs=1e-10)
+        loss = KnowledgeDistillationLoss(2.0, 0.5, False, False)(student, teacher, labels, everything)
+        assert loss.total.item() == pytest.approx(
+            0.5 * soft_cross_entropy(student, teacher, 2.0).item(), rel=1e-9, abs=1e-10
+        )
 
-    def test_intended_synthetic_labels_count_like_real_ones(self, batch):
+    def test_hard_loss_on_synthetic_samples_equals_that_on_real_ones(self, batch):
         student, teacher, labels, synthetic = batch
-        loss = KnowledgeDistillationLoss(2.0, 0.5, synthetic_labels="intended")
+        loss = KnowledgeDistillationLoss(2.0, 0.5, hard_loss_on_synthetic=True)
         assert loss(student, teacher, labels, synthetic) == loss(student, teacher, labels, ~synthetic)
 
     @pytest.mark.parametrize("temperature", [0.0, -1.0])
@@ -174,7 +179,7 @@ class TestKnowledgeDistillation:
 
     @pytest.mark.parametrize("alpha", [-0.1, 1.1])
     def test_alpha_out_of_range(self, alpha):
-        with pytest.raises(ValueError, match=rf"alpha must lie in \[0, 1\], got {alpha}"):
+        with pytest.raises(ValueError, match=rf"alpha must be in \[0, 1\], got {alpha}"):
             KnowledgeDistillationLoss(alpha=alpha)
 
 
@@ -183,4 +188,4 @@ def test_weights_repeat_samples(batch, loss):
     counts = torch.tensor([1, 2, 0, 1, 0, 2])  # 1 on average
     repeated = [tensor.repeat_interleave(counts, dim=0) for tensor in batch]
     assert loss.takes_weights
-    assert loss(*batch, counts.double()).item() == pytest.approx(loss(*repeated).item())
+    assert loss(*batch, counts.double()).total.item() == pytest.approx(loss(*repeated).total.item())

@@ -33,11 +33,11 @@ class TestHints:
     def test_regressors_learn_and_loss_is_their_weighted_sum(self):
         loss = HintLoss([("a", "b"), ("c", "d")], weight=3.0)
         assert list(loss.parameters()) == []
-        loss.fit([(2, 4, 4), (5,)], [(6, 3, 3), (5,)])
+        loss.build([(2, 4, 4), (5,)], [(6, 3, 3), (5,)])
         loss.double()
         assert [parameter.shape for parameter in loss.parameters()] == [(6, 2, 2, 2), (6,)]
         student, teacher = [draw(3, 2, 4, 4), draw(3, 5)], [draw(3, 6, 3, 3, seed=1), draw(3, 5, seed=2)]
-        value = loss.match(student, teacher)
+        value = loss.feature_loss(student, teacher)
         convolved = nn.functional.conv2d(student[0], *loss.parameters())
         assert value.item() == pytest.approx(
             3 * (hint_loss(convolved, teacher[0]) + hint_loss(student[1], teacher[1])).item(), rel=1e-9, abs=1e-10
@@ -45,10 +45,10 @@ class TestHints:
         value.backward()
         assert all(parameter.grad.abs().sum() > 0 for parameter in loss.parameters())
 
-    def test_a_second_fit_keeps_the_regressor(self):
+    def test_a_second_build_keeps_the_regressor(self):
         loss = HintLoss([("a", "b")])
         for _ in range(2):
-            loss.fit([(3,)], [(4,)])
+            loss.build([(3,)], [(4,)])
             first = getattr(loss, "first", loss.regressors[0])
             loss.first = first
         assert loss.regressors[0] is first
@@ -57,8 +57,8 @@ class TestHints:
         ("student", "teacher"), [((3, 2, 2), (3, 4, 4)), ((3,), (3, 4, 4)), ((3, 4, 4), (9,)), ((3, 4, 2), (3, 2, 4))]
     )
     def test_what_cannot_be_matched_is_refused(self, student, teacher):
-        with pytest.raises(ConfigurationError, match=r"model\.loss\.layers, a -> b: .*cannot be matched"):
-            HintLoss([("a", "b")]).fit([student], [teacher])
+        with pytest.raises(ConfigurationError, match=r"model\.loss\.layers, a -> b: .*expected two vectors"):
+            HintLoss([("a", "b")]).build([student], [teacher])
 
     def test_equal_shapes_need_no_regressor(self):
         assert isinstance(make_regressor((3, 2, 2), (3, 2, 2)), nn.Identity)
@@ -88,17 +88,17 @@ class TestFlows:
             total += np.linalg.norm((g_s - g_t).numpy().reshape(2, -1), axis=1) ** 2
         assert fsp_loss(student, teacher).item() == pytest.approx(total.mean(), rel=1e-9, abs=1e-10)
         weighted = FSPLoss([("a", "a"), ("b", "b"), ("c", "c")], weight=0.25)
-        assert weighted.match(student, teacher).item() == pytest.approx(total.mean() / 4, rel=1e-9, abs=1e-10)
+        assert weighted.feature_loss(student, teacher).item() == pytest.approx(total.mean() / 4, rel=1e-9, abs=1e-10)
         assert fsp_loss(student, student).item() == 0
 
     def test_unequal_numbers_of_maps_are_refused(self):
         loss = FSPLoss([("a", "b"), ("c", "d")])
-        loss.fit([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (4, 2, 2)])
-        message = r"model\.loss\.layers, c -> d: FSP needs maps .* got \(5, 2, 2\) and \(4, 4, 4\)"
+        loss.build([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (4, 2, 2)])
+        message = r"model\.loss\.layers, c -> d: got features \(5, 2, 2\) -> \(4, 4, 4\), expected feature maps"
         with pytest.raises(ConfigurationError, match=message):
-            loss.fit([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (5, 2, 2)])
-        with pytest.raises(ConfigurationError, match="FSP needs maps"):
-            loss.fit([(3,), (4,)], [(3,), (4,)])
+            loss.build([(3, 8, 8), (4, 4, 4)], [(3, 6, 6), (5, 2, 2)])
+        with pytest.raises(ConfigurationError, match="expected feature maps"):
+            loss.build([(3,), (4,)], [(3,), (4,)])
 
 
 @pytest.mark.parametrize("kind", [HintLoss, FSPLoss])
@@ -108,10 +108,10 @@ class TestBoth:
     def test_the_loss_on_logits_is_passed_on(self, kind):
         student, teacher = draw(4, 3), draw(4, 3, seed=1)
         labels, synthetic = torch.tensor([0, 1, 2, 0]), torch.tensor([True, False, True, False])
-        for inner in (L2LogitsLoss(), KnowledgeDistillationLoss(synthetic_labels="ignored")):
+        for inner in (L2LogitsLoss(), KnowledgeDistillationLoss(hard_loss_on_synthetic=False)):
             outer = kind(self.pairs, logits_loss=inner)
             assert outer(student, teacher, labels, synthetic) == inner(student, teacher, labels, synthetic)
-        assert kind(self.pairs)(student, teacher, labels, synthetic).item() == 0
+        assert kind(self.pairs)(student, teacher, labels, synthetic).total == 0
 
     @pytest.mark.parametrize("weight", [0.0, -1.0])
     def test_weights_that_are_not_positive_are_refused(self, kind, weight):
@@ -119,5 +119,5 @@ class TestBoth:
             kind(self.pairs, weight)
 
     def test_too_few_pairs_are_refused(self, kind):
-        with pytest.raises(ConfigurationError, match=r"layers must hold \d pairs or more"):
+        with pytest.raises(ConfigurationError, match=r"layers: got \d pairs, expected \d or more"):
             kind(self.pairs[: kind.fewest_pairs - 1])

@@ -8,8 +8,8 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
-    HingeACGANLoss,
-    NonSaturatingACGANLoss,
+    ACGANLoss,
+    HingeGANLoss,
     NonSaturatingGANLoss,
     WassersteinGPLoss,
     gradient_penalty,
@@ -30,7 +30,7 @@ def test_penalty_of_a_linear_critic_by_hand():
 
 
 def test_penalty_lies_between_real_and_generated_samples():
-    """For f(x) = x^2 / 2 the gradient is x itself: between 2 and 4 the penalty is that of a number in there."""
+    """For f(x) = x^2 / 2 the gradient is x itself: the penalty is that of a point in [2, 4]."""
     real, fake = torch.full((500, 1), 2.0), torch.full((500, 1), 4.0)
     scale, seen = torch.ones((), requires_grad=True), []
 
@@ -53,7 +53,7 @@ def test_second_derivatives_against_finite_differences():
 
     @torch.enable_grad()
     def penalty():
-        torch.manual_seed(1)  # the same places on the lines
+        torch.manual_seed(1)  # equal interpolation points
         return gradient_penalty(critic, real, fake)
 
     weight = critic[0].weight
@@ -68,8 +68,8 @@ def test_second_derivatives_against_finite_differences():
         assert gradient[place].item() == pytest.approx((above - below) / 2e-2, rel=0.02, abs=1e-4)
 
 
-def test_a_penalty_without_a_graph_is_a_fault():
-    with pytest.raises(AssertionError, match="teach the critic nothing"):
+def test_penalty_of_a_critic_without_parameters():
+    with pytest.raises(AssertionError, match="does not depend on the discriminator"):
         gradient_penalty(lambda x: x.sum(dim=1), torch.zeros(2, 3), torch.ones(2, 3))
 
 
@@ -82,17 +82,19 @@ def test_penalty_in_mixed_precision_is_float32():
     torch.testing.assert_close(penalty, exact, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("loss", [WassersteinGPLoss(), HingeACGANLoss(r1_weight=0.1)])
-def test_compiled_and_batch_normalised_critics_are_refused(loss):
+@pytest.mark.parametrize(
+    "loss", [WassersteinGPLoss(), ACGANLoss(HingeGANLoss(), r1_weight=0.1), ACGANLoss(WassersteinGPLoss())]
+)
+def test_compiled_and_batch_normalized_critics_are_refused(loss):
     critic = nn.Sequential(nn.Linear(3, 1))
-    loss.check(critic)
+    loss.validate_discriminator(critic)
     with pytest.raises(ConfigurationError, match="batch normalization"):
-        loss.check(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+        loss.validate_discriminator(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
     critic.compile(backend="eager")  # compiles nothing before its first call
     with pytest.raises(ConfigurationError, match=r"model\.discriminator is compiled"):
-        loss.check(critic)
-    NonSaturatingGANLoss().check(critic)
-    NonSaturatingACGANLoss().check(critic)
+        loss.validate_discriminator(critic)
+    NonSaturatingGANLoss().validate_discriminator(critic)
+    ACGANLoss().validate_discriminator(critic)
 
 
 def test_r1_of_a_linear_discriminator_by_hand():
@@ -126,14 +128,28 @@ def test_r1_of_an_acgan_is_taken_in_one_iteration_of_many():
     def discriminator(x):
         return x @ weight, torch.zeros(len(x), 2)
 
-    loss = NonSaturatingACGANLoss(r1_weight=0.1, r1_interval=4)
-    taken = [loss.penalty(discriminator, torch.randn(5, 2), iteration) for iteration in range(1, 9)]
+    loss = ACGANLoss(r1_weight=0.1, r1_interval=4)
+    real, fake = torch.randn(5, 2), torch.randn(5, 2)
+    taken = [loss.penalty(discriminator, real, fake, iteration) for iteration in range(1, 9)]
     assert [k for k, penalty in enumerate(taken, start=1) if penalty is not None] == [4, 8]
     assert taken[3].item() == pytest.approx(4 * 0.1 * 12.5, rel=1e-5, abs=1e-6)
-    assert NonSaturatingACGANLoss().penalty(discriminator, torch.randn(5, 2), 0) is None
+    assert ACGANLoss().penalty(discriminator, real, fake, 0) is None
+
+
+def test_penalties_of_an_acgan_add_up():
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+
+    def discriminator(x):
+        return x @ weight, torch.zeros(len(x), 2)
+
+    loss = ACGANLoss(WassersteinGPLoss(weight=10.0), source_weight=0.5, r1_weight=0.1, r1_interval=1)
+    penalty = loss.penalty(discriminator, torch.randn(5, 2), torch.randn(5, 2), 1)
+    assert penalty.item() == pytest.approx(0.5 * 10 * 16 + 0.1 * 12.5, rel=1e-5, abs=1e-6)
 
 
 @pytest.mark.parametrize("bad", [{"r1_weight": -0.1}, {"r1_interval": 0}])
 def test_bad_r1_numbers(bad):
-    with pytest.raises(ConfigurationError, match="r1_weight must not be negative and r1_interval be at least 1"):
-        NonSaturatingACGANLoss(**bad)
+    with pytest.raises(
+        ConfigurationError, match=r"r1_weight must not be negative, got -0\.1|r1_interval must be at least 1, got 0"
+    ):
+        ACGANLoss(**bad)

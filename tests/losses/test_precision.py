@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from ganmc_lightning.losses import (
+    L1Regularizer,
+    L2Regularizer,
     fsp_loss,
     hard_cross_entropy,
     hint_loss,
-    l1_regularization,
     l2_logits_loss,
-    l2_regularization,
     soft_cross_entropy,
     squared_distance,
 )
@@ -30,8 +30,8 @@ def test_conversion_and_its_gradient(dtype):
 
 
 @pytest.mark.parametrize("dtype", HALF)
-def test_losses_of_half_precision_answers(dtype):
-    """Exactly those of the same numbers in float32; in float16 sums of squares beyond 65,504 would be infinite."""
+def test_losses_of_half_precision_logits(dtype):
+    """They equal the losses in float32; in float16 sums of squares beyond 65,504 would be infinite."""
     torch.manual_seed(0)
     student, teacher = ((100 * torch.randn(8, 10)).to(dtype) for _ in range(2))
     labels = torch.arange(8)
@@ -47,8 +47,8 @@ def test_losses_of_half_precision_answers(dtype):
         (hint_loss(student, teacher), hint_loss(student.float(), teacher.float())),
         (squared_distance(student, teacher), squared_distance(student.float(), teacher.float())),
         (fsp_loss(*maps), fsp_loss(*wide)),
-        (l1_regularization(layer, 1.0), l1_regularization(layer.float(), 1.0)),
-        (l2_regularization(layer, 1.0), l2_regularization(layer.float(), 1.0)),
+        (L1Regularizer(1.0)(layer, student), L1Regularizer(1.0)(layer.float(), student)),
+        (L2Regularizer(1.0)(layer, student), L2Regularizer(1.0)(layer.float(), student)),
     ):
         assert found.dtype == torch.float32
         assert found.isfinite()

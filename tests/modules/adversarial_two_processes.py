@@ -1,4 +1,4 @@
-"""Trains in two processes; run by test_adversarial_two_processes.py, which compares what each of them ends with."""
+"""Train in two processes; started by test_adversarial_two_processes.py, which compares the files of both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganmc_lightning.networks import FeatureDiscriminator, MLPClassifier
 
 
 class End(Callback):
-    """Keeps what its process began and ended with."""
+    """Save the first and the last weights of a process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -44,7 +44,7 @@ KINDS: dict[str, Callable[[], CompressionModule]] = {
 
 @pytest.fixture
 def make_module() -> Callable[..., CompressionModule]:
-    """Makes a module by the name of its kind, always with the same first weights."""
+    """Return a function that builds a module by name with fixed initial weights."""
 
     def make(kind: str, **arguments: Any) -> CompressionModule:
         torch.manual_seed(0)

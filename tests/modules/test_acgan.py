@@ -15,7 +15,7 @@ from torch.optim import Adam
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses import HingeACGANLoss
+from ganmc_lightning.losses import ACGANLoss, HingeGANLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, TabularGenerator
 
@@ -31,8 +31,8 @@ def changed(before: list[Tensor], after: list[Tensor]) -> list[bool]:
     return [not torch.equal(one, other) for one, other in zip(before, after, strict=True)]
 
 
-class Watch(Callback):
-    """Keeps both players' weights before each optimizer step and after each iteration."""
+class WeightRecorder(Callback):
+    """Record the weights of both networks before each optimizer step and after each iteration."""
 
     def __init__(self) -> None:
         self.moments: list[tuple[str, list[Tensor], list[Tensor]]] = []
@@ -48,20 +48,20 @@ class Watch(Callback):
         self._note("end", pl_module)
 
 
-def test_each_step_moves_its_own_player_alone(
+def test_each_step_only_updates_its_network(
     make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
 ) -> None:
-    watch = Watch()
-    make_trainer(max_steps=3, callbacks=[watch]).fit(make_module("acgan"), make_data())
-    assert [name for name, _, _ in watch.moments] == ["discriminator", "generator", "end"] * 3
+    recorder = WeightRecorder()
+    make_trainer(max_steps=3, callbacks=[recorder]).fit(make_module("acgan"), make_data())
+    assert [name for name, _, _ in recorder.moments] == ["discriminator", "generator", "end"] * 3
     for k in range(0, 9, 3):
-        (_, g0, d0), (_, g1, d1), (_, g2, d2) = watch.moments[k : k + 3]
+        (_, g0, d0), (_, g1, d1), (_, g2, d2) = recorder.moments[k : k + 3]
         assert all(changed(d0, d1))  # the discriminator's step
         assert not any(changed(g0, g1))
         assert all(changed(g1, g2))  # the generator's step
         assert not any(changed(d1, d2))
-        if k > 0:  # nothing moves between iterations
-            _, g, d = watch.moments[k - 1]
+        if k > 0:  # no update between iterations
+            _, g, d = recorder.moments[k - 1]
             assert not any(changed(g, g0) + changed(d, d0))
 
 
@@ -73,7 +73,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
     discriminator = ACGANDiscriminator(8, 1, 3, width=2, normalization="spectral", dropout=0.0)
     g, d = copy.deepcopy(generator), copy.deepcopy(discriminator)
-    loss = HingeACGANLoss(class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)
+    loss = ACGANLoss(HingeGANLoss(), class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)
     torch.manual_seed(9)
     make_trainer(max_steps=2).fit(ACGANModule(generator, discriminator, loss), make_data())
 
@@ -108,24 +108,24 @@ def test_two_iterations_equal_a_loop_by_hand(
             torch.testing.assert_close(value, reference, rtol=1e-4, atol=1e-5, msg=f"{name}.{key}")
 
 
-def test_classes_are_drawn_as_in_the_real_batch(
+def test_labels_are_those_of_the_real_batch_shuffled(
     make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
 ) -> None:
     module = make_module("acgan")
-    asked: list[Tensor] = []
-    module.generator.register_forward_pre_hook(lambda _, args: asked.append(args[1]))
+    labels_of_fakes: list[Tensor] = []
+    module.generator.register_forward_pre_hook(lambda _, args: labels_of_fakes.append(args[1]))
     make_trainer(max_steps=3, limit_val_batches=0).fit(module, make_data(batch_size=27))
     data = make_data(batch_size=27)
     data.prepare_data()
     data.setup("fit")
     real = [labels for _, labels, _ in data.train_dataloader()][:3]
-    assert [labels.bincount(minlength=3).tolist() for labels in asked] == [
+    assert [labels.bincount(minlength=3).tolist() for labels in labels_of_fakes] == [
         labels.bincount(minlength=3).tolist() for labels in real
     ]
-    assert not all(torch.equal(one, other) for one, other in zip(asked, real, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(labels_of_fakes, real, strict=True))
 
 
-def test_optimizers_are_those_of_the_paper_unless_others_are_given(make_module: MakeModule) -> None:
+def test_default_optimizers(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module = ACGANModule(module.generator, module.discriminator)
     generator, discriminator = module.configure_optimizers()
@@ -153,5 +153,7 @@ def test_generator_of_rows_for_images_is_refused(
 ) -> None:
     module = make_module("acgan")
     module.generator = TabularGenerator(5, num_classes=3)
-    with pytest.raises(ConfigurationError, match=r"samples of shape \(5,\), the data have \(1, 8, 8\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"model\.generator: got samples of shape \(5,\), expected \(1, 8, 8\)"
+    ):
         make_trainer(max_epochs=1).fit(module, make_data())

@@ -1,4 +1,4 @@
-"""Two gloo processes on the CPU: both players and the learned projection stay the same in both."""
+"""Two gloo processes on the CPU: all trained networks stay equal in both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("adversarial_two_processes.py")
 
 @pytest.fixture(scope="module")
 def ends(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> dict[str, list[dict[str, Any]]]:
-    """What both processes ended with, by run."""
+    """Return the files of both processes by run."""
     folder = tmp_path_factory.mktemp("ddp")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder), str(data_root / "tiny.npz")],

@@ -1,4 +1,4 @@
-"""What the base class promises, on each of the modules."""
+"""Behavior of the base class in each module."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ KINDS = ["classifier", "distillation", "acgan"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_max_steps_counts_updates_of_the_product(
+def test_max_steps_counts_updates_of_the_trained_module(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, kind: str
 ) -> None:
     module, trainer = make_module(kind), make_run_trainer(tmp_path, max_steps=7)
@@ -110,19 +110,19 @@ def test_bfloat16(make_module: MakeModule, make_data: MakeData, make_trainer: Ma
 @pytest.mark.parametrize("kind", KINDS)
 def test_data_of_another_shape_or_class_count(make_module: MakeModule, kind: str) -> None:
     module = make_module(kind)
-    module.check_spec(DataSpec((1, 8, 8), 3))
+    module.validate_spec(DataSpec((1, 8, 8), 3))
     for spec in (DataSpec((1, 16, 16), 3), DataSpec((3, 8, 8), 3), DataSpec((1, 8, 8), 4), DataSpec((7,), 3)):
-        with pytest.raises(ConfigurationError, match=r"model\.\w+ .*the data"):
-            module.check_spec(spec)
+        with pytest.raises(ConfigurationError, match=r"model\.\w+.* the data"):
+            module.validate_spec(spec)
     assert all(part.training for name, part in module.named_modules() if "teacher" not in name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_misfits_are_found_before_training(
+def test_networks_are_validated_before_training(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, kind: str
 ) -> None:
     module = make_module(kind)
-    part = "generator" if kind == "acgan" else module.product
+    part = "generator" if kind == "acgan" else module.trained_module
     setattr(module, part, ACGANGenerator(12, 1, 3, 8, 4) if kind == "acgan" else MLPClassifier(64, 5))
     with pytest.raises(ConfigurationError, match=rf"model\.{part}"):
         make_run_trainer(tmp_path / "run", max_epochs=1).fit(module, make_data())
@@ -130,9 +130,9 @@ def test_misfits_are_found_before_training(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_product_inputs_fit_the_product(make_module: MakeModule, kind: str) -> None:
+def test_example_inputs(make_module: MakeModule, kind: str) -> None:
     module = make_module(kind)
-    outputs = module.get_submodule(module.product).eval()(*module.example_inputs(DataSpec((1, 8, 8), 3)))
+    outputs = module.get_submodule(module.trained_module).eval()(*module.example_inputs(DataSpec((1, 8, 8), 3)))
     assert outputs.shape == ((1, 1, 8, 8) if kind == "acgan" else (1, 3))
 
 
@@ -140,32 +140,94 @@ def test_product_inputs_fit_the_product(make_module: MakeModule, kind: str) -> N
 def test_checkpoint_of_another_model(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, other: str
 ) -> None:
-    """Loading is not strict, for the teacher is missing: without a check the student would stay untrained."""
+    """Loading is not strict because the teacher is missing: unchecked, the student would stay untrained."""
     make_run_trainer(tmp_path, max_steps=1).fit(make_module("classifier"), make_data())
     path = tmp_path / "checkpoints" / "last.ckpt"
     module = ClassifierModule(MLPClassifier(64, 3, hidden=(17,))) if other == "wider" else make_module(other)
     trainer = make_run_trainer(tmp_path)
-    with pytest.raises(ConfigurationError, match="not one of this model"):
+    with pytest.raises(ConfigurationError, match="checkpoint does not match the model"):
         trainer.validate(module, make_data(), ckpt_path=path, verbose=False)
 
 
-def test_clock_adds_up_over_sessions(
+@pytest.mark.parametrize("key", ["iteration", "train_seconds", "running_means", "random_state"])
+def test_checkpoint_of_another_program(
+    make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path, key: str
+) -> None:
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(make_module("classifier"), make_data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    del checkpoint[key]
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    message = f"--ckpt_path: the checkpoint has no key '{key}', expected a checkpoint of ClassifierModule"
+    with pytest.raises(ConfigurationError, match=message):
+        make_trainer(max_steps=2).fit(make_module("classifier"), make_data(), ckpt_path=tmp_path / "a.ckpt")
+
+
+class Widened(ClassifierModule):
+    """A subclass with plain and live arguments."""
+
+    def __init__(self, width: int = 16, activation: nn.Module | None = None, sizes: tuple[int, ...] = (3,)) -> None:
+        super().__init__(
+            nn.Sequential(nn.Flatten(), nn.Linear(64, width), activation or nn.ReLU(), nn.Linear(width, 3))
+        )
+
+
+def test_hyperparameters_of_a_module_built_in_python(
+    make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    """Plain arguments of the class are stored; live objects and arguments of its base class are not."""
+    module = Widened(5, nn.Tanh(), (1, 2))
+    assert dict(module.hparams) == {"width": 5, "sizes": (1, 2)}
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(module, make_data())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = Widened.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True, activation=nn.Tanh())
+    inputs = torch.randn(4, 1, 8, 8)
+    assert torch.equal(loaded(inputs), module.eval()(inputs))
+
+
+def test_steps_that_are_not_counted(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """They update the parameters but not ``global_step``."""
+
+    class Uncounted(ClassifierModule):
+        def __init__(self) -> None:
+            super().__init__(MLPClassifier(64, 3), partial(torch.optim.SGD, lr=0.1))
+            self.automatic_optimization = False
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
+            loss = nn.functional.cross_entropy(self(batch.inputs), batch.labels)
+            self.step(self.optimizers(), loss, counted=self.iteration % 2 == 0)  # type: ignore[arg-type]
+            self.record(loss=loss)
+
+    module = Uncounted()
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    trainer = make_trainer(max_epochs=1, limit_train_batches=1)
+    trainer.fit(module, make_data())
+    assert (module.iteration, trainer.global_step) == (1, 0)
+    assert all(not torch.equal(one, other) for one, other in zip(before, module.parameters(), strict=True))
+    trainer = make_trainer(max_epochs=1, limit_train_batches=3)
+    trainer.fit(Uncounted(), make_data())
+    assert trainer.global_step == 1
+
+
+def test_train_seconds_add_up_over_resumed_runs(
     make_module: MakeModule, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
     module = make_module("classifier")
-    assert module.seconds == 0
+    assert module.train_seconds == 0
     make_run_trainer(tmp_path, max_epochs=1).fit(module, make_data())
     checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert 0 < checkpoint["seconds"] <= module.seconds
-    module.on_load_checkpoint({**checkpoint, "seconds": 1000.0})
-    assert module.seconds > 1000
+    assert 0 < checkpoint["train_seconds"] <= module.train_seconds
+    module.on_load_checkpoint({**checkpoint, "train_seconds": 1000.0})
+    assert module.train_seconds > 1000
 
 
-def test_acgan_needs_classes_and_a_discriminator_that_knows_them(make_module: MakeModule) -> None:
+def test_acgan_discriminator_with_another_number_of_classes(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
     with pytest.raises(ConfigurationError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
-        module.check_spec(DataSpec((1, 8, 8), 3))
+        module.validate_spec(DataSpec((1, 8, 8), 3))
 
 
 def rows_file(folder: Path, shift: float = 0.0, names: tuple[str, ...] = ("a", "b", "c")) -> NpzFile:
@@ -199,7 +261,7 @@ class TestTrainedOn:
         assert read.statistics is not None
         assert data.spec.statistics is not None
         assert torch.equal(read.statistics.mean, data.spec.statistics.mean)
-        assert training_data_of(module.get_submodule(module.product)) == data.spec
+        assert training_data_of(module.get_submodule(module.trained_module)) == data.spec
 
     def test_other_class_order_is_refused(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         data = GANAugmentedDataModule(rows_file(tmp_path))
@@ -218,7 +280,7 @@ class TestTrainedOn:
     def test_a_teacher_of_rows_scaled_otherwise_gets_its_own_scale(
         self, make_trainer: MakeTrainer, tmp_path: Path
     ) -> None:
-        """It answers about a row as it does in its own data, whose z-scores of that row are others."""
+        """It predicts the same for a row as in its own data, where the row has other z-scores."""
         data = GANAugmentedDataModule(rows_file(tmp_path), train_size=60)
         teacher = ClassifierModule(MLPClassifier(64, 3))
         make_trainer(max_steps=1).fit(teacher, data)
@@ -234,7 +296,7 @@ class TestTrainedOn:
             make_trainer(max_steps=1).fit(module, scores)
 
     def test_a_scale_that_comes_with_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
-        """A resumed run sees rows by the checkpoint's scaler: the teacher's scale is compared with that one."""
+        """A resumed run scales rows by the checkpoint's scaler, which the teacher's scale is compared with."""
         teacher = ClassifierModule(MLPClassifier(64, 3))
         data = GANAugmentedDataModule(rows_file(tmp_path))
         make_trainer(max_steps=1).fit(teacher, data)
@@ -251,7 +313,7 @@ class TestTrainedOn:
 
 
 @pytest.mark.parametrize("compiled_first", [True, False])
-def test_runs_of_compiled_and_plain_networks_continue_each_other(
+def test_compiled_runs_resume_plain_ones_and_the_reverse(
     make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path, compiled_first: bool
 ) -> None:
     def module(compiled: bool) -> ClassifierModule:
@@ -272,7 +334,7 @@ def test_runs_of_compiled_and_plain_networks_continue_each_other(
 
 
 class Changed(nn.Module):
-    """A network that answers with something else than logits."""
+    """A network that does not return logits."""
 
     def __init__(self, change: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -285,7 +347,7 @@ class Changed(nn.Module):
 
 @pytest.mark.parametrize("role", ["network", "teacher", "student"])
 @pytest.mark.parametrize("change", [lambda z: z.softmax(dim=1), lambda z: (z, z), lambda z: {"logits": z}])
-def test_answers_that_are_not_logits_are_refused_before_training(
+def test_outputs_other_than_logits_are_refused_before_training(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, role: str, change: Callable[[Any], Any]
 ) -> None:
     odd, plain = Changed(change), MLPClassifier(64, 3)
@@ -299,43 +361,45 @@ def test_answers_that_are_not_logits_are_refused_before_training(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_discriminator_without_two_answers(make_module: MakeModule) -> None:
+def test_discriminator_without_two_outputs(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = MLPClassifier(64, 3)
     with pytest.raises(
-        ConfigurationError, match=r"model\.discriminator \(MLPClassifier\) returns a Tensor where a tuple"
+        ConfigurationError, match=r"model\.discriminator \(MLPClassifier\) returns a Tensor, expected a tuple"
     ):
-        module.check_spec(DataSpec((1, 8, 8), 3))
+        module.validate_spec(DataSpec((1, 8, 8), 3))
 
 
 @pytest.fixture
 def weighted_rows(tmp_path: Path) -> NpzFile:
-    """Two classes at the same places; the weights decide which of them wins there."""
+    """Two classes with equal inputs; the weights determine the predicted probability."""
     places = np.repeat(np.random.default_rng(0).normal(size=(60, 4)), 2, axis=0)
     labels = np.arange(120) % 2
     np.savez(tmp_path / "rows.npz", X=places, y=labels, sample_weight=np.where(labels == 1, 9.0, 1.0))
     return NpzFile(tmp_path / "rows.npz")
 
 
-def mean_answer(network: torch.nn.Module) -> float:
-    """The mean probability of class 1 at other places."""
+def mean_probability(network: torch.nn.Module) -> float:
+    """Return the mean probability of class 1 at random inputs."""
     with torch.no_grad():
         rows = torch.randn(200, 4, generator=torch.Generator().manual_seed(1))
         return float(network(rows).softmax(dim=1)[:, 1].mean())
 
 
-def test_a_classifier_learns_by_weight(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
+def test_sample_weights_in_classification(
+    weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
     network = MLPClassifier(4, 2, (8,))
     module = ClassifierModule(network, optimizer=partial(torch.optim.Adam, lr=0.02))
     make_trainer(max_epochs=15).fit(module, make_data(dataset=weighted_rows))
-    assert mean_answer(network) == pytest.approx(0.9, abs=0.06)
+    assert mean_probability(network) == pytest.approx(0.9, abs=0.06)
 
 
-def test_distillation_weighs_its_loss(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    student, labels_alone = MLPClassifier(4, 2, (8,)), KnowledgeDistillationLoss(alpha=0.0)
-    module = DistillationModule(MLPClassifier(4, 2, (8,)), student, labels_alone, partial(torch.optim.Adam, lr=0.02))
+def test_sample_weights_in_distillation(weighted_rows: NpzFile, make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    student, hard_loss = MLPClassifier(4, 2, (8,)), KnowledgeDistillationLoss(alpha=0.0)
+    module = DistillationModule(MLPClassifier(4, 2, (8,)), student, hard_loss, partial(torch.optim.Adam, lr=0.02))
     make_trainer(max_epochs=15).fit(module, make_data(dataset=weighted_rows))
-    assert mean_answer(student) == pytest.approx(0.9, abs=0.06)
+    assert mean_probability(student) == pytest.approx(0.9, abs=0.06)
 
 
 def test_weights_that_a_module_does_not_use_are_refused(
@@ -347,7 +411,7 @@ def test_weights_that_a_module_does_not_use_are_refused(
     )
     for module in (gan, features):
         with pytest.raises(
-            ConfigurationError, match=rf"gives its rows weights, which {type(module).__name__} does not use"
+            ConfigurationError, match=rf"data\.dataset has sample weights, which {type(module).__name__} does not use"
         ):
             make_trainer(max_epochs=1).fit(module, make_data(dataset=weighted_rows))
 
@@ -371,7 +435,7 @@ def with_batch_norm(kind: str) -> CompressionModule:
 def test_batches_of_one_sample_and_batch_normalization(
     kind: str, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
-    """A layer of vectors cannot normalize one sample; the message names it."""
+    """A BatchNorm1d layer cannot normalize one vector; the message names it."""
     pattern = r"2 \(BatchNorm1d\) got one value per channel, .* set data\.batch_size to 2 or more"
     with pytest.raises(ConfigurationError, match=pattern):
         make_trainer(max_epochs=1).fit(with_batch_norm(kind), make_data(batch_size=1))
@@ -379,7 +443,7 @@ def test_batches_of_one_sample_and_batch_normalization(
 
 
 def test_batches_of_one_sample_of_maps(make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    """Maps of more than one pixel have several values per channel; the checks are gone behind the first step."""
+    """Feature maps have several values per channel; the hooks are removed after the first step."""
     network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
     module = ClassifierModule(network)
     make_trainer(max_steps=3).fit(module, make_data(batch_size=1))

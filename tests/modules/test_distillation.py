@@ -61,7 +61,7 @@ def test_one_step_equals_a_step_by_hand(
     torch.manual_seed(3)
     teacher, student = MLPClassifier(64, 3), MLPClassifier(64, 3)
     reference = copy.deepcopy(student)
-    loss = KnowledgeDistillationLoss(temperature=5.0, alpha=0.7, synthetic_labels="ignored")
+    loss = KnowledgeDistillationLoss(temperature=5.0, alpha=0.7, hard_loss_on_synthetic=False)
     module = DistillationModule(teacher, student, loss, lambda p: torch.optim.SGD(p, lr=0.1))
     arguments = {"p_fake": 0.5, "synthesizer": JitterSynthesizer(), "batch_size": 108}
     make_trainer(max_steps=1).fit(module, make_data(**arguments))
@@ -84,9 +84,9 @@ def test_one_step_equals_a_step_by_hand(
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["eval", "paper"])
-def test_teacher_mode(make_data: MakeData, make_trainer: Callable[..., Trainer], mode: str) -> None:
-    """With ``paper`` the teacher's drop-out stays on while the student trains, and is off in validation."""
+@pytest.mark.parametrize("teacher_dropout", [False, True])
+def test_teacher_dropout(make_data: MakeData, make_trainer: Callable[..., Trainer], teacher_dropout: bool) -> None:
+    """The teacher's dropout stays on only in training, and only if it is set."""
     drops: dict[str, list[bool]] = {"training": [], "validation": []}
 
     class Teacher(MLPClassifier):
@@ -99,10 +99,11 @@ def test_teacher_mode(make_data: MakeData, make_trainer: Callable[..., Trainer],
         def on_validation_start(self, trainer: Trainer, pl_module: Any) -> None:
             pl_module.teacher(torch.zeros(1, 64))
 
-    module = DistillationModule(Teacher(64, 3, dropout=0.5), MLPClassifier(64, 3), teacher_mode=mode)
+    teacher, student = Teacher(64, 3, dropout=0.5), MLPClassifier(64, 3)
+    module = DistillationModule(teacher, student, teacher_dropout=teacher_dropout)
     trainer = make_trainer(max_epochs=2, callbacks=[Asker()])
     trainer.fit(module, make_data())
     checked, *steps = drops["training"]
-    assert not checked  # when the networks were held against the data
-    assert steps == [mode == "paper"] * 6
+    assert not checked  # in the validation of the networks against the data
+    assert steps == [teacher_dropout] * 6
     assert drops["validation"] == [False, False]

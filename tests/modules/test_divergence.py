@@ -1,4 +1,4 @@
-"""A run that diverges ends, says where, and leaves its last good checkpoint."""
+"""A diverged run ends with the step and the loss, and keeps its last good checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ganmc_lightning.modules import (
     GANCompressionModule,
     GANModule,
 )
-from ganmc_lightning.modules.divergence import LossWatch, not_finite
+from ganmc_lightning.modules.divergence import LossMonitor, nonfinite_names
 from ganmc_lightning.networks import (
     ACGANDiscriminator,
     ACGANGenerator,
@@ -67,25 +67,25 @@ def classifier() -> ClassifierModule:
 
 
 def finite(path: Path) -> bool:
-    return not not_finite(torch.load(path, weights_only=True)["state_dict"])
+    return not nonfinite_names(torch.load(path, weights_only=True)["state_dict"])
 
 
-class Spoil(Callback):
-    """Writes a value into a tensor before one batch, or behind it."""
+class Fill(Callback):
+    """Fill a tensor with a value before or after one batch."""
 
-    def __init__(self, name: str, value: float, batch: int, behind: bool = False) -> None:
-        self.name, self.value, self.batch, self.behind = name, value, batch, behind
+    def __init__(self, name: str, value: float, batch: int, after: bool = False) -> None:
+        self.name, self.value, self.batch, self.after = name, value, batch, after
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        if pl_module.iteration + 1 == self.batch and not self.behind:
-            self.spoil(pl_module)
+        if pl_module.iteration + 1 == self.batch and not self.after:
+            self.fill(pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        if pl_module.iteration == self.batch and self.behind:
-            self.spoil(pl_module)
+        if pl_module.iteration == self.batch and self.after:
+            self.fill(pl_module)
 
     @torch.no_grad()
-    def spoil(self, module: nn.Module) -> None:
+    def fill(self, module: nn.Module) -> None:
         tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         tensors[self.name].fill_(self.value)
 
@@ -93,7 +93,7 @@ class Spoil(Callback):
 @pytest.mark.parametrize("name", MODULES)
 def test_each_module(name: str, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
     trainer = make_run_trainer(tmp_path, max_epochs=5)
-    with pytest.raises(DivergenceError, match=rf"{name} diverged, found at step \d+: .*No checkpoint was saved yet"):
+    with pytest.raises(DivergenceError, match=rf"{name} diverged, detected at step \d+: .*No checkpoint was saved yet"):
         trainer.fit(MODULES[name](), make_data())
     assert not (tmp_path / "checkpoints").exists() or all(map(finite, (tmp_path / "checkpoints").iterdir()))
 
@@ -101,10 +101,10 @@ def test_each_module(name: str, make_data: MakeData, make_run_trainer: MakeTrain
 def test_step_loss_and_weight_are_named_and_the_last_good_checkpoint_is_kept(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    """It happens in step 5, is found when means are logged, in step 6; an epoch has 3."""
-    trainer = make_run_trainer(tmp_path, [Spoil("network.classifier.weight", float("nan"), 5)], max_epochs=5)
+    """The loss is NaN in step 5, detected in step 6, when means are logged; an epoch has 3 steps."""
+    trainer = make_run_trainer(tmp_path, [Fill("network.classifier.weight", float("nan"), 5)], max_epochs=5)
     expected = (
-        r"diverged, found at step 6: loss is nan from step 5 on and network.features.1.weight is not finite; .* "
+        r"diverged, detected at step 6: loss is nan since step 5 and network.features.1.weight is not finite; .* "
         r"The last good checkpoint is .*last\.ckpt$"
     )
     with pytest.raises(DivergenceError, match=expected):
@@ -112,33 +112,33 @@ def test_step_loss_and_weight_are_named_and_the_last_good_checkpoint_is_kept(
     for name in ("best.ckpt", "last.ckpt"):
         checkpoint = torch.load(tmp_path / "checkpoints" / name, weights_only=True)
         assert checkpoint["iteration"] == 3
-        assert not not_finite(checkpoint["state_dict"])
+        assert not nonfinite_names(checkpoint["state_dict"])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_of_the_last_step(
     value: float, make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    """No loss says it: the step behind which they are spoiled is followed by a validation."""
-    callbacks = [Spoil("network.classifier.bias", value, 6, behind=True)]
+    """No loss is NaN: weights become NaN after the last step before a validation."""
+    callbacks = [Fill("network.classifier.bias", value, 6, after=True)]
     with pytest.raises(DivergenceError, match=r"step 6: .*network\.classifier\.bias is not finite"):
         make_run_trainer(tmp_path, callbacks, max_epochs=5).fit(classifier(), make_data())
     assert finite(tmp_path / "checkpoints" / "last.ckpt")
 
 
 def test_scores_of_a_validation(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
-    """Weights may be finite and too large for any logit to be."""
+    """Finite weights can be too large for finite logits."""
     module = ClassifierModule(MLPClassifier(64, 3, hidden=()))
-    callbacks = [Spoil("network.classifier.weight", 3e38, 3, behind=True)]
+    callbacks = [Fill("network.classifier.weight", 3e38, 3, after=True)]
     with pytest.raises(DivergenceError, match=r"step 3: val/cross_entropy is nan"):
         make_run_trainer(tmp_path, callbacks, max_epochs=5).fit(module, make_data())
 
 
-def test_an_average_of_spoiled_weights(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
-    """The weights of the generator are reset before the checkpoint; the average remembers them."""
+def test_average_of_infinite_weights(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
+    """The weights of the generator are reset before the checkpoint; their average is still infinite."""
     module = GANModule(DCGANGenerator(8, 1, 6, 4), DCGANDiscriminator(8, 1, width=4))
     name = "generator.layers.0.bias"
-    callbacks = [Spoil(name, float("inf"), 2, behind=True), GeneratorEMA(0.9), Spoil(name, 0.0, 2, behind=True)]
+    callbacks = [Fill(name, float("inf"), 2, after=True), GeneratorEMA(0.9), Fill(name, 0.0, 2, after=True)]
     with pytest.raises(DivergenceError, match=r"generator\.layers\.0\.bias is not finite"):
         make_run_trainer(tmp_path, callbacks, max_epochs=1).fit(module, make_data())
     assert not (tmp_path / "checkpoints" / "best.ckpt").exists()
@@ -156,22 +156,22 @@ def test_buffers_that_are_infinite_on_purpose(
 def test_losses_are_read_when_means_are_logged_and_at_the_end_of_an_epoch(
     make_data: MakeData, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading waits for the device; no other step does."""
+    """Other steps must not wait for the device."""
     read: list[int] = []
     module = classifier()
-    failure = LossWatch.failure
+    failure = LossMonitor.failure
 
-    def note(watch: LossWatch) -> Any:
+    def note(losses: LossMonitor) -> Any:
         read.append(module.iteration)
-        return failure(watch)
+        return failure(losses)
 
-    monkeypatch.setattr(LossWatch, "failure", note)
+    monkeypatch.setattr(LossMonitor, "failure", note)
     make_trainer(max_epochs=2, log_every_n_steps=4).fit(module, make_data(batch_size=10))  # 10 steps an epoch
     assert read == [4, 8, 10, 12, 16, 20, 20]
 
 
 class Overflowing(ClassifierModule):
-    """Records an infinite loss in some steps, as float16 may."""
+    """Record an infinite loss in some steps, as in float16."""
 
     def __init__(self, steps: range) -> None:
         super().__init__(MLPClassifier(64, 3))
@@ -183,7 +183,7 @@ class Overflowing(ClassifierModule):
 
 
 def test_a_gradient_scaler_may_recover(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    """It skips steps that overflow; 20 of them in a row are no coincidence."""
+    """It skips steps that overflow; 20 consecutive ones are a divergence."""
 
     def fit(steps: range, scaler: Any) -> None:
         trainer = make_trainer(max_steps=40, log_every_n_steps=1)
@@ -191,32 +191,32 @@ def test_a_gradient_scaler_may_recover(make_data: MakeData, make_trainer: MakeTr
         trainer.fit(Overflowing(steps), make_data())
 
     fit(range(5, 24), object())
-    with pytest.raises(DivergenceError, match="loss is inf from step 5 on"):
+    with pytest.raises(DivergenceError, match="loss is inf since step 5"):
         fit(range(5, 25), object())
-    with pytest.raises(DivergenceError, match="found at step 5: loss is inf from step 5 on"):
+    with pytest.raises(DivergenceError, match="detected at step 5: loss is inf since step 5"):
         fit(range(5, 6), None)
 
 
-def test_watch() -> None:
-    watch = LossWatch()
+def test_loss_monitor() -> None:
+    losses = LossMonitor()
     good, bad = torch.tensor(1.0), torch.tensor(float("nan"), dtype=torch.bfloat16)
-    assert watch.failure() is None
-    watch.see(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
-    assert watch.failure() is None
-    watch.see(2, {"loss": good, "loss_other": bad})
-    watch.see(3, {"loss": good.double()})
-    assert watch.failure() is None  # it recovered
-    watch.see(4, {"loss": good, "loss_other": bad})
-    failure = watch.failure()
+    assert losses.failure() is None
+    losses.update(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
+    assert losses.failure() is None
+    losses.update(2, {"loss": good, "loss_other": bad})
+    losses.update(3, {"loss": good.double()})
+    assert losses.failure() is None  # it recovered
+    losses.update(4, {"loss": good, "loss_other": bad})
+    failure = losses.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 1)
-    watch.see(5, {"loss": bad})
-    failure = watch.failure()
+    losses.update(5, {"loss": bad})
+    failure = losses.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 2)
 
 
 def test_not_finite() -> None:
     tensors = {"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")]), "c": torch.tensor(3)}
-    assert not_finite({**tensors, "d": torch.tensor(float("nan")).half()}) == ["b", "d"]
-    assert not_finite({"c": torch.tensor(3)}) == []
+    assert nonfinite_names({**tensors, "d": torch.tensor(float("nan")).half()}) == ["b", "d"]
+    assert nonfinite_names({"c": torch.tensor(3)}) == []

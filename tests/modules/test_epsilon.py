@@ -17,7 +17,7 @@ def weights(dtype: torch.dtype) -> list[torch.Tensor]:
 def test_a_parameter_without_gradient_stays_finite(kind: type[torch.optim.Optimizer]) -> None:
     parameters = weights(torch.float16)
     optimizer = kind(parameters)
-    with pytest.warns(UserWarning, match=rf"eps of {kind.__name__} is raised from .* to 0.001: .*16-true"):
+    with pytest.warns(UserWarning, match=rf"eps of {kind.__name__} is raised from .* to 0\.001 .*16-true"):
         raise_epsilon([optimizer])
     parameters[0].grad = torch.tensor([0.0, 1e-4, 1.0], dtype=torch.float16)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""The game without classes: who moves when, against loops by hand, resumed, in mixed precision."""
+"""GANModule: update schedule, loops by hand, resume, mixed precision."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def moved(before: list[Tensor], after: list[Tensor]) -> bool:
     return any(not torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
-class Turns(Callback):
-    """Notes after each batch which player has moved since the last one, and the counters."""
+class UpdateRecorder(Callback):
+    """Record after each batch which networks were updated, and the counters."""
 
     def __init__(self) -> None:
         self.notes: list[tuple[bool, bool, int, int]] = []
@@ -74,15 +74,15 @@ class Turns(Callback):
         self.before = now
 
 
-def test_every_third_batch_is_the_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
-    turns = Turns()
-    make_trainer(max_steps=2, max_epochs=-1, callbacks=[turns]).fit(gan(n_critic=3), make_data())
-    # 3 batches an epoch do not matter: the count goes on. max_steps counts the generator's steps.
-    assert turns.notes == [(k % 3 == 0, True, k, k // 3) for k in range(1, 7)]
+def test_generator_is_updated_every_third_batch(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    updates = UpdateRecorder()
+    make_trainer(max_steps=2, max_epochs=-1, callbacks=[updates]).fit(gan(n_critic=3), make_data())
+    # 3 batches an epoch do not matter: the count continues. max_steps counts the generator's steps.
+    assert updates.notes == [(k % 3 == 0, True, k, k // 3) for k in range(1, 7)]
 
 
 @pytest.mark.parametrize("form", [NonSaturatingGANLoss, WassersteinGANLoss, WassersteinGPLoss])
-def test_two_turns_equal_a_loop_by_hand(
+def test_two_generator_steps_equal_a_loop_by_hand(
     form: type[GANLoss], make_data: MakeData, make_trainer: Callable[..., Trainer]
 ) -> None:
     sgd = partial(SGD, lr=0.02)
@@ -121,8 +121,8 @@ def test_two_turns_equal_a_loop_by_hand(
             for parameter in d.parameters():
                 parameter.data.clamp_(-0.01, 0.01)
         if k % 2 == 0:
-            verdict = d(fakes)
-            loss = bce(verdict, ones) if form is NonSaturatingGANLoss else -verdict.mean()
+            logits = d(fakes)
+            loss = bce(logits, ones) if form is NonSaturatingGANLoss else -logits.mean()
             g_step.zero_grad()
             loss.backward()
             g_step.step()
@@ -135,7 +135,7 @@ def test_two_turns_equal_a_loop_by_hand(
 def test_two_and_two_epochs_are_four(
     form: type[GANLoss], make_data: MakeData, make_run_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    """n_critic does not divide the batches of an epoch, and the average goes on too."""
+    """n_critic does not divide the batches of an epoch; the moving average is resumed, too."""
 
     def run(folder: str, epochs: int, resume: bool = False) -> dict[str, Any]:
         module = gan(form, 2)
@@ -155,7 +155,7 @@ def test_two_and_two_epochs_are_four(
     assert whole["global_step"] == resumed["global_step"] == 6
 
 
-def test_the_average_moves_with_the_generators_steps(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+def test_average_is_updated_with_the_generator(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     class Averages(Callback):
         def __init__(self, ema: GeneratorEMA) -> None:
             self.ema = ema
@@ -189,7 +189,7 @@ def test_records(make_data: MakeData, make_run_trainer: Callable[..., Trainer], 
 
 
 def test_learns_one_batch(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
-    """The discriminator tells nine samples from noise; the generator's mean image approaches theirs."""
+    """The generator's mean image approaches that of nine samples."""
     fast = partial(Adam, lr=0.01, betas=(0.5, 0.999))
     module = gan(generator_optimizer=fast, discriminator_optimizer=fast)
     data = make_data(train_size=9, batch_size=9)
@@ -212,14 +212,14 @@ def test_predicts_samples(make_data: MakeData, make_trainer: Callable[..., Train
     assert torch.cat(outputs).shape == (40, 1, 8, 8)
 
 
-def test_optimizers_are_dcgans_unless_others_are_given() -> None:
+def test_default_optimizers() -> None:
     module = gan()
     for optimizer, network in zip(module.configure_optimizers(), (module.generator, module.discriminator), strict=True):
         assert (optimizer.defaults["lr"], optimizer.defaults["betas"]) == (2e-4, (0.5, 0.999))
         assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in network.parameters()]
 
 
-def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+def test_bad_input(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     with pytest.raises(ConfigurationError, match="n_critic must be at least 1, got 0"):
         gan(n_critic=0)
     with pytest.raises(ConfigurationError, match="conditional"):
@@ -227,11 +227,11 @@ def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> 
     with pytest.raises(ConfigurationError, match="batch normalization"):
         GANModule(DCGANGenerator(16, 1), DCGANDiscriminator(16, 1, width=2), WassersteinGPLoss())
     for module, named in (
-        (GANModule(DCGANGenerator(16, 1, 6, 2), DCGANDiscriminator(8, 1, width=2)), r"model\.generator was made for"),
+        (GANModule(DCGANGenerator(16, 1, 6, 2), DCGANDiscriminator(8, 1, width=2)), r"model\.generator: got samples"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(16, 1, width=2)), r"model\.discriminator"),
         (GANModule(DCGANGenerator(8, 1, 6, 2), DCGANDiscriminator(32, 1, width=2)), r"model\.discriminator"),
     ):
         with pytest.raises(ConfigurationError, match=named):
             make_trainer(max_epochs=1).fit(module, make_data())
-    with pytest.raises(ConfigurationError, match=r"\(1, 8, 8\), the data have \(0,\)"):
+    with pytest.raises(ConfigurationError, match=r"\(1, 8, 8\), expected \(0,\) as in the data"):
         make_trainer(max_epochs=1).fit(gan(), make_data(dataset=DataFreeSource(100, 10)))

@@ -1,4 +1,4 @@
-"""Every training procedure in every precision of the trainer."""
+"""Every module in every precision of the trainer."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ganmc_lightning.callbacks import (
 )
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import (
+    ACGANLoss,
     FSPLoss,
     GANLoss,
     GeneratorDistillationLoss,
-    HingeACGANLoss,
+    HingeGANLoss,
     HintLoss,
     InvertedLabelRegularizer,
     KnowledgeDistillationLoss,
     L1Regularizer,
-    LaplacianPyramidLoss,
     PerceptualLoss,
     PixelMSELoss,
     WassersteinGANLoss,
@@ -97,8 +97,7 @@ def compression(loss: GeneratorDistillationLoss | None = None) -> GANCompression
 
 
 def distances() -> WeightedSumLoss:
-    kinds = [PixelMSELoss(), LaplacianPyramidLoss(1), PerceptualLoss(convolutional())]
-    return WeightedSumLoss(kinds, [1.0, 1.0, 1.0])
+    return WeightedSumLoss([PixelMSELoss(), PerceptualLoss(convolutional())], [1.0, 1.0])
 
 
 MODULES: dict[str, Callable[[], CompressionModule]] = {
@@ -110,7 +109,7 @@ MODULES: dict[str, Callable[[], CompressionModule]] = {
         convolutional(), convolutional(), FSPLoss([(name, name) for name in ("features.0", "features.3")])
     ),
     "acgan": acgan,
-    "acgan, hinge and R1": lambda: acgan(loss=HingeACGANLoss(r1_weight=1.0, r1_interval=1)),
+    "acgan, hinge and R1": lambda: acgan(loss=ACGANLoss(HingeGANLoss(), r1_weight=1.0, r1_interval=1)),
     "gan": gan,
     "wgan": lambda: gan(WassersteinGANLoss()),
     "wgan-gp": lambda: gan(WassersteinGPLoss()),
@@ -152,7 +151,7 @@ def test_each_module(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
 ) -> None:
-    """The losses are those of float32 but for rounding; noise, batches and first weights are the same."""
+    """The losses equal those in float32 up to rounding, with the same latents, batches and initial weights."""
     if name not in FLOAT32:
         FLOAT32[name] = losses(train(name, "32-true", make_data(), make_trainer))
     trainer = train(name, precision, make_data(), make_trainer)
@@ -167,12 +166,12 @@ def test_each_module(
         trainer.test(module, make_data(), verbose=False)
     (predictions, *_) = trainer.predict(module, make_data())
     assert predictions.isfinite().all()
-    if module.prediction == "probabilities":
+    if module.prediction_name == "probabilities":
         torch.testing.assert_close(predictions.double().sum(dim=1), torch.ones(len(predictions)).double())
 
 
 @pytest.mark.parametrize("precision", DTYPES)
-def test_with_all_that_looks_at_a_generator(
+def test_callbacks_of_generators(
     precision: str, make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
 ) -> None:
     callbacks: list[Callback] = [
@@ -195,7 +194,7 @@ def test_on_synthetic_samples(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
 ) -> None:
-    """The stream draws from a generator in float32, and asks the teacher in the precision of the run."""
+    """The generator runs in float32, the teacher in the precision of the run."""
     torch.manual_seed(0)
     synthesizer = GeneratorSynthesizer(ACGANGenerator(8, 1, 3, 6, 4))
     data = make_data(p_fake=0.5, synthesizer=PooledSynthesizer(synthesizer, 64) if pooled else synthesizer)
@@ -205,7 +204,7 @@ def test_on_synthetic_samples(
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
-def test_samples_of_the_same_seed_are_the_same_noise(precision: str) -> None:
+def test_latents_of_a_seed_do_not_depend_on_the_precision(precision: str) -> None:
     generator = DCGANGenerator(8, 1, latent_size=6, width=4)
     wide = generator.sample_latents(5, "cpu", torch.Generator().manual_seed(3))
     narrow = generator.to(DTYPES[precision]).sample_latents(5, "cpu", torch.Generator().manual_seed(3))

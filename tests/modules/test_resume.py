@@ -1,4 +1,4 @@
-"""Training that was cut off and went on must be the training that was not, bit for bit."""
+"""A resumed run equals an uninterrupted run bit for bit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = ["classifier", "distillation", "acgan"]
 
 
 class Terminate(Callback):
-    """Sends SIGTERM to this process: after so many steps, and perhaps in a validation only."""
+    """Send SIGTERM to this process after a given step, or in the validation after it."""
 
     def __init__(self, step: int, in_validation: bool) -> None:
         self.step = step
@@ -47,7 +47,7 @@ class Terminate(Callback):
 
 
 class Cut(Callback):
-    """Ends a run after so many steps, as a kill would."""
+    """End a run after a given step, as a kill would."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -63,7 +63,7 @@ def train(
     make_data: Callable[..., GANAugmentedDataModule],
     make_run_trainer: Callable[..., Trainer],
 ) -> Callable[..., Trainer]:
-    """Trains a fresh module on a fresh stream, from a checkpoint of the run folder or from the start."""
+    """Train a new module on new data, from a checkpoint of the run folder or from the start."""
 
     def run(
         kind: str,
@@ -97,7 +97,7 @@ def module_of(trainer: Trainer) -> LightningModule:
 
 
 def assert_equal(one: Any, other: Any, where: str = "") -> None:
-    """Equal to the last bit, through dictionaries and lists."""
+    """Compare nested dictionaries and lists of tensors exactly."""
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other), where
     elif isinstance(one, dict):
@@ -113,15 +113,15 @@ def assert_equal(one: Any, other: Any, where: str = "") -> None:
 
 
 def checkpoint_of(folder: Path) -> dict[str, Any]:
-    """The last checkpoint without the clock, and without the callbacks, which hold the folder's name."""
+    """Return the last checkpoint without training time and callbacks, which hold the folder's name."""
     checkpoint: dict[str, Any] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    for key in ("seconds", "callbacks"):
+    for key in ("train_seconds", "callbacks"):
         del checkpoint[key]
     return checkpoint
 
 
 def assert_same_run(whole: Trainer, resumed: Trainer, validated_at: str = "") -> None:
-    """Weights, optimizers, averages, counters, random state and every logged row.
+    """Compare weights, optimizers, averages, counters, random state and every logged row.
 
     The first part of a resumed run may have validated once more, at its end.
     """
@@ -208,7 +208,7 @@ def test_sigterm(
 
 
 def test_sigterm_at_the_end(train: Callable[..., Trainer], tmp_path: Path) -> None:
-    """The training is complete; the command still says that it was asked to stop."""
+    """The training is complete; the command still reports the signal."""
     whole = train("acgan", tmp_path / "whole", max_epochs=2)
     with pytest.raises(SIGTERMException):
         train("acgan", tmp_path / "parts", end=Terminate(8, in_validation=True), max_epochs=2)
@@ -226,7 +226,7 @@ def test_steps_as_the_limit(train: Callable[..., Trainer], tmp_path: Path, kind:
 
 @pytest.mark.parametrize("kind", ["classifier", "acgan"])
 def test_limit_in_mid_epoch(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
-    """The epoch ends there: a run that is taken further starts another, with no step lost or repeated."""
+    """The epoch ends there: a resumed run starts the next epoch without losing or repeating a step."""
     train(kind, tmp_path, max_epochs=-1, max_steps=10)
     assert checkpoint_of(tmp_path)["global_step"] == 10
     resumed = train(kind, tmp_path, resume=True, max_epochs=-1, max_steps=16)

@@ -1,4 +1,4 @@
-"""Two gloo processes on the CPU: does it run, do they agree, and does each do its own share?"""
+"""Two gloo processes on the CPU: equal weights, distinct shards of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Diaries = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def diaries(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Diaries:
-    """What both processes wrote down, by run."""
+    """Return the records of both processes by run."""
     folder = tmp_path_factory.mktemp("ddp")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder), str(data_root / "tiny.npz")],
@@ -86,7 +86,7 @@ def test_synthetic_samples_and_augmentation_differ(diaries: Diaries) -> None:
 
 @pytest.mark.parametrize("run", ["acgan", "acgan_resumed"])
 def test_noise_differs(diaries: Diaries, run: str) -> None:
-    """With the same noise in both, the second process would add nothing to the generator's batch."""
+    """With equal latents in both, the second process would add nothing to the generator's batch."""
     one, other = (torch.cat(diary["noise"]) for diary in diaries[run])
     assert one.shape == other.shape
     assert not (one[:, None] == other).all(dim=2).any()

@@ -1,4 +1,4 @@
-"""Trains in two processes; run by test_two_processes.py, which looks at what each of them leaves in the folder."""
+"""Train in two processes; started by test_two_processes.py, which reads the files of both."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClas
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 
-class Diary(Callback):
-    """Writes down what its process saw and ended with."""
+class Recorder(Callback):
+    """Save the batches, weights and metrics of a process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ def train(kind: str, strategy: str, folder: Path, data: Path, epochs: int, resum
         devices=2,
         strategy=strategy,
         max_epochs=epochs,
-        callbacks=[*averaging, Diary(folder / name), saving],
+        callbacks=[*averaging, Recorder(folder / name), saving],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -100,7 +100,7 @@ def validate(devices: int, folder: Path, data: Path) -> None:
         devices=devices,
         strategy="auto" if devices == 1 else "ddp_fork",
         max_epochs=1,
-        callbacks=[Diary(folder / f"odd_{devices}")],
+        callbacks=[Recorder(folder / f"odd_{devices}")],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

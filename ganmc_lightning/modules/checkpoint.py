@@ -1,0 +1,77 @@
+"""Contents of a checkpoint: hyperparameters, weights without those of frozen modules, validation before loading."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from ganmc_lightning.exceptions import ConfigurationError
+
+RESUMED = ("iteration", "train_seconds", "running_means", "random_state")
+"""Keys of a checkpoint from which a run is resumed."""
+
+
+def unsaved_hyperparameters(module: LightningModule) -> list[str]:
+    """Return the names of hyperparameters that describe no argument of ``module``, or that are live objects.
+
+    Lightning also collects the arguments that a class passes to its base class; recipes do not accept them.
+    """
+    accepted = inspect.signature(type(module)).parameters
+    any_name = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
+    return [
+        name
+        for name, value in module.hparams.items()
+        if not (_is_plain(value) and (any_name or name in accepted or name.startswith("_")))
+    ]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def drop_frozen_keys(module: Any, state: dict[str, Any], prefix: str, metadata: object) -> None:
+    """Remove the weights of frozen modules: a hook for ``register_state_dict_post_hook``."""
+    frozen = tuple(f"{prefix}{name}." for name in module.frozen_modules)
+    for key in [key for key in state if key.startswith(frozen)]:
+        del state[key]
+
+
+def ignore_missing_frozen_keys(module: Any, keys: Any) -> None:
+    """Let strict loading accept that those weights are missing: a hook for ``register_load_state_dict_post_hook``."""
+    frozen = tuple(f"{name}." for name in module.frozen_modules)
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
+
+
+def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
+    """Validate that a checkpoint is one of a model of this package.
+
+    Args:
+        checkpoint: checkpoint; the names in its ``state_dict`` are those of ``state``.
+        state: state dictionary of the model.
+        class_name: class of the model, for the message.
+
+    Raises:
+        ConfigurationError: a weight or another key is missing, or a weight has another shape.
+    """
+    expected, actual = (
+        {name: tuple(value.shape) for name, value in weights.items()} for weights in (state, checkpoint["state_dict"])
+    )
+    for name in [*expected, *actual]:
+        if expected.get(name) != actual.get(name):
+            raise ConfigurationError(
+                f"--ckpt_path: the checkpoint does not match the model: {name} is {actual.get(name, 'missing')}, "
+                f"expected {expected.get(name, 'no such weight')}; use another checkpoint, or the config of its run"
+            )
+    for key in RESUMED:
+        if key not in checkpoint:
+            raise ConfigurationError(
+                f"--ckpt_path: the checkpoint has no key '{key}', expected a checkpoint of {class_name}"
+            )
