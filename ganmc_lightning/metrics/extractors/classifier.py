@@ -64,7 +64,7 @@ class ClassifierExtractor(FeatureExtractor):
         self._check_shape(tuple(samples.shape[1:]))
         return _ask(self.network, self.place, self.layer is None, decode(samples))
 
-    def protocol(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """Extractor, digest, layer; images are not resized."""
         return {
             "extractor": self.name,

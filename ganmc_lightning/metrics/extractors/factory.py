@@ -37,10 +37,10 @@ def make_extractor(spec: str, sample_shape: tuple[int, ...] | None = None) -> Fe
     path, layer = rest, None
     if not Path(rest).is_file() and ":" in rest:
         path, _, layer = rest.rpartition(":")
-    return ClassifierExtractor(classifier_of_checkpoint(path), layer, sample_shape)
+    return ClassifierExtractor(load_classifier(path), layer, sample_shape)
 
 
-def classifier_of_checkpoint(path: str) -> nn.Module:
+def load_classifier(path: str) -> nn.Module:
     """The classifier in a checkpoint of a teacher or of a student.
 
     Raises:

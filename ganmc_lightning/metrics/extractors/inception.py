@@ -39,7 +39,7 @@ class InceptionV3Extractor(FeatureExtractor):
             )
         return Features(*self.network(samples.expand(-1, 3, -1, -1)))
 
-    def protocol(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
         """Extractor, digest, resize, and what becomes of gray images."""
         return {
             "extractor": f"{self.name} (torch-fidelity)",

@@ -10,7 +10,7 @@ from torch import nn
 from ganmc_lightning.batch import decode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
-from ganmc_lightning.metrics.extractors.base import digest_of
+from ganmc_lightning.metrics.extractors.base import compute_digest
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 
 
@@ -104,25 +104,25 @@ class TestDigest:
     def test_the_same_network(self):
         one, other = LeNet4(), LeNet4()
         other.load_state_dict(one.state_dict())
-        assert digest_of(one, "") == digest_of(other, "")
-        assert len(digest_of(one, "")) == 16
+        assert compute_digest(one, "") == digest_of(other, "")
+        assert len(compute_digest(one, "")) == 16
 
     def test_one_weight(self):
         network = LeNet4()
-        before = digest_of(network, "")
+        before = compute_digest(network, "")
         with torch.no_grad():
             network.classifier.bias[3] += 1e-3
-        assert digest_of(network, "") != before
+        assert compute_digest(network, "") != before
 
     def test_a_buffer(self, regularised):
-        before = digest_of(regularised, "")
+        before = compute_digest(regularised, "")
         regularised[2].running_mean[0] = 1
-        assert digest_of(regularised, "") != before
+        assert compute_digest(regularised, "") != before
 
     def test_architecture(self):
         one, other = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.Tanh())
         other.load_state_dict(one.state_dict())
-        assert digest_of(one, "") != digest_of(other, "")
+        assert compute_digest(one, "") != digest_of(other, "")
 
     def test_layer(self):
         network = MLPClassifier(8, 3, (6, 5))
