@@ -1,4 +1,4 @@
-"""Reading the configuration files that a score may be asked about."""
+"""Read YAML configuration files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ganmc_lightning.io.yaml_text import load_yaml
 SUFFIXES = (".yaml", ".yml")
 
 
-def read_config(path: Path) -> Mapping[str, Any]:
-    """Read a YAML file that holds a mapping.
+def load_yaml_mapping(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that contains a mapping.
 
     Raises:
-        ConfigurationError: it is missing or holds anything else.
+        ConfigurationError: the file is missing or contains something else.
     """
     try:
         content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror}): name another file") from error
+        raise ConfigurationError(f"{path}: cannot read file ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is no YAML ({' '.join(str(error).split())[:200]})") from error
+        raise ConfigurationError(f"{path}: invalid YAML ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(content, Mapping):
-        raise ConfigurationError(f"{path}: holds no configuration, but {type(content).__name__}")
+        raise ConfigurationError(f"{path}: got {type(content).__name__}, expected a configuration (mapping)")
     return content

@@ -14,6 +14,7 @@ from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.metrics.base import GenerativeMetric, MetricSettings
 from ganmc_lightning.metrics.inputs import check_samples
 from ganmc_lightning.networks.batchnorm import refuse_single_values
+from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.validation import are_probabilities
 
 Variant = Literal["5_epochs", "1_epoch"]
@@ -100,7 +101,9 @@ def compression_score(
     teacher = teacher.eval().to(real.device)
     logits = _logits(teacher, real[:2])
     if are_probabilities(logits):
-        raise ConfigurationError("teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer")
+        raise ConfigurationError(
+            "teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer"
+        )
     num_classes = logits.shape[1]
     chance = 1 / num_classes
     if variant == "1_epoch":
@@ -161,11 +164,8 @@ def _train_student(
 
 @torch.no_grad()
 def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
-    was_training = network.training
-    network.eval()
-    logits = torch.cat([network(_network_input(batch, network)).float() for batch in inputs.split(FORWARD_BATCH)])
-    network.train(was_training)
-    return logits
+    with evaluating(network):
+        return torch.cat([network(_network_input(batch, network)).float() for batch in inputs.split(FORWARD_BATCH)])
 
 
 def _network_input(inputs: Tensor, network: nn.Module) -> Tensor:

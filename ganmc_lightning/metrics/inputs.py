@@ -34,7 +34,9 @@ def check_samples(samples: Tensor) -> Tensor:
         tensor([[[[  0, 255]]]], dtype=torch.uint8)
     """
     if samples.ndim not in (2, 4):
-        raise ConfigurationError(f"samples: got shape {tuple(samples.shape)}, expected images (N, C, H, W) or rows (N, D)")
+        raise ConfigurationError(
+            f"samples: got shape {tuple(samples.shape)}, expected images (N, C, H, W) or rows (N, D)"
+        )
     if not (samples.is_floating_point() or samples.dtype == torch.uint8):
         raise ConfigurationError(
             f"samples: got dtype {samples.dtype}, expected uint8 in [0, 255] or float (images in [-1, 1])"

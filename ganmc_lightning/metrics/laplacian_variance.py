@@ -44,7 +44,7 @@ def laplacian_variance(images: Tensor) -> Tensor:
     samples = check_samples(images)
     if samples.ndim != 4 or samples.shape[1] not in (1, 3) or min(samples.shape[2:]) < 2:
         raise ConfigurationError(
-            f"laplacian_variance: got shape {tuple(images.shape)}, expected images (N, 1 or 3, H, W) of at least 2x2 pixels"
+            f"laplacian_variance: got shape {tuple(images.shape)}, expected images (N, 1 or 3, H, W) with H, W >= 2"
         )
     if len(samples) == 0:
         return torch.zeros(0, dtype=torch.float64, device=samples.device)
@@ -61,7 +61,7 @@ def laplacian_variance(images: Tensor) -> Tensor:
 
 
 class LaplacianVariance(GenerativeMetric):
-    r"""Mean variance of the Laplacian, and its ratio to a reference (GAN-KD, figure 10). See :func:`laplacian_variance`.
+    r"""Mean Laplacian variance, and its ratio to a reference (GAN-KD, figure 10). See :func:`laplacian_variance`.
 
     .. math::
         \mathrm{ratio} = \frac{\mathrm{mean}_i\, \mathrm{LV}(g_i)}{\mathrm{mean}_j\, \mathrm{LV}(r_j)}

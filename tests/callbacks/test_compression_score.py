@@ -64,7 +64,7 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
     module = FallsAsleep(generator, ACGANDiscriminator(8, 1, 3, width=2))
     trainer = make_run_trainer(
         tmp_path,
-        [CompressionScoreMonitor(teacher, student, form="paper")],
+        [CompressionScoreMonitor(teacher, student, variant="5_epochs")],
         {"monitor": "val/compression_score", "mode": "max"},
         max_epochs=3,
     )

@@ -54,7 +54,7 @@ def test_scores_are_the_metrics_on_the_validation_part(
         inception.compute()["inception_score"].item(), rel=1e-5, abs=1e-6
     )
     assert scores["val/near_duplicates"] == pytest.approx(
-        copies.compute()["near_duplicates"].item(), rel=1e-5, abs=1e-6
+        copies.compute()["near_duplicate_rate"].item(), rel=1e-5, abs=1e-6
     )
     assert {"val/kid", "val/precision", "val/recall", "val/laplacian_variance_ratio"} <= set(scores)
 

@@ -74,8 +74,8 @@ def test_the_numbers_are_those_of_the_metrics(data, extractor, make_set, noise):
 def test_planted_copies_are_found_and_others_are_not(data, extractor, make_set, noise):
     scorer = GeneratorEvaluator(data, ("near_duplicates",), {}, n=60, seed=0, extractor=extractor)
     copies = torch.cat([data.samples("train")[0][:15], noise[:45]])
-    assert scorer.score(make_set(copies)).values["near_duplicates"] == pytest.approx(0.25, abs=0.02)
-    assert scorer.score(make_set(noise)).values["near_duplicates"] < 0.02
+    assert scorer.score(make_set(copies)).values["near_duplicate_rate"] == pytest.approx(0.25, abs=0.02)
+    assert scorer.score(make_set(noise)).values["near_duplicate_rate"] < 0.02
 
 
 def test_the_real_side_is_looked_at_once_and_kept_on_disk(data, extractor, make_set, noise, monkeypatch, tmp_path):

@@ -23,7 +23,7 @@ def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path)
     assert torch.equal(pairs.samples[1], pairs.neighbors[1])
     assert {image.numpy().tobytes() for image in pairs.samples[1]} == {x.numpy().tobytes() for x in training[20:30]}
     assert pairs.distances[1].max() < 1e-3 < pairs.distances[0].min()
-    assert pairs.share == pytest.approx(0.2, rel=1e-9, abs=1e-10)
+    assert pairs.rate == pytest.approx(0.2, rel=1e-9, abs=1e-10)
     plot_nearest([pairs, pairs], tmp_path / "pairs.png")
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.height > picture.width / 2

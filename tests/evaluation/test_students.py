@@ -6,7 +6,7 @@ import torch
 from ganmc_lightning.evaluation import Students, make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
-from ganmc_lightning.metrics.extractors import classifier_of_checkpoint
+from ganmc_lightning.metrics.extractors import load_classifier
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 from ganmc_lightning.networks.training_data import note_training_data
 
@@ -95,7 +95,7 @@ def test_networks_of_other_data_are_refused(data, teacher):
 def test_a_teacher_needs_a_classifier(tmp_path):
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
     with pytest.raises(ConfigurationError, match="holds no classifier"):
-        classifier_of_checkpoint(str(tmp_path / "gan.ckpt"))
+        load_classifier(str(tmp_path / "gan.ckpt"))
 
 
 def test_a_teacher_of_other_classes_is_refused(data, teacher):

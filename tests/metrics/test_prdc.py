@@ -88,7 +88,7 @@ def test_half_of_the_modes(make_rows):
 
 @pytest.mark.parametrize(("n", "m", "kind"), [(5, 9, "real"), (9, 5, "generated"), (0, 9, "real")])
 def test_too_few(rows_extractor, make_rows, n, m, kind):
-    message = f"k = 5 needs at least 6 {kind} samples, got {min(n, m)}"
+    message = f"k = 5: got {min(n, m)} {kind} samples, expected at least 6"
     with pytest.raises(ConfigurationError, match=message):
         prdc(make_rows(n, 0), make_rows(m, 1))
     metric = PRDC(rows_extractor)
@@ -99,7 +99,7 @@ def test_too_few(rows_extractor, make_rows, n, m, kind):
 
 
 def test_no_neighbour(rows_extractor):
-    with pytest.raises(ConfigurationError, match=r"PRDC.k must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"PRDC.k: got 0, expected at least 1"):
         PRDC(rows_extractor, k=0)
 
 
@@ -111,8 +111,8 @@ def test_metric(rows_extractor, make_rows):
     for part in fake.split(30):
         metric.update(part, real=False)
     assert numbers(metric.compute()) == pytest.approx(numbers(prdc(real, fake, 3)), rel=1e-9, abs=1e-10)
-    protocol = metric.protocol()
-    assert (protocol["k"], protocol["n_real"], protocol["n_generated"], protocol["flags"]) == (3, 90, 70, "")
+    settings = metric.settings()
+    assert (settings["k"], settings["n_real"], settings["n_generated"]) == (3, 90, 70)
 
 
 def test_constant_samples_are_flagged(rows_extractor, make_rows):
@@ -120,4 +120,4 @@ def test_constant_samples_are_flagged(rows_extractor, make_rows):
     metric.update(make_rows(1, 0).expand(20, 6), real=True)
     metric.update(make_rows(20, 1), real=False)
     metric.compute()
-    assert metric.flags == ("all real samples alike",)
+    assert metric.warnings == ("all real samples alike",)

@@ -1,4 +1,4 @@
-"""Networks whose features and logits the metrics of generators read."""
+"""Feature extractors for the metrics of generated samples."""
 
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor

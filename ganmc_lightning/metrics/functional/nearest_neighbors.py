@@ -30,6 +30,12 @@ class RowsWithNorms(NamedTuple):
         return RowsWithNorms(self.rows[rows], self.norms[rows])
 
 
+def with_norms(rows: Tensor) -> RowsWithNorms:
+    """Convert rows (N, D) to float64 and compute their squared norms."""
+    rows = rows.double()
+    return RowsWithNorms(rows, rows.square().sum(dim=1))
+
+
 def center(*sets: Tensor) -> tuple[tuple[RowsWithNorms, ...], float]:
     """Subtract the common mean from sets of rows (N, D), which reduces rounding errors.
 
@@ -38,7 +44,7 @@ def center(*sets: Tensor) -> tuple[tuple[RowsWithNorms, ...], float]:
     """
     rows = [each.double() for each in sets]
     mean = torch.stack([each.sum(dim=0) for each in rows]).sum(dim=0) / max(sum(map(len, rows)), 1)
-    centered = tuple(RowsWithNorms(each - mean, (each - mean).square().sum(dim=1)) for each in rows)
+    centered = tuple(with_norms(each - mean) for each in rows)
     return centered, TOLERANCE * max((each.norms.max().item() for each in centered if len(each.norms)), default=0.0)
 
 

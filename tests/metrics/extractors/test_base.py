@@ -44,7 +44,7 @@ class TestNeverChanges:
         thawed = pickle.loads(pickle.dumps(image_extractor))
         images = make_images(4, 0)
         assert torch.equal(thawed(images).features, image_extractor(images).features)
-        assert thawed.protocol() == image_extractor.protocol()
+        assert thawed.settings() == image_extractor.settings()
 
 
 class TestSameForTheSame:
@@ -88,7 +88,7 @@ def test_nothing_given(image_extractor):
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (torch.full((2, 1, 8, 8), 3.0), "must lie in"),
+        (torch.full((2, 1, 8, 8), 3.0), r"expected \[-1, 1\]"),
         (torch.full((2, 1, 8, 8), torch.nan), "NaN"),
         (torch.zeros(2, 3, 8, 8), r"does not take the data's samples of shape \(3, 8, 8\)"),
         (torch.zeros(2, 1, 9, 17), r"does not take the data's samples of shape \(1, 9, 17\)"),

@@ -1,0 +1,76 @@
+"""Make the students of the Compression Score from a class name or a configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.evaluation.reading import SUFFIXES, load_yaml_mapping
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.allowed import allow_named
+from ganmc_lightning.networks.loading import instantiate_network, resolve_recipe
+from ganmc_lightning.networks.validation import check_classifier
+
+
+def check_student(name: str, student: Callable[[], nn.Module], spec: DataSpec) -> None:
+    """Validate a new student against the data without changing the global random state.
+
+    Args:
+        name: argument name, for error messages.
+        student: returns a new student.
+        spec: shape and classes of the data.
+
+    Raises:
+        ConfigurationError: the student does not fit the data.
+    """
+    with torch.random.fork_rng(devices=[]):
+        check_classifier(name, student(), spec)
+
+
+def make_student_factory(text: str, spec: DataSpec) -> Callable[[], nn.Module]:
+    """Return a function that makes new students.
+
+    Args:
+        text: a class (``LeNet4``, or the class path of a network without required arguments); or a ``.yaml`` file
+            with ``class_path`` and ``init_args`` of a network, or the config of a training run, whose ``student``, else
+            ``network``, is used. A file may name the networks that a checkpoint may name.
+        spec: shape and classes of the data.
+
+    Raises:
+        ConfigurationError: there is no such network, or it does not fit the data.
+
+    Example:
+        >>> make_student = make_student_factory("LeNet4", DataSpec((1, 28, 28), 10))
+        >>> sum(weight.numel() for weight in make_student().parameters())
+        51902
+    """
+    path = Path(text)
+    recipe: Any = {"class_path": text}
+    if path.suffix in SUFFIXES:
+        config = load_yaml_mapping(path)
+        recipe = config if "class_path" in config else _find_network(config)
+        if recipe is None:
+            raise ConfigurationError(f"{path}: expected class_path, model.init_args.student or model.init_args.network")
+    if isinstance(recipe, str):
+        recipe = {"class_path": recipe}
+    if isinstance(recipe, Mapping) and "." not in str(recipe.get("class_path", ".")):
+        recipe = {**recipe, "class_path": f"ganmc_lightning.networks.{recipe['class_path']}"}
+    elif path.suffix not in SUFFIXES:
+        allow_named(text)
+    student = partial(instantiate_network, resolve_recipe(recipe), text)
+    check_student("--student", student, spec)
+    return student
+
+
+def _find_network(config: Mapping[str, Any]) -> Any:
+    model = config.get("model")
+    arguments = model.get("init_args") if isinstance(model, Mapping) else None
+    if not isinstance(arguments, Mapping):
+        return None
+    return arguments.get("student", arguments.get("network"))
