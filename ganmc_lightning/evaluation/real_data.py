@@ -11,9 +11,9 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from ganmc_lightning.data import GANAugmentedDataModule, datasets
 from ganmc_lightning.data.datasets.cached import CachedDataset
-from ganmc_lightning.evaluation.reading import SUFFIXES, load_yaml_mapping
 from ganmc_lightning.evaluation.samples import SPLITS
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.structured import load_yaml_mapping
 
 DATA_KEYS = ("dataset", "validation_fraction", "train_size", "quantile_transform", "root")
 """Keys of a config's ``data`` that determine the splits and the scaling of rows."""
@@ -36,8 +36,7 @@ def load_datamodule(name: str) -> GANAugmentedDataModule:
     except ConfigurationError:
         raise
     except (ArgumentError, TypeError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "message", None) or error).split())[:300]
-        raise ConfigurationError(f"--data {name}: {reason}") from error
+        raise ConfigurationError(f"--data {name}: {one_line(error)}") from error
     assert isinstance(data, GANAugmentedDataModule)
     data.prepare_data()
     data.setup("test")
@@ -50,7 +49,7 @@ def load_datamodule(name: str) -> GANAugmentedDataModule:
 
 def _data_config(name: str) -> Mapping[str, Any]:
     path = Path(name)
-    if path.suffix in SUFFIXES:
+    if path.suffix in (".yaml", ".yml"):
         config = load_yaml_mapping(path).get("data")
         if not isinstance(config, Mapping) or "dataset" not in config:
             raise ConfigurationError(f"{path}: data.dataset not found: expected the config of a training run")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.evaluation.reading import SUFFIXES, load_yaml_mapping
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.networks.allowed import allow_named
 from ganmc_lightning.networks.loading import instantiate_network, resolve_recipe
 from ganmc_lightning.networks.validation import check_classifier
@@ -51,8 +51,9 @@ def make_student_factory(text: str, spec: DataSpec) -> Callable[[], nn.Module]:
         51902
     """
     path = Path(text)
+    is_file = path.suffix in (".yaml", ".yml")
     recipe: Any = {"class_path": text}
-    if path.suffix in SUFFIXES:
+    if is_file:
         config = load_yaml_mapping(path)
         recipe = config if "class_path" in config else _find_network(config)
         if recipe is None:
@@ -61,7 +62,7 @@ def make_student_factory(text: str, spec: DataSpec) -> Callable[[], nn.Module]:
         recipe = {"class_path": recipe}
     if isinstance(recipe, Mapping) and "." not in str(recipe.get("class_path", ".")):
         recipe = {**recipe, "class_path": f"ganmc_lightning.networks.{recipe['class_path']}"}
-    elif path.suffix not in SUFFIXES:
+    elif not is_file:
         allow_named(text)
     student = partial(instantiate_network, resolve_recipe(recipe), text)
     check_student("--student", student, spec)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, decode
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import (
     check_label_range,
     check_same_length,

@@ -142,7 +142,7 @@ def test_scoring_a_checkpoint_uses_its_average(
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_decay_out_of_range(decay: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
+    with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay: got .*, expected a value in \[0, 1\)"):
         GeneratorEMA(decay)
 
 

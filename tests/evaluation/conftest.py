@@ -26,10 +26,10 @@ def extractor():
 
 
 @pytest.fixture
-def make_set(data):
+def make_set():
     """Makes a sample set of given images."""
 
     def make(samples, name="given"):
-        return StoredSamples(name, "memory", samples, data)
+        return StoredSamples(name, "memory", samples)
 
     return make

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from ganmc_lightning.evaluation.plots import find_nearest, plot_nearest
+from ganmc_lightning.metrics import near_duplicates
 
 
 def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path):
@@ -14,10 +15,8 @@ def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path)
     pairs = find_nearest(
         "spoilt",
         samples,
-        extractor(samples).features,
         training,
-        extractor(training).features,
-        extractor(held_out).features,
+        near_duplicates(*(extractor(images).features for images in (samples, training, held_out))),
     )
     assert torch.equal(pairs.samples[0], noise[:10])
     assert torch.equal(pairs.samples[1], pairs.neighbors[1])

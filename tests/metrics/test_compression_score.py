@@ -205,7 +205,9 @@ def test_scale_of_real_images(fashion):
     values, real_accuracies = [], None
     for images in (other, blurred, noise):
         settings = {"batch_size": 10, "learning_rate": 3e-3, "real_accuracies": real_accuracies}
-        values.append(compression_score(images, real, held_out, teacher=teacher, student=LeNet4, variant="1_epoch", **settings))
+        values.append(
+            compression_score(images, real, held_out, teacher=teacher, student=LeNet4, variant="1_epoch", **settings)
+        )
         real_accuracies = values[0].real_accuracies
     assert real_accuracies.mean() > 0.6  # measured: 0.69
     width = stats.t.ppf(0.995, 2) * values[0].standard_error
@@ -265,7 +267,9 @@ class TestByHand:
         for count in (7, 1000):
             steps.clear()
             generated = blobs(count, 6)[0]
-            score(generated, real, held_out, teacher, lambda: Counting(4, 3), variant=variant, seeds=(0, 1), batch_size=32)
+            score(
+                generated, real, held_out, teacher, lambda: Counting(4, 3), variant=variant, seeds=(0, 1), batch_size=32
+            )
             assert steps == [32] * (epochs * 4 * 2 * 2)  # 4 batches of 32 hold 100; 2 sets, 2 seeds
 
     def test_every_sample_is_seen_before_one_comes_again(self, held_out, teacher):

@@ -84,7 +84,9 @@ def test_a_single_class_is_flagged(rows_extractor):
 
 @pytest.mark.parametrize(("n", "splits", "least"), [(0, 1, 2), (1, 1, 2), (19, 10, 20)])
 def test_too_few(rows_extractor, n, splits, least):
-    with pytest.raises(ConfigurationError, match=f"InceptionScore: got {n} generated samples, expected at least {least}"):
+    with pytest.raises(
+        ConfigurationError, match=f"InceptionScore: got {n} generated samples, expected at least {least}"
+    ):
         score(rows_extractor, torch.randn(n, 4), splits)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.metrics import NearDuplicates, near_duplicates, compute_reference_statistics
+from ganmc_lightning.metrics import NearDuplicates, compute_reference_statistics, near_duplicates
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +55,13 @@ def test_copies_within_the_data_set_raise_both_shares(sets):
     assert value.held_out_rate.item() == pytest.approx(45 / 445, rel=1e-9, abs=1e-10)
 
 
-@pytest.mark.parametrize("chunk", [7, 100])
-def test_any_block_size(sets, chunk):
+@pytest.mark.parametrize("block_rows", [7, 100])
+def test_any_block_size(sets, block_rows):
     training, held_out, honest = sets
-    one, other = near_duplicates(honest, training, held_out), near_duplicates(honest, training, held_out, chunk=chunk)
+    one, other = (
+        near_duplicates(honest, training, held_out),
+        near_duplicates(honest, training, held_out, block_rows=block_rows),
+    )
     assert all(torch.allclose(*pair, rtol=1e-6, atol=1e-6) for pair in zip(one, other, strict=True))
 
 

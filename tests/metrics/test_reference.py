@@ -11,8 +11,8 @@ from ganmc_lightning.metrics import (
     ClassifierExtractor,
     FrechetInceptionDistance,
     KernelInceptionDistance,
-    extract_features,
     compute_reference_statistics,
+    extract_features,
 )
 
 

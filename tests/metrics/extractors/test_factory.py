@@ -57,7 +57,8 @@ def test_shape_is_tried(save):
 def test_a_gan_is_no_classifier(save):
     path, _ = save("generator", "discriminator")
     with pytest.raises(
-        ConfigurationError, match=r"got the submodules discriminator, generator, expected a classifier \(network or student\)"
+        ConfigurationError,
+        match=r"got the submodules discriminator, generator, expected a classifier \(network or student\)",
     ):
         make_extractor(f"classifier:{path}")
 
@@ -69,9 +70,7 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("spec", ["", "vgg", "classifier", "classifier:", "Inception", "inception3:x"])
 def test_unknown(spec):
-    with pytest.raises(
-        ConfigurationError, match=r"extractor: got '.*', expected 'inception', 'inception:WEIGHTS.pth'"
-    ):
+    with pytest.raises(ConfigurationError, match=r"extractor: got '.*', expected 'inception', 'inception:WEIGHTS.pth'"):
         make_extractor(spec)
 
 

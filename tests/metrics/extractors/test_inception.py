@@ -81,7 +81,9 @@ def test_other_samples(extractor, samples):
 
 class TestWeights:
     def test_missing(self, tmp_path):
-        with pytest.raises(ConfigurationError, match=rf"Inception-v3 weights not found: download {URL_INCEPTION_V3} to"):
+        with pytest.raises(
+            ConfigurationError, match=rf"Inception-v3 weights not found: download {URL_INCEPTION_V3} to"
+        ):
             InceptionV3Extractor(tmp_path / "absent.pth")
 
     def test_of_another_network(self, tmp_path):

@@ -3,12 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.evaluation import Students, make_student_factory
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.evaluation import CompressionScorer, adapt_teacher, check_student, make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.metrics.extractors import load_classifier
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 from ganmc_lightning.networks.training_data import note_training_data
+
+MNIST = DataSpec((1, 28, 28), 10)
 
 
 class Factory:
@@ -30,14 +33,24 @@ def teacher():
 def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
     factory = Factory()
     real, held_out = data.samples("train")[0], data.samples("test")
-    students = Students(teacher, factory, data.spec, real, held_out, (0, 1), batch_size=16, learning_rate=0.01)
+    scorer = CompressionScorer(data, teacher=teacher, student=factory, seeds=(0, 1), batch_size=16, learning_rate=0.01)
     noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     before = factory.made
-    first = students.score(noise, "poster")
+    first = scorer.score(noise, "1_epoch")
     assert factory.made - before == 4
-    second = students.score(real, "poster")
+    second = scorer.score(real, "1_epoch")
     assert factory.made - before == 6
-    expected = compression_score(noise, real, held_out, teacher, factory, "poster", (0, 1), 16, 0.01)
+    expected = compression_score(
+        noise,
+        real,
+        held_out,
+        teacher=teacher,
+        student=factory,
+        variant="1_epoch",
+        seeds=(0, 1),
+        batch_size=16,
+        learning_rate=0.01,
+    )
     assert torch.equal(first.accuracies, expected.accuracies)
     assert torch.equal(second.accuracies, second.real_accuracies)
 
@@ -53,7 +66,7 @@ def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
 def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
     file = tmp_path / "student.yaml"
     file.write_text(text)
-    make = make_student_factory(str(file))
+    make = make_student_factory(str(file), MNIST)
     one, other = make(), make()
     assert isinstance(one, LeNet4)
     assert one.classifier.in_features == classifier_width
@@ -62,7 +75,7 @@ def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
 
 def test_a_student_by_its_class():
     for name in ("LeNet4", "ganmc_lightning.networks.LeNet4"):
-        assert isinstance(make_student_factory(name)(), LeNet4)
+        assert isinstance(make_student_factory(name, MNIST)(), LeNet4)
 
 
 @pytest.mark.parametrize(
@@ -70,9 +83,9 @@ def test_a_student_by_its_class():
     [
         ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
         ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
-        ("ganmc_lightning.evaluation.Students", "no network"),
-        ("absent.yaml", "absent.yaml: cannot be read"),
-        ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),
+        ("ganmc_lightning.evaluation.CompressionScorer", "no network"),
+        ("absent.yaml", "absent.yaml: file not found"),
+        ("empty.yaml", "empty.yaml: expected class_path, model.init_args.student or model.init_args.network"),
         ("wrong.yaml", "LeNet4"),
     ],
 )
@@ -81,26 +94,24 @@ def test_no_student(text, message, tmp_path, monkeypatch):
     (tmp_path / "empty.yaml").write_text("model: {class_path: A}")
     (tmp_path / "wrong.yaml").write_text("class_path: LeNet4\ninit_args: {width: 3}")
     with pytest.raises(ConfigurationError, match=message):
-        make_student_factory(text)
+        make_student_factory(text, MNIST)
 
 
-def test_networks_of_other_data_are_refused(data, teacher):
-    rest = (data.spec, data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+def test_networks_of_other_data_are_refused(data):
     with pytest.raises(ConfigurationError, match="--teacher"):
-        Students(MLPClassifier(64, 4), Factory(), *rest)
+        adapt_teacher("--teacher", MLPClassifier(64, 4), data.spec)
     with pytest.raises(ConfigurationError, match="--student"):
-        Students(teacher, LeNet4, *rest)
+        check_student("--student", LeNet4, data.spec)
 
 
 def test_a_teacher_needs_a_classifier(tmp_path):
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
-    with pytest.raises(ConfigurationError, match="holds no classifier"):
+    with pytest.raises(ConfigurationError, match="expected a classifier"):
         load_classifier(str(tmp_path / "gan.ckpt"))
 
 
 def test_a_teacher_of_other_classes_is_refused(data, teacher):
     note_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
     spec = data.spec._replace(class_names=("a", "c", "b"))
-    rest = (data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
     with pytest.raises(ConfigurationError, match="--teacher was trained on other classes"):
-        Students(teacher, Factory(), spec, *rest)
+        adapt_teacher("--teacher", teacher, spec)
