@@ -8,11 +8,10 @@ from torch import nn
 
 from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.callbacks.generator_monitor import SAMPLE_SEED, GeneratorMonitor
-from ganmc_lightning.evaluation.compression_scorer import CompressionScorer, adapt_teacher
+from ganmc_lightning.evaluation.compression import make_compression_score
 from ganmc_lightning.evaluation.samples import samples_of_generator
-from ganmc_lightning.evaluation.student_factory import check_student
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.metrics.compression_score import Variant
+from ganmc_lightning.metrics.compression_score import CompressionScore, Variant
 from ganmc_lightning.networks.base import Generator
 
 
@@ -60,17 +59,17 @@ class CompressionScoreMonitor(GeneratorMonitor):
         self.num_students = num_students
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self._scorer: CompressionScorer | None = None
+        self._metric: CompressionScore | None = None
 
     def validate(self, data: SupportsDataSpec) -> None:
         """Validate teacher and student on two samples."""
-        check_student("CompressionScoreMonitor.student", self.student, data.spec)
-        # the scorer caches the accuracies of the real samples: they do not depend on the generator
-        self._scorer = CompressionScorer(
+        self._metric = make_compression_score(
             data,
-            teacher=adapt_teacher("CompressionScoreMonitor.teacher", self.teacher, data.spec),
-            student=self.student,
+            self.teacher,
+            self.student,
             held_out_split="val",
+            prefix="CompressionScoreMonitor.",
+            variant=self.variant,
             seeds=range(self.num_students),
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -78,7 +77,9 @@ class CompressionScoreMonitor(GeneratorMonitor):
 
     def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
         """Train students on generated samples."""
-        assert self._scorer is not None
+        assert self._metric is not None
         samples = samples_of_generator(generator, data, origin=self.submodule)
-        generated = samples.sample(len(self._scorer.real), SAMPLE_SEED)
-        return {"compression_score": self._scorer.score(generated, self.variant).mean.item()}
+        generated = samples.sample(len(data.samples("train")[1]), SAMPLE_SEED)
+        self._metric.reset_generated()
+        self._metric.update(generated.to(self._metric.device), real=False)
+        return {"compression_score": self._metric.compute().mean.item()}

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ganmc_lightning import __version__
-from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.evaluation.compression_scorer import CompressionScorer, adapt_teacher
+from ganmc_lightning.evaluation.compression import VARIANTS, make_compression_score
 from ganmc_lightning.evaluation.evaluator import FEATURE_METRICS, METRICS, GeneratorEvaluator, held_out_split
 from ganmc_lightning.evaluation.plots import COLUMNS, plot_results
 from ganmc_lightning.evaluation.real_data import load_datamodule
-from ganmc_lightning.evaluation.samples import SPLITS, SampleSet, open_sample_sets
+from ganmc_lightning.evaluation.samples import SPLITS
+from ganmc_lightning.evaluation.sources import open_sample_sets
 from ganmc_lightning.evaluation.student_factory import make_student_factory
 from ganmc_lightning.evaluation.table import collect_settings, flatten_metrics, print_results
 from ganmc_lightning.exceptions import ConfigurationError
@@ -41,9 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--data",
         required=True,
-        help="real data: digits, fashion_mnist, ..., an .npz file, or the .yaml config of a run",
+        help="real data: digits, ..., an .npz file, or the .yaml config of a run",
     )
-    add("--metrics", metavar="A,B", help=f"metrics from {','.join(METRICS)} (default: all that can be computed)")
+    add(
+        "--metrics",
+        type=_split_names,
+        metavar="A,B",
+        help=f"metrics from {','.join(METRICS)} (default: all that can be computed)",
+    )
     add(
         "--extractor",
         help="inception, inception:WEIGHTS.pth, classifier:CHECKPOINT or classifier:CHECKPOINT:LAYER "
@@ -87,9 +92,44 @@ def run(arguments: argparse.Namespace) -> int:
     samples = open_sample_sets(
         arguments.samples, data, sharpness_reference=arguments.sharpness_reference, device=device
     )
+    requested, is_images = arguments.metrics, len(data.spec.sample_shape) == 3
+    extractor, compression = None, None
+    extractor_spec = arguments.extractor or ("inception" if is_images else None)
+    if extractor_spec and (requested is None or arguments.nearest_plot or set(requested) & set(FEATURE_METRICS)):
+        extractor = make_extractor(extractor_spec, tuple(data.spec.sample_shape)).to(device)
+        check_statistics("--extractor", extractor, data.spec)
+    if arguments.nearest_plot and not (extractor and is_images):
+        raise ConfigurationError("--nearest-plot requires images and an extractor")
+    if arguments.teacher and (requested is None or "compression_score" in requested):
+        first = arguments.seed * arguments.num_students  # students of different seeds must differ
+        compression = {
+            f"compression_score_{variant}": make_compression_score(
+                data,
+                load_classifier(arguments.teacher).to(device),
+                make_student_factory(arguments.student),
+                held_out_split=held_out_split(arguments.real_split),
+                device=device,
+                variant=variant,
+                seeds=range(first, first + arguments.num_students),
+                batch_size=arguments.student_batch_size,
+                learning_rate=arguments.student_learning_rate,
+            )
+            for variant in VARIANTS
+        }
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        evaluator = _make_evaluator(arguments, data, samples.sharpness_reference, device, progress)
+        evaluator = GeneratorEvaluator(
+            data,
+            metrics=requested,
+            extractor=extractor,
+            compression=compression,
+            num_samples=arguments.num_samples,
+            seed=arguments.seed,
+            real_split=arguments.real_split,
+            sharpness_reference=samples.sharpness_reference,
+            device=device,
+            progress=lambda description: lambda items: progress.track(items, description=description),
+        )
         results = [evaluator.evaluate(sample_set) for sample_set in samples.sets]
         if arguments.nearest_plot:
             plot_results(evaluator, results, arguments.nearest_plot)
@@ -107,46 +147,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _make_evaluator(
-    arguments: argparse.Namespace,
-    data: GANAugmentedDataModule,
-    sharpness_reference: SampleSet | None,
-    device: torch.device,
-    progress: Progress,
-) -> GeneratorEvaluator:
-    extractor, compression = None, None
-    requested = None if arguments.metrics is None else [name.strip() for name in arguments.metrics.split(",")]
-    is_images = len(data.spec.sample_shape) == 3
-    extractor_spec = arguments.extractor or ("inception" if is_images else None)
-    if extractor_spec and (requested is None or arguments.nearest_plot or set(requested) & set(FEATURE_METRICS)):
-        extractor = make_extractor(extractor_spec, tuple(data.spec.sample_shape)).to(device)
-        check_statistics("--extractor", extractor, data.spec)
-    if arguments.nearest_plot and not (extractor and is_images):
-        raise ConfigurationError("--nearest-plot requires images and an extractor")
-    if arguments.teacher and (requested is None or "compression_score" in requested):
-        first = arguments.seed * arguments.num_students  # students of different seeds must differ
-        compression = CompressionScorer(
-            data,
-            teacher=adapt_teacher("--teacher", load_classifier(arguments.teacher), data.spec).to(device),
-            student=make_student_factory(arguments.student, data.spec),
-            held_out_split=held_out_split(arguments.real_split),
-            seeds=range(first, first + arguments.num_students),
-            batch_size=arguments.student_batch_size,
-            learning_rate=arguments.student_learning_rate,
-            device=device,
-        )
-    return GeneratorEvaluator(
-        data,
-        metrics=requested,
-        extractor=extractor,
-        compression=compression,
-        num_samples=arguments.num_samples,
-        seed=arguments.seed,
-        real_split=arguments.real_split,
-        sharpness_reference=sharpness_reference,
-        device=device,
-        progress=lambda description: lambda items: progress.track(items, description=description),
-    )
+def _split_names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:

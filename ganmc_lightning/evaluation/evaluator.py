@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, SupportsDataSpec
-from ganmc_lightning.evaluation.compression_scorer import CompressionScorer
+from ganmc_lightning.evaluation.result import EvaluationResult
 from ganmc_lightning.evaluation.samples import SampleSet
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
@@ -29,7 +27,7 @@ from ganmc_lightning.metrics import (
     compute_reference_statistics,
     extract_features,
 )
-from ganmc_lightning.metrics.base import FeatureMetric, GenerativeMetric, MetricSettings
+from ganmc_lightning.metrics.base import FeatureMetric, SampleMetric
 from ganmc_lightning.metrics.reference import Track
 
 FEATURE_METRICS = ("inception_score", "fid", "kid", "prdc", "near_duplicates")
@@ -53,33 +51,6 @@ def no_progress(description: str) -> Track:
     return iter
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Metrics of one sample set.
-
-    Attributes:
-        name: name of the sample set.
-        origin: origin of the samples.
-        real_split: split of the real data that the samples are; empty for other samples.
-        samples: evaluated samples, on the CPU.
-        features: features of the samples; None without an extractor.
-        skipped: reason per skipped metric.
-        values: values by column name.
-        settings: settings and sample counts by metric.
-        warnings: reasons to doubt a value by metric.
-    """
-
-    name: str
-    origin: str
-    real_split: str
-    samples: Tensor = field(repr=False)
-    features: Features | None = field(repr=False)
-    skipped: dict[str, str]
-    values: dict[str, float] = field(default_factory=dict)
-    settings: dict[str, MetricSettings] = field(default_factory=dict)
-    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
 class GeneratorEvaluator:
     """Computes metrics of sample sets against one data set; statistics of the real data are computed once.
 
@@ -89,7 +60,7 @@ class GeneratorEvaluator:
         data: data module of the real data, after setup.
         metrics: names from :data:`METRICS`; None for all that can be computed.
         extractor: feature extractor.
-        compression: scorer that trains students, for ``compression_score``.
+        compression: Compression Scores by column name, see :func:`make_compression_score`.
         num_samples: number of samples per set, at least 2.
         seed: random seed for latents, labels and subsets.
         real_split: split of the real data to compare with.
@@ -107,7 +78,7 @@ class GeneratorEvaluator:
         *,
         metrics: Sequence[str] | None = None,
         extractor: FeatureExtractor | None = None,
-        compression: CompressionScorer | None = None,
+        compression: Mapping[str, SampleMetric] | None = None,
         num_samples: int = 10_000,
         seed: int = 0,
         real_split: str = "test",
@@ -116,11 +87,11 @@ class GeneratorEvaluator:
         progress: ProgressFactory = no_progress,
     ) -> None:
         self.metrics, self.skipped = select_metrics(
-            metrics, data.spec, has_extractor=extractor is not None, has_compression=compression is not None
+            metrics, data.spec, has_extractor=extractor is not None, has_compression=bool(compression)
         )
         self.data = data
         self.extractor = extractor
-        self.compression = compression
+        self.compression = compression or {}
         self.num_samples = num_samples
         self.seed = seed
         self.real_split = real_split
@@ -145,12 +116,12 @@ class GeneratorEvaluator:
         result = EvaluationResult(samples.name, samples.origin, samples.real_split, drawn, features, skipped)
         names = [name for name in self.metrics if name not in skipped]
         for name in self.progress(f"metrics of {samples.name}")(names):
-            if name == "compression_score":
-                self._add_compression_scores(samples, result)
-            elif name == "laplacian_variance":
-                self._add_sharpness(result)
-            else:
+            if name in FEATURE_METRICS:
                 self._add_feature_metric(name, result)
+            else:
+                metrics = self.compression if name == "compression_score" else {name: self._sharpness}
+                for key, metric in metrics.items():
+                    self._add_sample_metric(key, metric, samples, result)
         return result
 
     def _add_feature_metric(self, name: str, result: EvaluationResult) -> None:
@@ -158,9 +129,7 @@ class GeneratorEvaluator:
         assert result.features is not None
         metric = self._make_metric(name, self.extractor, len(result.samples)).to(self.device)
         metric.update(result.features, real=False)
-        _add(result, name, metric)
-        for key in self.extractor.settings():  # reported once for all metrics
-            del result.settings[name][key]
+        result.add(name, metric)
 
     def _make_metric(self, name: str, extractor: FeatureExtractor, n: int) -> FeatureMetric:
         """Make a metric of this process only: callbacks evaluate on rank 0 while the other ranks wait."""
@@ -175,22 +144,11 @@ class GeneratorEvaluator:
             return PRDC(extractor, reference=self.reference, sync_on_compute=False)
         return NearDuplicates(extractor, self.held_out, reference=self.training, sync_on_compute=False)
 
-    def _add_sharpness(self, result: EvaluationResult) -> None:
-        metric = copy.deepcopy(self._sharpness)
-        for batch in result.samples.split(BATCH_SIZE):
-            metric.update(batch)
-        _add(result, "laplacian_variance", metric)
-        reference = self.sharpness_reference
-        origin = f"real:{self.real_split}" if reference is None else reference.origin
-        result.settings["laplacian_variance"]["reference"] = origin
-
-    def _add_compression_scores(self, samples: SampleSet, result: EvaluationResult) -> None:
-        assert self.compression is not None
-        generated = samples.sample(len(self.compression.real), self.seed)
-        for score in self.compression.score_variants(generated):
-            result.values.update(score.values)
-            result.settings[score.name] = score.settings
-            result.warnings[score.name] = score.warnings
+    def _add_sample_metric(self, name: str, metric: SampleMetric, samples: SampleSet, result: EvaluationResult) -> None:
+        metric.reset_generated()
+        for batch in samples.sample(metric.num_generated(self.num_samples), self.seed).split(BATCH_SIZE):
+            metric.update(batch.to(metric.device), real=False)
+        result.add(name, metric)
 
     def _self_comparisons(self, real_split: str) -> dict[str, str]:
         """Return the metrics that would compare real samples with themselves."""
@@ -219,13 +177,13 @@ class GeneratorEvaluator:
 
     @cached_property
     def _sharpness(self) -> LaplacianVariance:
-        """Metric with the state of the reference; it is copied for each sample set."""
+        """Metric that contains the reference samples."""
         metric = LaplacianVariance(sync_on_compute=False)
-        reference = self.sharpness_reference
-        real = self.data.samples(self.real_split)[0] if reference is None else None
-        samples = reference.sample(self.num_samples, self.seed) if reference is not None else real
-        assert samples is not None
-        for batch in samples.split(BATCH_SIZE):
+        if self.sharpness_reference is None:
+            reference = self.data.samples(self.real_split)[0]
+        else:
+            reference = self.sharpness_reference.sample(self.num_samples, self.seed)
+        for batch in reference.split(BATCH_SIZE):
             metric.update(batch, real=True)
         return metric
 
@@ -245,14 +203,6 @@ class GeneratorEvaluator:
         return extract_features(samples.to(self.device), self.extractor, BATCH_SIZE, self.progress(description))
 
 
-def _add(result: EvaluationResult, name: str, metric: GenerativeMetric) -> None:
-    computed: Tensor | dict[str, Tensor] = metric.compute()
-    values = computed if isinstance(computed, dict) else {name: computed}
-    result.values.update({key: value.item() for key, value in values.items()})
-    result.settings[name] = metric.settings()
-    result.warnings[name] = metric.warnings
-
-
 def select_metrics(
     requested: Sequence[str] | None, spec: DataSpec, *, has_extractor: bool, has_compression: bool
 ) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -262,7 +212,7 @@ def select_metrics(
         requested: names from :data:`METRICS`; None for all that can be computed.
         spec: shape of the samples.
         has_extractor: whether there is a feature extractor.
-        has_compression: whether there is a :class:`CompressionScorer`.
+        has_compression: whether there are a teacher and a student.
 
     Returns:
         The metrics, and the reason for each metric that is skipped.

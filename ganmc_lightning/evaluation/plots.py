@@ -12,7 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganmc_lightning.evaluation.evaluator import EvaluationResult, GeneratorEvaluator
+from ganmc_lightning.evaluation.evaluator import GeneratorEvaluator
+from ganmc_lightning.evaluation.result import EvaluationResult
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.metrics import NearDuplicatesValue, near_duplicates
 

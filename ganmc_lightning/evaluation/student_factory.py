@@ -10,43 +10,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.networks.allowed import allow_named
 from ganmc_lightning.networks.loading import instantiate_network, resolve_recipe
-from ganmc_lightning.networks.validation import check_classifier
 
 
-def check_student(name: str, student: Callable[[], nn.Module], spec: DataSpec) -> None:
-    """Validate a new student against the data without changing the global random state.
-
-    Args:
-        name: argument name, for error messages.
-        student: returns a new student.
-        spec: shape and classes of the data.
-
-    Raises:
-        ConfigurationError: the student does not fit the data.
-    """
-    with torch.random.fork_rng(devices=[]):
-        check_classifier(name, student(), spec)
-
-
-def make_student_factory(text: str, spec: DataSpec) -> Callable[[], nn.Module]:
+def make_student_factory(text: str) -> Callable[[], nn.Module]:
     """Return a function that makes new students.
 
     Args:
         text: a class (``LeNet4``, or the class path of a network without required arguments); or a ``.yaml`` file
             with ``class_path`` and ``init_args`` of a network, or the config of a training run, whose ``student``, else
             ``network``, is used. A file may name the networks that a checkpoint may name.
-        spec: shape and classes of the data.
 
     Raises:
-        ConfigurationError: there is no such network, or it does not fit the data.
+        ConfigurationError: there is no such network.
 
     Example:
-        >>> make_student = make_student_factory("LeNet4", DataSpec((1, 28, 28), 10))
+        >>> make_student = make_student_factory("LeNet4")
         >>> sum(weight.numel() for weight in make_student().parameters())
         51902
     """
@@ -65,7 +47,8 @@ def make_student_factory(text: str, spec: DataSpec) -> Callable[[], nn.Module]:
     elif not is_file:
         allow_named(text)
     student = partial(instantiate_network, resolve_recipe(recipe), text)
-    check_student("--student", student, spec)
+    with torch.random.fork_rng(devices=[]):
+        student()  # raises if the recipe cannot be instantiated
     return student
 
 

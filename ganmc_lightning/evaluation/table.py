@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ganmc_lightning.evaluation.evaluator import EvaluationResult, GeneratorEvaluator
+from ganmc_lightning.evaluation.evaluator import GeneratorEvaluator
+from ganmc_lightning.evaluation.result import EvaluationResult
 
 
 class MetricRow(NamedTuple):
@@ -79,10 +80,11 @@ def describe_settings(evaluator: GeneratorEvaluator, data_name: str) -> list[str
         settings = evaluator.extractor.settings()
         name, digest = settings.pop("extractor"), settings.pop("extractor_digest")
         lines.append(f"extractor: {name}, {digest}; " + "; ".join(f"{key} {value}" for key, value in settings.items()))
-    if evaluator.compression is not None:
+    if evaluator.compression:
+        settings = next(iter(evaluator.compression.values())).settings()
         lines.append(
-            f"students: {len(evaluator.compression.seeds)} per set, batch size {evaluator.compression.batch_size}, "
-            f"tested on {evaluator.held_out_split}; ± is the standard error"
+            f"students: seeds {settings['seeds']}, batch size {settings['batch_size']}, tested on "
+            f"{evaluator.held_out_split}; ± is the standard error"
         )
     return lines
 
@@ -117,18 +119,27 @@ def flatten_metrics(results: Sequence[EvaluationResult]) -> dict[str, float]:
 
 def collect_settings(evaluator: GeneratorEvaluator, results: Sequence[EvaluationResult]) -> dict[str, Any]:
     """Return the settings of an evaluation: of the evaluator, of the extractor, and of each metric of each set."""
+    shared = {} if evaluator.extractor is None else evaluator.extractor.settings()
     return {
         "real_split": evaluator.real_split,
         "held_out_split": evaluator.held_out_split,
         "num_train": len(evaluator.data.samples("train")[1]),
         "num_samples": evaluator.num_samples,
         "seed": evaluator.seed,
-        **({} if evaluator.extractor is None else evaluator.extractor.settings()),
+        "sharpness_reference": (
+            f"real:{evaluator.real_split}"
+            if evaluator.sharpness_reference is None
+            else evaluator.sharpness_reference.origin
+        ),
+        **shared,
         "samples": {
             result.name: {
                 "origin": result.origin,
                 "num_samples": len(result.samples),
-                "metrics": result.settings,
+                "metrics": {
+                    metric: {key: value for key, value in settings.items() if key not in shared}
+                    for metric, settings in result.settings.items()
+                },
                 "warnings": {metric: warnings for metric, warnings in result.warnings.items() if warnings},
                 "skipped": result.skipped,
             }

@@ -32,13 +32,13 @@ def read_samples(path: Path, shape: Sequence[int], real: Tensor) -> Tensor:
     Raises:
         ConfigurationError: the samples cannot be read, or have another shape or scale.
     """
-    if path.is_dir():
-        return read_folder_samples(path, shape)
-    samples = read_npz_samples(path)
-    check_shape(samples, shape, str(path))
-    if samples.dim() == 2:
-        check_scaled(samples, real, str(path))
-    return samples
+    if not path.is_dir():
+        samples = read_npz_samples(path)
+        check_shape(samples, shape, str(path))
+        if samples.dim() == 2:
+            check_scaled(samples, real, str(path))
+        return samples
+    return read_folder_samples(path, shape)
 
 
 def check_shape(samples: Tensor, shape: Sequence[int], path: str) -> None:

@@ -41,6 +41,12 @@ class GenerativeMetric(Metric):
         """Return the settings to report with the value, and ``n_<kind>``, the counts of the last ``compute()``."""
         return {f"n_{kind}": count for kind, count in self.counts.items()}
 
+    def compute_columns(self, name: str) -> dict[str, float]:
+        """Compute the metric and return its values as columns of a table; a single value is called ``name``."""
+        computed: Tensor | dict[str, Tensor] = self.compute()
+        values = computed if isinstance(computed, dict) else {name: computed}
+        return {key: value.item() for key, value in values.items()}
+
     def reset(self) -> None:
         """Reset the states, counts and warnings."""
         super().reset()
@@ -85,6 +91,25 @@ class GenerativeMetric(Metric):
                 raise ConfigurationError(
                     f"{type(self).__name__}: got {count} {kind} samples, expected at least {minimum}: {advice}"
                 )
+
+
+class SampleMetric(GenerativeMetric):
+    """Base class of metrics of samples, without an extractor, that can be reused for several sets."""
+
+    real_states: ClassVar[tuple[str, ...]]
+    """Names of the states of the real samples."""
+
+    def num_generated(self, default: int) -> int:
+        """Return the number of generated samples to evaluate, ``default`` unless the metric requires another one."""
+        return default
+
+    def reset_generated(self) -> None:
+        """Remove the generated samples, to evaluate others against the same real samples."""
+        states = {name: getattr(self, name) for name in self.real_states}
+        kept = {name: list(state) if isinstance(state, list) else state for name, state in states.items()}
+        self.reset()  # clears lists in place
+        for name, state in kept.items():
+            setattr(self, name, state)
 
 
 class FeatureMetric(GenerativeMetric):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import decode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import l2_logits_loss
-from ganmc_lightning.metrics.base import GenerativeMetric, MetricSettings
+from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
 from ganmc_lightning.networks.batchnorm import refuse_single_values
 from ganmc_lightning.networks.modes import evaluating
@@ -174,7 +174,7 @@ def _network_input(inputs: Tensor, network: nn.Module) -> Tensor:
     return samples.to(next(network.parameters(), samples).dtype)
 
 
-class CompressionScore(GenerativeMetric):
+class CompressionScore(SampleMetric):
     """Compression Score of samples added batch by batch; higher is better. See :func:`compression_score`.
 
     ``compute()`` trains ``2 * len(seeds)`` students for 1 or 5 epochs of the real samples. In distributed runs it uses
@@ -215,6 +215,7 @@ class CompressionScore(GenerativeMetric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    real_states: ClassVar[tuple[str, ...]] = ("real",)
 
     real: list[Tensor]
     generated: list[Tensor]
@@ -239,12 +240,40 @@ class CompressionScore(GenerativeMetric):
         self.seeds = tuple(seeds)
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self._real_accuracies: Tensor | None = None
 
     def update(self, images: Tensor, real: bool) -> None:
         """Add real or generated samples: uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D)."""
         samples = check_samples(images)
+        if real:
+            self._real_accuracies = None
         # images are stored as uint8 to save memory
         (self.real if real else self.generated).append(samples if samples.ndim == 4 else samples.float())
+
+    def reset(self) -> None:
+        """Remove all samples."""
+        super().reset()
+        self._real_accuracies = None
+
+    def reset_generated(self) -> None:
+        """Remove the generated samples and keep the real ones with the accuracies of their students."""
+        accuracies = self._real_accuracies
+        super().reset_generated()
+        self._real_accuracies = accuracies
+
+    def num_generated(self, default: int) -> int:
+        """Return the number of real samples."""
+        return len(self.cat_state("real"))
+
+    def compute_columns(self, name: str) -> dict[str, float]:
+        """Compute the score and return score, standard error and mean accuracies as columns of a table."""
+        value = self.compute()
+        return {
+            name: value.mean.item(),
+            f"{name}_standard_error": value.standard_error.item(),
+            f"{name}_accuracy": value.accuracies.mean().item(),
+            f"{name}_real_accuracy": value.real_accuracies.mean().item(),
+        }
 
     def compute(self) -> CompressionScoreValue:
         """Return mean and standard error over the seeds, and the accuracies."""
@@ -261,7 +290,9 @@ class CompressionScore(GenerativeMetric):
             seeds=self.seeds,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
+            real_accuracies=self._real_accuracies,
         )
+        self._real_accuracies = value.real_accuracies
         self.warnings = (NO_GAIN,) if value.mean.isnan() else ()
         return value
 
@@ -271,7 +302,7 @@ class CompressionScore(GenerativeMetric):
             **super().settings(),
             "variant": self.variant,
             "epochs": EPOCHS[self.variant],
-            "seeds": len(self.seeds),
+            "seeds": ", ".join(map(str, self.seeds)),
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
         }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.metrics.base import GenerativeMetric, MetricSettings
+from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
 
 RGB_WEIGHTS = (9798, 19235, 3735)
@@ -60,7 +60,7 @@ def laplacian_variance(images: Tensor) -> Tensor:
     return (sides - 4 * gray).double().flatten(1).var(dim=1, correction=0)
 
 
-class LaplacianVariance(GenerativeMetric):
+class LaplacianVariance(SampleMetric):
     r"""Mean Laplacian variance, and its ratio to a reference (GAN-KD, figure 10). See :func:`laplacian_variance`.
 
     .. math::
@@ -92,6 +92,7 @@ class LaplacianVariance(GenerativeMetric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    real_states: ClassVar[tuple[str, ...]] = ("reference_sharpness", "reference_images")
 
     sharpness: Tensor
     images: Tensor

@@ -40,7 +40,12 @@ def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
     assert result["command"].startswith(f"ganmc evaluate {trained.generator_checkpoint} --data")
     assert result["train_seconds"] > 0
     settings = result["settings"]
-    assert (settings["data"], settings["real_split"], settings["seed"], settings["num_samples"]) == ("tiny", "test", 3, 60)
+    assert (settings["data"], settings["real_split"], settings["seed"], settings["num_samples"]) == (
+        "tiny",
+        "test",
+        3,
+        60,
+    )
     assert settings["extractor"] == "classifier (MLPClassifier)"
     (samples,) = settings["samples"].values()
     assert samples["metrics"]["compression_score_5_epochs"]["seeds"] == "6, 7"
@@ -52,10 +57,14 @@ def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
 
 
 def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path):
-    assert ganmc("sample", trained.generator_checkpoint, "--num-samples", 80, "--out", tmp_path / "stored.npz").status == 0
+    assert (
+        ganmc("sample", trained.generator_checkpoint, "--num-samples", 80, "--out", tmp_path / "stored.npz").status == 0
+    )
     sets = ["real=real:train", f"gan={trained.generator_checkpoint}", tmp_path / "stored.npz"]
     for name in ("a", "b"):
-        done = ganmc("evaluate", *sets, *tools, "--metrics", "inception_score,fid,near_duplicates", "--out", tmp_path / name)
+        done = ganmc(
+            "evaluate", *sets, *tools, "--metrics", "inception_score,fid,near_duplicates", "--out", tmp_path / name
+        )
         assert done.status == 0, done.err
     first, second = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("a", "b"))
     assert first["metrics"] == second["metrics"]

@@ -87,7 +87,9 @@ def test_missing_metrics(pair, tmp_path, capsys, content, message):
 def test_conditional_generators(tmp_path):
     arguments = {"image_size": 8, "channels": 3, "num_classes": 3, "latent_size": 4, "width": 2}
     path = save(tmp_path / "acgan.ckpt", ACGANGenerator(**arguments), "generator", **arguments)
-    assert main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--benchmark-seconds", "0.01"]) == 0
+    assert (
+        main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--benchmark-seconds", "0.01"]) == 0
+    )
     assert (tmp_path / "out" / "samples" / "comparison.png").is_file()
 
 

@@ -45,7 +45,9 @@ def test_npz_with_classes_in_equal_shares_and_the_same_twice(images, tmp_path):
 
 def test_another_seed_gives_other_samples(images, tmp_path):
     for seed in ("0", "1"):
-        assert main(["sample", images, "--num-samples", "3", "--seed", seed, "--out", str(tmp_path / f"{seed}.npz")]) == 0
+        assert (
+            main(["sample", images, "--num-samples", "3", "--seed", seed, "--out", str(tmp_path / f"{seed}.npz")]) == 0
+        )
     with np.load(tmp_path / "0.npz") as first, np.load(tmp_path / "1.npz") as second:
         assert (first["images"] != second["images"]).any()
 

@@ -8,14 +8,14 @@ import torch
 from ganmc_lightning.evaluation import (
     FEATURE_METRICS,
     METRICS,
-    CompressionScorer,
     GeneratorEvaluator,
     load_datamodule,
+    make_compression_score,
     open_sample_sets,
     select_metrics,
 )
 from ganmc_lightning.evaluation.samples import StoredSamples
-from ganmc_lightning.evaluation.table import flatten_metrics, format_number, make_table, notes
+from ganmc_lightning.evaluation.table import collect_settings, flatten_metrics, format_number, make_table, notes
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
     PRDC,
@@ -52,9 +52,10 @@ def noise():
 
 
 def test_the_numbers_are_those_of_the_metrics(data, extractor, make_set, noise):
-    scores = GeneratorEvaluator(
+    evaluator = GeneratorEvaluator(
         data, metrics=(*FEATURE_METRICS, "laplacian_variance"), num_samples=60, extractor=extractor
-    ).evaluate(make_set(noise))
+    )
+    scores = evaluator.evaluate(make_set(noise))
     real = data.samples("test")[0]
     for name, metric in (
         ("fid", FrechetInceptionDistance(extractor)),
@@ -72,7 +73,7 @@ def test_the_numbers_are_those_of_the_metrics(data, extractor, make_set, noise):
         (sharpness[0] / sharpness[1]).item(), rel=1e-9, abs=1e-10
     )
     assert scores.settings["fid"]["n_real"] == 40
-    assert scores.settings["laplacian_variance"]["reference"] == "real:test"
+    assert collect_settings(evaluator, [scores])["sharpness_reference"] == "real:test"
     assert scores.skipped == {}
 
 
@@ -135,8 +136,13 @@ def test_compression_scores_of_real_samples_and_of_blank_ones(data, make_set):
                 layer.weight.copy_(torch.stack([(columns // 3 == k).float() * (columns % 3 < 2) for k in range(3)]))
                 layer.bias.zero_()
     student = partial(MLPClassifier, 64, 3, hidden=(16,))
-    scorer = CompressionScorer(data, teacher=teacher, student=student, batch_size=8, learning_rate=0.01)
-    evaluator = GeneratorEvaluator(data, metrics=["compression_score"], num_samples=60, compression=scorer)
+    compression = {
+        f"compression_score_{variant}": make_compression_score(
+            data, teacher, student, held_out_split="test", variant=variant, batch_size=8, learning_rate=0.01
+        )
+        for variant in ("5_epochs", "1_epoch")
+    }
+    evaluator = GeneratorEvaluator(data, metrics=["compression_score"], num_samples=60, compression=compression)
     perfect, poor = (
         evaluator.evaluate(open_samples("real:train", data)),
         evaluator.evaluate(make_set(torch.zeros(60, 1, 8, 8, dtype=torch.uint8))),

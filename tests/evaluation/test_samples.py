@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from ganmc_lightning.evaluation import load_datamodule, open_sample_sets, samples_of_generator
-from ganmc_lightning.evaluation.samples import parse_named
+from ganmc_lightning.evaluation.sources import parse_named
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Generator
 

@@ -442,7 +442,7 @@ class TestMetric:
 
     def test_settings(self, metric, real):
         feed(metric, real, real[:40]).compute()
-        expected = {"variant": "5_epochs", "epochs": 5, "seeds": 3, "batch_size": 32, "learning_rate": 0.03}
+        expected = {"variant": "5_epochs", "epochs": 5, "seeds": "0, 1, 2", "batch_size": 32, "learning_rate": 0.03}
         assert metric.settings() == {**expected, "n_real": 300, "n_generated": 40, "n_held_out": 400}
 
     def test_a_scale_without_length_is_flagged(self, real, held_out, teacher):

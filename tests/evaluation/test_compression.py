@@ -3,15 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.evaluation import CompressionScorer, adapt_teacher, check_student, make_student_factory
+from ganmc_lightning.evaluation import make_compression_score, make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.metrics.extractors import load_classifier
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 from ganmc_lightning.networks.training_data import note_training_data
-
-MNIST = DataSpec((1, 28, 28), 10)
 
 
 class Factory:
@@ -30,27 +27,21 @@ def teacher():
     return MLPClassifier(64, 3, hidden=(16,))
 
 
-def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
+def test_students_of_the_real_samples_are_trained_once(data, teacher):
     factory = Factory()
     real, held_out = data.samples("train")[0], data.samples("test")
-    scorer = CompressionScorer(data, teacher=teacher, student=factory, seeds=(0, 1), batch_size=16, learning_rate=0.01)
+    settings = {"variant": "1_epoch", "seeds": (0, 1), "batch_size": 16, "learning_rate": 0.01}
+    metric = make_compression_score(data, teacher, factory, held_out_split="test", **settings)
     noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     before = factory.made
-    first = scorer.score(noise, "1_epoch")
+    metric.update(noise, real=False)
+    first = metric.compute()
     assert factory.made - before == 4
-    second = scorer.score(real, "1_epoch")
+    metric.reset_generated()
+    metric.update(real, real=False)
+    second = metric.compute()
     assert factory.made - before == 6
-    expected = compression_score(
-        noise,
-        real,
-        held_out,
-        teacher=teacher,
-        student=factory,
-        variant="1_epoch",
-        seeds=(0, 1),
-        batch_size=16,
-        learning_rate=0.01,
-    )
+    expected = compression_score(noise, real, held_out, teacher=teacher, student=factory, **settings)
     assert torch.equal(first.accuracies, expected.accuracies)
     assert torch.equal(second.accuracies, second.real_accuracies)
 
@@ -66,7 +57,7 @@ def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
 def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
     file = tmp_path / "student.yaml"
     file.write_text(text)
-    make = make_student_factory(str(file), MNIST)
+    make = make_student_factory(str(file))
     one, other = make(), make()
     assert isinstance(one, LeNet4)
     assert one.classifier.in_features == classifier_width
@@ -75,7 +66,7 @@ def test_a_student_out_of_a_file(text, classifier_width, tmp_path):
 
 def test_a_student_by_its_class():
     for name in ("LeNet4", "ganmc_lightning.networks.LeNet4"):
-        assert isinstance(make_student_factory(name, MNIST)(), LeNet4)
+        assert isinstance(make_student_factory(name)(), LeNet4)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +74,7 @@ def test_a_student_by_its_class():
     [
         ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
         ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
-        ("ganmc_lightning.evaluation.CompressionScorer", "no network"),
+        ("ganmc_lightning.evaluation.GeneratorEvaluator", "no network"),
         ("absent.yaml", "absent.yaml: file not found"),
         ("empty.yaml", "empty.yaml: expected class_path, model.init_args.student or model.init_args.network"),
         ("wrong.yaml", "LeNet4"),
@@ -94,14 +85,14 @@ def test_no_student(text, message, tmp_path, monkeypatch):
     (tmp_path / "empty.yaml").write_text("model: {class_path: A}")
     (tmp_path / "wrong.yaml").write_text("class_path: LeNet4\ninit_args: {width: 3}")
     with pytest.raises(ConfigurationError, match=message):
-        make_student_factory(text, MNIST)
+        make_student_factory(text)
 
 
 def test_networks_of_other_data_are_refused(data):
     with pytest.raises(ConfigurationError, match="--teacher"):
-        adapt_teacher("--teacher", MLPClassifier(64, 4), data.spec)
+        make_compression_score(data, MLPClassifier(64, 4), Factory(), held_out_split="test")
     with pytest.raises(ConfigurationError, match="--student"):
-        check_student("--student", LeNet4, data.spec)
+        make_compression_score(data, MLPClassifier(64, 3), LeNet4, held_out_split="test")
 
 
 def test_a_teacher_needs_a_classifier(tmp_path):
@@ -112,6 +103,6 @@ def test_a_teacher_needs_a_classifier(tmp_path):
 
 def test_a_teacher_of_other_classes_is_refused(data, teacher):
     note_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
-    spec = data.spec._replace(class_names=("a", "c", "b"))
+    data._spec = data.spec._replace(class_names=("a", "c", "b"))
     with pytest.raises(ConfigurationError, match="--teacher was trained on other classes"):
-        adapt_teacher("--teacher", teacher, spec)
+        make_compression_score(data, teacher, Factory(), held_out_split="test")
