@@ -73,4 +73,5 @@ def sample_per_class(generator: Generator, columns: int, device: torch.device) -
     latents = generator.sample_latents(rows * columns, "cpu", torch.Generator().manual_seed(GRID_SEED)).to(device)
     labels = torch.arange(rows, device=device).repeat_interleave(columns) if generator.num_classes else None
     with evaluating(generator):
-        return generator(latents, labels).float().cpu()
+        images: Tensor = generator(latents, labels)
+    return images.float().cpu()

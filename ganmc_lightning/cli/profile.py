@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "generators",
         nargs="+",
         metavar="NAME=CHECKPOINT",
-        help="generators with equal latents; the first is the reference of the compression; CHECKPOINT:SUBMODULE if the "
-        "generator has another name than generator or student",
+        help="generators with equal latents, compared with the first; CHECKPOINT:SUBMODULE if the generator has "
+        "another name than generator or student",
     )
     add("--out", type=Path, required=True, help="folder for result.json and samples/comparison.png")
     add(
@@ -136,8 +136,8 @@ def measure(
     """Measure size and speed of each generator.
 
     Returns:
-        For each name ``parameters``, ``compression_ratio`` (relative to the first), ``flops`` of one sample, ``bytes`` of the
-        saved weights, and ``images_per_second``.
+        For each name ``parameters``, ``compression_ratio`` (relative to the first), ``flops`` of one sample, ``bytes``
+        of the saved weights, and ``images_per_second``.
     """
     first = count_parameters(next(iter(generators.values())))
     costs: dict[str, Costs] = {}

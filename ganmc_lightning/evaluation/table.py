@@ -81,9 +81,9 @@ def describe_settings(evaluator: GeneratorEvaluator, data_name: str) -> list[str
         name, digest = settings.pop("extractor"), settings.pop("extractor_digest")
         lines.append(f"extractor: {name}, {digest}; " + "; ".join(f"{key} {value}" for key, value in settings.items()))
     if evaluator.compression:
-        settings = next(iter(evaluator.compression.values())).settings()
+        students = next(iter(evaluator.compression.values())).settings()
         lines.append(
-            f"students: seeds {settings['seeds']}, batch size {settings['batch_size']}, tested on "
+            f"students: seeds {students['seeds']}, batch size {students['batch_size']}, tested on "
             f"{evaluator.held_out_split}; ± is the standard error"
         )
     return lines
@@ -119,7 +119,7 @@ def flatten_metrics(results: Sequence[EvaluationResult]) -> dict[str, float]:
 
 def collect_settings(evaluator: GeneratorEvaluator, results: Sequence[EvaluationResult]) -> dict[str, Any]:
     """Return the settings of an evaluation: of the evaluator, of the extractor, and of each metric of each set."""
-    shared = {} if evaluator.extractor is None else evaluator.extractor.settings()
+    shared: dict[str, str] = {} if evaluator.extractor is None else evaluator.extractor.settings()
     return {
         "real_split": evaluator.real_split,
         "held_out_split": evaluator.held_out_split,

@@ -45,7 +45,7 @@ def check_shape(samples: Tensor, shape: Sequence[int], path: str) -> None:
     """Raise :class:`ConfigurationError` if samples (N, ...) do not have the shape of the data."""
     if tuple(samples.shape[1:]) != tuple(shape):
         raise ConfigurationError(
-            f"{path}: got samples of shape {tuple(samples.shape[1:])}, expected {tuple(shape)}, the shape of the data"
+            f"{path}: got samples of shape {tuple(samples.shape[1:])}, expected the shape of the data, {tuple(shape)}"
         )
 
 
@@ -67,8 +67,8 @@ def read_npz_samples(path: Path) -> Tensor:
     name = SCALED if SCALED in arrays else "X"
     if name not in arrays:
         raise ConfigurationError(
-            f"{path}: got the arrays {', '.join(arrays) or '(none)'}, expected images uint8 (N, H, W, C) or scaled rows "
-            "X (N, D)"
+            f"{path}: got the arrays {', '.join(arrays) or '(none)'}, expected images uint8 (N, H, W, C) or scaled "
+            "rows X (N, D)"
         )
     return to_row_tensor(read_array(path, name), f"{path}: {name}").to(torch.float32)
 

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 
 from ganmc_lightning.callbacks import GeneratorEMA, GeneratorMetricsMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.evaluation import samples_of_generator
+from ganmc_lightning.evaluation import GeneratorEvaluator, samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor, FrechetInceptionDistance, InceptionScore, NearDuplicates
 from ganmc_lightning.modules import ACGANModule
@@ -57,6 +57,20 @@ def test_scores_are_the_metrics_on_the_validation_part(
         copies.compute()["near_duplicate_rate"].item(), rel=1e-5, abs=1e-6
     )
     assert {"val/kid", "val/precision", "val/recall", "val/laplacian_variance_ratio"} <= set(scores)
+
+
+def test_statistics_are_shared_with_the_command(
+    make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor, tmp_path: Path
+) -> None:
+    data = make_data(root=str(tmp_path / "data"))
+    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, ("fid", "near_duplicates"), num_samples=30)])
+    trainer.validate(make_module(), data, verbose=False)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "statistics").iterdir()}
+    assert len(files) == 2  # of the validation and of the training split
+    evaluator = GeneratorEvaluator(data, extractor=extractor, real_split="val")
+    assert evaluator.reference.count == 12
+    assert evaluator.training.count == 108
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "statistics").iterdir()} == files
 
 
 class Fades(ACGANModule):

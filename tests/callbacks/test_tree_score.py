@@ -1,4 +1,4 @@
-"""What a tree learns from a generator's rows, while the generator trains."""
+"""Scores of trees trained on a generator's rows, while the generator trains."""
 
 from __future__ import annotations
 

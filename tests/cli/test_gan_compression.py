@@ -84,7 +84,8 @@ def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypat
     def run(checkpoint: Path) -> dict[str, float]:
         monkeypatch.setenv("GANMC_DATA", str(tmp_path / "statistics_of_real_samples"))
         extractor = f"classifier:{trained.teacher_checkpoint}"
-        arguments = ("--extractor", extractor, "--metrics", "inception_score,fid,laplacian_variance", "--num-samples", 60, "--out", tmp_path / "scores")
+        metrics, out = "inception_score,fid,laplacian_variance", tmp_path / "scores"
+        arguments = ("--extractor", extractor, "--metrics", metrics, "--num-samples", 60, "--out", out)
         done = ganmc("evaluate", checkpoint, "--data", data_root / "tiny.npz", *arguments)
         assert done.status == 0, done.err
         scores: dict[str, float] = json.loads((tmp_path / "scores" / "result.json").read_text())["metrics"]

@@ -1,4 +1,4 @@
-"""The tiny data set as real data, an extractor for its images, and sample sets of known worth."""
+"""The tiny data set as real data, an extractor for its images, and sample sets of known quality."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def open_samples(text, data):
 
 
 class Shade(Generator):
-    """Images all of one gray, which tells the class."""
+    """Images of one gray level per class."""
 
     def __init__(self, num_classes=3, sample_shape=(1, 8, 8)):
         super().__init__(latent_size=1, num_classes=num_classes, sample_shape=sample_shape)

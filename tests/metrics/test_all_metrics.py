@@ -97,7 +97,7 @@ class TestEach:
             assert numbers(feed(make(name), real, fake, size).compute()) == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
     def test_one_sample_of_each_kind(self, make, real, fake, name):
-        """A number, a flag, or an error that says how many samples are needed; never NaN in silence."""
+        """A number, a warning, or an error with the required number of samples; never NaN without a warning."""
         metric = feed(make(name), real[:1], fake[:1])
         if name in ("fid", "kid", "inception_score", "prdc"):
             with pytest.raises(ConfigurationError, match=r"got 1 .*at least \d+"):
@@ -119,7 +119,7 @@ class TestEach:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
     def test_half_precision_images(self, make, real, fake, name, dtype):
-        """Both types tell the 256 levels apart."""
+        """Both types represent the 256 levels exactly enough."""
         expected = numbers(feed(make(name), real, fake).compute())
         metric = feed(make(name), decode(real).to(dtype), decode(fake).to(dtype))
         assert numbers(metric.compute()) == pytest.approx(expected, rel=1e-5)

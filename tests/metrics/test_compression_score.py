@@ -1,4 +1,4 @@
-"""Three classes in a plane, two more columns of nuisance, a teacher that knows the truth."""
+"""Tests on three Gaussian classes in a plane with two noise columns and the exact teacher."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ student = partial(nn.Linear, 4, 3)
 
 
 def blobs(n, seed, shares=(1 / 3, 1 / 3, 1 / 3)):
-    """Rows (n, 4) and their classes; only the first two columns tell the class."""
+    """Rows (n, 4) and their classes; only the first two columns depend on the class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=generator)
     rows = torch.randn(n, 4, generator=generator)
@@ -36,7 +36,7 @@ def blobs(n, seed, shares=(1 / 3, 1 / 3, 1 / 3)):
 
 
 def blank(features=4):
-    """A student whose first weights say nothing, so that what it was not taught it does not know."""
+    """A student with zero weights: without training it predicts one class."""
     layer = nn.Linear(features, 3)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -128,7 +128,7 @@ class TestScale:
         assert scores[2] == pytest.approx(0, rel=1e-5, abs=1e-6)
 
     def test_samples_of_the_wrong_class_score_below_zero(self, real, held_out, teacher):
-        """Students taught where the teacher is wrong: what it says of x is told of -x."""
+        """Students trained on marked samples, for which the teacher returns the logits of -x."""
 
         class Contrary(nn.Module):
             def forward(self, inputs):
@@ -147,8 +147,8 @@ class TestScale:
         marked[:, 3] = 100
         assert score(marked, real, held_out, Contrary(), Blind).mean < -0.1
 
-    def test_shuffled_answers_lower_the_score(self, real, held_out, teacher):
-        """The teacher answers for another sample wherever the last column marks one: the more, the less is learned."""
+    def test_shuffled_logits_lower_the_score(self, real, held_out, teacher):
+        """The teacher returns the logits of another sample for marked ones: the more are marked, the lower the score."""
         shown = torch.tensor([1.0, 1.0, 1.0, 0.0])
 
         class Confused(nn.Module):
@@ -232,7 +232,7 @@ class TestByHand:
         assert value.standard_error.item() == pytest.approx(stats.sem(scores), rel=1e-9, abs=1e-10)
 
     def test_accuracies_are_those_of_the_seeded_students(self, real, held_out, teacher):
-        """Students that learn nothing are the first weights of their seeds: those, then, can be told in advance."""
+        """With learning rate 0 the students keep the initial weights of their seeds."""
         value = score(real, real, held_out, teacher, learning_rate=0.0)
         for k, seed in enumerate(SETTINGS["seeds"]):
             torch.manual_seed(seed)
@@ -321,7 +321,7 @@ class TestByHand:
     def test_empty_sets(self, real, held_out, teacher, empty):
         sets = {"generated": real, "real": real, "held_out": held_out}
         sets[empty] = (real[:0], held_out[1][:0]) if empty == "held_out" else real[:0]
-        with pytest.raises(ConfigurationError, match="got 0 .* samples, expected at least 1"):
+        with pytest.raises(ConfigurationError, match=r"got 0 .* samples, expected at least 1"):
             score(**sets, teacher=teacher)
 
 
@@ -437,7 +437,7 @@ class TestMetric:
 
     def test_nothing_given(self, metric, real):
         metric.update(real, real=True)
-        with pytest.raises(ConfigurationError, match="got 0 .* samples, expected at least 1"):
+        with pytest.raises(ConfigurationError, match=r"got 0 .* samples, expected at least 1"):
             metric.compute()
 
     def test_settings(self, metric, real):

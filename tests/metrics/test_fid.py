@@ -32,7 +32,7 @@ def test_as_torch_fidelity_and_torchmetrics(rows_extractor, make_rows):
     theirs = TorchmetricsFID(network, normalize=True)
     theirs.update(real, real=True)
     theirs.update(fake, real=False)
-    assert value.item() == pytest.approx(theirs.compute().item(), rel=1e-5, abs=1e-6)  # they answer in float32
+    assert value.item() == pytest.approx(theirs.compute().item(), rel=1e-5, abs=1e-6)  # the features are float32
     assert not metric.singular
     assert metric.warnings == ()
 

@@ -107,3 +107,17 @@ class TestMetric:
         metric.update(make_images(5, 0), real=True)
         with pytest.raises(ConfigurationError, match="got 0 generated images"):
             metric.compute()
+
+
+def test_reset_generated_keeps_the_reference():
+    images = torch.randint(256, (3, 4, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    metric, expected = LaplacianVariance(), LaplacianVariance()
+    metric.update(images[0], real=True)
+    metric.update(images[1])
+    metric.compute()
+    metric.reset_generated()
+    metric.update(images[2])
+    expected.update(images[0], real=True)
+    expected.update(images[2])
+    assert metric.compute() == expected.compute()
+    assert metric.settings() == expected.settings()

@@ -46,7 +46,7 @@ def test_distances_and_threshold_by_hand():
 
 
 def test_copies_within_the_data_set_raise_both_shares(sets):
-    """Where a tenth of the held-out images stand in the training set too, a copy is no sign of memorising."""
+    """Where a tenth of the held-out images are in the training set too, a copy does not indicate memorization."""
     training, held_out, honest = sets
     held_out = torch.cat([held_out, training[:45]])
     value = near_duplicates(torch.cat([honest[:270], training[:30]]), training, held_out)

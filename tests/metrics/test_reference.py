@@ -17,7 +17,7 @@ from ganmc_lightning.metrics import (
 
 
 class Counting(nn.Linear):
-    """Counts the batches it is asked about."""
+    """Counts the batches passed to it."""
 
     asked = 0
 
@@ -36,7 +36,7 @@ def extractor():
 
 
 def statistics(rows, extractor, cache, **changed):
-    """The statistics and how many batches the extractor was asked about."""
+    """The statistics and the number of batches passed to the extractor."""
     before = Counting.asked
     arguments = {"batch_size": 32, **changed}
     return compute_reference_statistics(rows, extractor, cache=cache, **arguments), Counting.asked - before

@@ -123,13 +123,15 @@ class TestBadFile:
         )
 
     def test_shape_of_other_data(self, npz):
-        assert "shape (5,), expected (2,)" in complaint(npz(X=np.zeros((3, 5))), ROWS)
+        assert "shape (5,), expected the shape of the data, (2,)" in complaint(npz(X=np.zeros((3, 5))), ROWS)
 
     def test_size_of_other_images(self, npz):
-        assert "shape (3, 8, 8), expected (3, 4, 5)" in complaint(npz(images=np.zeros((3, 8, 8, 3), "u1")), IMAGES)
+        assert "shape (3, 8, 8), expected the shape of the data, (3, 4, 5)" in complaint(
+            npz(images=np.zeros((3, 8, 8, 3), "u1")), IMAGES
+        )
 
     def test_images_for_rows(self, npz):
-        assert "expected (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
+        assert "the shape of the data, (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
 
     def test_float_images(self, npz):
         assert "images has dtype float64 and values in [0, 0]: images must be uint8" in complaint(
@@ -238,12 +240,13 @@ class TestFolder:
     def test_data_that_no_picture_can_be(self, folder, shape):
         message = complaint(folder, DataSpec(shape, 3))
         assert message == (
-            f"{folder}: an image folder cannot provide samples of shape {shape}, expected (1 or 3, H, W): use an .npz file"
+            f"{folder}: an image folder cannot provide samples of shape {shape}, expected (1 or 3, H, W): "
+            "use an .npz file"
         )
 
     def test_oblong_data(self, folder):
         message = complaint(folder, DataSpec((3, 4, 5), 3, class_names=NAMES))
-        assert "shape (3, 4, 4), expected (3, 4, 5)" in message
+        assert "shape (3, 4, 4), expected the shape of the data, (3, 4, 5)" in message
 
     def test_no_class_folders(self, tmp_path):
         assert "holds no class folders" in complaint(tmp_path, pets())

@@ -16,7 +16,7 @@ from ganmc_lightning.networks import LeNet4, MLPClassifier
 
 @pytest.fixture
 def regularised():
-    """A network that answers differently in training mode."""
+    """A network with another output in training mode."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, 3))
 

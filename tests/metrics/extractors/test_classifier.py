@@ -24,7 +24,7 @@ from ganmc_lightning.networks import NIN, CIFARResNet, FiveLayerCNN, Frozen, LeN
     ids=lambda value: type(value).__name__,
 )
 def test_the_features_of_our_classifiers(network, shape):
-    """What stands before ``classifier``, and what it says."""
+    """Features before ``classifier``, and its logits."""
     samples = torch.rand(3, *shape) * 2 - 1
     if len(shape) == 3:
         samples = samples.mul(127).round().add(128).to(torch.uint8)
@@ -58,7 +58,7 @@ def test_the_network_given_stays_trainable():
 
 
 class Changed(nn.Module):
-    """A classifier whose answer is changed."""
+    """A classifier with a changed output."""
 
     def __init__(self, change):
         super().__init__()

@@ -64,7 +64,7 @@ class TestSingular:
         )
 
     def test_nearly_singular(self):
-        """Variances over fourteen powers of ten: a Cholesky factor exists, and is of little worth."""
+        """Variances over fourteen powers of ten: a Cholesky factor exists, and is ill-conditioned."""
         rows, others = centred_rows(300, 60, 0, spread=7), centred_rows(200, 60, 1, spread=7)
         expected = trace_from_rows(rows, others).item()
         assert trace_sqrt_product(covariance(rows), covariance(others)).item() == pytest.approx(
