@@ -148,7 +148,7 @@ class TestScale:
         assert score(marked, real, held_out, Contrary(), Blind).mean < -0.1
 
     def test_shuffled_logits_lower_the_score(self, real, held_out, teacher):
-        """The teacher returns the logits of another sample for marked ones: the more are marked, the lower the score."""
+        """The teacher returns the logits of other samples for marked ones: the more, the lower the score."""
         shown = torch.tensor([1.0, 1.0, 1.0, 0.0])
 
         class Confused(nn.Module):
