@@ -115,13 +115,17 @@ class GeneratorEvaluator:
         features = None if self.extractor is None else self._extract(drawn, f"features of {samples.name}")
         result = EvaluationResult(samples.name, samples.origin, samples.real_split, drawn, features, skipped)
         names = [name for name in self.metrics if name not in skipped]
+        draws = {self.num_samples: drawn}  # the Compression Scores require as many samples as there are real ones
         for name in self.progress(f"metrics of {samples.name}")(names):
             if name in FEATURE_METRICS:
                 self._add_feature_metric(name, result)
             else:
                 metrics = self.compression if name == "compression_score" else {name: self._sharpness}
                 for key, metric in metrics.items():
-                    self._add_sample_metric(key, metric, samples, result)
+                    n = metric.num_generated(self.num_samples)
+                    if n not in draws:
+                        draws[n] = samples.sample(n, self.seed)
+                    self._add_sample_metric(key, metric, draws[n], result)
         return result
 
     def _add_feature_metric(self, name: str, result: EvaluationResult) -> None:
@@ -144,9 +148,9 @@ class GeneratorEvaluator:
             return PRDC(extractor, reference=self.reference, sync_on_compute=False)
         return NearDuplicates(extractor, self.held_out, reference=self.training, sync_on_compute=False)
 
-    def _add_sample_metric(self, name: str, metric: SampleMetric, samples: SampleSet, result: EvaluationResult) -> None:
+    def _add_sample_metric(self, name: str, metric: SampleMetric, samples: Tensor, result: EvaluationResult) -> None:
         metric.reset_generated()
-        for batch in samples.sample(metric.num_generated(self.num_samples), self.seed).split(BATCH_SIZE):
+        for batch in samples.split(BATCH_SIZE):
             metric.update(batch.to(metric.device), real=False)
         result.add(name, metric)
 
