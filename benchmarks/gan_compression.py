@@ -153,7 +153,7 @@ def _score_share(workspace: Workspace) -> dict[str, Any]:
                         "class_path": "ganmc_lightning.metrics.make_extractor",
                         "init_args": {"spec": extractor},
                     },
-                    "metrics": ["is", "fid"],
+                    "metrics": ["inception_score", "fid"],
                 },
             },
         ],

@@ -16,7 +16,7 @@ def measure(workspace: Workspace) -> list[dict[str, Any]]:
     """One whole process with an empty cache, and one that finds the real statistics there."""
     command = [
         *(sys.executable, "-m", "ganmc_lightning", "evaluate", str(workspace.checkpoint("fashion_mnist", "acgan"))),
-        *("--data", "fashion_mnist", "--n", str(SAMPLES)),
+        *("--data", "fashion_mnist", "--num-samples", str(SAMPLES)),
         *("--extractor", f"classifier:{workspace.checkpoint('fashion_mnist', 'teacher')}"),
     ]
     rows = []

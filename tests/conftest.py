@@ -104,6 +104,7 @@ def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
     """Makes a data module over the tiny set, its arguments at will."""
 
     def make(batch_size: int = 32, **arguments: Any) -> GANAugmentedDataModule:
+        arguments.setdefault("root", str(data_root))
         source = arguments.pop("dataset", None) or NpzFile(data_root / "tiny.npz")
         return GANAugmentedDataModule(source, batch_size=batch_size, **arguments)
 

@@ -43,7 +43,7 @@ LIBRARIES = {
     "batch": {"torch"},
     "networks": {"torch"},
     "losses": {"torch"},
-    "io": {"numpy", "torch", "PIL", "yaml", "pydantic", "pydantic_core"},
+    "io": {"numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
 }
 
 

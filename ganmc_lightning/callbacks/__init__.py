@@ -1,4 +1,4 @@
-"""Callbacks that watch and average a generator while it trains."""
+"""Callbacks that evaluate and average a generator during training."""
 
 from ganmc_lightning.callbacks.collapse_stopping import GeneratorCollapseStopping
 from ganmc_lightning.callbacks.compression_score import CompressionScoreMonitor

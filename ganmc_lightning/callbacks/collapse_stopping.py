@@ -1,4 +1,4 @@
-"""Notice a GAN that has come to nothing, before hours are spent on it."""
+"""Stop GAN training on mode collapse or non-finite samples."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
 from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.modes import evaluating
 
-WATCH_SEED = 0
+PROBE_SEED = 0
 SAMPLES = 64
 
 
 class GeneratorCollapseStopping(Callback):
-    """Looks at a few samples every so often and ends the training when there is nothing left to save.
+    """Stops training on mode collapse or non-finite samples.
 
-    A generator whose samples are no longer finite ends the run with an error. One that makes nearly the same
-    sample of every noise, for several looks on end, ends the training with a warning; what comes after the
-    training goes on. Either way ``best.ckpt`` is what it was before.
+    Every ``every_n_train_steps`` batches, 64 samples are generated from fixed latents. Non-finite samples raise an
+    error. Samples that are (nearly) equal in ``patience`` successive checks stop the training with a warning; stages
+    after the training still run. ``best.ckpt`` is not affected.
 
     Args:
-        every_n_train_steps: batches between two looks.
-        min_std: smallest standard deviation over samples, averaged over pixels, that passes; images lie
-            in [-1, 1].
-        patience: looks on end that must fail.
-        submodule: name of the generator in the module.
+        every_n_train_steps: number of training batches between two checks.
+        min_std: smallest standard deviation over samples, averaged over pixels, that passes; images are in [-1, 1].
+        patience: number of successive failed checks.
+        submodule: name of the generator in the LightningModule.
 
     Raises:
         ConfigurationError: a number is out of range.
+
+    Example:
+        >>> GeneratorCollapseStopping(every_n_train_steps=100).state_dict()
+        {'batches': 0, 'failed': 0}
     """
 
     def __init__(
@@ -45,9 +49,9 @@ class GeneratorCollapseStopping(Callback):
     ) -> None:
         for name, value in (("every_n_train_steps", every_n_train_steps), ("patience", patience)):
             if value < 1:
-                raise ConfigurationError(f"GeneratorCollapseStopping.{name} must be at least 1, got {value}")
+                raise ConfigurationError(f"GeneratorCollapseStopping.{name}: got {value}, expected at least 1")
         if min_std < 0:
-            raise ConfigurationError(f"GeneratorCollapseStopping.min_std must not be negative, got {min_std}")
+            raise ConfigurationError(f"GeneratorCollapseStopping.min_std: got {min_std}, expected at least 0")
         self.every_n_train_steps = every_n_train_steps
         self.min_std = min_std
         self.patience = patience
@@ -56,71 +60,67 @@ class GeneratorCollapseStopping(Callback):
         self._failed = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the generator.
+        """Validate that the submodule is a generator.
 
         Raises:
-            ConfigurationError: there is none of that name.
+            ConfigurationError: it is not.
         """
         if not isinstance(dict(pl_module.named_modules()).get(self.submodule), Generator):
-            raise ConfigurationError(f"GeneratorCollapseStopping.submodule: '{self.submodule}' is no generator")
+            raise ConfigurationError(f"GeneratorCollapseStopping.submodule: '{self.submodule}' is not a generator")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look, when it is time.
+        """Check the samples every ``every_n_train_steps`` batches.
 
         Raises:
-            DivergenceError: the generator's samples are not finite.
+            DivergenceError: the samples are not finite.
         """
         self._batches += 1
         if self._batches % self.every_n_train_steps:
             return
         generator = pl_module.get_submodule(self.submodule)
         assert isinstance(generator, Generator)
-        spread = sample_std(generator, pl_module.device)
-        if not torch.isfinite(spread):
+        std = sample_std(generator, pl_module.device)
+        if not torch.isfinite(std):
             raise DivergenceError(
-                f"the {self.submodule} diverged: after {self._batches} batches its samples are not finite; lower the "
-                f"learning rates or choose another loss. {_kept(trainer)}"
+                f"the {self.submodule} diverged: its samples are not finite after {self._batches} batches; lower the "
+                f"learning rates or choose another loss. {_best_checkpoint_hint(trainer)}"
             )
-        self._failed = self._failed + 1 if spread < self.min_std else 0
+        self._failed = self._failed + 1 if std < self.min_std else 0
         if self._failed >= self.patience:
             warnings.warn(
-                f"training ends: after {self._batches} batches the {self.submodule} makes the same sample of "
-                f"every noise "
-                f"(spread {spread:.4f}, least {self.min_std}). {_kept(trainer)}",
+                f"training stops: the {self.submodule} generates (nearly) equal samples after {self._batches} batches "
+                f"(standard deviation {std:.4g}, expected at least {self.min_std}). {_best_checkpoint_hint(trainer)}",
                 stacklevel=2,
             )
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, int]:
-        """Batches seen and looks failed."""
+        """Return the numbers of batches and of failed checks."""
         return {"batches": self._batches, "failed": self._failed}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on counting."""
+        """Restore the numbers of batches and of failed checks."""
         self._batches, self._failed = state_dict["batches"], state_dict["failed"]
 
 
 @torch.no_grad()
 def sample_std(generator: Generator, device: torch.device) -> Tensor:
-    """Standard deviation over 64 samples of always the same noise, averaged over pixels; a scalar.
+    """Return the standard deviation over 64 samples of fixed latents, averaged over pixels; a scalar.
 
-    The generator runs in evaluation mode and is left as it was; no random number of the run is used up.
+    The mode of the generator and the global random state do not change.
     """
-    random = torch.Generator().manual_seed(WATCH_SEED)
+    random = torch.Generator().manual_seed(PROBE_SEED)
     latents = generator.sample_latents(SAMPLES, "cpu", random).to(device)
     labels = torch.arange(SAMPLES, device=device) % generator.num_classes if generator.num_classes else None
-    was_training = generator.training
-    generator.eval()
-    samples = generator(latents, labels)
-    generator.train(was_training)
-    spread: Tensor = samples.float().std(dim=0).mean()
-    return spread
+    with evaluating(generator):
+        samples = generator(latents, labels)
+    std: Tensor = samples.float().std(dim=0).mean()
+    return std
 
 
-def _kept(trainer: Trainer) -> str:
-    """What is left of the run."""
-    saving = trainer.checkpoint_callback
-    path = saving.best_model_path if isinstance(saving, ModelCheckpoint) else ""
+def _best_checkpoint_hint(trainer: Trainer) -> str:
+    callback = trainer.checkpoint_callback
+    path = callback.best_model_path if isinstance(callback, ModelCheckpoint) else ""
     return f"The best checkpoint so far is {Path(path).name}" if path else "No checkpoint was saved yet"

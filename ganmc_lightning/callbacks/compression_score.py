@@ -1,85 +1,85 @@
-"""The Compression Score of a generator while it trains."""
+"""Log the Compression Score of a generator during training."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ganmc_lightning.batch import SupportsDataSpec
-from ganmc_lightning.callbacks.generator_monitor import GeneratorMonitor, samples_of
+from ganmc_lightning.callbacks.generator_monitor import SAMPLE_SEED, GeneratorMonitor
+from ganmc_lightning.evaluation.compression import make_compression_score
+from ganmc_lightning.evaluation.samples import samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.metrics.compression_score import Form, compression_score
+from ganmc_lightning.metrics.compression_score import CompressionScore, Variant
 from ganmc_lightning.networks.base import Generator
-from ganmc_lightning.networks.training_data import input_conversion
-from ganmc_lightning.networks.validation import check_classifier
 
 
 class CompressionScoreMonitor(GeneratorMonitor):
-    """Logs ``val/compression_score``: what the generator's samples would teach a student now.
+    """Logs ``val/compression_score``, the Compression Score (GAN-MC, section 5) of the generator's samples.
 
-    A generator's loss says nothing of its worth and its last epoch is seldom its best; let ``checkpoint.monitor``
-    name this score instead. It is computed at every validation (``trainer.check_val_every_n_epoch``), on the
-    validation submodule and never on test samples.
+    GAN losses do not track sample quality; select checkpoints by this metric instead. It is computed at every
+    validation (``trainer.check_val_every_n_epoch``) on the validation split, from as many generated samples as there
+    are real training samples.
 
     Args:
         teacher: classifier trained on the real data.
-        student: makes a fresh student; the cheaper, the better.
-        form: ``"poster"`` (1 epoch a student) or ``"paper"`` (5).
-        num_students: students trained each time.
-        batch_size: samples in a step of a student; small for small data, lest 5 epochs teach nothing.
-        learning_rate: of a student's Adam.
-        submodule: name of the generator in the module.
+        student: returns a new student; cheap students keep the validation short.
+        variant: ``"1_epoch"`` (poster) or ``"5_epochs"`` (paper).
+        num_students: number of students per validation.
+        batch_size: number of samples per step of a student; use less for small data sets.
+        learning_rate: learning rate of a student's Adam.
+        submodule: name of the generator in the LightningModule.
 
     Raises:
         ConfigurationError: ``num_students`` is not positive.
+
+    Example:
+        >>> from ganmc_lightning.networks import LeNet, LeNet4
+        >>> CompressionScoreMonitor(LeNet(), LeNet4, num_students=2).variant
+        '1_epoch'
     """
 
     def __init__(
         self,
         teacher: nn.Module,
         student: Callable[[], nn.Module],
-        form: Form = "poster",
+        variant: Variant = "1_epoch",
         num_students: int = 1,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         submodule: str = "generator",
     ) -> None:
         if num_students < 1:
-            raise ConfigurationError(f"CompressionScoreMonitor.num_students must be at least 1, got {num_students}")
+            raise ConfigurationError(f"CompressionScoreMonitor.num_students: got {num_students}, expected at least 1")
         super().__init__(submodule)
         self.teacher = teacher
         self.student = student
-        self.form: Form = form
+        self.variant: Variant = variant
         self.num_students = num_students
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self._adapted_teacher: nn.Module = teacher
-        self._real_accuracies: Tensor | None = None
+        self._metric: CompressionScore | None = None
 
-    def check(self, data: SupportsDataSpec) -> None:
-        """Try teacher and student on two samples."""
-        check_classifier("CompressionScoreMonitor.teacher", self.teacher, data.spec)
-        conversion = input_conversion("CompressionScoreMonitor.teacher", self.teacher, data.spec)
-        self._adapted_teacher = nn.Sequential(conversion, self.teacher)
-        with torch.random.fork_rng(devices=[]):  # its first weights are thrown away: they cost the run no numbers
-            check_classifier("CompressionScoreMonitor.student", self.student(), data.spec)
-        self._real_accuracies = None
-
-    def scores(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
-        """Train students on as many samples as there are real ones."""
-        score = compression_score(
-            samples_of(generator, data),
-            data.samples("train")[0],
-            data.samples("val"),
-            self._adapted_teacher,
+    def validate(self, data: SupportsDataSpec) -> None:
+        """Validate teacher and student on two samples."""
+        self._metric = make_compression_score(
+            data,
+            self.teacher,
             self.student,
-            self.form,
-            range(self.num_students),
-            self.batch_size,
-            self.learning_rate,
-            self._real_accuracies,
+            held_out_split="val",
+            prefix="CompressionScoreMonitor.",
+            variant=self.variant,
+            seeds=range(self.num_students),
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
         )
-        self._real_accuracies = score.real_accuracies  # the yardstick stays the same while the generator trains
-        return {"compression_score": score.mean.item()}
+
+    def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
+        """Train students on generated samples."""
+        assert self._metric is not None
+        samples = samples_of_generator(generator, data, origin=self.submodule)
+        generated = samples.sample(len(data.samples("train")[1]), SAMPLE_SEED)
+        self._metric.reset_generated()
+        self._metric.update(generated.to(self._metric.device), real=False)
+        return {"compression_score": self._metric.compute().mean.item()}

@@ -1,4 +1,4 @@
-"""An exponential moving average of the generator alone."""
+"""Exponential moving average of the weights of a generator."""
 
 from __future__ import annotations
 
@@ -16,52 +16,56 @@ RAW_KEY = "generator_ema_raw"
 
 
 class GeneratorEMA(Callback):
-    """Keeps an average of the generator's weights and uses it wherever the generator is looked at.
+    """Averages the weights of the generator exponentially and uses the average for evaluation.
 
-    The average takes the place of the weights during validation (sample grids, scores) and in the checkpoint's
-    weights, so that ``load_generator`` gives the averaged one; the raw weights are saved beside it and
-    training goes on from them. Buffers, such as batch statistics, are copied and not averaged. The decay
-    of iteration k is at most ``(1 + k) / (10 + k)``, so that the average forgets the random start. The average is
-    kept in float32 or wider: a step of 1 - decay is lost in the rounding of half precision.
+    The average replaces the weights during validation (sample grids, metrics) and in the checkpoint, so that
+    ``load_generator`` loads the averaged generator. The raw weights are saved as well, and training resumes from them.
+    Buffers, such as batch statistics, are copied and not averaged. The decay of step k is at most
+    ``(1 + k) / (10 + k)``, so that the average forgets the random initialization. The average is kept in float32 or
+    float64: an update of 1 - decay would be lost in the rounding of half precision.
 
     Args:
-        decay: weight of the past in each iteration, in [0, 1).
-        submodule: name of the generator in the module.
+        decay: decay of the average per step, in [0, 1).
+        submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``decay`` lies outside [0, 1).
+        ConfigurationError: ``decay`` is outside [0, 1).
+
+    Example:
+        >>> GeneratorEMA(decay=0.99).decay
+        0.99
     """
 
     def __init__(self, decay: float = 0.999, submodule: str = "generator") -> None:
         if not 0 <= decay < 1:
-            raise ConfigurationError(f"GeneratorEMA.decay must lie in [0, 1), got {decay}")
+            raise ConfigurationError(f"GeneratorEMA.decay: got {decay}, expected a value in [0, 1)")
         self.decay = decay
         self.submodule = submodule
         self._average: dict[str, Tensor] = {}
         self._raw: dict[str, Tensor] = {}
-        self._held: dict[str, Tensor] = {}
+        self._raw_during_validation: dict[str, Tensor] = {}
         self._step = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the generator, or from the average and the raw weights of the checkpoint."""
+        """Initialize from the generator, or restore the average and the raw weights of the checkpoint."""
         generator = self._generator(pl_module)
         state = generator.state_dict()
-        # The average in a checkpoint is wider than the weights that it was loaded into.
+        # the average of the checkpoint has a wider dtype than the weights into which it was loaded
         start = self._average if self._raw else state
-        self._average = {name: _wide(start[name].to(value.device)).clone() for name, value in state.items()}
+        self._average = {name: _to_float32(start[name].to(value.device)).clone() for name, value in state.items()}
         if self._raw:
             generator.load_state_dict(renamed(self._raw, state))
             self._raw = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count from where the run starts or goes on."""
+        """Record the step from which the run starts or resumes."""
         self._step = trainer.global_step
 
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the average towards the generator, if it took a step: with n_critic > 1 not every batch is one."""
+        """Update the average after each step of the generator; with n_critic > 1 not every batch is one."""
         step = trainer.global_step
         if step == self._step:
             return
@@ -70,28 +74,28 @@ class GeneratorEMA(Callback):
         current = self._generator(pl_module).state_dict()
         averaged = [name for name, value in current.items() if value.is_floating_point()]
         torch._foreach_lerp_(
-            [self._average[name] for name in averaged], [_wide(current[name]) for name in averaged], 1 - decay
+            [self._average[name] for name in averaged], [_to_float32(current[name]) for name in averaged], 1 - decay
         )
         for name, buffer in self._generator(pl_module).named_buffers():
-            if name in self._average:  # a buffer that is no submodule of the state is a constant
+            if name in self._average:  # non-persistent buffers are constants
                 self._average[name].copy_(buffer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the average in the generator's place."""
+        """Replace the weights by the average."""
         if self._average:
             state = self._generator(pl_module).state_dict()
-            self._held = {name: value.clone() for name, value in state.items()}
-            self._put(pl_module, self._average)
+            self._raw_during_validation = {name: value.clone() for name, value in state.items()}
+            self._copy_weights(pl_module, self._average)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the generator back."""
-        if self._held:
-            self._put(pl_module, self._held)
-            self._held = {}
+        """Restore the weights."""
+        if self._raw_during_validation:
+            self._copy_weights(pl_module, self._raw_during_validation)
+            self._raw_during_validation = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save the average as the generator's weights, and the raw weights beside it."""
-        checkpoint[RAW_KEY] = dict(self._held or self._generator(pl_module).state_dict())
+        """Save the average as the generator's weights, and the raw weights under an extra key."""
+        checkpoint[RAW_KEY] = dict(self._raw_during_validation or self._generator(pl_module).state_dict())
         checkpoint["state_dict"].update({f"{self.submodule}.{name}": value for name, value in self._average.items()})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -102,7 +106,7 @@ class GeneratorEMA(Callback):
         self._average = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
 
     @torch.no_grad()
-    def _put(self, pl_module: LightningModule, weights: Mapping[str, Tensor]) -> None:
+    def _copy_weights(self, pl_module: LightningModule, weights: Mapping[str, Tensor]) -> None:
         for name, value in self._generator(pl_module).state_dict().items():
             value.copy_(weights[name])
 
@@ -110,6 +114,6 @@ class GeneratorEMA(Callback):
         return pl_module.get_submodule(self.submodule)
 
 
-def _wide(value: Tensor) -> Tensor:
-    """Convert half precision to float32; leave everything else, whole numbers included, as it is."""
+def _to_float32(value: Tensor) -> Tensor:
+    """Convert half precision to float32; return other dtypes unchanged."""
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

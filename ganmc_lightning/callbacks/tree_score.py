@@ -1,4 +1,4 @@
-"""What a generator of rows would teach a tree, while it trains."""
+"""Log the score of trees trained on a generator's rows during training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.callbacks.generator_monitor import SAMPLE_SEED, GeneratorMonitor
-from ganmc_lightning.evaluation.samples import draw_samples
+from ganmc_lightning.evaluation.samples import samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
 
@@ -18,24 +18,28 @@ FOREST_SEED = 0
 
 
 class TreeScoreMonitor(GeneratorMonitor):
-    """Logs how well a tree does that learned a random forest's probabilities on generated rows alone.
+    """Logs the score of trees trained on a random forest's probabilities of generated rows.
 
-    It is the study of GAN-MC section 4 in small, made on the validation part: what ``checkpoint.monitor`` should
-    name while a generator of rows trains, for its loss says nothing of its worth. A forest is fitted once to the
-    real training rows; at every validation fresh rows are drawn, as many of each class, the forest labels them,
-    fully grown trees learn its probabilities, and their mean score on the real validation rows is logged:
-    ``val/tree_auc`` for two classes, ``val/student_accuracy`` for more.
+    A reduced version of the study in GAN-MC, section 4, evaluated on the validation split. GAN losses do not track
+    sample quality; select checkpoints by this metric instead. A forest is fitted once to the real training rows. At
+    every validation, fully grown trees are fitted to the forest's probabilities of generated rows, with equally many
+    rows of each class. Their mean score on the real validation rows is logged: ``val/tree_auc`` for two classes,
+    ``val/tree_accuracy`` for more.
 
-    Trees see rows as networks do. Scaling is monotone in each column, so they would grow alike without it.
+    The trees are fitted to scaled rows. Scaling is monotonic per column, so it does not change them.
 
     Args:
-        teacher_trees: trees of the forest; 500 in the paper.
-        synthetic_ratio: generated rows for each real training row; 9 in the paper.
-        num_students: trees grown each time; one alone scores with a noise of its own.
-        submodule: name of the generator in the module.
+        teacher_trees: number of trees of the forest (default: 500, as in the paper).
+        synthetic_ratio: number of generated rows per real training row (default: 9, as in the paper).
+        num_students: number of trees per validation; a single tree has a noisy score.
+        submodule: name of the generator in the LightningModule.
 
     Raises:
         ConfigurationError: a number is not positive.
+
+    Example:
+        >>> TreeScoreMonitor(teacher_trees=50, num_students=1).synthetic_ratio
+        9
     """
 
     def __init__(
@@ -48,42 +52,41 @@ class TreeScoreMonitor(GeneratorMonitor):
             ("num_students", num_students),
         ):
             if not value > 0:
-                raise ConfigurationError(f"TreeScoreMonitor.{name} must be positive, got {value}")
+                raise ConfigurationError(f"TreeScoreMonitor.{name}: got {value}, expected a positive number")
         self.teacher_trees = teacher_trees
         self.synthetic_ratio = synthetic_ratio
         self.num_students = num_students
         self._teacher: Any = None
 
-    def check(self, data: SupportsDataSpec) -> None:
-        """Refuse images; forget the forest of an earlier run."""
+    def validate(self, data: SupportsDataSpec) -> None:
+        """Reject images; reset the forest."""
         shape = tuple(data.spec.sample_shape)
         if len(shape) != 1:
             raise ConfigurationError(
-                f"TreeScoreMonitor grows trees on rows, the data have samples of shape {shape}: "
-                "use CompressionScoreMonitor"
+                f"TreeScoreMonitor: got samples of shape {shape}, expected rows (D,): use CompressionScoreMonitor"
             )
         self._teacher = None
 
-    def scores(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
-        """Draw rows, label them, grow trees on them and score these on the validation part."""
+    def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
+        """Fit trees to generated rows and score them on the validation split."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
         from sklearn.metrics import roc_auc_score
 
-        (rows, labels), (held_out, truth) = _arrays(data, "train"), _arrays(data, "val")
+        (rows, labels), (held_out, truth) = _to_numpy(data, "train"), _to_numpy(data, "val")
         if self._teacher is None:
             self._teacher = RandomForestClassifier(self.teacher_trees, random_state=FOREST_SEED).fit(rows, labels)
-        n = round(self.synthetic_ratio * len(rows))
-        classes = torch.arange(data.spec.num_classes, device=data.samples("train")[1].device)  # as many of each
-        drawn = draw_samples(generator, classes, data.spec, n, SAMPLE_SEED).cpu().numpy()
-        targets = self._teacher.predict_proba(drawn)
+        classes = torch.arange(data.spec.num_classes, device=data.samples("train")[1].device)  # equally frequent
+        samples = samples_of_generator(generator, data, origin=self.submodule, labels=classes)
+        generated = samples.sample(round(self.synthetic_ratio * len(rows)), SAMPLE_SEED).numpy()
+        targets = self._teacher.predict_proba(generated)
         binary = data.spec.num_classes == 2
-        students = (RandomForestRegressor(1, random_state=seed) for seed in range(self.num_students))
-        answers = [student.fit(drawn, targets[:, 1] if binary else targets).predict(held_out) for student in students]
+        trees = (RandomForestRegressor(1, random_state=seed) for seed in range(self.num_students))
+        predictions = [tree.fit(generated, targets[:, 1] if binary else targets).predict(held_out) for tree in trees]
         if binary:
-            return {"tree_auc": float(np.mean([roc_auc_score(truth, answer) for answer in answers]))}
-        return {"student_accuracy": float(np.mean([answer.argmax(axis=1) == truth for answer in answers]))}
+            return {"tree_auc": float(np.mean([roc_auc_score(truth, prediction) for prediction in predictions]))}
+        return {"tree_accuracy": float(np.mean([each.argmax(axis=1) == truth for each in predictions]))}
 
 
-def _arrays(data: SupportsDataSpec, part: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    inputs, labels = data.samples(part)
+def _to_numpy(data: SupportsDataSpec, split: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    inputs, labels = data.samples(split)
     return inputs.cpu().numpy(), labels.cpu().numpy()

@@ -1,4 +1,4 @@
-"""``ganmc profile``: what generators cost, and what they make of the same noise, side by side."""
+"""``ganmc profile``: measure parameters, FLOPs, size and throughput of generators, and plot their samples."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from ganmc_lightning.batch import encode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
@@ -27,125 +28,133 @@ LATENT_SPEC = ("latent_size", "latent_std", "num_classes", "sample_shape")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument(
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add(
         "generators",
         nargs="+",
         metavar="NAME=CHECKPOINT",
-        help="generators that take the same noise; the first is what the others' size is compared with",
+        help="generators with equal latents, compared with the first; CHECKPOINT:SUBMODULE if the generator has "
+        "another name than generator or student",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for result.json and samples/comparison.png")
-    parser.add_argument(
-        "--scores",
+    add("--out", type=Path, required=True, help="folder for result.json and samples/comparison.png")
+    add(
+        "--metrics-json",
         type=Path,
         metavar="FILE",
-        help="json of `ganmc evaluate` for the same names, to be added to the result",
+        help="result.json of `ganmc evaluate` with the same names, to be included in the result",
     )
-    parser.add_argument("--columns", type=int, default=10, help="samples of each generator in the picture (10)")
-    parser.add_argument("--batch-size", type=int, default=64, help="samples of each timed pass (64)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="how long each generator is timed (1)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
+    add("--num-samples", type=int, default=10, metavar="N", help="samples per generator in the figure (default: 10)")
+    add("--batch-size", type=int, default=64, help="batch size of the timed passes (default: 64)")
+    add("--benchmark-seconds", type=float, default=1.0, help="duration of the timing per generator (default: 1)")
+    add("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, draw and write.
+    """Measure the generators, plot their samples and write the result.
 
     Raises:
-        ConfigurationError: a checkpoint holds no generator, they take or make different things, or nothing can be
-            written.
+        ConfigurationError: a checkpoint has no generator, the generators have different latents or samples, or the
+            output cannot be written.
     """
-    if min(arguments.columns, arguments.batch_size) < 1 or arguments.seconds <= 0:
-        raise ConfigurationError("--columns, --batch-size and --seconds must be positive")
+    if min(arguments.num_samples, arguments.batch_size) < 1 or arguments.benchmark_seconds <= 0:
+        raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive numbers")
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    generators = {name: generator.to(device) for name, generator in read_generators(arguments.generators).items()}
+    generators = {name: generator.to(device) for name, generator in load_generators(arguments.generators).items()}
     check_compatible(generators)
-    scores = {} if arguments.scores is None else read_scores(arguments.scores)
-    costs = measure(generators, arguments.batch_size, arguments.seconds, device)
-    out: Path = arguments.out
+    metrics = {} if arguments.metrics_json is None else read_metrics(arguments.metrics_json)
+    costs = measure(generators, arguments.batch_size, arguments.benchmark_seconds, device)
+    metrics |= {f"test/{name}/{metric}": value for name, row in costs.items() for metric, value in row.items()}
+    folder = RunFolder(arguments.out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder.path.mkdir(parents=True, exist_ok=True)
         if len(next(iter(generators.values())).sample_shape) == 3:
-            write_picture(generators, arguments.columns, arguments.seed, device, out / "samples" / "comparison.png")
-        scores |= {f"test/{name}/{metric}": value for name, row in costs.items() for metric, value in row.items()}
-        RunFolder(out).update_result(
+            path = folder.samples / "comparison.png"
+            save_latent_interpolation(generators, arguments.num_samples, arguments.seed, device, path)
+        folder.update_result(
             command=arguments.command,
-            metrics=scores,
+            seed=arguments.seed,
+            metrics=metrics,
             train_seconds=round(time.monotonic() - started, 2),
             device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             settings={"batch_size": arguments.batch_size, "threads": torch.get_num_threads()},
         )
     except OSError as error:
-        raise ConfigurationError(f"cannot write to {out} ({error.strerror}): name another folder by --out") from error
+        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
     print_table(costs)
     return 0
 
 
-def read_generators(texts: list[str]) -> dict[str, Generator]:
-    """Read ``NAME=CHECKPOINT`` into generators by name, in evaluation mode on the CPU.
+def load_generators(texts: list[str]) -> dict[str, Generator]:
+    """Load generators from ``NAME=CHECKPOINT``, in evaluation mode on the CPU.
 
     Raises:
-        ConfigurationError: a text is not of that form, a name is given twice, or a checkpoint holds no generator.
+        ConfigurationError: a text has another form, a name occurs twice, or a checkpoint has no generator.
     """
     generators: dict[str, Generator] = {}
     for text in texts:
         name, equals, path = text.partition("=")
         if not (name and equals and path):
             raise ConfigurationError(
-                f"'{text}' must be NAME=CHECKPOINT, for instance teacher=runs/gan/checkpoints/best.ckpt"
+                f"generators: got '{text}', expected NAME=CHECKPOINT, e.g. teacher=runs/gan/checkpoints/best.ckpt"
             )
         if name in generators:
-            raise ConfigurationError(f"two generators are called '{name}': give each a name of its own")
-        generators[name] = load_generator(path)
+            raise ConfigurationError(f"generators: got two of the name '{name}', expected distinct names")
+        generators[name] = load_generator(*split_checkpoint_path(path))
     return generators
 
 
-def read_scores(path: Path) -> Costs:
-    """Read the numbers that ``ganmc evaluate --json`` wrote, ``test/<name>/<metric>``.
+def read_metrics(path: Path) -> Costs:
+    """Read the metrics ``test/<name>/<metric>`` from a ``result.json`` of ``ganmc evaluate``.
 
     Raises:
-        ConfigurationError: the file is missing or holds none.
+        ConfigurationError: the file is missing or has no metrics.
     """
     result = read_run_result(path)
-    if result is None or not result.metrics:
-        raise ConfigurationError(f"{path} holds no scores: write it by ganmc evaluate --json {path}")
-    return dict(result.metrics)
+    metrics = {} if result is None else {k: v for k, v in result.metrics.items() if k.startswith("test/")}
+    if not metrics:
+        raise ConfigurationError(f"{path}: no metrics found: write them with ganmc evaluate --out {path.parent}")
+    return metrics
 
 
 def check_compatible(generators: Mapping[str, Generator]) -> None:
     """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` unless latents and samples have equal shapes."""
     (first, reference), *others = generators.items()
     for name, generator in others:
-        for trait in LATENT_SPEC:
-            due, got = getattr(reference, trait), getattr(generator, trait)
-            if due != got:
-                raise ConfigurationError(f"{name} has {trait} {got}, {first} {due}: compare generators of one kind")
+        for attribute in LATENT_SPEC:
+            expected, actual = getattr(reference, attribute), getattr(generator, attribute)
+            if expected != actual:
+                raise ConfigurationError(
+                    f"cannot compare {first} and {name}: {attribute} is {expected} and {actual}, expected equal values"
+                )
 
 
 def measure(
     generators: Mapping[str, Generator], batch_size: int, seconds: float, device: torch.device
 ) -> dict[str, Costs]:
-    """Size and speed of each generator.
+    """Measure size and speed of each generator.
 
     Returns:
-        For each name ``parameters``, ``ratio`` (how many times fewer than the first), ``flops`` of one sample,
-        ``bytes`` of a file of its weights, and ``images_per_second``.
+        For each name ``parameters``, ``compression_ratio`` (relative to the first), ``flops`` of one sample, ``bytes``
+        of the saved weights, and ``images_per_second``.
     """
-    largest = count_parameters(next(iter(generators.values())))
+    first = count_parameters(next(iter(generators.values())))
     costs: dict[str, Costs] = {}
     for name, generator in generators.items():
         count = count_parameters(generator)
+        batch = _latents_and_labels(generator, batch_size, 0, device)
         costs[name] = {
             "parameters": count,
-            "ratio": largest / count,
-            "flops": count_flops(generator, *_noise(generator, 1, 0, device)),
+            "compression_ratio": first / count,
+            "flops": count_flops(generator, *_latents_and_labels(generator, 1, 0, device)),
             "bytes": state_dict_size(generator),
-            "images_per_second": throughput(generator, *_noise(generator, batch_size, 0, device), seconds=seconds),
+            "images_per_second": throughput(generator, *batch, seconds=seconds),
         }
     return costs
 
 
-def _noise(generator: Generator, n: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
+def _latents_and_labels(generator: Generator, n: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
     latents = generator.sample_latents(n, "cpu", torch.Generator().manual_seed(seed)).to(device)
     if generator.num_classes == 0:
         return (latents,)
@@ -153,43 +162,45 @@ def _noise(generator: Generator, n: int, seed: int, device: torch.device) -> tup
 
 
 @torch.no_grad()
-def write_picture(
-    generators: Mapping[str, Generator], columns: int, seed: int, device: torch.device, path: Path
+def save_latent_interpolation(
+    generators: Mapping[str, Generator], num_samples: int, seed: int, device: torch.device, path: Path
 ) -> None:
-    """Write a row a generator: samples of the same noise, then a way between two of these noises.
+    """Plot one row per generator: samples of the same latents, and a latent interpolation (GAN-KD, figure 5).
 
-    The way is a straight line in the noise, from the first to the second (GAN-KD, figure 5).
+    The interpolation is linear, from the first of the latents to the last.
     """
-    figure = Figure(figsize=(0.5 * (2 * columns + 3), 0.55 * len(generators) + 0.4), dpi=150)
+    figure = Figure(figsize=(0.5 * (2 * num_samples + 3), 0.55 * len(generators) + 0.4), dpi=150)
     axes = figure.subplots(len(generators), 2, squeeze=False)
     for row, (name, generator) in zip(axes, generators.items(), strict=True):
-        latents, *classes = _noise(generator, columns, seed, device)
-        way = torch.lerp(latents[:1], latents[-1:], torch.linspace(0, 1, columns, device=device)[:, None])
-        between = (way, *(part[:1].expand(columns) for part in classes))
-        for axis, drawn in zip(row, ((latents, *classes), between), strict=True):
-            strip = torch.cat(list(encode(generator(*drawn)).cpu().permute(0, 2, 3, 1)), dim=1)
+        latents, *labels = _latents_and_labels(generator, num_samples, seed, device)
+        weights = torch.linspace(0, 1, num_samples, device=device)[:, None]
+        interpolated = torch.lerp(latents[:1], latents[-1:], weights)
+        for axis, inputs in zip(
+            row, ((latents, *labels), (interpolated, *(each[:1].expand(num_samples) for each in labels))), strict=True
+        ):
+            strip = torch.cat(list(encode(generator(*inputs)).cpu().permute(0, 2, 3, 1)), dim=1)
             axis.imshow(strip.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
         row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-    axes[0][0].set_title("the same noise", fontsize=8)
-    axes[0][1].set_title("between two noises", fontsize=8)
+    axes[0][0].set_title("same latents", fontsize=8)
+    axes[0][1].set_title("latent interpolation", fontsize=8)
     figure.tight_layout(pad=0.3)
     with atomic_write(path, "wb") as file:
         figure.savefig(file, format="png")
 
 
 def print_table(costs: Mapping[str, Costs]) -> None:
-    """Print one line a generator."""
+    """Print one line per generator."""
     table = Table(box=None)
     table.add_column("")
-    for heading in ("parameters", "ratio", "operations", "bytes", "images/s"):
+    for heading in ("parameters", "compression", "FLOPs", "bytes", "images/s"):
         table.add_column(heading, justify="right")
     for name, row in costs.items():
         table.add_row(
             name,
             f"{row['parameters']:,.0f}",
-            f"{row['ratio']:.1f}",
+            f"{row['compression_ratio']:.1f}",
             f"{row['flops']:,.0f}",
             f"{row['bytes']:,.0f}",
             f"{row['images_per_second']:,.0f}",

@@ -1,4 +1,4 @@
-"""``ganmc sample``: draw from a generator's checkpoint into an npz file, a CSV table, a folder or one picture."""
+"""``ganmc sample``: write samples of a generator's checkpoint to an .npz file, a CSV table, a folder or one image."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from PIL import Image
 from torch import Tensor
 
 from ganmc_lightning.batch import encode
-from ganmc_lightning.callbacks.sample_grid import save_grid, tile
 from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
+from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator, read_checkpoint
@@ -22,44 +23,47 @@ CHUNK = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("checkpoint", help="checkpoint of a GAN")
-    parser.add_argument("--n", type=int, default=100, help="number of samples (100)")
+    """Add the arguments of the command."""
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="checkpoint of a GAN; CHECKPOINT:SUBMODULE if the generator has another name than generator or student",
+    )
+    parser.add_argument("--num-samples", type=int, default=100, metavar="N", help="number of samples (default: 100)")
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for one picture, else a folder of images",
+        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for one image, else a folder of images",
     )
-    parser.add_argument("--part", help="name of the generator in its module (generator, or else student)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw and write.
+    """Generate samples and write them.
 
     Raises:
-        ConfigurationError: the checkpoint holds no generator, the output is there already, or it cannot be written.
+        ConfigurationError: the checkpoint has no generator, or the output already exists or cannot be written.
     """
     out: Path = arguments.out
-    if arguments.n < 1:
-        raise ConfigurationError(f"--n must be at least 1, got {arguments.n}")
+    if arguments.num_samples < 1:
+        raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
     if out.exists():
-        raise ConfigurationError(f"{out} is there already: name another by --out")
-    generator = load_generator(arguments.checkpoint, arguments.part)
+        raise ConfigurationError(f"{out} already exists: choose another path with --out")
+    path, submodule = split_checkpoint_path(arguments.checkpoint)
+    generator = load_generator(path, submodule)
     _check_suffix(generator, arguments.checkpoint, out)
-    samples, labels = draw(generator, arguments.n, arguments.seed)
+    samples, labels = generate(generator, arguments.num_samples, arguments.seed)
     units = ""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if samples.dim() == 2:
-            table = CheckpointTable.from_checkpoint(read_checkpoint(arguments.checkpoint))
-            units = f" ({write_rows(samples, labels, table, out)})"
+            units = f" ({write_rows(samples, labels, CheckpointTable.from_checkpoint(read_checkpoint(path)), out)})"
         else:
-            write(samples, labels, out)
+            write_images(samples, labels, out)
     except OSError as error:
-        raise ConfigurationError(f"cannot write {out} ({error.strerror}): name another by --out") from error
-    print(f"{arguments.n} samples of shape {tuple(samples.shape[1:])} in {out}{units}")
+        raise ConfigurationError(f"--out: cannot write {out} ({error.strerror})") from error
+    print(f"{arguments.num_samples} samples of shape {tuple(samples.shape[1:])} in {out}{units}")
     return 0
 
 
@@ -67,44 +71,43 @@ def _check_suffix(generator: Generator, checkpoint: str, out: Path) -> None:
     rows, suffix = len(generator.sample_shape) != 3, out.suffix.lower()
     if rows and suffix not in (".npz", ".csv"):
         raise ConfigurationError(
-            f"{checkpoint} makes rows: write them to a table, --out {out.stem}.csv, or to {out.stem}.npz"
+            f"--out: got {out}, expected {out.stem}.csv or {out.stem}.npz: {checkpoint} generates rows"
         )
     if not rows and suffix == ".csv":
         raise ConfigurationError(
-            f"{checkpoint} makes images: write them to --out {out.stem}.npz, {out.stem}.png or a folder"
+            f"--out: got {out}, expected {out.stem}.npz, {out.stem}.png or a folder: {checkpoint} generates images"
         )
 
 
 @torch.no_grad()
-def draw(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """Draw ``n`` samples, with as many of each class as possible, in the order of the classes.
+def generate(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Generate ``n`` samples with (nearly) equally many of each class, in the order of the classes.
 
     Returns:
-        uint8 images or float rows (n, ...), and their classes; None for an unconditional generator.
+        uint8 images or float rows (n, ...), and their int64 labels (n,) or None for an unconditional generator.
     """
     latents = generator.sample_latents(n, "cpu", torch.Generator().manual_seed(seed))
     labels = torch.arange(n) * generator.num_classes // n if generator.num_classes else None
     chunks = []
     for start in range(0, n, CHUNK):
-        part = slice(start, start + CHUNK)
-        samples = generator(latents[part], None if labels is None else labels[part])
+        chunk = slice(start, start + CHUNK)
+        samples = generator(latents[chunk], None if labels is None else labels[chunk])
         chunks.append(encode(samples) if len(generator.sample_shape) == 3 else samples)
     return torch.cat(chunks), labels
 
 
-def write(samples: Tensor, labels: Tensor | None, out: Path) -> None:
-    """Write images in the form the name of ``out`` asks for."""
+def write_images(samples: Tensor, labels: Tensor | None, out: Path) -> None:
+    """Write images in the format of the suffix of ``out``."""
     if out.suffix.lower() == ".npz":
         arrays = {"images": samples.permute(0, 2, 3, 1).numpy()}
         write_npz(out, arrays if labels is None else {**arrays, "labels": labels.numpy()})
     elif out.suffix.lower() == ".png":
-        columns = min(len(samples), max(1, round(len(samples) ** 0.5)))
-        save_grid(tile(samples, columns), out)
+        save_image_grid(samples, min(len(samples), max(1, round(len(samples) ** 0.5))), out)
     else:
-        part = out.with_name(f".{out.name}.part")  # a folder is there whole or not at all
-        shutil.rmtree(part, ignore_errors=True)
-        for k, image in enumerate(samples):
-            folder = part / ("samples" if labels is None else f"{int(labels[k]):03d}")
+        temporary = out.with_name(f".{out.name}.part")  # renamed at the end, so that no incomplete folder remains
+        shutil.rmtree(temporary, ignore_errors=True)
+        for index, image in enumerate(samples):
+            folder = temporary / ("samples" if labels is None else f"{int(labels[index]):03d}")
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).save(folder / f"{k:06d}.png")
-        part.rename(out)
+            Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy()).save(folder / f"{index:06d}.png")
+        temporary.rename(out)

@@ -16,7 +16,7 @@ from ganmc_lightning.data.schema import Schema
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
-from ganmc_lightning.synthesizers.stored_rows import SCALED
+from ganmc_lightning.io.samples import SCALED
 from ganmc_lightning.tabular.checkpoint import DATA_STATE
 
 

@@ -1,24 +1,28 @@
-"""What ``ganmc evaluate`` computes: samples in, one table of scores out."""
+"""Evaluation of generated samples: ``ganmc evaluate`` and the metrics of the callbacks."""
 
-from ganmc_lightning.evaluation.evaluator import EvaluationResult, GeneratorEvaluator
-from ganmc_lightning.evaluation.feature_metrics import FEATURE_METRICS, feature_metrics
-from ganmc_lightning.evaluation.real_data import RealData, load_datamodule
-from ganmc_lightning.evaluation.samples import SampleSet, draw_samples, open_samples
-from ganmc_lightning.evaluation.selection import METRICS, select_metrics
-from ganmc_lightning.evaluation.students import Students, make_student_factory
+from ganmc_lightning.evaluation.compression import make_compression_score
+from ganmc_lightning.evaluation.evaluator import (
+    FEATURE_METRICS,
+    METRICS,
+    GeneratorEvaluator,
+    select_metrics,
+)
+from ganmc_lightning.evaluation.real_data import load_datamodule
+from ganmc_lightning.evaluation.result import EvaluationResult
+from ganmc_lightning.evaluation.samples import SampleSet, samples_of_generator
+from ganmc_lightning.evaluation.sources import open_sample_sets
+from ganmc_lightning.evaluation.student_factory import make_student_factory
 
 __all__ = [
     "FEATURE_METRICS",
     "METRICS",
     "EvaluationResult",
     "GeneratorEvaluator",
-    "RealData",
     "SampleSet",
-    "Students",
-    "draw_samples",
-    "feature_metrics",
     "load_datamodule",
+    "make_compression_score",
     "make_student_factory",
-    "open_samples",
+    "open_sample_sets",
+    "samples_of_generator",
     "select_metrics",
 ]

@@ -1,231 +1,267 @@
-"""All scores of sample sets, the real side of each computed once."""
+"""Evaluate generated samples against real ones; used by ``ganmc evaluate`` and by the callbacks."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ganmc_lightning.evaluation.feature_metrics import (
-    COMPARE_WITH_REAL,
-    FEATURE_METRICS,
-    KEPT,
-    feature_metrics,
-    shuffle_then_truncate,
-    values_of,
-)
-from ganmc_lightning.evaluation.real_data import RealData
+from ganmc_lightning.batch import DataSpec, SupportsDataSpec
+from ganmc_lightning.evaluation.result import EvaluationResult
 from ganmc_lightning.evaluation.samples import SampleSet
-from ganmc_lightning.evaluation.selection import held_out_split
-from ganmc_lightning.evaluation.students import FORMS, Students, compression_scores
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
+    PRDC,
     FeatureExtractor,
     Features,
+    FrechetInceptionDistance,
+    InceptionScore,
+    KernelInceptionDistance,
     LaplacianVariance,
+    NearDuplicates,
     ReferenceStatistics,
-    features_of,
-    reference_statistics,
+    compute_reference_statistics,
+    extract_features,
 )
-from ganmc_lightning.metrics.reported import Protocol
+from ganmc_lightning.metrics.base import FeatureMetric, SampleMetric
+from ganmc_lightning.metrics.reference import Track
 
+FEATURE_METRICS = ("inception_score", "fid", "kid", "prdc", "near_duplicates")
+METRICS = (*FEATURE_METRICS, "laplacian_variance", "compression_score")
+REFERENCE_METRICS = ("fid", "kid", "prdc")
+"""Metrics that compare with the real split."""
 BATCH_SIZE = 500
+MAX_REFERENCE_FEATURES = 10_000
+"""Real samples whose features KID and PRDC use. FID uses the moments of all, near duplicates all training samples."""
+MAX_SPLITS = 10
+MAX_SUBSET_SIZE = 1000
+STATISTICS = "statistics"
+SELF_COMPARISON = "the samples are the reference of this metric"
 
-Track = Callable[[Iterable[Any]], Iterable[Any]]
-Progress = Callable[[str], Track]
-"""Given what is being done, wraps the iteration over its parts, as a progress bar does."""
+ProgressFactory = Callable[[str], Track]
+"""Function of a description that returns a progress bar."""
 
 
-def no_progress(label: str) -> Track:
-    """Show nothing."""
+def no_progress(description: str) -> Track:
+    """Show no progress."""
     return iter
 
 
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What came out for one sample set.
-
-    Attributes:
-        name: of the sample set.
-        origin: where its samples come from.
-        n: number of samples.
-        values: numbers by name.
-        protocols: for each metric, what its numbers must be printed with.
-        skipped: metric -> why it was not computed.
-        samples: the samples, on the CPU.
-        features: what the extractor says of them; None without an extractor.
-    """
-
-    name: str
-    origin: str
-    n: int
-    values: dict[str, float]
-    protocols: dict[str, Protocol]
-    skipped: dict[str, str]
-    samples: Tensor = field(repr=False)
-    features: Features | None = field(repr=False)
-
-
 class GeneratorEvaluator:
-    """Scores sample sets against one data set.
+    """Computes metrics of sample sets against one data set; statistics of the real data are computed once.
+
+    If the data module has a writable ``root`` folder, the statistics are cached there across runs.
 
     Args:
-        data: the real data.
-        metrics: some of :data:`~ganmc_lightning.evaluation.METRICS`.
-        skipped: metrics that cannot be computed for any set, and why.
-        n: samples of each set.
-        seed: of their noise or choice.
-        real_part: part of the real data that distances compare with.
-        extractor: for the metrics of features.
-        reference: generator whose sharpness is 1; the real part without it.
-        students: for the Compression Score.
-        device: where networks run.
-        progress: shows what is being done.
+        data: data module of the real data, after setup.
+        metrics: names from :data:`METRICS`; None for all that can be computed.
+        extractor: feature extractor.
+        compression: Compression Scores by column name, see :func:`make_compression_score`.
+        num_samples: number of samples per set, at least 2.
+        seed: random seed for latents, labels and subsets.
+        real_split: split of the real data to compare with.
+        sharpness_reference: samples whose Laplacian variance has the ratio 1 (default: the real split).
+        device: device of the networks.
+        progress: creates progress bars.
+
+    Raises:
+        ConfigurationError: a metric is unknown or cannot be computed.
     """
 
     def __init__(
         self,
-        data: RealData,
-        metrics: Sequence[str],
-        skipped: dict[str, str],
-        n: int,
-        seed: int,
-        real_part: str = "test",
+        data: SupportsDataSpec,
+        *,
+        metrics: Sequence[str] | None = None,
         extractor: FeatureExtractor | None = None,
-        reference: SampleSet | None = None,
-        students: Students | None = None,
+        compression: Mapping[str, SampleMetric] | None = None,
+        num_samples: int = 10_000,
+        seed: int = 0,
+        real_split: str = "test",
+        sharpness_reference: SampleSet | None = None,
         device: torch.device | str = "cpu",
-        progress: Progress = no_progress,
+        progress: ProgressFactory = no_progress,
     ) -> None:
+        self.metrics, self.skipped = select_metrics(
+            metrics, data.spec, has_extractor=extractor is not None, has_compression=bool(compression)
+        )
         self.data = data
-        self.metrics = tuple(metrics)
-        self.skipped = skipped
-        self.n = n
-        self.seed = seed
-        self.real_part = real_part
         self.extractor = extractor
-        self.reference = reference
-        self.students = students
+        self.compression = compression or {}
+        self.num_samples = num_samples
+        self.seed = seed
+        self.real_split = real_split
+        self.sharpness_reference = sharpness_reference
         self.device = device
         self.progress = progress
 
     @property
     def held_out_split(self) -> str:
-        """Part that neither generator nor teacher was trained on."""
-        return held_out_split(self.real_part)
+        """Split used to train neither generator nor teacher."""
+        return held_out_split(self.real_split)
 
-    def score(self, samples: SampleSet) -> EvaluationResult:
+    def evaluate(self, samples: SampleSet) -> EvaluationResult:
         """Compute all metrics of one sample set.
 
         Raises:
-            ConfigurationError: its samples cannot be scored: too few, not finite, out of range.
+            ConfigurationError: the samples are too few, not finite or out of range.
         """
-        skipped = {**self.skipped, **self._inapplicable_metrics(samples)}
+        skipped = {**self.skipped, **self._self_comparisons(samples.real_split)}
+        drawn = samples.sample(self.num_samples, self.seed)
+        features = None if self.extractor is None else self._extract(drawn, f"features of {samples.name}")
+        result = EvaluationResult(samples.name, samples.origin, samples.real_split, drawn, features, skipped)
         names = [name for name in self.metrics if name not in skipped]
-        drawn = samples.draw(self.n, self.seed)
-        values: dict[str, float] = {}
-        protocols: dict[str, Protocol] = {}
-        features = None
-        if self.extractor is not None:
-            features = self._features(drawn, f"features of {samples.name}")
-            self._score_features(names, features, samples.name, values, protocols)
-        if "vol" in names:
-            vol = copy.deepcopy(self._sharpness)
-            for part in drawn.split(BATCH_SIZE):
-                vol.update(part)
-            values |= {key: value.item() for key, value in vol.compute().items()}
-            origin = f"real:{self.real_part}" if self.reference is None else self.reference.origin
-            protocols["vol"] = {**vol.protocol(), "reference": origin}
-        if "compression_score" in names and self.students is not None:
-            candidate = samples.draw(len(self.students.real), self.seed)
-            for form in self.progress(f"students of {samples.name}")(FORMS):
-                value = self.students.score(candidate, form)
-                values |= compression_scores(form, value)
-                flag = "students of the real samples stay at chance" if value.mean.isnan() else ""
-                protocols[f"compression_score_{form}"] = {
-                    **self.students.protocol(form, len(candidate)),
-                    "flags": flag,
-                }
-        return EvaluationResult(samples.name, samples.origin, len(drawn), values, protocols, skipped, drawn, features)
+        draws = {self.num_samples: drawn}  # the Compression Scores require as many samples as there are real ones
+        for name in self.progress(f"metrics of {samples.name}")(names):
+            if name in FEATURE_METRICS:
+                self._add_feature_metric(name, result)
+            else:
+                metrics = self.compression if name == "compression_score" else {name: self._sharpness}
+                for key, metric in metrics.items():
+                    n = metric.num_generated(self.num_samples)
+                    if n not in draws:
+                        draws[n] = samples.sample(n, self.seed)
+                    self._add_sample_metric(key, metric, draws[n], result)
+        return result
 
-    def _score_features(
-        self,
-        names: Sequence[str],
-        features: Features,
-        of: str,
-        values: dict[str, float],
-        protocols: dict[str, Protocol],
-    ) -> None:
+    def _add_feature_metric(self, name: str, result: EvaluationResult) -> None:
         assert self.extractor is not None
-        compare, copies = any(name in COMPARE_WITH_REAL for name in names), "near_duplicates" in names
-        metrics = feature_metrics(
-            [name for name in names if name in FEATURE_METRICS],
-            self.extractor,
-            len(features.features),
-            real=self._real if compare else None,
-            training=self.training if copies else None,
-            held_out=self.held_out if copies else None,
-        )
-        shared = self.extractor.protocol()
-        for name, metric in self.progress(f"scores of {of}")(list(metrics.items())):
-            metric.to(self.device)
-            metric.update(features, real=False)
-            values |= values_of(metric, name)
-            protocols[name] = {key: value for key, value in metric.protocol().items() if key not in shared}
+        assert result.features is not None
+        metric = self._make_metric(name, self.extractor, len(result.samples)).to(self.device)
+        metric.update(result.features, real=False)
+        result.add(name, metric)
 
-    def _inapplicable_metrics(self, samples: SampleSet) -> dict[str, str]:
-        """Metrics that would compare real samples with themselves."""
-        reasons: dict[str, str] = {}
-        if samples.real_part == self.real_part:
-            reasons |= dict.fromkeys(COMPARE_WITH_REAL, "the samples are what others are compared with")
-        if samples.real_part in ("train", self.held_out_split):
-            reasons["near_duplicates"] = "the samples are what others are compared with"
-        return {name: reason for name, reason in reasons.items() if name in self.metrics}
+    def _make_metric(self, name: str, extractor: FeatureExtractor, n: int) -> FeatureMetric:
+        """Make a metric of this process only: callbacks evaluate on rank 0 while the other ranks wait."""
+        if name == "inception_score":
+            return InceptionScore(extractor, splits=max(1, min(MAX_SPLITS, n // 2)), sync_on_compute=False)
+        if name == "fid":
+            return FrechetInceptionDistance(extractor, reference=self.reference, sync_on_compute=False)
+        if name == "kid":
+            size = min(MAX_SUBSET_SIZE, n, len(self.reference.features))
+            return KernelInceptionDistance(extractor, subset_size=size, reference=self.reference, sync_on_compute=False)
+        if name == "prdc":
+            return PRDC(extractor, reference=self.reference, sync_on_compute=False)
+        return NearDuplicates(extractor, self.held_out, reference=self.training, sync_on_compute=False)
 
-    # -- the real side, once -----------------------------------------------------------------------------------
+    def _add_sample_metric(self, name: str, metric: SampleMetric, samples: Tensor, result: EvaluationResult) -> None:
+        metric.reset_generated()
+        for batch in samples.split(BATCH_SIZE):
+            metric.update(batch.to(metric.device), real=False)
+        result.add(name, metric)
+
+    def _self_comparisons(self, real_split: str) -> dict[str, str]:
+        """Return the metrics that would compare real samples with themselves."""
+        names = {"near_duplicates"} if real_split in ("train", self.held_out_split) else set()
+        if real_split == self.real_split:
+            names.update(REFERENCE_METRICS)
+        return {name: SELF_COMPARISON for name in self.metrics if name in names}
+
+    # -- statistics of the real data -------------------------------------------------------------------------------
 
     @cached_property
-    def _real(self) -> ReferenceStatistics:
-        return self._statistics(self.real_part, KEPT)
+    def reference(self) -> ReferenceStatistics:
+        """Statistics of the real split."""
+        return self._statistics(self.real_split, MAX_REFERENCE_FEATURES)
 
     @cached_property
     def training(self) -> ReferenceStatistics:
-        """Statistics of the training samples, with all features."""
+        """Statistics of the training samples, with the features of all samples."""
         return self._statistics("train", len(self.data.samples("train")[1]))
 
     @cached_property
     def held_out(self) -> Features:
         """Features of the held-out samples."""
-        part = self.held_out_split
-        return self._features(self.data.samples(part)[0], f"features of real:{part}")
+        split = self.held_out_split
+        return self._extract(self.data.samples(split)[0], f"features of real:{split}")
 
     @cached_property
     def _sharpness(self) -> LaplacianVariance:
-        """Knows the sharpness of the reference; copies of it are given samples."""
-        metric = LaplacianVariance()
-        real = self.data.samples(self.real_part)[0]
-        for part in (real if self.reference is None else self.reference.draw(self.n, self.seed)).split(BATCH_SIZE):
-            metric.update(part, real=True)
+        """Metric that contains the reference samples."""
+        metric = LaplacianVariance(sync_on_compute=False)
+        if self.sharpness_reference is None:
+            reference = self.data.samples(self.real_split)[0]
+        else:
+            reference = self.sharpness_reference.sample(self.num_samples, self.seed)
+        for batch in reference.split(BATCH_SIZE):
+            metric.update(batch, real=True)
         return metric
 
-    def _statistics(self, part: str, keep: int) -> ReferenceStatistics:
+    def _statistics(self, split: str, keep: int) -> ReferenceStatistics:
         assert self.extractor is not None
-        samples = self.data.samples(part)[0]
-        return reference_statistics(
-            shuffle_then_truncate(samples, keep).to(self.device),
+        return compute_reference_statistics(
+            self.data.samples(split)[0].to(self.device),
             self.extractor,
-            self.data.name,
-            part,
-            self.data.cache(),
+            cache=statistics_folder(self.data),
             keep=keep,
             batch_size=BATCH_SIZE,
-            progress=self.progress(f"features of real:{part}"),
+            progress=self.progress(f"features of real:{split}"),
         )
 
-    def _features(self, samples: Tensor, label: str) -> Features:
+    def _extract(self, samples: Tensor, description: str) -> Features:
         assert self.extractor is not None
-        return features_of(samples.to(self.device), self.extractor, BATCH_SIZE, self.progress(label))
+        return extract_features(samples.to(self.device), self.extractor, BATCH_SIZE, self.progress(description))
+
+
+def select_metrics(
+    requested: Sequence[str] | None, spec: DataSpec, *, has_extractor: bool, has_compression: bool
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Select the requested metrics, or all that can be computed.
+
+    Args:
+        requested: names from :data:`METRICS`; None for all that can be computed.
+        spec: shape of the samples.
+        has_extractor: whether there is a feature extractor.
+        has_compression: whether there are a teacher and a student.
+
+    Returns:
+        The metrics, and the reason for each metric that is skipped.
+
+    Raises:
+        ConfigurationError: a requested metric is unknown or cannot be computed, or no metric is left.
+
+    Example:
+        >>> spec = DataSpec((1, 8, 8), 10)
+        >>> select_metrics(["fid", "kid"], spec, has_extractor=True, has_compression=False)
+        (('fid', 'kid'), {})
+    """
+    missing: dict[str, str] = {}
+    if not has_extractor:
+        missing |= dict.fromkeys(FEATURE_METRICS, "requires an extractor")
+    if not (len(spec.sample_shape) == 3 and spec.sample_shape[0] in (1, 3)):
+        missing["laplacian_variance"] = "requires images with 1 or 3 channels"
+    if not has_compression:
+        missing["compression_score"] = "requires a teacher and a student"
+    for name in requested or ():
+        if name not in METRICS:
+            raise ConfigurationError(f"metrics: got '{name}', expected names from {', '.join(METRICS)}")
+        if name in missing:
+            raise ConfigurationError(f"metrics: {name} {missing[name]}")
+    skipped = missing if requested is None else {}
+    metrics = tuple(name for name in (METRICS if requested is None else requested) if name not in skipped)
+    if not metrics:
+        reasons = ", ".join(f"{name} {reason}" for name, reason in skipped.items())
+        raise ConfigurationError(f"no metric can be computed: {reasons or 'metrics is empty'}")
+    return metrics, skipped
+
+
+def held_out_split(real_split: str) -> str:
+    """Return the split used to train neither generator nor teacher: ``val`` during model selection, else ``test``."""
+    return "val" if real_split == "val" else "test"
+
+
+def statistics_folder(data: SupportsDataSpec) -> Path | None:
+    """Return the folder of cached statistics, below the data root; None if it is not writable or there is no root."""
+    root = getattr(data, "root", None)
+    if root is None:
+        return None
+    folder = Path(root) / STATISTICS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None

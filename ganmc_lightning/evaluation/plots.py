@@ -1,4 +1,4 @@
-"""A picture of samples beside the training samples nearest to them: does the generator recite?"""
+"""Plot samples next to their nearest training samples (memorization check)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ganmc_lightning.evaluation.evaluator import GeneratorEvaluator
+from ganmc_lightning.evaluation.result import EvaluationResult
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.metrics import near_duplicates
+from ganmc_lightning.metrics import NearDuplicatesValue, near_duplicates
 
 COLUMNS = 10
 
 
-class Pairs(NamedTuple):
+class NearestPairs(NamedTuple):
     """Samples of one set and their nearest training samples.
 
     Attributes:
-        name: of the sample set.
-        samples: uint8 (2, COLUMNS, C, H, W): samples as they come, and those closest to a training sample.
-        neighbors: uint8 of the same shape, the nearest training sample of each.
+        name: name of the sample set.
+        samples: uint8 (2, COLUMNS, C, H, W): the first samples, and the samples closest to a training sample.
+        neighbors: uint8 (2, COLUMNS, C, H, W): the nearest training sample of each.
         distances: float64 (2, COLUMNS) in feature space.
-        threshold: distance up to which a sample is a near-copy.
-        share: share of near-copies among all samples.
+        threshold: largest distance of a near duplicate.
+        rate: fraction of near duplicates among all samples.
     """
 
     name: str
@@ -35,46 +37,52 @@ class Pairs(NamedTuple):
     neighbors: Tensor
     distances: Tensor
     threshold: float
-    share: float
+    rate: float
 
 
-def find_nearest(
-    name: str, samples: Tensor, features: Tensor, training: Tensor, training_features: Tensor, held_out: Tensor
-) -> Pairs:
-    """Find the training sample nearest to each sample.
+def find_nearest(name: str, samples: Tensor, training: Tensor, nearest: NearDuplicatesValue) -> NearestPairs:
+    """Choose the samples to plot.
 
     Args:
-        name: of the sample set.
+        name: name of the sample set.
         samples: uint8 (N, C, H, W), N at least :data:`COLUMNS`.
-        features: (N, D) of the samples.
         training: uint8 (M, C, H, W).
-        training_features: (M, D).
-        held_out: features (L, D) of real samples that the generator never saw.
+        nearest: result of :func:`near_duplicates` for the features of both.
     """
-    found = near_duplicates(features, training_features, held_out)
-    rows = [torch.arange(COLUMNS), found.distances.argsort(stable=True)[:COLUMNS]]
-    return Pairs(
+    rows = [torch.arange(COLUMNS), nearest.distances.argsort(stable=True)[:COLUMNS]]
+    return NearestPairs(
         name,
         torch.stack([samples[row] for row in rows]),
-        torch.stack([training[found.indices[row]] for row in rows]),
-        torch.stack([found.distances[row] for row in rows]),
-        found.threshold.item(),
-        found.share.item(),
+        torch.stack([training[nearest.indices[row]] for row in rows]),
+        torch.stack([nearest.distances[row] for row in rows]),
+        nearest.threshold.item(),
+        nearest.rate.item(),
     )
 
 
-def plot_nearest(sets: Sequence[Pairs], path: Path) -> None:
-    """Draw all sets into one PNG: each sample with its nearest training sample below it."""
+def plot_results(evaluator: GeneratorEvaluator, results: Sequence[EvaluationResult], path: Path) -> None:
+    """Plot the nearest training samples of all evaluated sets except the training samples themselves."""
+    training = evaluator.data.samples("train")[0]
+    pairs = []
+    for result in results:
+        if result.features is not None and result.real_split != "train":
+            features = result.features.features, evaluator.training.features, evaluator.held_out.features
+            pairs.append(find_nearest(result.name, result.samples, training, near_duplicates(*features)))
+    plot_nearest(pairs, path)
+
+
+def plot_nearest(sets: Sequence[NearestPairs], path: Path) -> None:
+    """Plot all sets into one PNG: each sample above its nearest training sample."""
     figure = Figure(figsize=(COLUMNS * 0.75 + 1.5, len(sets) * 3.9), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    parts = figure.subfigures(len(sets), 1, squeeze=False)[:, 0]
-    for part, pairs in zip(parts, sets, strict=True):
-        part.suptitle(
-            f"{pairs.name}: {pairs.share:.1%} closer to a training sample than {pairs.threshold:.3g} "
+    subfigures = figure.subfigures(len(sets), 1, squeeze=False)[:, 0]
+    for subfigure, pairs in zip(subfigures, sets, strict=True):
+        subfigure.suptitle(
+            f"{pairs.name}: {pairs.rate:.1%} closer to a training sample than {pairs.threshold:.3g} "
             "(1 % of held-out real samples are)",
             fontsize=9,
         )
-        axes = part.subplots(4, COLUMNS)
+        axes = subfigure.subplots(4, COLUMNS)
         for row, label in enumerate(("samples", "nearest real", "closest of all", "nearest real")):
             images = (pairs.samples, pairs.neighbors)[row % 2][row // 2]
             for column in range(COLUMNS):

@@ -1,4 +1,4 @@
-"""Metrics of samples and generators, usable with no Lightning in sight."""
+"""Metrics of generated samples as torchmetrics; they do not need Lightning."""
 
 from ganmc_lightning.metrics.compression_score import (
     CompressionScore,
@@ -19,7 +19,7 @@ from ganmc_lightning.metrics.kid import KernelInceptionDistance
 from ganmc_lightning.metrics.laplacian_variance import LaplacianVariance, laplacian_variance
 from ganmc_lightning.metrics.near_duplicates import NearDuplicates, NearDuplicatesValue, near_duplicates
 from ganmc_lightning.metrics.prdc import PRDC, prdc
-from ganmc_lightning.metrics.reference import ReferenceStatistics, features_of, reference_statistics
+from ganmc_lightning.metrics.reference import ReferenceStatistics, compute_reference_statistics, extract_features
 
 __all__ = [
     "PRDC",
@@ -37,12 +37,12 @@ __all__ = [
     "NearDuplicatesValue",
     "ReferenceStatistics",
     "compression_score",
-    "features_of",
+    "compute_reference_statistics",
+    "extract_features",
     "frechet_distance",
     "laplacian_variance",
     "make_extractor",
     "near_duplicates",
     "prdc",
-    "reference_statistics",
     "trace_sqrt_product",
 ]

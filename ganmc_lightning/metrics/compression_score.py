@@ -1,9 +1,9 @@
-"""The Compression Score of GAN-MC: judge samples by the student they teach (section 5 and poster)."""
+"""Compression Score: quality of samples as training data of a student (GAN-MC, section 5 and poster)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,26 +11,28 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import decode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import l2_logits_loss
+from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
-from ganmc_lightning.metrics.reported import GenerativeMetric, Protocol
 from ganmc_lightning.networks.batchnorm import refuse_single_values
+from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.validation import are_probabilities
 
-Form = Literal["paper", "poster"]
-EPOCHS = {"paper": 5, "poster": 1}
+Variant = Literal["5_epochs", "1_epoch"]
+EPOCHS = {"5_epochs": 5, "1_epoch": 1}
 FORWARD_BATCH = 1000
+NO_GAIN = "the accuracy of the students of the real samples is not above chance"
 
 
 class CompressionScoreValue(NamedTuple):
-    """A Compression Score with what it was computed from.
+    """A Compression Score and the accuracies from which it was computed.
 
     Attributes:
-        mean: mean score over the seeds; 1 for the real data themselves, about 0 for samples that teach nothing;
-            nan where the real data teach nothing either.
-        standard_error: standard error of the mean over the seeds; nan for one seed.
-        accuracies: accuracy on the held-out samples of each student trained on the candidate samples.
-        real_accuracies: the same for students trained on the real samples.
-        chance: accuracy that counts as 0.
+        mean: mean over the seeds: 1 for the real data, about 0 for samples without information on the classes, NaN if
+            the students of the real data are not better than chance.
+        standard_error: standard error of the mean over the seeds; NaN for one seed.
+        accuracies: held-out accuracy of the students of the generated samples, float64 (seeds,).
+        real_accuracies: held-out accuracy of the students of the real samples, float64 (seeds,).
+        chance: accuracy whose score is 0.
     """
 
     mean: Tensor
@@ -41,67 +43,84 @@ class CompressionScoreValue(NamedTuple):
 
 
 def compression_score(
-    candidate: Tensor,
+    generated: Tensor,
     real: Tensor,
     held_out: tuple[Tensor, Tensor],
+    *,
     teacher: nn.Module,
     student: Callable[[], nn.Module],
-    form: Form = "paper",
+    variant: Variant = "5_epochs",
     seeds: Sequence[int] = (0, 1, 2),
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     real_accuracies: Tensor | None = None,
 ) -> CompressionScoreValue:
-    """``(acc(D) - acc_0) / (acc(D_real) - acc_0)`` (GAN-MC, section 5).
+    r"""Compression Score of generated samples (GAN-MC, section 5).
 
-    acc(D) is the held-out accuracy of a student trained on D to match the teacher's logits. The *paper* trains
-    for 5 epochs and takes ``acc_0 = 1 / n_class``; the *poster* trains for 1 epoch and takes the accuracy of
-    always answering the most common class. Both students take the same number of steps, epochs times the
-    size of the real set, however many candidate samples there are.
+    .. math::
+        \mathrm{CS}(D) = \frac{\mathrm{acc}(D) - \mathrm{acc}_0}{\mathrm{acc}(D_\mathrm{real}) - \mathrm{acc}_0}
+
+    where :math:`\mathrm{acc}(D)` is the held-out accuracy of a student trained on :math:`D` to match the teacher's
+    logits, and :math:`\mathrm{acc}_0` is the accuracy of chance. The paper trains for 5 epochs and uses
+    :math:`\mathrm{acc}_0 = 1 / K` for K classes; the poster trains for 1 epoch and uses the frequency of the most
+    common class. Both students take as many steps as the epochs of the real data have, whatever the size of D.
 
     Args:
-        candidate: D, samples to judge: images (N, C, H, W), uint8 or float in [-1, 1], or rows (N, D).
-        real: D_real, what the teacher was trained on; the same kinds.
-        held_out: real samples and labels int64 (M,) that neither teacher nor generator was trained on.
+        generated: D, uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D).
+        real: training samples of the teacher, of the same kind.
+        held_out: real samples and int64 labels (M,) used to train neither teacher nor generator.
         teacher: classifier from samples to logits.
-        student: makes a fresh student; called once a seed and set.
-        form: ``"paper"`` or ``"poster"``.
-        seeds: one run each; they set the student's first weights and the order of its samples.
-        batch_size: samples in a step.
-        learning_rate: of Adam.
-        real_accuracies: those of an earlier call with the same real set and settings; without them the
-            students of the real set are trained as well.
-
-    Returns:
-        The score and what it rests on.
+        student: returns a new student; called once per seed and set.
+        variant: ``"5_epochs"`` (paper) or ``"1_epoch"`` (poster).
+        seeds: random seeds of the weights and the sample order, one student each.
+        batch_size: number of samples per step.
+        learning_rate: learning rate of Adam.
+        real_accuracies: accuracies from an earlier call with equal real samples and settings, instead of training the
+            students of the real samples again.
 
     Raises:
         ConfigurationError: a set is empty, samples are out of range or not finite, the teacher returns probabilities,
             or the student cannot normalize a batch of ``batch_size``.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> real = torch.randn(200, 2)
+        >>> teacher = nn.Linear(2, 2)
+        >>> _ = teacher.load_state_dict({"weight": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "bias": torch.zeros(2)})
+        >>> held_out = (real, teacher(real).argmax(dim=1))
+        >>> student = lambda: nn.Linear(2, 2)
+        >>> settings = {"teacher": teacher, "student": student, "batch_size": 10, "learning_rate": 0.1}
+        >>> score = compression_score(torch.randn(200, 2), real, held_out, **settings)
+        >>> round(score.mean.item(), 1)  # samples from the distribution of the real ones
+        1.0
     """
-    if min(len(candidate), len(real), len(held_out[1])) == 0:
-        raise ConfigurationError("the candidate, real and held-out sets must not be empty")
-    for samples in (candidate, real, held_out[0]):
+    for name, samples in (("generated", generated), ("real", real), ("held-out", held_out[0])):
+        if len(samples) == 0:
+            raise ConfigurationError(f"compression_score: got 0 {name} samples, expected at least 1")
         check_samples(samples)
     teacher = teacher.eval().to(real.device)
     logits = _logits(teacher, real[:2])
     if are_probabilities(logits):
-        raise ConfigurationError("teacher returns probabilities (each row sums to 1): remove the softmax at its end")
+        raise ConfigurationError(
+            "teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer"
+        )
     num_classes = logits.shape[1]
     chance = 1 / num_classes
-    if form == "poster":
+    if variant == "1_epoch":
         chance = held_out[1].bincount().max().item() / len(held_out[1])
-    steps = EPOCHS[form] * -(-len(real) // batch_size)
+    steps = EPOCHS[variant] * -(-len(real) // batch_size)
 
     def accuracies_of(inputs: Tensor) -> Tensor:
         targets = _logits(teacher, inputs)
         runs = []
         for seed in seeds:
-            network = _train_student(student, inputs, targets, steps, batch_size, learning_rate, seed)
+            network = _train_student(
+                student, inputs, targets, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
+            )
             runs.append((_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         return torch.stack(runs)
 
-    accuracies = accuracies_of(candidate)
+    accuracies = accuracies_of(generated)
     if real_accuracies is None:
         real_accuracies = accuracies_of(real)
     gain = real_accuracies.mean() - chance
@@ -114,28 +133,29 @@ def _train_student(
     student: Callable[[], nn.Module],
     inputs: Tensor,
     targets: Tensor,
+    *,
     steps: int,
     batch_size: int,
     learning_rate: float,
     seed: int,
 ) -> nn.Module:
-    """Train a fresh student on the teacher's logits; the caller's random state is left as it was."""
+    """Train a new student on the teacher's logits without changing the global random state."""
     devices = [inputs.device] if inputs.is_cuda else []
     with torch.random.fork_rng(devices), torch.enable_grad(), torch.inference_mode(False):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device there is
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the other devices
         if devices:
             with torch.cuda.device(inputs.device):
                 torch.cuda.manual_seed(seed)
         network = student().to(inputs.device).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
         if batch_size == 1:
-            refuse_single_values(network, "set batch_size of the Compression Score to 2 or more")
+            refuse_single_values(network, "set batch_size of the Compression Score to at least 2")
         order = torch.empty(0, dtype=torch.long)
         for _ in range(steps):
             while len(order) < batch_size:
                 order = torch.cat([order, torch.randperm(len(inputs))])
             index, order = order[:batch_size].to(inputs.device), order[batch_size:]
-            loss = l2_logits_loss(network(_decoded(inputs[index], network)), targets[index])
+            loss = l2_logits_loss(network(_network_input(inputs[index], network)), targets[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -144,57 +164,68 @@ def _train_student(
 
 @torch.no_grad()
 def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
-    was_training = network.training
-    network.eval()
-    logits = torch.cat([network(_decoded(part, network)).float() for part in inputs.split(FORWARD_BATCH)])
-    network.train(was_training)
-    return logits
+    with evaluating(network):
+        return torch.cat([network(_network_input(batch, network)).float() for batch in inputs.split(FORWARD_BATCH)])
 
 
-def _decoded(inputs: Tensor, network: nn.Module) -> Tensor:
-    """What a network sees of stored samples, in the precision of its weights."""
+def _network_input(inputs: Tensor, network: nn.Module) -> Tensor:
+    """Convert stored samples to the input of a network, in the dtype of its weights."""
     samples = decode(inputs)
     return samples.to(next(network.parameters(), samples).dtype)
 
 
-class CompressionScore(GenerativeMetric):
-    """:func:`compression_score` as a metric that collects its samples batch by batch.
+class CompressionScore(SampleMetric):
+    """Compression Score of samples added batch by batch; higher is better. See :func:`compression_score`.
 
-    ``compute()`` trains ``2 * len(seeds)`` students, each for 1 or 5 passes over the real samples. Over several
-    processes it judges the samples of all of them.
+    ``compute()`` trains ``2 * len(seeds)`` students for 1 or 5 epochs of the real samples. In distributed runs it uses
+    the samples of all ranks.
+
+    As input to ``update`` the metric accepts
+
+    - ``images``: uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D)
+    - ``real``: bool, whether the samples are real
+
+    As output of ``compute`` the metric returns a :class:`CompressionScoreValue`.
 
     Args:
-        teacher: classifier from samples to logits, trained on the real data. It is neither moved into the
-            metric's state nor saved with it.
-        student: makes a fresh student.
-        held_out: real samples and labels that neither teacher nor generator was trained on.
-        form: ``"paper"`` or ``"poster"``.
-        seeds: one run each.
-        batch_size: samples in a step of a student.
-        learning_rate: of a student's Adam.
+        teacher: classifier from samples to logits, trained on the real data; it is not part of the metric's state.
+        student: returns a new student.
+        held_out: real samples and int64 labels (M,) used to train neither teacher nor generator.
+        variant: ``"5_epochs"`` (paper) or ``"1_epoch"`` (poster).
+        seeds: random seeds, one student each.
+        batch_size: number of samples per step of a student.
+        learning_rate: learning rate of a student's Adam.
+
+    Raises:
+        ConfigurationError: as :func:`compression_score`.
 
     Example:
-        >>> teacher, held_out = nn.Linear(4, 2), (torch.randn(50, 4), torch.randint(2, (50,)))
-        >>> metric = CompressionScore(teacher, lambda: nn.Linear(4, 2), held_out, seeds=(0,))
-        >>> metric.update(torch.randn(100, 4), real=True)
-        >>> metric.update(torch.randn(100, 4), real=False)
-        >>> metric.compute().mean.shape
-        torch.Size([])
+        >>> _ = torch.manual_seed(0)
+        >>> teacher = nn.Linear(2, 2)
+        >>> _ = teacher.load_state_dict({"weight": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "bias": torch.zeros(2)})
+        >>> real = torch.randn(200, 2)
+        >>> held_out = (real, teacher(real).argmax(dim=1))
+        >>> metric = CompressionScore(teacher, lambda: nn.Linear(2, 2), held_out, batch_size=10, learning_rate=0.1)
+        >>> metric.update(real, real=True)
+        >>> metric.update(torch.randn(200, 2), real=False)
+        >>> round(metric.compute().mean.item(), 1)
+        1.0
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    real_states: ClassVar[tuple[str, ...]] = ("real",)
 
     real: list[Tensor]
-    candidate: list[Tensor]
+    generated: list[Tensor]
 
     def __init__(
         self,
         teacher: nn.Module,
         student: Callable[[], nn.Module],
         held_out: tuple[Tensor, Tensor],
-        form: Form = "paper",
+        variant: Variant = "5_epochs",
         seeds: Sequence[int] = (0, 1, 2),
         batch_size: int = 128,
         learning_rate: float = 1e-3,
@@ -202,58 +233,76 @@ class CompressionScore(GenerativeMetric):
     ) -> None:
         images = held_out[0].ndim == 4
         row = torch.zeros(0, *held_out[0].shape[1:], dtype=torch.uint8 if images else torch.float32)
-        super().__init__({"real": row, "candidate": row}, **kwargs)
-        self._networks = (teacher, student)  # in a tuple, so that the teacher is no part of this module
+        super().__init__({"real": row, "generated": row}, **kwargs)
+        self._networks = (teacher, student)  # a tuple, so that the teacher is not registered as a submodule
         self.held_out = held_out
-        self.form: Form = form
+        self.variant: Variant = variant
         self.seeds = tuple(seeds)
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self._real_accuracies: Tensor | None = None
 
     def update(self, images: Tensor, real: bool) -> None:
-        """Add samples.
-
-        Args:
-            images: uint8 or float in [-1, 1] (N, C, H, W), or rows (N, D).
-            real: whether they belong to the real set or to the candidate set.
-
-        Raises:
-            ConfigurationError: samples that are out of range or not finite.
-        """
+        """Add real or generated samples: uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D)."""
         samples = check_samples(images)
-        # Images wait as bytes, a quarter of the memory; rows as what networks see.
-        (self.real if real else self.candidate).append(samples if samples.ndim == 4 else samples.float())
+        if real:
+            self._real_accuracies = None
+        # images are stored as uint8 to save memory
+        (self.real if real else self.generated).append(samples if samples.ndim == 4 else samples.float())
+
+    def reset(self) -> None:
+        """Remove all samples."""
+        super().reset()
+        self._real_accuracies = None
+
+    def reset_generated(self) -> None:
+        """Remove the generated samples and keep the real ones with the accuracies of their students."""
+        accuracies = self._real_accuracies
+        super().reset_generated()
+        self._real_accuracies = accuracies
+
+    def num_generated(self, default: int) -> int:
+        """Return the number of real samples."""
+        return len(self.cat_state("real"))
+
+    def compute_columns(self, name: str) -> dict[str, float]:
+        """Compute the score and return score, standard error and mean accuracies as columns of a table."""
+        value = self.compute()
+        return {
+            name: value.mean.item(),
+            f"{name}_standard_error": value.standard_error.item(),
+            f"{name}_accuracy": value.accuracies.mean().item(),
+            f"{name}_real_accuracy": value.real_accuracies.mean().item(),
+        }
 
     def compute(self) -> CompressionScoreValue:
-        """Return mean and standard error over the seeds, and what they rest on.
-
-        Raises:
-            ConfigurationError: a kind of samples is missing.
-        """
-        real, candidate = self.gathered("real"), self.gathered("candidate")
-        self.counts = {"real": len(real), "generated": len(candidate), "held_out": len(self.held_out[1])}
-        held_out = (self.held_out[0].to(real.device), self.held_out[1].to(real.device))
+        """Return mean and standard error over the seeds, and the accuracies."""
+        real, generated = self.cat_state("real"), self.cat_state("generated")
+        self.counts = {"real": len(real), "generated": len(generated), "held_out": len(self.held_out[1])}
         teacher, student = self._networks
         value = compression_score(
-            candidate,
+            generated,
             real,
-            held_out,
-            teacher,
-            student,
-            self.form,
-            self.seeds,
-            self.batch_size,
-            self.learning_rate,
+            (self.held_out[0].to(real.device), self.held_out[1].to(real.device)),
+            teacher=teacher,
+            student=student,
+            variant=self.variant,
+            seeds=self.seeds,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            real_accuracies=self._real_accuracies,
         )
-        self.flags = ("students of the real samples stay at chance",) if value.mean.isnan() else ()
+        self._real_accuracies = value.real_accuracies
+        self.warnings = (NO_GAIN,) if value.mean.isnan() else ()
         return value
 
-    def settings(self) -> Protocol:
-        """Form, students and their training."""
+    def settings(self) -> MetricSettings:
+        """Return the settings with variant and training of the students."""
         return {
-            "form": self.form,
-            "epochs": EPOCHS[self.form],
-            "seeds": len(self.seeds),
+            **super().settings(),
+            "variant": self.variant,
+            "epochs": EPOCHS[self.variant],
+            "seeds": ", ".join(map(str, self.seeds)),
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
         }

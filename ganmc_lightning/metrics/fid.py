@@ -1,4 +1,4 @@
-"""Frechet Inception Distance with any extractor."""
+"""Frechet Inception Distance with any feature extractor."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as TorchmetricsFID
 
+from ganmc_lightning.metrics.base import FeatureMetric, MetricSettings
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
-from ganmc_lightning.metrics.feature_metric import FeatureMetric
-from ganmc_lightning.metrics.functional.frechet import cholesky_factor, frechet_distance, varying
+from ganmc_lightning.metrics.functional.frechet import cholesky_factor, drop_constant_features, frechet_distance
 from ganmc_lightning.metrics.reference import ReferenceStatistics
-from ganmc_lightning.metrics.reported import Protocol
-
-DEPENDENT = "some features are combinations of others"
 
 
-class _Sized(nn.Identity):
-    """Stands where torchmetrics wants a network: the features come ready."""
+class _PrecomputedFeatures(nn.Identity):
+    """Stands in for the network of torchmetrics: it is called with features."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -26,56 +23,66 @@ class _Sized(nn.Identity):
 
 
 class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
-    """Frechet distance between the features of real and of generated samples (Heusel et al. 2017); lower is better.
+    r"""Frechet distance between features of real and generated samples (Heusel et al. 2017); lower is better.
 
-    The moments are torchmetrics', in float64; the trace term is :func:`frechet_distance`'s, which takes a fifth of
-    the time and stands singular covariances. With Inception-v3 the value is torch-fidelity's.
+    .. math::
+        \mathrm{FID} = \|\mu_r - \mu_g\|^2 + \mathrm{tr}(\Sigma_r + \Sigma_g - 2 (\Sigma_r \Sigma_g)^{1/2})
+
+    where :math:`\mu` and :math:`\Sigma` are mean and covariance of the features of real (r) and generated (g) samples.
+    torchmetrics accumulates them in float64; the trace term is computed by :func:`frechet_distance`, which also
+    handles singular covariances. With :class:`InceptionV3Extractor` the value equals torch-fidelity's.
+
+    As input to ``update`` the metric accepts
+
+    - ``images``: uint8 or float images in [-1, 1] (N, C, H, W), rows (N, D), or :class:`Features`
+    - ``real``: bool, whether the samples are real
+
+    As output of ``compute`` the metric returns a float64 scalar.
 
     Args:
-        extractor: turns samples into features.
-        reference: statistics of the real samples, where they are known beforehand; then only generated samples
-            are given to ``update``.
+        extractor: feature extractor.
+        reference: precomputed statistics of the real samples; ``update`` then takes generated samples only.
 
     Attributes:
-        singular: whether a covariance of the last ``compute()`` was singular, for want of samples or of variety.
-            The number then depends on how many samples there were even more than FID always does.
+        singular: whether a covariance of the last ``compute()`` was singular. The value then depends even more on the
+            number of samples.
+
+    Raises:
+        ConfigurationError: in ``compute``, fewer than 2 real or generated samples.
+
+    Example:
+        >>> from ganmc_lightning.metrics import ClassifierExtractor
+        >>> extractor = ClassifierExtractor(nn.Linear(2, 2))  # features are the input of the last linear layer
+        >>> square = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
+        >>> metric = FrechetInceptionDistance(extractor)
+        >>> metric.update(square, real=True)
+        >>> metric.update(square + 3, real=False)
+        >>> round(metric.compute().item(), 2)  # equal covariances, means 3 apart in each of two features
+        18.0
     """
 
     def __init__(
         self, extractor: FeatureExtractor, reference: ReferenceStatistics | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(extractor, {}, reference, feature=_Sized(extractor.num_features), **kwargs)
+        super().__init__(extractor, {}, reference, feature=_PrecomputedFeatures(extractor.num_features), **kwargs)
         self.singular = False
 
-    def update(self, images: Tensor | Features, real: bool) -> None:
-        """Add samples.
-
-        Args:
-            images: uint8 or float in [-1, 1] (N, C, H, W), rows (N, D), or their features.
-            real: whether they are real or generated.
-
-        Raises:
-            ConfigurationError: samples the extractor does not take, or real ones beside a ``reference``.
-        """
-        super().update(self.features_of(images, real).features, real)
+    def _store(self, features: Features, real: bool) -> None:
+        TorchmetricsFID.update(self, features.features, real)
 
     def compute(self) -> Tensor:
-        """Return the distance, a float64 scalar.
-
-        Raises:
-            ConfigurationError: fewer than 2 real or generated samples.
-        """
+        """Return the distance, a float64 scalar."""
         n_real, mean_real, covariance_real = self._moments("real")
         n_fake, mean_fake, covariance_fake = self._moments("fake")
         self.counts = {"real": n_real, "generated": n_fake}
-        self.require(2)
-        pair = varying(covariance_real, covariance_fake)
-        few = min(n_real, n_fake) <= len(pair[0])
-        self.singular = few or any(cholesky_factor(covariance) is None for covariance in pair)
-        self.flags = ()
+        self.check_num_samples(2)
+        pair = drop_constant_features(covariance_real, covariance_fake)
+        too_few = min(n_real, n_fake) <= len(pair[0])
+        self.singular = too_few or any(cholesky_factor(covariance) is None for covariance in pair)
+        self.warnings = ()
         if self.singular:
-            cause = f"not more samples than the {len(pair[0])} features that vary" if few else DEPENDENT
-            self.flags = (f"singular covariance: {cause}",)
+            reason = f"not more samples than the {len(pair[0])} features that vary" if too_few else "dependent features"
+            self.warnings = (f"singular covariance: {reason}",)
         return frechet_distance(mean_real, covariance_real, mean_fake, covariance_fake)
 
     def _moments(self, kind: str) -> tuple[int, Tensor, Tensor]:
@@ -87,6 +94,6 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
         squares = getattr(self, f"{kind}_features_cov_sum") - count * torch.outer(mean, mean)
         return count, mean, squares / max(count - 1, 1)
 
-    def settings(self) -> Protocol:
-        """Whether a covariance was singular."""
-        return {"singular": self.singular}
+    def settings(self) -> MetricSettings:
+        """Return the settings, and whether a covariance was singular."""
+        return {**super().settings(), "singular": self.singular}

@@ -1,4 +1,4 @@
-"""What every metric asks of the samples it is given."""
+"""Validation of the samples passed to metrics and extractors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.pixel_range import check_bytes
 
 TOLERANCE = 1e-3
-"""How far a float image may leave [-1, 1]: rounding does, a wrong range goes much further."""
+"""Allowed excess over [-1, 1]: rounding errors are smaller, the excess of a wrong range is much larger."""
 
 
 def check_samples(samples: Tensor) -> Tensor:
-    """Refuse samples that would give a number without a meaning.
+    """Validate shape, dtype and range of samples; round float images to uint8.
 
-    Float images are rounded to the 256 levels that image files have, so that a generator and its saved samples
-    score the same. Float images without a negative pixel are taken for images in [0, 1] and refused: in [-1, 1] no
-    pixel of them would be darker than medium gray. The same image everywhere, such as zeros, passes.
+    Rounding makes the metrics of a generator equal those of its saved images. Float images without negative values are
+    rejected: they are most likely in [0, 1]. Constant images, such as zeros, pass.
 
     Args:
         samples: images (N, C, H, W), uint8 in [0, 255] or float in [-1, 1]; or rows (N, D), uint8 or float.
@@ -35,10 +34,12 @@ def check_samples(samples: Tensor) -> Tensor:
         tensor([[[[  0, 255]]]], dtype=torch.uint8)
     """
     if samples.ndim not in (2, 4):
-        raise ConfigurationError(f"samples have shape {tuple(samples.shape)}: give images (N, C, H, W) or rows (N, D)")
+        raise ConfigurationError(
+            f"samples: got shape {tuple(samples.shape)}, expected images (N, C, H, W) or rows (N, D)"
+        )
     if not (samples.is_floating_point() or samples.dtype == torch.uint8):
         raise ConfigurationError(
-            f"samples have dtype {samples.dtype}: give uint8 in 0..255, or float (images in [-1, 1])"
+            f"samples: got dtype {samples.dtype}, expected uint8 in [0, 255] or float (images in [-1, 1])"
         )
     if not samples.is_floating_point():
         return check_bytes(samples, "images:") if samples.ndim == 4 else samples
@@ -46,16 +47,16 @@ def check_samples(samples: Tensor) -> Tensor:
         return samples
     low, high = (value.item() for value in samples.aminmax())
     if not (abs(low) < float("inf") and abs(high) < float("inf")):  # both are NaN where one sample is
-        raise ConfigurationError("samples hold NaN or infinity: the generator diverged, or the file is damaged")
+        raise ConfigurationError("samples: got NaN or infinity: the generator diverged, or the file is damaged")
     if samples.ndim == 2:
         return samples
     if low < -1 - TOLERANCE or high > 1 + TOLERANCE:
         raise ConfigurationError(
-            f"images lie in [{low:.4g}, {high:.4g}]: float images must lie in [-1, 1], others be uint8"
+            f"float images: got the range [{low:.4g}, {high:.4g}], expected [-1, 1]; convert others to uint8"
         )
     if low > -TOLERANCE and high - low > TOLERANCE:
         raise ConfigurationError(
-            f"float images got the range [{low:.4g}, {high:.4g}], expected [-1, 1]: convert images in [0, 1] by "
-            "2 * images - 1; if they are in [-1, 1] without a dark pixel, give them as uint8 in [0, 255]"
+            f"float images: got the range [{low:.4g}, {high:.4g}], expected [-1, 1]: convert images in [0, 1] by "
+            "2 * images - 1, and bright images in [-1, 1] to uint8 in [0, 255]"
         )
     return encode(samples)

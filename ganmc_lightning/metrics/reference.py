@@ -1,4 +1,4 @@
-"""Statistics of real samples, computed once and kept on disk."""
+"""Statistics of real samples for the metrics, cached on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,20 +22,21 @@ from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
 BATCH_SIZE = 256
 KEY_LENGTH = 32
-CHOICE_SEED = 0
-Progress = Callable[[Iterable[Tensor]], Iterable[Tensor]]
+SUBSET_SEED = 0
+Track = Callable[[Iterable[Any]], Iterable[Any]]
+"""Wraps an iterable to display progress, as ``tqdm`` does."""
 
 
 @dataclass(frozen=True)
 class ReferenceStatistics:
-    """What the metrics need to know of the real samples.
+    """Statistics of the features of real samples.
 
     Attributes:
         count: number of samples.
-        mean: float64 (D,) mean of their features.
-        covariance: float64 (D, D), with ``count - 1`` in the denominator.
-        features: float32 (M, D), M <= count: those of a fixed random choice, in the samples' order, for KID, PRDC and
-            near copies.
+        mean: mean of the features, float64 (D,).
+        covariance: covariance of the features with denominator ``count - 1``, float64 (D, D).
+        features: features of a fixed random subset in the order of the samples, float32 (M, D), M <= count; used by
+            KID, PRDC and near duplicates.
     """
 
     count: int
@@ -43,122 +45,109 @@ class ReferenceStatistics:
     features: Tensor
 
 
-def reference_statistics(
+def compute_reference_statistics(
     samples: Tensor,
     extractor: FeatureExtractor,
-    data: str,
-    split: str,
+    *,
     cache: Path | None = None,
-    transform: str = "none",
     keep: int = 10_000,
     batch_size: int = BATCH_SIZE,
-    progress: Progress = iter,
+    progress: Track = iter,
 ) -> ReferenceStatistics:
-    """Read the statistics of real samples from the cache, or compute and store them.
+    """Compute the statistics of real samples, or read them from the cache.
 
-    The file's name is a hash of all arguments that matter and of the samples themselves, so that a changed data set
-    or extractor is never mistaken for another. A damaged file is computed anew.
+    The name of a cache file is a hash of the samples, the extractor and ``keep``. Damaged files are computed again.
 
     Args:
-        samples: uint8 images (N, C, H, W) or float rows (N, D), at least 2.
-        extractor: turns them into features.
-        data: name of the data set.
-        split: which part of it.
-        cache: folder of the files; without it nothing is stored.
-        transform: what was done to the samples since they were read.
-        keep: how many feature vectors to keep.
-        batch_size: samples in one pass.
+        samples: at least 2 uint8 images (N, C, H, W) or float rows (N, D).
+        extractor: feature extractor.
+        cache: folder of the cache files; without it nothing is stored.
+        keep: maximum number of feature vectors to keep.
+        batch_size: number of samples per forward pass.
         progress: wraps the iteration over batches, as ``tqdm`` does.
 
     Raises:
-        ConfigurationError: fewer than 2 samples, or samples the extractor does not take.
+        ConfigurationError: fewer than 2 samples, or the extractor rejects the samples.
+
+    Example:
+        >>> from ganmc_lightning.metrics import ClassifierExtractor
+        >>> extractor = ClassifierExtractor(torch.nn.Linear(2, 2))
+        >>> compute_reference_statistics(torch.tensor([[0.0, 1.0], [2.0, 5.0]]), extractor).mean
+        tensor([1., 3.], dtype=torch.float64)
     """
     if len(samples) < 2:
-        raise ConfigurationError(f"{data}: statistics need at least 2 real samples, got {len(samples)}")
-    path = None
-    if cache is not None:
-        path = cache / f"{_key(samples, extractor, data, split, transform, keep)}.npz"
-        known = _read(path, len(samples), extractor.num_features, min(keep, len(samples)))
-        if known is not None:
-            return known
-    found = _compute(samples, extractor, keep, batch_size, progress)
+        raise ConfigurationError(f"reference statistics: got {len(samples)} real samples, expected at least 2")
+    path = None if cache is None else cache / f"{_key(samples, extractor, keep)}.npz"
+    if path is not None:
+        cached = _read(path, len(samples), extractor.num_features, min(keep, len(samples)))
+        if cached is not None:
+            return cached
+    statistics = _compute(samples, extractor, keep, batch_size, progress)
     if path is not None:
         arrays: dict[str, NDArray[np.generic]] = {
-            "mean": found.mean.numpy(),
-            "covariance": found.covariance.numpy(),
-            "features": found.features.numpy(),
+            "mean": statistics.mean.numpy(),
+            "covariance": statistics.covariance.numpy(),
+            "features": statistics.features.numpy(),
         }
-        with suppress(ConfigurationError):  # a full disk costs the next run time, not this one its result
+        with suppress(ConfigurationError):  # a full disk must not fail the evaluation
             write_npz(path, arrays)
-    return found
+    return statistics
 
 
-def features_of(
-    samples: Tensor, extractor: FeatureExtractor, batch_size: int = BATCH_SIZE, progress: Progress = iter
+def extract_features(
+    samples: Tensor, extractor: FeatureExtractor, batch_size: int = BATCH_SIZE, progress: Track = iter
 ) -> Features:
-    """Features and logits of all samples (N, ...), on the CPU."""
-    parts = [extractor(batch) for batch in progress(samples.split(batch_size))]
-    return Features(
-        torch.cat([part.features.cpu() for part in parts]), torch.cat([part.logits.cpu() for part in parts])
-    )
+    """Return features and logits of all samples (N, ...) on the CPU."""
+    batches = [extractor(batch) for batch in progress(samples.split(batch_size))]
+    return Features(*(torch.cat([values.cpu() for values in field]) for field in zip(*batches, strict=True)))
 
 
 def _compute(
-    samples: Tensor, extractor: FeatureExtractor, keep: int, batch_size: int, progress: Progress
+    samples: Tensor, extractor: FeatureExtractor, keep: int, batch_size: int, progress: Track
 ) -> ReferenceStatistics:
-    """One pass; the moments are taken around the mean of the first batch, which spares digits."""
-    chosen = torch.zeros(len(samples), dtype=torch.bool)
-    # A random choice, for files are often sorted by class; always the same one.
-    chosen[torch.randperm(len(samples), generator=torch.Generator().manual_seed(CHOICE_SEED))[:keep]] = True
+    subset = torch.zeros(len(samples), dtype=torch.bool)
+    # a random subset: the samples may be sorted by class
+    subset[torch.randperm(len(samples), generator=torch.Generator().manual_seed(SUBSET_SEED))[:keep]] = True
     kept, done = [], 0
     for batch in progress(samples.split(batch_size)):
         features = extractor(batch).features
         if not bool(features.isfinite().all()):
             raise ConfigurationError(
-                f"{extractor.name} answers with NaN or infinity: check its weights and the samples"
+                f"{extractor.name}: got NaN or infinite features: check its weights and the samples"
             )
         rows = features.double()
         if done == 0:
-            centre = rows.mean(dim=0)
-            total, squares = torch.zeros_like(centre), torch.zeros_like(torch.outer(centre, centre))
-        rows = rows - centre
+            shift = rows.mean(dim=0)  # moments around the mean of the first batch have smaller rounding errors
+            total, squares = torch.zeros_like(shift), torch.zeros_like(torch.outer(shift, shift))
+        rows = rows - shift
         total += rows.sum(dim=0)
         squares += rows.T @ rows
-        kept.append(features.cpu()[chosen[done : done + len(batch)]])
+        kept.append(features.cpu()[subset[done : done + len(batch)]])
         done += len(batch)
     covariance = (squares - torch.outer(total, total) / done) / (done - 1)
-    return ReferenceStatistics(done, (centre + total / done).cpu(), covariance.cpu(), torch.cat(kept))
+    return ReferenceStatistics(done, (shift + total / done).cpu(), covariance.cpu(), torch.cat(kept))
 
 
-def _key(samples: Tensor, extractor: FeatureExtractor, data: str, split: str, transform: str, keep: int) -> str:
+def _key(samples: Tensor, extractor: FeatureExtractor, keep: int) -> str:
     fingerprint = hashlib.sha256(samples.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    parts = {
-        "data": data,
-        "split": split,
-        "shape": list(samples.shape),
-        "dtype": str(samples.dtype),
-        "samples": fingerprint.hexdigest(),
-        "extractor": extractor.digest,
-        "transform": transform,
-        "keep": keep,
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
+    parts = [list(samples.shape), str(samples.dtype), fingerprint.hexdigest(), extractor.digest, keep]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:KEY_LENGTH]
 
 
 def _read(path: Path, count: int, size: int, kept: int) -> ReferenceStatistics | None:
-    """What a file of an earlier run holds; None where there is none to be trusted."""
+    """Read a cache file; return None if it is missing or damaged."""
     if not path.is_file():
         return None
-    due = {
+    expected = {
         "mean": ((size,), np.float64),
         "covariance": ((size, size), np.float64),
         "features": ((kept, size), np.float32),
     }
     tensors = {}
-    for name, (shape, dtype) in due.items():
+    for name, (shape, dtype) in expected.items():
         try:
             array = read_array(path, name)
-        except ConfigurationError:  # damaged: the zip format's checksums tell
+        except ConfigurationError:  # the checksums of the zip format detect damage
             return None
         if array.shape != shape or array.dtype != dtype or not np.isfinite(array).all():
             return None

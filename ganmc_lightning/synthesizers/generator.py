@@ -25,6 +25,9 @@ class GeneratorSynthesizer(Synthesizer):
             known class, enough for losses that use the teacher alone.
     """
 
+    name = "data.synthesizer"
+    """Name of the generator in error messages."""
+
     def __init__(self, generator: Generator) -> None:
         self.generator = generator.eval()
         self._labels: Tensor | None = None
@@ -34,21 +37,28 @@ class GeneratorSynthesizer(Synthesizer):
         """Hold the generator against the data and move it to their device."""
         made, due = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
         if made != due:
-            raise ConfigurationError(f"data.synthesizer makes samples of shape {made}, the data have {due}")
+            raise ConfigurationError(f"{self.name}: got samples of shape {made}, expected {due}, the shape of the data")
         if self.generator.num_classes not in (0, spec.num_classes):
             raise ConfigurationError(
-                f"data.synthesizer knows {self.generator.num_classes} classes, the data have {spec.num_classes}"
+                f"{self.name}: got {self.generator.num_classes} classes, expected {spec.num_classes}, those of the data"
             )
-        self._rescale = output_conversion("data.synthesizer", self.generator, spec).to(labels.device)
+        self._rescale = output_conversion(self.name, self.generator, spec).to(labels.device)
         self.generator.to(labels.device)
         self._labels = labels
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the samples, that of the labels passed to :meth:`fit`."""
+        if self._labels is None:
+            raise not_fitted(self)
+        return self._labels.device
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``n`` samples; see :class:`Synthesizer`."""
         if self._labels is None:
             raise not_fitted(self)
-        device = self._labels.device
+        device = self.device
         latents = self.generator.sample_latents(n, device, generator)
         if self.generator.num_classes == 0:
             labels = torch.full((n,), UNKNOWN_LABEL, device=device)

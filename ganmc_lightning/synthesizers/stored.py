@@ -8,22 +8,24 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, decode
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import (
     check_label_range,
     check_same_length,
     list_arrays,
     read_array,
     read_class_names,
-    to_image_tensor,
     to_label_tensor,
 )
 from ganmc_lightning.io.class_names import labels_of_names
 from ganmc_lightning.io.folders import list_classes, list_images
-from ganmc_lightning.io.images import read_image
-from ganmc_lightning.io.pixel_range import check_bytes
+from ganmc_lightning.io.samples import (
+    check_image_shape,
+    check_scaled,
+    check_shape,
+    read_npz_samples,
+    read_resized_samples,
+)
 from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
-from ganmc_lightning.synthesizers.stored_rows import SCALED, check_scaled, read_scaled_rows
 
 _UNLABELED = "samples"
 """The folder that ``ganmc sample`` writes for a generator without classes."""
@@ -54,10 +56,8 @@ class StoredSynthesizer(Synthesizer):
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Read the samples and compare their shape, scale and classes with the data's."""
         samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
-        shape, expected = tuple(samples.shape[1:]), tuple(spec.sample_shape)
-        if shape != expected:
-            raise ConfigurationError(f"{self.path}: its samples have shape {shape}, the data have {expected}")
-        if inputs is not None and len(shape) == 1:
+        check_shape(samples, spec.sample_shape, str(self.path))
+        if inputs is not None and samples.dim() == 2:
             check_scaled(samples, inputs, str(self.path))
         known = intended[intended != UNKNOWN_LABEL]
         check_label_range(known, spec.num_classes, f"{self.path}: labels")
@@ -72,20 +72,12 @@ class StoredSynthesizer(Synthesizer):
         return decode(samples[chosen]), labels[chosen]
 
     def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
-        held = list_arrays(self.path)
-        if "images" in held:
-            samples = to_image_tensor(read_array(self.path, "images"), f"{self.path}: images")
-        elif "X" in held or SCALED in held:
-            samples = read_scaled_rows(self.path, held)
-        else:
-            raise ConfigurationError(
-                f"{self.path}: holds {', '.join(held) or 'nothing'}: synthetic samples need images or X"
-            )
-        if "labels" not in held:
+        samples, arrays = read_npz_samples(self.path), list_arrays(self.path)
+        if "labels" not in arrays:
             return samples, torch.full((len(samples),), UNKNOWN_LABEL)
         labels = to_label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")
         check_same_length(samples, labels, f"{self.path}: labels")
-        if "class_names" in held and spec.class_names:
+        if "class_names" in arrays and spec.class_names:
             labels = self._labels_by_name(labels, spec)
         return samples, labels
 
@@ -99,17 +91,12 @@ class StoredSynthesizer(Synthesizer):
         return torch.tensor(labels_of_names(used, spec.class_names, spec.num_classes, where))[positions]
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
-        if len(spec.sample_shape) != 3 or spec.sample_shape[0] not in (1, 3):
-            raise ConfigurationError(
-                f"{self.path}: a folder of images cannot be read as samples of shape {spec.sample_shape}: "
-                "give an .npz file"
-            )
-        channels, size, _ = spec.sample_shape
+        check_image_shape(self.path, spec.sample_shape)
         names = list_classes(self.path)
         if names == (_UNLABELED,) and _UNLABELED not in spec.class_names:
             found: tuple[int, ...] = (UNKNOWN_LABEL,)
         else:
             found = labels_of_names(names, spec.class_names, spec.num_classes, str(self.path))
         files, positions = list_images(self.path, names)
-        images = torch.stack([read_image(self.path / name, size, size, channels) for name in files])
-        return check_bytes(images, str(self.path)), torch.tensor(found)[positions]
+        images = read_resized_samples(self.path, files, spec.sample_shape)
+        return images, torch.tensor(found)[positions]

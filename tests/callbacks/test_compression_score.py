@@ -64,7 +64,7 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
     module = FallsAsleep(generator, ACGANDiscriminator(8, 1, 3, width=2))
     trainer = make_run_trainer(
         tmp_path,
-        [CompressionScoreMonitor(teacher, student, form="paper")],
+        [CompressionScoreMonitor(teacher, student, variant="5_epochs")],
         {"monitor": "val/compression_score", "mode": "max"},
         max_epochs=3,
     )
@@ -95,7 +95,9 @@ def test_score_is_of_the_whole_generator_on_the_validation_part(
     synthesizer = GeneratorSynthesizer(module.generator)
     synthesizer.fit(real, labels, data.spec)
     samples, _ = synthesizer.sample(108, torch.Generator().manual_seed(0))
-    expected = compression_score(samples, real, data.samples("val"), teacher, student, "poster", seeds=(0, 1))
+    expected = compression_score(
+        samples, real, data.samples("val"), teacher=teacher, student=student, variant="1_epoch", seeds=(0, 1)
+    )
     assert scores["val/compression_score"] == pytest.approx(expected.mean.item(), rel=1e-5, abs=1e-6)
 
 
@@ -115,5 +117,5 @@ def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTraine
 
 
 def test_seeds_out_of_range(teacher: MLPClassifier) -> None:
-    with pytest.raises(ConfigurationError, match=r"CompressionScoreMonitor\.num_students must be at least 1"):
+    with pytest.raises(ConfigurationError, match=r"CompressionScoreMonitor\.num_students: got 0, expected at least 1"):
         CompressionScoreMonitor(teacher, student, num_students=0)

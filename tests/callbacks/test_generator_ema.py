@@ -98,7 +98,7 @@ def test_average_is_validated_and_saved_while_training_goes_on_raw(
 def test_saving_in_the_middle_of_a_validation(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    """The average stands in for the generator then, and must still be told from the raw weights."""
+    """The average replaces the weights during validation; the raw weights are saved as well."""
 
     class Save(Callback):
         def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -142,7 +142,7 @@ def test_scoring_a_checkpoint_uses_its_average(
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_decay_out_of_range(decay: float) -> None:
-    with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay must lie in \[0, 1\)"):
+    with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay: got .*, expected a value in \[0, 1\)"):
         GeneratorEMA(decay)
 
 

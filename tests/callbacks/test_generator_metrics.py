@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 
 from ganmc_lightning.callbacks import GeneratorEMA, GeneratorMetricsMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.evaluation import draw_samples
+from ganmc_lightning.evaluation import GeneratorEvaluator, samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor, FrechetInceptionDistance, InceptionScore, NearDuplicates
 from ganmc_lightning.modules import ACGANModule
@@ -35,12 +35,12 @@ def test_scores_are_the_metrics_on_the_validation_part(
 ) -> None:
     """And they leave training's random numbers alone."""
     module, data = make_module(), make_data(validation_fraction=0.25)
-    metrics = ("is", "fid", "prdc", "kid", "near_duplicates", "vol")
-    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, metrics, n=50)])
+    metrics = ("inception_score", "fid", "prdc", "kid", "near_duplicates", "laplacian_variance")
+    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, metrics, num_samples=50)])
     state = torch.get_rng_state()
     (scores,) = trainer.validate(module, data, verbose=False)
     assert torch.equal(torch.get_rng_state(), state)
-    samples = draw_samples(module.generator, data.samples("train")[1], data.spec, 50, seed=0)
+    samples = samples_of_generator(module.generator, data).sample(50, seed=0)
     real = data.samples("val")[0]
     fid, inception = FrechetInceptionDistance(extractor), InceptionScore(extractor)
     copies = NearDuplicates(extractor, real)
@@ -53,10 +53,24 @@ def test_scores_are_the_metrics_on_the_validation_part(
     assert scores["val/inception_score"] == pytest.approx(
         inception.compute()["inception_score"].item(), rel=1e-5, abs=1e-6
     )
-    assert scores["val/near_duplicates"] == pytest.approx(
-        copies.compute()["near_duplicates"].item(), rel=1e-5, abs=1e-6
+    assert scores["val/near_duplicate_rate"] == pytest.approx(
+        copies.compute()["near_duplicate_rate"].item(), rel=1e-5, abs=1e-6
     )
     assert {"val/kid", "val/precision", "val/recall", "val/laplacian_variance_ratio"} <= set(scores)
+
+
+def test_statistics_are_shared_with_the_command(
+    make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor, tmp_path: Path
+) -> None:
+    data = make_data(root=str(tmp_path / "data"))
+    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, ("fid", "near_duplicates"), num_samples=30)])
+    trainer.validate(make_module(), data, verbose=False)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "statistics").iterdir()}
+    assert len(files) == 2  # of the validation and of the training split
+    evaluator = GeneratorEvaluator(data, extractor=extractor, real_split="val")
+    assert evaluator.reference.count == 12
+    assert evaluator.training.count == 108
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data" / "statistics").iterdir()} == files
 
 
 class Fades(ACGANModule):
@@ -74,7 +88,7 @@ def test_the_checkpoint_follows_the_score_of_the_averaged_generator(
     torch.manual_seed(0)
     module = Fades(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     data = make_data(batch_size=27)
-    callbacks = [GeneratorMetricsMonitor(extractor, ("fid",), n=30), GeneratorEMA(decay=0.5)]
+    callbacks = [GeneratorMetricsMonitor(extractor, ("fid",), num_samples=30), GeneratorEMA(decay=0.5)]
     trainer = make_run_trainer(tmp_path, callbacks, {"monitor": "val/fid", "mode": "min"}, max_epochs=3)
     trainer.fit(module, data)
     scores = [float(row["val/fid"]) for row in read_metrics(tmp_path / "metrics.csv") if "val/fid" in row]
@@ -85,7 +99,7 @@ def test_the_checkpoint_follows_the_score_of_the_averaged_generator(
     weights = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
     generator.load_state_dict(weights)  # the average: what load_generator gives
     metric = FrechetInceptionDistance(extractor)
-    metric.update(draw_samples(generator, data.samples("train")[1], data.spec, 30, seed=0), real=False)
+    metric.update(samples_of_generator(generator, data).sample(30, seed=0), real=False)
     metric.update(data.samples("val")[0], real=True)
     assert min(scores) == pytest.approx(metric.compute().item(), rel=1e-4, abs=1e-5)
     assert not any("extractor" in name for name in best["state_dict"])
@@ -101,22 +115,26 @@ def test_test_samples_play_no_part(
         data.setup("fit")
         if spoil:
             data.samples("test")[0].zero_()
-        trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, ("fid", "near_duplicates"), n=30)])
+        trainer = make_trainer(
+            callbacks=[GeneratorMetricsMonitor(extractor, ("fid", "near_duplicates"), num_samples=30)]
+        )
         scores.append(trainer.validate(make_module(), data, verbose=False))
     assert scores[0] == scores[1]
 
 
 def test_arguments_that_cannot_be(extractor: ClassifierExtractor) -> None:
-    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.metrics must be some of .*found 'fidd'"):
+    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.metrics: got 'fidd', expected names from"):
         GeneratorMetricsMonitor(extractor, ("fidd",))
-    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.metrics must be some of .*found none"):
+    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.metrics: got none, expected names from"):
         GeneratorMetricsMonitor(extractor, ())
-    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.n must be at least 2"):
-        GeneratorMetricsMonitor(extractor, n=1)
+    with pytest.raises(ConfigurationError, match=r"GeneratorMetricsMonitor\.num_samples: got 1, expected at least 2"):
+        GeneratorMetricsMonitor(extractor, num_samples=1)
 
 
 def test_an_extractor_of_other_data_is_refused_before_training(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(60, 3)), n=30)])
+    trainer = make_trainer(
+        callbacks=[GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(60, 3)), num_samples=30)]
+    )
     with pytest.raises(ConfigurationError, match="does not take"):
         trainer.validate(make_module(), make_data(), verbose=False)
 
@@ -124,8 +142,8 @@ def test_an_extractor_of_other_data_is_refused_before_training(make_data: MakeDa
 def test_a_module_without_a_generator(
     make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor
 ) -> None:
-    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, n=30, submodule="discriminator")])
+    trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, num_samples=30, submodule="discriminator")])
     with pytest.raises(
-        ConfigurationError, match=r"GeneratorMetricsMonitor\.submodule: 'discriminator' is no generator"
+        ConfigurationError, match=r"GeneratorMetricsMonitor\.submodule: 'discriminator' is not a generator"
     ):
         trainer.validate(make_module(), make_data(), verbose=False)

@@ -1,4 +1,4 @@
-"""What a tree learns from a generator's rows, while the generator trains."""
+"""Scores of trees trained on a generator's rows, while the generator trains."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def test_accuracy_for_more_classes(make_data: MakeData, make_trainer: MakeTraine
     (asleep,) = trainer.validate(module, data, verbose=False)
     labels = data.samples("val")[1]
     shares = labels.bincount() / len(labels)
-    assert awake["val/student_accuracy"] > 0.6
-    assert asleep["val/student_accuracy"] == pytest.approx(float(shares.max()), abs=0.35)
-    assert asleep["val/student_accuracy"] in [pytest.approx(float(share), abs=1e-6) for share in shares]
+    assert awake["val/tree_accuracy"] > 0.6
+    assert asleep["val/tree_accuracy"] == pytest.approx(float(shares.max()), abs=0.35)
+    assert asleep["val/tree_accuracy"] in [pytest.approx(float(share), abs=1e-6) for share in shares]
 
 
 def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrai
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
-    with pytest.raises(ConfigurationError, match=r"TreeScoreMonitor grows trees on rows, the data have .*\(1, 8, 8\)"):
+    with pytest.raises(ConfigurationError, match=r"TreeScoreMonitor: got samples of shape \(1, 8, 8\), expected rows"):
         make_trainer(callbacks=[TreeScoreMonitor()]).validate(module, make_data(), verbose=False)
 
 
 @pytest.mark.parametrize("name", ["teacher_trees", "synthetic_ratio", "num_students"])
 def test_numbers_out_of_range(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"TreeScoreMonitor\.{name} must be positive, got 0"):
+    with pytest.raises(ConfigurationError, match=rf"TreeScoreMonitor\.{name}: got 0, expected a positive number"):
         TreeScoreMonitor(**{name: 0})

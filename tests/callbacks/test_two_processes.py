@@ -11,7 +11,7 @@ import pytest
 import torch
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
-NAMES = ("fid", "kid", "inception_score", "precision", "near_duplicates", "laplacian_variance", "compression_score")
+NAMES = ("fid", "kid", "inception_score", "precision", "near_duplicate_rate", "laplacian_variance", "compression_score")
 
 
 def test_scores_do_not_depend_on_the_number_of_processes(tmp_path: Path, data_root: Path) -> None:

@@ -12,7 +12,7 @@ from lightning.pytorch import Trainer
 from ganmc_lightning.callbacks import CompressionScoreMonitor, GeneratorMetricsMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import NpzFile
-from ganmc_lightning.evaluation.feature_metrics import FEATURE_METRICS
+from ganmc_lightning.evaluation.evaluator import FEATURE_METRICS
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.modules import ACGANModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
@@ -23,7 +23,9 @@ def validate(strategy: str, devices: int, path: Path, data: Path) -> None:
     torch.manual_seed(0)
     teacher = MLPClassifier(64, 3, hidden=(6,))
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
-    scores = GeneratorMetricsMonitor(ClassifierExtractor(teacher), (*FEATURE_METRICS, "vol"), n=50)
+    scores = GeneratorMetricsMonitor(
+        ClassifierExtractor(teacher), (*FEATURE_METRICS, "laplacian_variance"), num_samples=50
+    )
     compression = CompressionScoreMonitor(teacher, partial(MLPClassifier, 64, 3, hidden=(4,)))
     trainer = Trainer(
         accelerator="cpu",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.evaluation.students import make_student_factory
+from ganmc_lightning.evaluation.student_factory import make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import read_json
 

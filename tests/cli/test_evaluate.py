@@ -17,53 +17,62 @@ def tools(trained, data_root, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path / "root"))
     (tmp_path / "student.yaml").write_text(STUDENT)
     extractor = ["--extractor", f"classifier:{trained.teacher_checkpoint}"]
-    students = ["--teacher", trained.teacher_checkpoint, "--student", tmp_path / "student.yaml", "--students", 2]
-    return ["--data", data_root / "tiny.npz", "--n", 60, *extractor, *students, "--student-batch-size", 8]
+    students = ["--teacher", trained.teacher_checkpoint, "--student", tmp_path / "student.yaml", "--num-students", 2]
+    return ["--data", data_root / "tiny.npz", "--num-samples", 60, *extractor, *students, "--student-batch-size", 8]
 
 
 def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
-    plot, file = tmp_path / "pictures" / "nearest.png", tmp_path / "run" / "result.json"
-    done = ganmc("evaluate", trained.generator_checkpoint, *tools, "--json", file, "--plot", plot, "--seed", 3)
+    plot, out = tmp_path / "figures" / "nearest.png", tmp_path / "run"
+    done = ganmc("evaluate", trained.generator_checkpoint, *tools, "--out", out, "--nearest-plot", plot, "--seed", 3)
     assert done.status == 0, done.err
-    result = json.loads(file.read_text())
+    result = json.loads((out / "result.json").read_text())
     assert {
         "test/inception_score",
         "test/fid",
         "test/kid",
         "test/precision",
-        "test/near_duplicates",
+        "test/near_duplicate_rate",
         "test/laplacian_variance_ratio",
-        "test/compression_score_paper",
-        "test/compression_score_paper_standard_error",
-        "test/compression_score_poster",
+        "test/compression_score_5_epochs",
+        "test/compression_score_5_epochs_standard_error",
+        "test/compression_score_1_epoch",
     } <= set(result["metrics"])
     assert result["command"].startswith(f"ganmc evaluate {trained.generator_checkpoint} --data")
     assert result["train_seconds"] > 0
-    protocol = result["settings"]
-    assert (protocol["data"], protocol["real_split"], protocol["seed"], protocol["n"]) == ("tiny", "test", 3, 60)
-    assert protocol["extractor"] == "classifier (MLPClassifier)"
-    (samples,) = protocol["samples"].values()
-    assert samples["metrics"]["compression_score_paper"]["seeds"] == "6, 7"
+    settings = result["settings"]
+    assert (settings["data"], settings["real_split"], settings["seed"], settings["num_samples"]) == (
+        "tiny",
+        "test",
+        3,
+        60,
+    )
+    assert settings["extractor"] == "classifier (MLPClassifier)"
+    (samples,) = settings["samples"].values()
+    assert samples["metrics"]["compression_score_5_epochs"]["seeds"] == "6, 7"
     assert samples["metrics"]["fid"]["n_generated"] == 60
-    assert protocol["extractor_digest"] in done.out
+    assert settings["extractor_digest"] in done.out
     assert "FID" in done.out
     with Image.open(plot) as picture:
         assert picture.width > 0
 
 
 def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path):
-    assert ganmc("sample", trained.generator_checkpoint, "--n", 80, "--out", tmp_path / "stored.npz").status == 0
+    assert (
+        ganmc("sample", trained.generator_checkpoint, "--num-samples", 80, "--out", tmp_path / "stored.npz").status == 0
+    )
     sets = ["real=real:train", f"gan={trained.generator_checkpoint}", tmp_path / "stored.npz"]
     for name in ("a", "b"):
-        done = ganmc("evaluate", *sets, *tools, "--metrics", "is,fid,near_duplicates", "--json", tmp_path / name)
+        done = ganmc(
+            "evaluate", *sets, *tools, "--metrics", "inception_score,fid,near_duplicates", "--out", tmp_path / name
+        )
         assert done.status == 0, done.err
-    first, second = (json.loads((tmp_path / name).read_text()) for name in ("a", "b"))
+    first, second = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("a", "b"))
     assert first["metrics"] == second["metrics"]
     assert {name.split("/")[1] for name in first["metrics"]} == {"real", "gan", "stored"}
     assert first["metrics"]["test/real/fid"] < first["metrics"]["test/gan/fid"]
     assert first["metrics"]["test/stored/fid"] == pytest.approx(first["metrics"]["test/gan/fid"], rel=0.5)
-    assert "test/real/near_duplicates" not in first["metrics"]
-    assert "left out: near_duplicates of real" in done.out
+    assert "test/real/near_duplicate_rate" not in first["metrics"]
+    assert "skipped: near_duplicates of real" in done.out
 
 
 def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
@@ -71,8 +80,8 @@ def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     done = ganmc("evaluate", "real:val", "--data", "breast_cancer")
     assert done.status == 2
-    assert "vol (needs images" in done.err
-    assert "--extractor" in done.err
+    assert "laplacian_variance requires images" in done.err
+    assert "fid requires an extractor" in done.err
 
 
 def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tmp_path):
@@ -86,16 +95,16 @@ def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tm
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--n", "1"], "--n must be at least 2"),
-        (["--n", "9", "--plot", "p.png"], "--plot needs --n of at least 10"),
-        (["--students", "0"], "--students must be at least 1"),
-        (["--student-learning-rate", "-1"], "--student-learning-rate must be positive"),
-        (["--metrics", "fid,lpips"], "'lpips' is unknown"),
-        (["--extractor", "vgg"], "extractor 'vgg' is unknown"),
-        (["--reference", "absent.ckpt"], "no checkpoint at absent.ckpt"),
-        (["--json", "file/below.json"], "cannot write file/below.json"),
-        (["--json", "."], "cannot write ."),
-        (["--data", "dgits"], "no data set 'dgits'"),
+        (["--num-samples", "1"], "--num-samples: got 1, expected at least 2"),
+        (["--num-samples", "9", "--nearest-plot", "p.png"], "--num-samples: got 9, expected at least 10"),
+        (["--num-students", "0"], "--num-students: got 0, expected at least 1"),
+        (["--student-learning-rate", "-1"], "--student-learning-rate: got -1.0, expected a positive number"),
+        (["--metrics", "fid,lpips"], "metrics: got 'lpips', expected"),
+        (["--extractor", "vgg"], "extractor: got 'vgg', expected"),
+        (["--sharpness-reference", "absent.ckpt"], "no checkpoint at absent.ckpt"),
+        (["--out", "file/below"], "cannot write file/below/result.json"),
+        (["--nearest-plot", "."], "cannot write ."),
+        (["--data", "dgits"], "--data: got 'dgits', expected"),
         (["--teacher", "absent.ckpt"], "no checkpoint at absent.ckpt"),
         (["--real-split", "valid"], "--real-split"),
     ],
@@ -103,7 +112,7 @@ def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tm
 def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, complaint):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    done = ganmc("evaluate", "real:train", *tools, *arguments)
+    done = ganmc("evaluate", "real:val", *tools, *arguments)
     assert done.status == 2
     assert complaint in done.err
     assert done.err.rstrip().count("\n") == 0 or "usage" in done.err
@@ -113,10 +122,10 @@ def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, c
 def test_two_sets_of_one_name(ganmc, tools):
     done = ganmc("evaluate", "real:train", "real:train", *tools)
     assert done.status == 2
-    assert "two sets of samples are called 'real:train'" in done.err
+    assert "real:train: got 2 sample sets of this name" in done.err
 
 
 def test_teacher_without_student(ganmc, data_root):
     done = ganmc("evaluate", "real:train", "--data", data_root / "tiny.npz", "--teacher", "a.ckpt")
     assert done.status == 2
-    assert "needs both --teacher and --student" in done.err
+    assert "expected both or neither" in done.err

@@ -84,10 +84,11 @@ def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypat
     def run(checkpoint: Path) -> dict[str, float]:
         monkeypatch.setenv("GANMC_DATA", str(tmp_path / "statistics_of_real_samples"))
         extractor = f"classifier:{trained.teacher_checkpoint}"
-        arguments = ("--extractor", extractor, "--metrics", "is,fid,vol", "--n", 60, "--json", tmp_path / "scores.json")
+        metrics, out = "inception_score,fid,laplacian_variance", tmp_path / "scores"
+        arguments = ("--extractor", extractor, "--metrics", metrics, "--num-samples", 60, "--out", out)
         done = ganmc("evaluate", checkpoint, "--data", data_root / "tiny.npz", *arguments)
         assert done.status == 0, done.err
-        scores: dict[str, float] = json.loads((tmp_path / "scores.json").read_text())["metrics"]
+        scores: dict[str, float] = json.loads((tmp_path / "scores" / "result.json").read_text())["metrics"]
         assert 1 <= scores["test/inception_score"] <= 3
         assert scores["test/fid"] > 0
         assert scores["test/laplacian_variance_ratio"] > 0
@@ -141,7 +142,7 @@ def test_compressed_without_a_data_set_and_drawn_from(
     checkpoint = folder / "checkpoints" / "best.ckpt"
     assert not any(key.startswith("teacher") for key in torch.load(checkpoint, weights_only=True)["state_dict"])
     assert load_generator(str(checkpoint)).sample_shape == (1, 8, 8)
-    assert ganmc("sample", checkpoint, "--n", "5", "--out", tmp_path / "a.npz").status == 0
+    assert ganmc("sample", checkpoint, "--num-samples", "5", "--out", tmp_path / "a.npz").status == 0
     with np.load(tmp_path / "a.npz") as samples:
         assert samples["images"].shape == (5, 8, 8, 1)
         assert "labels" not in samples
@@ -182,7 +183,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
     teacher.rename(tmp_path / "gone.ckpt")  # the file describes its networks by themselves
     assert load_discriminator(str(checkpoint))(torch.zeros(2, 1, 8, 8)).shape == (2,)
     assert load_generator(str(checkpoint)).latent_size == 6
-    assert ganmc("sample", checkpoint, "--n", "4", "--out", tmp_path / "a.png").status == 0
+    assert ganmc("sample", checkpoint, "--num-samples", "4", "--out", tmp_path / "a.png").status == 0
     score(checkpoint)
 
 
@@ -199,7 +200,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
     assert ganmc("fit", "--config", configs.student, synthesizer, checkpoint).status == 0
     student = json.loads((tmp_path / "runs" / "student" / "result.json").read_text())
     assert 0 <= student["metrics"]["val/accuracy"] <= 1
-    assert ganmc("sample", checkpoint, "--n", "6", "--out", tmp_path / "a.npz").status == 0
+    assert ganmc("sample", checkpoint, "--num-samples", "6", "--out", tmp_path / "a.npz").status == 0
     with np.load(tmp_path / "a.npz") as samples:
         assert samples["labels"].tolist() == [0, 0, 1, 1, 2, 2]
     score(checkpoint)

@@ -33,7 +33,7 @@ def checkpoint(tmp_path, monkeypatch):
 
 
 def test_a_user_defined_network(checkpoint, tmp_path, capsys):
-    words = ["sample", checkpoint, "--n", "2", "--out", str(tmp_path / "rows.npz")]
+    words = ["sample", checkpoint, "--num-samples", "2", "--out", str(tmp_path / "rows.npz")]
     assert main(words) == 2
     assert "names 'my_project.Own', which a file may not name" in capsys.readouterr().err
     assert main([*words, "--import", "my_project"]) == 0

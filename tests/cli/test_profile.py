@@ -1,4 +1,4 @@
-"""``ganmc profile``: sizes, speed and the picture, on generators saved by hand."""
+"""``ganmc profile``: sizes, throughput and the figure, for generators saved by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.cli.profile import measure, read_generators
+from ganmc_lightning.cli.profile import load_generators, measure
 from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet4
 from ganmc_lightning.networks.profiling import count_parameters, state_dict_size, throughput
 
@@ -29,23 +29,23 @@ def dcgan(path, submodule="generator", **arguments):
 
 @pytest.fixture
 def pair(tmp_path):
-    """A teacher, and a student whose module calls it so."""
+    """A teacher, and a student saved as the submodule ``student``."""
     teacher = dcgan(tmp_path / "teacher.ckpt", width=8)
     student = dcgan(tmp_path / "student.ckpt", "student", width=2)
     return [f"teacher={teacher}", f"student={student}"]
 
 
-def test_table_result_and_picture(pair, tmp_path, capsys):
+def test_table_result_and_figure(pair, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["profile", *pair, "--out", str(out), "--columns", "4", "--seconds", "0.01"]) == 0
+    assert main(["profile", *pair, "--out", str(out), "--num-samples", "4", "--benchmark-seconds", "0.01"]) == 0
     printed = capsys.readouterr().out
     result = json.loads((out / "result.json").read_text())
     scores = result["metrics"]
     # 100 -> d is 16 * 6 d + d and d -> 1 is 16 d + 1 here: 113 d + 1.
     assert scores["test/teacher/parameters"] == 113 * 8 + 1
     assert scores["test/student/parameters"] == 113 * 2 + 1
-    assert scores["test/teacher/ratio"] == 1
-    assert scores["test/student/ratio"] == pytest.approx(905 / 227, rel=1e-9, abs=1e-10)
+    assert scores["test/teacher/compression_ratio"] == 1
+    assert scores["test/student/compression_ratio"] == pytest.approx(905 / 227, rel=1e-9, abs=1e-10)
     # Multiplications and additions of both layers: 6 -> d over 4x4, then each of 16 pixels to 16 of the image.
     assert scores["test/student/flops"] == 2 * (6 * 2 * 16 + 16 * 2 * 16)
     assert scores["test/teacher/bytes"] > scores["test/student/bytes"] > 4 * 227
@@ -59,9 +59,9 @@ def test_table_result_and_picture(pair, tmp_path, capsys):
     assert pixels.std() > 0
 
 
-def test_scores_are_added(pair, tmp_path):
+def test_metrics_are_added(pair, tmp_path):
     (tmp_path / "scores.json").write_text('{"metrics": {"test/student/fid": 3.5, "test/real/fid": 0.1}}')
-    arguments = ["profile", *pair, "--out", str(tmp_path / "out"), "--seconds", "0.01", "--scores"]
+    arguments = ["profile", *pair, "--out", str(tmp_path / "out"), "--benchmark-seconds", "0.01", "--metrics-json"]
     assert main([*arguments, str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "out" / "result.json").read_text())["metrics"]
     assert scores["test/student/fid"] == 3.5
@@ -71,13 +71,13 @@ def test_scores_are_added(pair, tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "holds no scores"), ("{}", "holds no scores"), ("x", "not a JSON object"), ("[1]", "not a JSON object")],
+    [(None, "no metrics found"), ("{}", "no metrics found"), ("x", "not a JSON object"), ("[1]", "not a JSON object")],
 )
-def test_scores_that_are_none(pair, tmp_path, capsys, content, message):
+def test_missing_metrics(pair, tmp_path, capsys, content, message):
     file = tmp_path / "scores.json"
     if content is not None:
         file.write_text(content)
-    assert main(["profile", *pair, "--out", str(tmp_path / "out"), "--scores", str(file)]) == 2
+    assert main(["profile", *pair, "--out", str(tmp_path / "out"), "--metrics-json", str(file)]) == 2
     error = capsys.readouterr().err
     assert str(file) in error
     assert message in error
@@ -87,12 +87,14 @@ def test_scores_that_are_none(pair, tmp_path, capsys, content, message):
 def test_conditional_generators(tmp_path):
     arguments = {"image_size": 8, "channels": 3, "num_classes": 3, "latent_size": 4, "width": 2}
     path = save(tmp_path / "acgan.ckpt", ACGANGenerator(**arguments), "generator", **arguments)
-    assert main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--seconds", "0.01"]) == 0
+    assert (
+        main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--benchmark-seconds", "0.01"]) == 0
+    )
     assert (tmp_path / "out" / "samples" / "comparison.png").is_file()
 
 
 def test_measures_leave_the_generators_as_they_were(pair):
-    generators = read_generators(pair)
+    generators = load_generators(pair)
     generator = generators["student"].train()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     costs = measure(generators, 4, 0.01, torch.device("cpu"))
@@ -121,8 +123,8 @@ def test_rate_and_size():
     [
         ("nowhere.ckpt", "NAME=CHECKPOINT"),
         ("b=nowhere.ckpt", "no checkpoint at nowhere.ckpt"),
-        ("teacher={student}", "two generators are called 'teacher'"),
-        ("b={other_latents}", "b has latent_size 5, teacher 6"),
+        ("teacher={student}", "got two of the name 'teacher'"),
+        ("b={other_latents}", "cannot compare teacher and b: latent_size is 6 and 5"),
         ("b={classifier}", "'student' in {classifier} is a LeNet4, not a generator"),
     ],
 )
@@ -141,7 +143,7 @@ def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, c
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", ["--columns", "--batch-size", "--seconds"])
+@pytest.mark.parametrize("option", ["--num-samples", "--batch-size", "--benchmark-seconds"])
 def test_options_must_be_positive(pair, tmp_path, option, capsys):
     assert main(["profile", *pair, "--out", str(tmp_path / "out"), option, "0"]) == 2
-    assert "must be positive" in capsys.readouterr().err
+    assert "expected positive" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def rows(tmp_path):
 
 def test_npz_with_classes_in_equal_shares_and_the_same_twice(images, tmp_path):
     for name in ("a.npz", "b.npz"):
-        assert main(["sample", images, "--n", "7", "--out", str(tmp_path / name)]) == 0
+        assert main(["sample", images, "--num-samples", "7", "--out", str(tmp_path / name)]) == 0
     with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
         assert first["images"].shape == (7, 8, 8, 1)
         assert first["images"].dtype == np.uint8
@@ -45,26 +45,28 @@ def test_npz_with_classes_in_equal_shares_and_the_same_twice(images, tmp_path):
 
 def test_another_seed_gives_other_samples(images, tmp_path):
     for seed in ("0", "1"):
-        assert main(["sample", images, "--n", "3", "--seed", seed, "--out", str(tmp_path / f"{seed}.npz")]) == 0
+        assert (
+            main(["sample", images, "--num-samples", "3", "--seed", seed, "--out", str(tmp_path / f"{seed}.npz")]) == 0
+        )
     with np.load(tmp_path / "0.npz") as first, np.load(tmp_path / "1.npz") as second:
         assert (first["images"] != second["images"]).any()
 
 
 def test_a_folder_reads_back_as_a_synthesizer_would_read_it(images, tmp_path):
-    assert main(["sample", images, "--n", "6", "--out", str(tmp_path / "out")]) == 0
+    assert main(["sample", images, "--num-samples", "6", "--out", str(tmp_path / "out")]) == 0
     assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["000", "001", "002"]
     assert len(list((tmp_path / "out").glob("*/*.png"))) == 6
 
 
 def test_one_picture(images, tmp_path):
-    assert main(["sample", images, "--n", "9", "--out", str(tmp_path / "grid.png")]) == 0
+    assert main(["sample", images, "--num-samples", "9", "--out", str(tmp_path / "grid.png")]) == 0
     with Image.open(tmp_path / "grid.png") as picture:
         width, height = picture.size
     assert width == height >= 480
 
 
 def test_rows_without_a_scaler_are_written_as_scaled(rows, tmp_path, capsys):
-    assert main(["sample", rows, "--n", "4", "--out", str(tmp_path / "rows.npz")]) == 0
+    assert main(["sample", rows, "--num-samples", "4", "--out", str(tmp_path / "rows.npz")]) == 0
     assert "X_scaled: scaled units" in capsys.readouterr().out
     with np.load(tmp_path / "rows.npz") as arrays:
         assert set(arrays) == {"X_scaled", "labels"}
@@ -97,7 +99,7 @@ def table(rows, tmp_path, request):
 
 def test_rows_come_in_the_units_of_the_table(table, tmp_path, capsys):
     path, scaler = table
-    assert main(["sample", path, "--n", "50", "--out", str(tmp_path / "rows.npz")]) == 0
+    assert main(["sample", path, "--num-samples", "50", "--out", str(tmp_path / "rows.npz")]) == 0
     assert "X in the units of the table" in capsys.readouterr().out
     with np.load(tmp_path / "rows.npz") as arrays:
         X, scaled = arrays["X"], arrays["X_scaled"]
@@ -112,7 +114,7 @@ def test_rows_come_in_the_units_of_the_table(table, tmp_path, capsys):
 def test_a_csv_file_reads_back_as_the_table_did(table, tmp_path, capsys):
     path, _ = table
     for name in ("rows.csv", "rows.npz"):
-        assert main(["sample", path, "--n", "50", "--out", str(tmp_path / name)]) == 0
+        assert main(["sample", path, "--num-samples", "50", "--out", str(tmp_path / name)]) == 0
     assert "categories decoded: age, income, town, kin, bought" in capsys.readouterr().out
     with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
         header, *cells = csv.reader(file)
@@ -130,18 +132,26 @@ def test_a_csv_file_reads_back_as_the_table_did(table, tmp_path, capsys):
 
 def test_images_are_no_csv(images, tmp_path, capsys):
     assert main(["sample", images, "--out", str(tmp_path / "a.csv")]) == 2
-    assert "makes images: write them to --out a.npz" in capsys.readouterr().err
-    assert main(["sample", images, "--n", "2", "--out", str(tmp_path / "A.NPZ")]) == 0
+    assert "expected a.npz, a.png or a folder" in capsys.readouterr().err
+    assert main(["sample", images, "--num-samples", "2", "--out", str(tmp_path / "A.NPZ")]) == 0
     assert (tmp_path / "A.NPZ").is_file()
+
+
+def test_a_submodule_of_the_checkpoint(images, tmp_path, capsys):
+    for name in (images, f"{images}:generator"):
+        assert main(["sample", name, "--num-samples", "2", "--out", str(tmp_path / f"{len(name)}.npz")]) == 0
+    first, second = ((tmp_path / f"{len(name)}.npz").read_bytes() for name in (images, f"{images}:generator"))
+    assert first == second
+    assert main(["sample", f"{images}:student", "--out", str(tmp_path / "new.npz")]) == 2
+    assert "student" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--n", "0", "--out", "new.npz"], "--n"),
-        (["--n", "2", "--out", "there.npz"], "already"),
-        (["--n", "2", "--out", "there.npz/below.npz"], "cannot write"),
-        (["--n", "2", "--out", "new.npz", "--part", "student"], "generator"),
+        (["--num-samples", "0", "--out", "new.npz"], "--num-samples"),
+        (["--num-samples", "2", "--out", "there.npz"], "already"),
+        (["--num-samples", "2", "--out", "there.npz/below.npz"], "cannot write"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(images, tmp_path, monkeypatch, capsys, arguments, complaint):

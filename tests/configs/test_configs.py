@@ -40,7 +40,7 @@ SMALLER = {
     "ACGANDiscriminator": {"width": 2},
     "DCGANGenerator": {"width": 2},
     "DCGANDiscriminator": {"width": 2},
-    "GeneratorMetricsMonitor": {"n": 50},
+    "GeneratorMetricsMonitor": {"num_samples": 50},
     "TreeScoreMonitor": {"teacher_trees": 5, "synthetic_ratio": 1, "num_students": 1},
     "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
@@ -239,12 +239,12 @@ def test_a_repeat_is_dropped_from_stages_and_command_lines():
         "c": {"config": "gan.yaml"},
         "d": {"config": "student.yaml", "overrides": {"path": "{a}/best.ckpt"}},
         "e": {"config": "student.yaml", "overrides": {"path": "{b}/best.ckpt"}},
-        "scores": {"command": "score a={a}/x b={b}/x e={e}/x --reference {b}/x"},
+        "scores": {"command": "score a={a}/x b={b}/x e={e}/x --sharpness-reference {b}/x"},
     }
     names = drop_repeats(stages)
     assert names == {"b": "a", "e": "d"}
     assert list(stages) == ["a", "c", "d", "scores"]
-    assert stages["scores"] == {"command": "score a={a}/x --reference {a}/x"}
+    assert stages["scores"] == {"command": "score a={a}/x --sharpness-reference {a}/x"}
     report = {"rows": [{"name": "b", "stage": "b"}], "x_to_stage": {0.5: "e"}, "grids": ["b", "c"]}
     expected = {"rows": [{"name": "b", "stage": "a"}], "x_to_stage": {0.5: "d"}, "grids": ["a", "c"]}
     assert renamed(report, names) == expected

@@ -1,4 +1,4 @@
-"""The tiny data set as real data, an extractor for its images, and sample sets of known worth."""
+"""The tiny data set as real data, an extractor for its images, and sample sets of known quality."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def extractor():
 
 
 @pytest.fixture
-def make_set(data):
+def make_set():
     """Makes a sample set of given images."""
 
     def make(samples, name="given"):
-        return StoredSamples(name, "memory", samples, data)
+        return StoredSamples(name, "memory", samples)
 
     return make

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from ganmc_lightning.evaluation.plots import find_nearest, plot_nearest
+from ganmc_lightning.metrics import near_duplicates
 
 
 def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path):
@@ -14,16 +15,14 @@ def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path)
     pairs = find_nearest(
         "spoilt",
         samples,
-        extractor(samples).features,
         training,
-        extractor(training).features,
-        extractor(held_out).features,
+        near_duplicates(*(extractor(images).features for images in (samples, training, held_out))),
     )
     assert torch.equal(pairs.samples[0], noise[:10])
     assert torch.equal(pairs.samples[1], pairs.neighbors[1])
     assert {image.numpy().tobytes() for image in pairs.samples[1]} == {x.numpy().tobytes() for x in training[20:30]}
     assert pairs.distances[1].max() < 1e-3 < pairs.distances[0].min()
-    assert pairs.share == pytest.approx(0.2, rel=1e-9, abs=1e-10)
+    assert pairs.rate == pytest.approx(0.2, rel=1e-9, abs=1e-10)
     plot_nearest([pairs, pairs], tmp_path / "pairs.png")
     with Image.open(tmp_path / "pairs.png") as picture:
         assert picture.height > picture.width / 2

@@ -6,6 +6,7 @@ import torch
 import yaml
 
 from ganmc_lightning.evaluation import load_datamodule
+from ganmc_lightning.evaluation.evaluator import statistics_folder
 from ganmc_lightning.exceptions import ConfigurationError
 
 CONFIG = {
@@ -30,9 +31,8 @@ CONFIG = {
 def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     data = load_datamodule(name)
-    assert data.name == "digits"
+    assert data.dataset.name == "digits"
     assert data.spec[:3] == ((1, 8, 8), 10, tuple("0123456789"))
-    assert data.is_images
 
 
 def test_the_parts_are_those_of_training(data, make_data):
@@ -55,29 +55,28 @@ def test_a_training_configuration_decides_the_split_and_loads_no_generator(data_
 def test_rows_are_z_scores(tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     data = load_datamodule("breast_cancer")
-    assert not data.is_images
     rows = data.samples("train")[0]
     torch.testing.assert_close(rows.mean(dim=0), torch.zeros(30), atol=1e-4, rtol=0)
 
 
 def test_no_cache_where_it_cannot_be_written(data, tmp_path):
-    assert data.cache() == tmp_path / "root" / "statistics"
+    assert statistics_folder(data) == tmp_path / "root" / "statistics"
     (tmp_path / "root" / "statistics").rmdir()
     (tmp_path / "root" / "statistics").write_text("a file")
-    assert data.cache() is None
+    assert statistics_folder(data) is None
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("dgits", None, "no data set 'dgits': name one of .*digits"),
+        ("dgits", None, "--data: got 'dgits', expected .*digits"),
         ("absent.npz", None, "absent.npz"),
-        ("absent.yaml", None, "absent.yaml: cannot be read"),
-        ("none.yaml", "model: {}", "none.yaml: has no data.dataset"),
-        ("list.yaml", "[1]", "list.yaml: holds no configuration, but list"),
-        ("bad.yaml", "a: [", "bad.yaml: is no YAML"),
+        ("absent.yaml", None, "absent.yaml: file not found"),
+        ("none.yaml", "model: {}", "none.yaml: data.dataset not found"),
+        ("list.yaml", "[1]", "list.yaml: got .*, expected a mapping"),
+        ("bad.yaml", "a: [", "bad.yaml: not valid YAML"),
         ("wrong.yaml", "data: {dataset:  Nope}", "wrong.yaml: .*data.dataset"),
-        ("large.yaml", "data: {dataset:  Digits, train_size: 5000}", "train_size must lie in"),
+        ("large.yaml", "data: {dataset:  Digits, train_size: 5000}", "train_size: got 5000"),
         ("nowhere.DatasetSource", None, "nowhere.DatasetSource"),
     ],
 )
@@ -111,5 +110,5 @@ def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):
 def test_weights_are_refused(tmp_path):
     rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
     np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
-    with pytest.raises(ConfigurationError, match=r"rows\.npz: gives its rows weights, and scores count every row once"):
+    with pytest.raises(ConfigurationError, match=r"rows\.npz: got rows with weights, expected none"):
         load_datamodule(str(tmp_path / "rows.npz"))

@@ -5,14 +5,18 @@ import pytest
 import torch
 from PIL import Image
 
-from ganmc_lightning.evaluation import draw_samples, load_datamodule, open_samples
-from ganmc_lightning.evaluation.samples import GeneratedSamples, name_of
+from ganmc_lightning.evaluation import load_datamodule, open_sample_sets, samples_of_generator
+from ganmc_lightning.evaluation.sources import parse_named
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Generator
 
 
+def open_samples(text, data):
+    return open_sample_sets([text], data).sets[0]
+
+
 class Shade(Generator):
-    """Images all of one gray, which tells the class."""
+    """Images of one gray level per class."""
 
     def __init__(self, num_classes=3, sample_shape=(1, 8, 8)):
         super().__init__(latent_size=1, num_classes=num_classes, sample_shape=sample_shape)
@@ -34,26 +38,26 @@ class Shade(Generator):
     ],
 )
 def test_names(text, name, origin):
-    assert name_of(text) == (name, origin)
+    assert parse_named(text) == (name, origin)
 
 
 def test_a_path_with_an_equals_sign_is_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lr=1.npz").touch()
-    assert name_of("lr=1.npz") == ("lr=1", "lr=1.npz")
+    assert parse_named("lr=1.npz") == ("lr=1", "lr=1.npz")
 
 
-def test_real_samples_are_all_of_a_part(data):
+def test_real_samples_are_all_of_a_split(data):
     samples = open_samples("real:train", data)
-    assert samples.real_part == "train"
-    assert torch.equal(samples.draw(1000, seed=0), data.samples("train")[0])
+    assert samples.real_split == "train"
+    assert torch.equal(samples.sample(1000, seed=0), data.samples("train")[0])
 
 
 def test_a_choice_has_no_sample_twice_and_follows_the_seed(data, tmp_path):
     images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "fifty.npz", images=images)
     samples = open_samples(str(tmp_path / "fifty.npz"), data)
-    first, again, other = (samples.draw(20, seed)[:, 0, 0, 0] for seed in (0, 0, 1))
+    first, again, other = (samples.sample(20, seed)[:, 0, 0, 0] for seed in (0, 0, 1))
     assert len(first.unique()) == 20
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -63,7 +67,7 @@ def test_a_folder_with_or_without_classes(data, tmp_path):
     for name, gray in (("b/1.png", 3), ("a/2.png", 2), ("0.png", 1)):
         (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), gray).save(tmp_path / "out" / name)
-    samples = open_samples(str(tmp_path / "out"), data).draw(10, seed=0)
+    samples = open_samples(str(tmp_path / "out"), data).sample(10, seed=0)
     assert samples.shape == (3, 1, 8, 8)
     assert samples.dtype == torch.uint8
     assert samples[:, 0, 0, 0].tolist() == [1, 2, 3]
@@ -76,7 +80,7 @@ def test_hidden_folders_are_not_scored_and_skipped_files_named(data, tmp_path):
     (tmp_path / "out" / "labels.csv").touch()
     with pytest.warns(UserWarning, match=r"out: skipped 1, which is not read as images: labels.csv$"):
         samples = open_samples(str(tmp_path / "out"), data)
-    assert samples.draw(10, seed=0)[:, 0, 0, 0].tolist() == [1, 2]
+    assert samples.sample(10, seed=0)[:, 0, 0, 0].tolist() == [1, 2]
 
 
 def test_oblong_images_from_a_folder(tmp_path, monkeypatch):
@@ -90,34 +94,34 @@ def test_oblong_images_from_a_folder(tmp_path, monkeypatch):
     exif[0x0112] = 8  # stored on its side
     Image.fromarray(np.rot90(images[1, ..., 0], -1)).save(tmp_path / "out" / "1.png", exif=exif)
     samples = open_samples(str(tmp_path / "out"), load_datamodule(str(tmp_path / "wide.npz")))
-    assert np.array_equal(samples.draw(2, seed=0)[:, 0], images[:2, ..., 0])
+    assert np.array_equal(samples.sample(2, seed=0)[:, 0], images[:2, ..., 0])
 
 
 def test_classes_of_generated_samples_follow_the_training_labels(data):
     labels = torch.tensor([0, 0, 0, 2])
-    samples = draw_samples(Shade(), labels, data.spec, 5000, seed=0)
+    samples = samples_of_generator(Shade(), data, labels=labels).sample(5000, seed=0)
     assert samples.dtype == torch.uint8
     shares = [(samples[:, 0, 0, 0] == gray).float().mean().item() for gray in (64, 128, 191)]
     assert shares == pytest.approx([0.75, 0, 0.25], abs=0.03)
 
 
 def test_generated_samples_repeat(data):
-    samples = GeneratedSamples("shade", "shade.ckpt", Shade(), data, "cpu")
-    assert torch.equal(samples.draw(30, seed=1), samples.draw(30, seed=1))
-    assert not torch.equal(samples.draw(30, seed=1), samples.draw(30, seed=2))
-    assert GeneratedSamples("any", "any.ckpt", Shade(0), data, "cpu").draw(7, seed=0).shape == (7, 1, 8, 8)
+    samples = samples_of_generator(Shade(), data)
+    assert torch.equal(samples.sample(30, seed=1), samples.sample(30, seed=1))
+    assert not torch.equal(samples.sample(30, seed=1), samples.sample(30, seed=2))
+    assert samples_of_generator(Shade(0), data).sample(7, seed=0).shape == (7, 1, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("generator", "message"),
     [
-        (Shade(sample_shape=(1, 4, 4)), r"shade.ckpt: its samples have shape \(1, 4, 4\)"),
-        (Shade(num_classes=5), "shade.ckpt knows 5 classes, tiny has 3"),
+        (Shade(sample_shape=(1, 4, 4)), r"shade.ckpt: got samples of shape \(1, 4, 4\)"),
+        (Shade(num_classes=5), "shade.ckpt: got 5 classes, expected 3"),
     ],
 )
 def test_a_generator_of_other_data(data, generator, message):
     with pytest.raises(ConfigurationError, match=message):
-        GeneratedSamples("shade", "shade.ckpt", generator, data, "cpu")
+        samples_of_generator(generator, data, origin="shade.ckpt")
 
 
 def test_bad_input(data, tmp_path):
@@ -134,12 +138,12 @@ def test_bad_input(data, tmp_path):
     np.savez(tmp_path / "ones.npz", images=np.ones((4, 8, 8, 1), np.uint8))
     np.savez(tmp_path / "unit.npz", images=np.linspace(0, 1, 128).reshape(2, 8, 8, 1))
     for text, message in (
-        ("real:tset", "real samples are real:train, real:val, real:test"),
-        (str(tmp_path / "rows.npz"), r"rows.npz: its samples have shape \(64,\)"),
-        (str(tmp_path / "other.npz"), "other.npz: holds pictures: samples are images"),
+        ("real:tset", "real:tset: expected one of real:train, real:val, real:test"),
+        (str(tmp_path / "rows.npz"), r"rows.npz: got samples of shape \(64,\)"),
+        (str(tmp_path / "other.npz"), "other.npz: got the arrays pictures, expected images"),
         (str(tmp_path / "small.npz"), r"shape \(1, 4, 4\)"),
         (str(tmp_path / "empty"), "empty: holds no image"),
-        (str(tmp_path / "large"), "0.png: has 16x16 pixels, the data 8x8: resize"),
+        (str(tmp_path / "large"), "0.png: got 16x16 pixels, expected 8x8"),
         (str(tmp_path / "fine"), "1.png: cannot be read as an image"),
         (str(tmp_path / "ones"), r"ones got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
         (str(tmp_path / "ones.npz"), r"images got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
@@ -155,8 +159,8 @@ def test_rows_in_other_units_than_the_scaled_ones_are_refused(tmp_path):
     np.savez(tmp_path / "table.npz", X_train=rows, y_train=labels, X_test=rows[:20], y_test=labels[:20])
     table = load_datamodule(str(tmp_path / "table.npz"))
     np.savez(tmp_path / "made.npz", X=rows)
-    with pytest.raises(ConfigurationError, match=r"made\.npz: column 0 has the median"):
+    with pytest.raises(ConfigurationError, match=r"made\.npz: column 0: got the median"):
         open_samples(str(tmp_path / "made.npz"), table)
     np.savez(tmp_path / "scaled.npz", X=rows, X_scaled=(rows - 700) / 30)
-    drawn = open_samples(str(tmp_path / "scaled.npz"), table).draw(60, 0)
+    drawn = open_samples(str(tmp_path / "scaled.npz"), table).sample(60, 0)
     torch.testing.assert_close(drawn, torch.from_numpy((rows - 700) / 30).float())

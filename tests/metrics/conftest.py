@@ -42,7 +42,7 @@ def make_rows():
 
 @pytest.fixture(scope="session")
 def make_images():
-    """Grey noise of 8 pixels, uint8 (n, 1, 8, 8), in levels below ``top``."""
+    """Gray noise of 8 pixels, uint8 (n, 1, 8, 8), in levels below ``top``."""
 
     def make(n, seed, top=256):
         generator = torch.Generator().manual_seed(seed)

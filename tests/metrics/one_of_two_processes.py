@@ -25,7 +25,7 @@ def score_shares(rank, meeting, problem, answer):
         for real in (True, False):
             for part in given["shares"][name][real][rank]:
                 metric.update(part, real=real)
-        answers[name] = metric.compute(), metric.protocol()
+        answers[name] = metric.compute(), metric.settings()
         metric.reset()
     torch.save(answers, f"{answer}.{rank}")
     distributed.destroy_process_group()

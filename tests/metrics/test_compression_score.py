@@ -1,4 +1,4 @@
-"""Three classes in a plane, two more columns of nuisance, a teacher that knows the truth."""
+"""Tests on three Gaussian classes in a plane with two noise columns and the exact teacher."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ student = partial(nn.Linear, 4, 3)
 
 
 def blobs(n, seed, shares=(1 / 3, 1 / 3, 1 / 3)):
-    """Rows (n, 4) and their classes; only the first two columns tell the class."""
+    """Rows (n, 4) and their classes; only the first two columns depend on the class."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.multinomial(torch.tensor(shares), n, replacement=True, generator=generator)
     rows = torch.randn(n, 4, generator=generator)
@@ -36,7 +36,7 @@ def blobs(n, seed, shares=(1 / 3, 1 / 3, 1 / 3)):
 
 
 def blank(features=4):
-    """A student whose first weights say nothing, so that what it was not taught it does not know."""
+    """A student with zero weights: without training it predicts one class."""
     layer = nn.Linear(features, 3)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -64,8 +64,8 @@ def held_out():
     return blobs(400, 1)
 
 
-def score(candidate, real, held_out, teacher, student=student, **settings):
-    return compression_score(candidate, real, held_out, teacher, student, **{**SETTINGS, **settings})
+def score(generated, real, held_out, teacher, student=student, **settings):
+    return compression_score(generated, real, held_out, teacher=teacher, student=student, **{**SETTINGS, **settings})
 
 
 class TestScale:
@@ -128,7 +128,7 @@ class TestScale:
         assert scores[2] == pytest.approx(0, rel=1e-5, abs=1e-6)
 
     def test_samples_of_the_wrong_class_score_below_zero(self, real, held_out, teacher):
-        """Students taught where the teacher is wrong: what it says of x is told of -x."""
+        """Students trained on marked samples, for which the teacher returns the logits of -x."""
 
         class Contrary(nn.Module):
             def forward(self, inputs):
@@ -147,8 +147,8 @@ class TestScale:
         marked[:, 3] = 100
         assert score(marked, real, held_out, Contrary(), Blind).mean < -0.1
 
-    def test_shuffled_answers_lower_the_score(self, real, held_out, teacher):
-        """The teacher answers for another sample wherever the last column marks one: the more, the less is learned."""
+    def test_shuffled_logits_lower_the_score(self, real, held_out, teacher):
+        """The teacher returns the logits of other samples for marked ones: the more, the lower the score."""
         shown = torch.tensor([1.0, 1.0, 1.0, 0.0])
 
         class Confused(nn.Module):
@@ -202,12 +202,14 @@ def test_scale_of_real_images(fashion):
     real, other, held_out, teacher = fashion
     noise = torch.rand(2000, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
     blurred = nn.functional.avg_pool2d(other, 9, stride=1, padding=4, count_include_pad=False)
-    values, yardstick = [], None
+    values, real_accuracies = [], None
     for images in (other, blurred, noise):
-        settings = {"batch_size": 10, "learning_rate": 3e-3, "real_accuracies": yardstick}
-        values.append(compression_score(images, real, held_out, teacher, LeNet4, "poster", **settings))
-        yardstick = values[0].real_accuracies
-    assert yardstick.mean() > 0.6  # measured: 0.69
+        settings = {"batch_size": 10, "learning_rate": 3e-3, "real_accuracies": real_accuracies}
+        values.append(
+            compression_score(images, real, held_out, teacher=teacher, student=LeNet4, variant="1_epoch", **settings)
+        )
+        real_accuracies = values[0].real_accuracies
+    assert real_accuracies.mean() > 0.6  # measured: 0.69
     width = stats.t.ppf(0.995, 2) * values[0].standard_error
     assert abs(values[0].mean - 1) < width < 0.3
     assert 0.5 < values[1].mean < 0.9  # 0.71
@@ -215,13 +217,13 @@ def test_scale_of_real_images(fashion):
 
 
 class TestByHand:
-    @pytest.mark.parametrize(("form", "chance"), [("paper", 1 / 3), ("poster", 0.7)])
-    def test_formula(self, real, teacher, form, chance):
+    @pytest.mark.parametrize(("variant", "chance"), [("5_epochs", 1 / 3), ("1_epoch", 0.7)])
+    def test_formula(self, real, teacher, variant, chance):
         rows, _ = blobs(100, 5)
         labels = torch.tensor([1] * 70 + [0] * 20 + [2] * 10)
         held_out = (rows.clone(), labels)
         held_out[0][:, :2] = CENTRES[labels] + 0.3 * rows[:, :2]
-        value = score(real[:40], real, held_out, teacher, form=form, learning_rate=0.03)
+        value = score(real[:40], real, held_out, teacher, variant=variant, learning_rate=0.03)
         ours, theirs = value.accuracies.numpy(), value.real_accuracies.numpy()
         scores = (ours - chance) / (theirs.mean() - chance)
         assert value.chance == pytest.approx(chance, rel=1e-9, abs=1e-10)
@@ -230,7 +232,7 @@ class TestByHand:
         assert value.standard_error.item() == pytest.approx(stats.sem(scores), rel=1e-9, abs=1e-10)
 
     def test_accuracies_are_those_of_the_seeded_students(self, real, held_out, teacher):
-        """Students that learn nothing are the first weights of their seeds: those, then, can be told in advance."""
+        """With learning rate 0 the students keep the initial weights of their seeds."""
         value = score(real, real, held_out, teacher, learning_rate=0.0)
         for k, seed in enumerate(SETTINGS["seeds"]):
             torch.manual_seed(seed)
@@ -251,8 +253,8 @@ class TestByHand:
             assert torch.allclose(learned.weight, teacher.weight, atol=0.02)
             assert torch.allclose(learned.bias, teacher.bias, atol=0.02)
 
-    @pytest.mark.parametrize(("form", "epochs"), [("paper", 5), ("poster", 1)])
-    def test_equal_steps_for_both_sets(self, held_out, teacher, form, epochs):
+    @pytest.mark.parametrize(("variant", "epochs"), [("5_epochs", 5), ("1_epoch", 1)])
+    def test_equal_steps_for_both_sets(self, held_out, teacher, variant, epochs):
         steps = []
 
         class Counting(nn.Linear):
@@ -262,10 +264,12 @@ class TestByHand:
                 return super().forward(inputs)
 
         real = blobs(100, 0)[0]
-        for candidates in (7, 1000):
+        for count in (7, 1000):
             steps.clear()
-            candidate = blobs(candidates, 6)[0]
-            score(candidate, real, held_out, teacher, lambda: Counting(4, 3), form=form, seeds=(0, 1), batch_size=32)
+            generated = blobs(count, 6)[0]
+            score(
+                generated, real, held_out, teacher, lambda: Counting(4, 3), variant=variant, seeds=(0, 1), batch_size=32
+            )
             assert steps == [32] * (epochs * 4 * 2 * 2)  # 4 batches of 32 hold 100; 2 sets, 2 seeds
 
     def test_every_sample_is_seen_before_one_comes_again(self, held_out, teacher):
@@ -300,24 +304,24 @@ class TestByHand:
     def test_no_scale_where_the_real_data_teach_nothing(self, real, held_out, teacher):
         """Real data at or below chance would turn the scale round: the worse the samples, the higher their score."""
         blind = real * torch.tensor([0.0, 0.0, 1.0, 1.0])
-        assert score(real, blind, held_out, teacher, blank, form="poster").mean.isnan()
+        assert score(real, blind, held_out, teacher, blank, variant="1_epoch").mean.isnan()
 
-    @pytest.mark.parametrize("broken", ["candidate", "real", "held_out"])
+    @pytest.mark.parametrize("broken", ["generated", "real", "held_out"])
     def test_nan(self, real, held_out, teacher, broken):
-        sets = {"candidate": real, "real": real, "held_out": held_out}
+        sets = {"generated": real, "real": real, "held_out": held_out}
         sets[broken] = (held_out[0] * torch.nan, held_out[1]) if broken == "held_out" else real * torch.nan
-        with pytest.raises(ConfigurationError, match="samples hold NaN"):
+        with pytest.raises(ConfigurationError, match="samples: got NaN"):
             score(**sets, teacher=teacher)
 
     def test_images_out_of_range(self, held_out, teacher):
-        with pytest.raises(ConfigurationError, match=r"images lie in \[200, 200\]"):
+        with pytest.raises(ConfigurationError, match=r"float images: got the range \[200, 200\]"):
             score(torch.full((4, 1, 2, 2), 200.0), torch.zeros(4, 1, 2, 2), held_out, teacher)
 
-    @pytest.mark.parametrize("empty", ["candidate", "real", "held_out"])
+    @pytest.mark.parametrize("empty", ["generated", "real", "held_out"])
     def test_empty_sets(self, real, held_out, teacher, empty):
-        sets = {"candidate": real, "real": real, "held_out": held_out}
+        sets = {"generated": real, "real": real, "held_out": held_out}
         sets[empty] = (real[:0], held_out[1][:0]) if empty == "held_out" else real[:0]
-        with pytest.raises(ConfigurationError, match="candidate, real and held-out sets must not be empty"):
+        with pytest.raises(ConfigurationError, match=r"got 0 .* samples, expected at least 1"):
             score(**sets, teacher=teacher)
 
 
@@ -382,10 +386,10 @@ def metric(held_out, teacher):
     return CompressionScore(teacher, student, held_out, **SETTINGS)
 
 
-def feed(metric, real, candidate, size=100):
+def feed(metric, real, generated, size=100):
     for part in real.split(size):
         metric.update(part, real=True)
-    for part in candidate.split(size):
+    for part in generated.split(size):
         metric.update(part, real=False)
     return metric
 
@@ -395,17 +399,17 @@ def equal(one, other):
 
 
 class TestMetric:
-    @pytest.mark.parametrize("form", ["paper", "poster"])
-    def test_equals_the_function(self, real, held_out, teacher, form):
-        candidate = blobs(250, 9)[0]
-        metric = CompressionScore(teacher, student, held_out, form, **SETTINGS)
-        expected = score(candidate, real, held_out, teacher, form=form)
-        assert equal(feed(metric, real, candidate).compute(), expected)
+    @pytest.mark.parametrize("variant", ["5_epochs", "1_epoch"])
+    def test_equals_the_function(self, real, held_out, teacher, variant):
+        generated = blobs(250, 9)[0]
+        metric = CompressionScore(teacher, student, held_out, variant, **SETTINGS)
+        expected = score(generated, real, held_out, teacher, variant=variant)
+        assert equal(feed(metric, real, generated).compute(), expected)
 
     def test_reset(self, metric, real):
         first = feed(metric, real, real[:40]).compute()
         metric.reset()
-        assert metric.real == metric.candidate == []
+        assert metric.real == metric.generated == []
         other = feed(metric, real, -real).compute()
         metric.reset()
         assert not equal(first, other)
@@ -429,32 +433,35 @@ class TestMetric:
         assert dict(metric.state_dict()) == {}
         assert list(nn.ModuleDict({"score": metric}).state_dict()) == []
         metric.persistent(True)
-        assert set(metric.state_dict()) == {"real", "candidate"}
+        assert set(metric.state_dict()) == {"real", "generated"}
 
     def test_nothing_given(self, metric, real):
         metric.update(real, real=True)
-        with pytest.raises(ConfigurationError, match="candidate, real and held-out sets must not be empty"):
+        with pytest.raises(ConfigurationError, match=r"got 0 .* samples, expected at least 1"):
             metric.compute()
 
-    def test_protocol(self, metric, real):
+    def test_settings(self, metric, real):
         feed(metric, real, real[:40]).compute()
-        expected = {"form": "paper", "epochs": 5, "seeds": 3, "batch_size": 32, "learning_rate": 0.03}
-        assert metric.protocol() == {**expected, "n_real": 300, "n_generated": 40, "n_held_out": 400, "flags": ""}
+        expected = {"variant": "5_epochs", "epochs": 5, "seeds": "0, 1, 2", "batch_size": 32, "learning_rate": 0.03}
+        assert metric.settings() == {**expected, "n_real": 300, "n_generated": 40, "n_held_out": 400}
 
     def test_a_scale_without_length_is_flagged(self, real, held_out, teacher):
         blind = real * torch.tensor([0.0, 0.0, 1.0, 1.0])
-        metric = CompressionScore(teacher, blank, held_out, "poster", **SETTINGS)
+        metric = CompressionScore(teacher, blank, held_out, "1_epoch", **SETTINGS)
         assert feed(metric, blind, real).compute().mean.isnan()
-        assert metric.flags == ("students of the real samples stay at chance",)
+        assert metric.warnings == ("the accuracy of the students of the real samples is not above chance",)
 
     def test_in_a_collection(self, real, held_out, teacher):
-        """Both forms over one stream of samples, under their own names."""
-        forms = {form: CompressionScore(teacher, student, held_out, form, **SETTINGS) for form in ("paper", "poster")}
-        collection = feed(MetricCollection(forms, prefix="val/"), real, real[:40])
+        """Both variants in one collection, each under its own name."""
+        variants = {
+            variant: CompressionScore(teacher, student, held_out, variant, **SETTINGS)
+            for variant in ("5_epochs", "1_epoch")
+        }
+        collection = feed(MetricCollection(variants, prefix="val/"), real, real[:40])
         values = collection.compute()
-        assert set(values) == {"val/paper", "val/poster"}
-        for form in ("paper", "poster"):
-            assert equal(values[f"val/{form}"], score(real[:40], real, held_out, teacher, form=form))
+        assert set(values) == {"val/5_epochs", "val/1_epoch"}
+        for variant in ("5_epochs", "1_epoch"):
+            assert equal(values[f"val/{variant}"], score(real[:40], real, held_out, teacher, variant=variant))
 
     def test_higher_is_better(self, metric):
         assert metric.higher_is_better
@@ -469,8 +476,8 @@ def test_batches_of_one_and_batch_normalization():
     with pytest.raises(
         ConfigurationError, match=r"1 \(BatchNorm1d\) got one value .*batch_size of the Compression Score"
     ):
-        compression_score(rows, rows, (rows, labels), nn.Linear(4, 2), student, batch_size=1)
-    one = compression_score(rows[:1], rows, (rows, labels), nn.Linear(4, 2), student, batch_size=2)
+        compression_score(rows, rows, (rows, labels), teacher=nn.Linear(4, 2), student=student, batch_size=1)
+    one = compression_score(rows[:1], rows, (rows, labels), teacher=nn.Linear(4, 2), student=student, batch_size=2)
     assert one.accuracies.isfinite().all()  # one sample, repeated
 
 
@@ -481,7 +488,9 @@ def test_half_precision(dtype):
     teacher = nn.Linear(4, 2).to(dtype)
     rows = torch.randn(60, 4).to(dtype)
     labels = torch.arange(60) % 2
-    score = compression_score(rows, rows, (rows, labels), teacher, lambda: nn.Linear(4, 2), seeds=(0, 1))
+    score = compression_score(
+        rows, rows, (rows, labels), teacher=teacher, student=lambda: nn.Linear(4, 2), seeds=(0, 1)
+    )
     assert torch.equal(score.accuracies, score.real_accuracies)
     metric = CompressionScore(teacher, lambda: nn.Linear(4, 2), (rows, labels), seeds=(0, 1))
     metric.update(rows, real=True)

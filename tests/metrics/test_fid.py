@@ -32,9 +32,9 @@ def test_as_torch_fidelity_and_torchmetrics(rows_extractor, make_rows):
     theirs = TorchmetricsFID(network, normalize=True)
     theirs.update(real, real=True)
     theirs.update(fake, real=False)
-    assert value.item() == pytest.approx(theirs.compute().item(), rel=1e-5, abs=1e-6)  # they answer in float32
+    assert value.item() == pytest.approx(theirs.compute().item(), rel=1e-5, abs=1e-6)  # the features are float32
     assert not metric.singular
-    assert metric.flags == ()
+    assert metric.warnings == ()
 
 
 def test_shift_by_hand(rows_extractor, make_rows):
@@ -50,24 +50,24 @@ def test_moments_are_exact_far_from_zero(rows_extractor, make_rows):
 
 
 @pytest.mark.parametrize(("n_real", "n_fake"), [(6, 300), (300, 6), (2, 2)])
-def test_fewer_samples_than_features_are_flagged(rows_extractor, make_rows, n_real, n_fake):
+def test_fewer_samples_than_features_give_a_warning(rows_extractor, make_rows, n_real, n_fake):
     value, metric = distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
     assert value.isfinite()
     assert metric.singular
-    assert metric.flags == ("singular covariance: not more samples than the 6 features that vary",)
-    assert metric.protocol()["singular"] is True
-    assert "singular" in metric.protocol()["flags"]
+    assert metric.warnings == ("singular covariance: not more samples than the 6 features that vary",)
+    assert metric.settings()["singular"] is True
+    assert metric.settings()["singular"]
 
 
 def test_seven_samples_of_six_features_are_enough(rows_extractor, make_rows):
     assert not distance(rows_extractor, make_rows(7, 0), make_rows(7, 1))[1].singular
 
 
-def test_features_that_hang_together_are_flagged(rows_extractor, make_rows):
+def test_features_that_hang_together_give_a_warning(rows_extractor, make_rows):
     real, fake = make_rows(100, 0), make_rows(100, 1)
     fake[:, 0] = fake[:, 1] + fake[:, 2]
     metric = distance(rows_extractor, real, fake)[1]
-    assert metric.flags == ("singular covariance: some features are combinations of others",)
+    assert metric.warnings == ("singular covariance: dependent features",)
 
 
 def test_one_generated_image_over_and_over_is_flagged(rows_extractor, make_rows):
@@ -91,26 +91,28 @@ def test_features_dead_in_both_sets_are_no_reason_for_a_flag(rows_extractor, mak
     ("n_real", "n_fake", "kind"), [(1, 9, "real"), (9, 1, "generated"), (0, 9, "real"), (9, 0, "generated")]
 )
 def test_too_few(rows_extractor, make_rows, n_real, n_fake, kind):
-    with pytest.raises(ConfigurationError, match=f"needs at least 2 {kind} samples, got {min(n_real, n_fake)}"):
+    with pytest.raises(ConfigurationError, match=f"got {min(n_real, n_fake)} {kind} samples, expected at least 2"):
         distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
 
 
 def test_features_of_another_extractor(rows_extractor):
     metric = FrechetInceptionDistance(rows_extractor)
-    with pytest.raises(ConfigurationError, match=r"features have shape \(9, 5\) where rows \(Linear\) gives \(N, 6\)"):
+    with pytest.raises(
+        ConfigurationError, match=r"features: got shape \(9, 5\), expected \(N, 6\) from rows \(Linear\)"
+    ):
         metric.update(Features(torch.zeros(9, 5), torch.zeros(9, 4)), real=True)
-    with pytest.raises(ConfigurationError, match=r"logits have shape \(9, 3\)"):
+    with pytest.raises(ConfigurationError, match=r"logits: got shape \(9, 3\)"):
         metric.update(Features(torch.zeros(9, 6), torch.zeros(9, 3)), real=True)
 
 
 def test_broken_features(rows_extractor):
     features = torch.zeros(9, 6)
     features[4, 2] = torch.nan
-    with pytest.raises(ConfigurationError, match="answers with NaN or infinity"):
+    with pytest.raises(ConfigurationError, match="got NaN or infinite features"):
         FrechetInceptionDistance(rows_extractor).update(Features(features, torch.zeros(9, 4)), real=True)
 
 
-def test_the_counts_stand_in_the_protocol(rows_extractor, make_rows):
-    protocol = distance(rows_extractor, make_rows(50, 0), make_rows(30, 1))[1].protocol()
-    assert (protocol["n_real"], protocol["n_generated"]) == (50, 30)
-    assert protocol["extractor_digest"] == rows_extractor.digest
+def test_settings_count_the_samples(rows_extractor, make_rows):
+    settings = distance(rows_extractor, make_rows(50, 0), make_rows(30, 1))[1].settings()
+    assert (settings["n_real"], settings["n_generated"]) == (50, 30)
+    assert settings["extractor_digest"] == rows_extractor.digest

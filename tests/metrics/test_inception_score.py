@@ -9,7 +9,7 @@ from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import Features, InceptionScore
-from ganmc_lightning.metrics.feature_metric import sort_rows
+from ganmc_lightning.metrics.base import sort_rows
 
 
 def score(extractor, logits, splits=1, size=64):
@@ -78,18 +78,20 @@ def test_a_single_class_is_flagged(rows_extractor):
     logits = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([50.0, 0.0, 0.0, 0.0])
     value, metric = score(rows_extractor, logits)
     assert value["inception_score"].item() == pytest.approx(1, rel=1e-5, abs=1e-6)
-    assert metric.flags == ("all samples in one class",)
-    assert not score(rows_extractor, torch.eye(4).repeat(5, 1))[1].flags
+    assert metric.warnings == ("all samples in one class",)
+    assert not score(rows_extractor, torch.eye(4).repeat(5, 1))[1].warnings
 
 
 @pytest.mark.parametrize(("n", "splits", "least"), [(0, 1, 2), (1, 1, 2), (19, 10, 20)])
 def test_too_few(rows_extractor, n, splits, least):
-    with pytest.raises(ConfigurationError, match=f"InceptionScore needs at least {least} generated samples, got {n}"):
+    with pytest.raises(
+        ConfigurationError, match=f"InceptionScore: got {n} generated samples, expected at least {least}"
+    ):
         score(rows_extractor, torch.randn(n, 4), splits)
 
 
 def test_no_splits(rows_extractor):
-    with pytest.raises(ConfigurationError, match=r"InceptionScore.splits must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"InceptionScore.splits: got 0, expected at least 1"):
         InceptionScore(rows_extractor, splits=0)
 
 

@@ -33,18 +33,18 @@ def test_a_hair_outside_is_clipped():
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (torch.full((2, 1, 4, 4), 1.01), r"images lie in \[1.01, 1.01\]: float images must lie in \[-1, 1\]"),
-        (torch.full((2, 1, 4, 4), -1.01), r"images lie in \[-1.01, -1.01\]"),
-        (torch.full((2, 1, 4, 4), 200.0), r"others be uint8"),
-        (UNIT, r"float images got the range \[0, 1\], expected \[-1, 1\]: convert images in \[0, 1\] by 2 \* images"),
-        (UNIT / 2 + 0.25, r"float images got the range \[0.25, 0.75\], expected \[-1, 1\]"),
-        (UNIT - 0.0005, r"float images got the range \[-0.0005, 0.9995\]"),  # rounding of a resize
-        (UNIT.half(), r"float images got the range \[0, 1\]"),
+        (torch.full((2, 1, 4, 4), 1.01), r"float images: got the range \[1.01, 1.01\], expected \[-1, 1\]"),
+        (torch.full((2, 1, 4, 4), -1.01), r"float images: got the range \[-1.01, -1.01\]"),
+        (torch.full((2, 1, 4, 4), 200.0), r"convert others to uint8"),
+        (UNIT, r"float images: got the range \[0, 1\], expected \[-1, 1\]: convert images in \[0, 1\] by 2 \* images"),
+        (UNIT / 2 + 0.25, r"float images: got the range \[0.25, 0.75\], expected \[-1, 1\]"),
+        (UNIT - 0.0005, r"float images: got the range \[-0.0005, 0.9995\]"),  # rounding of a resize
+        (UNIT.half(), r"float images: got the range \[0, 1\]"),
         (UNIT.round().byte(), r"images: got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
         (torch.zeros(2, 1, 4, 4).index_fill(3, torch.tensor(2), torch.nan), "NaN or infinity"),
         (torch.tensor([[0.0, np.nan]]), "NaN or infinity"),
         (torch.tensor([[0.0, np.inf]]), "NaN or infinity"),
-        (torch.zeros(2, 1, 4, 4, dtype=torch.int64), "dtype torch.int64: give uint8"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.int64), "dtype torch.int64, expected uint8"),
         (torch.zeros(2, 1, 4, 4, dtype=torch.bool), "dtype torch.bool"),
         (torch.zeros(1, 4, 4), r"shape \(1, 4, 4\)"),
         (torch.zeros(4), r"shape \(4,\)"),

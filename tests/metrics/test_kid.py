@@ -7,7 +7,7 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, k
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import KernelInceptionDistance
-from ganmc_lightning.metrics.feature_metric import sort_rows
+from ganmc_lightning.metrics.base import sort_rows
 
 
 def distance(extractor, real, fake, subsets=10, subset_size=50):
@@ -65,25 +65,27 @@ def test_random_states_are_left_alone(rows_extractor, make_rows):
 
 @pytest.mark.parametrize(("n_real", "n_fake", "kind"), [(49, 60, "real"), (60, 49, "generated"), (60, 0, "generated")])
 def test_fewer_samples_than_a_subset(rows_extractor, make_rows, n_real, n_fake, kind):
-    with pytest.raises(ConfigurationError, match=f"at least 50 {kind} samples, got .*: give more or lower subset_size"):
+    with pytest.raises(
+        ConfigurationError, match=f"{kind} samples, expected at least 50: add more or reduce subset_size"
+    ):
         distance(rows_extractor, make_rows(n_real, 0), make_rows(n_fake, 1))
 
 
 def test_a_subset_of_one(rows_extractor, make_rows):
-    with pytest.raises(ConfigurationError, match="at least 2 real samples, got 1"):
+    with pytest.raises(ConfigurationError, match="got 1 real samples, expected at least 2"):
         distance(rows_extractor, make_rows(1, 0), make_rows(5, 1), subset_size=1)
     with pytest.raises(ConfigurationError, match=r"subset_size: got 1, expected at least 2"):
         distance(rows_extractor, make_rows(5, 0), make_rows(5, 1), subset_size=1)
 
 
-def test_constant_samples_are_flagged(rows_extractor, make_rows):
+def test_constant_samples_give_a_warning(rows_extractor, make_rows):
     value, metric = distance(rows_extractor, make_rows(60, 0), make_rows(1, 1).expand(60, 6))
     assert value["kid"].isfinite()
-    assert metric.flags == ("all generated samples alike",)
-    assert metric.protocol()["flags"] == "all generated samples alike"
+    assert metric.warnings == ("all generated samples have equal features",)
+    assert metric.warnings == ("all generated samples have equal features",)
 
 
-def test_protocol(rows_extractor, make_rows):
-    protocol = distance(rows_extractor, make_rows(60, 0), make_rows(70, 1))[1].protocol()
-    expected = {"subsets": 10, "subset_size": 50, "n_real": 60, "n_generated": 70, "flags": ""}
-    assert {key: protocol[key] for key in expected} == expected
+def test_settings(rows_extractor, make_rows):
+    settings = distance(rows_extractor, make_rows(60, 0), make_rows(70, 1))[1].settings()
+    expected = {"subsets": 10, "subset_size": 50, "n_real": 60, "n_generated": 70}
+    assert {key: settings[key] for key in expected} == expected

@@ -63,7 +63,7 @@ def test_blur_lowers_it():
 
 @pytest.mark.parametrize("shape", [(2, 2, 8, 8), (2, 4, 8, 8), (2, 1, 1, 8), (2, 64)])
 def test_refused(shape):
-    with pytest.raises(ConfigurationError, match="needs images"):
+    with pytest.raises(ConfigurationError, match="expected images"):
         laplacian_variance(torch.zeros(shape, dtype=torch.uint8))
 
 
@@ -80,7 +80,7 @@ class TestMetric:
         assert values["laplacian_variance"].item() == pytest.approx(mean, rel=1e-9, abs=1e-10)
         assert values["laplacian_variance_ratio"].item() == pytest.approx(mean / reference, rel=1e-9, abs=1e-10)
         assert values["laplacian_variance"].dtype == torch.float64
-        assert metric.flags == ()
+        assert metric.warnings == ()
         assert metric.counts == {"generated": 30, "reference": 40}
 
     def test_without_a_reference(self, make_images):
@@ -93,17 +93,31 @@ class TestMetric:
         metric.update(torch.full((5, 1, 8, 8), 7, dtype=torch.uint8))
         metric.update(make_images(5, 0), real=True)
         assert metric.compute()["laplacian_variance_ratio"].item() == 0
-        assert metric.flags == ("images without edges",)
+        assert metric.warnings == ("images without edges",)
 
     def test_a_constant_reference_gives_no_ratio(self, make_images):
         metric = LaplacianVariance()
         metric.update(make_images(5, 0))
         metric.update(torch.zeros(5, 1, 8, 8), real=True)
         assert metric.compute()["laplacian_variance_ratio"].isnan()
-        assert metric.protocol()["flags"] == "reference without edges"
+        assert metric.warnings == ("reference without edges",)
 
     def test_nothing_to_judge(self, make_images):
         metric = LaplacianVariance()
         metric.update(make_images(5, 0), real=True)
-        with pytest.raises(ConfigurationError, match="at least one image to judge"):
+        with pytest.raises(ConfigurationError, match="got 0 generated images"):
             metric.compute()
+
+
+def test_reset_generated_keeps_the_reference():
+    images = torch.randint(256, (3, 4, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    metric, expected = LaplacianVariance(), LaplacianVariance()
+    metric.update(images[0], real=True)
+    metric.update(images[1])
+    metric.compute()
+    metric.reset_generated()
+    metric.update(images[2])
+    expected.update(images[0], real=True)
+    expected.update(images[2])
+    assert metric.compute() == expected.compute()
+    assert metric.settings() == expected.settings()

@@ -29,13 +29,13 @@ def numbers(values):
 
 
 @pytest.mark.parametrize("k", [1, 5])
-@pytest.mark.parametrize("chunk", [7, 64, 2048])
+@pytest.mark.parametrize("block_rows", [7, 64, 2048])
 @pytest.mark.parametrize(("n", "m"), [(90, 130), (130, 90)])
-def test_as_ten_lines_of_numpy(make_rows, k, chunk, n, m):
+def test_as_ten_lines_of_numpy(make_rows, k, block_rows, n, m):
     real, fake = make_rows(n, 0), make_rows(m, 1, shift=0.4, scale=0.8)
     expected = ten_lines(real.double().numpy(), fake.double().numpy(), k)
     assert all(0 < value < 1 for value in expected.values())  # a comparison of zeros would show nothing
-    assert numbers(prdc(real, fake, k, chunk)) == pytest.approx(expected, rel=1e-9, abs=1e-10)
+    assert numbers(prdc(real, fake, k, block_rows)) == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
 def test_as_torch_fidelity(make_rows):
@@ -55,12 +55,12 @@ def test_on_a_line_by_hand():
     )
 
 
-@pytest.mark.parametrize("chunk", [16, 33, 2048])
-def test_the_real_samples_themselves(make_rows, chunk):
+@pytest.mark.parametrize("block_rows", [16, 33, 2048])
+def test_the_real_samples_themselves(make_rows, block_rows):
     """Every neighbor lies on a border here: exactly k samples inside each ball, whatever the rounding."""
     real = make_rows(100, 0) * 1e3 + 1e4
     shuffled = real[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
-    values = numbers(prdc(real, shuffled, 5, chunk))
+    values = numbers(prdc(real, shuffled, 5, block_rows))
     assert values == {"precision": 1, "recall": 1, "density": 1, "coverage": 1}
 
 
@@ -88,7 +88,7 @@ def test_half_of_the_modes(make_rows):
 
 @pytest.mark.parametrize(("n", "m", "kind"), [(5, 9, "real"), (9, 5, "generated"), (0, 9, "real")])
 def test_too_few(rows_extractor, make_rows, n, m, kind):
-    message = f"k = 5 needs at least 6 {kind} samples, got {min(n, m)}"
+    message = f"k = 5: got {min(n, m)} {kind} samples, expected at least 6"
     with pytest.raises(ConfigurationError, match=message):
         prdc(make_rows(n, 0), make_rows(m, 1))
     metric = PRDC(rows_extractor)
@@ -99,7 +99,7 @@ def test_too_few(rows_extractor, make_rows, n, m, kind):
 
 
 def test_no_neighbour(rows_extractor):
-    with pytest.raises(ConfigurationError, match=r"PRDC.k must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"PRDC.k: got 0, expected at least 1"):
         PRDC(rows_extractor, k=0)
 
 
@@ -111,13 +111,13 @@ def test_metric(rows_extractor, make_rows):
     for part in fake.split(30):
         metric.update(part, real=False)
     assert numbers(metric.compute()) == pytest.approx(numbers(prdc(real, fake, 3)), rel=1e-9, abs=1e-10)
-    protocol = metric.protocol()
-    assert (protocol["k"], protocol["n_real"], protocol["n_generated"], protocol["flags"]) == (3, 90, 70, "")
+    settings = metric.settings()
+    assert (settings["k"], settings["n_real"], settings["n_generated"]) == (3, 90, 70)
 
 
-def test_constant_samples_are_flagged(rows_extractor, make_rows):
+def test_constant_samples_give_a_warning(rows_extractor, make_rows):
     metric = PRDC(rows_extractor)
     metric.update(make_rows(1, 0).expand(20, 6), real=True)
     metric.update(make_rows(20, 1), real=False)
     metric.compute()
-    assert metric.flags == ("all real samples alike",)
+    assert metric.warnings == ("all real samples have equal features",)

@@ -11,13 +11,13 @@ from ganmc_lightning.metrics import (
     ClassifierExtractor,
     FrechetInceptionDistance,
     KernelInceptionDistance,
-    features_of,
-    reference_statistics,
+    compute_reference_statistics,
+    extract_features,
 )
 
 
 class Counting(nn.Linear):
-    """Counts the batches it is asked about."""
+    """Counts the batches passed to it."""
 
     asked = 0
 
@@ -36,10 +36,10 @@ def extractor():
 
 
 def statistics(rows, extractor, cache, **changed):
-    """The statistics and how many batches the extractor was asked about."""
+    """The statistics and the number of batches passed to the extractor."""
     before = Counting.asked
-    arguments = {"data": "blobs", "split": "train", "batch_size": 32, **changed}
-    return reference_statistics(rows, extractor, cache=cache, **arguments), Counting.asked - before
+    arguments = {"batch_size": 32, **changed}
+    return compute_reference_statistics(rows, extractor, cache=cache, **arguments), Counting.asked - before
 
 
 def equal(one, other):
@@ -82,18 +82,16 @@ def test_what_is_kept_represents_them_all(extractor, make_rows):
 def test_broken_features_are_not_kept(make_rows, tmp_path):
     layer = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 4))
     nn.init.constant_(layer[0].bias, torch.nan)
-    with pytest.raises(ConfigurationError, match="answers with NaN or infinity"):
-        reference_statistics(make_rows(9, 0), ClassifierExtractor(layer), "blobs", "train", tmp_path)
+    with pytest.raises(ConfigurationError, match="got NaN or infinite features"):
+        compute_reference_statistics(make_rows(9, 0), ClassifierExtractor(layer), cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("changed", ["data", "split", "transform", "keep", "samples", "number", "extractor"])
+@pytest.mark.parametrize("changed", ["keep", "samples", "number", "extractor"])
 def test_whatever_changes_they_are_computed_anew(extractor, make_rows, tmp_path, changed):
     rows, arguments = make_rows(100, 0), {}
     statistics(rows, extractor, tmp_path)
-    if changed in ("data", "split", "transform"):
-        arguments[changed] = "another"
-    elif changed == "keep":
+    if changed == "keep":
         arguments["keep"] = 50
     elif changed == "samples":
         rows[7, 2] += 1e-3
@@ -154,7 +152,7 @@ def test_a_folder_that_cannot_be_written_costs_no_result(extractor, make_rows, t
 
 
 def test_too_few(extractor, make_rows):
-    with pytest.raises(ConfigurationError, match="blobs: statistics need at least 2 real samples, got 1"):
+    with pytest.raises(ConfigurationError, match="got 1 real samples, expected at least 2"):
         statistics(make_rows(1, 0), extractor, None)
 
 
@@ -166,13 +164,13 @@ def test_progress_sees_every_batch(extractor, make_rows):
             sizes.append(len(batch))
             yield batch
 
-    features_of(make_rows(70, 0), extractor, 32, progress)
+    extract_features(make_rows(70, 0), extractor, 32, progress)
     assert sizes == [32, 32, 6]
 
 
 def test_features_of_images(image_extractor, make_images):
     images = make_images(50, 0)
-    features, logits = features_of(images, image_extractor, 16)
+    features, logits = extract_features(images, image_extractor, 16)
     assert torch.allclose(features, image_extractor(images).features, rtol=1e-5, atol=1e-5)
     assert torch.allclose(logits, image_extractor(images).logits, rtol=1e-5, atol=1e-5)
 
@@ -206,5 +204,5 @@ class TestMetricsWithAReference:
 
     def test_takes_no_real_samples(self, extractor, make_rows, make):
         metric = make(extractor, reference=statistics(make_rows(100, 0), extractor, None)[0])
-        with pytest.raises(ConfigurationError, match="real samples are given beside a reference"):
+        with pytest.raises(ConfigurationError, match="got real samples and a reference"):
             metric.update(make_rows(5, 0), real=True)

@@ -178,7 +178,9 @@ def test_callbacks_of_generators(
         GeneratorEMA(0.9),
         SampleGrid(2),
         GeneratorCollapseStopping(1, 0.0),
-        GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(64, 3)), ("fid", "vol"), n=20),
+        GeneratorMetricsMonitor(
+            ClassifierExtractor(MLPClassifier(64, 3)), ("fid", "laplacian_variance"), num_samples=20
+        ),
         CompressionScoreMonitor(MLPClassifier(64, 3), lambda: MLPClassifier(64, 3, ())),
     ]
     trainer = make_trainer(max_epochs=1, precision=precision, callbacks=callbacks)

@@ -117,13 +117,13 @@ def test_not_fitted():
 
 
 def test_shape_of_other_data():
-    with pytest.raises(ConfigurationError, match=r"makes samples of shape \(4,\), the data have \(3, 2, 2\)"):
+    with pytest.raises(ConfigurationError, match=r"got samples of shape \(4,\), expected \(3, 2, 2\)"):
         fitted(Telltale(), spec=DataSpec((3, 2, 2), 3))
 
 
 @pytest.mark.parametrize("num_classes", [2, 10])
 def test_classes_of_other_data(num_classes):
-    with pytest.raises(ConfigurationError, match=rf"knows {num_classes} classes, the data have 3"):
+    with pytest.raises(ConfigurationError, match=rf"got {num_classes} classes, expected 3"):
         fitted(Telltale(num_classes))
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.stats import chisquare
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
-from ganmc_lightning.cli.sample import write
+from ganmc_lightning.cli.sample import write_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import StoredSynthesizer
 
@@ -118,16 +118,20 @@ class TestBadFile:
 
     def test_neither_images_nor_rows(self, npz):
         path = npz(samples=np.zeros((2, 2)), y=np.zeros(2))
-        assert complaint(path, ROWS) == f"{path}: holds samples, y: synthetic samples need images or X"
+        assert complaint(path, ROWS) == (
+            f"{path}: got the arrays samples, y, expected images uint8 (N, H, W, C) or scaled rows X (N, D)"
+        )
 
     def test_shape_of_other_data(self, npz):
-        assert "shape (5,), the data have (2,)" in complaint(npz(X=np.zeros((3, 5))), ROWS)
+        assert "shape (5,), expected the shape of the data, (2,)" in complaint(npz(X=np.zeros((3, 5))), ROWS)
 
     def test_size_of_other_images(self, npz):
-        assert "shape (3, 8, 8), the data have (3, 4, 5)" in complaint(npz(images=np.zeros((3, 8, 8, 3), "u1")), IMAGES)
+        assert "shape (3, 8, 8), expected the shape of the data, (3, 4, 5)" in complaint(
+            npz(images=np.zeros((3, 8, 8, 3), "u1")), IMAGES
+        )
 
     def test_images_for_rows(self, npz):
-        assert "the data have (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
+        assert "the shape of the data, (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
 
     def test_float_images(self, npz):
         assert "images has dtype float64 and values in [0, 0]: images must be uint8" in complaint(
@@ -235,11 +239,14 @@ class TestFolder:
     @pytest.mark.parametrize("shape", [(4,), (2, 4, 4), (4, 4, 4)])
     def test_data_that_no_picture_can_be(self, folder, shape):
         message = complaint(folder, DataSpec(shape, 3))
-        assert message == f"{folder}: a folder of images cannot be read as samples of shape {shape}: give an .npz file"
+        assert message == (
+            f"{folder}: an image folder cannot provide samples of shape {shape}, expected (1 or 3, H, W): "
+            "use an .npz file"
+        )
 
     def test_oblong_data(self, folder):
         message = complaint(folder, DataSpec((3, 4, 5), 3, class_names=NAMES))
-        assert "shape (3, 4, 4), the data have (3, 4, 5)" in message
+        assert "shape (3, 4, 4), expected the shape of the data, (3, 4, 5)" in message
 
     def test_no_class_folders(self, tmp_path):
         assert "holds no class folders" in complaint(tmp_path, pets())
@@ -273,6 +280,6 @@ def test_the_labels_of_what_the_command_wrote(tmp_path, names):
     """Five samples of a generator of ten classes: only every second class has a folder."""
     given = torch.arange(5) * 2
     images = (given * 20).to(torch.uint8).view(5, 1, 1, 1).expand(5, 1, 8, 8).contiguous()
-    write(images, given, tmp_path / "generated")
+    write_images(images, given, tmp_path / "generated")
     samples, labels = fitted(tmp_path / "generated", DataSpec((1, 8, 8), 10, class_names=names)).sample(100, seeded(0))
     assert torch.equal(((samples[:, 0, 0, 0] + 1) * 127.5 / 20).round().long(), labels)

@@ -1,8 +1,8 @@
-"""Networks whose features and logits the metrics of generators read."""
+"""Feature extractors for the metrics of generated samples."""
 
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
-from ganmc_lightning.metrics.extractors.factory import classifier_of_checkpoint, make_extractor
+from ganmc_lightning.metrics.extractors.factory import load_classifier, make_extractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     "FeatureExtractor",
     "Features",
     "InceptionV3Extractor",
-    "classifier_of_checkpoint",
+    "load_classifier",
     "make_extractor",
 ]

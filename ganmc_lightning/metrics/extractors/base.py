@@ -1,4 +1,4 @@
-"""What a metric asks of a feature extractor."""
+"""Base class of feature extractors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DIGEST_LENGTH = 16
 
 
 class Features(NamedTuple):
-    """What an extractor says of samples; every metric of features takes it in place of the samples.
+    """Features and logits of samples; every :class:`FeatureMetric` takes them instead of the samples.
 
     Attributes:
-        features: float32 (N, num_features), what FID, KID, PRDC and near copies compare.
-        logits: float32 (N, num_classes), what the Inception Score reads.
+        features: float32 (N, num_features), used by FID, KID, PRDC and near duplicates.
+        logits: float32 (N, num_classes), used by the Inception Score.
     """
 
     features: Tensor
@@ -28,47 +28,49 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A trained network that turns samples into features, and never changes.
+    """Base class of feature extractors: a frozen network from samples to features and logits.
 
-    It stays in evaluation mode, computes in float32 without a graph (whatever autocast says), and moves to the
-    device of the samples it is given. Copies share it, for nothing changes it.
+    It stays in evaluation mode, computes in float32 without a graph or autocast, and moves to the device of its input.
+    Copies share the network, because it is never changed.
 
     Args:
-        network: the trained network; it is frozen.
-        name: what reports call the extractor.
-        settings: what else decides on the features besides the weights, for the digest.
+        network: trained network; it is frozen.
+        name: name in reports.
+        digest_settings: everything but the network that affects the features; part of the digest.
         num_features: length of a feature vector.
         num_classes: number of logits.
 
     Attributes:
-        name: what reports call the extractor.
+        name: name in reports.
         digest: short hash of architecture, weights and settings.
         num_features: length of a feature vector.
         num_classes: number of logits.
     """
 
-    def __init__(self, network: nn.Module, name: str, settings: str, num_features: int, num_classes: int) -> None:
+    def __init__(
+        self, network: nn.Module, name: str, digest_settings: str, num_features: int, num_classes: int
+    ) -> None:
         super().__init__()
         self.network = network.requires_grad_(False)
         self.name = name
-        self.digest = digest_of(network, settings)
+        self.digest = compute_digest(network, digest_settings)
         self.num_features = num_features
         self.num_classes = num_classes
         self.eval()
 
     @abstractmethod
     def extract(self, samples: Tensor) -> Features:
-        """Return the features of checked samples: images uint8 (N, C, H, W), rows float32 (N, D)."""
+        """Return the features of validated samples: uint8 images (N, C, H, W) or float32 rows (N, D)."""
 
     @abstractmethod
-    def protocol(self) -> dict[str, str]:
-        """What a score must be printed with: ``extractor``, ``extractor_digest``, ``resize``."""
+    def settings(self) -> dict[str, str]:
+        """Return the settings to report with a metric: ``extractor``, ``extractor_digest``, ``resize``, ..."""
 
     def forward(self, samples: Tensor) -> Features:
-        """Return the features of images (N, C, H, W), uint8 or float in [-1, 1], or of rows (N, D).
+        """Return the features of uint8 or float images in [-1, 1] (N, C, H, W), or of rows (N, D).
 
         Raises:
-            ConfigurationError: samples that are out of range, not finite, or of a shape the network does not take.
+            ConfigurationError: samples are out of range, not finite, or of a shape that does not fit the network.
         """
         checked = check_samples(samples)
         checked = checked.float() if checked.is_floating_point() else checked
@@ -77,31 +79,29 @@ class FeatureExtractor(nn.Module, ABC):
         if next(self.parameters(), samples).device != samples.device:
             self.to(samples.device)
         with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
-            answer = Features(*(part.float() for part in self.extract(checked)))
-        found = tuple(part.shape[1] for part in answer)
-        if found != self._sizes:
-            raise ConfigurationError(
-                f"{self.name} answers with {found} features and logits where {self._sizes} are due"
-            )
-        return answer
+            output = Features(*(values.float() for values in self.extract(checked)))
+        sizes = tuple(values.shape[1] for values in output)
+        if sizes != self._sizes:
+            raise ConfigurationError(f"{self.name}: got {sizes} features and logits, expected {self._sizes}")
+        return output
 
     @property
     def _sizes(self) -> tuple[int, int]:
         return self.num_features, self.num_classes
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode."""
+        """Ignore ``mode`` and stay in evaluation mode."""
         return super().train(False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
 
 
-def digest_of(network: nn.Module, settings: str) -> str:
-    """Short SHA-256 of a network's architecture, weights and buffers, and of ``settings``."""
-    found = hashlib.sha256(f"{network!r}\n{settings}".encode())
+def compute_digest(network: nn.Module, settings: str) -> str:
+    """Return a short SHA-256 of the architecture, weights and buffers of a network, and of ``settings``."""
+    digest = hashlib.sha256(f"{network!r}\n{settings}".encode())
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()[:DIGEST_LENGTH]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:DIGEST_LENGTH]

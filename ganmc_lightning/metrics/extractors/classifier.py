@@ -1,4 +1,4 @@
-"""Any classifier as feature extractor: the way to score small images, rows, and machines with no network."""
+"""Feature extractor from any classifier: for small images, rows, and machines without internet access."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import DataSpec, decode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
+from ganmc_lightning.networks.intermediate import record_outputs
 from ganmc_lightning.networks.validation import check_classifier, check_logits
 
 
 class ClassifierExtractor(FeatureExtractor):
-    """The features a classifier decides on, and its logits.
+    """Features and logits of a classifier.
 
     Args:
-        network: classifier from float images (N, C, H, W) in [-1, 1] or rows (N, D) to logits; a copy is kept.
-        layer: dotted name of the layer whose output makes the features: maps (N, C, H, W) are averaged over
-            space as Inception's are, other shapes flattened. Without it, the input of the last linear layer.
-        sample_shape: shape of one sample, ``(C, H, W)`` or ``(D,)``, to try the network on; needed with ``layer``
-            to learn how many features there are.
-        name: what reports call it.
+        network: classifier from float images in [-1, 1] (N, C, H, W) or rows (N, D) to logits; it is copied.
+        layer: dotted name of the layer whose output is used as features (default: the input of the last linear layer).
+            Feature maps (N, C, H, W) are averaged over space as Inception's are, other shapes are flattened.
+        sample_shape: shape of one sample, ``(C, H, W)`` or ``(D,)``, with which the network is validated; required
+            with ``layer`` to determine the number of features.
+        name: name in reports.
 
     Raises:
-        ConfigurationError: no such layer, or no linear layer; the network does not take such samples, or does not
-            return logits
-            alone: the Inception Score takes their softmax, so that probabilities would go through it twice.
+        ConfigurationError: the network has no such layer or no linear layer, does not fit the samples, or does not
+            return logits (the Inception Score applies softmax, so probabilities would be normalized twice).
 
     Example:
+        >>> _ = torch.manual_seed(0)
         >>> from ganmc_lightning.networks import LeNet4
-        >>> extractor = ClassifierExtractor(LeNet4())
-        >>> features, logits = extractor(torch.zeros(5, 1, 28, 28))
-        >>> features.shape, logits.shape
-        (torch.Size([5, 120]), torch.Size([5, 10]))
+        >>> network = LeNet4()
+        >>> features, logits = ClassifierExtractor(network)(torch.zeros(5, 1, 28, 28))
+        >>> features.shape, torch.allclose(network.classifier(features), logits)
+        (torch.Size([5, 120]), True)
     """
 
     def __init__(
@@ -48,28 +49,28 @@ class ClassifierExtractor(FeatureExtractor):
         network = copy.deepcopy(network).float().eval()
         self._checked_shape: tuple[int, ...] | None = None
         if layer is None:
-            place, head = _last_linear(network, name)
+            hooked_layer, head = _last_linear(network, name)
             sizes = head.in_features, head.out_features
         else:
-            place = layer
-            sizes = _try_layer(network, layer, sample_shape, name)
+            hooked_layer = layer
+            sizes = _dry_run_layer(network, layer, sample_shape, name)
         super().__init__(network, f"{name} ({type(network).__name__})", f"layer {layer}", *sizes)
         self.layer = layer
-        self.place = place
+        self.hooked_layer = hooked_layer
         if sample_shape is not None:
             self._check_shape(sample_shape)
 
     def extract(self, samples: Tensor) -> Features:
-        """Return the features at the layer and the logits."""
+        """Return the features of the layer and the logits."""
         self._check_shape(tuple(samples.shape[1:]))
-        return _ask(self.network, self.place, self.layer is None, decode(samples))
+        return _forward(self.network, self.hooked_layer, self.layer is None, decode(samples))
 
-    def protocol(self) -> dict[str, str]:
-        """Extractor, digest, layer; images are not resized."""
+    def settings(self) -> dict[str, str]:
+        """Return extractor, digest and layer; images are not resized."""
         return {
             "extractor": self.name,
             "extractor_digest": self.digest,
-            "layer": self.layer or f"input of {self.place or 'the network'}",
+            "layer": self.layer or f"input of {self.hooked_layer or 'the network'}",
             "resize": "none",
         }
 
@@ -79,55 +80,50 @@ class ClassifierExtractor(FeatureExtractor):
             self._checked_shape = shape
 
 
-def _ask(network: nn.Module, place: str, inputs_of_layer: bool, samples: Tensor) -> Features:
-    """Run the network and catch what goes into or comes out of one layer."""
-    caught: list[Tensor] = []
+def _forward(network: nn.Module, layer: str, of_input: bool, samples: Tensor) -> Features:
+    """Return the features of one layer, from its input or output, and the logits."""
 
-    def catch(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        values = inputs[0] if inputs_of_layer else output
-        if isinstance(values, Tensor):
-            # Cloned, for the next layer may work in place.
-            caught.append(values.mean(dim=(2, 3)) if values.ndim == 4 else values.flatten(1).clone())
+    def to_features(inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+        values = inputs[0] if of_input else output
+        if not isinstance(values, Tensor):
+            return None
+        return (
+            values.mean(dim=(2, 3)) if values.ndim == 4 else values.flatten(1).clone()
+        )  # the next layer may be inplace
 
-    # For this call alone: a hook that stayed could not be pickled.
-    handle = network.get_submodule(place).register_forward_hook(catch)
-    try:
+    with record_outputs(network, [layer], to_features) as outputs:
         logits = network(samples)
-    finally:
-        handle.remove()
-    if not caught:
-        raise ConfigurationError(
-            f"layer '{place}' of {type(network).__name__} gives no tensor when it is run: name another"
-        )
-    return Features(caught[-1], logits)
+    features = outputs.get(layer)
+    if features is None:
+        raise ConfigurationError(f"layer '{layer}' of {type(network).__name__}: got no tensor in the forward pass")
+    return Features(features, logits)
 
 
 def _last_linear(network: nn.Module, name: str) -> tuple[str, nn.Linear]:
-    layers = [(place, layer) for place, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    layers = [(path, layer) for path, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not layers:
-        raise ConfigurationError(
-            f"{name} ({type(network).__name__}) has no linear layer: name the layer to take features from"
-        )
+        raise ConfigurationError(f"{name} ({type(network).__name__}) has no linear layer: specify the feature layer")
     return layers[-1]
 
 
-def _try_layer(network: nn.Module, layer: str, shape: tuple[int, ...] | None, name: str) -> tuple[int, int]:
-    """Numbers of features and of logits."""
-    names = [place for place, _ in network.named_modules() if place]
+def _dry_run_layer(network: nn.Module, layer: str, shape: tuple[int, ...] | None, name: str) -> tuple[int, int]:
+    """Return the numbers of features and of logits."""
+    names = [path for path, _ in network.named_modules() if path]
+    described = f"{name} ({type(network).__name__})"
     if layer not in names:
-        raise ConfigurationError(f"{name} ({type(network).__name__}) has no layer '{layer}': it has {', '.join(names)}")
+        raise ConfigurationError(f"{described} has no layer '{layer}', expected one of {', '.join(names)}")
     if shape is None:
-        raise ConfigurationError(f"layer '{layer}' needs sample_shape beside it, to learn how many features it gives")
+        raise ConfigurationError(f"layer '{layer}': sample_shape is required to determine the number of features")
     parameter = next(network.parameters())
     try:
         with torch.no_grad():
-            found = _ask(network, layer, False, torch.zeros(2, *shape, device=parameter.device))
+            output = _forward(network, layer, False, torch.zeros(2, *shape, device=parameter.device))
     except (RuntimeError, ValueError, IndexError) as error:
         if isinstance(error, ConfigurationError):
             raise
         raise ConfigurationError(
-            f"{name} ({type(network).__name__}) does not take samples of shape {shape}: {str(error).splitlines()[0]}"
+            f"{described} does not accept samples of shape {shape}: {str(error).splitlines()[0]}"
         ) from error
-    num_classes = found.logits.shape[1] if isinstance(found.logits, Tensor) and found.logits.ndim == 2 else 0
-    check_logits(name, network, found.logits, DataSpec(shape, num_classes))
-    return found.features.shape[1], num_classes
+    num_classes = output.logits.shape[1] if isinstance(output.logits, Tensor) and output.logits.ndim == 2 else 0
+    check_logits(name, network, output.logits, DataSpec(shape, num_classes))
+    return output.features.shape[1], num_classes

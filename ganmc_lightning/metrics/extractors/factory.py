@@ -1,55 +1,54 @@
-"""Extractors by a short text, for command lines."""
+"""Feature extractors from a short specification, for command lines and configurations."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
 from ganmc_lightning.networks.loading import load_network, parts_of, read_checkpoint
 
-CLASSIFIER_PARTS = ("network", "student")
-"""Names of the classifier in the checkpoints of a teacher and of a student."""
+CLASSIFIER_SUBMODULES = ("network", "student")
+"""Names of the classifier in checkpoints of a teacher and of a student."""
 
-FORMS = "'inception', 'inception:WEIGHTS.pth', 'classifier:CHECKPOINT' or 'classifier:CHECKPOINT:LAYER'"
+SPECS = "'inception', 'inception:WEIGHTS.pth', 'classifier:CHECKPOINT' or 'classifier:CHECKPOINT:LAYER'"
 
 
 def make_extractor(spec: str, sample_shape: tuple[int, ...] | None = None) -> FeatureExtractor:
-    """Make the extractor that a text names.
+    """Make a feature extractor from its specification.
 
     Args:
         spec: ``inception``, ``inception:WEIGHTS.pth``, ``classifier:CHECKPOINT`` (a trained teacher or student) or
             ``classifier:CHECKPOINT:LAYER``.
-        sample_shape: shape of one sample, to try a classifier on; needed with a layer.
+        sample_shape: shape of one sample, with which a classifier is validated; required with a layer.
 
     Raises:
-        ConfigurationError: another text, a file that is missing or of another kind, a network that does not fit.
+        ConfigurationError: the specification is invalid, a file is missing or of another kind, or the network does not
+            fit the samples.
     """
-    kind, _, rest = spec.partition(":")
+    kind, _, path = spec.partition(":")
     if kind == "inception":
-        return InceptionV3Extractor(rest or None)
-    if kind != "classifier" or not rest:
-        raise ConfigurationError(f"extractor '{spec}' is unknown: give {FORMS}")
-    path, layer = rest, None
-    if not Path(rest).is_file() and ":" in rest:
-        path, _, layer = rest.rpartition(":")
-    return ClassifierExtractor(classifier_of_checkpoint(path), layer, sample_shape)
+        return InceptionV3Extractor(path or None)
+    if kind != "classifier" or not path:
+        raise ConfigurationError(f"extractor: got '{spec}', expected {SPECS}")
+    checkpoint, layer = split_checkpoint_path(path)
+    return ClassifierExtractor(load_classifier(checkpoint), layer, sample_shape)
 
 
-def classifier_of_checkpoint(path: str) -> nn.Module:
-    """The classifier in a checkpoint of a teacher or of a student.
+def load_classifier(path: str) -> nn.Module:
+    """Load the classifier of a teacher's or student's checkpoint.
 
     Raises:
-        ConfigurationError: there is none.
+        ConfigurationError: the checkpoint has no classifier.
     """
-    parts = parts_of(read_checkpoint(path))
-    for part in CLASSIFIER_PARTS:
-        if part in parts:
-            return load_network(path, part)
+    names = parts_of(read_checkpoint(path))
+    for name in CLASSIFIER_SUBMODULES:
+        if name in names:
+            return load_network(path, name)
     raise ConfigurationError(
-        f"{path} holds no classifier ({' or '.join(CLASSIFIER_PARTS)}), but {', '.join(sorted(parts))}"
+        f"{path}: got the submodules {', '.join(sorted(names))}, expected a classifier "
+        f"({' or '.join(CLASSIFIER_SUBMODULES)})"
     )

@@ -1,4 +1,4 @@
-"""The Frechet distance of two normal distributions, by symmetric eigenvalue problems."""
+"""Frechet distance of two normal distributions by symmetric eigenvalue problems."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import torch
 from torch import Tensor
 
 CONDITION = 1e-12
+"""Relative variance or pivot below which a feature counts as constant, or a covariance as singular."""
 
 
 def frechet_distance(mean_1: Tensor, covariance_1: Tensor, mean_2: Tensor, covariance_2: Tensor) -> Tensor:
-    """``|m1 - m2|^2 + Tr(S1 + S2 - 2 (S1 S2)^(1/2))`` (Heusel et al. 2017, equation 6).
+    r"""Frechet distance of two normal distributions (Heusel et al. 2017, eq. 6).
+
+    .. math::
+        \|m_1 - m_2\|^2 + \mathrm{tr}(S_1 + S_2 - 2 (S_1 S_2)^{1/2})
 
     Args:
-        mean_1: float64 (D,).
-        covariance_1: float64 (D, D), symmetric and positive semi-definite.
-        mean_2: float64 (D,).
-        covariance_2: float64 (D, D).
+        mean_1: mean :math:`m_1`, float64 (D,).
+        covariance_1: :math:`S_1`, float64 (D, D), symmetric and positive semi-definite.
+        mean_2: mean :math:`m_2`, float64 (D,).
+        covariance_2: :math:`S_2`, float64 (D, D).
 
     Returns:
-        float64 scalar, not negative.
+        non-negative float64 scalar.
 
     Example:
         >>> zero, one = torch.zeros(2).double(), torch.eye(2).double()
@@ -31,21 +35,25 @@ def frechet_distance(mean_1: Tensor, covariance_1: Tensor, mean_2: Tensor, covar
 
 
 def trace_sqrt_product(covariance_1: Tensor, covariance_2: Tensor) -> Tensor:
-    """Trace of the square root of a product of covariances, ``Tr (S1 S2)^(1/2)``.
+    r"""Trace of the square root of the product of two covariances, :math:`\mathrm{tr}\,(S_1 S_2)^{1/2}`.
 
-    The eigenvalues of ``S1 S2`` with ``S1 = L L'`` are those of the symmetric ``L' S2 L``. Where no Cholesky
-    factor exists or its pivots span too much, for singular covariances, the trace is the sum of the singular values
-    of ``A1' A2`` with ``S = A A'`` from an eigendecomposition: it squares nothing, so that rounding stays small.
-    Features that vary in neither set add nothing and are left out beforehand.
+    The eigenvalues of :math:`S_1 S_2` with :math:`S_1 = L L^\top` are those of the symmetric :math:`L^\top S_2 L`. For
+    (nearly) singular covariances, which have no Cholesky factor, the trace is the sum of the singular values of
+    :math:`A_1^\top A_2` with :math:`S = A A^\top` from an eigendecomposition. No matrix is squared, so rounding errors
+    stay small. Features that are constant in both sets are dropped first.
 
     Args:
-        covariance_1: float64 (D, D), symmetric and positive semi-definite.
-        covariance_2: float64 (D, D).
+        covariance_1: :math:`S_1`, float64 (D, D), symmetric and positive semi-definite.
+        covariance_2: :math:`S_2`, float64 (D, D).
 
     Returns:
         float64 scalar.
+
+    Example:
+        >>> round(trace_sqrt_product(4 * torch.eye(3).double(), 9 * torch.eye(3).double()).item(), 2)
+        18.0
     """
-    covariance_1, covariance_2 = varying(covariance_1, covariance_2)
+    covariance_1, covariance_2 = drop_constant_features(covariance_1, covariance_2)
     if len(covariance_1) == 0:
         return covariance_1.new_zeros(())
     factor = cholesky_factor(covariance_1)
@@ -55,20 +63,20 @@ def trace_sqrt_product(covariance_1: Tensor, covariance_2: Tensor) -> Tensor:
     if factor is not None and cholesky_factor(covariance_2) is not None:
         eigenvalues: Tensor = torch.linalg.eigvalsh(factor.T @ covariance_2 @ factor)
         return eigenvalues.clamp(min=0).sqrt().sum()
-    left = _root(covariance_1) if factor is None else factor
-    singular_values: Tensor = torch.linalg.svdvals(left.T @ _root(covariance_2))
+    left = matrix_root(covariance_1) if factor is None else factor
+    singular_values: Tensor = torch.linalg.svdvals(left.T @ matrix_root(covariance_2))
     return singular_values.sum()
 
 
-def varying(covariance_1: Tensor, covariance_2: Tensor) -> tuple[Tensor, Tensor]:
-    """Both covariances without the features that vary in neither, such as ReLUs that never fire."""
+def drop_constant_features(covariance_1: Tensor, covariance_2: Tensor) -> tuple[Tensor, Tensor]:
+    """Drop the features that are constant in both sets, such as ReLU outputs that are always 0."""
     variances = torch.maximum(covariance_1.diagonal(), covariance_2.diagonal())
     kept = variances > CONDITION * variances.amax()
     return covariance_1[kept][:, kept], covariance_2[kept][:, kept]
 
 
 def cholesky_factor(covariance: Tensor) -> Tensor | None:
-    """Lower Cholesky factor (D, D); None where the covariance is singular or nearly so."""
+    """Return the lower Cholesky factor (D, D), or None if the covariance is (nearly) singular."""
     factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if failed or factor.numel() == 0:
@@ -77,8 +85,8 @@ def cholesky_factor(covariance: Tensor) -> Tensor | None:
     return factor if pivots.min() > CONDITION * pivots.max() else None
 
 
-def _root(covariance: Tensor) -> Tensor:
-    """(D, rank) with ``A A' = S``."""
+def matrix_root(covariance: Tensor) -> Tensor:
+    r"""Return A, float64 (D, rank), with :math:`A A^\top = S`."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = values > values.amax() * len(values) * torch.finfo(values.dtype).eps
     root: Tensor = vectors[:, kept] * values[kept].sqrt()

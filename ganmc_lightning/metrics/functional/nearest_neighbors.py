@@ -1,4 +1,4 @@
-"""Distances between sets of features, block by block: no matrix of all pairs is ever held."""
+"""Nearest neighbors and distances of features, computed in blocks so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -8,88 +8,94 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-CHUNK = 1024
-SLACK = 1e-12
-"""Squared distances closer than this share of the largest squared norm count as equal; rounding is a hundredth."""
+BLOCK_ROWS = 1024
+TOLERANCE = 1e-12
+"""Squared distances that differ by less than this fraction of the largest squared norm count as equal. Rounding errors
+are about a hundred times smaller."""
 
 
-class Points(NamedTuple):
-    """Rows and what their distances need again and again.
+class RowsWithNorms(NamedTuple):
+    """Rows with their squared norms, which every block of distances needs.
 
     Attributes:
         rows: float64 (N, D).
-        norms: float64 (N,), their squared lengths.
+        norms: float64 (N,), squared Euclidean norms.
     """
 
     rows: Tensor
     norms: Tensor
 
-    def part(self, place: slice) -> Points:
-        """Those at ``place``."""
-        return Points(self.rows[place], self.norms[place])
+    def block(self, rows: slice) -> RowsWithNorms:
+        """Return a block of rows."""
+        return RowsWithNorms(self.rows[rows], self.norms[rows])
 
 
-def points(rows: Tensor) -> Points:
-    """Rows (N, D) of any precision as :class:`Points`."""
+def with_norms(rows: Tensor) -> RowsWithNorms:
+    """Convert rows (N, D) to float64 and compute their squared norms."""
     rows = rows.double()
-    return Points(rows, rows.square().sum(dim=1))
+    return RowsWithNorms(rows, rows.square().sum(dim=1))
 
 
-def centered(*sets: Tensor) -> tuple[tuple[Points, ...], float]:
-    """Sets of rows without their common mean, which spares digits, and the slack of their squared distances."""
-    rows = [part.double() for part in sets]
-    mean = torch.stack([part.sum(dim=0) for part in rows]).sum(dim=0) / max(sum(map(len, rows)), 1)
-    moved = tuple(points(part - mean) for part in rows)
-    return moved, SLACK * max((part.norms.max().item() for part in moved if len(part.norms)), default=0.0)
+def center(*sets: Tensor) -> tuple[tuple[RowsWithNorms, ...], float]:
+    """Subtract the common mean from sets of rows (N, D), which reduces rounding errors.
+
+    Returns:
+        The centered sets in float64, and the tolerance of their squared distances.
+    """
+    rows = [each.double() for each in sets]
+    mean = torch.stack([each.sum(dim=0) for each in rows]).sum(dim=0) / max(sum(map(len, rows)), 1)
+    centered = tuple(with_norms(each - mean) for each in rows)
+    return centered, TOLERANCE * max((each.norms.max().item() for each in centered if len(each.norms)), default=0.0)
 
 
-def places(count: int, chunk: int) -> Iterator[slice]:
-    """Consecutive blocks of ``chunk`` rows."""
-    return (slice(start, start + chunk) for start in range(0, count, chunk))
+def row_blocks(count: int, block_rows: int) -> Iterator[slice]:
+    """Yield consecutive slices of ``block_rows`` rows."""
+    return (slice(start, start + block_rows) for start in range(0, count, block_rows))
 
 
-def squared_distances(one: Points, other: Points) -> Tensor:
-    """Squared Euclidean distances (N, M); rounding may leave tiny negative ones."""
+def squared_distances(one: RowsWithNorms, other: RowsWithNorms) -> Tensor:
+    """Return squared Euclidean distances (N, M); rounding may make them slightly negative."""
     return torch.addmm(other.norms, one.rows, other.rows.T, alpha=-2).add_(one.norms[:, None])
 
 
-def kth_neighbor_squared(own: Points, k: int, chunk: int = CHUNK) -> Tensor:
-    """Squared distance (N,) of each row to its ``k``-th nearest other row; each pair is computed once.
+def kth_neighbor_squared(own: RowsWithNorms, k: int, block_rows: int = BLOCK_ROWS) -> Tensor:
+    """Return the squared distance (N,) of each row to its ``k``-th nearest other row.
 
     Args:
         own: N rows, N > k.
-        k: 1 for the nearest.
-        chunk: rows of a block.
+        k: index of the neighbor, 1 for the nearest.
+        block_rows: rows per block.
     """
-    best = own.norms.new_full((len(own.norms), k + 1), torch.inf)  # itself among them
+    best = own.norms.new_full((len(own.norms), k + 1), torch.inf)  # k + 1, because each row is its own neighbor
 
-    def improve(place: slice, block: Tensor) -> None:
-        found = block.topk(min(k + 1, block.shape[1]), dim=1, largest=False).values
-        best[place] = torch.cat([best[place], found], dim=1).topk(k + 1, dim=1, largest=False).values
+    def update(block: slice, distances: Tensor) -> None:
+        nearest = distances.topk(min(k + 1, distances.shape[1]), dim=1, largest=False).values
+        best[block] = torch.cat([best[block], nearest], dim=1).topk(k + 1, dim=1, largest=False).values
 
-    for place in places(len(best), chunk):
-        for other in places(len(best), chunk):
-            if other.start < place.start:
+    for block in row_blocks(len(best), block_rows):
+        for other in row_blocks(len(best), block_rows):
+            if other.start < block.start:  # the distances are symmetric: each pair of blocks is computed once
                 continue
-            block = squared_distances(own.part(place), own.part(other))
-            improve(place, block)
-            if other.start > place.start:
-                improve(other, block.T)
+            distances = squared_distances(own.block(block), own.block(other))
+            update(block, distances)
+            if other.start > block.start:
+                update(other, distances.T)
     return best.amax(dim=1)
 
 
-def nearest(one: Points, others: Points, chunk: int = CHUNK) -> tuple[Tensor, Tensor]:
-    """Squared distance float64 (N,) of each row to the nearest of ``others``, and the index (N,) of that one."""
-    count = len(one.norms)
-    best = one.norms.new_full((count,), torch.inf)
-    where = torch.zeros(count, dtype=torch.long, device=best.device)
-    for place in places(count, chunk):
-        part = one.part(place)
-        for other in places(len(others.norms), chunk):
-            # The row's own norm does not change which is nearest, and is added at the end.
-            block = torch.addmm(others.norms[other], part.rows, others.rows[other].T, alpha=-2)
-            found = block.min(dim=1)
-            closer = found.values < best[place]
-            best[place] = torch.where(closer, found.values, best[place])
-            where[place] = torch.where(closer, found.indices + other.start, where[place])
-    return (best + one.norms).clamp(min=0), where
+def nearest_neighbor(
+    queries: RowsWithNorms, others: RowsWithNorms, block_rows: int = BLOCK_ROWS
+) -> tuple[Tensor, Tensor]:
+    """Return the squared distance, float64 (N,), of each query to the nearest other row, and its index, int64 (N,)."""
+    count = len(queries.norms)
+    best = queries.norms.new_full((count,), torch.inf)
+    indices = torch.zeros(count, dtype=torch.long, device=best.device)
+    for block in row_blocks(count, block_rows):
+        rows = queries.rows[block]
+        for other in row_blocks(len(others.norms), block_rows):
+            # without the query's norm: it does not affect the order and is added at the end
+            nearest = torch.addmm(others.norms[other], rows, others.rows[other].T, alpha=-2).min(dim=1)
+            closer = nearest.values < best[block]
+            best[block] = torch.where(closer, nearest.values, best[block])
+            indices[block] = torch.where(closer, nearest.indices + other.start, indices[block])
+    return (best + queries.norms).clamp(min=0), indices

@@ -10,13 +10,13 @@ from torch import nn
 from ganmc_lightning.batch import decode
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
-from ganmc_lightning.metrics.extractors.base import digest_of
+from ganmc_lightning.metrics.extractors.base import compute_digest
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 
 
 @pytest.fixture
 def regularised():
-    """A network that answers differently in training mode."""
+    """A network with another output in training mode."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(), nn.Linear(16, 3))
 
@@ -44,7 +44,7 @@ class TestNeverChanges:
         thawed = pickle.loads(pickle.dumps(image_extractor))
         images = make_images(4, 0)
         assert torch.equal(thawed(images).features, image_extractor(images).features)
-        assert thawed.protocol() == image_extractor.protocol()
+        assert thawed.settings() == image_extractor.settings()
 
 
 class TestSameForTheSame:
@@ -88,7 +88,7 @@ def test_nothing_given(image_extractor):
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        (torch.full((2, 1, 8, 8), 3.0), "must lie in"),
+        (torch.full((2, 1, 8, 8), 3.0), r"expected \[-1, 1\]"),
         (torch.full((2, 1, 8, 8), torch.nan), "NaN"),
         (torch.zeros(2, 3, 8, 8), r"does not take the data's samples of shape \(3, 8, 8\)"),
         (torch.zeros(2, 1, 9, 17), r"does not take the data's samples of shape \(1, 9, 17\)"),
@@ -104,25 +104,25 @@ class TestDigest:
     def test_the_same_network(self):
         one, other = LeNet4(), LeNet4()
         other.load_state_dict(one.state_dict())
-        assert digest_of(one, "") == digest_of(other, "")
-        assert len(digest_of(one, "")) == 16
+        assert compute_digest(one, "") == compute_digest(other, "")
+        assert len(compute_digest(one, "")) == 16
 
     def test_one_weight(self):
         network = LeNet4()
-        before = digest_of(network, "")
+        before = compute_digest(network, "")
         with torch.no_grad():
             network.classifier.bias[3] += 1e-3
-        assert digest_of(network, "") != before
+        assert compute_digest(network, "") != before
 
     def test_a_buffer(self, regularised):
-        before = digest_of(regularised, "")
+        before = compute_digest(regularised, "")
         regularised[2].running_mean[0] = 1
-        assert digest_of(regularised, "") != before
+        assert compute_digest(regularised, "") != before
 
     def test_architecture(self):
         one, other = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Sequential(nn.Linear(2, 2), nn.Tanh())
         other.load_state_dict(one.state_dict())
-        assert digest_of(one, "") != digest_of(other, "")
+        assert compute_digest(one, "") != compute_digest(other, "")
 
     def test_layer(self):
         network = MLPClassifier(8, 3, (6, 5))

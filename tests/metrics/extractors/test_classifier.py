@@ -24,7 +24,7 @@ from ganmc_lightning.networks import NIN, CIFARResNet, FiveLayerCNN, Frozen, LeN
     ids=lambda value: type(value).__name__,
 )
 def test_the_features_of_our_classifiers(network, shape):
-    """What stands before ``classifier``, and what it says."""
+    """Features before ``classifier``, and its logits."""
     samples = torch.rand(3, *shape) * 2 - 1
     if len(shape) == 3:
         samples = samples.mul(127).round().add(128).to(torch.uint8)
@@ -58,7 +58,7 @@ def test_the_network_given_stays_trainable():
 
 
 class Changed(nn.Module):
-    """A classifier whose answer is changed."""
+    """A classifier with a changed output."""
 
     def __init__(self, change):
         super().__init__()
@@ -111,25 +111,27 @@ class TestLayer:
         rows = torch.arange(12.0).view(2, 6)
         assert torch.equal(ClassifierExtractor(network, "0", (6,))(rows).features, rows)
 
-    def test_protocol(self):
+    def test_settings(self):
         network = MLPClassifier(6, 3, (5,))
-        assert ClassifierExtractor(network).protocol()["layer"] == "input of classifier"
-        protocol = ClassifierExtractor(network, "features.1", (6,), name="judge").protocol()
-        assert protocol["layer"] == "features.1"
-        assert protocol["extractor"] == "judge (MLPClassifier)"
-        assert protocol["resize"] == "none"
+        assert ClassifierExtractor(network).settings()["layer"] == "input of classifier"
+        settings = ClassifierExtractor(network, "features.1", (6,), name="named").settings()
+        assert settings["layer"] == "features.1"
+        assert settings["extractor"] == "named (MLPClassifier)"
+        assert settings["resize"] == "none"
 
     def test_unknown(self):
-        with pytest.raises(ConfigurationError, match=r"has no layer 'fc': it has features, features.0, .*classifier"):
+        with pytest.raises(
+            ConfigurationError, match=r"has no layer 'fc', expected one of features, features.0, .*classifier"
+        ):
             ClassifierExtractor(MLPClassifier(6, 3, (5,)), "fc", (6,))
 
     def test_without_a_shape(self):
-        with pytest.raises(ConfigurationError, match=r"layer 'features.1' needs sample_shape beside it"):
+        with pytest.raises(ConfigurationError, match=r"layer 'features.1': sample_shape is required"):
             ClassifierExtractor(MLPClassifier(6, 3, (5,)), "features.1")
 
     def test_of_another_shape(self):
         with pytest.raises(
-            ConfigurationError, match=r"classifier \(MLPClassifier\) does not take samples of shape \(7,\)"
+            ConfigurationError, match=r"classifier \(MLPClassifier\) does not accept samples of shape \(7,\)"
         ):
             ClassifierExtractor(MLPClassifier(6, 3, (5,)), "features.1", (7,))
 
@@ -142,7 +144,7 @@ class TestLayer:
             def forward(self, inputs):
                 return self.used(inputs)
 
-        with pytest.raises(ConfigurationError, match="layer 'idle' of Idle gives no tensor"):
+        with pytest.raises(ConfigurationError, match="layer 'idle' of Idle: got no tensor"):
             ClassifierExtractor(Idle(), "idle", (4,))
 
 
@@ -152,7 +154,9 @@ def test_shape_is_tried_at_once():
 
 
 def test_no_linear_layer():
-    with pytest.raises(ConfigurationError, match=r"classifier \(Conv2d\) has no linear layer: name the layer"):
+    with pytest.raises(
+        ConfigurationError, match=r"classifier \(Conv2d\) has no linear layer: specify the feature layer"
+    ):
         ClassifierExtractor(nn.Conv2d(1, 2, 3))
 
 

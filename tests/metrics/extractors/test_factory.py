@@ -38,14 +38,14 @@ def test_layer(save, make_rows):
     rows = make_rows(5, 0)
     features = make_extractor(f"classifier:{path}:features.1", (6,))(rows).features
     assert torch.equal(features, network.features[1](rows))
-    with pytest.raises(ConfigurationError, match="needs sample_shape"):
+    with pytest.raises(ConfigurationError, match="sample_shape is required"):
         make_extractor(f"classifier:{path}:features.1")
 
 
 def test_a_colon_in_the_path(save):
     path, _ = save("network", name="odd:name.ckpt")
-    assert make_extractor(f"classifier:{path}").protocol()["layer"] == "input of classifier"
-    assert make_extractor(f"classifier:{path}:features.1", (6,)).protocol()["layer"] == "features.1"
+    assert make_extractor(f"classifier:{path}").settings()["layer"] == "input of classifier"
+    assert make_extractor(f"classifier:{path}:features.1", (6,)).settings()["layer"] == "features.1"
 
 
 def test_shape_is_tried(save):
@@ -57,7 +57,8 @@ def test_shape_is_tried(save):
 def test_a_gan_is_no_classifier(save):
     path, _ = save("generator", "discriminator")
     with pytest.raises(
-        ConfigurationError, match=r"holds no classifier \(network or student\), but discriminator, generator"
+        ConfigurationError,
+        match=r"got the submodules discriminator, generator, expected a classifier \(network or student\)",
     ):
         make_extractor(f"classifier:{path}")
 
@@ -69,9 +70,7 @@ def test_a_checkpoint_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("spec", ["", "vgg", "classifier", "classifier:", "Inception", "inception3:x"])
 def test_unknown(spec):
-    with pytest.raises(
-        ConfigurationError, match=r"extractor '.*' is unknown: give 'inception', 'inception:WEIGHTS.pth'"
-    ):
+    with pytest.raises(ConfigurationError, match=r"extractor: got '.*', expected 'inception', 'inception:WEIGHTS.pth'"):
         make_extractor(spec)
 
 

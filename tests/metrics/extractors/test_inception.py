@@ -58,41 +58,43 @@ def test_fid_as_torchmetrics_set_to_the_papers_resize(extractor, weights, images
         theirs.update(part, real=real)
     assert metric.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-3, abs=1e-3)
     assert metric.singular
-    assert metric.protocol()["extractor"] == "inception-v3 (torch-fidelity)"
+    assert metric.settings()["extractor"] == "inception-v3 (torch-fidelity)"
 
 
 def test_grey_is_repeated(extractor, images):
     gray = images[:1, :1]
     features, repeated = extractor(gray).features, extractor(gray.expand(-1, 3, -1, -1)).features
     torch.testing.assert_close(features, repeated, rtol=1e-4, atol=1e-5)
-    assert extractor.protocol()["channels"] == "gray repeated to 3"
+    assert extractor.settings()["channels"] == "gray repeated to 3"
 
 
-def test_protocol_names_the_resize(extractor):
-    assert "299x299" in extractor.protocol()["resize"]
-    assert extractor.protocol()["extractor_digest"] == extractor.digest
+def test_settings_name_the_resize(extractor):
+    assert "299x299" in extractor.settings()["resize"]
+    assert extractor.settings()["extractor_digest"] == extractor.digest
 
 
 @pytest.mark.parametrize("samples", [torch.zeros(2, 2, 8, 8), torch.zeros(2, 64)])
 def test_other_samples(extractor, samples):
-    with pytest.raises(ConfigurationError, match="Inception-v3 takes images with 1 or 3 channels"):
+    with pytest.raises(ConfigurationError, match="expected uint8 images with 1 or 3 channels"):
         extractor(samples)
 
 
 class TestWeights:
     def test_missing(self, tmp_path):
-        with pytest.raises(ConfigurationError, match=rf"no Inception-v3 weights at .*: download {URL_INCEPTION_V3} to"):
+        with pytest.raises(
+            ConfigurationError, match=rf"Inception-v3 weights not found: download {URL_INCEPTION_V3} to"
+        ):
             InceptionV3Extractor(tmp_path / "absent.pth")
 
     def test_of_another_network(self, tmp_path):
         torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pth")
-        with pytest.raises(ConfigurationError, match=r"other.pth holds no weights of torch-fidelity's Inception-v3"):
+        with pytest.raises(ConfigurationError, match=r"other.pth: not the weights of torch-fidelity's Inception-v3"):
             InceptionV3Extractor(tmp_path / "other.pth")
 
     @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04half an archive"])
     def test_no_weights_at_all(self, tmp_path, content):
         (tmp_path / "broken.pth").write_bytes(content)
-        with pytest.raises(ConfigurationError, match=r"broken.pth cannot be read as weights"):
+        with pytest.raises(ConfigurationError, match=r"broken.pth: cannot read weights"):
             InceptionV3Extractor(tmp_path / "broken.pth")
 
     def test_code_in_the_file_is_not_run(self, tmp_path):
@@ -102,7 +104,7 @@ class TestWeights:
 
         with (tmp_path / "trap.pth").open("wb") as file:
             pickle.dump(Trap(), file, protocol=2)
-        with pytest.raises(ConfigurationError, match="cannot be read as weights"):
+        with pytest.raises(ConfigurationError, match="cannot read weights"):
             InceptionV3Extractor(tmp_path / "trap.pth")
         assert not (tmp_path / "sprung").exists()
 
@@ -114,7 +116,7 @@ class TestWeights:
         monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
         place = tmp_path / "hub" / "checkpoints" / Path(URL_INCEPTION_V3).name
         with pytest.raises(
-            ConfigurationError, match=r"cannot be downloaded \(.*no route to host.*\): download"
+            ConfigurationError, match=r"cannot download the Inception-v3 weights \(.*no route to host.*\): download"
         ) as complaint:
             InceptionV3Extractor()
         for hint in (URL_INCEPTION_V3, f"to {place}", "inception:PATH"):

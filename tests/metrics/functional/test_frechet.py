@@ -9,7 +9,7 @@ import torch
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_statistics_to_metric
 
 from ganmc_lightning.metrics import frechet_distance, trace_sqrt_product
-from ganmc_lightning.metrics.functional.frechet import cholesky_factor, varying
+from ganmc_lightning.metrics.functional.frechet import cholesky_factor, drop_constant_features
 
 
 def centred_rows(n, d, seed, spread=2.0):
@@ -64,7 +64,7 @@ class TestSingular:
         )
 
     def test_nearly_singular(self):
-        """Variances over fourteen powers of ten: a Cholesky factor exists, and is of little worth."""
+        """Variances over fourteen powers of ten: a Cholesky factor exists, and is ill-conditioned."""
         rows, others = centred_rows(300, 60, 0, spread=7), centred_rows(200, 60, 1, spread=7)
         expected = trace_from_rows(rows, others).item()
         assert trace_sqrt_product(covariance(rows), covariance(others)).item() == pytest.approx(
@@ -91,12 +91,12 @@ class TestSingular:
         for wide, narrow in zip(wider, (one, other), strict=True):
             wide[1:6, 1:6] = narrow
         assert cholesky_factor(wider[0]) is None
-        assert all(torch.equal(*pair) for pair in zip(varying(*wider), (one, other), strict=True))
+        assert all(torch.equal(*pair) for pair in zip(drop_constant_features(*wider), (one, other), strict=True))
         assert trace_sqrt_product(*wider).item() == pytest.approx(trace_sqrt_product(one, other).item(), rel=1e-9)
 
     def test_features_that_vary_in_one_set_stay(self):
         one, other = torch.diag(torch.tensor([1.0, 0.0])).double(), torch.eye(2).double()
-        assert varying(one, other)[0].shape == (2, 2)
+        assert drop_constant_features(one, other)[0].shape == (2, 2)
         zero = torch.zeros(2).double()
         assert frechet_distance(zero, one, zero, other).item() == pytest.approx(1, rel=1e-9, abs=1e-10)
 

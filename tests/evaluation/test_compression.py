@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.evaluation import Students, make_student_factory
+from ganmc_lightning.evaluation import make_compression_score, make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
-from ganmc_lightning.metrics.extractors import classifier_of_checkpoint
+from ganmc_lightning.metrics.extractors import load_classifier
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 from ganmc_lightning.networks.training_data import note_training_data
 
@@ -27,17 +27,21 @@ def teacher():
     return MLPClassifier(64, 3, hidden=(16,))
 
 
-def test_the_students_of_the_real_samples_are_trained_once(data, teacher):
+def test_students_of_the_real_samples_are_trained_once(data, teacher):
     factory = Factory()
     real, held_out = data.samples("train")[0], data.samples("test")
-    students = Students(teacher, factory, data.spec, real, held_out, (0, 1), batch_size=16, learning_rate=0.01)
+    settings = {"variant": "1_epoch", "seeds": (0, 1), "batch_size": 16, "learning_rate": 0.01}
+    metric = make_compression_score(data, teacher, factory, held_out_split="test", **settings)
     noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     before = factory.made
-    first = students.score(noise, "poster")
+    metric.update(noise, real=False)
+    first = metric.compute()
     assert factory.made - before == 4
-    second = students.score(real, "poster")
+    metric.reset_generated()
+    metric.update(real, real=False)
+    second = metric.compute()
     assert factory.made - before == 6
-    expected = compression_score(noise, real, held_out, teacher, factory, "poster", (0, 1), 16, 0.01)
+    expected = compression_score(noise, real, held_out, teacher=teacher, student=factory, **settings)
     assert torch.equal(first.accuracies, expected.accuracies)
     assert torch.equal(second.accuracies, second.real_accuracies)
 
@@ -70,9 +74,9 @@ def test_a_student_by_its_class():
     [
         ("LeNet44", "LeNet44 names ganmc_lightning.networks.LeNet44, which .* does not define"),
         ("no_such_module.Net", "module 'no_such_module' cannot be imported"),
-        ("ganmc_lightning.evaluation.Students", "no network"),
-        ("absent.yaml", "absent.yaml: cannot be read"),
-        ("empty.yaml", "empty.yaml: has neither class_path nor model.init_args.student or network"),
+        ("ganmc_lightning.evaluation.GeneratorEvaluator", "no network"),
+        ("absent.yaml", "absent.yaml: file not found"),
+        ("empty.yaml", "empty.yaml: expected class_path, model.init_args.student or model.init_args.network"),
         ("wrong.yaml", "LeNet4"),
     ],
 )
@@ -84,23 +88,21 @@ def test_no_student(text, message, tmp_path, monkeypatch):
         make_student_factory(text)
 
 
-def test_networks_of_other_data_are_refused(data, teacher):
-    rest = (data.spec, data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+def test_networks_of_other_data_are_refused(data):
     with pytest.raises(ConfigurationError, match="--teacher"):
-        Students(MLPClassifier(64, 4), Factory(), *rest)
+        make_compression_score(data, MLPClassifier(64, 4), Factory(), held_out_split="test")
     with pytest.raises(ConfigurationError, match="--student"):
-        Students(teacher, LeNet4, *rest)
+        make_compression_score(data, MLPClassifier(64, 3), LeNet4, held_out_split="test")
 
 
 def test_a_teacher_needs_a_classifier(tmp_path):
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "gan.ckpt")
-    with pytest.raises(ConfigurationError, match="holds no classifier"):
-        classifier_of_checkpoint(str(tmp_path / "gan.ckpt"))
+    with pytest.raises(ConfigurationError, match="expected a classifier"):
+        load_classifier(str(tmp_path / "gan.ckpt"))
 
 
 def test_a_teacher_of_other_classes_is_refused(data, teacher):
     note_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
-    spec = data.spec._replace(class_names=("a", "c", "b"))
-    rest = (data.samples("train")[0], data.samples("test"), (0,), 16, 0.01)
+    data._spec = data.spec._replace(class_names=("a", "c", "b"))
     with pytest.raises(ConfigurationError, match="--teacher was trained on other classes"):
-        Students(teacher, Factory(), spec, *rest)
+        make_compression_score(data, teacher, Factory(), held_out_split="test")

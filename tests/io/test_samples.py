@@ -6,8 +6,8 @@ import torch
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.samples import check_scaled, read_npz_samples
 from ganmc_lightning.synthesizers import StoredSynthesizer
-from ganmc_lightning.synthesizers.stored_rows import check_scaled, read_scaled_rows
 
 REAL = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
 REAL[:, 2] = 0.0  # a constant column, scaled
@@ -16,7 +16,7 @@ REAL[:, 2] = 0.0  # a constant column, scaled
 def test_scaled_rows_come_before_rows_in_other_units(tmp_path):
     path = tmp_path / "s.npz"
     np.savez(path, X=np.full((4, 3), 500.0), X_scaled=np.zeros((4, 3)))
-    rows = read_scaled_rows(path, ["X", "X_scaled"])
+    rows = read_npz_samples(path)
     assert rows.dtype == torch.float32
     assert (rows == 0).all()
     synthesizer = StoredSynthesizer(str(path))
@@ -36,5 +36,5 @@ def test_rows_in_other_units_are_refused(tmp_path, column):
     rows = REAL.clone()
     rows[:, column] = 700 + REAL[:, 0]
     np.savez(tmp_path / "s.npz", X=rows)
-    with pytest.raises(ConfigurationError, match=rf"s\.npz: column {column} has the median \d+.* give scaled rows"):
+    with pytest.raises(ConfigurationError, match=rf"s\.npz: column {column}: got the median \d+"):
         StoredSynthesizer(str(tmp_path / "s.npz")).fit(REAL, torch.arange(200) % 2, DataSpec((3,), 2))
