@@ -1,4 +1,4 @@
-"""Who may import whom, and what must not be loaded before it is needed."""
+"""Allowed imports between packages (CONTRIBUTING.md shows this table), and modules that are imported lazily."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import ganmc_lightning
 
 PACKAGE = "ganmc_lightning"
 ROOT = Path(ganmc_lightning.__file__).parent
-EVERYTHING = None
+ANY = None
 
-# By room (the first name below the package): what it may import of the package, besides itself.
-ROOMS = {
+# package or top-level module -> packages that it may import, in addition to itself
+ALLOWED = {
     "__init__": set(),
     "__main__": {"cli"},
     "exceptions": set(),
@@ -33,9 +33,9 @@ ROOMS = {
     "tabular": {"synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.loading", "io", "exceptions"},
     "experiments": {"runs", "io", "exceptions"},
-    "cli": EVERYTHING,
+    "cli": ANY,
 }
-# And of the world outside, besides the standard library; rooms that are not named here may use any.
+# package -> third-party libraries; packages that are not listed may use any
 LIBRARIES = {
     "__init__": set(),
     "__main__": set(),
@@ -48,7 +48,7 @@ LIBRARIES = {
 
 
 def imported(source, module, outside_functions=False):
-    """Full names of the modules a source imports; ``module`` is its own full name, for relative imports."""
+    """Return the full names of the modules that a source imports; ``module`` is its own name, for relative imports."""
     names = set()
     stack = [ast.parse(source)]
     while stack:
@@ -59,31 +59,31 @@ def imported(source, module, outside_functions=False):
             base = node.module or ""
             if node.level:
                 base = ".".join(filter(None, [module.rsplit(".", node.level)[0], base]))
-            names.update(home(base, alias.name) for alias in node.names)
+            names.update(imported_module(base, alias.name) for alias in node.names)
         if not (outside_functions and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
             stack.extend(ast.iter_child_nodes(node))
     return names
 
 
-def home(base, name):
-    """The module that ``from base import name`` loads."""
+def imported_module(base, name):
+    """Return the module that ``from base import name`` loads."""
     if base == PACKAGE and name in ganmc_lightning._LAZY_IMPORTS:
         return f"{PACKAGE}.{ganmc_lightning._LAZY_IMPORTS[name]}"
     path = ROOT.parent / base.replace(".", "/") / name
     return f"{base}.{name}" if path.is_dir() or path.with_suffix(".py").is_file() else base
 
 
-def trespasses(module, names):
-    """Those of the imported names that the room of ``module`` may not import."""
-    room = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
+def forbidden(module, names):
+    """Return the imported names that the package of ``module`` may not import."""
+    package = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
     inside = {name.removeprefix(f"{PACKAGE}.") for name in names if name.startswith(f"{PACKAGE}.")}
     outside = {name.partition(".")[0] for name in names} - {PACKAGE} - sys.stdlib_module_names
-    allowed = ROOMS[room]
+    allowed = ALLOWED[package]
     wrong = set()
-    if allowed is not EVERYTHING:
-        open_rooms = [*allowed, room]
-        wrong = {name for name in inside if not any(f"{name}.".startswith(f"{other}.") for other in open_rooms)}
-    return wrong | (outside - LIBRARIES.get(room, outside))
+    if allowed is not ANY:
+        permitted = [*allowed, package]
+        wrong = {name for name in inside if not any(f"{name}.".startswith(f"{other}.") for other in permitted)}
+    return wrong | (outside - LIBRARIES.get(package, outside))
 
 
 def files():
@@ -92,13 +92,13 @@ def files():
         yield path, ".".join((PACKAGE, *parts))
 
 
-def test_rooms_import_what_the_table_allows():
-    found = {module: trespasses(module, imported(path.read_text("utf-8"), module)) for path, module in files()}
+def test_packages_import_only_allowed_packages():
+    found = {module: forbidden(module, imported(path.read_text("utf-8"), module)) for path, module in files()}
     assert len(found) > 50
     assert {module: wrong for module, wrong in found.items() if wrong} == {}
 
 
-def test_experiments_load_no_training_library():
+def test_experiments_import_no_training_library():
     for path, module in files():
         if module.startswith(f"{PACKAGE}.experiments"):
             names = imported(path.read_text("utf-8"), module, outside_functions=True)
@@ -125,9 +125,9 @@ def test_experiments_load_no_training_library():
         ("cli.gan", "from ganmc_lightning.modules import base\nimport lightning", set()),
     ],
 )
-def test_trespasses_are_seen(module, source, wrong):
+def test_forbidden_imports_are_found(module, source, wrong):
     module = f"{PACKAGE}.{module}"
-    assert trespasses(module, imported(source, module)) == wrong
+    assert forbidden(module, imported(source, module)) == wrong
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,15 @@ def test_trespasses_are_seen(module, source, wrong):
         ("import ganmc_lightning.experiments.reproduce", "torch lightning torchmetrics sklearn"),
     ],
 )
-def test_loaded_late(statements, unwanted):
-    """In a fresh interpreter, which also sees what is imported indirectly."""
+def test_lazy_imports(statements, unwanted):
+    """In a new interpreter, including indirect imports."""
     code = f"import sys\n{statements}\nprint(*(set({unwanted!r}.split()) & set(sys.modules)), 'end')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["end"]
+
+
+def test_contributing_shows_the_table():
+    text = (ROOT.parent / "CONTRIBUTING.md").read_text("utf-8")
+    for package, allowed in ALLOWED.items():
+        names = "all packages" if allowed is ANY else ", ".join(f"`{name}`" for name in sorted(allowed)) or "none"
+        assert package.startswith("__") or f"| `{package}` | {names} |" in text

@@ -1,4 +1,4 @@
-"""The package's description of itself, and the documentation, say what is so."""
+"""Metadata, documentation and notebooks are consistent with the package."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REQUIREMENT = re.compile(r'^\s*"([A-Za-z][\w.-]*)(\[[\w,]+\])?[^"]*",(.*)$', re.
 
 
 def fenced(language: str) -> list[tuple[str, str]]:
-    """Page and text of every block of one language."""
+    """Find every code block of a language, as pairs of page and text."""
     pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
     return [(page.name, block) for page in PAGES for block in pattern.findall(page.read_text(encoding="utf-8"))]
 
@@ -38,11 +38,13 @@ def numbered(blocks: list[tuple[str, str]]) -> list[object]:
 
 YAML = numbered(fenced("yaml"))
 PYTHON = numbered(fenced("python"))
+README = numbered([(page, block) for page, block in fenced("python") if page == "README.md"])
+OWN_PARSERS = ("evaluate", "forest", "profile", "reproduce", "sample")  # fit and others: see the YAML test
 
 
 @pytest.fixture
 def my_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package that the pages write, piece by piece, as a package that can be imported."""
+    """Create the package ``my_project`` from the files that the pages contain."""
     for _, block in fenced("python"):
         if named := re.match(r"# (my_project/\w+\.py)\n", block):
             file = tmp_path / named[1]
@@ -54,12 +56,12 @@ def my_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         del sys.modules[name]
 
 
-def test_version_is_said_once():
+def test_version_is_equal_in_all_files():
     assert PROJECT["version"] == ganmc_lightning.__version__
     assert f"## [{ganmc_lightning.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_every_requirement_says_why():
+def test_every_requirement_has_a_reason():
     lines = REQUIREMENT.findall(PYPROJECT[PYPROJECT.index("dependencies = [") : PYPROJECT.index("[project.scripts]")])
     listed = [
         *PROJECT["dependencies"],
@@ -69,7 +71,7 @@ def test_every_requirement_says_why():
     assert [name for name, _, comment in lines if not re.match(r"\s+# \S+", comment)] == []
 
 
-def test_constraints_name_what_the_project_needs():
+def test_constraints_pin_every_dependency():
     constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     pinned = set(re.findall(r"^([\w.-]+)==\S+$", constraints, re.MULTILINE))
     needed = {re.match(r"[\w.-]+", line)[0].lower() for line in PROJECT["dependencies"]}
@@ -77,15 +79,15 @@ def test_constraints_name_what_the_project_needs():
     assert "://" not in constraints
 
 
-def test_an_installation_has_the_configurations_where_they_are_looked_for():
+def test_wheel_contains_the_configurations():
     wheel = tomllib.loads(PYPROJECT)["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["force-include"] == {"configs": "ganmc_lightning/configs"}
 
 
 @pytest.mark.usefixtures("my_project")
 @pytest.mark.parametrize("block", YAML)
-def test_yaml_of_the_pages_is_accepted(block: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """A whole configuration as it is, a fragment on top of a whole one, an experiment among its configurations."""
+def test_yaml_blocks_are_valid(block: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A fragment is combined with a full configuration; an experiment is read in the folder of its configurations."""
     if block.startswith("experiment:"):
         folder = shutil.copytree(BASE.parent, tmp_path / "configs")
         (folder / "page.yaml").write_text(block, encoding="utf-8")
@@ -101,14 +103,33 @@ def test_yaml_of_the_pages_is_accepted(block: str, tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("block", PYTHON)
-def test_python_of_the_pages_compiles_and_imports_what_there_is(block: str):
+def test_python_blocks_compile_and_their_imports_exist(block: str):
     tree = ast.parse(block)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     exec(compile(ast.Module(imports, []), "page", "exec"), {})
 
 
-def test_notebooks_are_those_of_the_examples():
-    """``make notebooks`` was run, and nobody left outputs in."""
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning's hints on loggers and workers
+@pytest.mark.parametrize("block", README)
+def test_python_of_the_readme_runs(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    short = re.sub(r"max_epochs=\d+", "max_epochs=1", block).replace("Classifier(500,", "Classifier(20,")
+    assert short != block
+    exec(compile(short, "README", "exec"), {})
+
+
+@pytest.mark.parametrize("command", OWN_PARSERS)
+def test_options_in_shell_blocks_exist(command: str, capsys: pytest.CaptureFixture[str]):
+    assert main([command, "--help"]) == 0
+    known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    for page, block in fenced("sh"):
+        for line in re.findall(rf"^ganmc {command} (.*)$", block.replace("\\\n", " "), re.MULTILINE):
+            used = set(re.findall(r"--[\w-]+", line.partition("#")[0]))
+            assert used <= known, f"{page}: ganmc {command} {line}"
+
+
+def test_notebooks_equal_the_examples():
+    """``make notebooks`` was run, and outputs were removed."""
     examples = sorted((ROOT / "examples").glob("*.py"))
     assert [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))] == [path.stem for path in examples]
     for example in examples:
