@@ -6,14 +6,13 @@
 # ---
 
 # %% [markdown]
-# # Distil a classifier with the help of a GAN
+# # Distill a classifier with GAN data
 #
-# The whole chain of GAN-MC in one page of Python: a teacher, an AC-GAN, and students that learn the teacher's
-# logits on real digits, on generated ones, and on a mixture. It needs no download and no GPU and takes less than
-# a minute.
+# The method of GAN-MC: a teacher, an AC-GAN, and students trained on the teacher's logits for real digits, for
+# generated digits, and for a mixture. This example needs no download and no GPU and takes less than a minute.
 #
-# The trainings are far too short to judge the method by. `ganmc reproduce digits` is the measurement: longer
-# trainings, several seeds, and baselines that need no GAN.
+# The trainings are too short to evaluate the method. `ganmc reproduce digits` has longer trainings, several seeds,
+# and baselines without a GAN.
 
 # %%
 from pathlib import Path
@@ -23,10 +22,11 @@ from lightning.pytorch import Callback, Trainer, seed_everything
 from torch.optim import Adam, Optimizer
 
 from ganmc_lightning.callbacks import GeneratorEMA
-from ganmc_lightning.callbacks.sample_grid import draw_grid, save_grid
+from ganmc_lightning.callbacks.sample_grid import sample_per_class
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.data.datasets import Digits
-from ganmc_lightning.losses import HingeACGANLoss
+from ganmc_lightning.io.image_grid import save_image_grid
+from ganmc_lightning.losses import ACGANLoss, HingeGANLoss
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, DistillationModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, FiveLayerCNN, MLPClassifier, load_network
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
@@ -37,8 +37,8 @@ STUDENT_EPOCHS = 40
 RUN = Path("runs/example")
 
 # %% [markdown]
-# Every training below is Lightning's own `Trainer`. The modules ask nothing of it: choose devices, precision,
-# loggers and callbacks as for any LightningModule.
+# All trainings use Lightning's `Trainer`. Devices, precision, loggers and callbacks are set as for any
+# LightningModule.
 
 
 # %%
@@ -70,10 +70,10 @@ def test_accuracy(module, data) -> float:
 
 
 # %% [markdown]
-# ## The teacher
+# ## Teacher
 #
-# Any `nn.Module` from images to logits will do. Images are float `(N, C, H, W)` in [-1, 1]; the data module
-# decodes, augments and later mixes them.
+# The teacher can be any `nn.Module` from images to logits. Images are float `(N, C, H, W)` in [-1, 1]; the data
+# module converts, augments and later mixes them.
 
 # %%
 seed_everything(0)
@@ -83,33 +83,33 @@ make_trainer(TEACHER_EPOCHS).fit(teacher, data)
 print(f"teacher: {test_accuracy(teacher, data):.3f}")
 
 # %% [markdown]
-# ## The GAN
+# ## GAN
 #
-# `GeneratorEMA` keeps an average of the generator's weights and saves that average in the checkpoint, so the
-# generator is taken from there. A run started from Python writes no recipe of its networks: a network of the
-# right shape is handed to `load_network`.
+# `GeneratorEMA` averages the generator's weights and saves the average in the checkpoint, so the generator is loaded
+# from the checkpoint. A run started from Python writes no recipe of its networks: pass a network of the same
+# architecture to `load_network`.
 
 # %%
 image = {"image_size": 8, "channels": 1}
 gan = ACGANModule(
-    ACGANGenerator(**image, latent_size=32, width=16),
+    ACGANGenerator(**image, latent_dim=32, width=16),
     ACGANDiscriminator(**image, width=8, normalization="spectral", dropout=0.0),
-    HingeACGANLoss(),
+    ACGANLoss(HingeGANLoss()),
     generator_optimizer=gan_adam,
     discriminator_optimizer=gan_adam,
 )
 gan_trainer = make_trainer(GAN_EPOCHS, GeneratorEMA(decay=0.99))
 gan_trainer.fit(gan, GANAugmentedDataModule(Digits(), batch_size=64))
-gan_trainer.save_checkpoint(RUN / "gan.ckpt", weights_only=False)  # with the callback's average
-generator = load_network(str(RUN / "gan.ckpt"), "generator", ACGANGenerator(**image, latent_size=32, width=16))
-save_grid(draw_grid(generator, columns=10, device=torch.device("cpu")), RUN / "samples.png")
-print(f"its samples, one class a row: {RUN / 'samples.png'}")
+gan_trainer.save_checkpoint(RUN / "gan.ckpt", weights_only=False)  # includes the average of the callback
+generator = load_network(str(RUN / "gan.ckpt"), "generator", ACGANGenerator(**image, latent_dim=32, width=16))
+save_image_grid(sample_per_class(generator, columns=10, device=torch.device("cpu")), 10, RUN / "samples.png")
+print(f"samples, one class per row: {RUN / 'samples.png'}")
 
 # %% [markdown]
-# ## The students
+# ## Students
 #
-# `p_fake` is the share of synthetic samples in the stream. Every student starts from the same weights and takes
-# the same number of steps.
+# `p_fake` is the share of synthetic samples in training. All students have equal initial weights and take equally
+# many steps.
 
 # %%
 for p_fake in (0.0, 0.5, 1.0):
@@ -117,6 +117,6 @@ for p_fake in (0.0, 0.5, 1.0):
     student = DistillationModule(
         teacher.network, MLPClassifier(in_features=64, num_classes=10, hidden=[64]), optimizer=adam
     )
-    stream = GANAugmentedDataModule(Digits(), GeneratorSynthesizer(generator), p_fake=p_fake, batch_size=64)
-    make_trainer(STUDENT_EPOCHS).fit(student, stream)
-    print(f"student, p_fake = {p_fake}: {test_accuracy(student, stream):.3f}")
+    mixed = GANAugmentedDataModule(Digits(), GeneratorSynthesizer(generator), p_fake=p_fake, batch_size=64)
+    make_trainer(STUDENT_EPOCHS).fit(student, mixed)
+    print(f"student, p_fake = {p_fake}: {test_accuracy(student, mixed):.3f}")

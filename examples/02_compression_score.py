@@ -6,14 +6,15 @@
 # ---
 
 # %% [markdown]
-# # The Compression Score, with no Lightning in sight
+# # The Compression Score without Lightning
 #
-# GAN-MC judges samples by the student they teach: a fresh student learns the teacher's logits on the samples,
-# another one on the real data, and
+# The Compression Score (GAN-MC, section 5) compares two students trained on the teacher's logits, one on generated
+# samples $D$ and one on real samples:
 #
 # $$\text{score} = \frac{\text{acc}(D) - \text{acc}_0}{\text{acc}(D_\text{real}) - \text{acc}_0}$$
 #
-# with accuracies on held-out real data. The real data score about 1, samples that teach nothing about 0.
+# with accuracies on held-out real data and the accuracy of chance $\text{acc}_0$. Real data score about 1, useless
+# samples about 0.
 
 # %%
 import torch
@@ -28,7 +29,7 @@ SEEDS = (0, 1, 2)
 # %% [markdown]
 # ## Data and teacher
 #
-# Plain tensors and a plain training loop. Images are float `(N, 1, 8, 8)` in [-1, 1]; uint8 images serve as well.
+# Tensors and a PyTorch training loop. Images are float `(N, 1, 8, 8)` in [-1, 1]; uint8 images are supported too.
 
 # %%
 torch.manual_seed(0)
@@ -53,11 +54,11 @@ print(f"teacher: {accuracy:.3f}")
 
 
 # %% [markdown]
-# ## Candidates to judge
+# ## Sample sets
 #
-# The form of the paper trains each student for five passes over the real data. Here these are 1,200 samples, so
-# the batches are small and the learning rate is high: with the defaults, made for tens of thousands of samples,
-# no student would get beyond chance and the score would be noise.
+# The paper's variant trains each student for five epochs. There are only 1,200 real samples here, so the batches
+# are small and the learning rate is high. With the defaults, which fit tens of thousands of samples, the students
+# would stay at chance level.
 
 
 # %%
@@ -67,32 +68,38 @@ def make_student() -> nn.Module:
 
 real = images[train]
 held_out_data = (images[held_out], labels[held_out])
-candidates = {
+sample_sets = {
     "real": real,
     "real, jittered": (real + 0.2 * torch.randn_like(real)).clamp(-1, 1),
     "ten real samples": real[:10],
     "zeros only": real[labels[train] == 0],
     "noise": torch.rand_like(real) * 2 - 1,
 }
-for name, samples in candidates.items():
+for name, samples in sample_sets.items():
     score = compression_score(
-        samples, real, held_out_data, teacher, make_student, "paper", SEEDS, batch_size=16, learning_rate=5e-3
+        samples,
+        real,
+        held_out_data,
+        teacher=teacher,
+        student=make_student,
+        seeds=SEEDS,
+        batch_size=16,
+        learning_rate=5e-3,
     )
     print(f"{name:<16} {score.mean:6.3f} ± {score.standard_error:.3f} (standard error, {len(SEEDS)} seeds)")
 
 # %% [markdown]
-# On pictures this small even noise teaches much of what the teacher knows: a score says how well samples teach
-# *this* student from *this* teacher, not how real they look.
+# On images of 8 pixels even noise gives a high score. The score measures how useful samples are for this student and
+# this teacher, not how realistic they are.
 #
 # ## As a metric
 #
-# The same number as a torchmetrics `Metric`, which collects its samples batch by batch and, over several
-# processes, from all of them.
+# `CompressionScore` is a torchmetrics `Metric` that computes the score from batches, and synchronizes processes.
 
 # %%
 metric = CompressionScore(teacher, make_student, held_out_data, seeds=SEEDS, batch_size=16, learning_rate=5e-3)
 for batch in real.split(256):
     metric.update(batch, real=True)
-for batch in candidates["real, jittered"].split(256):
+for batch in sample_sets["real, jittered"].split(256):
     metric.update(batch, real=False)
 print(f"real, jittered, batch by batch: {metric.compute().mean:.3f}")
