@@ -1,1 +1,1 @@
-"""Speed and memory, as ratios and figures of one run: ``python -m benchmarks`` or ``make bench``."""
+"""Benchmarks of speed and memory: ``python -m benchmarks`` or ``make bench``."""

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import adversarial, distillation, forests, gan_compression, memory, metrics, scoring, startup
+from benchmarks import adversarial, distillation, evaluation, forests, gan_compression, memory, metrics, startup
 from benchmarks.workspace import make_workspace
 
 RESULTS = Path(__file__).parent / "results"
-CHOICES = ["distillation", "startup", "memory", "metrics", "scoring", "forests", "gan_compression", "adversarial"]
+CHOICES = ["distillation", "startup", "memory", "metrics", "evaluation", "forests", "gan_compression", "adversarial"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CHOICES)
-    parser.add_argument("--steps", type=int, default=200, help="steps of one timed round")
+    parser.add_argument("--steps", type=int, default=200, help="steps per timed round (default: 200)")
     arguments = parser.parse_args()
     chosen = arguments.only or CHOICES
     rows = []
@@ -40,8 +40,8 @@ def main() -> None:
             rows += startup.measure(workspace)
         if "memory" in chosen:
             rows += memory.measure(workspace)
-        if "scoring" in chosen:
-            rows += scoring.measure(workspace)
+        if "evaluation" in chosen:
+            rows += evaluation.measure(workspace)
         if "distillation" in chosen:
             rows += distillation.measure(workspace, arguments.steps)
         if "gan_compression" in chosen:
@@ -51,8 +51,8 @@ def main() -> None:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name()
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        verdict = "" if row["target"] is None else f"   target {row['target']}"
-        print(f"{row['name']:<{width}}  {row['value']:>10.3f} {row['unit']:<10}{verdict}")
+        target = "" if row["target"] is None else f"   target {row['target']}"
+        print(f"{row['name']:<{width}}  {row['value']:>10.3f} {row['unit']:<10}{target}")
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
     kept = json.loads(file.read_text())["rows"] if file.exists() else []

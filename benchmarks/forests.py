@@ -1,4 +1,4 @@
-"""What a small student saves in bytes and time, in scikit-learn and in C; and what the rivals of a GAN take."""
+"""Size and prediction time of a student in scikit-learn and in C, and sampling time of MUNGE and SMOTE."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from ganmc_lightning.tabular import ForestCompressor
 from ganmc_lightning.tabular.export import CModel, compile_c, to_c
 from ganmc_lightning.tabular.profiling import batch_of
 
-ROWS, FEATURES = 13_312, 10
-"""Of MAGIC."""
+ROWS, FEATURES = 13_312, 10  # as MAGIC
 SINGLE_ROWS = 2000
 
 
 def measure() -> list[dict[str, Any]]:
-    """Rows of the paper's size, noisy enough that the teacher's trees grow as large as on MAGIC; one thread."""
+    """Measure on one thread, with noisy labels, so that the teacher's trees are as large as on MAGIC."""
     X, y = make_classification(
         ROWS,
         FEATURES,
@@ -73,7 +72,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def seconds(predict: Callable[[Any], object], rows: Any, repeats: int) -> float:
-    """The median of many calls."""
+    """Return the median seconds of ``repeats`` calls."""
     taken = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -83,7 +82,7 @@ def seconds(predict: Callable[[Any], object], rows: Any, repeats: int) -> float:
 
 
 def draw(synthesizer: Synthesizer, X: np.ndarray, y: np.ndarray) -> float:
-    """Seconds to fit and draw."""
+    """Return the seconds to fit and sample."""
     started = time.perf_counter()
     scores = (X - X.mean(axis=0)) / X.std(axis=0)
     synthesizer.fit(torch.from_numpy(scores).float(), torch.from_numpy(y), DataSpec((FEATURES,), 2))

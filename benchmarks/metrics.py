@@ -1,6 +1,6 @@
-"""Frechet distance and PRDC against the straightforward implementations: time and peak memory, on one thread.
+"""Time and peak memory of Frechet distance and PRDC, and of reference implementations, on one thread.
 
-Peak memory is read from ``/proc``, so that this runs on Linux alone.
+Requires Linux, because peak memory is read from ``/proc``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-# Each case runs in a process of its own: peak memory cannot be measured twice in one.
+# One process per case, because peak memory can be measured once per process.
 PROBE = """
 import json, sys, time
 from pathlib import Path
@@ -23,7 +23,7 @@ samples, features, case = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 
 
 def rows(seed):
-    # Features as a network's last layer gives them: correlated, not negative, variances over three powers of ten.
+    # Similar to features of a network: correlated, nonnegative, variances over three powers of ten.
     random = np.random.default_rng(seed)
     latent = random.standard_normal((samples, 128)).astype(np.float32)
     mixed = latent @ np.random.default_rng(99).standard_normal((128, features)).astype(np.float32) / 16
@@ -33,7 +33,7 @@ def rows(seed):
 
 
 def resident(kind):
-    # In KiB: "VmRSS" now, "VmHWM" the most since it was last reset.
+    # In KiB; "VmRSS" is the current value, "VmHWM" the peak since the last reset.
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(kind):
             return int(line.split()[1])
@@ -58,7 +58,7 @@ def ours_prdc():
 
 
 def numpy_prdc(k=5):
-    # Naeem et al. 2020 as it reads: three full matrices of distances.
+    # Naeem et al. 2020, literally: three full distance matrices.
     def distances(x, y):
         squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
         return np.sqrt(np.maximum(squares, 0))
@@ -79,12 +79,12 @@ given = [rows(0), rows(1)]
 if case.endswith("fid"):
     given = [moments(x) for x in given]
 if case == "ours_fid":
-    given = [torch.from_numpy(part) for pair in given for part in pair]
+    given = [torch.from_numpy(moment) for pair in given for moment in pair]
 elif case == "ours_prdc":
     given = [torch.from_numpy(x) for x in given]
-Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
+Path("/proc/self/clear_refs").write_text("5")  # reset the peak
 before = resident("VmRSS")
-started = time.process_time()  # of one thread: what other processes take from it does not count
+started = time.process_time()  # of this process, independent of the load
 value = globals()[case]()
 seconds = time.process_time() - started
 memory = resident("VmHWM") - before
@@ -99,7 +99,7 @@ CASES = [
 
 
 def measure() -> list[dict[str, Any]]:
-    """Seconds, extra peak memory, their ratios, and how far the values are apart."""
+    """Measure seconds and extra peak memory of both, and the difference of their values."""
     rows = []
     for name, samples, ours, theirs, other, target in CASES:
         mine, reference = _run(samples, ours), _run(samples, theirs)

@@ -1,4 +1,4 @@
-"""How long a user waits: for ``ganmc --help``, and from the command to the first step."""
+"""Duration of ``ganmc --help`` and of ``ganmc fit`` with one step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLOOR = "import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
 
 
 def measure(workspace: Workspace) -> list[dict[str, Any]]:
-    """Medians over whole processes."""
+    """Return medians over processes."""
     config = distillation_config(workspace, "fashion_mnist", network("LeNet4", in_channels=1, image_size=28), 128)
     config["trainer"] = {"max_steps": 1, "limit_val_batches": 0}
     first_step = workspace.fit("fashion_mnist", "first_step", config)

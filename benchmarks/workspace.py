@@ -1,4 +1,4 @@
-"""Random data of the real sets' size, and the checkpoints the timed runs start from."""
+"""Random data sets of realistic size, and checkpoints for the timed runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Workspace:
     """A folder with data, checkpoints and configurations.
 
     Attributes:
-        folder: where all of it lies.
+        folder: path of the folder.
     """
 
     folder: Path
 
     def checkpoint(self, data: str, stage: str) -> Path:
-        """Path of a stage's checkpoint."""
+        """Return the path of a stage's checkpoint."""
         return self.folder / data / stage / "checkpoints" / "last.ckpt"
 
     def fit(self, data: str, stage: str, config: dict[str, object], *extra: str) -> list[str]:
@@ -42,26 +42,26 @@ QUIET = ("--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=
 
 
 def network(name: str, **arguments: object) -> dict[str, object]:
-    """A network as a configuration names it."""
+    """Return the configuration of a network."""
     return {"class_path": f"ganmc_lightning.networks.{name}", "init_args": arguments}
 
 
 def data_config(data: str, batch_size: int, **extra: object) -> dict[str, object]:
-    """The data section of a configuration."""
+    """Return the data section of a configuration."""
     return {"dataset": f"ganmc_lightning.data.datasets.{SOURCES[data]}", "batch_size": batch_size, **extra}
 
 
 def make_workspace(folder: Path) -> Workspace:
-    """Write random data sets, one teacher and one AC-GAN for each; a step of training is enough for timing."""
+    """Write random data sets, and for each a teacher and an AC-GAN after one step, which is sufficient for timing."""
     os.environ["GANMC_DATA"] = str(folder / "data")
     (folder / "data").mkdir()
     random = np.random.default_rng(0)
     workspace = Workspace(folder)
     for data, (train, test, size, channels) in SIZES.items():
         arrays = {}
-        for part, n in (("train", train), ("test", test)):
-            arrays[f"{part}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
-            arrays[f"{part}_labels"] = np.arange(n) % 10
+        for split, n in (("train", train), ("test", test)):
+            arrays[f"{split}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
+            arrays[f"{split}_labels"] = np.arange(n) % 10
         np.savez(folder / "data" / f"{data}.npz", **arrays)
         shape = {"in_channels": channels, "image_size": size}
         teacher = {
@@ -79,14 +79,14 @@ def make_workspace(folder: Path) -> Workspace:
             config = {"model": model, "data": data_config(data, 64)}
             short = ("--trainer.max_steps=1", "--trainer.limit_val_batches=1")
             if main(workspace.fit(data, stage, config, *short)) != 0:
-                sys.exit(f"the {stage} of {data} could not be made")
+                sys.exit(f"the {stage} of {data} could not be trained")
     return workspace
 
 
 def distillation_config(
     workspace: Workspace, data: str, student: dict[str, object], batch_size: int
 ) -> dict[str, object]:
-    """Distillation from the workspace's teacher with half of each batch from its AC-GAN."""
+    """Return a distillation from the workspace's teacher, with half of each batch from its AC-GAN."""
     teacher = {
         "class_path": "ganmc_lightning.networks.load_network",
         "init_args": {"path": str(workspace.checkpoint(data, "teacher")), "submodule": "network"},

@@ -1,4 +1,4 @@
-"""Seconds of a whole ``ganmc evaluate``: 10,000 generated images against a data set of Fashion-MNIST's size."""
+"""Duration of ``ganmc evaluate``: 10,000 generated images and a data set of Fashion-MNIST's size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLES = 10_000
 
 
 def measure(workspace: Workspace) -> list[dict[str, Any]]:
-    """One whole process with an empty cache, and one that finds the real statistics there."""
+    """Measure one process with an empty cache, and one with cached statistics of the real samples."""
     command = [
         *(sys.executable, "-m", "ganmc_lightning", "evaluate", str(workspace.checkpoint("fashion_mnist", "acgan"))),
         *("--data", "fashion_mnist", "--num-samples", str(SAMPLES)),
