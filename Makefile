@@ -1,13 +1,13 @@
-# Everything runs in an environment of its own, .venv, which is made on first use and brought up to date when
-# pyproject.toml or constraints.txt change. `make clean` removes it.
+# All targets use the environment .venv, created on first use and updated when pyproject.toml or constraints.txt change.
+# `make clean` removes it.
 #
-#   make demo PYTHON=python3.12      another interpreter, for a new environment
-#   make test ARGS="-k distillation" arguments for pytest (or for the command of demo, bench)
+#   make demo PYTHON=python3.12      interpreter of a new environment
+#   make test ARGS="-k distillation" arguments of pytest (or of the command of demo or bench)
 
 VENV := .venv
 BIN := $(VENV)/bin
 
-# An environment with an extra is stamped once its installation has succeeded.
+# Stamp files, touched after a successful installation of an extra.
 BASE := $(VENV)/.installed
 TEST := $(VENV)/.installed-test
 DEV := $(VENV)/.installed-dev
@@ -16,10 +16,10 @@ NOTEBOOKS := $(VENV)/.installed-notebooks
 RECIPE := pyproject.toml constraints.txt scripts/environment.sh
 
 .PHONY: help demo test test-isa lint types docs notebooks bench clean
-.NOTPARALLEL: # two installations into one environment would meet
+.NOTPARALLEL: # parallel installations into one environment would conflict
 
 help:
-	@echo "make demo       reproduce the digits experiment and write its report (minutes, no download of data)"
+	@echo "make demo       run the digits experiment and write its report (minutes, no data download)"
 	@echo "make test       run the tests"
 	@echo "make test-isa   run the numeric tests under several instruction sets and thread counts"
 	@echo "make lint       check style and formatting"
@@ -27,18 +27,18 @@ help:
 	@echo "make docs       build the documentation into site/"
 	@echo "make notebooks  write notebooks/*.ipynb from examples/*.py"
 	@echo "make bench      measure speed"
-	@echo "make clean      remove the environment, caches and built files; runs and data stay"
+	@echo "make clean      remove the environment, caches and built files; keep runs and data"
 
 demo: $(BASE)
 	$(BIN)/ganmc reproduce digits $(ARGS)
 
-# One process a core, up to four of a gigabyte each; ARGS="-n 0" has one without more.
-# The variable sets the threads of the tests and of the processes that they start.
+# One process per core, at most four, because each needs a gigabyte; ARGS="-n 0" uses one process.
+# OMP_NUM_THREADS also applies to the processes that tests start.
 test: export OMP_NUM_THREADS = 1
 test: $(TEST)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
-# ISA="sse4 avx2" runs these settings alone; scripts/test_isa.sh lists all of them.
+# ISA="sse4 avx2" selects settings; scripts/test_isa.sh lists all.
 test-isa: $(TEST)
 	PYTHON=$(BIN)/python scripts/test_isa.sh $(ISA) -- $(ARGS)
 
@@ -52,7 +52,7 @@ types: $(DEV)
 docs: $(DOCS)
 	$(BIN)/mkdocs build --strict
 
-# --update keeps the cells' ids, so that a notebook changes where its example does and nowhere else.
+# --update keeps cell ids, so that only changed cells appear in a diff.
 notebooks: $(NOTEBOOKS)
 	for example in examples/*.py; do \
 	    $(BIN)/jupytext --quiet --update --to ipynb --output "notebooks/$$(basename "$$example" .py).ipynb" "$$example" \

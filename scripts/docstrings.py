@@ -1,4 +1,4 @@
-"""An extension of mkdocstrings' parser: what the sources say in Sphinx's way, said in Markdown's."""
+"""Extension of mkdocstrings that converts Sphinx markup in docstrings to Markdown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 import griffe
 
 
-class SphinxHabits(griffe.Extension):
-    """Makes ``Example:`` a section, as ``Examples:`` is, and ``:class:`~a.b.C` `` the code ``C``."""
+class SphinxToMarkdown(griffe.Extension):
+    """Convert ``Example:`` to the section ``Examples:``, and ``:class:`~a.b.C` `` to the code ``C``."""
 
     def on_object(self, *, obj: griffe.Object, **_: object) -> None:
-        """Rewrite a docstring before it is parsed."""
+        """Convert a docstring before it is parsed."""
         if obj.docstring is not None:
             text = re.sub(r"^( *)Example:$", r"\1Examples:", obj.docstring.value, flags=re.MULTILINE)
             text = re.sub(r":[a-z]+:`~[\w.]*?(\w+)`", r"`\1`", text)

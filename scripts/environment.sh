@@ -1,18 +1,18 @@
 #!/bin/sh
-# Make or bring up to date a virtual environment with this package in it, installed so that edits count at once.
+# Create or update a virtual environment with this package in editable mode.
 #
-#   scripts/environment.sh FOLDER [EXTRA]      EXTRA: one of pyproject.toml's, such as test or dev
+#   scripts/environment.sh FOLDER [EXTRA]      EXTRA: an extra of pyproject.toml, such as test or dev
 #
-# With uv where it is there, with venv and pip where it is not. PYTHON names the interpreter of a new environment.
-# The versions of constraints.txt are installed; where they cannot be (no wheels for this machine, say), the newest
-# ones that pyproject.toml allows.
+# Uses uv if it is installed, otherwise venv and pip. PYTHON is the interpreter of a new environment.
+# Installs the versions of constraints.txt; if that fails (for instance without wheels for this machine), the newest
+# versions that pyproject.toml allows.
 set -eu
 
 folder=$1
 package=".${2:+[$2]}"
 cd "$(dirname "$0")/.."
 
-# Asked by running it: a pyenv shim can be on PATH without an interpreter behind it.
+# Runs the interpreter, because a pyenv shim on PATH may have no interpreter.
 is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
@@ -29,8 +29,8 @@ find_python() {
             return
         fi
     done
-    echo "environment: Python 3.11 or newer is needed; tried $candidates." >&2
-    echo "environment: install it, or name it: make test PYTHON=/path/to/python3" >&2
+    echo "environment: no Python >= 3.11 found; tried $candidates" >&2
+    echo "environment: install one or set its path: make test PYTHON=/path/to/python3" >&2
     return 1
 }
 
@@ -39,16 +39,16 @@ is_usable() {
 }
 
 make_environment() {
-    if [ -f "$folder/pyvenv.cfg" ]; then # a broken environment, and nothing else, is removed
+    if [ -f "$folder/pyvenv.cfg" ]; then # remove a broken environment, but no other folder
         rm -rf "$folder"
     fi
-    if has_uv; then # it finds an interpreter, or fetches one
+    if has_uv; then # uv finds or downloads an interpreter
         uv venv --python "${PYTHON:->=3.11}" "$folder"
         return
     fi
     python=$(find_python)
     if ! "$python" -m venv "$folder"; then
-        echo "environment: $python cannot make virtual environments; on Debian and Ubuntu install python3-venv" >&2
+        echo "environment: $python cannot create virtual environments; on Debian and Ubuntu install python3-venv" >&2
         return 1
     fi
 }
@@ -62,8 +62,8 @@ install() {
 }
 
 is_usable || make_environment
-echo "environment: installing $package into $folder (PyTorch is large: the first time takes minutes)"
+echo "environment: installing $package into $folder (takes minutes the first time, because PyTorch is large)"
 if ! install --constraint constraints.txt --editable "$package"; then
-    echo "environment: the versions of constraints.txt cannot be installed here; trying the newest ones" >&2
+    echo "environment: cannot install the versions of constraints.txt; trying the newest versions" >&2
     install --editable "$package"
 fi

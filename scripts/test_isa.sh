@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Run the numeric tests as other processors would: a setting limits the instruction sets that PyTorch, oneDNN, OpenBLAS
-# and MKL use, and sets the number of threads. A setting that this processor cannot run is skipped with a message.
+# Run the numeric tests under several settings. A setting limits the instruction sets of PyTorch, oneDNN, OpenBLAS and MKL
+# and sets the number of threads. Settings that this processor does not support are skipped with a message.
 #
 #   scripts/test_isa.sh                        all settings
-#   scripts/test_isa.sh sse4 avx2 -- -k kid    two of them; what follows -- is for pytest
+#   scripts/test_isa.sh sse4 avx2 -- -k kid    two settings; arguments after -- are passed to pytest
 #
-# PYTHON names the interpreter.
+# PYTHON is the interpreter.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,7 +43,7 @@ for name in "${chosen[@]}"; do
         continue
     fi
     echo "== $name: ATen $aten, oneDNN $onednn, OpenBLAS $openblas, MKL $mkl, threads $threads"
-    # Threads that wait must not spin: there are more of them than cores.
+    # Waiting threads must not spin, because there are more threads than cores.
     # shellcheck disable=SC2086 # NUMERIC is a list
     env ATEN_CPU_CAPABILITY="$aten" ONEDNN_MAX_CPU_ISA="$onednn" OPENBLAS_CORETYPE="$openblas" \
         MKL_ENABLE_INSTRUCTIONS="$mkl" OMP_NUM_THREADS="$threads" OMP_WAIT_POLICY=passive \
