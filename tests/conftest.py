@@ -1,4 +1,4 @@
-"""What every test is run with: few threads, fixed seeds, and a tiny data set that is easy to learn."""
+"""Shared fixtures: number of threads, seeds, and a tiny data set that small networks learn in a few steps."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 
-NOT_OURS = (
+THIRD_PARTY_WARNINGS = (
     "ignore:.*LeafSpec.* is deprecated:FutureWarning",
     "ignore:.*LeafSpec.* is deprecated:DeprecationWarning",
-    # Means are logged once an epoch whatever the interval, and the tiny set has few batches.
+    # Means are logged once per epoch for any interval, and the tiny data set has few batches.
     "ignore:.*smaller than the logging interval:UserWarning",
     "ignore:.*does not have many workers:UserWarning",
-    # pytest-xdist has a thread beside the tests'; the child never meets what that one holds.
+    # pytest-xdist has its own thread; forked children do not use its locks.
     "ignore:.*use of fork.* may lead to deadlocks:DeprecationWarning",
 )
 
 
-# jsonargparse renamed what Lightning calls; the bound in pyproject.toml keeps the old names.
+# Lightning calls deprecated names of jsonargparse; the bound in pyproject.toml keeps them available.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for line in NOT_OURS:
+    for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
 
 
@@ -46,15 +46,15 @@ def pytest_report_header() -> str:
 
 
 def threads() -> int:
-    """OMP_NUM_THREADS, or 1 where it is not set."""
+    """Return OMP_NUM_THREADS, or 1 if it is not set."""
     return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    """One thread unless the environment asks for more, no output of Lightning in the reports of failures, and Ctrl-C.
+    """Set the number of threads, silence Lightning's log, and restore SIGINT.
 
-    A job in the background of a shell ignores SIGINT, and so would the processes that tests start and interrupt.
+    A background job of a shell ignores SIGINT, and so would the processes that tests start and interrupt.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,9 +64,9 @@ def _threads() -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Seed torch, forget the seed Lightning leaves in the environment, put Ctrl-C back in order."""
+    """Seed torch, remove the seed that Lightning stores in the environment, restore the handler of SIGINT."""
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
-        monkeypatch.setenv(name, "0")  # so that the end of the test takes away what the test sets
+        monkeypatch.setenv(name, "0")  # so that monkeypatch removes values set during the test
         monkeypatch.delenv(name)
     torch.manual_seed(0)
     handler = signal.getsignal(signal.SIGINT)
@@ -74,8 +74,8 @@ def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     signal.signal(signal.SIGINT, handler)
 
 
-def tiny_part(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise with a bright bar whose place tells the class: uint8 (n, 8, 8, 1) and labels of 3 classes."""
+def tiny_split(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return noise with a bright bar at a class-dependent position: uint8 (n, 8, 8, 1) and labels of 3 classes."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % 3)
     images = rng.integers(0, 60, (n, 8, 8, 1))
@@ -86,9 +86,9 @@ def tiny_part(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with ``tiny.npz``: 120 training and 40 test images."""
+    """Create a data root with ``tiny.npz``: 120 training and 40 test images."""
     root = tmp_path_factory.mktemp("data")
-    (images, labels), (test_images, test_labels) = tiny_part(120, seed=0), tiny_part(40, seed=1)
+    (images, labels), (test_images, test_labels) = tiny_split(120, seed=0), tiny_split(40, seed=1)
     np.savez(
         root / "tiny.npz",
         train_images=images,
@@ -101,7 +101,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
-    """Makes a data module over the tiny set, its arguments at will."""
+    """Return a factory of data modules on the tiny data set."""
 
     def make(batch_size: int = 32, **arguments: Any) -> GANAugmentedDataModule:
         arguments.setdefault("root", str(data_root))
@@ -113,7 +113,7 @@ def make_data(data_root: Path) -> Callable[..., GANAugmentedDataModule]:
 
 @pytest.fixture
 def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
-    """Makes a quiet trainer, on the CPU unless the arguments say otherwise."""
+    """Return a factory of trainers without output, on the CPU by default."""
 
     def make(**arguments: Any) -> Trainer:
         quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
@@ -129,7 +129,7 @@ def make_trainer(tmp_path: Path) -> Callable[..., Trainer]:
 
 @pytest.fixture
 def make_run_trainer(make_trainer: Callable[..., Trainer]) -> Callable[..., Trainer]:
-    """Makes a trainer that fills a run folder as the command line's does."""
+    """Return a factory of trainers that write a run folder as ``ganmc fit`` does."""
 
     def make(
         folder: Path, callbacks: Iterable[Callback] = (), checkpoint: dict[str, Any] | None = None, **arguments: Any

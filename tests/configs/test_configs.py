@@ -1,4 +1,4 @@
-"""Every shipped configuration, run through the real command line with small networks and a handful of samples."""
+"""Run every shipped configuration with ``ganmc reproduce --quick``, small networks and few samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganmc_lightning.synthesizers import FilteredSynthesizer
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*/*.experiment.yaml"))
-SHAPES = {  # side, channels, classes
+SHAPES = {  # image size, channels, classes
     "fashion_mnist": (28, 1, 10),
     "mnist": (28, 1, 10),
     "cifar10": (32, 3, 10),
@@ -30,7 +30,7 @@ SHAPES = {  # side, channels, classes
     "celeba": (64, 3, 2),
 }
 ROWS = {"magic": 10, "higgs": 28}  # features
-FILES = {"celeba": "celeba_64_Smiling"}  # data sets that are not called like their folder
+FILES = {"celeba": "celeba_64_Smiling"}  # data sets with a file name unlike their folder
 SMALLER = {
     "NIN": {"hidden": 16},
     "WideResNet": {"depth": 10, "widen_factor": 1},
@@ -45,16 +45,16 @@ SMALLER = {
     "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
     "PreActResNet": {"depth": 8},
-    # Without weights, 152 layers multiply into logits that no student could follow without diverging.
+    # Zero-initialized residual branches: the logits of 152 untrained layers are too large for a student to match.
     "resnet152": {"num_classes": 3, "weights": None, "zero_init_residual": True},
     "resnet50": {"num_classes": 3},
     "resnet18": {"num_classes": 3},
     "ImageNet": {"image_size": 32, "shorter_side": 32},
 }
-# What smaller networks change elsewhere in a configuration, by folder: the names of layers and the sizes of features.
+# Layer names and feature sizes that differ for the smaller networks, by folder.
 BLOCKS = {27: 1, 54: 2, 81: 3, 83: 5, 3: 1, 6: 2, 9: 3, 11: 5}
 RESNET_LAYERS = {("", f"features.{old}"): f"features.{new}" for old, new in BLOCKS.items()}
-FOLLOWING = {
+DEPENDENT = {
     "cifar10": RESNET_LAYERS,
     "cifar100": RESNET_LAYERS,
     "svhn": RESNET_LAYERS,
@@ -72,14 +72,14 @@ TINY = {
     "trainer.strategy": "auto",
     "data.batch_size": 8,
 }
-# Discriminators of a sweep differ in how many units their layers have, and in nothing else.
+# Discriminators of a sweep differ in the number of units only.
 SWEPT_UNITS = "model.init_args.discriminator.init_args.hidden"
-# The tests have no network to fetch Inception-v3 by.
+# Tests do not download the weights of Inception-v3.
 OTHER_EXTRACTOR = "--extractor classifier:{nin}/checkpoints/best.ckpt"
 
 
 def shrink(value):
-    """Make the networks of a configuration small and leave the rest as it is."""
+    """Replace the networks of a configuration by small ones."""
     if isinstance(value, list):
         return [shrink(item) for item in value]
     if isinstance(value, str) and value.rpartition(".")[2] in SMALLER and "networks" in value:
@@ -97,49 +97,48 @@ def shrink(value):
     return shrunk
 
 
-def follow(value, changes, key=""):
-    """Change what depends on the networks' sizes; layers count under any key, sizes under their own."""
+def replace_values(value, changes, key=""):
+    """Replace layer names (under any key) and sizes (under their own key) that depend on the networks."""
     if isinstance(value, list):
-        return [follow(item, changes) for item in value]
+        return [replace_values(item, changes) for item in value]
     if isinstance(value, dict):
-        return {name: follow(item, changes, str(name).rpartition(".")[2]) for name, item in value.items()}
-    if key in ("width", "n_critic"):  # of a GAN in a sweep; one that has two batches
+        return {name: replace_values(item, changes, str(name).rpartition(".")[2]) for name, item in value.items()}
+    if key in ("width", "n_critic"):  # of a GAN in a sweep; an epoch has two batches
         return min(value, 2)
     return changes.get((key, value), changes.get(("", value), value))
 
 
 def smaller(content, folder, root):
-    """A configuration, or a stage's part of one, with small networks and data."""
+    """Return a configuration or the overrides of a stage with small networks and data."""
     images = {("path", "data/imagenet"): str(root / "imagenet")}
-    return follow(shrink(content), {**FOLLOWING.get(folder, {}), **images})
+    return replace_values(shrink(content), {**DEPENDENT.get(folder, {}), **images})
 
 
-def drop_repeats(stages):
-    """Take out every stage that is, once all are small, word for word an earlier one; say which one stands in for it.
+def drop_duplicates(stages):
+    """Remove stages that equal an earlier one after shrinking, and return a mapping from removed to kept names.
 
-    In a sweep over widths all stages have become the same: the first is run, and the report reads its results in the
-    places of the others too, whose names disappear from command lines as well. A stage that differs in anything but
-    such a size, be it one that only leaves out a setting that another one spells out, is no repeat.
+    In a sweep over widths all stages become equal. Only the first is run; reports and commands use its results.
+    Stages that differ in anything except such a size are kept.
     """
-    first, stands_in = {}, {}
+    first, kept_name = {}, {}
     for name in list(stages):
         stage = stages[name]
         if "command" in stage:
-            words = [word for word in stage["command"].split() if word.partition("=")[0] not in stands_in]
+            words = [word for word in stage["command"].split() if word.partition("=")[0] not in kept_name]
             stage["command"] = " ".join(words)
         if SWEPT_UNITS in stage.get("overrides", {}):
             stage["overrides"][SWEPT_UNITS] = [4, 4]
-        stages[name] = stage = renamed(stage, stands_in)
+        stages[name] = stage = renamed(stage, kept_name)
         content = json.dumps(stage, sort_keys=True)
         if content in first:
-            stands_in[name] = first[content]
+            kept_name[name] = first[content]
             del stages[name]
         first.setdefault(content, name)
-    return stands_in
+    return kept_name
 
 
 def renamed(value, names, key=""):
-    """Put one stage's name for another's: alone or in braces, and not where it is what a reader sees."""
+    """Replace names of stages, bare or in braces, but not in displayed text."""
     if isinstance(value, list):
         return [renamed(item, names, key) for item in value]
     if isinstance(value, dict):
@@ -150,7 +149,7 @@ def renamed(value, names, key=""):
 
 
 def configs_of(file):
-    """Names of the configurations that an experiment's stages name."""
+    """Yield the configuration files of an experiment's stages."""
     for stage in yaml.safe_load(file.read_text())["stages"].values():
         named = stage.get("config", [])
         yield from [named] if isinstance(named, str) else named
@@ -159,7 +158,7 @@ def configs_of(file):
 def write_data(root, name):
     random = np.random.default_rng(0)
     if name == "imagenet":
-        for folder in (root / name / part / kind for part in ("train", "val") for kind in ("a", "b", "c")):
+        for folder in (root / name / split / kind for split in ("train", "val") for kind in ("a", "b", "c")):
             folder.mkdir(parents=True)
             for k in range(30):
                 Image.fromarray(random.integers(0, 256, (40, 36, 3), np.uint8)).save(folder / f"{k}.png")
@@ -171,20 +170,20 @@ def write_data(root, name):
         return
     size, channels, classes = SHAPES[name]
     arrays = {}
-    for part, n in (("train", max(80, 2 * classes)), ("test", max(20, classes))):
-        arrays[f"{part}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
-        arrays[f"{part}_labels"] = np.arange(n) % classes
+    for split, n in (("train", max(80, 2 * classes)), ("test", max(20, classes))):
+        arrays[f"{split}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
+        arrays[f"{split}_labels"] = np.arange(n) % classes
     np.savez(root / f"{FILES.get(name, name)}.npz", **arrays)
 
 
 def fit_without_calibration(self, inputs, labels, spec):
-    """A filter that lets everything pass: a teacher confirms nothing of what a GAN of two steps makes."""
+    """Accept all samples, because a teacher is confident in no sample of a GAN after two steps."""
     self.synthesizer.fit(inputs, labels, spec)
     self._thresholds = torch.zeros(spec.num_classes)
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=[file.name.partition(".")[0] for file in EXPERIMENTS])
-def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
+def test_all_stages_run(file, tmp_path, monkeypatch):
     monkeypatch.setattr(FilteredSynthesizer, "fit", fit_without_calibration)
     monkeypatch.setattr(FilteredSynthesizer, "_accept", lambda self, samples, labels: labels >= 0)
     root = tmp_path / "data"
@@ -198,8 +197,8 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
         else:
             stage.pop("quick", None)
             stage["overrides"] = smaller(stage.get("overrides", {}), file.parent.name, root)
-    stands_in = drop_repeats(experiment["stages"])
-    experiment["report"] = renamed(experiment["report"], stands_in)
+    kept_name = drop_duplicates(experiment["stages"])
+    experiment["report"] = renamed(experiment["report"], kept_name)
     in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))
     for config in file.parent.glob("*.yaml"):
         if ".experiment." in config.name:
@@ -208,7 +207,7 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
         (tmp_path / config.name).write_text(yaml.safe_dump(smaller(content, file.parent.name, root)))
         home, trainer = f"runs/{experiment['experiment']}/", content.get("trainer", {})
         if config.name not in in_stages and trainer.get("default_root_dir", "").startswith(home):
-            # No experiment needs it: it must run all the same.
+            # Also run configurations that no experiment uses.
             needs = sorted({stage for _, stage in find_stage_paths(content, experiment["experiment"])})
             experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False, "needs": needs}
     experiment["quick"] = TINY
@@ -220,8 +219,8 @@ def test_the_whole_chain_runs(file, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=[file.name.partition(".")[0] for file in EXPERIMENTS])
-def test_every_stage_has_a_plan(file, tmp_path):
-    """Those too that the chain above leaves out as repeats; at full size no two are the same."""
+def test_all_stages_are_planned(file, tmp_path):
+    """Including those that the test above skips as duplicates; at full size all runs differ."""
     experiment = load_experiment(file)
     for quick in (False, True):
         runs = plan_runs(experiment, tmp_path, [0, 1], quick)
@@ -232,7 +231,7 @@ def test_every_stage_has_a_plan(file, tmp_path):
         assert len({run.fingerprint.digest for run in runs}) == len(runs)
 
 
-def test_a_repeat_is_dropped_from_stages_and_command_lines():
+def test_duplicates_are_removed_from_stages_and_commands():
     stages = {
         "a": {"config": "gan.yaml", "overrides": {"width": 2}},
         "b": {"config": "gan.yaml", "overrides": {"width": 2}},
@@ -241,7 +240,7 @@ def test_a_repeat_is_dropped_from_stages_and_command_lines():
         "e": {"config": "student.yaml", "overrides": {"path": "{b}/best.ckpt"}},
         "scores": {"command": "score a={a}/x b={b}/x e={e}/x --sharpness-reference {b}/x"},
     }
-    names = drop_repeats(stages)
+    names = drop_duplicates(stages)
     assert names == {"b": "a", "e": "d"}
     assert list(stages) == ["a", "c", "d", "scores"]
     assert stages["scores"] == {"command": "score a={a}/x --sharpness-reference {a}/x"}
@@ -250,5 +249,5 @@ def test_a_repeat_is_dropped_from_stages_and_command_lines():
     assert renamed(report, names) == expected
 
 
-def test_every_folder_of_configurations_has_an_experiment():
+def test_every_configuration_folder_has_an_experiment():
     assert {file.parent for file in EXPERIMENTS} == {folder for folder in CONFIGS.iterdir() if folder.is_dir()}

@@ -1,4 +1,4 @@
-"""Students and controls of generator compression take equally many steps of their generator."""
+"""Students and controls of generator compression take equally many generator steps."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ FOLDERS = sorted(
 SIZES = {"MNIST": 60_000, "FashionMNIST": 60_000, "CIFAR10": 50_000, "CelebA": 162_770}
 
 
-def samples_of(source):
-    """Training samples of a source, by name, inside another one, or spelled out."""
-    if isinstance(source, str):
-        return SIZES[source.rpartition(".")[2]]
-    arguments = source["init_args"]
-    return arguments["size"] if "size" in arguments else samples_of(arguments["dataset"])
+def count_samples(dataset):
+    """Return the number of training samples of a data set: known by name, wrapped, or given as ``size``."""
+    if isinstance(dataset, str):
+        return SIZES[dataset.rpartition(".")[2]]
+    arguments = dataset["init_args"]
+    return arguments["size"] if "size" in arguments else count_samples(arguments["dataset"])
 
 
 def generator_steps(file):
-    """Batches of all epochs over the steps that each step of the generator, or the student, takes."""
+    """Return the number of generator (or student) steps: one per ``n_critic`` batches."""
     content = yaml.safe_load(file.read_text())
-    batches = samples_of(content["data"]["dataset"]) // content["data"]["batch_size"]
+    batches = count_samples(content["data"]["dataset"]) // content["data"]["batch_size"]
     return content["trainer"]["max_epochs"] * batches / content["model"]["init_args"].get("n_critic", 1)
 
 
-def test_there_are_five():
+def test_folders():
     assert [folder.name for folder in FOLDERS] == ["celeba", "cifar10", "fashion_mnist", "mnist", "mnist_64"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_equal_steps(folder):
+def test_student_and_teacher_take_equally_many_steps(folder):
     steps = {name: generator_steps(folder / f"{name}.yaml") for name in ("dcgan", "gan_compression_mse")}
     assert len(set(steps.values())) == 1, steps
     assert generator_steps(folder / "gan_compression_joint.yaml") == steps["dcgan"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_a_control_plays_against_a_discriminator_of_the_teachers_width(folder):
-    """And no stage of the experiment changes how long it takes."""
+def test_controls_have_a_discriminator_of_the_teachers_width(folder):
+    """And no stage changes the number of steps."""
     teacher = yaml.safe_load((folder / "dcgan.yaml").read_text())["model"]["init_args"]["generator"]["init_args"]
     (file,) = folder.glob("gan_compression_*.experiment.yaml")
     stages = yaml.safe_load(file.read_text())["stages"]
