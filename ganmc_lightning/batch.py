@@ -1,4 +1,4 @@
-"""The stream's one item and the shape it must have: what data, modules and synthesizers agree on."""
+"""The batch type and the data specification shared by data modules, LightningModules and synthesizers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 UNKNOWN_LABEL = -1
-"""Label of a sample whose class nobody knows; every loss on labels leaves it out."""
+"""Label of a sample without a known class; the ``ignore_index`` of all losses on labels."""
 
 
 class Batch(NamedTuple):
@@ -18,12 +18,11 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: float (N, C, H, W) in [-1, 1] for images, z-scored float (N, D) for rows.
-        labels: int64 (N,); for a synthetic sample the class it was generated for, or
-            :data:`UNKNOWN_LABEL`.
-        synthetic: bool (N,), True where a synthesizer made the sample.
-        teacher_logits: float (N, K), the logits of the teacher given to :class:`SupportsTeacherLogits`; None where
-            there is none, or where no sample of the batch has stored logits.
-        weights: float (N,) of the samples in training, 1 on average over the data set; None where all count alike.
+        labels: int64 (N,); for a synthetic sample the class it was generated for, or :data:`UNKNOWN_LABEL`.
+        synthetic: bool (N,), True for synthetic samples.
+        teacher_logits: float (N, K), logits of the teacher passed to :class:`SupportsTeacherLogits`; None without a
+            teacher, or if no sample of the batch has cached logits.
+        weights: float (N,) of the training samples, 1 on average over the data set; None for equal weights.
     """
 
     inputs: Tensor
@@ -38,35 +37,39 @@ class Statistics:
     """Means and standard deviations of training samples.
 
     Attributes:
-        mean: float64; of rows (D,) in their own units, or of their normal scores; of images (C,), channels in [0, 1].
-        std: likewise.
-        curves: of rows turned into normal scores, each column's values and scores, float64 (2, K); empty otherwise.
+        mean: float64; for rows (D,) in the units of the table, or after the quantile transform; for images (C,), per
+            channel for pixels in [0, 1].
+        std: standard deviation, as ``mean``.
+        quantiles: values and normal quantiles of each column, float64 (2, Q); empty without quantile transform.
     """
 
     mean: Tensor
     std: Tensor
-    curves: tuple[Tensor, ...] = ()
+    quantiles: tuple[Tensor, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics by name, to be stored in a checkpoint."""
-        return {"mean": self.mean, "std": self.std, "curves": list(self.curves)}
+        """Return the fields by name, for a checkpoint."""
+        return {"mean": self.mean, "std": self.std, "quantiles": list(self.quantiles)}
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild what :meth:`state_dict` describes."""
-        return cls(state["mean"], state["std"], tuple(state["curves"]))
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the statistics from :meth:`state_dict`."""
+        return cls(state["mean"], state["std"], tuple(state["quantiles"]))
 
 
 class DataSpec(NamedTuple):
-    """What a network must fit: the shape of one sample and the classes, and how the samples were scaled.
+    """Shape, classes and statistics of a data set, which networks are validated against.
 
     Attributes:
-        sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` where there are no samples.
-        num_classes: labels run from 0 to ``num_classes - 1``.
-        class_names: in the order of the labels; empty where the classes have no names.
-        statistics: of the training samples. Rows are standardized by them, images are in [-1, 1] whatever they are;
-            None where they are unknown.
+        sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` for data-free training.
+        num_classes: K; labels are 0 to K - 1.
+        class_names: names in the order of the labels; empty for unnamed classes.
+        statistics: of the training samples, None if unknown. Rows are standardized with them, images are not.
         weighted: whether the training samples have weights.
+
+    Example:
+        >>> DataSpec((3, 32, 32), num_classes=10).has_samples, DataSpec((0,), num_classes=0).has_samples
+        (True, False)
     """
 
     sample_shape: tuple[int, ...]
@@ -76,7 +79,7 @@ class DataSpec(NamedTuple):
     weighted: bool = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields by name, to be stored in a checkpoint beside a network trained on such data."""
+        """Return the fields by name, for the checkpoint of a network trained on such data."""
         return {
             "sample_shape": list(self.sample_shape),
             "num_classes": self.num_classes,
@@ -85,61 +88,58 @@ class DataSpec(NamedTuple):
         }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild what :meth:`state_dict` describes."""
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the specification from :meth:`state_dict`."""
         statistics = state["statistics"]
         return cls(
             tuple(state["sample_shape"]),
             state["num_classes"],
             tuple(state["class_names"]),
-            None if statistics is None else Statistics.of_state(statistics),
+            None if statistics is None else Statistics.from_state_dict(statistics),
         )
 
     @property
     def has_samples(self) -> bool:
-        """Whether there are real samples at all; methods that need none may train on a stream of nothing."""
+        """False for data-free training, see :class:`~ganmc_lightning.data.datasets.DataFreeSource`."""
         return 0 not in self.sample_shape
 
 
 @runtime_checkable
 class SupportsDataSpec(Protocol):
-    """What modules and callbacks may ask of a data module, once it is set up."""
+    """Interface of a data module after ``setup()``, as used by LightningModules and callbacks."""
 
     @property
     def spec(self) -> DataSpec:
-        """The shape of one sample and the number of classes."""
+        """Shape of one sample, classes and statistics."""
         ...
 
-    def samples(self, part: str) -> tuple[Tensor, Tensor]:
-        """All stored inputs and labels of ``"train"``, ``"val"`` or ``"test"``, on the training device."""
+    def samples(self, split: str) -> tuple[Tensor, Tensor]:
+        """Return all stored inputs and labels of ``"train"``, ``"val"`` or ``"test"``, on the training device."""
         ...
 
 
 @runtime_checkable
 class SupportsTeacherLogits(Protocol):
-    """A data module that computes a teacher's logits of stored samples once and sends them with the batches."""
+    """Interface of a data module that caches a teacher's logits of stored samples and adds them to the batches."""
 
     def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
-        """Fill :attr:`Batch.teacher_logits` from now on, where samples are served unchanged and more than once.
+        """Fill :attr:`Batch.teacher_logits` for samples that are served unchanged and more than once.
 
         Args:
-            teacher: from samples (N, *sample_shape) on the training device to logits (N, K), without a graph and
-                without random parts such as dropout.
+            teacher: function of samples (N, *sample_shape) on the training device that returns logits (N, K), without
+                a graph and without random layers such as dropout.
         """
         ...
 
 
-def decode(inputs: Tensor) -> Tensor:
-    """Turn stored samples into what networks see.
+def to_float_images(inputs: Tensor) -> Tensor:
+    """Convert stored uint8 images to float32 in [-1, 1]; return float samples unchanged.
 
     Args:
-        inputs: uint8 images in [0, 255], or float samples, which are returned as they are.
-
-    Returns:
-        float32 images in [-1, 1], or the float samples.
+        inputs: uint8 images in [0, 255], or float samples.
 
     Example:
-        >>> decode(torch.tensor([0, 255], dtype=torch.uint8))
+        >>> to_float_images(torch.tensor([0, 255], dtype=torch.uint8))
         tensor([-1.,  1.])
     """
     if inputs.dtype == torch.uint8:
@@ -147,11 +147,11 @@ def decode(inputs: Tensor) -> Tensor:
     return inputs
 
 
-def encode(images: Tensor) -> Tensor:
-    """Turn float images in [-1, 1] into uint8 in [0, 255], rounding to the nearest level in float32.
+def to_uint8_images(images: Tensor) -> Tensor:
+    """Convert float images in [-1, 1] to uint8 in [0, 255], rounded to the nearest level in float32.
 
     Example:
-        >>> encode(torch.tensor([-1.0, 0.0, 1.0]))
+        >>> to_uint8_images(torch.tensor([-1.0, 0.0, 1.0]))
         tensor([  0, 128, 255], dtype=torch.uint8)
     """
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

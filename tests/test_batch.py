@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec, SupportsDataSpec, decode, encode
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec, SupportsDataSpec, to_float_images, to_uint8_images
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
 
 def test_every_level_is_decoded():
     expected = np.arange(256) / 127.5 - 1
-    decoded = decode(LEVELS)
+    decoded = to_float_images(LEVELS)
     assert decoded.dtype == torch.float32
     np.testing.assert_allclose(decoded.numpy(), expected, rtol=0, atol=1e-6)
     assert decoded.min() == -1
@@ -20,31 +20,31 @@ def test_every_level_is_decoded():
 
 def test_decoding_leaves_the_store_alone():
     images = LEVELS.view(1, 1, 16, 16).clone()
-    assert decode(images).shape == (1, 1, 16, 16)
+    assert to_float_images(images).shape == (1, 1, 16, 16)
     assert torch.equal(images.flatten(), LEVELS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_rows_pass_through(dtype):
     rows = torch.tensor([[-7.5, 300.0]], dtype=dtype)
-    assert decode(rows) is rows
+    assert to_float_images(rows) is rows
 
 
 def test_encode_undoes_decode():
-    assert torch.equal(encode(decode(LEVELS)), LEVELS)
+    assert torch.equal(to_uint8_images(to_float_images(LEVELS)), LEVELS)
 
 
 def test_encode_rounds_to_the_nearest_level_and_clamps():
     # One level is 2 / 255 wide: a shift of 0.45 of it must change nothing, one of 0.55 must.
-    images = decode(LEVELS)[1:-1]
+    images = to_float_images(LEVELS)[1:-1]
     for shift, step in ((0.45, 0), (-0.45, 0), (0.55, 1), (-0.55, -1)):
-        assert torch.equal(encode(images + shift * 2 / 255).int(), LEVELS[1:-1].int() + step)
-    assert encode(torch.tensor([-1.5, 1.5, -100.0, 100.0])).tolist() == [0, 255, 0, 255]
+        assert torch.equal(to_uint8_images(images + shift * 2 / 255).int(), LEVELS[1:-1].int() + step)
+    assert to_uint8_images(torch.tensor([-1.5, 1.5, -100.0, 100.0])).tolist() == [0, 255, 0, 255]
 
 
 def test_encode_leaves_its_argument_alone():
     images = torch.tensor([-0.3, 0.7])
-    encode(images)
+    to_uint8_images(images)
     assert torch.equal(images, torch.tensor([-0.3, 0.7]))
 
 

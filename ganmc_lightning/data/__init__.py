@@ -1,4 +1,4 @@
-"""The shared stream: sources, augmentation, mixing and the data module."""
+"""Data sets, augmentation, mixing of real and synthetic samples, and the data module."""
 
 from ganmc_lightning.data.augment import Augment, RandomCropFlip
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device they live on."""
+"""Augmentation of image batches on their device."""
 
 from __future__ import annotations
 
@@ -10,24 +10,29 @@ from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-BLACK = -1.0
-"""What comes in from outside the image, in [-1, 1]."""
+BLACK_PIXEL = -1.0
+"""Value of black pixels of images in [-1, 1], which fill the border after a shift."""
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator | None = None) -> Tensor:
-    """Shift each image by up to ``padding`` pixels in both directions; black comes in.
+    """Shift each image by up to ``padding`` pixels in both directions and fill the border with black.
 
     Args:
         images: float (N, C, H, W) in [-1, 1].
-        padding: largest shift in pixels.
-        generator: random generator on the images' device.
+        padding: maximum shift in pixels.
+        generator: random generator on the device of the images.
 
     Returns:
-        Images of the same shape, each with a shift of its own.
+        Images of equal shape, each shifted independently.
+
+    Example:
+        >>> image = torch.ones(1, 1, 2, 2)
+        >>> random_crop(image, 1, torch.Generator().manual_seed(0)).flatten().tolist()
+        [-1.0, 1.0, -1.0, -1.0]
     """
     n, channels, height, width = images.shape
     device = images.device
-    padded = F.pad(images, (padding, padding, padding, padding), value=BLACK)
+    padded = F.pad(images, (padding, padding, padding, padding), value=BLACK_PIXEL)
     top, left = torch.randint(2 * padding + 1, (2, n, 1), device=device, generator=generator)
     rows = (top + torch.arange(height, device=device)).view(n, 1, height, 1)
     columns = (left + torch.arange(width, device=device)).view(n, 1, 1, width)
@@ -36,45 +41,53 @@ def random_crop(images: Tensor, padding: int, generator: torch.Generator | None 
 
 
 def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Mirror each image left to right with probability one half.
+    """Mirror each image horizontally with probability 0.5.
 
     Args:
         images: float (N, C, H, W).
-        generator: random generator on the images' device.
+        generator: random generator on the device of the images.
     """
     flip = torch.rand(len(images), 1, 1, 1, device=images.device, generator=generator) < 0.5
     return torch.where(flip, images.flip(3), images)
 
 
 class Augment(ABC):
-    """A random change that leaves the class of a sample alone."""
+    """Base class of augmentations: random transforms that preserve the class."""
 
     @abstractmethod
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Return changed samples of the same shape and range."""
+        """Return transformed samples of equal shape and range."""
 
 
 class RandomCropFlip(Augment):
-    """Random crop and mirror image, the standard augmentation of CIFAR-10.
+    """Random crop and horizontal flip, the standard augmentation of CIFAR-10.
 
     Args:
-        padding: largest shift in pixels; 4 for 32-pixel images.
-        flip: also mirror; leave it out for digits.
+        padding: maximum shift in pixels; 4 for images of 32 pixels.
+        flip: whether to flip; set it to False for digits.
 
     Raises:
         ConfigurationError: ``padding`` is negative.
+
+    Example:
+        >>> augment = RandomCropFlip(padding=1)
+        >>> images = torch.rand(4, 3, 8, 8)
+        >>> augment(images, torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 3, 8, 8])
     """
 
     def __init__(self, padding: int = 4, flip: bool = True) -> None:
         if padding < 0:
-            raise ConfigurationError(f"padding must not be negative, got {padding}")
+            raise ConfigurationError(f"data.augment.padding: got {padding}, expected at least 0")
         self.padding = padding
         self.flip = flip
 
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
-        """Crop, then flip images (N, C, H, W)."""
+        """Crop, then flip float images (N, C, H, W) in [-1, 1]."""
         if inputs.dim() != 4:
-            raise ConfigurationError("RandomCropFlip augments images; leave data.augment out for rows")
+            raise ConfigurationError(
+                f"data.augment: got samples of shape {tuple(inputs.shape[1:])}, expected images; remove it for rows"
+            )
         if self.padding > 0:
             inputs = random_crop(inputs, self.padding, generator)
         return random_flip(inputs, generator) if self.flip else inputs

@@ -1,4 +1,4 @@
-"""Loaders that shard by process, reshuffle by epoch and can be taken up in mid-epoch."""
+"""Data loaders with distributed sharding, per-epoch shuffling and mid-epoch resume."""
 
 from __future__ import annotations
 
@@ -10,23 +10,33 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data.distributed import DistributedSampler
 
+from ganmc_lightning.data.datasets.base import TensorDataset
 from ganmc_lightning.data.seeds import derive_seed
+from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
 
 
 class ResumableDistributedSampler(DistributedSampler[Any]):
-    """The order in which one process sees its share of the data set in one epoch.
+    """Sample indices of one process in one epoch, from which an interrupted epoch can be resumed.
 
-    It is a DistributedSampler so that Lightning leaves it in place and tells it the epoch.
+    It subclasses DistributedSampler because Lightning keeps such a sampler and sets its epoch.
 
     Args:
-        size: samples in the data set.
-        rank: number of this process.
+        size: number of samples in the data set.
+        rank: index of this process.
         world_size: number of processes.
-        seed: seed of the shuffle; None keeps the order of the data set, each sample seen exactly once.
+        seed: random seed of the shuffle; None keeps the order of the data set and all of its samples.
 
     Attributes:
-        start: samples of the epoch to skip, for the next pass alone.
+        start: number of samples that the next pass skips.
+
+    Example:
+        >>> sampler = ResumableDistributedSampler(5, rank=0, world_size=2, seed=None)
+        >>> list(sampler)
+        [0, 2, 4]
+        >>> sampler.start = 2
+        >>> list(sampler)
+        [4]
     """
 
     def __init__(self, size: int, rank: int, world_size: int, seed: int | None) -> None:
@@ -36,11 +46,11 @@ class ResumableDistributedSampler(DistributedSampler[Any]):
         self.start = 0
 
     def indices(self) -> Tensor:
-        """The epoch's indices of this process, int64, without those to skip."""
+        """Return the indices of the epoch for this process, int64, without the skipped ones."""
         if self.shuffled:
             generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
             order = torch.randperm(self.size, generator=generator)
-            # Every process takes the same number of training steps: the odd samples wait for another epoch.
+            # Drop the remainder, so that all processes take the same number of steps.
             order = order[: self.size - self.size % self.num_replicas]
         else:
             order = torch.arange(self.size)
@@ -49,6 +59,7 @@ class ResumableDistributedSampler(DistributedSampler[Any]):
         return order
 
     def __iter__(self) -> Iterator[int]:
+        """Iterate over :meth:`indices`."""
         return iter(self.indices().tolist())
 
     def __len__(self) -> int:
@@ -58,14 +69,14 @@ class ResumableDistributedSampler(DistributedSampler[Any]):
 
 
 class _Loader:
-    """Batches in an order of their own; Lightning saves how far they went in every checkpoint.
+    """Base class: counts the batches of an epoch, which Lightning saves in every checkpoint.
 
-    It is no DataLoader, which Lightning would build anew, with an order of its own, to predict.
+    It is not a DataLoader: Lightning would rebuild that for prediction, with another sampler.
     """
 
-    def __init__(self, order: ResumableDistributedSampler, batch_size: int, drop_last: bool) -> None:
-        self.sampler = order  # where Lightning looks for something to tell the epoch ...
-        self.batch_sampler = None  # ... and here before that
+    def __init__(self, sampler: ResumableDistributedSampler, batch_size: int, drop_last: bool) -> None:
+        self.sampler = sampler  # Lightning calls set_epoch on this attribute ...
+        self.batch_sampler = None  # ... and looks for this one first
         self.batch_size = batch_size
         self.drop_last = drop_last
         self._epoch = -1
@@ -77,11 +88,11 @@ class _Loader:
         return full + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch that batches were last handed out from, and how many of them."""
+        """Return the epoch of the last batch and the number of batches served in it."""
         return {"epoch": self._epoch, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start the next pass behind the batches already handed out, if it is of the same epoch."""
+        """Skip the batches already served in the next pass, if its epoch is equal."""
         self._epoch = state["epoch"]
         self._batches = state["batches"]
         self._resumed = True
@@ -95,25 +106,31 @@ class _Loader:
 
 
 class InMemoryLoader(_Loader):
-    """Batches by index-select from tensors that live on the training device: no workers, no copies.
+    """Batches by index-select from tensors on the training device, without workers and copies.
 
     Args:
         inputs: all samples (N, ...), on the device.
         labels: int64 (N,), on the device.
-        order: which samples, in which order.
-        batch_size: samples in a batch.
-        drop_last: leave out the last batch where it is smaller.
+        sampler: indices of the samples.
+        batch_size: number of samples in a batch.
+        drop_last: whether to drop an incomplete last batch.
+
+    Example:
+        >>> sampler = ResumableDistributedSampler(3, rank=0, world_size=1, seed=None)
+        >>> loader = InMemoryLoader(torch.tensor([5.0, 6.0, 7.0]), torch.tensor([0, 1, 0]), sampler, 2, drop_last=False)
+        >>> [inputs.tolist() for inputs, labels, index in loader]
+        [[5.0, 6.0], [7.0]]
     """
 
     def __init__(
-        self, inputs: Tensor, labels: Tensor, order: ResumableDistributedSampler, batch_size: int, drop_last: bool
+        self, inputs: Tensor, labels: Tensor, sampler: ResumableDistributedSampler, batch_size: int, drop_last: bool
     ) -> None:
-        super().__init__(order, batch_size, drop_last)
+        super().__init__(sampler, batch_size, drop_last)
         self.inputs = inputs
         self.labels = labels
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield samples, labels, and the numbers of the samples in the data set, int64 (N,)."""
+        """Yield samples, labels, and the indices of the samples in the data set, int64 (N,)."""
         self._begin()
         order = self.sampler.indices().to(self.labels.device)
         remaining = len(self) - self._batches
@@ -123,36 +140,37 @@ class InMemoryLoader(_Loader):
 
 
 class ResumableDataLoader(_Loader):
-    """The same for samples read from disk by worker processes.
+    """Batches of samples that worker processes read from files.
 
     Args:
-        dataset: samples that decode themselves.
-        order: which samples, in which order.
-        batch_size: samples in a batch.
-        drop_last: leave out the last batch where it is smaller.
-        num_workers: worker processes.
-        pin_memory: whether batches go on to a GPU.
+        dataset: data set whose ``__getitem__`` returns one sample and its label.
+        sampler: indices of the samples.
+        batch_size: number of samples in a batch.
+        drop_last: whether to drop an incomplete last batch.
+        num_workers: number of worker processes.
+        pin_memory: whether to pin memory, for transfers to a GPU.
     """
 
     def __init__(
         self,
         dataset: Dataset[tuple[Tensor, Tensor]],
-        order: ResumableDistributedSampler,
+        sampler: ResumableDistributedSampler,
         batch_size: int,
+        *,
         drop_last: bool,
         num_workers: int,
         pin_memory: bool,
     ) -> None:
-        super().__init__(order, batch_size, drop_last)
+        super().__init__(sampler, batch_size, drop_last)
         self._loader = DataLoader(
             dataset,
             batch_size=batch_size,
-            sampler=order,
+            sampler=sampler,
             drop_last=drop_last,
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            generator=torch.Generator(),  # else every pass would take a number from the global one
+            generator=torch.Generator(),  # without it, every pass would draw from the global generator
         )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,8 +180,38 @@ class ResumableDataLoader(_Loader):
                 self._batches += 1
                 yield inputs, labels
         except ConfigurationError as error:
-            # A worker's complaint arrives with the worker's traceback around it; the complaint is the last line.
-            complaint = str(error).strip().splitlines()[-1]
+            # DataLoader workers put their traceback into the message; the original message is its last line.
+            message = str(error).strip().splitlines()[-1]
             raise ConfigurationError(
-                complaint.removeprefix(f"{ConfigurationError.__module__}.ConfigurationError: ")
+                message.removeprefix(f"{ConfigurationError.__module__}.ConfigurationError: ")
             ) from error
+
+
+Loader = InMemoryLoader | ResumableDataLoader
+
+
+def make_loader(
+    data: Split,
+    sampler: ResumableDistributedSampler,
+    batch_size: int,
+    *,
+    drop_last: bool,
+    num_workers: int,
+    pin_memory: bool,
+) -> Loader:
+    """Return the loader for samples in memory or in files.
+
+    Args:
+        data: the samples.
+        sampler: indices of the samples.
+        batch_size: number of samples in a batch, reduced to the number of samples of the process.
+        drop_last: whether to drop an incomplete last batch.
+        num_workers: number of worker processes for files.
+        pin_memory: whether to pin memory of samples from files, for transfers to a GPU.
+    """
+    batch_size = max(1, min(batch_size, len(sampler)))
+    if isinstance(data, TensorDataset):
+        return InMemoryLoader(data.inputs, data.labels, sampler, batch_size, drop_last)
+    return ResumableDataLoader(
+        data, sampler, batch_size, drop_last=drop_last, num_workers=num_workers, pin_memory=pin_memory
+    )

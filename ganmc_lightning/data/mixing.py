@@ -1,4 +1,4 @@
-"""How many samples of a step are synthetic, and how they enter the batch."""
+"""Number of synthetic samples per training step, and their concatenation with the real samples."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from torch import Tensor
 
 from ganmc_lightning.batch import Batch
 
-Mix = Literal["sample", "batch"]
+MixMode = Literal["per_sample", "per_batch"]
+"""Whether ``p_fake`` is the share of synthetic samples in every batch, or the probability of a synthetic batch."""
 
 
-def synthetic_count(step: int, batch_size: int, p_fake: float, mix: Mix, seed: int) -> int:
-    """Number of synthetic samples in the batch of one step.
+def synthetic_count(step: int, batch_size: int, p_fake: float, mix_mode: MixMode, seed: int) -> int:
+    """Number of synthetic samples in the batch of one step (GAN-MC, section 2.3).
 
-    ``"sample"`` gives each batch its share, ``p_fake * batch_size``, and carries the remainder to the next
-    step, so that the share is exact in the long run and batches differ by one sample at most. ``"batch"``
-    tosses one coin a batch, which is then all real or all synthetic, as the released code of GAN-MC does.
+    ``"per_sample"``: ``p_fake * batch_size`` in every batch. The remainder is carried to the next step, so that the
+    share is exact in the long run and batches differ by at most one sample. ``"per_batch"``: with probability
+    ``p_fake`` the whole batch is synthetic, else real, as in the released code of GAN-MC.
 
     Args:
-        step: number of the training batch, from 0.
-        batch_size: samples in the batch.
+        step: index of the training step, from 0.
+        batch_size: number of samples in the batch.
         p_fake: probability that a training sample is synthetic, in [0, 1].
-        mix: per sample or per batch.
-        seed: seeds the coin of ``"batch"``, of which every step needs another.
+        mix_mode: ``"per_sample"`` or ``"per_batch"``.
+        seed: random seed of ``"per_batch"``, a new one for every step.
 
     Example:
-        >>> [synthetic_count(step, 10, 0.25, "sample", 0) for step in range(4)]
+        >>> [synthetic_count(step, 10, 0.25, "per_sample", seed=0) for step in range(4)]
         [2, 3, 2, 3]
     """
-    if mix == "batch":
+    if mix_mode == "per_batch":
         return batch_size if random.Random(seed).random() < p_fake else 0
     share = p_fake * batch_size
     return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
@@ -41,14 +42,19 @@ def synthetic_count(step: int, batch_size: int, p_fake: float, mix: Mix, seed: i
 def concat_synthetic(
     real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None, teacher_logits: Tensor | None = None
 ) -> Batch:
-    """Put synthetic samples in front of the real ones.
+    """Concatenate synthetic and real samples into a batch, synthetic samples first.
 
-    Images leave with their channels last in memory: convolutions then take up to a third of the time.
+    Images are returned in channels-last memory format, which makes convolutions up to a third faster.
 
     Args:
-        real: decoded inputs and labels; may be empty.
-        synthetic: inputs and labels of the synthetic samples, if there are any.
-        teacher_logits: float (N, K) of the whole batch in its order, if they are known.
+        real: float inputs and int64 labels of the real samples; may be empty.
+        synthetic: inputs and labels of the synthetic samples, or None.
+        teacher_logits: float (N, K) of the whole batch, or None.
+
+    Example:
+        >>> real, synthetic = (torch.ones(2, 1), torch.tensor([0, 1])), (torch.zeros(1, 1), torch.tensor([1]))
+        >>> concat_synthetic(real, synthetic).synthetic
+        tensor([ True, False, False])
     """
     inputs, labels = real
     count = 0
@@ -56,6 +62,6 @@ def concat_synthetic(
         count = len(synthetic[1])
         inputs, labels = torch.cat([synthetic[0], inputs]), torch.cat([synthetic[1], labels])
     if inputs.dim() == 4:
-        # Not by `contiguous`: it leaves images of one channel, which are both, marked as channels first.
+        # Not `contiguous`: for one channel both formats are equal, and it would keep the strides of channels-first.
         inputs = inputs.to(memory_format=torch.channels_last)
     return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count, teacher_logits)

@@ -1,49 +1,54 @@
-"""Normal scores: a change of each column that makes it standard normal and can be undone."""
+"""Quantile transform of a column to a standard normal distribution, as a piecewise linear function."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-MAX_KNOTS = 256
-"""Most points of the piecewise linear curve: enough for its tails, few enough for a checkpoint."""
+MAX_QUANTILES = 256
+"""Maximum number of points of the piecewise linear function: enough for the tails, small in a checkpoint."""
 
 
-def normal_score_curve(column: Tensor) -> Tensor:
-    """The curve that turns the values of a column into normal scores.
+def normal_quantiles(column: Tensor) -> Tensor:
+    """Points of the function that maps the values of a column to normal quantiles.
 
-    The score of a value is the normal quantile of its rank: ``ndtri((rank - 1/2) / N)``, where equal values share
-    their mean rank. The curve goes through at most :data:`MAX_KNOTS` of these points, evenly spaced in the score.
+    The quantile of a value is ``ndtri((rank - 1/2) / N)``; equal values share their mean rank. At most
+    :data:`MAX_QUANTILES` points are kept, evenly spaced in the quantile. It corresponds to scikit-learn's
+    ``QuantileTransformer(output_distribution="normal")``.
 
     Args:
-        column: float64 (N,), at least one value, all finite.
+        column: float64 (N,), N at least 1, all finite.
 
     Returns:
-        Values and scores, float64 (2, K) with K at least 2, both strictly ascending.
+        Values and quantiles, float64 (2, Q) with Q at least 2, both strictly ascending.
 
     Example:
-        >>> normal_score_curve(torch.tensor([5.0, 7.0, 7.0, 9.0], dtype=torch.float64))
+        >>> normal_quantiles(torch.tensor([5.0, 7.0, 7.0, 9.0], dtype=torch.float64))
         tensor([[ 5.0000,  7.0000,  9.0000],
                 [-1.1503,  0.0000,  1.1503]], dtype=torch.float64)
     """
     values, counts = torch.unique(column, return_counts=True)
-    scores = torch.special.ndtri((counts.cumsum(0) - counts / 2).to(torch.float64) / len(column))
-    if len(values) == 1:  # a straight line: a constant has no scores
+    quantiles = torch.special.ndtri((counts.cumsum(0) - counts / 2).to(torch.float64) / len(column))
+    if len(values) == 1:  # a constant column has no quantiles: use the line through (value, 0) with slope 1
         return torch.stack([values + torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0], dtype=torch.float64)])
-    even = torch.linspace(scores[0].item(), scores[-1].item(), MAX_KNOTS, dtype=torch.float64)
-    kept = torch.unique(torch.searchsorted(scores, even).clamp(max=len(scores) - 1))
-    return torch.stack([values, scores])[:, kept]
+    even = torch.linspace(quantiles[0].item(), quantiles[-1].item(), MAX_QUANTILES, dtype=torch.float64)
+    kept = torch.unique(torch.searchsorted(quantiles, even).clamp(max=len(quantiles) - 1))
+    return torch.stack([values, quantiles])[:, kept]
 
 
-def interpolate(x: Tensor, knots: Tensor, heights: Tensor) -> Tensor:
-    """A piecewise linear curve, continued beyond its ends with the slope of its first and last piece.
+def interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
+    """Evaluate a piecewise linear function as ``numpy.interp``, but extrapolate its first and last piece.
 
     Args:
-        x: where to take it, float64 (N,).
-        knots: strictly ascending, (K,) with K at least 2.
-        heights: of the curve at the knots, (K,).
+        x: where to evaluate it, float64 (N,).
+        xp: x-coordinates of the points, strictly ascending, (Q,) with Q at least 2.
+        fp: y-coordinates of the points, (Q,).
+
+    Example:
+        >>> interpolate(torch.tensor([0.5, 3.0]), torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.0, 10.0, 30.0]))
+        tensor([ 5., 50.])
     """
-    right = torch.searchsorted(knots, x.contiguous()).clamp(1, len(knots) - 1)
+    right = torch.searchsorted(xp, x.contiguous()).clamp(1, len(xp) - 1)
     left = right - 1
-    slope = (heights[right] - heights[left]) / (knots[right] - knots[left])
-    return heights[left] + (x - knots[left]) * slope
+    slope = (fp[right] - fp[left]) / (xp[right] - xp[left])
+    return fp[left] + (x - xp[left]) * slope

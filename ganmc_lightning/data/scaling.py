@@ -1,4 +1,4 @@
-"""Rows as networks see them, with the statistics of the training samples, and the way back."""
+"""Scaling of table rows for networks, and its inverse."""
 
 from __future__ import annotations
 
@@ -8,86 +8,99 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.columns import Columns
-from ganmc_lightning.data.quantile_transform import interpolate, normal_score_curve
+from ganmc_lightning.data.columns import ColumnConstraints
+from ganmc_lightning.data.quantile_transform import interpolate, normal_quantiles
 
 
 class RowScaler(NamedTuple):
-    """Z-scores of each column, of its values or of their normal scores.
+    """Standardize each column (z-scores), optionally after a quantile transform to a normal distribution.
 
-    Normal scores take the skew and the tails out of every column, so that a generator has only to learn how the
-    columns hang together. They are monotone: a tree grown on them splits the same rows.
+    With the quantile transform, every column is normal and a generator only models the dependence between columns.
+    The transform is monotone: a decision tree splits the rows as before.
 
     Attributes:
-        mean: of the training samples, float64 (D,); of their normal scores where there are curves.
-        std: likewise; 1 for a constant column, which becomes 0.
-        curves: each column's values and normal scores, float64 (2, K); empty for plain z-scores.
-        columns: what each column can hold; None for a scaler that was stored without.
+        mean: of the training rows, float64 (D,), after the quantile transform if there is one.
+        std: standard deviation, as ``mean``; 1 for a constant column, which becomes 0.
+        quantiles: values and normal quantiles of each column, float64 (2, Q); empty without quantile transform.
+        columns: valid values of each column; None if unknown.
+
+    Example:
+        >>> scaler = RowScaler.fit(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+        >>> scaler.transform(torch.tensor([[3.0, 5.0]]))
+        tensor([[1., 0.]])
+        >>> scaler.inverse_transform(torch.tensor([[0.9, 0.0]]))
+        tensor([[3., 5.]], dtype=torch.float64)
     """
 
     mean: Tensor
     std: Tensor
-    curves: tuple[Tensor, ...] = ()
-    columns: Columns | None = None
+    quantiles: tuple[Tensor, ...] = ()
+    columns: ColumnConstraints | None = None
 
     @classmethod
-    def fit(cls, rows: Tensor, quantile_transform: bool = False, categories: tuple[tuple[int, int], ...] = ()) -> Self:
-        """Take the statistics of training rows.
+    def fit(
+        cls, rows: Tensor, quantile_transform: bool = False, one_hot_blocks: tuple[tuple[int, int], ...] = ()
+    ) -> Self:
+        """Compute the statistics of training rows.
 
         Args:
-            rows: float (N, D), in their own units.
-            quantile_transform: go by normal scores, not by values.
-            categories: first and last + 1 column of each one-hot block.
+            rows: float (N, D) in the units of the table.
+            quantile_transform: whether to apply the quantile transform before standardization.
+            one_hot_blocks: first and last + 1 column of each one-hot block.
         """
         rows = rows.to("cpu", torch.float64)
-        columns = Columns.fit(rows, categories)
-        curves = tuple(normal_score_curve(column) for column in rows.unbind(1)) if quantile_transform else ()
-        seen = _along(rows, curves)
-        constant = rows.amin(dim=0) == rows.amax(dim=0)  # the sums of its values may be off by a rounding
-        mean = torch.where(constant, seen[0], seen.mean(dim=0))
-        return cls(mean, torch.where(constant, 1.0, seen.std(dim=0, correction=0)), curves, columns)
+        columns = ColumnConstraints.fit(rows, one_hot_blocks)
+        quantiles = tuple(normal_quantiles(column) for column in rows.unbind(1)) if quantile_transform else ()
+        values = _apply_quantiles(rows, quantiles)
+        constant = rows.amin(dim=0) == rows.amax(dim=0)  # not std == 0, which rounding errors of the mean prevent
+        mean = torch.where(constant, values[0], values.mean(dim=0))
+        return cls(mean, torch.where(constant, 1.0, values.std(dim=0, correction=0)), quantiles, columns)
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild the scaler that :meth:`state_dict` describes."""
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the scaler from :meth:`state_dict`."""
         columns = state.get("columns")
         return cls(
-            state["mean"], state["std"], tuple(state.get("curves", ())), None if columns is None else Columns(**columns)
+            state["mean"],
+            state["std"],
+            tuple(state.get("quantiles", ())),
+            None if columns is None else ColumnConstraints(**columns),
         )
 
     def transform(self, rows: Tensor) -> Tensor:
-        """Return what networks see of rows (N, D), float32.
+        """Scale rows (N, D), float32.
 
-        Rows are centered in float64, so that columns of large numbers, such as timestamps, keep their differences.
+        The mean is subtracted in float64: columns of large numbers, such as timestamps, keep their differences.
         """
-        seen = _along(rows.to("cpu", torch.float64), self.curves)
-        return ((seen - self.mean) / self.std).to(torch.float32)
+        values = _apply_quantiles(rows.to("cpu", torch.float64), self.quantiles)
+        return ((values - self.mean) / self.std).to(torch.float32)
 
-    def inverse(self, rows: Tensor) -> Tensor:
-        """Return rows in their own units, float64: :meth:`transform` undone, whatever the columns can hold."""
-        seen = rows.to("cpu", torch.float64) * self.std + self.mean
-        return _along(seen, tuple(curve.flip(0) for curve in self.curves))
+    def inverse_transform(self, rows: Tensor, valid: bool = True) -> Tensor:
+        """Return scaled rows (N, D) in the units of the table, float64.
 
-    def decode(self, rows: Tensor) -> Tensor:
-        """Return generated rows in their own units, made legal by :meth:`Columns.legal`, float64."""
-        rows = self.inverse(rows)
-        return rows if self.columns is None else self.columns.legal(rows)
+        Args:
+            rows: scaled rows.
+            valid: whether to project the rows onto valid values, see :meth:`ColumnConstraints.project`.
+        """
+        values = rows.to("cpu", torch.float64) * self.std + self.mean
+        values = _apply_quantiles(values, tuple(quantiles.flip(0) for quantiles in self.quantiles))
+        return self.columns.project(values) if valid and self.columns is not None else values
 
     def equals(self, other: RowScaler) -> bool:
-        """Whether both transform alike."""
-        if len(self.curves) != len(other.curves):
+        """Whether both scalers return equal rows."""
+        if len(self.quantiles) != len(other.quantiles):
             return False
-        pairs = zip((self.mean, self.std, *self.curves), (other.mean, other.std, *other.curves), strict=True)
-        return all(torch.equal(own, its) for own, its in pairs)
+        pairs = zip((self.mean, self.std, *self.quantiles), (other.mean, other.std, *other.quantiles), strict=True)
+        return all(torch.equal(one, two) for one, two in pairs)
 
     def state_dict(self) -> dict[str, Any]:
-        """The statistics by name, to be stored in a checkpoint."""
+        """Return the fields by name, for a checkpoint."""
         return {**self._asdict(), "columns": self.columns and self.columns._asdict()}
 
 
-def _along(rows: Tensor, curves: tuple[Tensor, ...]) -> Tensor:
-    """Send each column through its curve; no curves leave them as they are."""
-    if not curves:
+def _apply_quantiles(rows: Tensor, quantiles: tuple[Tensor, ...]) -> Tensor:
+    """Apply the quantile transform of each column, if any."""
+    if not quantiles:
         return rows
-    columns = zip(rows.unbind(1), curves, strict=True)
-    return torch.stack([interpolate(column, curve[0], curve[1]) for column, curve in columns], dim=1)
+    columns = zip(rows.unbind(1), quantiles, strict=True)
+    return torch.stack([interpolate(column, xp, fp) for column, (xp, fp) in columns], dim=1)

@@ -1,4 +1,4 @@
-"""What the columns of encoded rows are called and stand for, so that generated rows can be written as a table."""
+"""Names and categories of table columns, to write generated rows as a table."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Field(NamedTuple):
     """One column of a table.
 
     Attributes:
-        name: its name in the header.
-        values: the texts that its codes 0, 1, ... mean; empty for a column of numbers.
-        one_hot: whether it is encoded as one 0/1 column for each of ``values``; else as one column.
+        name: column name in the header.
+        values: cell texts of the codes 0, 1, ...; empty for a numeric column.
+        one_hot: whether it is encoded as one 0/1 column per value, else as one column.
     """
 
     name: str
@@ -24,11 +24,16 @@ class Field(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Columns of its encoding."""
+        """Number of columns of the encoding."""
         return len(self.values) if self.one_hot else 1
 
-    def decode(self, block: NDArray[np.float64]) -> list[str]:
-        """Cells of the table from the encoded columns (N, width), legal values in the units of the table."""
+    def to_cells(self, block: NDArray[np.float64]) -> list[str]:
+        """Return the table cells of encoded columns (N, width), valid values in the units of the table.
+
+        Example:
+            >>> Field("color", ("blue", "red"), one_hot=True).to_cells(np.array([[0.0, 1.0]]))
+            ['red']
+        """
         if self.one_hot:
             return [self.values[code] for code in block.argmax(axis=1)]
         numbers = block[:, 0].tolist()
@@ -37,13 +42,18 @@ class Field(NamedTuple):
         return [str(int(number)) if number.is_integer() else repr(number) for number in numbers]
 
 
-class Schema(NamedTuple):
-    """The columns of a table in the order of their encoding, its label column and its classes.
+class TableSchema(NamedTuple):
+    """Columns of a table in the order of their encoding, its label column and its classes.
 
     Attributes:
         fields: the feature columns.
         label: name of the label column.
-        classes: names of the classes in the order of the labels; empty where nobody named them.
+        classes: class names in the order of the labels; empty for unnamed classes.
+
+    Example:
+        >>> schema = TableSchema((Field("age"), Field("color", ("blue", "red"), one_hot=True)), "bought", ("no", "yes"))
+        >>> schema.names, schema.one_hot_blocks
+        (('age', 'color=blue', 'color=red'), ((1, 3),))
     """
 
     fields: tuple[Field, ...]
@@ -52,21 +62,21 @@ class Schema(NamedTuple):
 
     @classmethod
     def unnamed(cls, columns: int) -> Self:
-        """The schema of a table without a header: ``x0``, ``x1``, ..."""
+        """Return the schema of a table without a header: ``x0``, ``x1``, ..."""
         return cls(tuple(Field(f"x{column}") for column in range(columns)))
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> Self:
-        """Rebuild the schema that :meth:`state_dict` describes."""
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Self:
+        """Rebuild the schema from :meth:`state_dict`."""
         fields = tuple(Field(name, tuple(values), one_hot) for name, values, one_hot in state["fields"])
         return cls(fields, state["label"], tuple(state["classes"]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values, to be stored in a checkpoint."""
+        """Return the fields by name as plain values, for a checkpoint."""
         return {"fields": [tuple(field) for field in self.fields], "label": self.label, "classes": self.classes}
 
     @property
-    def categories(self) -> tuple[tuple[int, int], ...]:
+    def one_hot_blocks(self) -> tuple[tuple[int, int], ...]:
         """First and last + 1 column of each one-hot block."""
         blocks, start = [], 0
         for field in self.fields:
@@ -77,36 +87,31 @@ class Schema(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the encoded columns.
-
-        Example:
-            >>> Schema((Field("age"), Field("color", ("blue", "red"), one_hot=True))).names
-            ('age', 'color=blue', 'color=red')
-        """
+        """Names of the encoded columns."""
         names: list[str] = []
         for field in self.fields:
             names += [f"{field.name}={value}" for value in field.values] if field.one_hot else [field.name]
         return tuple(names)
 
-    def decode(self, rows: NDArray[np.float64], labels: Sequence[int] | None) -> tuple[list[str], list[list[str]]]:
-        """Rows as they would be written in the table.
+    def to_table(self, rows: NDArray[np.float64], labels: Sequence[int] | None) -> tuple[list[str], list[list[str]]]:
+        """Return encoded rows as table columns of text.
 
         Args:
-            rows: encoded, (N, D), legal values in the units of the table.
-            labels: classes (N,), or None for rows without.
+            rows: (N, D), valid values in the units of the table.
+            labels: classes (N,), or None for rows without labels.
 
         Returns:
             The header, and the cells of each column.
 
         Example:
-            >>> schema = Schema((Field("age"), Field("color", ("blue", "red"), one_hot=True)), "bought", ("no", "yes"))
-            >>> schema.decode(np.array([[41.0, 0.0, 1.0]]), [1])
-            (['age', 'color', 'bought'], [['41'], ['red'], ['yes']])
+            >>> schema = TableSchema((Field("age"), Field("color", ("blue", "red"), one_hot=True)), "bought")
+            >>> schema.to_table(np.array([[41.0, 0.0, 1.0]]), [1])
+            (['age', 'color', 'bought'], [['41'], ['red'], ['1']])
         """
         header, columns, start = [], [], 0
         for field in self.fields:
             header.append(field.name)
-            columns.append(field.decode(rows[:, start : start + field.width]))
+            columns.append(field.to_cells(rows[:, start : start + field.width]))
             start += field.width
         if labels is not None:
             header.append(self.label)

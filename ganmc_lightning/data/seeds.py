@@ -1,19 +1,17 @@
-"""Seeds derived from a run's seed, so that every step of every process has random numbers of its own."""
+"""Random seeds derived from the seed of a run, distinct for every step and process."""
 
 from __future__ import annotations
 
 import hashlib
 
 SPLIT_SEED = 0
-"""The split into training and validation part is the same in every run: no run trains on what another, or its
-teacher, is chosen by."""
+"""Seed of all splits of a data set: they are equal in every run, whatever the seed of the run."""
 
 
 def derive_seed(*parts: int) -> int:
-    """Mix integers into one seed of 32 bits.
+    """Hash integers to one 32-bit seed.
 
-    PyTorch's CPU generator looks at the low 32 bits of its seed alone, so seeds that differ only above them
-    would give the same numbers.
+    PyTorch's CPU generator uses only the low 32 bits of a seed: seeds that differ above them give equal numbers.
 
     Example:
         >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)

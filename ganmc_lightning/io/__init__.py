@@ -1,1 +1,1 @@
-"""Files that are there whole or not at all, and readers that believe nothing they are given."""
+"""Atomic file writing and validated file reading."""

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,32 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 @contextmanager
 def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a temporary neighbor of ``path`` that takes its place when the block ends well.
+    """Write to a temporary file and rename it to ``path`` on success.
 
-    A kill, a full disk or an error in the block leaves ``path`` as it was.
+    After a kill, a full disk or an exception, ``path`` is unchanged.
 
     Args:
-        path: the file to write; its folder is made if need be.
-        mode: ``"w"`` for text, ``"wb"`` for bytes.
+        path: the file to write; its folder is created if necessary.
+        mode: ``"w"`` for text (UTF-8), ``"wb"`` for bytes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.txt"
+        >>> with atomic_write(path) as file:
+        ...     _ = file.write("text")
+        >>> path.read_text()
+        'text'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def make_writable(folder: Path, option: str) -> None:

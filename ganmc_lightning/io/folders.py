@@ -1,4 +1,4 @@
-"""Folders of image files: which images they hold, and what was skipped."""
+"""List the images of a folder, and warn of skipped files."""
 
 from __future__ import annotations
 
@@ -14,28 +14,25 @@ from torch import Tensor
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.class_names import normalize_name
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Suffixes of the files that are read as images, in lower case."""
-_NAMED = 5
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+"""Suffixes of image files, in lower case."""
+_MAX_NAMES = 5  # skipped files named in a warning
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
-    """Return the names of the class folders in ``folder``, sorted, in Unicode's composed form.
-
-    Hidden folders are no classes.
+    """Return the sorted names of the class folders in ``folder``, in Unicode's composed form, without hidden folders.
 
     Raises:
-        ConfigurationError: there is no such folder, no folder in it, or two whose names differ in their Unicode form
-            only.
+        ConfigurationError: the folder does not exist, contains no folders, or two folders whose names differ only in
+            their Unicode form.
     """
     names = sorted(normalize_name(entry.name) for entry in _entries(folder) if _is_class(entry))
     if not names:
-        raise ConfigurationError(f"{folder}: holds no class folders: put the images of each class into one folder")
+        raise ConfigurationError(f"{folder}: got no class folders, expected one folder of images per class")
     for name, following in itertools.pairwise(names):
         if name == following:
             raise ConfigurationError(
-                f"{folder}: holds two folders {name!r}, whose names differ in their Unicode form (NFC, NFD) only: "
-                "move the images into one of them"
+                f"{folder}: got two folders {name!r} in different Unicode forms (NFC, NFD), expected one per class"
             )
     return tuple(names)
 
@@ -43,18 +40,18 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor]:
     """List the images in the class folders of ``folder``, sorted by class and name.
 
-    Hidden folders are never read. One warning counts and names what is skipped: files whose suffix is none of
-    :data:`SUFFIXES`, hidden files, folders in class folders, and files beside the class folders.
+    Hidden folders are ignored. A warning counts and names skipped entries: files with a suffix not in
+    :data:`IMAGE_SUFFIXES`, hidden files, folders in class folders, and files next to the class folders.
 
     Args:
-        folder: a folder that holds one folder a class.
-        classes: the classes in the order of their labels, in Unicode's composed form; a class may have no folder here.
+        folder: folder that contains one folder per class.
+        classes: class names in the order of the labels, in Unicode's composed form; a class may have no folder.
 
     Returns:
-        Names relative to ``folder`` and int64 labels (N,).
+        File names relative to ``folder`` and int64 labels (N,).
 
     Raises:
-        ConfigurationError: a folder that is no class, a class folder without images.
+        ConfigurationError: a folder is not a class, or a class folder contains no images.
     """
     list_classes(folder)
     files: list[str] = []
@@ -65,7 +62,7 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor
     for entry in filter(_is_class, entries):
         name = normalize_name(entry.name)
         if name not in label_of:
-            raise ConfigurationError(f"{folder / name}: no such class in the training folder: rename it or remove it")
+            raise ConfigurationError(f"{folder / name}: not a class, expected the class names of the training folder")
         images, others = _images_of(folder / entry.name)
         files.extend(f"{entry.name}/{image}" for image in images)
         labels.extend([label_of[name]] * len(images))
@@ -75,13 +72,13 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return all images below ``folder``, however deep, sorted by path.
+    """Return all images below ``folder``, at any depth, sorted by path.
 
-    Hidden folders are never read. One warning counts and names the files that are skipped: those whose suffix is
-    none of :data:`SUFFIXES`, and hidden ones.
+    Hidden folders are ignored. A warning counts and names skipped files: those with a suffix not in
+    :data:`IMAGE_SUFFIXES`, and hidden files.
 
     Raises:
-        ConfigurationError: a folder cannot be read, or there is no image.
+        ConfigurationError: a folder cannot be read, or contains no images.
     """
     images: list[Path] = []
     skipped: list[str] = []
@@ -91,7 +88,7 @@ def find_images(folder: Path) -> list[Path]:
         else:
             skipped.append(str(file.relative_to(folder)))
     if not images:
-        raise ConfigurationError(f"{folder}: holds no image: add some ({', '.join(sorted(SUFFIXES))})")
+        raise ConfigurationError(f"{folder}: got no images, expected files of type {', '.join(sorted(IMAGE_SUFFIXES))}")
     _warn_of_skipped(folder, sorted(skipped))
     return sorted(images)
 
@@ -102,7 +99,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise ConfigurationError(
-            f"{folder}: cannot be read as a folder ({error.strerror}): it must hold one folder a class"
+            f"{folder}: cannot be read ({error.strerror}), expected a folder that contains one folder per class"
         ) from error
 
 
@@ -111,11 +108,11 @@ def _is_class(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_image(name: str) -> bool:
-    return not name.startswith(".") and PurePath(name).suffix.lower() in SUFFIXES
+    return not name.startswith(".") and PurePath(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _images_of(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the images in a class folder, and of what else is there besides hidden folders."""
+    """Names of the images in a class folder, and of all other entries except hidden folders."""
     images: list[str] = []
     others: list[str] = []
     for entry in _entries(folder):
@@ -124,28 +121,28 @@ def _images_of(folder: Path) -> tuple[list[str], list[str]]:
         else:
             (images if _is_image(entry.name) else others).append(entry.name)
     if not images:
-        raise ConfigurationError(f"{folder}: holds no image: add some ({', '.join(sorted(SUFFIXES))})")
+        raise ConfigurationError(f"{folder}: got no images, expected files of type {', '.join(sorted(IMAGE_SUFFIXES))}")
     return sorted(images), sorted(others)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for entry in _entries(folder):
-        if not entry.is_dir() or entry.is_symlink():  # a linked folder may lead back to one above: it is not read
+        if not entry.is_dir() or entry.is_symlink():  # a linked folder may point to a parent: ignore it
             yield folder / entry.name
         elif not entry.name.startswith("."):
             yield from _files_below(folder / entry.name)
 
 
 def _is_later_process() -> bool:
-    """Whether another process of the same run says the same."""
+    """Whether another process of the run issues the warning."""
     return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
 
 
 def _warn_of_skipped(folder: Path, skipped: Sequence[str]) -> None:
     if skipped and not _is_later_process():
-        more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+        more = f" and {len(skipped) - _MAX_NAMES} more" if len(skipped) > _MAX_NAMES else ""
+        entries = "entry that is not an image" if len(skipped) == 1 else "entries that are not images"
         warnings.warn(
-            f"{folder}: skipped {len(skipped)}, which {'is' if len(skipped) == 1 else 'are'} not read as images: "
-            f"{', '.join(skipped[:_NAMED])}{more}",
+            f"{folder}: skipped {len(skipped)} {entries}: {', '.join(skipped[:_MAX_NAMES])}{more}",
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""One image file as a tensor: upright, without transparency, in 8 bits, within a limit of memory."""
+"""Read an image file as a tensor: rotated by EXIF, without transparency, 8 bits, limited in size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from ganmc_lightning.exceptions import ConfigurationError
 
 MAX_PIXELS = 2**26
-"""Most pixels (8192 x 8192) of an image file, and of the image that resizing its shorter side would give."""
+"""Maximum number of pixels (8192 x 8192) of an image file, before and after resizing its shorter side."""
 BACKGROUND = (255, 255, 255)
-"""Color behind transparent pixels: white, as web pages and image viewers show them."""
+"""Color of transparent pixels: white, as in web browsers and image viewers."""
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
+_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -30,34 +30,34 @@ _UPRIGHT = {
 
 
 def check_size(size: int, key: str) -> int:
-    """Return ``size``, a number of pixels.
+    """Return ``size`` in pixels after checking that it is positive.
 
     Raises:
-        ConfigurationError: it is not positive; the message names ``key``.
+        ConfigurationError: it is not positive; the message starts with ``key``.
     """
     if size < 1:
-        raise ConfigurationError(f"{key}: {size} is not a positive number of pixels")
+        raise ConfigurationError(f"{key}: got {size}, expected a positive number of pixels")
     return size
 
 
 def read_image(path: Path, image_size: int, shorter_side: int, channels: int) -> Tensor:
-    """Decode one image, resize its shorter side and cut a square from the center.
+    """Decode an image, resize its shorter side and crop the center square.
 
-    The resize is bilinear with antialiasing and rounds as torchvision's ``Resize`` and ``CenterCrop`` do,
-    so that published ImageNet weights see the pixels they were scored on. Orientation and transparency are
-    handled as by :func:`decode_image`.
+    Resizing is bilinear with antialiasing and rounds as torchvision's ``Resize`` and ``CenterCrop``: published ImageNet
+    weights receive the pixels they were evaluated on. Orientation and transparency are handled as in
+    :func:`decode_image`.
 
     Args:
         path: the image file.
-        image_size: side of the square.
-        shorter_side: length of the shorter side before the cut, at least ``image_size``.
+        image_size: side of the square in pixels.
+        shorter_side: length of the shorter side before the crop, at least ``image_size``.
         channels: 1 for gray, 3 for RGB.
 
     Returns:
         uint8 (channels, image_size, image_size).
 
     Raises:
-        ConfigurationError: the file is no readable 8-bit image, or it or the resized image has more than
+        ConfigurationError: the file is not a readable 8-bit image, or the original or resized image has more than
             :data:`MAX_PIXELS` pixels.
     """
     image = _decode(path, channels)
@@ -67,10 +67,10 @@ def read_image(path: Path, image_size: int, shorter_side: int, channels: int) ->
 
 
 def decode_image(path: Path, channels: int) -> Tensor:
-    """Decode one image at its own size.
+    """Decode an image at its original size.
 
-    The image is turned upright as its EXIF tag says. Transparent pixels are composited on :data:`BACKGROUND`,
-    whatever color is stored below them. Of an animation the first frame is taken.
+    The image is rotated by its EXIF tag. Transparent pixels are composited on :data:`BACKGROUND`. The first frame
+    of an animation is returned.
 
     Args:
         path: the image file.
@@ -80,8 +80,15 @@ def decode_image(path: Path, channels: int) -> Tensor:
         uint8 (channels, H, W).
 
     Raises:
-        ConfigurationError: the file is no readable 8-bit image, it has more than :data:`MAX_PIXELS` pixels, or all of
-            it that is not transparent has the color of the background.
+        ConfigurationError: the file is not a readable 8-bit image, has more than :data:`MAX_PIXELS` pixels, or all
+            opaque pixels have the color of the background.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.png"
+        >>> Image.new("RGBA", (2, 1), (255, 0, 0, 128)).save(path)
+        >>> decode_image(path, channels=3)[:, 0, 0]
+        tensor([255, 127, 127], dtype=torch.uint8)
     """
     return _tensor(_decode(path, channels))
 
@@ -91,28 +98,27 @@ def _decode(path: Path, channels: int) -> Image.Image:
         with Image.open(path, formats=_FORMATS) as file:
             _check_header(file, path)
             file.load()
-            # After load(): Pillow turns TIFF files upright itself and then removes the tag.
-            turn = _UPRIGHT.get(file.getexif().get(_ORIENTATION_TAG, 1))
-            shown = _on_background(file, path) if file.has_transparency_data else file
-            image = shown.convert(_MODES[channels])
-            return image if turn is None else image.transpose(turn)
+            # After load(): Pillow rotates TIFF files itself and then removes the tag.
+            transpose = _TRANSPOSE.get(file.getexif().get(_ORIENTATION_TAG, 1))
+            opaque = _on_background(file, path) if file.has_transparency_data else file
+            image = opaque.convert(_MODES[channels])
+            return image if transpose is None else image.transpose(transpose)
     except ConfigurationError:
         raise
-    except Exception as error:  # the decoders raise errors of many types for damaged files
+    except Exception as error:  # the decoders raise many types for damaged files
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ConfigurationError(f"{path}: cannot be read as an image ({reason}): replace it or remove it") from error
+        raise ConfigurationError(f"{path}: cannot be read as an image ({reason})") from error
 
 
 def _check_header(file: Image.Image, path: Path) -> None:
-    """Refuse what must not be decoded, from the header alone."""
-    # Pillow clips deeper gray levels at 255, which would turn most of the picture white.
+    """Reject files that must not be decoded, by their header."""
+    # Pillow clips deeper gray levels at 255, which would turn most of the image white.
     if file.mode.startswith(("I", "F")):
-        raise ConfigurationError(f"{path}: {file.mode} pixels have more than 8 bits: convert it to an 8-bit image")
+        raise ConfigurationError(f"{path}: got {file.mode} pixels of more than 8 bits, expected an 8-bit image")
     width, height = file.size
     if width * height > MAX_PIXELS:
         raise ConfigurationError(
-            f"{path}: has {width}x{height} = {width * height:,} pixels, the limit is {MAX_PIXELS:,}: "
-            "make it smaller or remove it"
+            f"{path}: got {width}x{height} = {width * height:,} pixels, expected at most {MAX_PIXELS:,}"
         )
 
 
@@ -123,8 +129,8 @@ def _on_background(image: Image.Image, path: Path) -> Image.Image:
     opaque = pixels.getchannel("A").getextrema() == (255, 255)
     if not opaque and shown.getextrema() == tuple((level, level) for level in BACKGROUND):
         raise ConfigurationError(
-            f"{path}: shows nothing on the white background that transparent pixels get: save it on a background "
-            "of another color or remove it"
+            f"{path}: all opaque pixels are white, the color of transparent pixels; save it on a background of another "
+            "color"
         )
     return shown
 
@@ -135,12 +141,11 @@ def _resize(image: Image.Image, shorter_side: int, path: Path) -> Image.Image:
     if short == shorter_side:
         return image
     size = (shorter_side * width // short, shorter_side * height // short)
-    # An image of 1 x 200,000 pixels is a file of 467 bytes, and 32 x 6,400,000 pixels once it is enlarged.
+    # A file of 467 bytes may contain 1 x 200,000 pixels, which become 32 x 6,400,000 pixels by resizing.
     if size[0] * size[1] > MAX_PIXELS:
         raise ConfigurationError(
-            f"{path}: {width}x{height} pixels, resized to a shorter side of {shorter_side}, become "
-            f"{size[0]}x{size[1]} = {size[0] * size[1]:,}, the limit is {MAX_PIXELS:,}: cut it to a less narrow "
-            "image or remove it"
+            f"{path}: got {width}x{height} pixels, which become {size[0]}x{size[1]} = {size[0] * size[1]:,} with a "
+            f"shorter side of {shorter_side}, expected at most {MAX_PIXELS:,}; crop it to a less narrow image"
         )
     return image.resize(size, Image.Resampling.BILINEAR)
 

@@ -1,4 +1,4 @@
-"""Writing ``.npz`` files, also those that do not fit in memory."""
+"""Write ``.npz`` files, including arrays that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -15,37 +15,42 @@ from ganmc_lightning.io.atomic import atomic_write
 
 
 class ChunkedArray(NamedTuple):
-    """An array that comes in pieces because the whole would fill the memory.
+    """An array in chunks, for arrays that do not fit into memory.
 
     Attributes:
-        shape: shape of the whole.
-        dtype: its element type.
-        pieces: consecutive parts along the first axis, which together have ``shape``.
+        shape: shape of the whole array.
+        dtype: element type.
+        chunks: consecutive slices along the first axis.
     """
 
     shape: tuple[int, ...]
     dtype: type[np.generic]
-    pieces: Iterable[NDArray[Any]]
+    chunks: Iterable[NDArray[Any]]
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | ChunkedArray]) -> None:
-    """Write an uncompressed ``.npz`` file that appears under its name only when it is complete.
+    """Write an uncompressed ``.npz`` file atomically.
 
     Args:
-        path: the file; its folder exists.
-        arrays: what to store, by name.
+        path: the file; its folder is created if necessary.
+        arrays: arrays by name.
 
     Raises:
-        ConfigurationError: the folder cannot be written to or is full.
+        ConfigurationError: the folder is not writable or full.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.npz"
+        >>> write_npz(path, {"x": ChunkedArray((2, 3), np.float64, (np.full((1, 3), k) for k in range(2)))})
+        >>> np.load(path)["x"].tolist()
+        [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
     try:
         with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
             for name, array in arrays.items():
                 _write_array(archive, name, array)
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: cannot be written ({error.strerror}): make room and grant access, or name another place"
-        ) from error
+        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any] | ChunkedArray) -> None:
@@ -59,5 +64,5 @@ def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any] | Chun
             "shape": array.shape,
         }
         np.lib.format.write_array_header_1_0(file, header)
-        for piece in array.pieces:
-            file.write(np.ascontiguousarray(piece, dtype=array.dtype).data)
+        for chunk in array.chunks:
+            file.write(np.ascontiguousarray(chunk, dtype=array.dtype).data)

@@ -1,4 +1,4 @@
-"""The range that the pixels of stored images must have."""
+"""Check the range of the pixels of stored images."""
 
 from __future__ import annotations
 
@@ -11,48 +11,47 @@ from torch import Tensor
 from ganmc_lightning.exceptions import ConfigurationError
 
 
-def check_bytes(images: Tensor, where: str) -> Tensor:
-    """Return uint8 images, after checking that they use more than the two lowest of the 256 levels.
+def check_pixel_range(images: Tensor, name: str) -> Tensor:
+    """Return uint8 images after checking that their pixels are not in [0, 1].
 
-    Images of which every pixel is 0 or 1 were scaled to [0, 1] before they became uint8: the networks would see all of
-    them as nearly black. Images that are 0 everywhere are black in either range.
+    Pixels of only 0 and 1 were scaled to [0, 1] before the conversion to uint8, and would be nearly black. Images of
+    only 0 are valid: black in both ranges.
 
     Args:
-        images: uint8, of any shape.
-        where: what to call them in a message.
+        images: uint8, any shape.
+        name: file and array, for error messages.
 
     Raises:
-        ConfigurationError: the largest value is 1.
+        ConfigurationError: the largest pixel is 1.
 
     Example:
         >>> import torch
-        >>> check_bytes(torch.tensor([0, 255], dtype=torch.uint8), "images")
+        >>> check_pixel_range(torch.tensor([0, 255], dtype=torch.uint8), "images")
         tensor([  0, 255], dtype=torch.uint8)
     """
     if images.numel() and int(images.max()) == 1:
         raise ConfigurationError(
-            f"{where} got uint8 pixels in [0, 1], expected the range [0, 255]: multiply them by 255 before they become "
-            "uint8"
+            f"{name}: got uint8 pixels in [0, 1], expected [0, 255]; multiply by 255 before the conversion to uint8"
         )
     return images
 
 
-def not_bytes(images: NDArray[Any], where: str) -> ConfigurationError:
-    """The error of images that are not uint8, with their range and the conversion that it asks for."""
-    wanted = "images must be uint8 in 0..255"
+def pixel_range_error(images: NDArray[Any], name: str) -> ConfigurationError:
+    """Return the error for images that are not uint8, with their range and the conversion they need."""
+    expected = "expected uint8 pixels in [0, 255]"
     if images.dtype.kind not in "fiub" or images.size == 0:
-        return ConfigurationError(f"{where} has dtype {images.dtype}: {wanted}")
+        return ConfigurationError(f"{name}: got dtype {images.dtype}, {expected}")
     low, high = float(images.min()), float(images.max())
     return ConfigurationError(
-        f"{where} has dtype {images.dtype} and values in [{low:g}, {high:g}]: {wanted}{_fix(low, high)}"
+        f"{name}: got dtype {images.dtype} and values in [{low:g}, {high:g}], {expected}{_fix(low, high)}"
     )
 
 
 def _fix(low: float, high: float) -> str:
     if low >= 0 and high <= 1:
-        return ": convert them by (images * 255.0).round().astype(numpy.uint8)"
+        return "; convert them with (images * 255.0).round().astype(numpy.uint8)"
     if low >= -1 and high <= 1:
-        return ": convert them by ((images + 1) * 127.5).round().astype(numpy.uint8)"
+        return "; convert them with ((images + 1) * 127.5).round().astype(numpy.uint8)"
     if low >= 0 and high <= np.iinfo(np.uint8).max:
-        return ": convert them by images.round().astype(numpy.uint8)"
-    return ": scale and convert them"
+        return "; convert them with images.round().astype(numpy.uint8)"
+    return "; scale and convert them"

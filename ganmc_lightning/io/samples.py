@@ -12,7 +12,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import list_arrays, read_array, to_image_tensor, to_row_tensor
 from ganmc_lightning.io.folders import find_images
 from ganmc_lightning.io.images import decode_image, read_image
-from ganmc_lightning.io.pixel_range import check_bytes
+from ganmc_lightning.io.pixel_range import check_pixel_range
 
 SCALED = "X_scaled"
 """Array of scaled rows in a file of ``ganmc sample``; ``X`` has the units of the table."""
@@ -107,7 +107,7 @@ def read_folder_samples(folder: Path, shape: Sequence[int]) -> Tensor:
             )
         return image
 
-    return check_bytes(torch.stack([read(path) for path in find_images(folder)]), str(folder))
+    return check_pixel_range(torch.stack([read(path) for path in find_images(folder)]), str(folder))
 
 
 def read_resized_samples(folder: Path, files: Sequence[str], shape: Sequence[int]) -> Tensor:
@@ -122,7 +122,9 @@ def read_resized_samples(folder: Path, files: Sequence[str], shape: Sequence[int
         uint8 images (N, C, H, W).
     """
     channels, size, _ = shape
-    return check_bytes(torch.stack([read_image(folder / file, size, size, channels) for file in files]), str(folder))
+    return check_pixel_range(
+        torch.stack([read_image(folder / file, size, size, channels) for file in files]), str(folder)
+    )
 
 
 def check_scaled(rows: Tensor, real: Tensor, path: str) -> None:

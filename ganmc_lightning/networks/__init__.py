@@ -1,4 +1,4 @@
-"""Networks that know nothing of training: classifiers by family, and the two players of each GAN."""
+"""Networks: classifiers by family, generators and discriminators, and loading from checkpoints."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.cnn import FiveLayerCNN
 from ganmc_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
-from ganmc_lightning.networks.feature_discriminator import (
-    ConvFeatureDiscriminator,
-    FeatureDiscriminator,
-    RandomProjection,
-)
+from ganmc_lightning.networks.feature_discriminator import ConvFeatureDiscriminator, FeatureDiscriminator
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.intermediate import IntermediateLayer, SupportsForwardFeatures, forward_with_features
 from ganmc_lightning.networks.lenet import LeNet, LeNet4
@@ -49,7 +45,6 @@ __all__ = [
     "MLPClassifier",
     "Normalize",
     "PreActResNet",
-    "RandomProjection",
     "ResNet18",
     "SupportsForwardFeatures",
     "TabularDiscriminator",

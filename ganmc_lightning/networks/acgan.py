@@ -1,38 +1,41 @@
-"""AC-GAN networks for images of 8 to 64 pixels (Odena et al. 2017; GAN-MC section 3)."""
+"""AC-GAN networks for images of 8 to 64 pixels (Odena et al. 2017; GAN-MC, section 3)."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
-
-Normalization = Literal["batch", "spectral"]
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator, check_normalization
 
 
 class ACGANGenerator(Generator):
-    """Three transposed convolutions from class and noise to an image in [-1, 1].
+    """AC-GAN generator: three transposed convolutions from class and latents to an image in [-1, 1].
 
-    The class enters as an embedding that multiplies the noise, as in the Keras AC-GAN the authors of
-    GAN-MC built on. A linear layer lays the product out as ``4 * width`` maps, and three 4x4 (stride 2)
-    or 3x3 (stride 1) transposed convolutions with batch normalization and ReLU take them to the image:
-    4w -> 2w -> w -> channels. As many of them have stride 2 as leave a start of at least 4 whole pixels:
-    32 starts at 4, 28 at 7 and 8 at 4.
+    The latents are multiplied by an embedding of the class, as in the Keras AC-GAN that the authors of GAN-MC used. A
+    linear layer maps the product to ``4 * width`` channels; three 4x4 (stride 2) or 3x3 (stride 1) transposed
+    convolutions with batch normalization and ReLU follow: 4w -> 2w -> w -> channels. The number of strides of 2 is the
+    largest with at least 4 initial pixels: 32 pixels start from 4, 28 from 7 and 8 from 4.
 
     Args:
-        image_size: side of the square image, 8 to 64 and a multiple of 4.
-        channels: color channels.
-        num_classes: classes it is conditioned on.
-        latent_size: length of the noise vector; 110 in the paper.
-        width: channels before the last layer; 96 in Odena et al. for 32 pixels.
-        latent_std: standard deviation of the noise.
+        image_size: side of the square image in pixels, 8 to 64 and a multiple of 4.
+        channels: number of image channels.
+        num_classes: number of classes.
+        latent_dim: dimension of the latents (default: 110, as in Odena et al.).
+        width: number of channels before the last layer (default: 96, as in Odena et al. for 32 pixels).
+        latent_std: standard deviation of the latents (default: 1).
 
     Raises:
         ConfigurationError: ``image_size`` is out of range.
+
+    Example:
+        >>> generator = ACGANGenerator(image_size=8, channels=1, width=4)
+        >>> images = generator(generator.sample_latents(3, "cpu"), torch.tensor([0, 1, 2]))
+        >>> images.shape, sum(p.numel() for p in generator.parameters())
+        (torch.Size([3, 1, 8, 8]), 31957)
     """
 
     def __init__(
@@ -40,35 +43,35 @@ class ACGANGenerator(Generator):
         image_size: int = 32,
         channels: int = 3,
         num_classes: int = 10,
-        latent_size: int = 110,
+        latent_dim: int = 110,
         width: int = 96,
         latent_std: float = 1.0,
     ) -> None:
-        super().__init__(latent_size, num_classes, (channels, image_size, image_size), latent_std)
+        super().__init__(latent_dim, num_classes, (channels, image_size, image_size), latent_std)
         if not 8 <= image_size <= 64 or image_size % 4:
-            raise ConfigurationError(f"image_size must be a multiple of 4 from 8 to 64, got {image_size}")
+            raise ConfigurationError(f"image_size: got {image_size}, expected a multiple of 4 from 8 to 64")
         strides = _upsampling_strides(image_size)
         self.start_size = image_size // (strides[0] * strides[1] * strides[2])
         self.start_channels = 4 * width
-        self.embedding = nn.Embedding(num_classes, latent_size)
-        self.project = nn.Linear(latent_size, self.start_channels * self.start_size**2)
+        self.embedding = nn.Embedding(num_classes, latent_dim)
+        self.project = nn.Linear(latent_dim, self.start_channels * self.start_size**2)
         self.upsample = nn.Sequential(
             nn.BatchNorm2d(4 * width),
             nn.ReLU(inplace=True),
-            _transposed(4 * width, 2 * width, strides[0]),
+            _conv_transpose(4 * width, 2 * width, strides[0]),
             nn.BatchNorm2d(2 * width),
             nn.ReLU(inplace=True),
-            _transposed(2 * width, width, strides[1]),
+            _conv_transpose(2 * width, width, strides[1]),
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
-            _transposed(width, channels, strides[2]),
+            _conv_transpose(width, channels, strides[2]),
             nn.Tanh(),
         )
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Turn ``latents`` (N, latent_size) and ``labels`` (N,) int64 into images (N, C, H, W) in [-1, 1]."""
+        """Map ``latents`` (N, latent_dim) and ``labels`` (N,) int64 to images (N, C, H, W) in [-1, 1]."""
         if labels is None:
-            raise ValueError("an AC-GAN generator needs labels: it is conditioned on the class")
+            raise ValueError("an AC-GAN generator is conditioned on the class: got no labels")
         maps: Tensor = self.project(latents * self.embedding(labels))
         maps = maps.view(-1, self.start_channels, self.start_size, self.start_size)
         images: Tensor = self.upsample(maps)
@@ -76,22 +79,28 @@ class ACGANGenerator(Generator):
 
 
 class ACGANDiscriminator(ClassConditionalDiscriminator):
-    """Six 3x3 convolutions with LeakyReLU and two heads, source and class.
+    """AC-GAN discriminator: six 3x3 convolutions with LeakyReLU and two heads, source and class.
 
     Channels w, 2w, 4w, 8w, 16w, 32w with strides 2, 1, 2, 1, 2, 1 (Odena et al. 2017, table 2). With
-    ``normalization="spectral"`` every layer is spectrally normalised and there is no batch normalization:
-    the form to use with the hinge loss.
+    ``normalization="spectral"``, for the hinge loss, every layer has spectral instead of batch
+    normalization.
 
     Args:
-        image_size: side of the square image.
-        channels: color channels.
-        num_classes: classes it tells apart.
-        width: channels of the first convolution; 16 in Odena et al.
-        normalization: batch normalization after every convolution but the first, or spectral normalization.
-        dropout: drop-out probability after each convolution; 0.5 in Odena et al.
+        image_size: side of the square image in pixels.
+        channels: number of image channels.
+        num_classes: number of classes.
+        width: number of channels of the first convolution (default: 16, as in Odena et al.).
+        normalization: ``"batch"``, after every convolution except the first (default), or ``"spectral"``.
+        dropout: dropout probability after each convolution (default: 0.5, as in Odena et al.).
 
     Raises:
-        ConfigurationError: ``normalization`` is neither.
+        ConfigurationError: ``normalization`` has another value.
+
+    Example:
+        >>> discriminator = ACGANDiscriminator(image_size=8, channels=1, width=2)
+        >>> source_logits, class_logits = discriminator(torch.zeros(3, 1, 8, 8))
+        >>> source_logits.shape, class_logits.shape
+        (torch.Size([3]), torch.Size([3, 10]))
     """
 
     def __init__(
@@ -100,12 +109,11 @@ class ACGANDiscriminator(ClassConditionalDiscriminator):
         channels: int = 3,
         num_classes: int = 10,
         width: int = 16,
-        normalization: Normalization = "batch",
+        normalization: Literal["batch", "spectral"] = "batch",
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if normalization not in get_args(Normalization):
-            raise ConfigurationError(f'normalization must be "batch" or "spectral", got "{normalization}"')
+        check_normalization(normalization, "batch", "spectral")
         sizes = [channels, *(width * 2**k for k in range(6))]
         layers: list[nn.Module] = []
         for k in range(6):
@@ -134,7 +142,7 @@ class ACGANDiscriminator(ClassConditionalDiscriminator):
 
 
 def _upsampling_strides(image_size: int) -> tuple[int, int, int]:
-    """As many strides of 2 as leave a start size of at least 4 pixels."""
+    """Strides with the most values of 2 whose initial size is at least 4 pixels."""
     halvings = 0
     while halvings < 3 and image_size % 2 ** (halvings + 1) == 0 and image_size >> (halvings + 1) >= 4:
         halvings += 1
@@ -142,7 +150,7 @@ def _upsampling_strides(image_size: int) -> tuple[int, int, int]:
     return first, second, third
 
 
-def _transposed(channels_in: int, channels_out: int, stride: int) -> nn.ConvTranspose2d:
+def _conv_transpose(channels_in: int, channels_out: int, stride: int) -> nn.ConvTranspose2d:
     if stride == 2:
         return nn.ConvTranspose2d(channels_in, channels_out, 4, stride=2, padding=1)
     return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=1, padding=1)

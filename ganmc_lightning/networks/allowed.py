@@ -1,11 +1,11 @@
-"""The networks that a file from others may name, and how a name is looked up without running code for the file's sake.
+"""Networks that a checkpoint may name, and their lookup without running other code.
 
-A checkpoint names each network by a ``class_path``. Importing the module that a file happens to name would run that
-module, and calling whatever it names could read further files, so both are limited to a list:
+A checkpoint names each network by a ``class_path``. Importing any module that a file names would run it, and calling
+any function could read further files. Both are limited to:
 
 * the networks and losses of this package, and the layers of ``torch.nn``;
 * classes and model functions of ``torchvision.models`` and ``timm.models``, without ``weights`` and ``pretrained``;
-* what the user allowed: ``--import MODULE`` on the command line, :func:`allow_import` in Python.
+* modules allowed by the user: ``--import MODULE`` on the command line, :func:`allow_import` in Python.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-# By the package that a name starts with, longest first: where its networks are defined.
+# From the package that a name starts with, longest first, to the package that defines its networks.
 HOMES = {
     "ganmc_lightning.networks": "ganmc_lightning.networks",
-    "ganmc_lightning.losses": "ganmc_lightning.losses",  # imported by name: no network depends on a loss
+    "ganmc_lightning.losses": "ganmc_lightning.losses",  # imported by name, because networks must not import losses
     "ganmc_lightning": "ganmc_lightning.networks",
     "torch.nn": "torch.nn.modules",
     "torchvision.models": "torchvision.models",
@@ -45,41 +45,41 @@ READING_ARGUMENTS = frozenset(
         "checkpoint_path",
     }
 )
-"""Arguments by which the model functions of torchvision and timm read files or reach the network."""
+"""Arguments by which the model functions of torchvision and timm read files or download weights."""
 
 _allowed: list[str] = []
 
 
 def allow_import(module: str) -> None:
-    """Import a module of yours and let checkpoints name the networks that it, or a submodule of it, defines.
+    """Import a module and allow checkpoints to name the networks that it or its submodules define.
 
-    The command line does this for each ``--import MODULE``. What such a module defines is called with whatever
-    arguments a checkpoint holds, so allow only modules that you trust.
+    The command line calls it for each ``--import MODULE``. Networks of the module are called with any arguments in a
+    checkpoint: only allow modules that you trust.
 
     Args:
-        module: its full name, such as ``"my_project.networks"``; ``"__main__"`` for the networks of a script.
+        module: full name, e.g. ``"my_project.networks"``; ``"__main__"`` for the networks of a script.
 
     Raises:
-        ConfigurationError: there is no such module, or it imports one that is missing.
+        ConfigurationError: the module, or a module that it imports, does not exist.
 
     Example:
         >>> allow_import("torch.nn")
     """
     try:
-        import_module(module)  # the user's own choice, so that the current folder is searched too
+        import_module(module)  # chosen by the user: the current folder is searched too
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"module '{module}' cannot be imported ({error}): install it, or set PYTHONPATH to its folder"
+            f"module '{module}' cannot be imported ({error}); install it, or set PYTHONPATH to its folder"
         ) from error
     if module not in _allowed:
         _allowed.append(module)
 
 
 def allow_named(class_path: str) -> None:
-    """Allow the module of a network that the user names, and no file; those on the list need no leave.
+    """Allow the module of a network that the user (not a file) names, unless it is allowed already.
 
     Raises:
-        ConfigurationError: there is no such module.
+        ConfigurationError: the module does not exist.
     """
     module = class_path.rpartition(".")[0]
     if not any(f"{module}.".startswith(f"{home}.") for home in HOMES):
@@ -87,17 +87,21 @@ def allow_named(class_path: str) -> None:
 
 
 def find_network(class_path: object, origin: str) -> Any:
-    """Find the class or function of a network that a file names.
+    """Return the class or function of a network that a file names.
 
     Args:
-        class_path: the name, as the file holds it.
+        class_path: full name in the file.
         origin: the file, for error messages.
 
     Returns:
         A subclass of :class:`torch.nn.Module`, or a function that builds one.
 
     Raises:
-        ConfigurationError: the name is not on the list, does not exist, or is not a network.
+        ConfigurationError: the name is not allowed, does not exist, or is not a network.
+
+    Example:
+        >>> find_network("torch.nn.Linear", "demo.ckpt")
+        <class 'torch.nn.modules.linear.Linear'>
     """
     is_name = isinstance(class_path, str) and all(step.isidentifier() for step in class_path.split("."))
     name = str(class_path) if is_name else ""
@@ -105,80 +109,78 @@ def find_network(class_path: object, origin: str) -> Any:
     home = by_user or next((home for home in HOMES if name.startswith(f"{home}.")), None)
     if home is None:
         raise ConfigurationError(
-            f"{origin} names {str(class_path)[:200]!r}, which a file may not name: expected a network of "
-            "ganmc_lightning, torch.nn, torchvision.models or timm.models; if you trust its module, allow it by "
-            "--import MODULE (in Python ganmc_lightning.networks.allow_import)"
+            f"{origin}: got the class_path {str(class_path)[:200]!r}, expected a network of ganmc_lightning, torch.nn, "
+            "torchvision.models or timm.models; if you trust its module, allow it with --import MODULE (in Python: "
+            "ganmc_lightning.networks.allow_import)"
         )
-    named = _look_up(_import(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
-    if named is None:
+    target = _look_up(_import(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
+    if target is None:
         raise ConfigurationError(
-            f"{origin} names {name}, which {home} does not define: install the version that has it"
+            f"{origin}: {name} does not exist in the installed {home}; install a version that defines it"
         )
-    inside = f"{getattr(named, '__module__', '')}.".startswith(f"{by_user or HOMES[home]}.")
-    if not inside or not makes_network(named, vaguely=by_user is not None):
-        raise ConfigurationError(f"{origin} names {name}, which is no network: it is not opened")
-    return named
+    inside = f"{getattr(target, '__module__', '')}.".startswith(f"{by_user or HOMES[home]}.")
+    if not inside or not makes_network(target, any_module=by_user is not None):
+        raise ConfigurationError(f"{origin}: {name} is not a network; it is not imported")
+    return target
 
 
-def check_arguments(class_path: str, named: Any, arguments: Mapping[str, Any], origin: str) -> None:
-    """Refuse arguments by which a model function of a library would read files or reach the network.
+def check_arguments(class_path: str, target: Any, arguments: Mapping[str, Any], origin: str) -> None:
+    """Check that a model function of a library gets no argument that reads files or downloads weights.
 
     Raises:
-        ConfigurationError: there is such an argument, given or by default, and the user did not allow its module.
+        ConfigurationError: it does, given or by default, and the user did not allow its module.
     """
     if not class_path.startswith(MODEL_LIBRARIES) or any(class_path.startswith(f"{home}.") for home in _allowed):
         return
     defaults = {
         name: parameter.default
-        for name, parameter in inspect.signature(named).parameters.items()
+        for name, parameter in inspect.signature(target).parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
     for name, value in {**defaults, **arguments}.items():
         if name in READING_ARGUMENTS and value is not None and value is not False:
             raise ConfigurationError(
-                f"{origin} names {class_path} with {name}={str(value)[:80]}, which reads another file: expected null; "
-                f"allow it by --import {class_path.partition('.')[0]}, or give the network to "
-                "load_network(path, part, network)"
+                f"{origin}: got {class_path} with {name}={str(value)[:80]}, which reads another file, expected null; "
+                f"allow it with --import {class_path.partition('.')[0]}, or pass the network: "
+                "load_network(path, submodule, network)"
             )
 
 
 def loaded(class_path: object) -> Any:
-    """What a dotted name means among the modules that are imported already; None where it means nothing."""
+    """Return the object of a full name in an imported module, else None."""
     module, _, name = str(class_path).rpartition(".")
     return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
-def makes_network(named: object, vaguely: bool = True) -> bool:
-    """Whether it is a class of networks, or a function that says that it returns one.
+def makes_network(target: object, any_module: bool = True) -> bool:
+    """Whether an object is a network class, or a function annotated to return one.
 
     Args:
-        named: anything.
-        vaguely: whether a function may return just any ``nn.Module``, as those do which take the name of another.
+        target: any object.
+        any_module: whether the annotation may be ``nn.Module`` itself, as of functions that take the name of a network.
     """
-    if isinstance(named, FunctionType):
+    if isinstance(target, FunctionType):
         try:
-            named = typing.get_type_hints(named).get("return")
-        except Exception:  # annotations are code, which may name what is not there
+            target = typing.get_type_hints(target).get("return")
+        except Exception:  # annotations may name missing objects
             return False
-        if named is nn.Module:
-            return vaguely
-    return isinstance(named, type) and issubclass(named, nn.Module)
+        if target is nn.Module:
+            return any_module
+    return isinstance(target, type) and issubclass(target, nn.Module)
 
 
 def _import(home: str, origin: str) -> ModuleType:
-    """Import a package of the list; a file of its name in the current folder is not that package."""
+    """Import an allowed package, but not a file of its name in the current folder."""
     package = home.partition(".")[0]
     if package not in sys.modules:
         spec = find_spec(package)
         if spec is None or spec.origin is None or Path.cwd() in Path(spec.origin).parents[:2]:
-            raise ConfigurationError(
-                f"{origin} names a network of {package}, which is not installed: pip install {package}"
-            )
+            raise ConfigurationError(f"{origin}: requires {package}, which is not installed: pip install {package}")
     return import_module(home)
 
 
 def _look_up(module: ModuleType, rest: str, submodules: bool) -> Any:
-    """Follow a dotted name through a package and the modules below it; None where it ends."""
+    """Resolve a dotted name in a package and its submodules; None if it does not exist."""
     *path, name = rest.split(".")
     for step in path:
         full = f"{module.__name__}.{step}"
@@ -186,7 +188,7 @@ def _look_up(module: ModuleType, rest: str, submodules: bool) -> Any:
         if found is None and submodules:
             try:
                 found = import_module(full)
-            except ImportError:  # also of a name that the submodule imports
+            except ImportError:  # also for a missing import of the submodule
                 return None
         if not isinstance(found, ModuleType) or found.__name__ != full:
             return None

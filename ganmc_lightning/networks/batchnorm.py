@@ -1,4 +1,4 @@
-"""Batch normalization: running statistics that are kept for a while, and batches of a single value."""
+"""Batch normalization: freeze running statistics, and reject batches of a single value."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 @contextmanager
 def frozen_batchnorm_stats(network: nn.Module) -> Iterator[None]:
-    """Let a network in training mode be asked once more about a batch without its running statistics moving.
+    """Freeze the running statistics of batch normalization layers in training mode.
 
-    Batches are normalised by their own statistics all the same. Layers without running statistics are left alone.
+    Batches are still normalized by their own statistics.
+
+    Args:
+        network: module; its batch normalization layers are changed inside the context.
 
     Example:
         >>> import torch
@@ -37,21 +40,21 @@ def frozen_batchnorm_stats(network: nn.Module) -> Iterator[None]:
             layer.track_running_stats = True
 
 
-def refuse_single_values(network: nn.Module, advice: str) -> list[RemovableHandle]:
-    """Make batch normalization of a single value per channel a :class:`ConfigurationError` that names the layer.
+def reject_single_values(network: nn.Module, advice: str) -> list[RemovableHandle]:
+    """Register hooks that raise an error for batch normalization of a single value per channel in training mode.
 
-    A value minus its own mean is 0: in training mode PyTorch raises a ``ValueError`` that names neither layer nor
-    cause. It happens where a batch holds one sample and the layer's input is a vector or maps of one pixel.
+    PyTorch raises a ``ValueError`` that names neither layer nor cause. It occurs for batches of one sample if the input
+    of the layer is a vector or maps of one pixel.
 
     Args:
-        network: whose batch normalization layers are watched.
-        advice: what to change, for the message.
+        network: module; its batch normalization layers get a hook.
+        advice: how to fix it, for the error message.
 
     Returns:
-        Handles; remove them after the forward pass.
+        Handles of the hooks, to be removed after the forward pass.
 
     Example:
-        >>> handles = refuse_single_values(nn.Sequential(nn.BatchNorm1d(2)), "use larger batches")
+        >>> handles = reject_single_values(nn.Sequential(nn.BatchNorm1d(2)), "use larger batches")
         >>> for handle in handles:
         ...     handle.remove()
     """
@@ -62,11 +65,11 @@ def refuse_single_values(network: nn.Module, advice: str) -> list[RemovableHandl
             for handle in handles:
                 handle.remove()
             raise ConfigurationError(
-                f"{name} ({type(layer).__name__}) got one value per channel, expected two or more in training: {advice}"
+                f"{name} ({type(layer).__name__}): got one value per channel in training, expected at least 2; {advice}"
             )
 
     for name, layer in network.named_modules():
-        # SyncBatchNorm also takes in the values of other processes.
+        # SyncBatchNorm also uses the values of other processes.
         if isinstance(layer, _BatchNorm) and not isinstance(layer, nn.SyncBatchNorm):
             handles.append(
                 layer.register_forward_pre_hook(lambda layer, inputs, name=name: check(name, layer, inputs[0]))

@@ -1,9 +1,9 @@
-"""A network that is only asked, never taught."""
+"""Wrapper that keeps a network frozen: evaluation mode, no gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +17,26 @@ DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Alpha
 
 
 class Frozen(nn.Module):
-    """Wraps a trained network so that nothing can change it.
+    """Wrapper that keeps a trained network frozen.
 
-    Its parameters ask for no gradient, it runs without building a graph, and it stays in evaluation mode
-    however often ``train()`` is called on the module that holds it: batch statistics never move.
+    Parameters require no gradients, the forward pass builds no graph, and ``train()`` of a parent module leaves the
+    network in evaluation mode: batch statistics never change.
 
     Args:
         network: the trained network.
-        mean: per-channel mean of its own input statistics for images in [0, 1], when it expects other
-            inputs than the [-1, 1] used here (torchvision's ImageNet weights do).
-        std: per-channel standard deviation that goes with ``mean``.
-        mode: ``"eval"``, or ``"paper"`` to leave drop-out on, as the released code of GAN-MC does in the
-            teacher while the student trains.
+        mean: per-channel mean of the training images of the network in [0, 1], e.g. ImageNet's for torchvision weights;
+            None for a network trained on images in [-1, 1].
+        std: per-channel standard deviation, required with ``mean``.
+        dropout: whether dropout layers follow the training mode of the parent, as in the teacher of GAN-MC's released
+            code (default: False).
 
     Raises:
         ConfigurationError: only one of ``mean`` and ``std`` is given.
+
+    Example:
+        >>> frozen = Frozen(nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())).train()
+        >>> frozen.network.training, [p.requires_grad for p in frozen.parameters()]
+        (False, [False, False])
     """
 
     def __init__(
@@ -39,42 +44,42 @@ class Frozen(nn.Module):
         network: nn.Module,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
-        mode: Literal["eval", "paper"] = "eval",
+        dropout: bool = False,
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
-            raise ConfigurationError("mean and std go together: give both or neither")
+            raise ConfigurationError(f"mean and std: got mean {mean} and std {std}, expected both or neither")
         self.network = network.requires_grad_(False)
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
-        self.mode = mode
+        self.dropout = dropout
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode; ``mode`` only reaches drop-out layers, and those in ``"paper"`` mode."""
+        """Keep evaluation mode; with ``dropout``, set dropout layers to ``mode``."""
         super().train(False)
-        if self.mode == "paper":
+        if self.dropout:
             for layer in self.network.modules():
                 if isinstance(layer, DROPOUT_LAYERS):
                     layer.train(mode)
         return self
 
     def adapt_to(self, name: str, spec: DataSpec) -> None:
-        """Compare what the network was trained on with the data, and rescale rows for it from now on if need be.
+        """Validate the training data of the network against the data, and rescale rows if their statistics differ.
 
         Args:
-            name: its key in the configuration, for the message.
-            spec: of the data it is used on.
+            name: configuration key of the network, for error messages.
+            spec: specification of the data that the network is used on.
 
         Raises:
-            ConfigurationError: it was trained on other classes, or on samples that cannot be converted.
+            ConfigurationError: the network was trained on other classes, or on samples that cannot be converted.
         """
         conversion = input_conversion(name, self.network, spec)
-        if not isinstance(self.normalize, Normalize):  # images bring statistics of their own
+        if not isinstance(self.normalize, Normalize):  # image statistics are arguments
             parameter = next(self.network.parameters(), torch.empty(0))
             self.normalize = conversion.to(parameter.device)
 
     @torch.no_grad()
     def forward(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
-        """Return the network's output for ``inputs``, without a graph; a generator may want classes besides."""
+        """Return the output of the network without a graph; ``conditions`` are e.g. the labels of a generator."""
         outputs: Tensor = self.network(self.normalize(inputs), *conditions)
         return outputs

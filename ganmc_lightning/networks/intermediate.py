@@ -1,4 +1,4 @@
-"""What a network makes of its inputs on the way to its logits, whatever network it is."""
+"""Forward pass that also returns the outputs of intermediate layers, via forward hooks."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.validation import check_logits, dry_run
 
 FEATURES = "features"
-"""The layer before the logits: a submodule of this name in the classifiers of this package."""
+"""Submodule before the logits in the classifiers of this package."""
 LOGITS = "logits"
-"""Not a layer: the network's own output."""
+"""Name of the output of the network."""
 
 
 @runtime_checkable
 class SupportsForwardFeatures(Protocol):
-    """A network that returns its features itself, so that no hook is needed to get at them."""
+    """Interface of networks that return features and logits themselves, without hooks."""
 
     def forward_features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features, which go by the name of :data:`FEATURES`, and the logits (N, K)."""
+        """Return the features, named :data:`FEATURES`, and the logits (N, K)."""
         ...
 
 
 class ModelOutput(NamedTuple):
-    """What a network says of a batch.
+    """Output of a network and of some of its layers for a batch.
 
     Attributes:
         logits: float (N, K).
-        features: one tensor for each layer that was asked for, (N, F) or (N, C, H, W).
+        features: one tensor per requested layer, (N, F) or (N, C, H, W).
     """
 
     logits: Tensor
@@ -50,7 +50,7 @@ def record_outputs(
     """Record the outputs of layers during the forward passes inside the context, by forward hooks.
 
     Args:
-        network: module whose layers are recorded.
+        network: module with the layers.
         layers: names of submodules, as in ``network.named_modules()``; ``""`` is the network itself.
         transform: function of a layer's positional inputs and its output that returns the recorded value (default:
             the output). It runs right after the layer, before later layers can overwrite the output in place.
@@ -87,44 +87,46 @@ def record_outputs(
 
 
 def forward_with_features(network: nn.Module, layers: Sequence[str], inputs: Tensor) -> ModelOutput:
-    """Return a network's logits and what some of its layers make of the same inputs, in one forward pass.
+    """Return logits and features of intermediate layers in one forward pass.
 
-    A layer is a submodule, by its name in ``named_modules()``: ``"features"`` for the classifiers of this package
-    (the layer before the logits), ``"avgpool"`` for torchvision's ResNets. ``"logits"`` is the output itself. A
-    network that :class:`SupportsForwardFeatures` is asked for ``"features"``; of all others the outputs of the layers
-    are caught by forward hooks, which are gone when this function returns. The last output counts where a layer is used
-    several times, and maps of one pixel, (N, C, 1, 1), are returned as vectors (N, C).
+    A layer is a submodule name, as in ``named_modules()``: ``"features"`` is the layer before the logits in the
+    classifiers of this package, ``"avgpool"`` in torchvision's ResNets. ``"logits"`` is the output of the network.
+    Features of networks that are :class:`SupportsForwardFeatures` are returned by the network; those of other networks
+    are recorded by temporary forward hooks. If a layer runs several times, its last output is returned. Maps of one
+    pixel, (N, C, 1, 1), are returned as vectors (N, C).
 
-    The results are the same inside ``torch.compile`` and with a network that is itself compiled, as long as it was not
-    called in the same mode without hooks before; then its compiled code would pass them over, which is an error here.
+    It may be called inside ``torch.compile`` and with compiled networks. A network that was compiled and called without
+    hooks before would ignore the hooks, which raises an error.
 
     Args:
-        network: any module from samples to logits; without a graph where it is
+        network: network of samples that returns logits; no graph is built for
             :class:`~ganmc_lightning.networks.Frozen`.
         layers: names of layers.
         inputs: samples (N, ...).
 
     Raises:
-        RuntimeError: a layer was not run, or a network that had been compiled without hooks passed them over.
+        RuntimeError: a layer was not run, or the network was compiled without hooks.
 
     Example:
         >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-        >>> answer = forward_with_features(network, ["1", "logits"], torch.zeros(2, 4))
-        >>> [tuple(features.shape) for features in answer.features]
-        [(2, 8), (2, 3)]
+        >>> output = forward_with_features(network, ["1", "logits"], torch.zeros(2, 4))
+        >>> [tuple(features.shape) for features in output.features], output.features[1] is output.logits
+        ([(2, 8), (2, 3)], True)
     """
     if isinstance(network, Frozen):
         with torch.no_grad():
             return forward_with_features(network.network, layers, network.normalize(inputs))
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     if FEATURES in layers and isinstance(network, SupportsForwardFeatures):
-        found[FEATURES], logits = network.forward_features_and_logits(inputs)
+        outputs[FEATURES], logits = network.forward_features_and_logits(inputs)
         if not set(layers) <= {FEATURES, LOGITS}:
-            raise RuntimeError("a network that returns its features itself is asked for 'features' and 'logits' alone")
+            raise RuntimeError(
+                f"{type(network).__name__}: got layers {list(layers)}, expected 'features' and 'logits' only"
+            )
     else:
-        logits = _run_recorded(network, layers, inputs, found)
-    found[LOGITS] = logits
-    return ModelOutput(logits, tuple(_without_single_pixels(found[layer]) for layer in layers))
+        logits = _run_recorded(network, layers, inputs, outputs)
+    outputs[LOGITS] = logits
+    return ModelOutput(logits, tuple(_without_single_pixels(outputs[layer]) for layer in layers))
 
 
 def _run_recorded(network: nn.Module, layers: Sequence[str], inputs: Tensor, outputs: dict[str, Tensor]) -> Tensor:
@@ -146,21 +148,23 @@ def _without_single_pixels(features: Tensor) -> Tensor:
 
 
 class IntermediateLayer(nn.Module):
-    """A network that answers with one of its layers, for whatever wants features of a plain module.
+    """Network that returns the output of one of its layers.
 
-    A :class:`~ganmc_lightning.losses.PerceptualLoss` in the eyes of a teacher's discriminator, for instance, needs no
-    data and no classifier. A layer that the next one overwrites in place shows what the next one makes.
+    E.g. for a :class:`~ganmc_lightning.losses.PerceptualLoss` on features of a teacher's discriminator, without data
+    or classifier. The output of a layer that the next layer overwrites in place is that of the next layer.
 
     Args:
-        network: any module from samples to features.
-        layer: a name as for :func:`forward_with_features`.
+        network: network of samples.
+        layer: name of a layer, as for :func:`forward_with_features`.
 
     Raises:
-        ConfigurationError: there is no such layer.
+        ConfigurationError: the network has no such layer.
 
     Example:
-        >>> IntermediateLayer(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), "1")(torch.zeros(2, 4)).shape
-        torch.Size([2, 8])
+        >>> network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> features = IntermediateLayer(network, "1")(torch.ones(2, 4))
+        >>> features.shape, torch.equal(features, network[:2](torch.ones(2, 4)))
+        (torch.Size([2, 8]), True)
     """
 
     def __init__(self, network: nn.Module, layer: str = FEATURES) -> None:
@@ -170,36 +174,33 @@ class IntermediateLayer(nn.Module):
         self.layer = layer
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the layer's output, (N, F) or (N, C, H, W)."""
+        """Return the output of the layer, (N, F) or (N, C, H, W)."""
         (features,) = forward_with_features(self.network, [self.layer], inputs).features
         return features
 
 
-# -- before training -------------------------------------------------------------------------------------------
-
-
 def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: DataSpec) -> tuple[Tensor, ...]:
-    """Try a classifier on two samples and return the features of its layers.
+    """Run a classifier on two samples and return the features of its layers.
 
     Args:
-        name: its key in the configuration, for the message.
-        network: any module from samples to logits.
+        name: configuration key of the network, for error messages.
+        network: network of samples that returns logits.
         layers: names of layers, as for :func:`forward_with_features`.
-        spec: what the data look like.
+        spec: specification of the data.
 
     Raises:
-        ConfigurationError: the network does not fit the data, has no such layer, or a layer's output is not a tensor
-            with a row for each sample, is never made, or is overwritten by the layer behind it.
+        ConfigurationError: the network does not match the data or has no such layer, or a layer is not run, its output
+            is not a tensor with one row per sample, or is overwritten by the next layer.
     """
     inner = _innermost(network)
     for layer in layers:
         _check_name(name, inner, layer)
-    seen: dict[str, tuple[Any, int]] = {}
-    logits = dry_run(name, network, spec, lambda inputs: _run_versioned(network, layers, inputs, seen))
+    outputs: dict[str, tuple[Any, int]] = {}
+    logits = dry_run(name, network, spec, lambda inputs: _run_versioned(network, layers, inputs, outputs))
     check_logits(name, inner, logits, spec)
     for layer in layers:
-        _check_output(f"layer '{layer}' of {name} ({type(inner).__name__})", seen.get(layer))
-    return tuple(_without_single_pixels(seen[layer][0]) for layer in layers)
+        _check_output(f"layer '{layer}' of {name} ({type(inner).__name__})", outputs.get(layer))
+    return tuple(_without_single_pixels(outputs[layer][0]) for layer in layers)
 
 
 def _innermost(network: nn.Module) -> nn.Module:
@@ -209,33 +210,36 @@ def _innermost(network: nn.Module) -> nn.Module:
 
 
 def _check_name(name: str, network: nn.Module, layer: str) -> None:
-    own = isinstance(network, SupportsForwardFeatures)
-    layers = [FEATURES] if own else [each for each, _ in network.named_modules() if each]
+    supported = isinstance(network, SupportsForwardFeatures)
+    layers = [FEATURES] if supported else [each for each, _ in network.named_modules() if each]
     if layer in (LOGITS, *layers):
         return
     close = get_close_matches(layer, layers, n=1, cutoff=0.75)
-    guess = f"did you mean '{close[0]}'? " if close else ""
-    above = layer.rpartition(".")[0]
-    while above and above not in layers:
-        above = above.rpartition(".")[0]
-    beside = [each for each in layers if each.rpartition(".")[0] == above]
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    parent = layer.rpartition(".")[0]
+    while parent and parent not in layers:
+        parent = parent.rpartition(".")[0]
+    siblings = [each for each in layers if each.rpartition(".")[0] == parent]
     raise ConfigurationError(
-        f"{name} ({type(network).__name__}) has no layer '{layer}': {guess}there are {', '.join([*beside, LOGITS])}"
+        f"{name} ({type(network).__name__}): got the layer '{layer}', expected one of "
+        f"{', '.join([*siblings, LOGITS])}{hint}"
     )
 
 
-def _run_versioned(network: nn.Module, layers: Sequence[str], inputs: Tensor, seen: dict[str, tuple[Any, int]]) -> Any:
-    """Ask the network; note each layer's output, and its version at the time it was made."""
+def _run_versioned(
+    network: nn.Module, layers: Sequence[str], inputs: Tensor, outputs: dict[str, tuple[Any, int]]
+) -> Any:
+    """Run the network; record the output of each layer and its version, which in-place changes increment."""
     if isinstance(network, Frozen):
-        return _run_versioned(network.network, layers, network.normalize(inputs), seen)
+        return _run_versioned(network.network, layers, network.normalize(inputs), outputs)
     if isinstance(network, SupportsForwardFeatures):
         features, logits = network.forward_features_and_logits(inputs)
-        seen[FEATURES] = _with_version(features)
+        outputs[FEATURES] = _with_version(features)
     else:
         with record_outputs(network, {*layers} - {LOGITS}, lambda _, output: _with_version(output)) as recorded:
             logits = network(inputs)
-        seen.update(recorded)
-    seen[LOGITS] = _with_version(logits)
+        outputs.update(recorded)
+    outputs[LOGITS] = _with_version(logits)
     return logits
 
 
@@ -243,12 +247,12 @@ def _with_version(output: Any) -> tuple[Any, int]:
     return output, output._version if isinstance(output, Tensor) else 0
 
 
-def _check_output(what: str, noted: tuple[Any, int] | None) -> None:
-    if noted is None:
-        raise ConfigurationError(f"{what} is not run on the way to the logits: name another")
-    output, version = noted
+def _check_output(layer: str, recorded: tuple[Any, int] | None) -> None:
+    if recorded is None:
+        raise ConfigurationError(f"{layer}: not used in forward(), expected a layer that is run")
+    output, version = recorded
     if not isinstance(output, Tensor) or output.dim() < 2 or len(output) != 2:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ConfigurationError(f"{what} makes {shape} of two samples, not a row of features for each: name another")
+        raise ConfigurationError(f"{layer}: returned {shape} for 2 samples, expected a tensor (2, ...)")
     if output._version != version:
-        raise ConfigurationError(f"what {what} makes is overwritten in place by the layer behind it: name that one")
+        raise ConfigurationError(f"{layer}: its output is overwritten in place by the next layer; choose that layer")

@@ -16,7 +16,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     mode, such as a frozen teacher.
 
     Args:
-        network: module whose ``training`` flags are changed inside the context.
+        network: module to evaluate.
 
     Example:
         >>> network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())

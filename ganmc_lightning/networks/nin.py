@@ -1,35 +1,41 @@
-"""Network in Network, the teacher of GAN-MC's first pair and of ANC on Fashion-MNIST."""
+"""Network in Network, a teacher of GAN-MC and of ANC."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.base import FeatureClassifier
 
 
-class NIN(nn.Module):
-    """Network in Network (Lin et al. 2014) in the variant of GAN-MC's released code.
+class NIN(FeatureClassifier):
+    """Network in Network (Lin et al. 2014), as in GAN-MC's released code.
 
-    Three blocks of convolutions with ReLU, the first of each block with the kernel named and the others
-    1x1: 192-160-96 (5x5), maxpool 3/2, dropout; 192-192-192 (5x5), avgpool 3/2, dropout; 192-192 (3x3).
-    Then, where Lin et al. average over the maps, a hidden dense layer with ReLU and the logits. There is
-    no batch normalization. Convolutions keep the side, and the last window of a pool may hang over the edge:
-    32 becomes 16 and then 8.
+    Three blocks of convolutions with ReLU, the first of each block with the given kernel and the others 1x1: 192-160-96
+    (5x5), max pooling 3/2, dropout; 192-192-192 (5x5), average pooling 3/2, dropout; 192-192 (3x3). A hidden linear
+    layer with ReLU and a linear layer follow, instead of the global average pooling of Lin et al. Batch
+    normalization is not used. Convolutions preserve the side; pooling rounds it up: 32 becomes 16 and then 8.
 
-    The default ``hidden`` gives 10,600,522 parameters on 28x28 gray images, the 10.6M of ANC's table 6;
-    on CIFAR-10 it gives 13,559,242.
+    The default ``hidden`` has 10,600,522 parameters on 28x28 gray images, the 10.6M of ANC's table 6, and 13,559,242 on
+    CIFAR-10.
 
     Args:
-        in_channels: color channels.
-        image_size: side of the square image, 8 or more.
-        num_classes: classes it tells apart.
-        hidden: units of the hidden dense layer.
-        dropout: drop-out probability after each of the two pools; 0.5 in the authors' code.
+        in_channels: number of image channels.
+        image_size: side of the square image in pixels, 8 or more.
+        num_classes: number of classes.
+        hidden: units of the hidden linear layer.
+        dropout: dropout probability after each pooling (default: 0.5, as in the authors' code).
 
     Raises:
-        ConfigurationError: ``image_size`` is below 8.
+        ConfigurationError: ``image_size`` is less than 8.
+
+    Example:
+        >>> import torch
+        >>> network = NIN(in_channels=1, image_size=28)
+        >>> network(torch.zeros(2, 1, 28, 28)).shape, sum(p.numel() for p in network.parameters())
+        (torch.Size([2, 10]), 10600522)
     """
 
     def __init__(
@@ -42,7 +48,7 @@ class NIN(nn.Module):
     ) -> None:
         super().__init__()
         if image_size < 8:
-            raise ConfigurationError(f"image_size must be at least 8 for NIN, got {image_size}")
+            raise ConfigurationError(f"image_size: got {image_size}, expected at least 8 for NIN")
         self.features = nn.Sequential(
             *_block(5, in_channels, 192, 160, 96),
             nn.MaxPool2d(3, stride=2, ceil_mode=True),
@@ -58,18 +64,12 @@ class NIN(nn.Module):
         self.classifier = nn.Linear(hidden, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # PyTorch's default shrinks the signal at each ReLU: too much for ten layers without
-                # normalization.
+                # PyTorch's default shrinks the signal at each ReLU: too much for ten layers without normalization.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
-        logits: Tensor = self.classifier(self.features(inputs))
-        return logits
 
 
 def _block(kernel_size: int, *sizes: int) -> list[nn.Module]:
-    """A convolution and 1x1 convolutions behind it, each with ReLU."""
+    """A convolution followed by 1x1 convolutions, each with ReLU."""
     layers: list[nn.Module] = []
     for k, (size_in, size_out) in enumerate(pairwise(sizes)):
         kernel = kernel_size if k == 0 else 1

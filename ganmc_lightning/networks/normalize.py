@@ -1,4 +1,4 @@
-"""From the project's one value range to the statistics another network was trained with."""
+"""Normalization of images in [-1, 1] for networks trained on other statistics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class Normalize(nn.Module):
-    """A first layer for networks that want other inputs than [-1, 1], such as torchvision's ImageNet ones.
+    """Convert images in [-1, 1] to the inputs of a network trained on other statistics, e.g. torchvision's ImageNet.
 
-    Takes images to [0, 1], subtracts the mean of each channel and divides by its standard deviation:
-    ``((x + 1) / 2 - mean) / std``.
+    ``((x + 1) / 2 - mean) / std``: images in [0, 1] are standardized per channel.
 
-    The statistics are arguments, not weights: they are no part of the state dict, so that there are never
-    two of them that could disagree.
+    The statistics are not in the state dict: they are defined only by the arguments.
 
     Args:
-        mean: of each channel, for images in [0, 1].
-        std: of each channel, for images in [0, 1].
+        mean: mean of each channel, for images in [0, 1].
+        std: standard deviation of each channel, for images in [0, 1].
 
     Raises:
         ConfigurationError: ``mean`` and ``std`` differ in length, or a ``std`` is not positive.
@@ -38,12 +36,12 @@ class Normalize(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         if len(mean) != len(std):
-            raise ConfigurationError(f"mean and std must have one value a channel, got {len(mean)} and {len(std)}")
+            raise ConfigurationError(f"mean and std: got {len(mean)} and {len(std)} values, expected one per channel")
         if not all(value > 0 for value in std):
-            raise ConfigurationError(f"std must be positive in every channel, got {tuple(std)}")
+            raise ConfigurationError(f"std: got {tuple(std)}, expected positive values")
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return standardised images (N, C, H, W) for images (N, C, H, W) in [-1, 1]."""
+        """Standardize images (N, C, H, W) in [-1, 1]."""
         return ((inputs + 1) / 2 - self.mean) / self.std

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and operations."""
+"""Number of parameters, FLOPs, size and throughput of a network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,27 @@ from ganmc_lightning.networks.modes import evaluating
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Number of parameters, trained or frozen."""
+    """Count all parameters, trainable or frozen; shared parameters count once.
+
+    Example:
+        >>> count_parameters(nn.Linear(2, 3))
+        9
+    """
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def count_flops(network: nn.Module, *inputs: Tensor) -> int:
-    """Floating-point operations of one forward pass, a multiplication and an addition counted as two.
+    """Count the FLOPs of one forward pass in evaluation mode, two per multiply-add.
 
-    Convolutions and matrix products are counted (``torch.utils.flop_counter``); element-wise work is not.
+    Only convolutions and matrix products are counted (``torch.utils.flop_counter``).
 
     Args:
-        network: on the device of ``inputs``.
-        inputs: what it is called with.
+        network: network on the device of ``inputs``.
+        inputs: arguments of the forward pass.
+
+    Example:
+        >>> count_flops(nn.Linear(2, 3), torch.zeros(1, 2))
+        12
     """
     with torch.no_grad(), evaluating(network), FlopCounterMode(display=False) as counter:
         network(*inputs)
@@ -33,20 +42,20 @@ def count_flops(network: nn.Module, *inputs: Tensor) -> int:
 
 
 def state_dict_size(network: nn.Module) -> int:
-    """Size of a file that holds the network's weights and buffers, as ``torch.save`` writes it."""
+    """Size in bytes of weights and buffers, saved with ``torch.save``."""
     file = io.BytesIO()
     torch.save(network.state_dict(), file)
     return file.getbuffer().nbytes
 
 
 def throughput(network: nn.Module, *inputs: Tensor, seconds: float = 1.0, rounds: int = 5) -> float:
-    """Samples per second of the forward pass in evaluation mode, without gradients: the median of some rounds.
+    """Samples per second of the forward pass in evaluation mode, without gradients; the median of several rounds.
 
     Args:
-        network: on the device of ``inputs``.
-        inputs: what it is called with; their length is the number of samples.
-        seconds: how long to measure, all rounds together.
-        rounds: how many times.
+        network: network on the device of ``inputs``.
+        inputs: arguments of the forward pass; the length of the first is the number of samples.
+        seconds: total duration of all rounds in seconds (default: 1).
+        rounds: number of rounds (default: 5).
     """
     with torch.no_grad(), evaluating(network):
         network(*inputs)  # warm-up: the first call allocates memory and selects kernels

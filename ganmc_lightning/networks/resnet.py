@@ -1,19 +1,23 @@
-"""Residual networks for small images: He et al. 2016a and, with pre-activation, 2016b."""
+"""Residual networks for small images (He et al. 2016a)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.base import FeatureClassifier
 
 
-class CIFARResNet(nn.Module):
-    """The 6n+2 layers residual network for 32-pixel images of He et al. 2016a (CVPR), section 4.2.
+class CIFARResNet(FeatureClassifier):
+    """Residual network of 6n+2 layers for images of 32 pixels (He et al. 2016a, CVPR, section 4.2).
 
-    A 3x3 convolution to 16 maps, three stages of n basic blocks with 16, 32 and 64 maps (the second and the
-    third halve the side), global average pooling and a linear layer. Shortcuts have no parameters
-    (the paper's option A: subsample, fill the new channels with zeros).
+    A 3x3 convolution to 16 channels, three stages of n basic blocks with 16, 32 and 64 channels (the second and third
+    halve the side), global average pooling and a linear layer. Shortcuts have no parameters (the paper's option A:
+    subsampling, new channels are zero).
 
     ========  ===========  ==================
     depth     parameters   paper's table 6
@@ -26,16 +30,17 @@ class CIFARResNet(nn.Module):
 
     Args:
         depth: number of weighted layers, 6n+2.
-        in_channels: color channels.
-        num_classes: classes it tells apart.
+        in_channels: number of image channels.
+        num_classes: number of classes.
 
     Raises:
         ConfigurationError: ``depth`` is not 6n+2.
 
     Example:
         >>> import torch
-        >>> CIFARResNet(depth=8)(torch.zeros(2, 3, 32, 32)).shape
-        torch.Size([2, 10])
+        >>> network = CIFARResNet(depth=20)
+        >>> network(torch.zeros(2, 3, 32, 32)).shape, sum(p.numel() for p in network.parameters())
+        (torch.Size([2, 10]), 269722)
     """
 
     def __init__(self, depth: int = 20, in_channels: int = 3, num_classes: int = 10) -> None:
@@ -45,34 +50,30 @@ class CIFARResNet(nn.Module):
             conv3x3(in_channels, 16),
             nn.BatchNorm2d(16),
             nn.ReLU(inplace=True),
-            *(BasicBlock(16, 16, 1, nn.Identity()) for _ in range(blocks)),
-            BasicBlock(16, 32, 2, _PaddedShortcut(stride=2, new_channels=16)),
-            *(BasicBlock(32, 32, 1, nn.Identity()) for _ in range(blocks - 1)),
-            BasicBlock(32, 64, 2, _PaddedShortcut(stride=2, new_channels=32)),
-            *(BasicBlock(64, 64, 1, nn.Identity()) for _ in range(blocks - 1)),
+            *_stages((16, 32, 64), blocks, _PaddedShortcut),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
         self.classifier = nn.Linear(64, num_classes)
         init_kaiming(self)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
-        logits: Tensor = self.classifier(self.features(inputs))
-        return logits
 
+class ResNet18(FeatureClassifier):
+    """ResNet-18 (He et al. 2016a, table 1) with a stem for small images.
 
-class ResNet18(nn.Module):
-    """ResNet-18 (He et al. 2016a, table 1) with the stem that small images need.
-
-    A 3x3 convolution of stride 1 and no pooling take the place of the 7x7 convolution and the max-pooling,
-    which would leave a 32-pixel image one cell at the end. Four stages of two basic blocks with 64, 128, 256
-    and 512 maps; a 1x1 convolution on the shortcut where the shape changes (option B). 11,173,962
-    parameters on CIFAR-10.
+    The stem is a 3x3 convolution of stride 1: a 7x7 convolution and max pooling would reduce images of 32 pixels to one
+    pixel. Four stages of two basic blocks with 64, 128, 256 and 512 channels follow. Shortcuts with another output
+    shape are 1x1 convolutions (option B).
 
     Args:
-        in_channels: color channels.
-        num_classes: classes it tells apart.
+        in_channels: number of image channels.
+        num_classes: number of classes.
+
+    Example:
+        >>> import torch
+        >>> network = ResNet18()
+        >>> network(torch.zeros(2, 3, 32, 32)).shape, sum(p.numel() for p in network.parameters())
+        (torch.Size([2, 10]), 11173962)
     """
 
     def __init__(self, in_channels: int = 3, num_classes: int = 10) -> None:
@@ -81,34 +82,22 @@ class ResNet18(nn.Module):
             conv3x3(in_channels, 64),
             nn.BatchNorm2d(64),
             nn.ReLU(inplace=True),
-            BasicBlock(64, 64, 1, nn.Identity()),
-            BasicBlock(64, 64, 1, nn.Identity()),
-            BasicBlock(64, 128, 2, _projected_shortcut(64, 128, 2)),
-            BasicBlock(128, 128, 1, nn.Identity()),
-            BasicBlock(128, 256, 2, _projected_shortcut(128, 256, 2)),
-            BasicBlock(256, 256, 1, nn.Identity()),
-            BasicBlock(256, 512, 2, _projected_shortcut(256, 512, 2)),
-            BasicBlock(512, 512, 1, nn.Identity()),
+            *_stages((64, 128, 256, 512), 2, _projected_shortcut),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
         self.classifier = nn.Linear(512, num_classes)
         init_kaiming(self)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits (N, num_classes) of float images (N, C, H, W) in [-1, 1]."""
-        logits: Tensor = self.classifier(self.features(inputs))
-        return logits
-
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, ReLU after the sum (He et al. 2016a, equation 1).
+    """Two 3x3 convolutions plus a shortcut, ReLU after the sum (He et al. 2016a, equation 1).
 
     Args:
-        in_channels: maps that come in.
-        out_channels: maps that go out.
-        stride: 2 halves the side.
-        shortcut: takes the input to the shape of the output.
+        in_channels: number of input channels.
+        out_channels: number of output channels.
+        stride: stride of the first convolution; 2 halves the side.
+        shortcut: module that maps the input to the shape of the output.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, shortcut: nn.Module) -> None:
@@ -127,36 +116,41 @@ class BasicBlock(nn.Module):
         return F.relu(self.residual(inputs) + self.shortcut(inputs), inplace=True)
 
 
-class _PaddedShortcut(nn.Module):
-    """Option A: every ``stride``-th pixel, and zeros for the new channels."""
+def _stages(channels: tuple[int, ...], blocks: int, make_shortcut: Callable[[int, int], nn.Module]) -> list[nn.Module]:
+    """Stages of basic blocks; each stage after the first halves the side."""
+    layers: list[nn.Module] = [BasicBlock(channels[0], channels[0], 1, nn.Identity()) for _ in range(blocks)]
+    for size_in, size_out in pairwise(channels):
+        layers.append(BasicBlock(size_in, size_out, 2, make_shortcut(size_in, size_out)))
+        layers += [BasicBlock(size_out, size_out, 1, nn.Identity()) for _ in range(blocks - 1)]
+    return layers
 
-    def __init__(self, stride: int, new_channels: int) -> None:
+
+class _PaddedShortcut(nn.Module):
+    """Option A: every second pixel; new channels are zero."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.stride = stride
-        self.new_channels = new_channels
+        self.new_channels = out_channels - in_channels
 
     def forward(self, inputs: Tensor) -> Tensor:
-        kept = inputs[:, :, :: self.stride, :: self.stride]
-        return F.pad(kept, (0, 0, 0, 0, 0, self.new_channels))
+        return F.pad(inputs[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new_channels))
 
 
-def _projected_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """Option B: a normalised 1x1 convolution."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
-    )
+def _projected_shortcut(in_channels: int, out_channels: int) -> nn.Module:
+    """Option B: 1x1 convolution of stride 2 with batch normalization."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False), nn.BatchNorm2d(out_channels))
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the side (stride 1) or halves it; normalization makes a bias useless."""
+    """Build a 3x3 convolution that preserves (stride 1) or halves the side; without bias, as normalization follows."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
 
 
 def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -> int:
-    """Blocks in each of three stages that make a network of ``depth`` weighted layers.
+    """Number of blocks in each of three stages of a network of ``depth`` weighted layers.
 
     Raises:
-        ConfigurationError: no number of blocks gives that depth.
+        ConfigurationError: no number of blocks has that depth.
 
     Example:
         >>> blocks_per_stage(164, layers_per_block=3)
@@ -164,15 +158,15 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -
     """
     blocks, rest = divmod(depth - other_layers, 3 * layers_per_block)
     if blocks < 1 or rest:
-        raise ConfigurationError(f"depth must be {3 * layers_per_block}n+{other_layers} with n >= 1, got {depth}")
+        raise ConfigurationError(f"depth: got {depth}, expected {3 * layers_per_block}n+{other_layers} with n >= 1")
     return blocks
 
 
 def init_kaiming(network: nn.Module) -> None:
-    """Draw convolutions from N(0, 2 / fan_out) and zero the biases of linear layers.
+    """Initialize convolutions from N(0, 2 / fan_out) and biases of linear layers to zero.
 
-    He et al. 2015 (ICCV), section 2.2, backward case: what the code of He et al. and of Zagoruyko and
-    Komodakis does. Batch normalization keeps PyTorch's scale 1 and shift 0.
+    He et al. 2015 (ICCV), section 2.2, backward case, as in the code of He et al. and of Zagoruyko and Komodakis. Batch
+    normalization is initialized as in PyTorch.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

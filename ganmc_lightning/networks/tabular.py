@@ -1,62 +1,67 @@
-"""AC-GAN networks for rows (GAN-MC section 4)."""
+"""AC-GAN networks for rows (GAN-MC, section 4)."""
 
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator, check_normalization
 from ganmc_lightning.networks.mlp import hidden_layers
 
 
 class TabularGenerator(Generator):
-    """Dense layers with ReLU from class and noise to a row.
+    """Generator of rows: linear layers with ReLU from class and latents.
 
-    The class enters as an embedding that multiplies the noise, as in
-    :class:`~ganmc_lightning.networks.acgan.ACGANGenerator`. The output is linear: rows are z-scored and
-    have no bound.
+    The latents are multiplied by an embedding of the class, as in
+    :class:`~ganmc_lightning.networks.acgan.ACGANGenerator`. The output is linear: z-scored rows are unbounded.
 
     Args:
-        num_features: columns of a row.
-        num_classes: classes it is conditioned on.
-        latent_size: length of the noise vector; 100 in the paper.
-        hidden: units of each hidden layer; one layer of 50 in the paper.
-        latent_std: standard deviation of the noise; the authors' released code draws with 0.5.
-        concatenate: hand the input of each hidden layer on beside its output, as CTGAN does (Xu et al. 2019,
-            section 4.3). The last layer then sees the noise itself: a normal distribution costs the
-            hidden layers nothing, and they learn what is left.
-        output_noise_std: standard deviation of noise on the rows made in evaluation mode, in z-scores: it smooths
-            them, as jitter does real rows, and a student of smoothed rows errs less between them. Training goes
-            without it, for the discriminator would see it. The noise is the first ``num_features`` of a latent
-            vector, which is so many longer: the same latents still make the same rows.
+        num_features: D, number of columns.
+        num_classes: number of classes.
+        latent_dim: dimension of the latents (default: 100, as in the paper).
+        hidden: units of each hidden layer (default: one of 50, as in the paper).
+        latent_std: standard deviation of the latents (default: 1; 0.5 in the authors' released code).
+        skip_connections: whether to concatenate the input of each hidden layer to its output, as in CTGAN (Xu et
+            al. 2019, section 4.3). The last layer then receives the latents, and the hidden layers model only the
+            deviation from a normal distribution.
+        output_noise_std: standard deviation of Gaussian noise added to rows in evaluation mode, in z-scores (default:
+            0). It smooths the rows, which reduces the error of a student between them. It is not added in training,
+            where the discriminator would detect it. The noise is the first D values of the latents, whose dimension
+            grows by D: equal latents give equal rows.
 
     Raises:
         ConfigurationError: ``output_noise_std`` is negative.
+
+    Example:
+        >>> generator = TabularGenerator(num_features=3, latent_dim=4, hidden=(5,))
+        >>> generator(torch.zeros(2, 4), torch.tensor([0, 1])).shape, sum(p.numel() for p in generator.parameters())
+        (torch.Size([2, 3]), 51)
     """
 
     def __init__(
         self,
         num_features: int,
         num_classes: int = 2,
-        latent_size: int = 100,
+        latent_dim: int = 100,
         hidden: tuple[int, ...] = (50,),
         latent_std: float = 1.0,
-        concatenate: bool = False,
+        skip_connections: bool = False,
         output_noise_std: float = 0.0,
     ) -> None:
         if output_noise_std < 0:
-            raise ConfigurationError(f"output_noise_std must not be negative, got {output_noise_std}")
+            raise ConfigurationError(f"output_noise_std: got {output_noise_std}, expected at least 0")
         noise_size = num_features if output_noise_std > 0 else 0
-        super().__init__(noise_size + latent_size, num_classes, (num_features,), latent_std)
+        super().__init__(noise_size + latent_dim, num_classes, (num_features,), latent_std)
         self.output_noise_std = output_noise_std
         self.noise_size = noise_size
-        sizes = (latent_size, *hidden)
-        self.embedding = nn.Embedding(num_classes, latent_size)
-        if concatenate:
+        sizes = (latent_dim, *hidden)
+        self.embedding = nn.Embedding(num_classes, latent_dim)
+        if skip_connections:
             widths = list(accumulate(sizes))
             layers: list[nn.Module] = [_ConcatLinear(*pair) for pair in zip(widths, hidden, strict=False)]
             self.network = nn.Sequential(*layers, nn.Linear(widths[-1], num_features))
@@ -64,9 +69,9 @@ class TabularGenerator(Generator):
             self.network = nn.Sequential(*hidden_layers(sizes, dropout=0.0), nn.Linear(sizes[-1], num_features))
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Turn ``latents`` (N, latent_size) and ``labels`` (N,) int64 into rows (N, num_features)."""
+        """Map ``latents`` (N, latent_dim) and ``labels`` (N,) int64 to rows (N, num_features)."""
         if labels is None:
-            raise ValueError("an AC-GAN generator needs labels: it is conditioned on the class")
+            raise ValueError("an AC-GAN generator is conditioned on the class: got no labels")
         noise, latents = latents[:, : self.noise_size], latents[:, self.noise_size :]
         rows: Tensor = self.network(latents * self.embedding(labels))
         if self.noise_size > 0 and not self.training:
@@ -75,7 +80,7 @@ class TabularGenerator(Generator):
 
 
 class _ConcatLinear(nn.Module):
-    """A dense layer with ReLU whose output is appended to its input."""
+    """Linear layer with ReLU whose input is concatenated to its output."""
 
     def __init__(self, size_in: int, size_out: int) -> None:
         super().__init__()
@@ -87,14 +92,22 @@ class _ConcatLinear(nn.Module):
 
 
 class TabularDiscriminator(ClassConditionalDiscriminator):
-    """Dense layers with ReLU and two heads, source and class.
+    """AC-GAN discriminator of rows: linear layers with ReLU and two heads, source and class.
 
     Args:
-        num_features: columns of a row.
-        num_classes: classes it tells apart.
-        hidden: units of each hidden layer; one layer of 50 in the paper.
-        dropout: drop-out probability after each hidden layer; none in the paper.
-        spectral: normalize every layer spectrally (Miyato et al. 2018): the form to use with the hinge loss.
+        num_features: D, number of columns.
+        num_classes: number of classes.
+        hidden: units of each hidden layer (default: one of 50, as in the paper).
+        dropout: dropout probability after each hidden layer (default: 0, as in the paper).
+        normalization: ``"none"`` (default), or ``"spectral"`` of every layer (Miyato et al. 2018), for the hinge loss.
+
+    Raises:
+        ConfigurationError: ``normalization`` has another value.
+
+    Example:
+        >>> source_logits, class_logits = TabularDiscriminator(num_features=3)(torch.zeros(4, 3))
+        >>> source_logits.shape, class_logits.shape
+        (torch.Size([4]), torch.Size([4, 2]))
     """
 
     def __init__(
@@ -103,14 +116,15 @@ class TabularDiscriminator(ClassConditionalDiscriminator):
         num_classes: int = 2,
         hidden: tuple[int, ...] = (50,),
         dropout: float = 0.0,
-        spectral: bool = False,
+        normalization: Literal["none", "spectral"] = "none",
     ) -> None:
         super().__init__()
+        check_normalization(normalization, "none", "spectral")
         sizes = (num_features, *hidden)
         self.features = nn.Sequential(*hidden_layers(sizes, dropout))
         self.source = nn.Linear(sizes[-1], 1)
         self.classes = nn.Linear(sizes[-1], num_classes)
-        if spectral:
+        if normalization == "spectral":
             for layer in [module for module in self.modules() if isinstance(module, nn.Linear)]:
                 spectral_norm(layer)
 

@@ -1,4 +1,4 @@
-"""What a network was trained on, compared with the data it is now used on."""
+"""Validate the data that a network was trained on against the data it is used on."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, Statistics
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.wrappers import unwrapped
+from ganmc_lightning.networks.wrappers import unwrap
 
 ATTRIBUTE = "trained_on"
 EQUAL = 1e-6
-"""Relative difference of statistics that rounding explains."""
+"""Relative difference of statistics expected to rounding."""
 MAX_STD_RATIO = 50.0
+"""Ratio of standard deviations above which two columns have different units."""
 
 
 class Affine(nn.Module):
-    """``x * scale + shift`` for each column, computed in float32 and returned in the precision of the rows.
+    """``x * scale + shift`` per column, computed in float32 and returned in the precision of the rows.
 
-    The numbers are arguments, not weights: they are not in the state dict.
+    Scale and shift are not in the state dict.
 
     Args:
         scale: float64 (D,).
@@ -40,99 +41,100 @@ class Affine(nn.Module):
         self.register_buffer("shift", shift.to(torch.float32), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return converted rows (N, D)."""
+        """Convert rows (N, D)."""
         return (rows * self.scale + self.shift).to(rows.dtype)
 
 
-def note_training_data(network: nn.Module, spec: DataSpec) -> None:
-    """Attach to a network what it was trained on; copies of the network keep it."""
-    setattr(unwrapped(network), ATTRIBUTE, spec)
+def set_training_data(network: nn.Module, spec: DataSpec) -> None:
+    """Attach the specification of its training data to a network; copies of the network keep it."""
+    setattr(unwrap(network), ATTRIBUTE, spec)
 
 
-def training_data_of(network: nn.Module) -> DataSpec | None:
-    """What :func:`note_training_data` attached; None where nothing is known."""
-    found = getattr(unwrapped(network), ATTRIBUTE, None)
+def get_training_data(network: nn.Module) -> DataSpec | None:
+    """Return the specification attached by :func:`set_training_data`; None if there is none."""
+    found = getattr(unwrap(network), ATTRIBUTE, None)
     return found if isinstance(found, DataSpec) else None
 
 
 def check_classes(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Compare the class names a network was trained on with those of the data, where both are known.
+    """Check that a network was trained on the classes of the data, in their order; unnamed classes match any.
 
     Args:
-        name: its key in the configuration, for the message.
-        network: the network, or a module that holds it.
-        spec: of the data it is used on.
+        name: configuration key of the network, for error messages.
+        network: the network, or a module that contains it.
+        spec: specification of the data that the network is used on.
 
     Raises:
-        ConfigurationError: they differ, or are in another order.
+        ConfigurationError: the class names or their order differ.
     """
     for trained_on in _all_training_data(network):
-        compare_class_names(name, trained_on, spec)
+        check_class_names(name, trained_on, spec)
 
 
-def compare_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
-    """Raise :class:`ConfigurationError` where class names of two data sets differ; unnamed classes match any."""
-    for label, (its, due) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
-        if its != due:
+def check_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
+    """Raise :class:`ConfigurationError` if the class names of two data sets differ; unnamed classes match any."""
+    for label, (actual, expected) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
+        if actual != expected:
             raise ConfigurationError(
-                f"{name} was trained on other classes, or in another order: its class {label} is '{its}', the data's "
-                f"class {label} is '{due}'; train it on data with the same classes in the same order"
+                f"{name}: class {label} of its training data is '{actual}', expected '{expected}' as in the data; "
+                "train it on data with equal classes in equal order"
             )
 
 
 def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Compare the statistics of the samples a network was trained on with those of the data, where both are known.
+    """Check that a network was trained on samples with the statistics of the data, if both are known.
 
-    Rows must have been scaled alike. Images need only have a similar range: their values do not depend on statistics.
+    Rows must have equal statistics. Images, which are not scaled by statistics, must have a similar range.
 
     Raises:
-        ConfigurationError: rows were scaled otherwise, or images have another range.
+        ConfigurationError: rows have other statistics, or images another range.
     """
     for trained_on in _all_training_data(network):
-        its, due = trained_on.statistics, spec.statistics
-        if its is None or due is None:
+        actual, expected = trained_on.statistics, spec.statistics
+        if actual is None or expected is None:
             continue
-        _check_comparable(name, its, due, spec)
-        if len(spec.sample_shape) == 1 and not _equal(its, due):
+        _check_comparable(name, actual, expected, spec)
+        if len(spec.sample_shape) == 1 and not _equal(actual, expected):
             raise ConfigurationError(
-                f"{name} was trained on rows scaled by other means and standard deviations than the data's: train both "
-                "on the same data.source with the same data.train_size and data.validation_fraction"
+                f"{name}: trained on rows scaled by other means and standard deviations than the data; use equal "
+                "data.dataset, data.train_size and data.validation_fraction in both runs"
             )
 
 
 def input_conversion(name: str, network: nn.Module, spec: DataSpec) -> nn.Module:
-    """Compare what a network was trained on with the data, and make the layer that rescales the data's rows for it.
+    """Validate the training data of a network, and return the layer that rescales the rows of the data for it.
 
-    Z-scores by one mean and standard deviation become z-scores by others exactly. Normal scores are not converted.
+    Z-scores are converted exactly to z-scores of other statistics. Quantile-transformed rows are not converted.
 
     Args:
-        name: its key in the configuration, for the message.
-        network: from samples to logits.
-        spec: of the data it is used on.
+        name: configuration key of the network, for error messages.
+        network: network of samples that returns logits.
+        spec: specification of the data that the network is used on.
 
     Returns:
-        The layer before the network; the identity where the data are scaled as the network's were, and for images.
+        The layer to apply before the network; the identity for equal statistics and for images.
 
     Raises:
-        ConfigurationError: it was trained on other classes, on other columns, or on samples that cannot be converted.
+        ConfigurationError: the network was trained on other classes, other columns, or samples that cannot be
+            converted.
     """
     check_classes(name, network, spec)
     return _conversion(name, network, spec, to_data=False)
 
 
 def output_conversion(name: str, generator: nn.Module, spec: DataSpec) -> nn.Module:
-    """Compare what a generator was trained on with the data, and make the layer that rescales its rows to the data's.
+    """Validate the training data of a generator, and return the layer that rescales its rows to the data.
 
     Args:
-        name: its key in the configuration, for the message.
-        generator: a conditional or unconditional generator.
-        spec: of the data its samples are used with.
+        name: configuration key of the generator, for error messages.
+        generator: conditional or unconditional generator.
+        spec: specification of the data that the samples are used with.
 
     Returns:
-        The layer behind the generator; the identity where both are scaled alike, and for images.
+        The layer to apply after the generator; the identity for equal statistics and for images.
 
     Raises:
-        ConfigurationError: as :func:`input_conversion`.
+        ConfigurationError: as for :func:`input_conversion`.
     """
     if getattr(generator, "num_classes", 0) > 0:
         check_classes(name, generator, spec)
@@ -140,17 +142,17 @@ def output_conversion(name: str, generator: nn.Module, spec: DataSpec) -> nn.Mod
 
 
 def _conversion(name: str, network: nn.Module, spec: DataSpec, to_data: bool) -> nn.Module:
-    trained_on = training_data_of(network)
+    trained_on = get_training_data(network)
     if trained_on is None or len(spec.sample_shape) != 1:
-        check_statistics(name, network, spec)  # a module around it may rescale by itself, or not
+        check_statistics(name, network, spec)  # a wrapper may rescale rows itself, so that no conversion is valid
         return nn.Identity()
-    its, due = trained_on.statistics, spec.statistics
-    if its is None or due is None:
+    actual, expected = trained_on.statistics, spec.statistics
+    if actual is None or expected is None:
         return nn.Identity()
-    _check_comparable(name, its, due, spec)
-    if _equal(its, due):
+    _check_comparable(name, actual, expected, spec)
+    if _equal(actual, expected):
         return nn.Identity()
-    before, after = (its, due) if to_data else (due, its)
+    before, after = (actual, expected) if to_data else (expected, actual)
     return Affine(before.std / after.std, (before.mean - after.mean) / after.std)
 
 
@@ -161,52 +163,49 @@ def _all_training_data(network: nn.Module) -> Iterator[DataSpec]:
             yield found
 
 
-def _check_comparable(name: str, its: Statistics, due: Statistics, spec: DataSpec) -> None:
-    """Raise :class:`ConfigurationError` where no linear change of each column makes the samples alike."""
+def _check_comparable(name: str, actual: Statistics, expected: Statistics, spec: DataSpec) -> None:
+    """Check that a linear map per column converts the samples, with :class:`ConfigurationError`."""
     rows = len(spec.sample_shape) == 1
     kind, column = ("rows", "column") if rows else ("images", "channel")
-    if its.mean.shape != due.mean.shape:
+    if actual.mean.shape != expected.mean.shape:
         raise ConfigurationError(
-            f"{name} was trained on {kind} of {len(its.mean)} {column}s, the data have {len(due.mean)}: give it data "
-            f"with the same {column}s"
+            f"{name}: trained on {kind} of {len(actual.mean)} {column}s, expected {len(expected.mean)} as in the data"
         )
-    if bool(its.curves) != bool(due.curves):
-        here, there = ("z-scores", "true") if its.curves else ("normal scores", "false")
+    if bool(actual.quantiles) != bool(expected.quantiles):
         raise ConfigurationError(
-            f"{name} was trained with data.quantile_transform {there}, the data are {here}: set "
-            f"data.quantile_transform to "
-            f"{there}"
+            f"{name}: trained with data.quantile_transform {str(bool(actual.quantiles)).lower()}, got "
+            f"{str(bool(expected.quantiles)).lower()} for the data; set it to the value of the training run"
         )
-    if its.curves and not _equal(its, due):
+    if actual.quantiles and not _equal(actual, expected):
         raise ConfigurationError(
-            f"{name} was trained on normal scores of other rows than the data's: train both on the same data.source "
-            "with the same data.train_size and data.validation_fraction"
+            f"{name}: trained on the quantile transform of other rows than the data; use equal data.dataset, "
+            "data.train_size and data.validation_fraction in both runs"
         )
-    far = _far_apart(its, due)
+    far = _far_apart(actual, expected)
     if far is not None:
         of = "" if rows else " of [0, 1]"
         raise ConfigurationError(
-            f"{name} was trained on {kind} whose {column} {far} has mean {its.mean[far]:.4g} and standard deviation "
-            f"{its.std[far]:.4g}{of}, the data's have {due.mean[far]:.4g} and {due.std[far]:.4g}: give it data of the "
-            "same meaning, range and unit"
+            f"{name}: {column} {far} of its training {kind} has mean {actual.mean[far]:.4g} and standard deviation "
+            f"{actual.std[far]:.4g}{of}, got {expected.mean[far]:.4g} and {expected.std[far]:.4g} in the data, "
+            f"expected {kind} of equal range and unit"
         )
 
 
 def _equal(one: Statistics, other: Statistics) -> bool:
-    if len(one.curves) != len(other.curves):
+    if len(one.quantiles) != len(other.quantiles):
         return False
     apart = (one.mean - other.mean).abs() > EQUAL * other.std
     if bool((apart | ((one.std / other.std - 1).abs() > EQUAL)).any()):
         return False
-    pairs = zip(one.curves, other.curves, strict=True)
+    pairs = zip(one.quantiles, other.quantiles, strict=True)
     return all(a.shape == b.shape and torch.allclose(a, b, rtol=EQUAL, atol=EQUAL) for a, b in pairs)
 
 
 def _far_apart(one: Statistics, other: Statistics) -> int | None:
-    """The first column whose values cannot mean the same in both, such as inverted images and other units."""
+    """First column whose values differ in range or unit, e.g. in inverted images."""
     largest, smallest = torch.maximum(one.std, other.std), torch.minimum(one.std, other.std)
     far = (one.mean - other.mean).abs() > largest
-    # A scaler divides constant columns by 1, which says nothing of their spread.
+    # The std of constant columns is set to 1 by the scaler and is not comparable.
     varies = (one.std != 1) & (other.std != 1)
     far |= varies & (largest > MAX_STD_RATIO * smallest)
     found = torch.nonzero(far).flatten()

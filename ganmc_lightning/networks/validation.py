@@ -1,4 +1,4 @@
-"""Hold a network against the data it is meant for, before anything is trained."""
+"""Validate input and output shapes of networks against the data, before training."""
 
 from __future__ import annotations
 
@@ -13,108 +13,112 @@ from torch.nn.parameter import is_lazy
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.modes import evaluating
-from ganmc_lightning.networks.wrappers import unwrapped
+from ganmc_lightning.networks.wrappers import unwrap
 
 
 def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Try a classifier on two samples.
+    """Run a classifier on two samples and check its logits.
 
     Args:
-        name: its key in the configuration, for the message.
-        network: any module from samples to logits.
-        spec: what the data look like.
+        name: configuration key of the network, for error messages.
+        network: network of samples that returns logits.
+        spec: specification of the data.
 
     Raises:
-        ConfigurationError: it does not take such samples, or does not return one tensor with one logit for each class.
+        ConfigurationError: it does not accept the samples, or does not return one tensor with one logit per class.
+
+    Example:
+        >>> check_classifier("model.network", nn.Linear(4, 3), DataSpec((4,), 3))
     """
     check_logits(name, network, dry_run(name, network, spec), spec)
 
 
 def check_trainable_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Try a classifier that is going to be trained in training mode too, where some return auxiliary outputs.
+    """Check a classifier in training mode too, in which some networks return auxiliary outputs.
 
-    Weights, buffers such as batch statistics, and the random state are left as they were.
+    Weights, buffers such as batch statistics, and the random state are unchanged.
 
     Raises:
-        ConfigurationError: it does not return one tensor with one logit for each class in both modes.
+        ConfigurationError: it does not return one tensor with one logit per class in both modes.
     """
     check_classifier(name, network, spec)
     logits = dry_run(name, network, spec, training=True)
     if not isinstance(logits, Tensor):
         raise ConfigurationError(
-            f"{name} ({type(unwrapped(network)).__name__}) returns {_described(logits)[0]} in training mode where one "
-            f"tensor of {spec.num_classes} logits is expected: build it without auxiliary outputs (aux_logits=False), "
-            "or wrap it in a module whose forward returns the logits alone"
+            f"{name} ({type(unwrap(network)).__name__}): returned {_describe_output(logits)[0]} in training mode, "
+            f"expected one tensor of {spec.num_classes} logits; disable auxiliary outputs (aux_logits=False), or wrap "
+            "it in a module whose forward returns only the logits"
         )
     check_logits(name, network, logits, spec)
 
 
 def check_logits(name: str, network: nn.Module, logits: Any, spec: DataSpec) -> None:
-    """Check the answer to two samples.
+    """Check the output of a classifier for two samples.
 
     Args:
-        name: key of the network in the configuration, for the message.
-        network: who answered.
-        logits: what it returned for two samples.
-        spec: what the data look like.
+        name: configuration key of the network, for error messages.
+        network: the network, for error messages.
+        logits: output of the network for two samples.
+        spec: specification of the data.
 
     Raises:
-        ConfigurationError: it is not one tensor with one logit for each class, or it holds probabilities.
+        ConfigurationError: the output is not one tensor with one logit per class, or contains probabilities.
     """
-    who = f"{name} ({type(unwrapped(network)).__name__})"
+    key = f"{name} ({type(unwrap(network)).__name__})"
     if not isinstance(logits, Tensor):
-        got, fix = _described(logits)
+        actual, fix = _describe_output(logits)
         raise ConfigurationError(
-            f"{who} returns {got} where one tensor of {spec.num_classes} logits is expected: wrap it in a module "
-            f"whose forward returns {fix}"
+            f"{key}: returned {actual}, expected one tensor of {spec.num_classes} logits; wrap it in a module whose "
+            f"forward returns {fix}"
         )
     if tuple(logits.shape) != (2, spec.num_classes):
         raise ConfigurationError(
-            f"{who} answers with {tuple(logits.shape[1:])} where the data have {spec.num_classes} classes"
+            f"{key}: returned shape {tuple(logits.shape)} for 2 samples, expected (2, {spec.num_classes}) for the "
+            f"{spec.num_classes} classes of the data"
         )
     if are_probabilities(logits):
         raise ConfigurationError(
-            f"{who} returns probabilities (each row sums to 1) where logits are expected: remove the softmax at its end"
+            f"{key}: returned probabilities (each row sums to 1), expected logits; remove its final softmax"
         )
 
 
-def are_probabilities(answers: Tensor) -> bool:
-    """Whether every row of (N, K) lies in [0, 1] and sums to 1, as behind a softmax.
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether every row of ``outputs`` (N, K) is in [0, 1] and sums to 1, as after a softmax.
 
     Example:
         >>> logits = torch.tensor([[2.0, -1.0], [0.5, 0.0]])
         >>> are_probabilities(logits), are_probabilities(logits.softmax(dim=1))
         (False, True)
     """
-    tolerance = 1e-4 if answers.dtype in (torch.float32, torch.float64) else 1e-2
-    answers = answers.to(torch.float64)
-    inside = (answers >= 0) & (answers <= 1)
-    return answers.shape[1] > 1 and bool(inside.all() & ((answers.sum(dim=1) - 1).abs() < tolerance).all())
+    tolerance = 1e-4 if outputs.dtype in (torch.float32, torch.float64) else 1e-2
+    outputs = outputs.to(torch.float64)
+    inside = (outputs >= 0) & (outputs <= 1)
+    return outputs.shape[1] > 1 and bool(inside.all() & ((outputs.sum(dim=1) - 1).abs() < tolerance).all())
 
 
-def _described(answer: Any) -> tuple[str, str]:
-    """What a network returned in place of a tensor, and how to get the logits out of it."""
-    if isinstance(answer, Mapping):
-        keys = [str(key) for key in answer]
+def _describe_output(output: Any) -> tuple[str, str]:
+    """Type of an output that is not a tensor, and the expression that returns its logits."""
+    if isinstance(output, Mapping):
+        keys = [str(key) for key in output]
         key = "logits" if "logits" in keys or not keys else keys[0]
-        return f"a {type(answer).__name__} with {', '.join(keys) or 'nothing'}", f'network(inputs)["{key}"]'
-    if isinstance(answer, tuple | list):
-        return f"a {type(answer).__name__} of {len(answer)}", "network(inputs)[0]"
-    return f"a {type(answer).__name__}", "network(inputs).logits" if hasattr(answer, "logits") else "the logits alone"
+        return f"a {type(output).__name__} with {', '.join(keys) or 'nothing'}", f'network(inputs)["{key}"]'
+    if isinstance(output, tuple | list):
+        return f"a {type(output).__name__} of {len(output)}", "network(inputs)[0]"
+    return f"a {type(output).__name__}", "network(inputs).logits" if hasattr(output, "logits") else "only the logits"
 
 
 def check_discriminator(name: str, discriminator: nn.Module, spec: DataSpec) -> None:
-    """Try a discriminator without classes on two samples.
+    """Run a discriminator without class logits on two samples and check its logits.
 
     Raises:
-        ConfigurationError: it does not take such samples, or does not answer with one logit for each.
+        ConfigurationError: it does not accept the samples, or does not return one logit per sample.
     """
-    verdict = dry_run(name, discriminator, spec)
-    if not isinstance(verdict, Tensor) or tuple(verdict.shape) != (2,):
-        got = tuple(verdict.shape) if isinstance(verdict, Tensor) else type(verdict).__name__
+    logits = dry_run(name, discriminator, spec)
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != (2,):
+        actual = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise ConfigurationError(
-            f"{name} ({type(discriminator).__name__}) answers two samples of shape {tuple(spec.sample_shape)} with "
-            f"{got} where two logits are due: build it for their size"
+            f"{name} ({type(discriminator).__name__}): returned {actual} for 2 samples of shape "
+            f"{tuple(spec.sample_shape)}, expected (2,)"
         )
 
 
@@ -122,20 +126,24 @@ def dry_run(
     name: str,
     network: nn.Module,
     spec: DataSpec,
-    ask: Callable[[Tensor], Any] | None = None,
+    forward: Callable[[Tensor], Any] | None = None,
     training: bool = False,
 ) -> Any:
-    """Return what a network makes of two samples, one blank and one of noise, leaving it as it was.
+    """Return the output of a network for two samples, one of zeros and one of noise; its state is unchanged.
 
     Args:
-        name: its key in the configuration, for the message.
-        network: any module that takes samples.
-        spec: what the data look like.
-        ask: how the network is asked, if it is not simply called.
-        training: ask it in training mode.
+        name: configuration key of the network, for error messages.
+        network: network of samples.
+        spec: specification of the data.
+        forward: function to run instead of the network.
+        training: whether to run in training mode (default: evaluation mode).
 
     Raises:
-        ConfigurationError: it does not take such samples.
+        ConfigurationError: the network does not accept the samples.
+
+    Example:
+        >>> dry_run("model.network", nn.Linear(4, 3), DataSpec((4,), 3)).shape
+        torch.Size([2, 3])
     """
     shape = tuple(spec.sample_shape)
     parameter = next(network.parameters(), torch.empty(0))
@@ -144,17 +152,17 @@ def dry_run(
     try:
         with torch.no_grad(), evaluating(network), _unchanged_state(network, parameter.device), _not_compiled(network):
             network.train(training)
-            return (ask or network)(samples)
+            return (forward or network)(samples)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
         raise ConfigurationError(
-            f"{name} ({type(network).__name__}) does not take the data's samples of shape {shape}: "
+            f"{name} ({type(network).__name__}): does not accept samples of shape {shape} as in the data: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
 
 
 def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
-    """Run compiled code eagerly: code compiled for a trial costs time, and passes over hooks that are set later."""
-    if any(unwrapped(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
+    """Run compiled networks eagerly: compilation takes time, and code compiled without hooks ignores later hooks."""
+    if any(unwrap(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
         eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
         return eager
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Networks inside ``torch.compile`` and ``DistributedDataParallel``, and the prefixes these leave in checkpoints."""
+"""Networks wrapped by ``torch.compile`` and ``DistributedDataParallel``, and the prefixes in their state dicts."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 COMPILED = "_orig_mod"
 PREFIXES = (COMPILED, "module")
-"""Names under which a compiled and a distributed network hold the network itself."""
+"""Attributes of compiled and distributed networks that contain the original network."""
 
 
 def plain_name(name: str) -> str:
-    """A parameter's name without the prefixes of wrappers, wherever they occur.
+    """Return a parameter name without the prefixes of wrappers, at any position.
 
     Example:
         >>> plain_name("student._orig_mod.layers.0.weight")
         'student.layers.0.weight'
     """
-    return ".".join(part for part in name.split(".") if part not in PREFIXES)
+    return ".".join(step for step in name.split(".") if step not in PREFIXES)
 
 
-def renamed(weights: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Weights under the names that a network has for them, whichever of the two was compiled or distributed.
+def rename_weights(weights: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Rename the weights of a compiled or distributed network to those of a plain one, or vice versa.
 
     Args:
-        weights: tensors by their names in a checkpoint.
-        names: keys of the network's own state.
+        weights: tensors by parameter name in a checkpoint.
+        names: keys of the state dict of the network.
 
     Returns:
-        The same tensors; a name without a unique counterpart is left as it is, for loading to report it.
+        The weights by new name; names without a unique counterpart are unchanged, so that loading reports them.
 
     Example:
-        >>> renamed({"module.0.weight": 1}, ["_orig_mod.0.weight"])
+        >>> rename_weights({"module.0.weight": 1}, ["_orig_mod.0.weight"])
         {'_orig_mod.0.weight': 1}
     """
     own: dict[str, list[str]] = {}
     for name in names:
         own.setdefault(plain_name(name), []).append(name)
     exact = {name for group in own.values() for name in group}
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, value in weights.items():
         group = own.get(plain_name(name), [])
-        found[group[0] if len(group) == 1 and name not in exact else name] = value
-    return found if len(found) == len(weights) else dict(weights)
+        result[group[0] if len(group) == 1 and name not in exact else name] = value
+    return result if len(result) == len(weights) else dict(weights)
 
 
-def unwrapped(network: nn.Module) -> nn.Module:
-    """The network inside ``torch.compile`` and ``DistributedDataParallel``; any other is returned as it is."""
+def unwrap(network: nn.Module) -> nn.Module:
+    """Return the network inside ``torch.compile`` and ``DistributedDataParallel`` wrappers, if any."""
     while True:
-        # By name: importing the class of compiled networks takes longer than the rest of this package.
+        # Compared by name: importing the class takes longer than importing this package.
         if type(network).__name__ == "OptimizedModule":
             network = getattr(network, COMPILED)
         elif isinstance(network, DataParallel | DistributedDataParallel):

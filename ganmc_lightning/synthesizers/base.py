@@ -1,4 +1,4 @@
-"""What a source of synthetic samples must be able to do."""
+"""Base class of synthesizers: fit to real samples, then sample."""
 
 from __future__ import annotations
 
@@ -12,58 +12,52 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class Synthesizer(ABC):
-    """A source of synthetic samples with the class distribution of the real data.
+    """Base class of sources of synthetic samples with the class distribution of the real data.
 
-    The data module fits it once to the real training samples, on the device they live on, and draws from it
-    in every step.
+    The data module fits the synthesizer to the real training samples, on their device, and samples from it in every
+    step.
     """
 
     @abstractmethod
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Take notice of the real training samples and move to their device.
+        """Fit to the real training samples; move internal state to their device.
 
         Args:
-            inputs: uint8 images (N, C, H, W) or z-scored float rows (N, D); None where the data set is
-                too large for memory.
-            labels: int64 (N,), on the device to draw on.
-            spec: shape of one sample and number of classes.
+            inputs: uint8 images (N, C, H, W) or z-scored float rows (N, D); None for data read from files.
+            labels: int64 (N,), on the device to sample on.
+            spec: shape of one sample, classes and statistics.
 
         Raises:
-            ConfigurationError: this synthesizer cannot serve such data.
+            ConfigurationError: the synthesizer does not support the data.
         """
 
     @abstractmethod
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples.
+        """Sample synthetic inputs and labels.
 
         Args:
-            n: how many.
-            generator: random generator on the device; the global one when left out.
+            n: number of samples.
+            generator: random generator on the device; None uses the global generator.
 
         Returns:
-            Samples, float (n, *sample_shape) in the range of :class:`~ganmc_lightning.batch.Batch`, and
-            their intended classes, int64 (n,), -1 where unknown.
+            Inputs, float (n, *sample_shape) in the range of :class:`~ganmc_lightning.batch.Batch`, and their class
+            labels, int64 (n,), -1 if unknown.
 
         Raises:
-            ConfigurationError: it was not fitted.
+            ConfigurationError: the synthesizer is not fitted.
         """
 
     def start_epoch(self, epoch: int, seed: int) -> None:  # noqa: B027 - most synthesizers need no preparation
-        """Prepare for the draws of an epoch; called before the first of them. The default does nothing.
+        """Prepare for an epoch; called before its first ``sample``. No-op by default.
 
         Args:
-            epoch: number of the epoch, from 0.
-            seed: of this run and process; with ``epoch`` it determines whatever is drawn here.
+            epoch: index of the epoch, from 0.
+            seed: random seed of run and process; with ``epoch`` it determines all random numbers drawn here.
         """
 
 
-def not_fitted(synthesizer: Synthesizer) -> ConfigurationError:
-    """The error of a synthesizer that is asked for samples before it has seen real ones."""
+def not_fitted_error(synthesizer: Synthesizer) -> ConfigurationError:
+    """Return the error of a synthesizer that is sampled before it is fitted."""
     return ConfigurationError(
-        f"{type(synthesizer).__name__} is not fitted: call fit(inputs, labels, spec) before sample(n)"
+        f"{type(synthesizer).__name__}: not fitted; call fit(inputs, labels, spec) before sample(n)"
     )
-
-
-def draw_indices(high: int, n: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """``n`` indices in [0, high), with replacement."""
-    return torch.randint(high, (n,), device=device, generator=generator)

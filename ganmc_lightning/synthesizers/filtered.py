@@ -1,4 +1,4 @@
-"""Keep only the synthetic samples whose class a teacher confirms."""
+"""Filter synthetic samples by the confidence of a teacher."""
 
 from __future__ import annotations
 
@@ -9,117 +9,126 @@ from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.validation import check_classifier
-from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted
+from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
 CALIBRATION_SEED = 0
+CALIBRATION_SAMPLES = 2000
+"""Number of samples that determine the thresholds."""
+MAX_ROUNDS = 50
+"""Number of draws after which a class without enough accepted samples is an error."""
 
 
 class FilteredSynthesizer(Synthesizer):
-    """Wraps a synthesizer and keeps confident, rightly classed samples (cGAN-KD, Ding et al. 2021).
+    """Keep synthetic samples whose class a teacher predicts with high confidence (cGAN-KD, Ding et al. 2021).
 
-    A sample is kept when the teacher's class is the one it was made for and the teacher's confidence is at
-    least the class's threshold. Thresholds are quantiles of the confidence over the confirmed samples of a
-    calibration draw. Every class keeps its share of the draw, however many of its samples are refused.
+    A sample is accepted if the teacher's prediction is its label and the confidence is at least the threshold of the
+    class: a quantile of the confidence over the correctly classified samples of a calibration draw. Class shares are
+    those of the wrapped synthesizer, whatever the acceptance rate of a class.
 
     Args:
-        synthesizer: where the samples come from; it must know their classes.
-        teacher: classifier from samples to logits.
-        quantile: share of the confirmed samples that is refused, in [0, 1).
-        calibration_samples: size of the draw that sets the thresholds.
-        max_rounds: draws after which a class that still lacks samples is an error.
+        synthesizer: source of labeled samples.
+        teacher: classifier of samples that returns logits.
+        confidence_quantile: share of the correctly classified samples that is rejected, in [0, 1) (default: 0.3).
 
     Raises:
-        ConfigurationError: ``quantile`` lies outside [0, 1).
+        ConfigurationError: ``confidence_quantile`` is not in [0, 1).
+
+    Example:
+        >>> from ganmc_lightning.synthesizers import JitterSynthesizer
+        >>> class SignTeacher(nn.Module):
+        ...     def forward(self, rows):
+        ...         return torch.cat([-rows, rows], dim=1)  # class 1 for positive rows
+        >>> synthesizer = FilteredSynthesizer(JitterSynthesizer(0.5), SignTeacher(), confidence_quantile=0.5)
+        >>> synthesizer.fit(torch.tensor([[-0.5], [0.5]]), torch.tensor([0, 1]), DataSpec((1,), 2))
+        >>> rows, labels = synthesizer.sample(100, torch.Generator().manual_seed(0))
+        >>> ((rows[:, 0] > 0) == (labels == 1)).all()
+        tensor(True)
     """
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        teacher: nn.Module,
-        quantile: float = 0.3,
-        calibration_samples: int = 2000,
-        max_rounds: int = 50,
-    ) -> None:
-        if not 0 <= quantile < 1:
-            raise ConfigurationError(f"quantile must lie in [0, 1), got {quantile}")
+    def __init__(self, synthesizer: Synthesizer, teacher: nn.Module, confidence_quantile: float = 0.3) -> None:
+        if not 0 <= confidence_quantile < 1:
+            raise ConfigurationError(
+                f"FilteredSynthesizer.confidence_quantile: got {confidence_quantile}, expected a value in [0, 1)"
+            )
         self.synthesizer = synthesizer
         self.teacher = Frozen(teacher)
-        self.quantile = quantile
-        self.calibration_samples = calibration_samples
-        self.max_rounds = max_rounds
+        self.confidence_quantile = confidence_quantile
         self._thresholds: Tensor | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Fit the wrapped synthesizer and set the confidence threshold of each class."""
+        """Fit the wrapped synthesizer and compute the confidence threshold of each class."""
         self.synthesizer.fit(inputs, labels, spec)
         check_classifier("data.synthesizer.teacher", self.teacher, spec)
         self.teacher.adapt_to("data.synthesizer.teacher", spec)
         self.teacher.to(labels.device)
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
-        samples, intended = self.synthesizer.sample(self.calibration_samples, generator)
-        if bool((intended < 0).any()):
-            raise ConfigurationError("FilteredSynthesizer needs a synthesizer that knows the classes of its samples")
-        confidence, predicted = self._judge(samples)
+        samples, targets = self.synthesizer.sample(CALIBRATION_SAMPLES, generator)
+        if bool((targets < 0).any()):
+            raise ConfigurationError(
+                "data.synthesizer: FilteredSynthesizer got samples without labels, expected labeled samples"
+            )
+        confidence, predicted = self._predict(samples)
         thresholds = torch.empty(spec.num_classes, device=labels.device)
         for label in range(spec.num_classes):
-            confirmed = confidence[(intended == label) & (predicted == label)]
-            if len(confirmed) == 0 and bool((intended == label).any()):
+            correct = confidence[(targets == label) & (predicted == label)]
+            if len(correct) == 0 and bool((targets == label).any()):
                 raise ConfigurationError(
-                    f"the teacher confirms none of {int((intended == label).sum())} synthetic samples of "
-                    f"class {label}: the generator has not learned it; train it longer or leave the filter out"
+                    f"data.synthesizer.teacher: predicts none of {int((targets == label).sum())} synthetic samples of "
+                    f"class {label} correctly; train the generator longer, or remove the filter"
                 )
-            thresholds[label] = confirmed.quantile(self.quantile) if len(confirmed) else 0.0
+            thresholds[label] = correct.quantile(self.confidence_quantile) if len(correct) else 0.0
         self._thresholds = thresholds
 
     def start_epoch(self, epoch: int, seed: int) -> None:
-        """Pass the epoch on to the wrapped synthesizer."""
+        """Start an epoch of the wrapped synthesizer."""
         self.synthesizer.start_epoch(epoch, seed)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples; see :class:`Synthesizer`."""
+        """Sample ``n`` accepted samples; see :meth:`Synthesizer.sample`."""
         if self._thresholds is None:
-            raise not_fitted(self)
+            raise not_fitted_error(self)
         samples, labels = self.synthesizer.sample(n, generator)
-        vacant = ~self._accept(samples, labels)
-        for attempt in range(self.max_rounds):
-            missing = int(vacant.sum())
+        unfilled = ~self._accept(samples, labels)
+        for attempt in range(MAX_ROUNDS):
+            missing = int(unfilled.sum())
             if missing == 0:
                 return samples, labels
-            # Twice the number missing: about as many as it takes when half are refused. More each time, for the last
-            # places may wait for a rare class.
+            # Twice the missing samples are enough at an acceptance rate of 1/2. Doubled on each attempt, because the
+            # last slots may need rare classes.
             size = max(2 * missing, 16)
-            most = max(size, self.calibration_samples)
-            fresh, fresh_labels = self.synthesizer.sample(min(size * 2**attempt, most), generator)
+            limit = max(size, CALIBRATION_SAMPLES)
+            fresh, fresh_labels = self.synthesizer.sample(min(size * 2**attempt, limit), generator)
             accepted = self._accept(fresh, fresh_labels)
-            places, chosen = _match_classes(labels, vacant, fresh_labels, accepted)
-            samples[places] = fresh[chosen]
-            vacant[places] = False
-        classes = sorted(set(labels[vacant].tolist()))
+            slots, chosen = _match_classes(labels, unfilled, fresh_labels, accepted)
+            samples[slots] = fresh[chosen]
+            unfilled[slots] = False
+        classes = sorted(set(labels[unfilled].tolist()))
         raise ConfigurationError(
-            f"the teacher refused every synthetic sample of classes {classes} in {self.max_rounds} draws"
+            f"data.synthesizer.teacher: rejected every synthetic sample of classes {classes} in {MAX_ROUNDS} draws"
         )
 
-    def _judge(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        chunks = [self.teacher(part).softmax(dim=1).max(dim=1) for part in samples.split(1024)]
+    def _predict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Confidence and predicted class of each sample."""
+        chunks = [self.teacher(chunk).softmax(dim=1).max(dim=1) for chunk in samples.split(1024)]
         return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
     def _accept(self, samples: Tensor, labels: Tensor) -> Tensor:
         assert self._thresholds is not None
-        confidence, predicted = self._judge(samples)
+        confidence, predicted = self._predict(samples)
         return (predicted == labels) & (confidence >= self._thresholds[labels])
 
 
-def _match_classes(labels: Tensor, vacant: Tensor, fresh_labels: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
-    """Pair vacant places with accepted fresh samples of the same class.
+def _match_classes(labels: Tensor, unfilled: Tensor, fresh_labels: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
+    """Pair unfilled slots with accepted fresh samples of equal class.
 
     Returns:
-        Indices of places and indices of fresh samples, of equal length.
+        Indices of slots and indices of fresh samples, of equal length.
     """
-    places, chosen = [], []
-    for label in labels[vacant].unique():
-        place = torch.nonzero(vacant & (labels == label)).flatten()
+    slots, chosen = [], []
+    for label in labels[unfilled].unique():
+        slot = torch.nonzero(unfilled & (labels == label)).flatten()
         fresh = torch.nonzero(accepted & (fresh_labels == label)).flatten()
-        count = min(len(place), len(fresh))
-        places.append(place[:count])
+        count = min(len(slot), len(fresh))
+        slots.append(slot[:count])
         chosen.append(fresh[:count])
-    return torch.cat(places), torch.cat(chosen)
+    return torch.cat(slots), torch.cat(chosen)

@@ -1,4 +1,4 @@
-"""Samples drawn from a trained generator as training goes on."""
+"""Synthetic samples of a trained generator."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.training_data import output_conversion
-from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
-CHUNK = 1024
-"""Most samples generated in one pass, so that a large draw needs little more memory than its samples."""
+_CHUNK = 1024  # samples generated at once: a large draw needs little more memory than its samples
 
 
 class GeneratorSynthesizer(Synthesizer):
-    """Draws from a generator in evaluation mode; classes follow the real training labels.
+    """Sample from a generator in evaluation mode, with the class distribution of the real training labels.
 
-    Rows of a generator that was trained on rows with other means and standard deviations are rescaled to the data's.
+    Rows of a generator that was trained with other means and standard deviations are rescaled to those of the data.
 
     Args:
-        generator: usually ``load_generator(path)``. An unconditional one gives samples without a
-            known class, enough for losses that use the teacher alone.
+        generator: usually ``load_generator(path)``. Samples of an unconditional generator have unknown labels, which is
+            enough for losses that only use the teacher.
+
+    Example:
+        >>> from ganmc_lightning.networks import TabularGenerator
+        >>> synthesizer = GeneratorSynthesizer(TabularGenerator(num_features=3, num_classes=2))
+        >>> synthesizer.fit(None, torch.tensor([1, 1, 1]), DataSpec((3,), 2))
+        >>> rows, labels = synthesizer.sample(4)
+        >>> rows.shape, labels
+        (torch.Size([4, 3]), tensor([1, 1, 1, 1]))
     """
 
     name = "data.synthesizer"
@@ -34,10 +41,12 @@ class GeneratorSynthesizer(Synthesizer):
         self._rescale: nn.Module = nn.Identity()
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Hold the generator against the data and move it to their device."""
-        made, due = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
-        if made != due:
-            raise ConfigurationError(f"{self.name}: got samples of shape {made}, expected {due}, the shape of the data")
+        """Validate the generator against the data and move it to their device."""
+        actual, expected = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
+        if actual != expected:
+            raise ConfigurationError(
+                f"{self.name}: got samples of shape {actual}, expected {expected}, the shape of the data"
+            )
         if self.generator.num_classes not in (0, spec.num_classes):
             raise ConfigurationError(
                 f"{self.name}: got {self.generator.num_classes} classes, expected {spec.num_classes}, those of the data"
@@ -50,21 +59,21 @@ class GeneratorSynthesizer(Synthesizer):
     def device(self) -> torch.device:
         """Device of the samples, that of the labels passed to :meth:`fit`."""
         if self._labels is None:
-            raise not_fitted(self)
+            raise not_fitted_error(self)
         return self._labels.device
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples; see :class:`Synthesizer`."""
+        """Generate ``n`` samples; see :meth:`Synthesizer.sample`."""
         if self._labels is None:
-            raise not_fitted(self)
+            raise not_fitted_error(self)
         device = self.device
         latents = self.generator.sample_latents(n, device, generator)
         if self.generator.num_classes == 0:
             labels = torch.full((n,), UNKNOWN_LABEL, device=device)
-            chunks = [self.generator(part) for part in latents.split(CHUNK)]
+            chunks = [self.generator(chunk) for chunk in latents.split(_CHUNK)]
         else:
-            labels = self._labels[draw_indices(len(self._labels), n, device, generator)]
-            pairs = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
+            labels = self._labels[torch.randint(len(self._labels), (n,), device=device, generator=generator)]
+            pairs = zip(latents.split(_CHUNK), labels.split(_CHUNK), strict=True)
             chunks = [self.generator(*pair) for pair in pairs]
         return self._rescale(chunks[0] if len(chunks) == 1 else torch.cat(chunks)), labels

@@ -1,47 +1,52 @@
-"""Real samples with noise: the rival that needs no GAN."""
+"""Baseline without a GAN: real samples plus Gaussian noise."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import DataSpec, decode
+from ganmc_lightning.batch import DataSpec, to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
 
 class JitterSynthesizer(Synthesizer):
-    """Draws real training samples with replacement and adds Gaussian noise.
+    """Sample real training samples with replacement and add Gaussian noise.
 
     Args:
-        output_noise_std: standard deviation of the noise, in the units networks see: [-1, 1] for images (which are
-            clamped to that range), z-scores for rows.
+        noise_std: standard deviation of the noise, for images in [-1, 1] (which are clamped to that range) or z-scores
+            of rows (default: 0.1).
 
     Raises:
-        ConfigurationError: ``output_noise_std`` is negative.
+        ConfigurationError: ``noise_std`` is negative.
+
+    Example:
+        >>> synthesizer = JitterSynthesizer(noise_std=0.5)
+        >>> synthesizer.fit(torch.zeros(2, 1000), torch.tensor([0, 0]), DataSpec((1000,), 1))
+        >>> rows, labels = synthesizer.sample(10, torch.Generator().manual_seed(0))
+        >>> round(rows.std().item(), 1)
+        0.5
     """
 
-    def __init__(self, output_noise_std: float = 0.1) -> None:
-        if output_noise_std < 0:
-            raise ConfigurationError(f"output_noise_std must not be negative, got {output_noise_std}")
-        self.output_noise_std = output_noise_std
+    def __init__(self, noise_std: float = 0.1) -> None:
+        if noise_std < 0:
+            raise ConfigurationError(f"JitterSynthesizer.noise_std: got {noise_std}, expected at least 0")
+        self.noise_std = noise_std
         self._real: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Keep the real samples."""
+        """Store the real samples."""
         if inputs is None:
-            raise ConfigurationError(
-                "JitterSynthesizer needs the real samples in memory; this source reads them from files"
-            )
+            raise ConfigurationError("JitterSynthesizer: got data read from files, expected data in memory")
         self._real = (inputs, labels)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples; see :class:`Synthesizer`."""
+        """Sample ``n`` noisy samples; see :meth:`Synthesizer.sample`."""
         if self._real is None:
-            raise not_fitted(self)
+            raise not_fitted_error(self)
         inputs, labels = self._real
-        chosen = draw_indices(len(labels), n, labels.device, generator)
-        samples = decode(inputs[chosen])
+        chosen = torch.randint(len(labels), (n,), device=labels.device, generator=generator)
+        samples = to_float_images(inputs[chosen])
         noise = torch.randn(samples.shape, device=samples.device, generator=generator)
-        samples = samples.add_(noise, alpha=self.output_noise_std)
+        samples = samples.add_(noise, alpha=self.noise_std)
         return samples.clamp_(-1, 1) if inputs.dtype == torch.uint8 else samples, labels[chosen]

@@ -1,4 +1,4 @@
-"""What synthesizers that mix neighboring rows have in common."""
+"""Nearest neighbors and categorical columns, for SMOTE and MUNGE."""
 
 from __future__ import annotations
 
@@ -9,62 +9,62 @@ from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-Columns = Sequence[int | Sequence[int]]
-"""Columns that hold categories: a number, or, for a column that was one-hot encoded, the list of its columns."""
+CategoricalFeatures = Sequence[int | Sequence[int]]
+"""Categorical columns: the index of a column, or the list of the columns of a one-hot block."""
 
 
-def check_rows(name: str, inputs: Tensor | None) -> Tensor:
-    """Return float rows (N, D).
+def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
+    """Return ``inputs`` after checking that they are finite float rows (N, D).
 
     Args:
-        name: the synthesizer, for the message.
-        inputs: what the data module hands over.
+        name: synthesizer, for error messages.
+        inputs: real samples, or None for data read from files.
 
     Raises:
-        ConfigurationError: they are images, or not in memory, or not finite.
+        ConfigurationError: they are images, not in memory, or not finite.
     """
     if inputs is None:
-        raise ConfigurationError(f"{name} needs the real samples in memory; this source reads them from files")
+        raise ConfigurationError(f"{name}: got data read from files, expected data in memory")
     if inputs.ndim != 2 or not inputs.is_floating_point():
         raise ConfigurationError(
-            f"{name} mixes rows (N, D) of numbers; the data have samples of shape {tuple(inputs.shape[1:])}"
+            f"{name}: got samples of shape {tuple(inputs.shape[1:])}, expected rows (D,) of numbers"
         )
     if not bool(inputs.isfinite().all()):
         column = int((~inputs.isfinite()).any(dim=0).nonzero()[0])
-        raise ConfigurationError(f"{name}: column {column} holds NaN or infinity: fill it in or leave those rows out")
+        raise ConfigurationError(f"{name}: got NaN or infinity in column {column}, expected finite values")
     return inputs
 
 
-def group_columns(name: str, categorical: Columns, num_columns: int) -> tuple[Tensor, Tensor]:
-    """Number what must change together.
+def group_features(name: str, categorical_features: CategoricalFeatures, num_columns: int) -> tuple[Tensor, Tensor]:
+    """Number the groups of columns that change together.
 
     Args:
-        name: the synthesizer, for the message.
-        categorical: columns of categories.
+        name: synthesizer, for error messages.
+        categorical_features: categorical columns.
         num_columns: D.
 
     Returns:
-        For each column the number of its group, int64 (D,), a column alone being a group; and whether it holds
-        categories, bool (D,).
+        Group index of each column, int64 (D,), where a column outside a block is its own group; and whether each column
+        is categorical, bool (D,).
 
     Raises:
-        ConfigurationError: there is no such column, or it is named twice.
+        ConfigurationError: a column does not exist, or is listed twice.
 
     Example:
-        >>> group_columns("demo", [0, [2, 3]], 4)
+        >>> group_features("demo", [0, [2, 3]], 4)
         (tensor([0, 1, 2, 2]), tensor([ True, False,  True,  True]))
     """
     group = torch.arange(num_columns)
     discrete = torch.zeros(num_columns, dtype=torch.bool)
-    for entry in categorical:
+    for entry in categorical_features:
         columns = [entry] if isinstance(entry, int) else list(entry)
         for column in columns:
             if not 0 <= column < num_columns:
                 raise ConfigurationError(
-                    f"{name}.categorical: there is no column {column}; they run from 0 to {num_columns - 1}"
+                    f"{name}.categorical_features: got column {column}, expected 0 to {num_columns - 1}"
                 )
             if discrete[column]:
-                raise ConfigurationError(f"{name}.categorical: column {column} is named twice")
+                raise ConfigurationError(f"{name}.categorical_features: got column {column} twice")
             discrete[column] = True
             group[column] = columns[0]
     return torch.unique(group, return_inverse=True)[1], discrete
@@ -74,25 +74,32 @@ def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
     """Indices of the ``k`` nearest other rows (Euclidean), int64 (N, k), nearest first.
 
     Args:
-        name: whose neighbors are too few, for the message.
+        name: synthesizer, for error messages.
         rows: float (N, D).
-        k: how many.
+        k: number of neighbors, less than N.
 
     Raises:
-        ConfigurationError: there are not more than ``k`` rows.
+        ConfigurationError: there are at most ``k`` rows.
+
+    Example:
+        >>> nearest_rows("demo", torch.tensor([[0.0], [1.0], [3.0]]), 1).flatten()
+        tensor([1, 0, 1])
     """
     if len(rows) <= k:
-        raise ConfigurationError(
-            f"{name}: {len(rows)} rows are too few for {k} neighbors: give more rows, or ask for fewer"
-        )
-    # A tree where there are few columns, blocks of a matrix product where there are many; never all N x N distances.
+        raise ConfigurationError(f"{name}: got {len(rows)} rows, expected more than {k}, the number of neighbors")
+    # scikit-learn uses a tree for few columns and blocks of distances for many, but never all N x N distances.
     from sklearn.neighbors import NearestNeighbors
 
-    found = NearestNeighbors(n_neighbors=k).fit(rows.cpu().numpy()).kneighbors(return_distance=False)
-    return torch.from_numpy(found).to(rows.device, torch.int64)
+    indices = NearestNeighbors(n_neighbors=k).fit(rows.cpu().numpy()).kneighbors(return_distance=False)
+    return torch.from_numpy(indices).to(rows.device, torch.int64)
 
 
 def balanced_indices(num_rows: int, n: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """``n`` row indices that use every row equally often: whole passes, then a part of one without replacement."""
+    """``n`` row indices that use every row equally often: complete passes, then rows without replacement.
+
+    Example:
+        >>> balanced_indices(2, 4, torch.device("cpu"), None)
+        tensor([0, 1, 0, 1])
+    """
     rest = torch.randperm(num_rows, device=device, generator=generator)[: n % num_rows]
     return torch.cat([torch.arange(num_rows, device=device).repeat(n // num_rows), rest])

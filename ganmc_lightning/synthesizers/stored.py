@@ -1,4 +1,4 @@
-"""Samples that somebody generated before: an ``.npz`` file or a folder of images."""
+"""Stored synthetic samples: a ``.npz`` file or a folder of images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, decode
+from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, to_float_images
 from ganmc_lightning.io.arrays import (
     check_label_range,
     check_same_length,
@@ -16,7 +16,7 @@ from ganmc_lightning.io.arrays import (
     read_class_names,
     to_label_tensor,
 )
-from ganmc_lightning.io.class_names import labels_of_names
+from ganmc_lightning.io.class_names import labels_from_names
 from ganmc_lightning.io.folders import list_classes, list_images
 from ganmc_lightning.io.samples import (
     check_image_shape,
@@ -25,28 +25,38 @@ from ganmc_lightning.io.samples import (
     read_npz_samples,
     read_resized_samples,
 )
-from ganmc_lightning.synthesizers.base import Synthesizer, draw_indices, not_fitted
+from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
 _UNLABELED = "samples"
-"""The folder that ``ganmc sample`` writes for a generator without classes."""
+"""Folder that ``ganmc sample`` writes for an unconditional generator."""
 
 
 class StoredSynthesizer(Synthesizer):
-    """Draws with replacement from stored samples, such as the public sets of a diffusion model.
+    """Sample with replacement from stored samples, e.g. a published data set of a diffusion model.
 
-    Classes are found by name, never by position: those of a folder of images, and those of an ``.npz`` file with
-    ``class_names``, must be names of the data set's classes. Folders may also be named by the numbers of the classes,
-    as ``ganmc sample`` names them; where the data set has no class names they must be.
+    Classes are matched by name, not by position: folders of images, and ``class_names`` of a ``.npz`` file, must be
+    class names of the data set. Folders may also be class numbers, as written by ``ganmc sample``; for unnamed classes
+    they must be.
 
     Args:
-        path: an ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows (N, D), ``X_scaled`` or else ``X``,
-            and ``labels`` (N,) where they are known, as ``ganmc sample`` writes it; or a folder of images, one folder a
-            class. Images in files are turned upright, composited on white where they are transparent, resized by
-            their shorter side and cut to a centered square.
+        path: a ``.npz`` file of ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
+            optional ``labels`` (N,), as written by ``ganmc sample``; or a folder that contains one folder of images per
+            class. Image files are rotated by EXIF, composited on white, resized by their shorter side and
+            center-cropped.
 
     Raises:
-        ConfigurationError: on fitting, when the file is missing, damaged, or does not match the data, as rows in
-            other units.
+        ConfigurationError: in ``fit``: the file is missing, damaged, or does not match the data.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> path = Path(tempfile.mkdtemp()) / "rows.npz"
+        >>> np.savez(path, X=np.array([[0.5, -0.5]]), labels=np.array([1]))
+        >>> synthesizer = StoredSynthesizer(str(path))
+        >>> synthesizer.fit(torch.randn(8, 2), torch.zeros(8), DataSpec((2,), 2))
+        >>> synthesizer.sample(2)
+        (tensor([[ 0.5000, -0.5000],
+                [ 0.5000, -0.5000]]), tensor([1, 1]))
     """
 
     def __init__(self, path: str) -> None:
@@ -54,22 +64,22 @@ class StoredSynthesizer(Synthesizer):
         self._stored: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Read the samples and compare their shape, scale and classes with the data's."""
-        samples, intended = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
+        """Read the samples and validate their shape, scale and classes against the data."""
+        samples, targets = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
         check_shape(samples, spec.sample_shape, str(self.path))
         if inputs is not None and samples.dim() == 2:
             check_scaled(samples, inputs, str(self.path))
-        known = intended[intended != UNKNOWN_LABEL]
+        known = targets[targets != UNKNOWN_LABEL]
         check_label_range(known, spec.num_classes, f"{self.path}: labels")
-        self._stored = (samples.to(labels.device), intended.to(labels.device))
+        self._stored = (samples.to(labels.device), targets.to(labels.device))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` samples; see :class:`Synthesizer`."""
+        """Sample ``n`` stored samples; see :meth:`Synthesizer.sample`."""
         if self._stored is None:
-            raise not_fitted(self)
+            raise not_fitted_error(self)
         samples, labels = self._stored
-        chosen = draw_indices(len(labels), n, labels.device, generator)
-        return decode(samples[chosen]), labels[chosen]
+        chosen = torch.randint(len(labels), (n,), device=labels.device, generator=generator)
+        return to_float_images(samples[chosen]), labels[chosen]
 
     def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         samples, arrays = read_npz_samples(self.path), list_arrays(self.path)
@@ -82,21 +92,22 @@ class StoredSynthesizer(Synthesizer):
         return samples, labels
 
     def _labels_by_name(self, labels: Tensor, spec: DataSpec) -> Tensor:
-        """The data set's labels for labels that count the file's own ``class_names``."""
+        """Labels of the data set for labels that index the ``class_names`` of the file."""
         names = read_class_names(self.path, read_array(self.path, "class_names").size)
         check_label_range(labels, len(names), f"{self.path}: labels")
         present, positions = labels.unique(return_inverse=True)
-        used = [names[label] for label in present.tolist()]  # the file may name classes that it has no sample of
-        where = f"{self.path}: class_names"
-        return torch.tensor(labels_of_names(used, spec.class_names, spec.num_classes, where))[positions]
+        used = [names[label] for label in present.tolist()]  # the file may name classes without samples
+        return torch.tensor(labels_from_names(used, spec.class_names, spec.num_classes, f"{self.path}: class_names"))[
+            positions
+        ]
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         check_image_shape(self.path, spec.sample_shape)
         names = list_classes(self.path)
         if names == (_UNLABELED,) and _UNLABELED not in spec.class_names:
-            found: tuple[int, ...] = (UNKNOWN_LABEL,)
+            labels: tuple[int, ...] = (UNKNOWN_LABEL,)
         else:
-            found = labels_of_names(names, spec.class_names, spec.num_classes, str(self.path))
+            labels = labels_from_names(names, spec.class_names, spec.num_classes, str(self.path))
         files, positions = list_images(self.path, names)
         images = read_resized_samples(self.path, files, spec.sample_shape)
-        return images, torch.tensor(found)[positions]
+        return images, torch.tensor(labels)[positions]

@@ -37,7 +37,7 @@ def test_crop_is_a_shift_of_each_image() -> None:
     untouched = before.clone()
     after = random_crop(before, 2)
     shifts = {shift_of(one, other, 2) for one, other in zip(before, after, strict=True)}
-    assert len(shifts) > 10  # every image has a shift of its own, all channels the same
+    assert len(shifts) > 10  # every image is shifted independently, all channels equally
     assert torch.equal(before, untouched)
 
 

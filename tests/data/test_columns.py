@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.data.columns import MAX_LEVELS, Columns
+from ganmc_lightning.data.columns import MAX_LEVELS, ColumnConstraints
 
 # height (continuous) | number (integer) | true/false | odd levels | color: red, green, blue
 CATEGORIES = ((4, 7),)
@@ -29,15 +29,15 @@ def rows() -> torch.Tensor:
 
 
 def test_kinds(rows: torch.Tensor) -> None:
-    table = Columns.fit(rows, CATEGORIES)
-    assert table.whole.tolist() == [False, True, True, False, True, True, True]
+    table = ColumnConstraints.fit(rows, CATEGORIES)
+    assert table.is_integer.tolist() == [False, True, True, False, True, True, True]
     assert [len(levels) for levels in table.levels] == [0, 0, 2, 3, 2, 2, 2]
-    assert torch.equal(table.low, rows.double().amin(dim=0))
-    assert torch.equal(table.high, rows.double().amax(dim=0))
+    assert torch.equal(table.min, rows.double().amin(dim=0))
+    assert torch.equal(table.max, rows.double().amax(dim=0))
 
 
 def test_by_hand(rows: torch.Tensor) -> None:
-    table = Columns.fit(rows, CATEGORIES)
+    table = ColumnConstraints.fit(rows, CATEGORIES)
     made = torch.tensor(
         [
             [0.25, 7.4, 0.4, 0.2, 0.1, 0.7, 0.2],
@@ -50,35 +50,35 @@ def test_by_hand(rows: torch.Tensor) -> None:
         [0.5, 0.0, 1.0, 2.0, 0.0, 0.0, 1.0],
         [0.0, 2.0 * (len(rows) - 1), 1.0, 0.3, 1.0, 0.0, 0.0],
     ]
-    legal = table.legal(made)
-    assert legal.dtype == torch.float32
-    torch.testing.assert_close(legal, torch.tensor(expected), rtol=1e-5, atol=1e-6)
+    valid = table.project(made)
+    assert valid.dtype == torch.float32
+    torch.testing.assert_close(valid, torch.tensor(expected), rtol=1e-5, atol=1e-6)
 
 
 def test_real_rows_stay_as_they_are(rows: torch.Tensor) -> None:
-    assert torch.equal(Columns.fit(rows, CATEGORIES).legal(rows), rows)
+    assert torch.equal(ColumnConstraints.fit(rows, CATEGORIES).project(rows), rows)
 
 
-def test_any_numbers_become_legal_for_good(rows: torch.Tensor) -> None:
-    table = Columns.fit(rows, CATEGORIES)
-    legal = table.legal(100 * torch.randn(500, 7, generator=torch.Generator().manual_seed(1)))
-    assert torch.equal(table.legal(legal), legal)
-    assert (legal[:, 4:].sum(dim=1) == 1).all()
-    assert set(legal[:, 3].tolist()) == set(rows[:, 3].tolist())
-    assert (legal[:, 1] == legal[:, 1].round()).all()
-    assert ((legal >= rows.amin(dim=0)) & (legal <= rows.amax(dim=0))).all()
-    assert (legal[:, 0] > rows[:, 0].min()).any()  # and not everything lies on the border
-    assert (legal[:, 4:].mean(dim=0) > 0.2).all()
+def test_projection_is_idempotent(rows: torch.Tensor) -> None:
+    table = ColumnConstraints.fit(rows, CATEGORIES)
+    valid = table.project(100 * torch.randn(500, 7, generator=torch.Generator().manual_seed(1)))
+    assert torch.equal(table.project(valid), valid)
+    assert (valid[:, 4:].sum(dim=1) == 1).all()
+    assert set(valid[:, 3].tolist()) == set(rows[:, 3].tolist())
+    assert (valid[:, 1] == valid[:, 1].round()).all()
+    assert ((valid >= rows.amin(dim=0)) & (valid <= rows.amax(dim=0))).all()
+    assert (valid[:, 0] > rows[:, 0].min()).any()  # and not everything lies on the border
+    assert (valid[:, 4:].mean(dim=0) > 0.2).all()
 
 
 def test_the_argument_is_left_alone(rows: torch.Tensor) -> None:
     made = torch.full((2, 7), 0.4)
-    Columns.fit(rows, CATEGORIES).legal(made)
+    ColumnConstraints.fit(rows, CATEGORIES).project(made)
     assert torch.equal(made, torch.full((2, 7), 0.4))
 
 
 def test_equals(rows: torch.Tensor) -> None:
-    table = Columns.fit(rows, CATEGORIES)
-    assert table.equals(Columns.fit(rows.flip(0), CATEGORIES))
-    assert not table.equals(Columns.fit(rows))
-    assert not table.equals(Columns.fit(rows[1:] * 2, CATEGORIES))
+    table = ColumnConstraints.fit(rows, CATEGORIES)
+    assert table.equals(ColumnConstraints.fit(rows.flip(0), CATEGORIES))
+    assert not table.equals(ColumnConstraints.fit(rows))
+    assert not table.equals(ColumnConstraints.fit(rows[1:] * 2, CATEGORIES))

@@ -26,14 +26,14 @@ def make_loader(request: pytest.FixtureRequest) -> MakeLoader:
         if request.param == "device":
             return InMemoryLoader(inputs, labels, order, batch_size, drop_last)
         return ResumableDataLoader(
-            TensorDataset(inputs, labels), order, batch_size, drop_last, num_workers=0, pin_memory=False
+            TensorDataset(inputs, labels), order, batch_size, drop_last=drop_last, num_workers=0, pin_memory=False
         )
 
     return make
 
 
 def numbers(batches: object) -> list[list[int]]:
-    """The samples of each batch, after a look at their labels."""
+    """Samples of each batch, after checking their labels."""
     result = []
     for inputs, labels, *_ in batches:  # type: ignore[attr-defined]
         assert torch.equal(inputs.flatten() * 10, labels.float())
@@ -55,7 +55,7 @@ def test_training_shards_are_disjoint_and_cover_the_set(make_loader: MakeLoader,
     shards = [flat(epoch(make_loader(20, 1, 5, rank, world_size), 0)) for rank in range(world_size)]
     seen = [number for shard in shards for number in shard]
     assert len(seen) == len(set(seen)) == 20 - 20 % world_size
-    assert {len(shard) for shard in shards} == {20 // world_size}  # nobody waits for another's extra step
+    assert {len(shard) for shard in shards} == {20 // world_size}  # equal numbers of steps on all ranks
 
 
 def test_samples_left_out_by_sharding_change_with_the_epoch(make_loader: MakeLoader) -> None:
@@ -150,7 +150,7 @@ def test_worker_processes_give_the_same_batches() -> None:
     inputs = torch.arange(22.0).view(-1, 1)
     data = TensorDataset(inputs, torch.arange(22) * 10)
     loader = ResumableDataLoader(
-        data, ResumableDistributedSampler(22, 0, 1, 5), 4, True, num_workers=1, pin_memory=False
+        data, ResumableDistributedSampler(22, 0, 1, 5), 4, drop_last=True, num_workers=1, pin_memory=False
     )
     alone = InMemoryLoader(inputs, data.labels, ResumableDistributedSampler(22, 0, 1, 5), 4, True)
     loader.load_state_dict({"epoch": 0, "batches": 2})

@@ -14,7 +14,7 @@ from ganmc_lightning.data.mixing import concat_synthetic, synthetic_count
 @pytest.mark.parametrize("first", [0, 10**7])
 def test_share_is_exact_in_the_long_run(p_fake: str, batch_size: int, first: int) -> None:
     steps = range(first, first + 1000)
-    counts = [synthetic_count(step, batch_size, float(p_fake), "sample", 0) for step in steps]
+    counts = [synthetic_count(step, batch_size, float(p_fake), "per_sample", 0) for step in steps]
     share = Fraction(p_fake) * batch_size
     exact = [int(share * (step + 1)) - int(share * step) for step in steps]  # in whole numbers, no rounding
     assert counts == exact
@@ -22,15 +22,15 @@ def test_share_is_exact_in_the_long_run(p_fake: str, batch_size: int, first: int
     assert sum(counts) == share * 1000 or abs(sum(counts) - share * 1000) < 1
 
 
-@pytest.mark.parametrize("mix", ["sample", "batch"])
-def test_ends_of_the_range(mix: str) -> None:
+@pytest.mark.parametrize("mix_mode", ["per_sample", "per_batch"])
+def test_ends_of_the_range(mix_mode: str) -> None:
     for step in range(50):
-        assert synthetic_count(step, 7, 0.0, mix, step) == 0
-        assert synthetic_count(step, 7, 1.0, mix, step) == 7
+        assert synthetic_count(step, 7, 0.0, mix_mode, step) == 0
+        assert synthetic_count(step, 7, 1.0, mix_mode, step) == 7
 
 
 def test_batch_mode_is_all_or_nothing_with_the_right_share() -> None:
-    counts = [synthetic_count(step, 7, 0.3, "batch", seed=step) for step in range(4000)]
+    counts = [synthetic_count(step, 7, 0.3, "per_batch", seed=step) for step in range(4000)]
     assert set(counts) == {0, 7}
     share = sum(count == 7 for count in counts) / 4000
     assert abs(share - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5

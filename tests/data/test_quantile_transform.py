@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganmc_lightning.data.quantile_transform import MAX_KNOTS, interpolate, normal_score_curve
+from ganmc_lightning.data.quantile_transform import MAX_QUANTILES, interpolate, normal_quantiles
 
 
 def skewed(n: int) -> torch.Tensor:
@@ -16,15 +16,15 @@ def skewed(n: int) -> torch.Tensor:
 def test_scores_are_the_normal_quantiles_of_the_ranks() -> None:
     stats = pytest.importorskip("scipy.stats")
     values = torch.cat([skewed(60), torch.full((20,), 0.5, dtype=torch.float64)])
-    knots, scores = normal_score_curve(values)
+    knots, scores = normal_quantiles(values)
     expected = stats.norm.ppf((stats.rankdata(values.numpy()) - 0.5) / len(values))
     np.testing.assert_allclose(interpolate(values, knots, scores).numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_many_values_become_normal_through_few_knots() -> None:
     values = skewed(5000)
-    curve = normal_score_curve(values)
-    assert curve.shape[1] <= MAX_KNOTS
+    curve = normal_quantiles(values)
+    assert curve.shape[1] <= MAX_QUANTILES
     assert (curve.diff(dim=1) > 0).all()
     scores = interpolate(values, *curve)
     assert scores.mean().item() == pytest.approx(0, abs=0.01)
@@ -34,7 +34,7 @@ def test_many_values_become_normal_through_few_knots() -> None:
 
 
 def test_the_way_back_also_beyond_the_ends() -> None:
-    curve = normal_score_curve(skewed(300))
+    curve = normal_quantiles(skewed(300))
     values = torch.linspace(-50, 200, 999, dtype=torch.float64)
     there = interpolate(values, *curve)
     assert (there.diff() > 0).all()
@@ -52,5 +52,5 @@ def test_interpolation_is_numpy_s_between_the_ends() -> None:
 
 
 def test_constant_column_moves_along_a_straight_line() -> None:
-    knots, scores = normal_score_curve(torch.full((5,), 7.0, dtype=torch.float64))
+    knots, scores = normal_quantiles(torch.full((5,), 7.0, dtype=torch.float64))
     assert interpolate(torch.tensor([7.0, 9.0], dtype=torch.float64), knots, scores).tolist() == [0.0, 2.0]

@@ -42,13 +42,15 @@ def test_timestamps_keep_their_differences(quantile_transform: bool) -> None:
     seen = scaler.transform(rows)
     assert [len(column.unique()) for column in seen.unbind(1)] == [50, 50]
     assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
-    assert torch.equal(scaler.decode(seen), rows)
+    assert torch.equal(scaler.inverse_transform(seen), rows)
 
 
 def test_inverse_gives_the_rows_back() -> None:
     rows = torch.randn(20, 4) * 10 + 3
     scaler = RowScaler.fit(rows)
-    torch.testing.assert_close(scaler.inverse(scaler.transform(rows)), rows.double(), rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(
+        scaler.inverse_transform(scaler.transform(rows), valid=False), rows.double(), rtol=1e-6, atol=1e-5
+    )
 
 
 def test_normal_scores_take_the_skew_out() -> None:
@@ -61,7 +63,7 @@ def test_normal_scores_take_the_skew_out() -> None:
     assert seen.pow(3).mean(dim=0).abs().max() < 0.05
     assert RowScaler.fit(rows).transform(rows).pow(3).mean(dim=0).min() > 2
     assert torch.equal(seen.argsort(dim=0), rows.argsort(dim=0))
-    torch.testing.assert_close(scaler.inverse(seen), rows.double(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(scaler.inverse_transform(seen, valid=False), rows.double(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("quantile_transform", [False, True])
@@ -69,9 +71,9 @@ def test_generated_rows_become_rows_of_the_table(quantile_transform: bool) -> No
     random = torch.Generator().manual_seed(0)
     color = torch.randint(3, (200,), generator=random)
     rows = torch.cat([torch.randn(200, 1, generator=random).exp(), torch.eye(3)[color]], dim=1)
-    scaler = RowScaler.fit(rows, quantile_transform, categories=((1, 4),))
-    assert torch.equal(scaler.decode(scaler.transform(rows))[:, 1:], rows[:, 1:].double())
-    made = scaler.decode(3 * torch.randn(300, 4, generator=random))
+    scaler = RowScaler.fit(rows, quantile_transform, one_hot_blocks=((1, 4),))
+    assert torch.equal(scaler.inverse_transform(scaler.transform(rows))[:, 1:], rows[:, 1:].double())
+    made = scaler.inverse_transform(3 * torch.randn(300, 4, generator=random))
     assert (made[:, 1:].sort(dim=1).values == torch.tensor([0.0, 0.0, 1.0])).all()
     assert ((made >= rows.amin(dim=0)) & (made <= rows.amax(dim=0))).all()
 
@@ -79,24 +81,24 @@ def test_generated_rows_become_rows_of_the_table(quantile_transform: bool) -> No
 def test_inverse_does_not_clip() -> None:
     """Test rows may lie outside the range of the training rows."""
     scaler = RowScaler.fit(torch.tensor([[0.0], [2.0]]))
-    assert scaler.inverse(torch.tensor([[9.0]])).tolist() == [[10.0]]
-    assert scaler.decode(torch.tensor([[9.0]])).tolist() == [[2.0]]
+    assert scaler.inverse_transform(torch.tensor([[9.0]]), valid=False).tolist() == [[10.0]]
+    assert scaler.inverse_transform(torch.tensor([[9.0]])).tolist() == [[2.0]]
 
 
 @pytest.mark.parametrize("quantile_transform", [False, True])
 def test_state_survives_a_checkpoint(quantile_transform: bool) -> None:
     rows = torch.randn(30, 3, generator=torch.Generator().manual_seed(0))
-    scaler = RowScaler.fit(rows, quantile_transform, categories=((0, 2),))
+    scaler = RowScaler.fit(rows, quantile_transform, one_hot_blocks=((0, 2),))
     file = io.BytesIO()
     torch.save(scaler.state_dict(), file)
     file.seek(0)
-    again = RowScaler.of_state(torch.load(file, weights_only=True))
+    again = RowScaler.from_state_dict(torch.load(file, weights_only=True))
     assert again.equals(scaler)
     assert again.columns is not None
     assert scaler.columns is not None
     assert again.columns.equals(scaler.columns)
     made = torch.randn(9, 3)
-    assert torch.equal(again.decode(made), scaler.decode(made))
+    assert torch.equal(again.inverse_transform(made), scaler.inverse_transform(made))
     assert not again.equals(RowScaler.fit(rows, not quantile_transform))
     assert not again.equals(RowScaler.fit(rows[1:], quantile_transform))
 
@@ -104,6 +106,6 @@ def test_state_survives_a_checkpoint(quantile_transform: bool) -> None:
 def test_state_of_mean_and_std_alone() -> None:
     rows = torch.randn(30, 3)
     scaler = RowScaler.fit(rows)
-    bare = RowScaler.of_state({"mean": scaler.mean, "std": scaler.std})
+    bare = RowScaler.from_state_dict({"mean": scaler.mean, "std": scaler.std})
     assert bare.equals(scaler)
-    assert torch.equal(bare.decode(rows), bare.inverse(rows))
+    assert torch.equal(bare.inverse_transform(rows), bare.inverse_transform(rows, valid=False))

@@ -60,4 +60,4 @@ def test_rows():
     found = row_statistics(scaler)
     assert torch.equal(found.mean, scaler.mean)
     assert torch.equal(found.std, scaler.std)
-    assert len(found.curves) == 3
+    assert len(found.quantiles) == 3

@@ -49,7 +49,7 @@ class Keep(Callback):
 
 def pooled(refresh: float = 0.5) -> PooledSynthesizer:
     torch.manual_seed(2)
-    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_size=8, width=4)
+    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_dim=8, width=4)
     return PooledSynthesizer(GeneratorSynthesizer(generator), size=60, refresh=refresh)
 
 

@@ -21,7 +21,7 @@ def test_old_content_stays_until_the_block_ends(tmp_path):
 
 
 def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
-    """It is another file that takes the name, so that nobody ever sees a mixture."""
+    """The file is replaced as a whole: readers never see a mixture."""
     path = tmp_path / "a.txt"
     path.write_text("old")
     with path.open() as reader:
@@ -90,6 +90,6 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
-    with atomic_write(path) as file:  # and what the kill left is in nobody's way
+    with atomic_write(path) as file:  # the remaining temporary file does not disturb
         file.write("newer")
     assert path.read_text() == "newer"

@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.io.image_grid import save_image_grid
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("convert", [lambda images: images, decode])
+@pytest.mark.parametrize("convert", [lambda images: images, to_float_images])
 def test_pixels_of_the_grid(tmp_path, channels, convert):
     """Each image at its place, enlarged by an integer factor, with white lines between the images."""
     images = torch.randint(256, (5, channels, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -32,7 +32,7 @@ def test_rows_that_a_poor_generator_makes_pass():
 
 
 @pytest.mark.parametrize("column", [0, 2])
-def test_rows_in_other_units_are_refused(tmp_path, column):
+def test_rows_in_other_units_raise(tmp_path, column):
     rows = REAL.clone()
     rows[:, column] = 700 + REAL[:, 0]
     np.savez(tmp_path / "s.npz", X=rows)

@@ -19,14 +19,14 @@ def test_weights_become_float64(dtype: type) -> None:
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        (np.array(["1"] * 4), "dtype <U1: weights must be numbers"),
-        (np.ones(3), r"shape \(3,\), the labels \(4,\)"),
-        (np.ones((4, 1)), r"shape \(4, 1\), the labels \(4,\)"),
-        (np.array([1, 1, 1, -0.5]), "has -0.5: weights must be finite"),
-        (np.array([1, 1, 1, np.nan]), "has nan: weights must be finite"),
-        (np.array([0, 1, 0, 1]), "is zero for all samples of class 0"),
+        (np.array(["1"] * 4), "dtype <U1, expected numbers"),
+        (np.ones(3), r"shape \(3,\) for labels of shape \(4,\)"),
+        (np.ones((4, 1)), r"shape \(4, 1\) for labels of shape \(4,\)"),
+        (np.array([1, 1, 1, -0.5]), "-0.5, expected finite"),
+        (np.array([1, 1, 1, np.nan]), "nan, expected finite"),
+        (np.array([0, 1, 0, 1]), "0 for all samples of class 0"),
     ],
 )
 def test_unusable_weights(weights: np.ndarray, words: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^w {words}|^w has {words}"):
+    with pytest.raises(ConfigurationError, match=f"^w: got {words}"):
         check_weights(weights, LABELS, "w")

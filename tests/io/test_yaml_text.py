@@ -1,4 +1,4 @@
-"""Small documents that stand for huge ones, and those that must go on to be read."""
+"""Small documents that expand to large ones, and valid documents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_too_many_values(text):
 
 @pytest.mark.parametrize("text", ["a: &a [*a]", "&a a: 1\nb: &b {c: *b}", "&x [1, {y: [*x]}]", "&a {? *a : 1}"])
 def test_a_value_within_itself(text):
-    with pytest.raises(LimitError, match="refers to what it is within"):
+    with pytest.raises(LimitError, match="is inside its own anchor"):
         load_yaml(text)
 
 

@@ -22,11 +22,11 @@ def test_discriminators_are_abstract(network):
 
 def test_generator_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
-        Generator(latent_size=4, num_classes=2, sample_shape=(3,))
+        Generator(latent_dim=4, num_classes=2, sample_shape=(3,))
 
 
 def test_latents_have_the_shape_dtype_and_spread_asked_for():
-    generator = TabularGenerator(num_features=3, latent_size=50, latent_std=0.5)
+    generator = TabularGenerator(num_features=3, latent_dim=50, latent_std=0.5)
     latents = generator.sample_latents(2000, "cpu", torch.Generator().manual_seed(0))
     assert latents.shape == (2000, 50)
     assert latents.dtype == torch.float32
@@ -46,7 +46,7 @@ def test_latents_follow_the_given_generator_and_leave_the_global_one_alone():
 
 
 def test_generators_say_what_they_make():
-    images = ACGANGenerator(image_size=28, channels=1, num_classes=7, latent_size=12, width=4)
-    assert (images.latent_size, images.num_classes, images.sample_shape) == (12, 7, (1, 28, 28))
+    images = ACGANGenerator(image_size=28, channels=1, num_classes=7, latent_dim=12, width=4)
+    assert (images.latent_dim, images.num_classes, images.sample_shape) == (12, 7, (1, 28, 28))
     rows = TabularGenerator(num_features=9, num_classes=3)
-    assert (rows.latent_size, rows.num_classes, rows.sample_shape) == (100, 3, (9,))
+    assert (rows.latent_dim, rows.num_classes, rows.sample_shape) == (100, 3, (9,))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats, refuse_single_values
+from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats, reject_single_values
 
 
 def network():
@@ -44,19 +44,20 @@ def test_evaluation_mode_uses_the_running_statistics():
         assert torch.equal(one(inputs), expected)
 
 
-def test_a_single_value_is_refused_by_name():
+def test_a_single_value_raises_by_name():
     layers = network()
-    handles = refuse_single_values(layers, "use larger batches")
+    handles = reject_single_values(layers, "use larger batches")
     layers(torch.randn(2, 3))
     layers[:3].eval()(torch.randn(1, 3))
     with pytest.raises(
-        ConfigurationError, match=r"^1 \(BatchNorm1d\) got one value per channel, .* in training: use larger"
+        ConfigurationError,
+        match=r"^1 \(BatchNorm1d\): got one value per channel in training, expected at least 2; use larger",
     ):
         layers.train()(torch.randn(1, 3))
     assert not any(layer._forward_pre_hooks for layer in layers)  # nothing is left behind
     assert len(handles) == 2
     convolutions = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
-    refuse_single_values(convolutions, "use larger batches")
+    reject_single_values(convolutions, "use larger batches")
     convolutions(torch.randn(1, 1, 4, 4))  # one sample has four values per channel
     with pytest.raises(ConfigurationError, match=r"^1 \(BatchNorm2d\)"):
         convolutions(torch.randn(1, 1, 3, 3))

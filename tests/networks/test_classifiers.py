@@ -20,7 +20,7 @@ from ganmc_lightning.networks import (
     WideResNet,
 )
 
-DENSE_HEAD = {  # these must know the size of the image, and have a smallest one
+DENSE_HEAD = {  # these require the image size, and have a smallest one
     "lenet": (LeNet, 16),
     "lenet4": (LeNet4, 16),
     "nin": (NIN, 8),

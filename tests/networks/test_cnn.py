@@ -61,5 +61,5 @@ def test_dropout_drops_before_both_dense_layers():
 
 
 def test_image_too_small():
-    with pytest.raises(ConfigurationError, match=r"image_size must be at least 8 .* got 7$"):
+    with pytest.raises(ConfigurationError, match=r"^image_size: got 7, expected at least 8"):
         FiveLayerCNN(image_size=7)

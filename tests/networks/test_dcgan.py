@@ -51,7 +51,7 @@ def test_parameters_of_the_other_networks(width):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("image_size", "convolutions"), [(8, 2), (12, 3), (16, 3), (28, 4), (32, 4), (64, 5)])
 def test_shapes_and_range(image_size, convolutions, channels):
-    generator = DCGANGenerator(image_size, channels, latent_size=6, width=2)
+    generator = DCGANGenerator(image_size, channels, latent_dim=6, width=2)
     images = generator(generator.sample_latents(3, "cpu"))
     assert images.shape == (3, *generator.sample_shape) == (3, channels, image_size, image_size)
     assert images.dtype == torch.float32
@@ -90,7 +90,7 @@ def test_first_weights():
             assert not layer.bias.any()
 
 
-def test_normalisation():
+def test_normalization():
     assert [layer.affine for layer in layers(DCGANGenerator(64, 1, width=2), nn.BatchNorm2d)] == [False] * 4
     assert [layer.affine for layer in layers(DCGANDiscriminator(64, 1, width=1), nn.BatchNorm2d)] == [False] * 3
     for normalization in ("none", "spectral"):
@@ -100,7 +100,7 @@ def test_normalisation():
         assert normalized == [normalization == "spectral"] * 5
 
 
-def test_a_critic_without_normalisation_sees_each_sample_by_itself():
+def test_a_critic_without_normalization_sees_each_sample_by_itself():
     torch.manual_seed(0)
     critic, images = DCGANDiscriminator(16, 1, width=4, normalization="none"), torch.randn(3, 1, 16, 16)
     torch.testing.assert_close(critic(images)[:1], critic(images[:1]), rtol=1e-4, atol=1e-5)
@@ -109,7 +109,7 @@ def test_a_critic_without_normalisation_sees_each_sample_by_itself():
 @pytest.mark.parametrize("normalization", ["batch", "spectral", "none"])
 def test_gradients_reach_every_parameter(normalization):
     torch.manual_seed(0)
-    generator = DCGANGenerator(16, 1, latent_size=8, width=2)
+    generator = DCGANGenerator(16, 1, latent_dim=8, width=2)
     discriminator = DCGANDiscriminator(16, 1, width=2, normalization=normalization)
     discriminator(generator(generator.sample_latents(6, "cpu"))).square().sum().backward()
     for network in (generator, discriminator):
@@ -126,8 +126,8 @@ def test_bad_size(kind, arguments, named):
         kind(**arguments)
 
 
-def test_bad_width_and_normalisation():
-    with pytest.raises(ConfigurationError, match="width must be at least 1, got 0"):
+def test_bad_width_and_normalization():
+    with pytest.raises(ConfigurationError, match=r"^width: got 0, expected at least 1"):
         DCGANGenerator(width=0)
     with pytest.raises(ConfigurationError, match="normalization"):
         DCGANDiscriminator(normalization="layer")  # type: ignore[arg-type]

@@ -21,8 +21,8 @@ def images():
     return torch.rand(8, 3, 6, 6, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-class Holder(nn.Module):
-    """Something that trains a layer of its own beside a frozen network."""
+class Parent(nn.Module):
+    """Module with a frozen network and a trainable layer."""
 
     def __init__(self, frozen):
         super().__init__()
@@ -41,20 +41,20 @@ def same(before, after):
     return before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 
 
-@pytest.mark.parametrize("mode", ["eval", "paper"])
-def test_nothing_moves_while_its_holder_trains(images, mode):
-    holder = Holder(Frozen(network(), mode=mode))
-    before, own = state(holder.frozen), state(holder.own)
+@pytest.mark.parametrize("dropout", [False, True])
+def test_state_is_unchanged_while_its_parent_trains(images, dropout):
+    parent = Parent(Frozen(network(), dropout=dropout))
+    before, own = state(parent.frozen), state(parent.own)
     assert any("running_mean" in key for key in before)
-    optimizer = torch.optim.AdamW(holder.parameters(), lr=0.1, weight_decay=0.5)
+    optimizer = torch.optim.AdamW(parent.parameters(), lr=0.1, weight_decay=0.5)
     for _ in range(3):
-        holder.train()
-        holder.frozen.train()
+        parent.train()
+        parent.frozen.train()
         optimizer.zero_grad()
-        holder(images).square().mean().backward()
+        parent(images).square().mean().backward()
         optimizer.step()
-    assert same(before, state(holder.frozen))
-    assert not same(own, state(holder.own))
+    assert same(before, state(parent.frozen))
+    assert not same(own, state(parent.own))
 
 
 def test_no_graph_and_no_gradients(images):
@@ -63,39 +63,39 @@ def test_no_graph_and_no_gradients(images):
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
 
 
-def test_no_graph_even_where_someone_unfreezes_it(images):
+def test_no_graph_even_if_unfrozen(images):
     frozen = Frozen(network()).requires_grad_(True)
     assert not frozen(images).requires_grad
 
 
-@pytest.mark.parametrize("mode", ["eval", "paper"])
-def test_evaluation_mode_gives_the_network_as_it_is(images, mode):
+@pytest.mark.parametrize("dropout", [False, True])
+def test_evaluation_mode_is_equal_to_the_network(images, dropout):
     expected = network().eval()(images)
-    assert torch.equal(Frozen(network(), mode=mode).eval()(images), expected)
+    assert torch.equal(Frozen(network(), dropout=dropout).eval()(images), expected)
 
 
-def test_train_does_not_reach_it(images):
+def test_train_keeps_evaluation_mode(images):
     frozen = Frozen(network())
     assert frozen.train() is frozen
     assert not any(module.training for module in frozen.modules())
     assert torch.equal(frozen(images), network().eval()(images))
 
 
-def test_paper_mode_leaves_dropout_on_in_training_alone(images):
-    holder = Holder(Frozen(network(), mode="paper")).train()
-    on = [type(module) for module in holder.frozen.modules() if module.training]
+def test_dropout_follows_the_training_mode(images):
+    parent = Parent(Frozen(network(), dropout=True)).train()
+    on = [type(module) for module in parent.frozen.modules() if module.training]
     assert on == [nn.Dropout2d, nn.Dropout]
-    assert not torch.equal(holder.frozen(images), holder.frozen(images))
-    holder.eval()
-    assert not any(module.training for module in holder.modules())
-    assert torch.equal(holder.frozen(images), holder.frozen(images))
+    assert not torch.equal(parent.frozen(images), parent.frozen(images))
+    parent.eval()
+    assert not any(module.training for module in parent.modules())
+    assert torch.equal(parent.frozen(images), parent.frozen(images))
 
 
 @pytest.mark.parametrize(
     "layer", [nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout]
 )
-def test_paper_mode_knows_every_dropout(layer):
-    assert Frozen(layer(), mode="paper").train().network.training
+def test_every_dropout_layer_is_recognized(layer):
+    assert Frozen(layer(), dropout=True).train().network.training
 
 
 def test_own_statistics(images):
@@ -114,5 +114,5 @@ def test_without_statistics_inputs_pass_unchanged(images):
 
 @pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"std": (0.5,)}])
 def test_half_of_the_statistics(given):
-    with pytest.raises(ValueError, match="mean and std go together"):
+    with pytest.raises(ValueError, match=r"^mean and std: got .*, expected both or neither"):
         Frozen(nn.Identity(), **given)

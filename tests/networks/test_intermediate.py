@@ -25,7 +25,7 @@ SPEC = DataSpec((1, 16, 16), 10)
 
 
 class Own(nn.Module):
-    """Returns its features itself."""
+    """Returns features and logits itself."""
 
     def __init__(self, network):
         super().__init__()
@@ -86,7 +86,7 @@ def test_hooks_and_own_features_are_equal_with_gradients(images):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-6)
 
 
-def test_layers_by_name_in_the_order_asked_for(images):
+def test_layers_by_name_in_the_given_order(images):
     network = lenet()
     _, (second, first, logits) = forward_with_features(network, ["features.3", "features.0", "logits"], images)
     assert torch.equal(first, network.features[:1](images))
@@ -150,7 +150,7 @@ class TestCompiled:
             assert torch.equal(logits, reference(inputs))
 
     def test_never_silently_wrong(self, images):
-        """A network that was compiled without hooks passes them over: that is said."""
+        """A network that was compiled without hooks ignores them, which raises an error."""
         network = lenet()
         network.compile(backend="eager")
         network(images)
@@ -159,7 +159,7 @@ class TestCompiled:
 
 
 class Odd(nn.Module):
-    """Layers that make what is no features."""
+    """Layers whose outputs are not features."""
 
     def __init__(self):
         super().__init__()
@@ -205,7 +205,7 @@ class TestRecordOutputs:
         assert hooks_of(network) == 0
 
 
-class TestTrying:
+class TestDryRun:
     def test_shapes(self):
         network = Frozen(LeNet4(1, 16, 10, widths=(2, 3, 5)))
         features = dry_run_layers("model.teacher", network, ["features.0", "features", "logits"], SPEC)
@@ -217,27 +217,27 @@ class TestTrying:
     @pytest.mark.parametrize(
         ("network", "layer", "message"),
         [
-            (lenet(), "feature", r"did you mean 'features'\? there are features, classifier, logits"),
-            (Frozen(lenet()), "avgpool", r"has no layer 'avgpool': there are features, classifier, logits"),
-            (lenet(), "features.12", r"there are features\.0, features\.1, .*, features\.8, logits"),
-            (Own(lenet()), "inner.features", r"there are features, logits"),
-            (Odd(), "pair", r"layer 'pair' of model\.student \(Odd\) makes tuple of two samples"),
-            (Odd(), "whole", r"makes \(512,\) of two samples"),
-            (Odd(), "unused", r"layer 'unused' of model\.student \(Odd\) is not run"),
-            (Odd(), "linear", r"overwritten in place by the layer behind it: name that one"),
-            (LeNet4(1, 16, 7), "features", r"answers with \(7,\) where the data have 10 classes"),
-            (LeNet4(3, 16, 10), "features", r"does not take the data's samples"),
+            (lenet(), "feature", r"expected one of features, classifier, logits; did you mean 'features'\?"),
+            (Frozen(lenet()), "avgpool", r"got the layer 'avgpool', expected one of features, classifier, logits$"),
+            (lenet(), "features.12", r"expected one of features\.0, features\.1, .*, features\.8, logits"),
+            (Own(lenet()), "inner.features", r"expected one of features, logits$"),
+            (Odd(), "pair", r"layer 'pair' of model\.student \(Odd\): returned tuple for 2 samples"),
+            (Odd(), "whole", r"returned \(512,\) for 2 samples"),
+            (Odd(), "unused", r"layer 'unused' of model\.student \(Odd\): not used in forward"),
+            (Odd(), "linear", r"overwritten in place by the next layer; choose that layer"),
+            (LeNet4(1, 16, 7), "features", r"returned shape \(2, 7\) for 2 samples, expected \(2, 10\)"),
+            (LeNet4(3, 16, 10), "features", r"does not accept samples of shape"),
         ],
     )
-    def test_what_cannot_be_used(self, network, layer, message):
+    def test_invalid_layers(self, network, layer, message):
         with pytest.raises(ConfigurationError, match=message) as caught:
             dry_run_layers("model.student", network, [layer], SPEC)
         assert "\n" not in str(caught.value)
         assert hooks_of(network) == 0
 
 
-class TestFeaturesOf:
-    def test_is_the_layer_and_passes_gradients_on(self, images):
+class TestIntermediateLayer:
+    def test_output_and_gradients(self, images):
         network = lenet()
         images.requires_grad_()
         features = IntermediateLayer(network, "features")(images)
@@ -247,8 +247,8 @@ class TestFeaturesOf:
         assert torch.equal(gradient, reference)
         assert hooks_of(network) == 0
 
-    def test_a_layer_that_is_not_there(self):
+    def test_missing_layer(self):
         with pytest.raises(
-            ConfigurationError, match=r"IntermediateLayer\.network \(LeNet4\) has no layer 'feature': did you mean"
+            ConfigurationError, match=r"IntermediateLayer\.network \(LeNet4\): got the layer 'feature', expected one of"
         ):
             IntermediateLayer(lenet(), "feature")

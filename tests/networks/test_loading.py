@@ -26,13 +26,9 @@ from ganmc_lightning.networks import (
     load_network,
 )
 from ganmc_lightning.networks.allowed import allow_import
-from ganmc_lightning.networks.loading import (
-    instantiate_network,
-    read_checkpoint,
-    recipe_from_checkpoint,
-    resolve_recipe,
-)
-from ganmc_lightning.networks.training_data import training_data_of
+from ganmc_lightning.networks.checkpoints import read_checkpoint
+from ganmc_lightning.networks.recipes import instantiate_network, recipe_from_checkpoint, resolve_recipe
+from ganmc_lightning.networks.training_data import get_training_data
 
 RECIPE = {
     "class_path": "ganmc_lightning.networks.MLPClassifier",
@@ -51,7 +47,7 @@ class Own(nn.Module):
 
 
 OWN = f"{__name__}.Own"
-REFUSED = "which a file may not name: expected a network of ganmc_lightning, torch.nn"
+REFUSED = "expected a network of ganmc_lightning, torch.nn"
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ def path(tmp_path):
     return save(tmp_path / "run.ckpt", {"network": RECIPE, "_class_path": "some.Module", "lr": 0.1}, network=mlp())
 
 
-def complaint(call, *args, **named):
+def error_of(call, *args, **named):
     with pytest.raises(ConfigurationError) as caught:
         call(*args, **named)
     assert "\n" not in str(caught.value)
@@ -109,10 +105,10 @@ class TestRoundTrip:
         assert same(load_network(path, "student_ema"), mlp(2))
 
     def test_networks_within_networks(self, tmp_path):
-        recipe = {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": RECIPE, "mode": "paper"}}
+        recipe = {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": RECIPE, "dropout": True}}
         network = load_network(save(tmp_path / "a.ckpt", {"teacher": recipe}, teacher=Frozen(mlp())), "teacher")
         assert isinstance(network, Frozen)
-        assert network.mode == "paper"
+        assert network.dropout is True
         assert same(network.network, mlp())
 
     def test_foreign_networks(self, tmp_path):
@@ -122,7 +118,7 @@ class TestRoundTrip:
         assert isinstance(load_network(path, "student"), nn.Linear)
 
     def test_generator(self, tmp_path):
-        arguments = {"image_size": 8, "channels": 1, "num_classes": 2, "latent_size": 3, "width": 2}
+        arguments = {"image_size": 8, "channels": 1, "num_classes": 2, "latent_dim": 3, "width": 2}
         recipe = {"class_path": "ganmc_lightning.networks.ACGANGenerator", "init_args": arguments}
         made = ACGANGenerator(**arguments)
         generator = load_generator(save(tmp_path / "a.ckpt", {"generator": recipe}, generator=made))
@@ -156,23 +152,22 @@ class TestModulesThatBuildTheirOwn:
     def test_not_without_leave(self, tmp_path, monkeypatch):
         monkeypatch.setattr(allowed, "_allowed", [])
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN, "width": 7}, network=MLPClassifier(4, 3, (7,)))
-        message = complaint(load_network, path, "network")
-        assert message.startswith(f"{path} names '{OWN}', {REFUSED}")
+        message = error_of(load_network, path, "network")
+        assert message.startswith(f"{path}: got the class_path '{OWN}', {REFUSED}")
         assert "--import MODULE" in message
 
     def test_a_part_they_do_not_have(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"_class_path": OWN}, student=mlp())
-        assert "a NoneType where a network is due" in complaint(load_network, path, "student")
+        assert "the recipe builds a NoneType, expected an nn.Module" in error_of(load_network, path, "student")
 
 
 class TestBadFiles:
     def test_missing(self, tmp_path):
-        assert complaint(load_network, str(tmp_path / "no.ckpt"), "network").startswith(
-            f"no checkpoint at {tmp_path / 'no.ckpt'}: train it first"
-        )
+        path = str(tmp_path / "no.ckpt")
+        assert error_of(load_network, path, "network") == f"{path}: checkpoint not found"
 
     def test_a_folder(self, tmp_path):
-        assert "no checkpoint at" in complaint(read_checkpoint, str(tmp_path))
+        assert "checkpoint not found" in error_of(read_checkpoint, str(tmp_path))
 
     @pytest.mark.parametrize("zipped", [True, False])
     def test_truncated_anywhere(self, tmp_path, zipped):
@@ -181,14 +176,14 @@ class TestBadFiles:
         content, submodule = whole.read_bytes(), tmp_path / "submodule.ckpt"
         for length in range(0, len(content), len(content) // 40):
             submodule.write_bytes(content[:length])
-            message = complaint(read_checkpoint, str(submodule))
-            assert message.startswith(f"{submodule} cannot be read as a checkpoint (truncated or foreign): ")
+            message = error_of(read_checkpoint, str(submodule))
+            assert message.startswith(f"{submodule}: cannot be read as a checkpoint: ")
 
     @pytest.mark.parametrize("content", [b"hello world\n", b"model:\n  class_path: a\n", b"{}", b".", b"\x80\x02."])
     def test_something_else(self, tmp_path, content):
         path = tmp_path / "config.yaml"
         path.write_bytes(content)
-        assert "config.yaml cannot be read as a checkpoint" in complaint(read_checkpoint, str(path))
+        assert "config.yaml: cannot be read as a checkpoint" in error_of(read_checkpoint, str(path))
 
     def test_flipped_bits_raise_nothing_else(self, path):
         content, dice = Path(path).read_bytes(), random.Random(0)
@@ -208,16 +203,16 @@ class TestBadFiles:
     )
     def test_not_of_this_package(self, tmp_path, content):
         torch.save(content, tmp_path / "a.ckpt")
-        assert "is not a checkpoint of this package" in complaint(read_checkpoint, str(tmp_path / "a.ckpt"))
+        assert ": got " in error_of(read_checkpoint, str(tmp_path / "a.ckpt"))
 
     def test_another_part_names_those_held(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"student": RECIPE}, student=mlp(), generator=nn.Linear(1, 1))
-        message = complaint(load_network, path, "network")
-        assert message == f"{path} holds no 'network': it holds generator, student"
+        message = error_of(load_network, path, "network")
+        assert message == f"{path}: got the submodules generator, student, expected 'network'"
 
     def test_nothing_held(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {})
-        assert complaint(load_network, path, "network").endswith("it holds nothing")
+        assert "got the submodules none, expected" in error_of(load_network, path, "network")
 
 
 class Touch:
@@ -236,13 +231,13 @@ class TestCode:
         path, mark = tmp_path / "a.ckpt", tmp_path / "mark"
         content = {"state_dict": {"network.weight": torch.zeros(1)}, "hyper_parameters": {"x": Touch(mark)}}
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
-        assert "posix.system" in complaint(load_network, str(path), "network")
+        assert "posix.system" in error_of(load_network, str(path), "network")
         assert not mark.exists()
 
     def test_a_bare_pickle_does_not_run(self, tmp_path):
         path, mark = tmp_path / "a.ckpt", tmp_path / "mark"
         path.write_bytes(pickle.dumps(Touch(mark), protocol=2))
-        complaint(load_network, str(path), "network")
+        error_of(load_network, str(path), "network")
         assert not mark.exists()
         pickle.loads(path.read_bytes())  # the trap was set
         assert mark.exists()
@@ -268,16 +263,16 @@ class TestCode:
         listed = {"class_path": "torch.nn.ModuleList", "init_args": {"modules": [RECIPE, recipe]}}
         for submodule in (recipe, nested, listed):
             path = save(tmp_path / "a.ckpt", {"network": submodule}, network=mlp())
-            message = complaint(load_network, path, "network")
-            assert message.startswith(f"{path} names ")
-            refusals = ("which a file may not name", "which ganmc_lightning does not define", "which is no network")
+            message = error_of(load_network, path, "network")
+            assert message.startswith(f"{path}: ")
+            refusals = (REFUSED, "does not exist in the installed ganmc_lightning", "is not a network")
             assert any(refusal in message for refusal in refusals)
         assert not (tmp_path / "mark").exists()
 
     def test_nor_does_the_name_of_the_procedure(self, tmp_path):
         hyper_parameters = {"_class_path": "os.system", "command": f"touch {tmp_path / 'mark'}"}
         path = save(tmp_path / "a.ckpt", hyper_parameters, network=mlp())
-        assert f"names 'os.system', {REFUSED}" in complaint(load_network, path, "network")
+        assert f"got the class_path 'os.system', {REFUSED}" in error_of(load_network, path, "network")
         assert not (tmp_path / "mark").exists()
 
 
@@ -285,19 +280,20 @@ class TestBadRecipes:
     @pytest.mark.parametrize("class_path", ["no_such_package.Net", "Net", "..os.Net", "", None, 3, ["Net"]])
     def test_not_on_the_list(self, tmp_path, class_path):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "class_path": class_path}}, network=mlp())
-        assert REFUSED in complaint(load_network, path, "network")
+        assert REFUSED in error_of(load_network, path, "network")
 
     def test_not_defined(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "class_path": "torch.nn.NoLayer"}}, network=mlp())
-        message = complaint(load_network, path, "network")
+        message = error_of(load_network, path, "network")
         assert (
-            message == f"{path} names torch.nn.NoLayer, which torch.nn does not define: install the version that has it"
+            message
+            == f"{path}: torch.nn.NoLayer does not exist in the installed torch.nn; install a version that defines it"
         )
 
     @pytest.mark.parametrize("init_args", [[1], "text", {5: 6}])
     def test_arguments_of_another_kind(self, tmp_path, init_args):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": init_args}}, network=mlp())
-        assert path in complaint(load_network, path, "network")
+        assert path in error_of(load_network, path, "network")
 
     def test_references_that_multiply(self, tmp_path):
         """A few hundred bytes that stand for 10 ** 12 values."""
@@ -305,35 +301,33 @@ class TestBadRecipes:
         for _ in range(11):
             bomb = [bomb] * 10
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": {"hidden": bomb}}}, network=mlp())
-        assert "recipe of more than 100000 values" in complaint(load_network, path, "network")
+        assert "recipe of more than 100000 values" in error_of(load_network, path, "network")
 
     def test_a_list_that_holds_itself(self, tmp_path):
         ring = []
         ring.append(ring)
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": {"hidden": ring}}}, network=mlp())
-        assert "nested more than 32 deep" in complaint(load_network, path, "network")
+        assert "nested more than 32 deep" in error_of(load_network, path, "network")
 
     def test_a_pointer_to_its_own_file(self, tmp_path):
         pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "a.ckpt"), "submodule": "network"}}
         for recipe in (pointer, {"class_path": "ganmc_lightning.networks.Frozen", "init_args": {"network": pointer}}):
             path = save(tmp_path / "a.ckpt", {"network": recipe}, network=mlp())
-            assert "points back at the same file" in complaint(load_network, path, "network")
+            assert "refers to its own file" in error_of(load_network, path, "network")
 
     @pytest.mark.parametrize(
         "arguments", [{}, {"in_features": 4, "num_classes": 3, "depth": 1}, {"in_features": -4, "num_classes": 3}]
     )
     def test_not_buildable(self, tmp_path, arguments):
         path = save(tmp_path / "a.ckpt", {"network": {**RECIPE, "init_args": arguments}}, network=mlp())
-        message = complaint(load_network, path, "network")
-        assert message.startswith(
-            f"{path} does not hold what it takes to build ganmc_lightning.networks.MLPClassifier ("
-        )
-        assert message.endswith("give the network to load_network(path, submodule, network)")
+        message = error_of(load_network, path, "network")
+        assert message.startswith(f"{path}: cannot build ganmc_lightning.networks.MLPClassifier from its recipe (")
+        assert message.endswith("pass the network: load_network(path, submodule, network)")
 
     def test_abstract(self, tmp_path):
         recipe = {"class_path": "ganmc_lightning.networks.Discriminator", "init_args": {}}
         path = save(tmp_path / "a.ckpt", {"discriminator": recipe}, discriminator=mlp())
-        assert "abstract" in complaint(load_network, path, "discriminator")
+        assert "abstract" in error_of(load_network, path, "discriminator")
 
     @pytest.mark.parametrize(
         "hyper_parameters",
@@ -341,32 +335,34 @@ class TestBadRecipes:
     )
     def test_missing(self, tmp_path, hyper_parameters):
         path = save(tmp_path / "a.ckpt", hyper_parameters, network=mlp())
-        message = complaint(load_network, path, "network")
-        assert message.startswith(f"{path} does not say how to build 'network'")
+        message = error_of(load_network, path, "network")
+        assert message.startswith(f"{path}: got no recipe of 'network'")
         assert "load_network(path, submodule, network)" in message
 
     def test_missing_where_the_procedure_had_a_live_network(self, tmp_path):
         """What a run from Python saves: the procedure's name and none of its arguments."""
         class_path = "ganmc_lightning.networks.Frozen"
         path = save(tmp_path / "a.ckpt", {"_class_path": class_path}, network=mlp())
-        message = complaint(load_network, path, "network")
+        message = error_of(load_network, path, "network")
         assert f"build {class_path} " in message
-        assert "'network'): give the network to load_network(path, submodule, network)" in message
+        assert "'network'); pass the network: load_network(path, submodule, network)" in message
 
     def test_weights_of_another_shape(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"network": RECIPE}, network=MLPClassifier(4, 3, (6,)))
-        message = complaint(load_network, path, "network")
-        assert message.startswith(f"the weights of 'network' in {path} do not fit its network: size mismatch for ")
+        message = error_of(load_network, path, "network")
+        assert message.startswith(f"{path}: the weights of 'network' do not match its network: size mismatch for ")
 
     @pytest.mark.parametrize("network", [MLPClassifier(4, 3, (5, 5)), MLPClassifier(4, 3, ())])
     def test_weights_of_another_network(self, path, network):
-        assert "do not fit its network" in complaint(load_network, path, "network", network)
+        assert "do not match its network" in error_of(load_network, path, "network", network)
 
     def test_a_classifier_is_no_generator(self, path):
-        assert complaint(load_generator, path, "network") == f"'network' in {path} is a MLPClassifier, not a generator"
+        assert (
+            error_of(load_generator, path, "network") == f"{path}: 'network' is a MLPClassifier, expected a generator"
+        )
 
     def test_no_generator_held(self, path):
-        assert complaint(load_generator, path) == f"{path} holds no 'generator': it holds network"
+        assert error_of(load_generator, path) == f"{path}: got the submodules network, expected 'generator'"
 
 
 class TestPointers:
@@ -414,7 +410,7 @@ class TestPointers:
 
     def test_to_a_missing_file(self, tmp_path):
         pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "no.ckpt"), "submodule": "network"}}
-        assert "no checkpoint at" in complaint(resolve_recipe, pointer)
+        assert "checkpoint not found" in error_of(resolve_recipe, pointer)
 
     @pytest.mark.parametrize("value", [RECIPE, 3, None, "text", {"a": 1}, [RECIPE], {"class_path": "no.such.Thing"}])
     def test_anything_else_passes(self, value):
@@ -440,7 +436,7 @@ def test_discriminator_of_checkpoint_takes_discriminators_alone(tmp_path):
     inputs = torch.randn(4, 1, 8, 8)
     for one, other in zip(rebuilt(inputs), discriminator.eval()(inputs), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    with pytest.raises(ConfigurationError, match="not a generator"):
+    with pytest.raises(ConfigurationError, match="expected a generator"):
         load_generator(str(path), "discriminator")
 
 
@@ -468,7 +464,7 @@ class TestWrappedNetworks:
 
     def test_parts_are_named_without_them(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {}, **{"module.student": mlp()})
-        assert complaint(load_network, path, "network").endswith("it holds student")
+        assert "got the submodules student, expected" in error_of(load_network, path, "network")
 
     def test_a_generator_among_them(self, tmp_path):
         recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 2}}
@@ -487,13 +483,13 @@ class TestTrainedOn:
     def test_attached_to_the_network(self, tmp_path):
         spec = DataSpec((4,), 3, ("a", "b", "c"))
         path = self.record(tmp_path, spec.state_dict())
-        assert training_data_of(load_network(path, "network")) == spec
-        assert training_data_of(load_network(path, "network", mlp())) == spec
+        assert get_training_data(load_network(path, "network")) == spec
+        assert get_training_data(load_network(path, "network", mlp())) == spec
 
     def test_checkpoints_that_do_not_tell(self, path):
-        assert training_data_of(load_network(path, "network")) is None
+        assert get_training_data(load_network(path, "network")) is None
 
     @pytest.mark.parametrize("record", [3, [], {"sample_shape": [4]}, {"sample_shape": 4, "statistics": None}])
     def test_damaged(self, tmp_path, record):
-        message = complaint(load_network, self.record(tmp_path, record), "network")
+        message = error_of(load_network, self.record(tmp_path, record), "network")
         assert "a.ckpt: 'trained_on' is damaged" in message

@@ -82,5 +82,5 @@ def test_dropout_is_on_in_training_only():
 
 
 def test_image_too_small():
-    with pytest.raises(ConfigurationError, match=r"image_size must be at least 8 .* got 7$"):
+    with pytest.raises(ConfigurationError, match=r"^image_size: got 7, expected at least 8"):
         NIN(image_size=7)

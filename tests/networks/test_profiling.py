@@ -31,7 +31,7 @@ def test_operations_by_hand(batch):
 
 
 def test_several_inputs():
-    generator = TabularGenerator(num_features=7, num_classes=2, latent_size=3, hidden=(5,))
+    generator = TabularGenerator(num_features=7, num_classes=2, latent_dim=3, hidden=(5,))
     assert count_flops(generator, torch.zeros(1, 3), torch.tensor([1])) == 2 * (3 * 5 + 5 * 7)
 
 

@@ -1,4 +1,4 @@
-"""CIFAR ResNets and ResNet-18: counts of the papers, blocks against the equations, initialisation."""
+"""CIFAR ResNets and ResNet-18: counts of the papers, blocks against the equations, initialization."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_option_a_subsamples_and_fills_with_zeros(side):
 
 
 @pytest.mark.parametrize("make", [lambda: CIFARResNet(20), ResNet18])
-def test_he_initialisation(make):
+def test_he_initialization(make):
     torch.manual_seed(0)
     network = make()
     convolutions = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d)]
@@ -133,5 +133,5 @@ def test_he_initialisation(make):
 
 @pytest.mark.parametrize("depth", [-4, 2, 18, 21, 164 + 1])
 def test_bad_depth(depth):
-    with pytest.raises(ConfigurationError, match=rf"depth must be 6n\+2 .* got {depth}$"):
+    with pytest.raises(ConfigurationError, match=rf"^depth: got {depth}, expected 6n\+2 "):
         CIFARResNet(depth)

@@ -33,7 +33,7 @@ def test_parameters():
     assert count(TabularGenerator(28, 4, 20, hidden=(30, 40))) == 4 * 20 + 21 * 30 + 31 * 40 + 41 * 28
     assert count(TabularDiscriminator(10)) == 11 * 50 + 51 * 1 + 51 * 2
     assert count(TabularDiscriminator(28, 4, hidden=(30, 40))) == 29 * 30 + 31 * 40 + 41 * 5
-    assert count(TabularDiscriminator(10, spectral=True)) == count(TabularDiscriminator(10))
+    assert count(TabularDiscriminator(10, normalization="spectral")) == count(TabularDiscriminator(10))
 
 
 def test_shapes(generator, latents):
@@ -52,7 +52,7 @@ def test_rows_are_unbounded(generator, latents):
 
 
 def test_generator_by_hand():
-    generator = TabularGenerator(num_features=1, num_classes=2, latent_size=2, hidden=(1,))
+    generator = TabularGenerator(num_features=1, num_classes=2, latent_dim=2, hidden=(1,))
     with torch.no_grad():
         generator.embedding.weight.copy_(torch.tensor([[1.0, 2.0], [-1.0, 0.5]]))
         hidden, output = (layer for layer in generator.network if isinstance(layer, nn.Linear))
@@ -66,8 +66,8 @@ def test_generator_by_hand():
     assert torch.equal(rows, torch.tensor([[-14.0], [1.0], [-2.0]]))
 
 
-def test_concatenating_generator_by_hand():
-    generator = TabularGenerator(num_features=1, num_classes=1, latent_size=1, hidden=(1, 1), concatenate=True)
+def test_skip_connections_by_hand():
+    generator = TabularGenerator(num_features=1, num_classes=1, latent_dim=1, hidden=(1, 1), skip_connections=True)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.zero_()
@@ -81,19 +81,19 @@ def test_concatenating_generator_by_hand():
     assert rows.tolist() == [[400 + 60 + 2], [200 + 0 - 2]]
 
 
-def test_concatenating_generator_has_more_inputs_a_layer():
-    assert count(TabularGenerator(10, 2, 20, (30, 40), concatenate=True)) == 40 + 21 * 30 + 51 * 40 + 91 * 10
+def test_skip_connections_have_more_inputs_per_layer():
+    assert count(TabularGenerator(10, 2, 20, (30, 40), skip_connections=True)) == 40 + 21 * 30 + 51 * 40 + 91 * 10
 
 
-def test_generator_wants_labels(generator, latents):
+def test_generator_requires_labels(generator, latents):
     with pytest.raises(ValueError, match="labels"):
         generator(latents)
 
 
-@pytest.mark.parametrize(("concatenate", "spectral"), [(False, False), (False, True), (True, False)])
-def test_gradients_reach_every_parameter(latents, concatenate, spectral):
-    generator = TabularGenerator(10, 3, hidden=(20, 20), concatenate=concatenate)
-    discriminator = TabularDiscriminator(10, 3, hidden=(20, 20), spectral=spectral)
+@pytest.mark.parametrize(("skip_connections", "normalization"), [(False, "none"), (False, "spectral"), (True, "none")])
+def test_gradients_reach_every_parameter(latents, skip_connections, normalization):
+    generator = TabularGenerator(10, 3, hidden=(20, 20), skip_connections=skip_connections)
+    discriminator = TabularDiscriminator(10, 3, hidden=(20, 20), normalization=normalization)
     source, classes = discriminator(generator(latents, torch.tensor([0, 1, 2, 0, 1, 2])))
     (source.sum() + classes.square().sum()).backward()
     for network in (generator, discriminator):
@@ -102,9 +102,9 @@ def test_gradients_reach_every_parameter(latents, concatenate, spectral):
             assert parameter.grad.any(), name
 
 
-def test_spectral_normalisation_bounds_every_layer():
+def test_spectral_normalization_bounds_every_layer():
     torch.manual_seed(0)
-    discriminator = TabularDiscriminator(10, hidden=(20, 20), spectral=True)
+    discriminator = TabularDiscriminator(10, hidden=(20, 20), normalization="spectral")
     for _ in range(100):  # one power iteration each
         discriminator(torch.randn(2, 10))
     weighted = [layer for layer in discriminator.modules() if isinstance(layer, nn.Linear)]
@@ -114,6 +114,11 @@ def test_spectral_normalisation_bounds_every_layer():
         assert torch.linalg.matrix_norm(layer.weight, ord=2).item() == pytest.approx(1.0, abs=0.02)
     plain = TabularDiscriminator(10)
     assert not any(parametrize.is_parametrized(layer) for layer in plain.modules())
+
+
+def test_unknown_normalization():
+    with pytest.raises(ConfigurationError, match=r"^normalization: got 'batch', expected one of none, spectral"):
+        TabularDiscriminator(3, normalization="batch")
 
 
 def test_dropout_is_on_in_training_only():
@@ -129,16 +134,16 @@ def test_copies_and_reloaded_states_agree(generator, latents):
     labels = torch.zeros(6, dtype=torch.int64)
     rows = generator(latents, labels)
     assert torch.equal(copy.deepcopy(generator)(latents, labels), rows)
-    discriminator = TabularDiscriminator(10, 3, spectral=True).eval()
-    fresh = TabularDiscriminator(10, 3, spectral=True).eval()
+    discriminator = TabularDiscriminator(10, 3, normalization="spectral").eval()
+    fresh = TabularDiscriminator(10, 3, normalization="spectral").eval()
     fresh.load_state_dict(discriminator.state_dict())
     assert torch.allclose(fresh(rows)[1], discriminator(rows)[1], rtol=1e-5, atol=1e-5)
 
 
-def test_noise_on_rows_is_for_evaluation_alone():
+def test_output_noise_in_evaluation_mode_only():
     torch.manual_seed(0)
-    smoothed = TabularGenerator(4, 2, latent_size=6, latent_std=0.5, output_noise_std=0.3)
-    plain = TabularGenerator(4, 2, latent_size=6, latent_std=0.5)
+    smoothed = TabularGenerator(4, 2, latent_dim=6, latent_std=0.5, output_noise_std=0.3)
+    plain = TabularGenerator(4, 2, latent_dim=6, latent_std=0.5)
     plain.load_state_dict(smoothed.state_dict())
     latents, labels = smoothed.sample_latents(2000, "cpu"), torch.arange(2000) % 2
     assert latents.shape == (2000, 10)
@@ -147,5 +152,5 @@ def test_noise_on_rows_is_for_evaluation_alone():
     noise = smoothed.eval()(latents, labels) - without
     torch.testing.assert_close(noise, 0.6 * latents[:, :4], rtol=1e-4, atol=1e-5)
     assert noise.std().item() == pytest.approx(0.3, rel=0.05)
-    with pytest.raises(ConfigurationError, match="output_noise_std must not be negative"):
+    with pytest.raises(ConfigurationError, match=r"^output_noise_std: got -0\.1, expected at least 0"):
         TabularGenerator(4, output_noise_std=-0.1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import torch
@@ -12,10 +13,10 @@ from ganmc_lightning.networks import Frozen, MLPClassifier, TabularGenerator
 from ganmc_lightning.networks.training_data import (
     check_classes,
     check_statistics,
+    get_training_data,
     input_conversion,
-    note_training_data,
     output_conversion,
-    training_data_of,
+    set_training_data,
 )
 
 
@@ -33,11 +34,11 @@ def images(mean, std):
 
 def trained_on(spec, network=None):
     network = MLPClassifier(2, 3) if network is None else network
-    note_training_data(network, spec)
+    set_training_data(network, spec)
     return network
 
 
-def complaint(call, *args):
+def error_of(call, *args):
     with pytest.raises(ConfigurationError) as caught:
         call("model.teacher", *args)
     assert "\n" not in str(caught.value)
@@ -47,21 +48,23 @@ def complaint(call, *args):
 class TestRecord:
     def test_found_inside_compiled_networks_and_copies(self):
         spec, network = rows(), MLPClassifier(2, 3)
-        assert training_data_of(network) is None
-        note_training_data(torch.compile(network, backend="eager"), spec)
-        assert training_data_of(network) is spec
-        assert training_data_of(copy.deepcopy(network)).class_names == spec.class_names
+        assert get_training_data(network) is None
+        set_training_data(torch.compile(network, backend="eager"), spec)
+        assert get_training_data(network) is spec
+        assert get_training_data(copy.deepcopy(network)).class_names == spec.class_names
 
     def test_survives_a_checkpoint(self, tmp_path):
         curve = torch.tensor([[0.0, 1.0], [-1.0, 1.0]], dtype=torch.float64)
         spec = rows((1.0, 2.0), (3.0, 4.0), curve, curve, names=("a", "b", "c"))
         torch.save(spec.state_dict(), tmp_path / "spec.pt")
-        read = DataSpec.of_state(torch.load(tmp_path / "spec.pt", weights_only=True))
+        read = DataSpec.from_state_dict(torch.load(tmp_path / "spec.pt", weights_only=True))
         assert read[:3] == spec[:3]
         assert torch.equal(read.statistics.mean, spec.statistics.mean)
         assert torch.equal(read.statistics.std, spec.statistics.std)
-        assert all(torch.equal(*pair) for pair in zip(read.statistics.curves, spec.statistics.curves, strict=True))
-        assert DataSpec.of_state(DataSpec((0,), 1).state_dict()) == DataSpec((0,), 1)
+        assert all(
+            torch.equal(*pair) for pair in zip(read.statistics.quantiles, spec.statistics.quantiles, strict=True)
+        )
+        assert DataSpec.from_state_dict(DataSpec((0,), 1).state_dict()) == DataSpec((0,), 1)
 
 
 class TestClasses:
@@ -76,9 +79,8 @@ class TestClasses:
     def test_another_order_or_other_names(self, due):
         network = trained_on(rows(names=("a", "b", "c")))
         for each in (network, Frozen(network), nn.Sequential(nn.Identity(), network)):
-            message = complaint(check_classes, each, rows(names=due))
-            assert message.startswith("model.teacher was trained on other classes, or in another order: its class 1")
-            assert f"'b', the data's class 1 is '{due[1]}'" in message
+            message = error_of(check_classes, each, rows(names=due))
+            assert message.startswith(f"model.teacher: class 1 of its training data is 'b', expected '{due[1]}'")
 
 
 class TestRows:
@@ -115,34 +117,40 @@ class TestRows:
 
     @pytest.mark.parametrize(("its", "std"), [((5000.0, -2.0), (2000.0, 0.5)), ((5.0, -2.0), (2.0, 50.0))])
     def test_other_units(self, its, std):
-        message = complaint(input_conversion, trained_on(rows(its, std)), rows())
-        assert "was trained on rows whose column" in message
+        message = error_of(input_conversion, trained_on(rows(its, std)), rows())
+        assert re.search(r"column [01] of its training rows has mean", message)
 
     def test_constant_columns_are_divided_by_one(self):
         there = rows((5.0, -2.0), (2.0, 0.001))
         assert not isinstance(input_conversion("x", trained_on(there), rows((5.0, -2.0), (2.0, 1.0))), nn.Identity)
 
-    def test_normal_scores_beside_z_scores(self):
+    def test_quantile_transform_and_z_scores(self):
         curve = torch.tensor([[0.0, 1.0], [-1.0, 1.0]], dtype=torch.float64)
         scores = rows((0.0, 0.0), (1.0, 1.0), curve, curve)
-        assert "set data.quantile_transform to true" in complaint(input_conversion, trained_on(scores), rows())
-        assert "set data.quantile_transform to false" in complaint(input_conversion, trained_on(rows()), scores)
+        assert "trained with data.quantile_transform true, got false" in error_of(
+            input_conversion, trained_on(scores), rows()
+        )
+        assert "trained with data.quantile_transform false, got true" in error_of(
+            input_conversion, trained_on(rows()), scores
+        )
         others = rows((0.0, 0.0), (1.0, 1.0), curve, curve * 2)
-        assert "normal scores of other rows" in complaint(input_conversion, trained_on(others), scores)
+        assert "quantile transform of other rows" in error_of(input_conversion, trained_on(others), scores)
         assert isinstance(input_conversion("x", trained_on(scores), scores), nn.Identity)
 
     def test_another_number_of_columns(self):
         other = DataSpec((3,), 3, (), statistics([0.0] * 3, [1.0] * 3))
-        assert "of 3 columns, the data have 2" in complaint(input_conversion, trained_on(other), rows())
+        assert "of 3 columns, expected 2" in error_of(input_conversion, trained_on(other), rows())
 
     def test_not_converted_inside_another_module_which_may_rescale_itself(self):
         wrapped = nn.Sequential(nn.Identity(), trained_on(rows((4.0, -2.2), (3.0, 0.4))))
-        assert "scaled by other means" in complaint(input_conversion, wrapped, rows())
-        assert "scaled by other means" in complaint(check_statistics, wrapped, rows())
+        assert "scaled by other means" in error_of(input_conversion, wrapped, rows())
+        assert "scaled by other means" in error_of(check_statistics, wrapped, rows())
 
     def test_classes_matter_to_conditional_generators_alone(self):
         here, there = rows(names=("a", "b", "c")), rows(names=("c", "b", "a"))
-        assert "other classes" in complaint(output_conversion, trained_on(there, TabularGenerator(2, 3)), here)
+        assert "class 0 of its training data is 'c'" in error_of(
+            output_conversion, trained_on(there, TabularGenerator(2, 3)), here
+        )
         plain = trained_on(there, nn.Linear(2, 2))
         assert isinstance(output_conversion("x", plain, here), nn.Identity)
 
@@ -154,5 +162,5 @@ class TestImages:
 
     @pytest.mark.parametrize(("mean", "std"), [([0.87], [0.31]), ([0.0005], [0.0039])])
     def test_inverted_or_of_another_range(self, mean, std):
-        message = complaint(input_conversion, trained_on(images(mean, std)), images([0.13], [0.31]))
-        assert message.startswith("model.teacher was trained on images whose channel 0 has mean ")
+        message = error_of(input_conversion, trained_on(images(mean, std)), images([0.13], [0.31]))
+        assert message.startswith("model.teacher: channel 0 of its training images has mean ")

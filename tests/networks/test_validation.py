@@ -23,8 +23,8 @@ from ganmc_lightning.networks.validation import (
 SPEC = DataSpec((4,), 3)
 
 
-class Answering(nn.Module):
-    """A classifier whose answers are changed, in training mode alone if asked for."""
+class ChangedOutput(nn.Module):
+    """Classifier with changed outputs, optionally only in training mode."""
 
     def __init__(self, change, training_only=False):
         super().__init__()
@@ -43,11 +43,11 @@ ODD = {
     "dict": (lambda z: {"loss": 0, "logits": z}, "a dict with loss, logits", 'network(inputs)["logits"]'),
     "other keys": (lambda z: {"out": z}, "a dict with out", 'network(inputs)["out"]'),
     "object": (lambda z: SimpleNamespace(logits=z), "a SimpleNamespace", "network(inputs).logits"),
-    "nothing": (lambda z: None, "a NoneType", "the logits alone"),
+    "nothing": (lambda z: None, "a NoneType", "only the logits"),
 }
 
 
-def complaint(call, *args):
+def error_of(call, *args):
     with pytest.raises(ConfigurationError) as caught:
         call("model.student", *args)
     assert "\n" not in str(caught.value)
@@ -57,22 +57,22 @@ def complaint(call, *args):
 @pytest.mark.parametrize("kind", ODD)
 def test_other_answers_than_a_tensor_are_named_with_the_fix(kind):
     change, got, fix = ODD[kind]
-    network = Answering(change)
-    expected = f"model.student (Answering) returns {got} where one tensor of 3 logits is expected: "
+    network = ChangedOutput(change)
+    expected = f"model.student (ChangedOutput): returned {got}, expected one tensor of 3 logits; "
     for message in (
-        complaint(check_classifier, network, SPEC),
-        complaint(check_trainable_classifier, network, SPEC),
-        complaint(dry_run_layers, network, [], SPEC),
-        complaint(dry_run_layers, Frozen(network), [], SPEC),
+        error_of(check_classifier, network, SPEC),
+        error_of(check_trainable_classifier, network, SPEC),
+        error_of(dry_run_layers, network, [], SPEC),
+        error_of(dry_run_layers, Frozen(network), [], SPEC),
     ):
         assert message == f"{expected}wrap it in a module whose forward returns {fix}"
 
 
 def test_auxiliary_outputs_in_training_alone():
-    network = Answering(lambda z: (z, z), training_only=True)
+    network = ChangedOutput(lambda z: (z, z), training_only=True)
     check_classifier("model.student", network, SPEC)
-    message = complaint(check_trainable_classifier, network, SPEC)
-    assert "returns a tuple of 2 in training mode" in message
+    message = error_of(check_trainable_classifier, network, SPEC)
+    assert "returned a tuple of 2 in training mode" in message
     assert "aux_logits=False" in message
     check_trainable_classifier("model.teacher", Frozen(network), SPEC)  # never in training mode
 
@@ -89,9 +89,11 @@ def test_probabilities(dtype):
 
 def test_softmax_at_the_end():
     for when in (False, True):
-        message = complaint(check_trainable_classifier, Answering(lambda z: z.softmax(dim=1), when), SPEC)
-        assert "returns probabilities (each row sums to 1) where logits are expected" in message
-    assert "remove the softmax" in complaint(dry_run_layers, Answering(lambda z: z.softmax(dim=1)), ["logits"], SPEC)
+        message = error_of(check_trainable_classifier, ChangedOutput(lambda z: z.softmax(dim=1), when), SPEC)
+        assert "returned probabilities (each row sums to 1), expected logits" in message
+    assert "remove its final softmax" in error_of(
+        dry_run_layers, ChangedOutput(lambda z: z.softmax(dim=1)), ["logits"], SPEC
+    )
 
 
 def test_networks_are_left_as_they_were():
@@ -134,6 +136,4 @@ def test_samples_differ():
 
 
 def test_a_network_that_wants_more_than_samples():
-    assert "does not take the data's samples of shape (4,)" in complaint(
-        check_discriminator, nn.Bilinear(4, 4, 1), SPEC
-    )
+    assert "does not accept samples of shape (4,)" in error_of(check_discriminator, nn.Bilinear(4, 4, 1), SPEC)

@@ -72,7 +72,7 @@ def test_dropout_reaches_every_block():
 
 @pytest.mark.parametrize("depth", [4, 20, 29])
 def test_bad_depth(depth):
-    with pytest.raises(ConfigurationError, match=rf"depth must be 6n\+4 .* got {depth}$"):
+    with pytest.raises(ConfigurationError, match=rf"^depth: got {depth}, expected 6n\+4 "):
         WideResNet(depth)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import FilteredSynthesizer, Synthesizer
-from ganmc_lightning.synthesizers.filtered import CALIBRATION_SEED
+from ganmc_lightning.synthesizers.filtered import CALIBRATION_SAMPLES, CALIBRATION_SEED
 
 SPEC = DataSpec((3,), 3)
 LABELS = torch.tensor([0] * 10 + [1] * 30 + [2] * 60)
@@ -67,8 +67,8 @@ def thresholds(quantile, draw):
 @pytest.mark.parametrize("quantile", [0.0, 0.3, 0.9])
 def test_only_confirmed_samples_above_their_threshold(quantile):
     inner = Noisy()
-    filtered = fitted(inner, quantile=quantile, calibration_samples=500)
-    limit = thresholds(quantile, inner.sample(500, seeded(CALIBRATION_SEED)))
+    filtered = fitted(inner, confidence_quantile=quantile)
+    limit = thresholds(quantile, inner.sample(CALIBRATION_SAMPLES, seeded(CALIBRATION_SEED)))
     samples, labels = filtered.sample(700, seeded(1))
     assert samples.shape == (700, 3)
     assert torch.equal(samples.argmax(dim=1), labels)
@@ -79,7 +79,7 @@ def test_only_confirmed_samples_above_their_threshold(quantile):
 
 
 def test_thresholds_differ_by_class():
-    """A class whose samples are all confident must not shut out one whose samples are not."""
+    """Thresholds are per class: a class of low confidence keeps its samples."""
 
     class Uneven(Noisy):
         def sample(self, n, generator=None):
@@ -87,7 +87,7 @@ def test_thresholds_differ_by_class():
             return samples * torch.tensor([1.0, 0.5, 0.1])[labels, None], labels
 
     inner = Uneven()
-    filtered = fitted(inner, quantile=0.5)
+    filtered = fitted(inner, confidence_quantile=0.5)
     samples, labels = filtered.sample(500, seeded(0))
     confidence = samples.softmax(dim=1).amax(dim=1)
     assert confidence[labels == 2].max() < confidence[labels == 0].min()
@@ -104,7 +104,7 @@ def test_every_class_keeps_its_share_of_each_draw():
 
 
 def test_accepted_samples_of_the_first_draw_stay():
-    filtered, plain = fitted(quantile=0.0), Noisy()
+    filtered, plain = fitted(confidence_quantile=0.0), Noisy()
     plain.fit(None, LABELS, SPEC)
     samples, _ = filtered.sample(300, seeded(3))
     first, _ = plain.sample(300, seeded(3))
@@ -161,17 +161,16 @@ def test_classes_that_are_not_there():
 
 
 def test_hopeless_class():
-    with pytest.raises(
-        ConfigurationError, match=r"confirms none of \d+ synthetic samples of class 2: .* train it longer"
-    ):
+    with pytest.raises(ConfigurationError, match=r"predicts none of \d+ synthetic samples of class 2 correctly"):
         fitted(Noisy(wrong=(0.1, 0.1, 1.0)))
 
 
-def test_class_that_fails_after_the_fit():
+def test_class_that_fails_after_the_fit(monkeypatch):
+    monkeypatch.setattr("ganmc_lightning.synthesizers.filtered.MAX_ROUNDS", 3)
     inner = Noisy()
-    filtered = fitted(inner, max_rounds=3, calibration_samples=300)
+    filtered = fitted(inner)
     inner.wrong = torch.tensor([0.1, 1.0, 1.0])
-    with pytest.raises(ConfigurationError, match=r"refused every synthetic sample of classes \[1, 2\] in 3 draws"):
+    with pytest.raises(ConfigurationError, match=r"rejected every synthetic sample of classes \[1, 2\] in 3 draws"):
         filtered.sample(64, seeded(0))
 
 
@@ -181,16 +180,16 @@ def test_unknown_classes():
             samples, labels = super().sample(n, generator)
             return samples, torch.full_like(labels, UNKNOWN_LABEL)
 
-    with pytest.raises(ConfigurationError, match="needs a synthesizer that knows the classes"):
+    with pytest.raises(ConfigurationError, match="got samples without labels, expected labeled samples"):
         fitted(Unconditional())
 
 
 @pytest.mark.parametrize("quantile", [-0.1, 1.0])
 def test_quantile_out_of_range(quantile):
-    with pytest.raises(ConfigurationError, match=rf"quantile must lie in \[0, 1\), got {quantile}"):
+    with pytest.raises(ConfigurationError, match=rf"confidence_quantile: got {quantile}, expected a value in \[0, 1\)"):
         FilteredSynthesizer(Noisy(), nn.Identity(), quantile)
 
 
 def test_not_fitted():
-    with pytest.raises(ConfigurationError, match="FilteredSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="FilteredSynthesizer: not fitted"):
         FilteredSynthesizer(Noisy(), nn.Identity()).sample(1)

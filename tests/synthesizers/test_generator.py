@@ -8,9 +8,9 @@ from torch import nn
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, Statistics
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import ACGANGenerator, Generator
-from ganmc_lightning.networks.training_data import note_training_data
+from ganmc_lightning.networks.training_data import set_training_data
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
-from ganmc_lightning.synthesizers.generator import CHUNK
+from ganmc_lightning.synthesizers.generator import _CHUNK as CHUNK
 
 SPEC = DataSpec((4,), 3)
 LABELS = torch.tensor([0] * 10 + [1] * 30 + [2] * 60)
@@ -71,7 +71,7 @@ def test_noise_has_the_generators_law():
 def test_evaluation_mode_and_no_graph():
     generator = Telltale().train()
     samples, _ = fitted(generator).sample(200)
-    assert (samples[:, :3] != 0).all()  # drop-out is off
+    assert (samples[:, :3] != 0).all()  # dropout is off
     assert not generator.training
     images, _ = fitted(ACGANGenerator(8, 1, 3, 4, 2), spec=DataSpec((1, 8, 8), 3)).sample(5)
     assert not images.requires_grad
@@ -112,7 +112,7 @@ def test_unconditional():
 
 
 def test_not_fitted():
-    with pytest.raises(ConfigurationError, match=r"^GeneratorSynthesizer is not fitted: call fit\("):
+    with pytest.raises(ConfigurationError, match=r"^GeneratorSynthesizer: not fitted"):
         GeneratorSynthesizer(Telltale()).sample(1)
 
 
@@ -137,7 +137,7 @@ def test_rows_of_a_generator_of_other_statistics_are_rescaled():
     its, due = rows([1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 0.5, 1.0]), rows([1.1, 1.5, 3.2, 0.3], [1.2, 1.6, 0.6, 0.9])
     generator = Telltale()
     plain, labels = fitted(generator, spec=its).sample(50, seeded(0))
-    note_training_data(generator, its)
+    set_training_data(generator, its)
     unchanged, _ = fitted(generator, spec=its).sample(50, seeded(0))
     assert torch.equal(unchanged, plain)
     samples, same_labels = fitted(generator, spec=due).sample(50, seeded(0))
@@ -148,12 +148,12 @@ def test_rows_of_a_generator_of_other_statistics_are_rescaled():
     torch.testing.assert_close(own_units[0], own_units[1], rtol=1e-5, atol=1e-5)
 
 
-def test_a_generator_of_other_classes_or_scores_is_refused():
+def test_a_generator_of_other_classes_or_scores_raises():
     curve = torch.tensor([[0.0, 1.0], [-1.0, 1.0]], dtype=torch.float64)
     mean, std = [0.0] * 4, [1.0] * 4
     generator = Telltale()
-    note_training_data(generator, rows(mean, std, *[curve] * 4, names=("a", "b", "c")))
-    with pytest.raises(ConfigurationError, match=r"data\.synthesizer was trained with data\.quantile_transform true"):
+    set_training_data(generator, rows(mean, std, *[curve] * 4, names=("a", "b", "c")))
+    with pytest.raises(ConfigurationError, match=r"data\.synthesizer: trained with data\.quantile_transform true"):
         fitted(generator, spec=rows(mean, std))
-    with pytest.raises(ConfigurationError, match=r"data\.synthesizer was trained on other classes"):
+    with pytest.raises(ConfigurationError, match=r"data\.synthesizer: class 1 of its training data is 'b'"):
         fitted(generator, spec=rows(mean, std, *[curve] * 4, names=("a", "c", "b")))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare, kstest, norm
 
-from ganmc_lightning.batch import DataSpec, decode
+from ganmc_lightning.batch import DataSpec, to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
@@ -12,8 +12,8 @@ ROWS = 10 * torch.arange(20, dtype=torch.float32).view(20, 1) + torch.tensor([0.
 LABELS = torch.tensor([0] * 5 + [1] * 15)
 
 
-def fitted(inputs=ROWS, labels=LABELS, output_noise_std=0.1):
-    synthesizer = JitterSynthesizer(output_noise_std)
+def fitted(inputs=ROWS, labels=LABELS, noise_std=0.1):
+    synthesizer = JitterSynthesizer(noise_std)
     synthesizer.fit(inputs, labels, DataSpec(tuple(inputs.shape[1:]), 2))
     return synthesizer
 
@@ -23,7 +23,7 @@ def seeded(seed):
 
 
 def test_noise_on_real_rows_with_their_labels():
-    samples, labels = fitted(output_noise_std=0.25).sample(3000, seeded(0))
+    samples, labels = fitted(noise_std=0.25).sample(3000, seeded(0))
     nearest = (samples.mean(dim=1, keepdim=True) / 10 - 0.1).round().long().flatten()  # rows lie 40 deviations apart
     assert torch.equal(labels, LABELS[nearest])
     assert kstest((samples - ROWS[nearest]).flatten(), norm(0, 0.25).cdf).pvalue > 0.01
@@ -31,14 +31,14 @@ def test_noise_on_real_rows_with_their_labels():
 
 
 def test_no_noise_gives_real_samples():
-    samples, _ = fitted(output_noise_std=0).sample(50, seeded(0))
+    samples, _ = fitted(noise_std=0).sample(50, seeded(0))
     assert (samples[:, None] == ROWS[None]).all(dim=2).any(dim=1).all()
 
 
 def test_images_are_decoded_and_clamped():
     images = torch.tensor([0, 128, 255], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 1, 4, 4).clone()
     before = images.clone()
-    samples, labels = fitted(images, torch.tensor([0, 1, 1]), output_noise_std=0.5).sample(400, seeded(0))
+    samples, labels = fitted(images, torch.tensor([0, 1, 1]), noise_std=0.5).sample(400, seeded(0))
     assert samples.dtype == torch.float32
     assert samples.shape == (400, 1, 4, 4)
     assert samples.min() == -1
@@ -46,8 +46,8 @@ def test_images_are_decoded_and_clamped():
     middle = samples[labels == 1]
     assert ((middle > -0.9) & (middle < 0.9)).any()
     assert torch.equal(images, before)
-    clean, _ = fitted(images, torch.tensor([0, 1, 1]), output_noise_std=0).sample(30, seeded(0))
-    assert set(clean.unique().tolist()) == set(decode(before).unique().tolist())
+    clean, _ = fitted(images, torch.tensor([0, 1, 1]), noise_std=0).sample(30, seeded(0))
+    assert set(clean.unique().tolist()) == set(to_float_images(before).unique().tolist())
 
 
 def test_the_real_rows_stay_as_they_were():
@@ -64,15 +64,15 @@ def test_seeds():
 
 
 def test_without_samples_in_memory():
-    with pytest.raises(ConfigurationError, match="JitterSynthesizer needs the real samples in memory"):
+    with pytest.raises(ConfigurationError, match="JitterSynthesizer: got data read from files"):
         JitterSynthesizer().fit(None, LABELS, DataSpec((3,), 2))
 
 
 def test_negative_noise():
-    with pytest.raises(ConfigurationError, match=r"output_noise_std must not be negative, got -0\.1"):
+    with pytest.raises(ConfigurationError, match=r"JitterSynthesizer\.noise_std: got -0\.1, expected at least 0"):
         JitterSynthesizer(-0.1)
 
 
 def test_not_fitted():
-    with pytest.raises(ConfigurationError, match="JitterSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="JitterSynthesizer: not fitted"):
         JitterSynthesizer().sample(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import DataSpec, decode, encode
+from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import PooledSynthesizer, Synthesizer
 
@@ -23,7 +23,7 @@ class Numbered(Synthesizer):
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         levels = torch.arange(self.drawn, self.drawn + n, dtype=torch.uint8)
         self.drawn += n
-        return decode(levels.view(-1, 1, 1, 1).expand(n, 1, 2, 2)), levels.long() % 3
+        return to_float_images(levels.view(-1, 1, 1, 1).expand(n, 1, 2, 2)), levels.long() % 3
 
 
 class Noise(Synthesizer):
@@ -42,7 +42,7 @@ def fitted(pool: PooledSynthesizer) -> PooledSynthesizer:
 def levels(pool: PooledSynthesizer, n: int = 400) -> set[int]:
     """The gray levels in the pool, seen through enough draws."""
     samples, labels = pool.sample(n, torch.Generator().manual_seed(0))
-    found = encode(samples)[:, 0, 0, 0].long()
+    found = to_uint8_images(samples)[:, 0, 0, 0].long()
     assert torch.equal(found % 3, labels)
     return set(found.tolist())
 

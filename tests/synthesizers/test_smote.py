@@ -34,7 +34,7 @@ def neighbours_by_hand(k):
 
 
 def test_samples_lie_between_a_row_and_a_neighbour_of_its_class():
-    samples, labels = fitted(neighbors=3).sample(60 * 50, seeded(0))
+    samples, labels = fitted(k_neighbors=3).sample(60 * 50, seeded(0))
     own, others = ROWS.repeat(50, 1), ROWS[neighbours_by_hand(3)].repeat(50, 1, 1)
     assert torch.equal(labels, LABELS.repeat(50))
     step = others - own[:, None]
@@ -49,7 +49,7 @@ def test_samples_lie_between_a_row_and_a_neighbour_of_its_class():
 def test_categories_come_from_one_of_the_two_rows():
     levels = torch.randint(0, 3, (60,), generator=seeded(1))
     rows = torch.cat([20 * ROWS[:, :1], torch.eye(3)[levels]], dim=1)
-    samples, _ = fitted(rows, categorical=[[1, 2, 3]]).sample(60 * 20, seeded(0))
+    samples, _ = fitted(rows, categorical_features=[[1, 2, 3]]).sample(60 * 20, seeded(0))
     assert set(samples[:, 1:].sum(dim=1).tolist()) == {1.0}
     assert set(samples[:, 1:].unique().tolist()) == {0.0, 1.0}
     assert 0.1 < (samples[:, 1:] != rows.repeat(20, 1)[:, 1:]).any(dim=1).float().mean() < 0.6
@@ -74,22 +74,20 @@ def test_nine_passes_over_a_table_of_the_papers_size_take_seconds():
 
 
 def test_a_class_with_too_few_rows_is_named():
-    with pytest.raises(
-        ConfigurationError, match="class 1: 20 rows are too few for 20 neighbors: give more rows, or ask for few"
-    ):
-        fitted(neighbors=20)
+    with pytest.raises(ConfigurationError, match="class 1: got 20 rows, expected more than 20"):
+        fitted(k_neighbors=20)
 
 
 def test_no_neighbours():
-    with pytest.raises(ConfigurationError, match=r"SmoteSynthesizer\.neighbors must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match=r"SmoteSynthesizer\.k_neighbors: got 0, expected at least 1"):
         SmoteSynthesizer(0)
 
 
 def test_images():
-    with pytest.raises(ConfigurationError, match="SmoteSynthesizer mixes rows"):
+    with pytest.raises(ConfigurationError, match="SmoteSynthesizer: got samples of shape"):
         fitted(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]))
 
 
 def test_not_fitted():
-    with pytest.raises(ConfigurationError, match="SmoteSynthesizer is not fitted"):
+    with pytest.raises(ConfigurationError, match="SmoteSynthesizer: not fitted"):
         SmoteSynthesizer().sample(1)

@@ -50,7 +50,7 @@ def seeded(seed):
     return torch.Generator().manual_seed(seed)
 
 
-def complaint(path, spec):
+def error_of(path, spec):
     with pytest.raises(ConfigurationError) as caught:
         fitted(path, spec)
     assert "\n" not in str(caught.value)
@@ -108,68 +108,68 @@ class TestFile:
 
 class TestBadFile:
     def test_missing(self, tmp_path):
-        assert "no such file" in complaint(tmp_path / "no.npz", ROWS)
+        assert "file not found" in error_of(tmp_path / "no.npz", ROWS)
 
     def test_truncated(self, npz, tmp_path):
         path = npz(X=np.zeros((100, 2)))
         content = (tmp_path / "some.npz").read_bytes()
         (tmp_path / "some.npz").write_bytes(content[:500])
-        assert "is no .npz file, or only a part of one" in complaint(path, ROWS)
+        assert "not a .npz file, or truncated" in error_of(path, ROWS)
 
     def test_neither_images_nor_rows(self, npz):
         path = npz(samples=np.zeros((2, 2)), y=np.zeros(2))
-        assert complaint(path, ROWS) == (
+        assert error_of(path, ROWS) == (
             f"{path}: got the arrays samples, y, expected images uint8 (N, H, W, C) or scaled rows X (N, D)"
         )
 
     def test_shape_of_other_data(self, npz):
-        assert "shape (5,), expected the shape of the data, (2,)" in complaint(npz(X=np.zeros((3, 5))), ROWS)
+        assert "shape (5,), expected the shape of the data, (2,)" in error_of(npz(X=np.zeros((3, 5))), ROWS)
 
     def test_size_of_other_images(self, npz):
-        assert "shape (3, 8, 8), expected the shape of the data, (3, 4, 5)" in complaint(
+        assert "shape (3, 8, 8), expected the shape of the data, (3, 4, 5)" in error_of(
             npz(images=np.zeros((3, 8, 8, 3), "u1")), IMAGES
         )
 
     def test_images_for_rows(self, npz):
-        assert "the shape of the data, (2,)" in complaint(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
+        assert "the shape of the data, (2,)" in error_of(npz(images=np.zeros((3, 4, 4, 3), np.uint8)), ROWS)
 
     def test_float_images(self, npz):
-        assert "images has dtype float64 and values in [0, 0]: images must be uint8" in complaint(
+        assert "images: got dtype float64 and values in [0, 0], expected uint8 pixels" in error_of(
             npz(images=np.zeros((3, 4, 5, 3))), IMAGES
         )
 
     def test_images_of_zeros_and_ones(self, npz):
-        message = complaint(npz(images=np.eye(4, 5, dtype="u1").reshape(1, 4, 5, 1).repeat(3, axis=3)), IMAGES)
-        assert "images got uint8 pixels in [0, 1], expected the range [0, 255]" in message
+        message = error_of(npz(images=np.eye(4, 5, dtype="u1").reshape(1, 4, 5, 1).repeat(3, axis=3)), IMAGES)
+        assert "images: got uint8 pixels in [0, 1], expected [0, 255]" in message
 
     def test_class_names_that_the_data_lack(self, npz):
         path = npz(X=np.zeros((2, 2)), labels=np.array([0, 1]), class_names=np.array(["ant", "dog"]))
-        message = complaint(path, DataSpec((2,), 3, class_names=NAMES))
-        assert "class_names: got 'dog', no class of the data set" in message
+        message = error_of(path, DataSpec((2,), 3, class_names=NAMES))
+        assert "class_names: got 'dog', expected class names of the data set" in message
 
     def test_class_names_that_are_no_list(self, npz):
         path = npz(X=np.zeros((2, 2)), labels=np.array([0, 0]), class_names=np.array("ant"))
-        assert "class_names has dtype <U3 and shape ()" in complaint(path, DataSpec((2,), 3, class_names=NAMES))
+        assert "class_names: got dtype <U3 and shape ()" in error_of(path, DataSpec((2,), 3, class_names=NAMES))
 
     def test_label_beyond_its_own_class_names(self, npz):
         path = npz(X=np.zeros((2, 2)), labels=np.array([0, 2]), class_names=np.array(["ant", "cat"]))
-        assert "label 2" in complaint(path, DataSpec((2,), 3, class_names=NAMES))
+        assert "label 2" in error_of(path, DataSpec((2,), 3, class_names=NAMES))
 
     def test_label_beyond_the_classes(self, npz):
-        assert "label 3" in complaint(npz(X=np.zeros((2, 2)), labels=np.array([0, 3])), ROWS)
+        assert "label 3" in error_of(npz(X=np.zeros((2, 2)), labels=np.array([0, 3])), ROWS)
 
     @pytest.mark.parametrize("labels", [[0], [0.5, 1.0], [-2, 0]])
     def test_labels_that_are_none(self, npz, labels):
-        assert "labels" in complaint(npz(X=np.zeros((2, 2)), labels=np.array(labels)), ROWS)
+        assert "labels" in error_of(npz(X=np.zeros((2, 2)), labels=np.array(labels)), ROWS)
 
     def test_pickled_objects(self, npz):
-        assert "pickled" in complaint(npz(X=np.array([[{}, 1]], dtype=object)), ROWS)
+        assert "pickled" in error_of(npz(X=np.array([[{}, 1]], dtype=object)), ROWS)
 
     def test_a_failed_fit_serves_nothing(self, npz):
         synthesizer = StoredSynthesizer(npz(X=np.zeros((3, 5))))
         with pytest.raises(ConfigurationError):
             synthesizer.fit(None, REAL_LABELS, ROWS)
-        with pytest.raises(ConfigurationError, match="StoredSynthesizer is not fitted"):
+        with pytest.raises(ConfigurationError, match="StoredSynthesizer: not fitted"):
             synthesizer.sample(1)
 
 
@@ -230,48 +230,48 @@ class TestFolder:
         assert samples.shape == (4, 1, 8, 8)
 
     def test_more_classes_than_the_data(self, folder):
-        assert "got 'cat', no class of the data set; expected the names" in complaint(folder, pets(names=NAMES[:2]))
+        assert "got 'cat', expected class names" in error_of(folder, pets(names=NAMES[:2]))
 
     def test_names_without_names_in_the_data(self, folder):
-        message = complaint(folder, DataSpec((3, 4, 4), 3))
-        assert "got 'ant', 'bee', 'cat', no class of the data set; expected the numbers 0..2" in message
+        message = error_of(folder, DataSpec((3, 4, 4), 3))
+        assert "got 'ant', 'bee', 'cat', expected the class numbers 0..2" in message
 
     @pytest.mark.parametrize("shape", [(4,), (2, 4, 4), (4, 4, 4)])
     def test_data_that_no_picture_can_be(self, folder, shape):
-        message = complaint(folder, DataSpec(shape, 3))
+        message = error_of(folder, DataSpec(shape, 3))
         assert message == (
             f"{folder}: an image folder cannot provide samples of shape {shape}, expected (1 or 3, H, W): "
             "use an .npz file"
         )
 
     def test_oblong_data(self, folder):
-        message = complaint(folder, DataSpec((3, 4, 5), 3, class_names=NAMES))
+        message = error_of(folder, DataSpec((3, 4, 5), 3, class_names=NAMES))
         assert "shape (3, 4, 4), expected the shape of the data, (3, 4, 5)" in message
 
     def test_no_class_folders(self, tmp_path):
-        assert "holds no class folders" in complaint(tmp_path, pets())
+        assert "got no class folders" in error_of(tmp_path, pets())
 
     def test_empty_class(self, folder):
         (folder / "dog").mkdir()
-        assert f"{folder / 'dog'}: holds no image" in complaint(folder, pets(names=(*NAMES, "dog")))
+        assert f"{folder / 'dog'}: got no images" in error_of(folder, pets(names=(*NAMES, "dog")))
 
     def test_a_file_that_is_no_image(self, folder):
         (folder / "bee" / "0.png").write_bytes(b"no picture")
-        assert "bee/0.png: cannot be read as an image" in complaint(folder, pets())
+        assert "bee/0.png: cannot be read as an image" in error_of(folder, pets())
 
     def test_a_thin_image(self, folder):
         Image.new("L", (1, 200_000)).save(folder / "bee" / "0.png")
-        assert "bee/0.png: 1x200000 pixels, resized to" in complaint(folder, pets(3, 32))
+        assert "bee/0.png: got 1x200000 pixels, which become" in error_of(folder, pets(3, 32))
 
     def test_images_of_zeros_and_ones(self, folder):
         for file in folder.glob("*/*.png"):
             Image.new("L", (4, 4), 1).save(file)
-        assert "got uint8 pixels in [0, 1], expected the range [0, 255]" in complaint(folder, pets())
+        assert "got uint8 pixels in [0, 1], expected [0, 255]" in error_of(folder, pets())
 
     def test_hidden_folders_and_skipped_files(self, folder):
         shutil.copytree(folder / "bee", folder / ".dog")
         (folder / "bee" / "list.txt").touch()
-        with pytest.warns(UserWarning, match=r"set: skipped 1, .*: bee/list.txt$"):
+        with pytest.warns(UserWarning, match=r"set: skipped 1 entry that is not an image: bee/list.txt$"):
             assert pairs(folder, pets()) == {(0, 0), (1, 1), (2, 2)}
 
 

@@ -1,4 +1,4 @@
-"""Named data sets, cached as one ``.npz`` file each, and a user's own files and folders."""
+"""Data sets by name, cached as one ``.npz`` file each, and files and folders of the user."""
 
 from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, ImageFileDataset, TensorDataset
 from ganmc_lightning.data.datasets.data_free import DataFreeSource
@@ -6,7 +6,6 @@ from ganmc_lightning.data.datasets.files import NpzFile, TableFile
 from ganmc_lightning.data.datasets.folders import ImageFolder, ImageNet
 from ganmc_lightning.data.datasets.images import CIFAR10, CIFAR100, MNIST, SVHN, CelebA, Digits, FashionMNIST
 from ganmc_lightning.data.datasets.resized import ResizedDataset
-from ganmc_lightning.data.datasets.split import stratified_split
 from ganmc_lightning.data.datasets.tables import HIGGS, MAGIC, BreastCancer
 
 __all__ = [
@@ -30,5 +29,4 @@ __all__ = [
     "ResizedDataset",
     "TableFile",
     "TensorDataset",
-    "stratified_split",
 ]

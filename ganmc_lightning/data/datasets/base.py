@@ -1,4 +1,4 @@
-"""What a source is, and the two kinds of data set it can hand out."""
+"""Base class of data sets, and samples in memory or in files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ganmc_lightning.data.schema import Schema
+from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.io.images import read_image
 
 
 class TensorDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Samples held in memory as two tensors, so that a whole batch is one index-select.
+    """Samples in memory as tensors: a batch is one index-select.
 
     Attributes:
-        inputs: contiguous uint8 (N, C, H, W) for images, float (N, D) for rows: float64 in the units of the table
-            where a source hands them out, float32 once they are scaled.
+        inputs: contiguous uint8 (N, C, H, W) for images; for rows float64 (N, D) in the units of the table, or float32
+            after scaling.
         labels: int64 (N,).
-        weights: of the samples in training, float64 (N,); None where all count alike.
+        weights: weights of the samples in training, float64 (N,); None for equal weights.
 
     Example:
         >>> import torch
@@ -43,16 +43,16 @@ class TensorDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.labels)
 
     def subset(self, indices: Tensor) -> TensorDataset:
-        """Return the samples at ``indices`` (M,) as a data set of their own."""
+        """Return the samples at ``indices`` (M,)."""
         weights = None if self.weights is None else self.weights[indices]
         return TensorDataset(self.inputs[indices], self.labels[indices], weights)
 
     def with_inputs(self, inputs: Tensor) -> TensorDataset:
-        """Return the same samples in another form, such as scaled."""
+        """Return a data set with other inputs, e.g. scaled rows, and with the labels and weights of this one."""
         return TensorDataset(inputs, self.labels, self.weights)
 
     def to(self, device: torch.device) -> TensorDataset:
-        """Return the samples on a device."""
+        """Move the samples to a device."""
         weights = None if self.weights is None else self.weights.to(device)
         return TensorDataset(self.inputs.to(device), self.labels.to(device), weights)
 
@@ -62,27 +62,27 @@ class TensorDataset(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one sample: ``(C, H, W)`` or ``(D,)``."""
+        """Shape of one sample: ``(C, H, W)`` or ``(D,)``."""
         return tuple(self.inputs.shape[1:])
 
 
 class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Images decoded from disk one by one, for sets too large for memory.
+    """Images that are decoded from files one by one, for data sets too large for memory.
 
     Args:
         folder: folder that ``files`` are relative to.
         files: relative file names, one per image.
         labels: int64 (N,).
-        image_size: side of the square that is cut from the centre.
-        shorter_side: length the shorter side is resized to before the cut.
+        image_size: side of the square center crop in pixels.
+        shorter_side: length of the shorter side after resizing, before the crop.
 
     Attributes:
         labels: int64 (N,).
     """
 
     def __init__(self, folder: Path, files: Sequence[str], labels: Tensor, image_size: int, shorter_side: int) -> None:
-        # One array of bytes, not a list of str: worker processes share its memory, whereas the reference
-        # counts of a million strings are written to, and so copied, by every worker that reads them.
+        # One array of bytes, not a list of str: worker processes share its memory. Reading a str changes its reference
+        # count, so that every worker would copy the list.
         self._files = np.array([os.fsencode(name) for name in files], dtype=np.bytes_)
         self.folder = folder
         self.labels = labels
@@ -96,62 +96,62 @@ class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
         """Return one RGB image, uint8 (3, image_size, image_size), and its label, an int64 scalar tensor.
 
         Raises:
-            ConfigurationError: the file cannot be read as an image.
+            ConfigurationError: the file is not a readable image.
         """
         path = self.folder / os.fsdecode(self._files[index])
         return read_image(path, self.image_size, self.shorter_side, channels=3), self.labels[index]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one image, known without decoding any."""
+        """Shape of one image; no file is read."""
         return (3, self.image_size, self.image_size)
 
     def subset(self, indices: Tensor) -> ImageFileDataset:
-        """Return the images at ``indices`` (M,) as a data set of their own."""
-        part = copy.copy(self)
-        part._files = self._files[indices.numpy()]
-        part.labels = self.labels[indices]
-        return part
+        """Return the images at ``indices`` (M,)."""
+        subset = copy.copy(self)
+        subset._files = self._files[indices.numpy()]
+        subset.labels = self.labels[indices]
+        return subset
 
 
 class DatasetSplits(NamedTuple):
-    """The training and the test part of a data set.
+    """Training and test split of a data set.
 
     Attributes:
-        train: training samples; a validation part is cut from these, never from ``test``.
+        train: training samples; validation samples are split off these.
         test: test samples.
-        num_classes: K; labels run from 0 to K - 1 and each occurs in ``train``.
-        class_names: K names in the order of the labels, or empty where nobody named them.
-        categories: first and last + 1 column of each block of rows that holds a category one-hot.
-        schema: names of the columns of rows and of their label; None where nobody named them.
+        num_classes: K; labels are 0 to K - 1, and each occurs in ``train``.
+        class_names: K names in the order of the labels; empty for unnamed classes.
+        one_hot_blocks: first and last + 1 column of each one-hot block of rows.
+        schema: names of the columns and of the label; None for images and unnamed columns.
     """
 
     train: TensorDataset | ImageFileDataset
     test: TensorDataset | ImageFileDataset
     num_classes: int
     class_names: tuple[str, ...] = ()
-    categories: tuple[tuple[int, int], ...] = ()
-    schema: Schema | None = None
+    one_hot_blocks: tuple[tuple[int, int], ...] = ()
+    schema: TableSchema | None = None
 
 
 class DatasetSource(ABC):
-    """A data set that can be made ready once and then be loaded by every process.
+    """Base class of data sets: ``prepare`` downloads the data once (rank 0), ``load`` reads them on every rank.
 
     Attributes:
-        name: short name for logs and reports; for a cached source also the stem of its file.
+        name: short name for logs and reports; for a cached data set also the stem of its file.
     """
 
     name: str
 
     @abstractmethod
     def prepare(self, root: Path) -> None:
-        """Make sure that the data lie on disk; called on one process before any :meth:`load`.
+        """Download the data unless they exist; called on one process before :meth:`load`.
 
         Args:
-            root: the data root; a source that reads the user's own files ignores it.
+            root: folder of cached data sets; ignored by data sets that read the user's own files.
 
         Raises:
-            ConfigurationError: the data are not there and cannot be fetched or written.
+            ConfigurationError: the data are missing and cannot be downloaded or written.
         """
 
     @abstractmethod
@@ -159,8 +159,8 @@ class DatasetSource(ABC):
         """Read the data; called on every process after :meth:`prepare`.
 
         Args:
-            root: the data root given to :meth:`prepare`.
+            root: folder of cached data sets, as in :meth:`prepare`.
 
         Raises:
-            ConfigurationError: a file is missing, damaged or not of the form the source needs.
+            ConfigurationError: a file is missing, damaged or invalid.
         """

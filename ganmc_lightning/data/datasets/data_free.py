@@ -1,4 +1,4 @@
-"""A stream of nothing, for methods that learn without a data set."""
+"""Placeholder for data-free distillation."""
 
 from __future__ import annotations
 
@@ -12,31 +12,38 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class DataFreeSource(DatasetSource):
-    """Stands in where no real sample is needed: a generator learns from its teacher alone.
+    """Placeholder for training without real samples, such as compressing a generator (GAN-KD).
 
-    It says how long an epoch is, and nothing else. Modules that do need samples refuse it.
+    It only defines the length of an epoch. LightningModules that require real samples raise an error.
 
     Args:
-        size: how many samples to pretend; ``data.validation_fraction`` of them become the validation part.
-        test_size: the same for the test part.
+        size: number of empty training samples; ``data.validation_fraction`` of them are validation samples.
+        test_size: number of empty test samples.
 
     Raises:
         ConfigurationError: a size is too small.
+
+    Example:
+        >>> splits = DataFreeSource(size=100, test_size=10).load(Path())
+        >>> len(splits.train), splits.train.sample_shape, splits.num_classes
+        (100, (0,), 0)
     """
 
     name = "no data"
 
     def __init__(self, size: int = 50_000, test_size: int = 10_000) -> None:
         if size < 2 or test_size < 1:
-            raise ConfigurationError(f"DataFreeSource needs size >= 2 and test_size >= 1, got {size} and {test_size}")
+            raise ConfigurationError(
+                f"DataFreeSource: got size {size} and test_size {test_size}, expected at least 2 and 1"
+            )
         self.size = size
         self.test_size = test_size
 
     def prepare(self, root: Path) -> None:
-        """Nothing to fetch; ``root`` need not exist."""
+        """Do nothing: there is nothing to download."""
 
     def load(self, root: Path) -> DatasetSplits:
-        """Return samples of shape (0,), of which any number takes no memory but that of their labels."""
+        """Return samples of shape (0,) with unknown labels; only the labels take memory."""
         train, test = (
             TensorDataset(torch.empty(n, 0, dtype=torch.uint8), torch.full((n,), UNKNOWN_LABEL))
             for n in (self.size, self.test_size)

@@ -1,4 +1,4 @@
-"""A user's own data in one file: an ``.npz``, or a table with a label column."""
+"""Data sets in one file of the user: an ``.npz`` file, or a table with a label column."""
 
 from __future__ import annotations
 
@@ -11,27 +11,35 @@ import torch
 from numpy.typing import NDArray
 
 from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, TensorDataset
-from ganmc_lightning.data.datasets.npz import TEST_FRACTION, read_splits, train_test_split
+from ganmc_lightning.data.datasets.npz import TEST_FRACTION, read_splits
 from ganmc_lightning.data.datasets.row_numbers import check_no_row_numbers
 from ganmc_lightning.data.datasets.table_columns import Encoded, encode_category, encode_column, encode_labels
 from ganmc_lightning.data.datasets.table_reader import pandas, read_table, unnamed
-from ganmc_lightning.data.schema import Schema
-from ganmc_lightning.data.seeds import SPLIT_SEED
+from ganmc_lightning.data.schema import TableSchema
+from ganmc_lightning.data.splits import train_test_split
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import list_arrays, to_row_tensor
 from ganmc_lightning.io.weights import check_weights
 
 
 class NpzFile(DatasetSource):
-    """A user's own ``.npz`` file of images or rows.
+    """A ``.npz`` file of images or rows.
 
-    It holds ``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``; or
-    ``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``; or ``X``, ``y``, of which a fifth is held out
-    for testing. Arrays of strings ``class_names`` and ``feature_names`` may name the classes and the columns of rows;
-    ``sample_weight_train`` or, beside ``X`` and ``y``, ``sample_weight`` (N,) may weigh the rows in training.
+    It contains ``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``; or ``X_train``
+    (N, D), ``y_train``, ``X_test``, ``y_test``; or ``X``, ``y``, of which a fifth become test rows. Optional arrays:
+    ``class_names``; for rows ``feature_names`` and ``sample_weight_train`` (for ``X`` and ``y``: ``sample_weight``),
+    the weights in training.
 
     Args:
-        path: the file; a relative path starts at the working directory, not at the data root.
+        path: the file; relative to the working directory, not to the data root.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.npz"
+        >>> np.savez(path, X=np.random.default_rng(0).normal(size=(10, 3)), y=[0, 1] * 5)
+        >>> splits = NpzFile(path).load(Path())
+        >>> len(splits.train), len(splits.test), splits.train.sample_shape
+        (8, 2, (3,))
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -39,45 +47,53 @@ class NpzFile(DatasetSource):
         self.name = self.path.stem
 
     def prepare(self, root: Path) -> None:
-        """Check that the file is there and is an ``.npz`` file.
+        """Check that the file exists and is a ``.npz`` file.
 
         Raises:
-            ConfigurationError: it is not.
+            ConfigurationError: it does not exist or is another file.
         """
         list_arrays(self.path)
 
     def load(self, root: Path) -> DatasetSplits:
-        """Read and check the file.
+        """Read and validate the file.
 
         Raises:
-            ConfigurationError: an array is missing or not of the right form.
+            ConfigurationError: an array is missing or invalid.
         """
         return read_splits(self.path)
 
 
 class TableFile(DatasetSource):
-    """A user's own table, CSV (``.csv`` or ``.tsv``, with a header line) or parquet (``.parquet``); needs pandas.
+    r"""A CSV (``.csv`` or ``.tsv``, with a header) or parquet (``.parquet``) table with a label column (pandas).
 
-    Numeric and true/false columns are used as they are. A category becomes one 0/1 column for each of its values:
-    the columns listed in ``categorical_columns``, and unasked those of text with at most
-    :data:`~ganmc_lightning.data.datasets.table_columns.MAX_CATEGORIES` different values. Labels of any type are
-    numbered in sorted order. A seeded, stratified test set is held out.
+    Numeric and boolean columns are used unchanged. Categorical columns are one-hot encoded: those in
+    ``categorical_columns``, and text columns of at most
+    :data:`~ganmc_lightning.data.datasets.table_columns.MAX_CATEGORIES` distinct values. Labels of any type are numbered
+    in sorted order. A stratified test split is drawn with a fixed seed.
 
-    The cells of a CSV file may be separated by commas, semicolons, tabs or ``|``; it is UTF-8, or UTF-16 with a byte
-    order mark. Blanks around names, texts and labels are stripped.
+    CSV cells are separated by commas, semicolons, tabs or ``|``; the encoding is UTF-8, or UTF-16 with a byte order
+    mark. Whitespace around names, texts and labels is stripped.
 
-    Refused, with the name of the column: missing values (empty, ``?``, ``NA`` and the like), for no guess serves every
-    table; numbers written as text (``1,234``, ``5 %``, ``$3``); columns that number the rows; a column that repeats the
-    label; a continuous target; and classes that differ only in case or blanks.
+    Errors name the column: missing values (empty, ``?``, ``NA``, ...), because no imputation fits every table; numbers
+    written as text (``1,234``, ``5 %``, ``$3``); row numbers; a copy of the label; a continuous target; classes that
+    differ only in case or whitespace.
 
     Args:
-        path: the file; a relative path starts at the working directory, not at the data root.
-        label_column: the column with the class.
-        categorical_columns: columns to be one-hot encoded, whatever their type and number of values.
-        drop_columns: columns to leave out, such as row numbers and free text.
-        weight_column: column of the weights of the rows in training, numbers of at least 0; no feature. Scores on
-            validation and test rows count every row once.
-        test_fraction: share of the rows held out for testing.
+        path: the file; relative to the working directory, not to the data root.
+        label_column: column of the class.
+        categorical_columns: columns to one-hot encode, of any type and number of values.
+        drop_columns: columns to ignore, e.g. row numbers and free text.
+        weight_column: column of the weights of the rows in training, at least 0; not a feature. Validation and test
+            metrics are unweighted.
+        test_fraction: share of the test rows, in (0, 1) (default: 0.2).
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.csv"
+        >>> _ = path.write_text("size,color,sold\n" + "1.5,red,yes\n2.5,blue,no\n" * 10)
+        >>> splits = TableFile(path, label_column="sold").load(Path())
+        >>> splits.schema.names, splits.class_names, len(splits.test)
+        (('size', 'color=blue', 'color=red'), ('no', 'yes'), 4)
     """
 
     def __init__(
@@ -97,45 +113,43 @@ class TableFile(DatasetSource):
         self.weight_column = None if weight_column is None else weight_column.strip()
         self.test_fraction = test_fraction
         if not 0 < test_fraction < 1:
-            raise ConfigurationError(f"test_fraction: {test_fraction} is not between 0 and 1")
+            raise ConfigurationError(f"test_fraction: got {test_fraction}, expected a value in (0, 1)")
 
     def prepare(self, root: Path) -> None:
-        """Check that the file is there.
+        """Check that the file exists.
 
         Raises:
-            ConfigurationError: it is not, or pandas is not installed.
+            ConfigurationError: it does not, or pandas is not installed.
         """
         pandas()
         if not self.path.is_file():
-            raise ConfigurationError(f"{self.path}: no such file: check the name and the folder")
+            raise ConfigurationError(f"{self.path}: file not found")
 
     def load(self, root: Path) -> DatasetSplits:
-        """Read the table and hold out the test rows.
+        """Read the table and draw the test split.
 
         Raises:
-            ConfigurationError: the file cannot be read, a named column does not exist, or a column is refused (see
-                above).
+            ConfigurationError: the file is invalid, a column does not exist, or its values are invalid.
         """
         self.prepare(root)
         table = read_table(self.path, (self.label_column, *self.categorical_columns))
         self._check_names(table)
-        labels, classes = encode_labels(table[self.label_column], self._where(self.label_column))
+        labels, classes = encode_labels(table[self.label_column], self._key(self.label_column))
         encoded = self._features(table)
         rows = to_row_tensor(np.concatenate([column.numbers for column in encoded], axis=1), str(self.path))
         train, test = train_test_split(
             TensorDataset(rows, torch.from_numpy(labels), self._weights(table, labels)),
             self.test_fraction,
-            SPLIT_SEED,
             f"{self.path}: {self.label_column}",
         )
-        schema = Schema(tuple(column.field for column in encoded), self.label_column, classes)
-        return DatasetSplits(train, test, len(classes), classes, schema.categories, schema)
+        schema = TableSchema(tuple(column.field for column in encoded), self.label_column, classes)
+        return DatasetSplits(train, test, len(classes), classes, schema.one_hot_blocks, schema)
 
-    def _where(self, name: str) -> str:
+    def _key(self, name: str) -> str:
         return f"{self.path}: column {name!r}"
 
     @property
-    def _no_features(self) -> tuple[str, ...]:
+    def _excluded(self) -> tuple[str, ...]:
         weight = () if self.weight_column is None else (self.weight_column,)
         return (self.label_column, *weight, *self.drop_columns)
 
@@ -149,45 +163,45 @@ class TableFile(DatasetSource):
         ):
             for name in names:
                 if name not in table.columns:
-                    held = ", ".join(map(str, table.columns))
-                    raise ConfigurationError(f"{key}: {self.path} has no column {name!r}; it has {held}")
+                    columns = ", ".join(map(str, table.columns))
+                    raise ConfigurationError(f"{key}: {self.path}: got {name!r}, expected one of {columns}")
         if self.label_column in (*weight, *self.categorical_columns, *self.drop_columns):
             raise ConfigurationError(
-                f"label_column: {self.label_column!r} is also listed as a feature, as weight or as dropped"
+                f"label_column: {self.label_column!r} is also a categorical, weight or dropped column"
             )
         if set(weight) & {*self.categorical_columns, *self.drop_columns}:
-            raise ConfigurationError(f"weight_column: {self.weight_column!r} is also listed as a feature or as dropped")
+            raise ConfigurationError(f"weight_column: {self.weight_column!r} is also a categorical or dropped column")
         for place, name in enumerate(table.columns):
-            if name == unnamed(place) and name not in self._no_features:
+            if name == unnamed(place) and name not in self._excluded:
                 raise ConfigurationError(
-                    f"{self._where(name)} has no name in the header, as the row numbers that pandas writes: list it in "
+                    f"{self._key(name)} has no name in the header, like the row numbers that pandas writes; add it to "
                     "drop_columns, or name it"
                 )
 
     def _features(self, table: Any) -> list[Encoded]:
-        """Encode the columns besides the label, the weight and the dropped ones."""
+        """Encode all columns except the label, the weight and the dropped ones."""
         encoded = []
         label = table[self.label_column].astype(str).str.strip()
         for name in table.columns:
-            if name in self._no_features:
+            if name in self._excluded:
                 continue
             if (table[name].astype(str).str.strip() == label).all():
-                raise ConfigurationError(f"{self._where(name)} repeats the label: list it in drop_columns")
+                raise ConfigurationError(f"{self._key(name)} is a copy of the label; add it to drop_columns")
             encode = encode_category if name in self.categorical_columns else encode_column
-            encoded.append(encode(table[name], self._where(name)))
+            encoded.append(encode(table[name], self._key(name)))
         if not encoded:
-            raise ConfigurationError(f"{self.path}: has no column besides the label and the dropped ones: add features")
+            raise ConfigurationError(f"{self.path}: got no feature columns, expected at least one")
         for column in encoded:
             if not column.field.values:
-                fix = "list it in drop_columns, or rename it if it is a measurement"
+                fix = "add it to drop_columns, or rename it if it is a measurement"
                 check_no_row_numbers(column.numbers, [column.field.name], str(self.path), fix)
         return encoded
 
     def _weights(self, table: Any, labels: NDArray[np.int64]) -> torch.Tensor | None:
         if self.weight_column is None:
             return None
-        where = f"weight_column: {self._where(self.weight_column)}"
-        column = encode_column(table[self.weight_column], where)
+        key = f"weight_column: {self._key(self.weight_column)}"
+        column = encode_column(table[self.weight_column], key)
         if column.field.values:
-            raise ConfigurationError(f"{where} holds no numbers: name the column with the weights of the rows")
-        return torch.from_numpy(check_weights(column.numbers[:, 0], labels, where))
+            raise ConfigurationError(f"{key}: got text, expected numbers")
+        return torch.from_numpy(check_weights(column.numbers[:, 0], labels, key))

@@ -1,8 +1,8 @@
-"""A data set at another size."""
+"""A data set of images resized to another resolution."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,77 +11,67 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, TensorDataset
-from ganmc_lightning.data.datasets.cached import CachedDataset
+from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
+from ganmc_lightning.data.datasets.cached import CachedDataset, NpzArrays
 from ganmc_lightning.data.datasets.npz import IMAGE_ARRAYS
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.images import check_size
 from ganmc_lightning.io.npz import ChunkedArray
 
-CHUNK = 1024
+_CHUNK = 1024  # images resized at once
 
 
-class ResizedDataset(DatasetSource):
-    """The images of another dataset at another size, such as the 64 pixels of GAN-KD.
+class ResizedDataset(CachedDataset):
+    """Images of another data set, resized once and cached, such as the 64 pixels of GAN-KD.
 
-    They are resized once, bilinearly and with smoothing where they shrink, and kept as
-    ``<name>_<image_size>.npz`` beside the other file.
+    Images are resized bilinearly, with antialiasing, and cached as ``<name>_<image_size>.npz``.
 
     Args:
-        dataset: images that lie in memory.
-        image_size: side of the new images.
+        dataset: data set of images in memory.
+        image_size: side of the resized images in pixels.
 
     Raises:
         ConfigurationError: ``image_size`` is not positive.
+
+    Example:
+        >>> import tempfile
+        >>> from ganmc_lightning.data.datasets import Digits
+        >>> dataset, root = ResizedDataset(Digits(), image_size=16), Path(tempfile.mkdtemp())
+        >>> dataset.prepare(root)
+        >>> dataset.name, dataset.load(root).train.sample_shape
+        ('digits_16', (1, 16, 16))
     """
 
+    expected_arrays = IMAGE_ARRAYS
+
     def __init__(self, dataset: DatasetSource, image_size: int = 64) -> None:
-        self._file = _ResizedFile(dataset, check_size(image_size, "image_size"))
-        self.name = self._file.name
-
-    def prepare(self, root: Path) -> None:
-        """Fetch the other dataset and resize its images, unless they are there.
-
-        Raises:
-            ConfigurationError: the dataset cannot be had, holds no images in memory, or the root cannot be written to.
-        """
-        self._file.prepare(root)
-
-    def load(self, root: Path) -> DatasetSplits:
-        """Read and check the file.
-
-        Raises:
-            ConfigurationError: the file is missing or cannot be used.
-        """
-        return self._file.load(root)
-
-
-class _ResizedFile(CachedDataset):
-    arrays = IMAGE_ARRAYS
-
-    def __init__(self, dataset: DatasetSource, image_size: int) -> None:
         self.dataset = dataset
-        self.image_size = image_size
+        self.image_size = check_size(image_size, "image_size")
         self.name = f"{dataset.name}_{image_size}"
 
-    def fetch(self, root: Path) -> Mapping[str, NDArray[Any] | ChunkedArray]:
+    def fetch(self, root: Path) -> NpzArrays:
+        """Download the original data set and resize its images.
+
+        Raises:
+            ConfigurationError: it cannot be downloaded, or is not a data set of images in memory.
+        """
         self.dataset.prepare(root)
         splits = self.dataset.load(root)
         arrays: dict[str, NDArray[Any] | ChunkedArray] = {}
-        for part, data in (("train", splits.train), ("test", splits.test)):
+        for split, data in (("train", splits.train), ("test", splits.test)):
             if not isinstance(data, TensorDataset) or data.inputs.dim() != 4:
                 raise ConfigurationError(
-                    f"data.dataset: Resized needs images that lie in memory; {self.dataset.name} has none"
+                    f"data.dataset: ResizedDataset got {self.dataset.name}, expected a data set of images in memory"
                 )
             shape = (len(data), self.image_size, self.image_size, data.inputs.shape[1])
-            arrays[f"{part}_images"] = ChunkedArray(shape, np.uint8, self._resize(data.inputs))
-            arrays[f"{part}_labels"] = data.labels.numpy()
+            arrays[f"{split}_images"] = ChunkedArray(shape, np.uint8, self._resize(data.inputs))
+            arrays[f"{split}_labels"] = data.labels.numpy()
         if splits.class_names:
             arrays["class_names"] = np.array(splits.class_names, dtype=np.str_)
         return arrays
 
     def _resize(self, images: Tensor) -> Iterator[NDArray[np.uint8]]:
         size = (self.image_size, self.image_size)
-        for part in images.split(CHUNK):
-            resized = F.interpolate(part.float(), size=size, mode="bilinear", antialias=True)
+        for chunk in images.split(_CHUNK):
+            resized = F.interpolate(chunk.float(), size=size, mode="bilinear", antialias=True)
             yield resized.round_().clamp_(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()

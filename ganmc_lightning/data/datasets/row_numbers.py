@@ -1,4 +1,4 @@
-"""Refusing columns that number the rows: they tell the classes apart where the rows were sorted by class."""
+"""Reject columns that number the rows: they reveal the class of rows sorted by class."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from numpy.typing import NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-FEWEST_ROWS = 10
-"""In fewer rows, counts may be consecutive by chance."""
+MIN_ROWS = 10
+"""Minimum number of rows checked: in fewer rows, counts may be consecutive by chance."""
 _INDEX_NAMES = re.compile(r"index|level_\d+|id|row|row[ _]?(id|number|num|names?)", re.IGNORECASE)
 
 
-def check_no_row_numbers(rows: NDArray[np.float64], names: Sequence[str], where: str, fix: str) -> None:
-    """Refuse rows with a column that is a row number or an index.
+def check_no_row_numbers(rows: NDArray[np.float64], names: Sequence[str], name: str, fix: str) -> None:
+    """Check that no column is a row number or an index.
 
-    It is one if its values, in any order, are 0..N-1 or 1..N; or if they are different whole numbers under a name that
-    an index has, such as ``id``.
+    A column is one if its values, in any order, are 0..N-1 or 1..N; or if they are distinct integers and its name is
+    that of an index, e.g. ``id``.
 
     Args:
-        rows: (N, D), all of the table.
-        names: of the columns.
-        where: what to call the rows in a message.
-        fix: what to do about it, where leaving the column out is meant.
+        rows: (N, D), all rows of the table.
+        names: names of the columns.
+        name: file, for error messages.
+        fix: how to remove the column, for error messages.
 
     Raises:
-        ConfigurationError: naming the first such column.
+        ConfigurationError: a column numbers the rows.
     """
     n = len(rows)
-    if n < FEWEST_ROWS:
+    if n < MIN_ROWS:
         return
-    for column, name in enumerate(names):
+    for column, column_name in enumerate(names):
         values = np.sort(rows[:, column])
         steps = np.diff(values)
         counted = values[0] in (0, 1) and (steps == 1).all()
-        indexed = _INDEX_NAMES.fullmatch(name) and (steps > 0).all() and (values == np.round(values)).all()
+        indexed = _INDEX_NAMES.fullmatch(column_name) and (steps > 0).all() and (values == np.round(values)).all()
         if counted or indexed:
             span = f"{values[0]:.0f}..{values[-1]:.0f}"
             raise ConfigurationError(
-                f"{where}: column {name!r} numbers the rows ({span}, none twice), as an index does: {fix}"
+                f"{name}: column {column_name!r} numbers the rows ({span}, all distinct) like an index; {fix}"
             )

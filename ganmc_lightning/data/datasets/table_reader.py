@@ -1,4 +1,4 @@
-"""Reading a CSV or parquet file into a data frame: separators, encodings, headers."""
+"""Read a CSV or parquet file into a data frame: separators, encodings, headers."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from typing import Any
 from ganmc_lightning.exceptions import ConfigurationError
 
 DELIMITERS = (",", ";", "\t", "|")
-"""What may separate the cells of a CSV file; the header line decides."""
+"""Separators of CSV cells; the header line determines which is used."""
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def read_table(path: Path, text_columns: Collection[str]) -> Any:
-    """Read a table; blanks around column names are stripped.
+    """Read a table; whitespace around column names is stripped.
 
     Args:
-        path: a ``.csv``, ``.tsv`` or ``.parquet`` file, the suffix in any case.
-        text_columns: columns of a CSV file to be kept as text, so that ``01`` stays different from ``1``.
+        path: a ``.csv``, ``.tsv`` or ``.parquet`` file, with the suffix in any case.
+        text_columns: columns of a CSV file that are read as text, so that ``01`` and ``1`` are distinct.
 
     Returns:
-        A pandas data frame. No cell of a CSV file is taken for a missing value because of its text: an empty cell is
-        an empty text, in a column of text.
+        A pandas data frame. No text of a CSV cell is read as a missing value: an empty cell of a text column is an
+        empty string.
 
     Raises:
-        ConfigurationError: the file cannot be read, has no rows, has two columns of one name, or rows that are longer
-            than its header.
+        ConfigurationError: the file cannot be read, has no rows, has two columns of one name, or rows longer than its
+            header.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet"):
-        raise ConfigurationError(f"{path}: is neither a .csv, .tsv nor a .parquet file: convert it or rename it")
+        raise ConfigurationError(f"{path}: got the suffix {suffix!r}, expected .csv, .tsv or .parquet")
     try:
         table = _read_parquet(path) if suffix == ".parquet" else _read_csv(path, text_columns)
     except UnicodeDecodeError as error:
         raise ConfigurationError(
-            f"{path}: cannot be read as a table (byte {error.start} is not {error.encoding}): save it as UTF-8"
+            f"{path}: cannot parse table: byte {error.start} is not {error.encoding}; save it as UTF-8"
         ) from error
     except ConfigurationError:
         raise
     except ImportError as error:
-        raise ConfigurationError(f'{path}: parquet needs pyarrow: pip install "ganmc-lightning[tabular]"') from error
-    except (OSError, ValueError, csv.Error) as error:  # pandas' and pyarrow's own errors are kinds of these
+        raise ConfigurationError(f'{path}: parquet requires pyarrow: pip install "ganmc-lightning[tabular]"') from error
+    except (OSError, ValueError, csv.Error) as error:  # errors of pandas and pyarrow are subclasses
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{path}: cannot be read as a table ({reason}): repair or replace it") from error
+        raise ConfigurationError(f"{path}: cannot parse table: {reason}") from error
     if len(table) == 0:
-        raise ConfigurationError(f"{path}: has no rows: add some")
+        raise ConfigurationError(f"{path}: got no rows, expected at least one")
     return table
 
 
@@ -62,13 +62,13 @@ def pandas() -> Any:
         import pandas
     except ImportError as error:
         raise ConfigurationError(
-            'tables need pandas, which is not installed: pip install "ganmc-lightning[tabular]"'
+            'tables require pandas, which is not installed: pip install "ganmc-lightning[tabular]"'
         ) from error
     return pandas
 
 
 def unnamed(column: int) -> str:
-    """What a column without a name is called, as pandas calls it."""
+    """Return the name that pandas gives a column without a name."""
     return f"Unnamed: {column}"
 
 
@@ -91,13 +91,13 @@ def _read_csv(path: Path, text_columns: Collection[str]) -> Any:
         dtype={name: str for name in names if name in text_columns},
         keep_default_na=False,
         skipinitialspace=True,
-        low_memory=False,  # in pieces, pandas may give one column two types
+        low_memory=False,  # reading in chunks, pandas may infer two types for one column
     )
-    if not isinstance(table.index, pandas().RangeIndex):  # pandas takes the surplus column for row names
+    if not isinstance(table.index, pandas().RangeIndex):  # pandas uses a surplus column as row names
         raise ConfigurationError(
-            f"{path}: its rows have more cells than its header has names ({len(names)}): name every column"
+            f"{path}: got rows with more cells than the {len(names)} names of the header, expected a name per column"
         )
-    # A separator at the end of every line makes a last column without name and cells.
+    # A separator at the end of every line adds a last column without name and cells.
     blank = [unnamed(k) for k, name in enumerate(header) if not name.strip() and _is_blank(table[unnamed(k)])]
     return table.drop(columns=blank)
 
@@ -109,14 +109,14 @@ def _encoding(path: Path) -> str:
 
 
 def _header(path: Path, encoding: str) -> tuple[list[str], str]:
-    """Cells of the header line, and the delimiter that gives it the most, best as many as the line after it."""
+    """Cells of the header line, and the delimiter with most cells; best if the next line has equally many."""
     best: tuple[tuple[bool, int], list[str], str] | None = None
     for delimiter in "\t" if path.suffix.lower() == ".tsv" else DELIMITERS:
         with path.open(encoding=encoding, newline="") as file:
             lines = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
             first = list(islice((cells for cells in lines if cells), 2))
         if not first:
-            raise ValueError("it is empty")
+            raise ValueError("the file is empty")
         header = first[0]
         fit = (len(header) == len(first[-1]) > 1, len(header))
         if best is None or fit > best[0]:
@@ -129,7 +129,7 @@ def _column_names(path: Path, header: Sequence[str]) -> list[str]:
     names = [name.strip() or unnamed(column) for column, name in enumerate(header)]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigurationError(f"{path}: has {names.count(name)} columns {name!r}: remove or rename all but one")
+            raise ConfigurationError(f"{path}: got {names.count(name)} columns {name!r}, expected distinct names")
     return names
 
 

@@ -1,35 +1,41 @@
-"""The tables of the papers, by scikit-learn: built in, or downloaded from OpenML."""
+"""Tabular data sets of the papers, part of scikit-learn or downloaded from OpenML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganmc_lightning.data.datasets.cached import CachedDataset
+from ganmc_lightning.data.datasets.cached import CachedDataset, NpzArrays
 from ganmc_lightning.data.datasets.npz import ROW_ARRAYS
-from ganmc_lightning.data.datasets.split import stratified_split
 from ganmc_lightning.data.seeds import SPLIT_SEED
+from ganmc_lightning.data.splits import stratified_split
 
 _ARRAYS = f"{ROW_ARRAYS}; or X, y"
 
 
 class BreastCancer(CachedDataset):
-    """scikit-learn's breast cancer table: 569 rows, 30 features, benign = 1; a fifth is the test part.
+    """scikit-learn's breast cancer table: 569 rows, 30 features, benign = 1; a fifth are test rows.
 
-    It comes with scikit-learn, so this source works without a network.
+    It is part of scikit-learn: nothing is downloaded.
+
+    Example:
+        >>> import tempfile
+        >>> dataset, root = BreastCancer(), Path(tempfile.mkdtemp())
+        >>> dataset.prepare(root)
+        >>> splits = dataset.load(root)
+        >>> len(splits.train), len(splits.test), splits.schema.names[0]
+        (456, 113, 'mean radius')
     """
 
     name = "breast_cancer"
-    arrays = _ARRAYS
+    expected_arrays = _ARRAYS
     class_names = ("malignant", "benign")
 
-    def fetch(self, root: Path) -> Mapping[str, NDArray[Any]]:
-        """Return the rows; the test part is cut when they are loaded."""
+    def fetch(self, root: Path) -> NpzArrays:
+        """Return all rows; the test split is drawn by ``load``."""
         from sklearn.datasets import load_breast_cancer
 
         table = load_breast_cancer()
@@ -43,20 +49,20 @@ class BreastCancer(CachedDataset):
 class MAGIC(CachedDataset):
     """MAGIC gamma telescope: 19,020 rows, 10 features, gamma = 1 (GAN-MC, section 4).
 
-    The download is the whole table, cut here into 70 % and 30 %, seeded and stratified; the sizes are
-    about the authors' (13,312 and 5,707) but not their split.
+    The table is split into 70 % and 30 %, seeded and stratified: about the sizes of the authors (13,312 and 5,707), but
+    not their split.
     """
 
     name = "magic"
-    arrays = _ARRAYS
+    expected_arrays = _ARRAYS
     class_names = ("hadron", "gamma")
 
-    def fetch(self, root: Path) -> Mapping[str, NDArray[Any]]:
+    def fetch(self, root: Path) -> NpzArrays:
         """Download OpenML's data set 1120."""
         rows, target, names = _fetch_openml(1120, num_features=10)
         numbers = {"h": 0, "g": 1}
         labels = np.array([numbers[letter] for letter in target], dtype=np.int64)
-        train, test = (part.numpy() for part in stratified_split(torch.from_numpy(labels), 0.3, SPLIT_SEED))
+        train, test = (indices.numpy() for indices in stratified_split(torch.from_numpy(labels), 0.3, SPLIT_SEED))
         return {
             "X_train": rows[train],
             "y_train": labels[train],
@@ -67,17 +73,17 @@ class MAGIC(CachedDataset):
 
 
 class HIGGS(CachedDataset):
-    """Higgs: 28 features of simulated collisions, signal = 1 (GAN-MC, section 4); a fifth is the test part.
+    """Higgs: 28 features of simulated collisions, signal = 1 (GAN-MC, section 4); a fifth are test rows.
 
-    The download has 98,050 rows; those with missing values are left out.
+    The download has 98,050 rows; rows with missing values are removed.
     """
 
     name = "higgs"
-    arrays = _ARRAYS
+    expected_arrays = _ARRAYS
     class_names = ("background", "signal")
 
-    def fetch(self, root: Path) -> Mapping[str, NDArray[Any]]:
-        """Download OpenML's data set 23512; the test part is cut when it is loaded."""
+    def fetch(self, root: Path) -> NpzArrays:
+        """Download OpenML's data set 23512; the test split is drawn by ``load``."""
         rows, target, names = _fetch_openml(23512, num_features=28)
         complete = np.isfinite(rows).all(axis=1)
         labels = target[complete].astype(np.int64)
@@ -85,19 +91,19 @@ class HIGGS(CachedDataset):
 
 
 def _fetch_openml(data_id: int, num_features: int) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.str_]]:
-    """Return the feature columns, the class of each row and the names of the columns, as OpenML has them.
+    """Return the feature columns, the class of each row and the column names of an OpenML table.
 
     Raises:
-        ValueError: the table has not ``num_features`` columns besides a row number.
+        ValueError: the table does not have ``num_features`` columns in addition to a row number.
     """
     from sklearn.datasets import fetch_openml
 
-    # The pure-Python parser needs no pandas and gives the classes as strings, whatever they look like.
+    # The pure-Python parser does not need pandas and always returns the classes as strings.
     table = fetch_openml(data_id=data_id, as_frame=False, parser="liac-arff", cache=False)
-    # A row number tells the classes apart where the rows are sorted by class.
+    # A row number reveals the class of rows that are sorted by class.
     columns = [i for i, name in enumerate(table.feature_names) if name.strip(":").lower() != "id"]
     if len(columns) != num_features:
-        raise ValueError(f"OpenML data set {data_id} has {len(columns)} features instead of {num_features}")
+        raise ValueError(f"OpenML data set {data_id}: got {len(columns)} features, expected {num_features}")
     rows: NDArray[np.float64] = np.asarray(table.data, dtype=np.float64)[:, columns]
     names = np.array([table.feature_names[i].strip(":") for i in columns], dtype=np.str_)
     return rows, np.asarray(table.target, dtype=np.str_), names

@@ -49,7 +49,9 @@ def test_skipped_files_are_named_once(folder: Path, tmp_path: Path) -> None:
     (folder / "train" / "cat" / "._0.png").write_bytes(b"no image")
     for source in (ImageFolder(folder, image_size=8), ImageNet(folder, image_size=8)):
         source.prepare(tmp_path)
-        with pytest.warns(UserWarning, match="train: skipped 2, .*: cat/._0.png, cat/notes.txt$") as caught:
+        with pytest.warns(
+            UserWarning, match="train: skipped 2 entries that are not images: cat/._0.png, cat/notes.txt$"
+        ) as caught:
             splits = source.load(tmp_path)
         assert len(caught) == 1
         assert len(splits.train) == 4
@@ -86,24 +88,22 @@ def test_photos_are_upright_and_transparent_pixels_white(tmp_path: Path) -> None
         assert image[:, :, 9:].min() > 235
 
 
-def test_files_of_zeros_and_ones_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_files_of_zeros_and_ones_raise(folder: Path, tmp_path: Path) -> None:
     for file in (folder / "test").glob("*/0.*"):
         save(file, (0, 1, 0))
-    with pytest.raises(
-        ConfigurationError, match=r"pets/test got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"
-    ):
+    with pytest.raises(ConfigurationError, match=r"pets/test: got uint8 pixels in \[0, 1\], expected \[0, 255\]"):
         ImageFolder(folder, image_size=8).load(tmp_path)
 
 
-def test_thin_image_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_thin_image_raises(folder: Path, tmp_path: Path) -> None:
     Image.new("L", (1, 200_000)).save(folder / "train" / "cat" / "1.png")
-    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*expected at most 67,108,864"):
         ImageFolder(folder, image_size=32).load(tmp_path)
-    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*the limit is 67,108,864"):
+    with pytest.raises(ConfigurationError, match=r"cat/1\.png: .*expected at most 67,108,864"):
         ImageNet(folder, image_size=32, shorter_side=32).load(tmp_path).train[1]
 
 
-def test_grey_images(folder: Path, tmp_path: Path) -> None:
+def test_gray_images(folder: Path, tmp_path: Path) -> None:
     splits = ImageFolder(str(folder), image_size=8, channels=1).load(tmp_path)
     assert splits.test.inputs.shape == (2, 1, 8, 8)
     assert splits.test.inputs[0].unique().tolist() == [round(0.299 * 200)]  # ITU-R 601 luma
@@ -118,26 +118,26 @@ def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
             ImageFolder(folder, image_size=8).load(tmp_path)
 
 
-def test_deep_grey_levels_are_refused(tmp_path: Path) -> None:
+def test_deep_gray_levels_raise(tmp_path: Path) -> None:
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ConfigurationError, match=r"deep\.png: I;16 pixels have more than 8 bits"):
+    with pytest.raises(ConfigurationError, match=r"deep\.png: got I;16 pixels of more than 8 bits"):
         read_image(tmp_path / "deep.png", 8, 8, channels=1)
 
 
 def test_missing_parts_are_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"nowhere/train: cannot be read as a folder"):
+    with pytest.raises(ConfigurationError, match=r"nowhere/train: cannot be read"):
         ImageFolder(tmp_path / "nowhere", image_size=8).prepare(tmp_path)
     (folder / "empty" / "train").mkdir(parents=True)
-    with pytest.raises(ConfigurationError, match=r"empty/train: holds no class folders"):
+    with pytest.raises(ConfigurationError, match=r"empty/train: got no class folders"):
         ImageFolder(folder / "empty", image_size=8).prepare(tmp_path)
     (folder / "train" / "newt").mkdir()
-    with pytest.raises(ConfigurationError, match=r"train/newt: holds no image"):
+    with pytest.raises(ConfigurationError, match=r"train/newt: got no images"):
         ImageFolder(folder, image_size=8).load(tmp_path)
 
 
 def test_class_that_training_lacks(folder: Path, tmp_path: Path) -> None:
     save(folder / "test" / "newt" / "0.png", (0, 0, 0))
-    with pytest.raises(ConfigurationError, match=r"test/newt: no such class in the training folder"):
+    with pytest.raises(ConfigurationError, match=r"test/newt: not a class, expected the class names"):
         ImageFolder(folder, image_size=8).load(tmp_path)
 
 
@@ -184,7 +184,7 @@ def test_file_dataset_subset_and_batches(folder: Path, tmp_path: Path) -> None:
 
 
 def test_sizes_are_checked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="image_size: 0 is not a positive"):
+    with pytest.raises(ConfigurationError, match="image_size: got 0, expected a positive"):
         ImageFolder(tmp_path, image_size=0)
-    with pytest.raises(ConfigurationError, match="shorter_side: 200 is less than image_size 224"):
+    with pytest.raises(ConfigurationError, match="shorter_side: got 200, expected at least image_size 224"):
         ImageNet(tmp_path, shorter_side=200)

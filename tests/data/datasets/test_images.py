@@ -131,19 +131,19 @@ def test_a_file_that_is_there_is_used(tmp_path: Path) -> None:
 
 def test_root_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match=r"data root .*file/data cannot be made .*set GANMC_DATA"):
+    with pytest.raises(ConfigurationError, match=r"data root .*file/data: cannot be created .*set GANMC_DATA"):
         Digits().prepare(tmp_path / "file" / "data")
 
 
 def test_root_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Permission bits do not stop a test that runs as root.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(ConfigurationError, match=f"data root {tmp_path} cannot be written to"):
+    with pytest.raises(ConfigurationError, match=f"data root {tmp_path}: not writable"):
         Digits().prepare(tmp_path)
 
 
 def test_load_before_prepare(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"digits.npz: no such file"):
+    with pytest.raises(ConfigurationError, match=r"digits.npz: file not found"):
         Digits().load(tmp_path)
 
 
@@ -201,7 +201,7 @@ def test_celeba_is_cut_and_labelled(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fake_celeba")
 def test_celeba_without_that_attribute(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"attribute: CelebA has no 'Happy'; choose one of Bald, Smiling$"):
+    with pytest.raises(ConfigurationError, match=r"attribute: got 'Happy', expected one of Bald, Smiling$"):
         CelebA(image_size=16, attribute="Happy").prepare(tmp_path)
 
 

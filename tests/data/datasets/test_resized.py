@@ -45,7 +45,7 @@ def test_a_file_that_is_there_is_used(photos, tmp_path):
 def test_rows_have_no_size(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b,y\n" + "1,2,0\n3,4,1\n" * 10)
     pytest.importorskip("pandas", reason="tables are read with pandas")
-    with pytest.raises(ConfigurationError, match="needs images that lie in memory"):
+    with pytest.raises(ConfigurationError, match="expected a data set of images in memory"):
         ResizedDataset(TableFile(str(tmp_path / "rows.csv"), "y"), 8).prepare(tmp_path)
     with pytest.raises(ConfigurationError, match="image_size"):
         ResizedDataset(TableFile(str(tmp_path / "rows.csv"), "y"), 0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ganmc_lightning.data.datasets.row_numbers import FEWEST_ROWS, check_no_row_numbers
+from ganmc_lightning.data.datasets.row_numbers import MIN_ROWS, check_no_row_numbers
 from ganmc_lightning.exceptions import ConfigurationError
 
 RNG = np.random.default_rng(0)
@@ -20,14 +20,14 @@ def check(column: np.ndarray, name: str) -> None:
         (np.arange(40), "n"),
         (np.arange(1, 41), "n"),
         (RNG.permutation(40), "n"),  # a table shuffled after it was numbered
-        (np.delete(np.arange(50), [3, 17]), "index"),  # rows left out after they were numbered
+        (np.delete(np.arange(50), [3, 17]), "index"),  # rows removed after numbering
         (1000 + 7 * RNG.permutation(40), "ID"),
         (1000 + np.arange(40), "row number"),
     ],
 )
-def test_row_numbers_are_refused(column: np.ndarray, name: str) -> None:
+def test_row_numbers_raise(column: np.ndarray, name: str) -> None:
     with pytest.raises(
-        ConfigurationError, match=rf"t\.csv: column '{name}' numbers the rows \(\d+\.\.\d+, .*: drop it"
+        ConfigurationError, match=rf"t\.csv: column '{name}' numbers the rows \(\d+\.\.\d+, .*; drop it"
     ):
         check(column, name)
 
@@ -40,7 +40,7 @@ def test_row_numbers_are_refused(column: np.ndarray, name: str) -> None:
         (np.arange(40) // 2, "id"),
         (np.arange(40) + 0.5, "id"),
         (np.arange(40) % 39, "n"),
-        (np.arange(FEWEST_ROWS - 1), "id"),
+        (np.arange(MIN_ROWS - 1), "id"),
         (1_700_000_000 + RNG.permutation(40), "time"),
     ],
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ganmc_lightning.data.datasets.split import shuffled_by_class, stratified_split
+from ganmc_lightning.data.splits import _shuffle_by_class, stratified_split
 
 LABELS = torch.tensor([2] * 50 + [0] * 30 + [1] * 21)
 
@@ -35,5 +35,5 @@ def test_seed_decides() -> None:
 
 def test_global_random_state_is_left_alone() -> None:
     before = torch.get_rng_state()
-    shuffled_by_class(LABELS, seed=0)
+    _shuffle_by_class(LABELS, seed=0)
     assert torch.equal(before, torch.get_rng_state())

@@ -68,7 +68,7 @@ def test_higgs_leaves_incomplete_rows_out(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_another_table_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     openml(monkeypatch, np.zeros((4, 9)), [f"f{i}" for i in range(9)], ["g", "h"] * 2)
-    with pytest.raises(ConfigurationError, match=r"cannot download magic \(.*has 9 features instead of 10"):
+    with pytest.raises(ConfigurationError, match=r"cannot download magic \(.*got 9 features, expected 10"):
         MAGIC().prepare(tmp_path)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganmc_lightning.data.datasets.base import TensorDataset
-from ganmc_lightning.data.splitting import stratified_subset, with_relative_weights
+from ganmc_lightning.data.splits import normalize_weights, stratified_subset
 from ganmc_lightning.exceptions import ConfigurationError
 
 LABELS = torch.tensor([0] * 3 + [1] * 40 + [2] * 157)[torch.randperm(200, generator=torch.Generator().manual_seed(0))]
@@ -34,7 +34,7 @@ def weighted(weights: list[float]) -> TensorDataset:
 
 
 def test_training_weights_are_1_on_average_and_scores_have_none() -> None:
-    parts = with_relative_weights({"train": weighted([1.0, 2.0, 0.0, 5.0]), "val": weighted([7.0, 8.0])}, "mine")
+    parts = normalize_weights({"train": weighted([1.0, 2.0, 0.0, 5.0]), "val": weighted([7.0, 8.0])}, "mine")
     train, val = parts["train"], parts["val"]
     assert isinstance(train, TensorDataset)
     assert isinstance(val, TensorDataset)
@@ -46,5 +46,5 @@ def test_training_weights_are_1_on_average_and_scores_have_none() -> None:
 
 
 def test_training_rows_without_weight() -> None:
-    with pytest.raises(ConfigurationError, match="all training rows of mine have the weight 0"):
-        with_relative_weights({"train": weighted([0.0, 0.0])}, "mine")
+    with pytest.raises(ConfigurationError, match="mine: the weight of every training sample is 0"):
+        normalize_weights({"train": weighted([0.0, 0.0])}, "mine")

@@ -1,0 +1,90 @@
+"""Read checkpoints onto the CPU without running code from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.wrappers import plain_name
+
+TRAINED_ON = "trained_on"
+"""Checkpoint key of the data specification that the networks were trained on."""
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU, with ``weights_only=True``.
+
+    Raises:
+        ConfigurationError: the file is missing, damaged, or not a checkpoint of this package.
+    """
+    if not Path(path).is_file():
+        raise ConfigurationError(f"{path}: checkpoint not found")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises any type for other bytes
+        raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
+        raise ConfigurationError(f"{path}: got no 'state_dict', expected a checkpoint of this package")
+    if not all(isinstance(key, str) for key in checkpoint["state_dict"]):
+        raise ConfigurationError(f"{path}: got keys of 'state_dict' that are not text, expected parameter names")
+    return checkpoint
+
+
+def submodule_names(checkpoint: Mapping[str, Any]) -> set[str]:
+    """Return the names of the submodules in the state dict of a checkpoint.
+
+    Example:
+        >>> submodule_names({"state_dict": {"student.0.weight": 0, "student.0.bias": 0}})
+        {'student'}
+    """
+    return {plain_name(key).partition(".")[0] for key in checkpoint["state_dict"]}
+
+
+def generator_submodule(checkpoint: Mapping[str, Any]) -> str:
+    """Return the name of the generator: ``"student"`` for a compressed generator, else ``"generator"``."""
+    names = submodule_names(checkpoint)
+    return "student" if "student" in names and "generator" not in names else "generator"
+
+
+def submodule_weights(checkpoint: Mapping[str, Any], submodule: str, path: str) -> dict[str, Any]:
+    """Return the state dict of a submodule.
+
+    Raises:
+        ConfigurationError: the checkpoint does not contain the submodule.
+    """
+    prefix = f"{submodule}."
+    state = checkpoint["state_dict"]
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    if not weights:  # the whole module was compiled or distributed
+        plain = {plain_name(key): value for key, value in state.items()}
+        weights = {key.removeprefix(prefix): value for key, value in plain.items() if key.startswith(prefix)}
+    if not weights:
+        names = ", ".join(sorted(submodule_names(checkpoint))) or "none"
+        raise ConfigurationError(f"{path}: got the submodules {names}, expected '{submodule}'")
+    return weights
+
+
+def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
+    """Return the data specification that the networks were trained on; None for a checkpoint without it.
+
+    Raises:
+        ConfigurationError: the specification is damaged.
+    """
+    state = checkpoint.get(TRAINED_ON)
+    if state is None:
+        return None
+    try:
+        return DataSpec.from_state_dict(state)
+    except (TypeError, KeyError) as error:
+        raise ConfigurationError(f"{path}: '{TRAINED_ON}' is damaged ({type(error).__name__}: {error})") from error
+
+
+def relevant_line(error: BaseException) -> str:
+    """Return the second line of a message, which names the cause in messages of torch, or its only line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[min(1, len(lines) - 1)] if lines else type(error).__name__)[:200]
