@@ -31,7 +31,7 @@ ALLOWED = {
     "evaluation": {"metrics", "data", "synthesizers", "networks", "batch", "io", "exceptions"},
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
     "tabular": {"synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
-    "runs": {"networks.loading", "io", "exceptions"},
+    "runs": {"networks.checkpoints", "io", "exceptions"},
     "experiments": {"runs", "io", "exceptions"},
     "cli": ANY,
 }
@@ -113,7 +113,7 @@ def test_experiments_import_no_training_library():
         ("data.datasets.gan", "from ...modules import base", {"modules.base"}),
         ("data.datasets.gan", "from ..augment import Augment\nfrom .base import DatasetSource", set()),
         ("metrics.gan", "from ganmc_lightning import Synthesizer, Generator", {"synthesizers"}),
-        ("runs.gan", "from ganmc_lightning.networks.loading import read_checkpoint", set()),
+        ("runs.gan", "from ganmc_lightning.networks.checkpoints import read_checkpoint", set()),
         ("runs.gan", "from ganmc_lightning.networks import Frozen", {"networks"}),
         (
             "runs.gan",

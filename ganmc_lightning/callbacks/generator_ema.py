@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.wrappers import renamed
+from ganmc_lightning.networks.wrappers import rename_weights
 
 RAW_KEY = "generator_ema_raw"
 
@@ -54,7 +54,7 @@ class GeneratorEMA(Callback):
         start = self._average if self._raw else state
         self._average = {name: _to_float32(start[name].to(value.device)).clone() for name, value in state.items()}
         if self._raw:
-            generator.load_state_dict(renamed(self._raw, state))
+            generator.load_state_dict(rename_weights(self._raw, state))
             self._raw = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -17,7 +17,7 @@ from sklearn.base import ClassifierMixin
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
-from ganmc_lightning.data.splitting import check_validation_fraction, train_val_split
+from ganmc_lightning.data.splits import check_validation_fraction, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
@@ -64,7 +64,7 @@ class ForestData:
         )
         splits = (data.train.subset(kept), data.train.subset(held_out), data.train, data.test)
         fit, validation, train, test = map(self._samples, splits)
-        return StudySplits(fit, validation, train if self.train_size is None else fit, test, data.categories)
+        return StudySplits(fit, validation, train if self.train_size is None else fit, test, data.one_hot_blocks)
 
     def _samples(self, dataset: Any) -> LabeledSamples:
         if not isinstance(dataset, TensorDataset) or dataset.inputs.ndim != 2:

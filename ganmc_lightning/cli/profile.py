@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ganmc_lightning.batch import encode
+from ganmc_lightning.batch import to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
@@ -24,7 +24,7 @@ from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.result import read_run_result
 
 Costs = dict[str, float]
-LATENT_SPEC = ("latent_size", "latent_std", "num_classes", "sample_shape")
+LATENT_SPEC = ("latent_dim", "latent_std", "num_classes", "sample_shape")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generators = {name: generator.to(device) for name, generator in load_generators(arguments.generators).items()}
     check_compatible(generators)
-    metrics = {} if arguments.metrics_json is None else read_metrics(arguments.metrics_json)
+    metrics = {} if arguments.metrics_json is None else _read_metrics(arguments.metrics_json)
     costs = measure(generators, arguments.batch_size, arguments.benchmark_seconds, device)
     metrics |= {f"test/{name}/{metric}": value for name, row in costs.items() for metric, value in row.items()}
     folder = RunFolder(arguments.out)
@@ -105,7 +105,7 @@ def load_generators(texts: list[str]) -> dict[str, Generator]:
     return generators
 
 
-def read_metrics(path: Path) -> Costs:
+def _read_metrics(path: Path) -> Costs:
     """Read the metrics ``test/<name>/<metric>`` from a ``result.json`` of ``ganmc evaluate``.
 
     Raises:
@@ -178,7 +178,7 @@ def save_latent_interpolation(
         for axis, inputs in zip(
             row, ((latents, *labels), (interpolated, *(each[:1].expand(num_samples) for each in labels))), strict=True
         ):
-            strip = torch.cat(list(encode(generator(*inputs)).cpu().permute(0, 2, 3, 1)), dim=1)
+            strip = torch.cat(list(to_uint8_images(generator(*inputs)).cpu().permute(0, 2, 3, 1)), dim=1)
             axis.imshow(strip.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])

@@ -10,14 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ganmc_lightning.batch import encode
+from ganmc_lightning.batch import to_uint8_images
 from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.networks.base import Generator
-from ganmc_lightning.networks.loading import load_generator, read_checkpoint
+from ganmc_lightning.networks.checkpoints import read_checkpoint
+from ganmc_lightning.networks.loading import load_generator
 
 CHUNK = 1024
 
@@ -92,7 +93,7 @@ def generate(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | 
     for start in range(0, n, CHUNK):
         chunk = slice(start, start + CHUNK)
         samples = generator(latents[chunk], None if labels is None else labels[chunk])
-        chunks.append(encode(samples) if len(generator.sample_shape) == 3 else samples)
+        chunks.append(to_uint8_images(samples) if len(generator.sample_shape) == 3 else samples)
     return torch.cat(chunks), labels
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.data.scaling import RowScaler
-from ganmc_lightning.data.schema import Schema
+from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
@@ -29,7 +29,7 @@ class CheckpointTable(NamedTuple):
     """
 
     scaler: RowScaler
-    schema: Schema
+    schema: TableSchema
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> CheckpointTable | None:
@@ -37,8 +37,12 @@ class CheckpointTable(NamedTuple):
         state = checkpoint.get(DATA_STATE) or {}
         if not state.get("scaler"):
             return None
-        scaler = RowScaler.of_state(state["scaler"])
-        schema = Schema.of_state(state["schema"]) if state.get("schema") else Schema.unnamed(len(scaler.mean))
+        scaler = RowScaler.from_state_dict(state["scaler"])
+        schema = (
+            TableSchema.from_state_dict(state["schema"])
+            if state.get("schema")
+            else TableSchema.unnamed(len(scaler.mean))
+        )
         return cls(scaler, schema)
 
 
@@ -65,9 +69,9 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: CheckpointTable | N
             )
         write_npz(out, {SCALED: scaled.numpy(), **_labels(labels)})
         return f"{SCALED}: scaled units of the network; the checkpoint contains no scaler of a table"
-    rows = table.scaler.decode(scaled).to(torch.float64).numpy()
+    rows = table.scaler.inverse_transform(scaled).to(torch.float64).numpy()
     if out.suffix.lower() == ".csv":
-        header, columns = table.schema.decode(rows, None if labels is None else labels.tolist())
+        header, columns = table.schema.to_table(rows, None if labels is None else labels.tolist())
         with atomic_write(out) as file:
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow(header)

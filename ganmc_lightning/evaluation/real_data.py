@@ -72,6 +72,8 @@ def _built_in_datasets() -> dict[str, str]:
     class_paths = {}
     for name in datasets.__all__:
         kind = getattr(datasets, name)
-        if inspect.isclass(kind) and issubclass(kind, CachedDataset) and not inspect.isabstract(kind):
+        if not inspect.isclass(kind) or not issubclass(kind, CachedDataset) or inspect.isabstract(kind):
+            continue
+        if all(each.default is not each.empty for each in inspect.signature(kind).parameters.values()):
             class_paths[kind().name] = class_paths[name] = f"{datasets.__name__}.{name}"
     return class_paths

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import SupportsDataSpec, encode
+from ganmc_lightning.batch import SupportsDataSpec, to_uint8_images
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 
@@ -65,7 +65,7 @@ class GeneratedSamples(SampleSet):
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         chunks = (self.synthesizer.sample(size, random)[0] for size in sizes)
         # uint8 takes a quarter of the memory of floats
-        return torch.cat([(encode(chunk) if chunk.dim() == 4 else chunk.float()).cpu() for chunk in chunks])
+        return torch.cat([(to_uint8_images(chunk) if chunk.dim() == 4 else chunk.float()).cpu() for chunk in chunks])
 
 
 def samples_of_generator(

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
-from ganmc_lightning.networks.batchnorm import refuse_single_values
+from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.validation import are_probabilities
 
@@ -149,7 +149,7 @@ def _train_student(
         network = student().to(inputs.device).train()
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
         if batch_size == 1:
-            refuse_single_values(network, "set batch_size of the Compression Score to at least 2")
+            reject_single_values(network, "set batch_size of the Compression Score to at least 2")
         order = torch.empty(0, dtype=torch.long)
         for _ in range(steps):
             while len(order) < batch_size:
@@ -170,7 +170,7 @@ def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
 
 def _network_input(inputs: Tensor, network: nn.Module) -> Tensor:
     """Convert stored samples to the input of a network, in the dtype of its weights."""
-    samples = decode(inputs)
+    samples = to_float_images(inputs)
     return samples.to(next(network.parameters(), samples).dtype)
 
 

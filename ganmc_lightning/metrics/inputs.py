@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import encode
+from ganmc_lightning.batch import to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.pixel_range import check_bytes
+from ganmc_lightning.io.pixel_range import check_pixel_range
 
 TOLERANCE = 1e-3
 """Allowed excess over [-1, 1]: rounding errors are smaller, the excess of a wrong range is much larger."""
@@ -42,7 +42,7 @@ def check_samples(samples: Tensor) -> Tensor:
             f"samples: got dtype {samples.dtype}, expected uint8 in [0, 255] or float (images in [-1, 1])"
         )
     if not samples.is_floating_point():
-        return check_bytes(samples, "images:") if samples.ndim == 4 else samples
+        return check_pixel_range(samples, "images") if samples.ndim == 4 else samples
     if samples.numel() == 0:
         return samples
     low, high = (value.item() for value in samples.aminmax())
@@ -59,4 +59,4 @@ def check_samples(samples: Tensor) -> Tensor:
             f"float images: got the range [{low:.4g}, {high:.4g}], expected [-1, 1]: convert images in [0, 1] by "
             "2 * images - 1, and bright images in [-1, 1] to uint8 in [0, 255]"
         )
-    return encode(samples)
+    return to_uint8_images(samples)

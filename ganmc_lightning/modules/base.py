@@ -27,10 +27,11 @@ from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, ch
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.metric_logging import MeanAccumulator
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
-from ganmc_lightning.networks.batchnorm import refuse_single_values
-from ganmc_lightning.networks.loading import TRAINED_ON, resolve_recipe, training_data_in
-from ganmc_lightning.networks.training_data import compare_class_names, note_training_data
-from ganmc_lightning.networks.wrappers import renamed
+from ganmc_lightning.networks.batchnorm import reject_single_values
+from ganmc_lightning.networks.checkpoints import TRAINED_ON, data_spec_of
+from ganmc_lightning.networks.recipes import resolve_recipe
+from ganmc_lightning.networks.training_data import check_class_names, set_training_data
+from ganmc_lightning.networks.wrappers import rename_weights
 
 CHECK_EVERY = 500
 """Largest number of steps between two checks of the losses, for runs that log more rarely."""
@@ -196,7 +197,7 @@ class CompressionModule(LightningModule, ABC):
         if self._first_batch is None:
             self._first_batch = []
             if isinstance(batch, Batch) and len(batch.labels) == 1:
-                self._first_batch = refuse_single_values(
+                self._first_batch = reject_single_values(
                     self,
                     "the training batch holds one sample; set data.batch_size to 2 or more, with at least 2 training "
                     "samples for each process, or build the network without batch normalization",
@@ -261,11 +262,11 @@ class CompressionModule(LightningModule, ABC):
         Raises:
             ConfigurationError: the checkpoint is of another model, or of a model of other classes than the data's.
         """
-        checkpoint["state_dict"] = renamed(checkpoint["state_dict"], self.state_dict())
+        checkpoint["state_dict"] = rename_weights(checkpoint["state_dict"], self.state_dict())
         check_resumable(checkpoint, self.state_dict(), type(self).__name__)
-        trained_on = training_data_in(checkpoint, "the checkpoint")
+        trained_on = data_spec_of(checkpoint, "the checkpoint")
         if trained_on is not None and self._data is not None:
-            compare_class_names("the model of the checkpoint", trained_on, self._data)
+            check_class_names("the model of the checkpoint", trained_on, self._data)
         self.iteration = checkpoint["iteration"]
         self._previous_seconds = checkpoint["train_seconds"]
         self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
@@ -280,7 +281,7 @@ class CompressionModule(LightningModule, ABC):
             if name not in self.frozen_modules:
                 child.train()
                 if self.trained_on is not None:
-                    note_training_data(child, self.trained_on)
+                    set_training_data(child, self.trained_on)
         raise_epsilon(self.trainer.optimizers)
         self._losses, self._first_batch = LossMonitor(), None
         # Buffers such as attention masks may hold -inf on purpose.

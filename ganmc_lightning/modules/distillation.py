@@ -60,7 +60,7 @@ class DistillationModule(ClassificationModule):
         teacher_dropout: bool = False,
     ) -> None:
         super().__init__()
-        self.teacher = Frozen(teacher, mode="paper" if teacher_dropout else "eval")
+        self.teacher = Frozen(teacher, dropout=teacher_dropout)
         self.teacher_dropout = teacher_dropout
         self.student = student
         self.loss = L2LogitsLoss() if loss is None else loss

@@ -20,7 +20,7 @@ from ganmc_lightning.modules.gan import check_generator, gan_adam
 from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
-from ganmc_lightning.networks.training_data import check_classes, check_statistics, training_data_of
+from ganmc_lightning.networks.training_data import check_classes, check_statistics, get_training_data
 from ganmc_lightning.networks.validation import check_discriminator
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
@@ -137,7 +137,7 @@ class GANCompressionModule(CompressionModule):
     @property
     def trained_on(self) -> DataSpec | None:
         """Description of the teacher's training data, if known, or else of the data."""
-        return training_data_of(self.teacher.network) or super().trained_on
+        return get_training_data(self.teacher.network) or super().trained_on
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Return latents and, for a conditional student, the label of one sample."""
@@ -229,7 +229,7 @@ class GANCompressionModule(CompressionModule):
 
 def _check_generators(teacher: Generator, student: Generator) -> None:
     """Validate that both generators have the same latents, classes and sample shape."""
-    for name in ("latent_size", "latent_std", "num_classes", "sample_shape"):
+    for name in ("latent_dim", "latent_std", "num_classes", "sample_shape"):
         expected, actual = getattr(teacher, name), getattr(student, name)
         if expected != actual:
             raise ConfigurationError(f"model.student.{name}: got {actual}, expected {expected} as in model.teacher")

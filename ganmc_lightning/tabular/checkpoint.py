@@ -54,7 +54,7 @@ class GeneratorSampler:
         with torch.no_grad():
             chunks = zip(latents.split(CHUNK), labels.split(CHUNK), strict=True)
             samples = torch.cat([self.generator(*chunk) if classes else self.generator(chunk[0]) for chunk in chunks])
-        return self.scaler.decode(samples).numpy().astype(np.float64), labels.numpy()
+        return self.scaler.inverse_transform(samples).numpy().astype(np.float64), labels.numpy()
 
 
 class NetworkClassifier(ArgmaxClassifier):
@@ -140,9 +140,9 @@ def load_tabular_classifier(path: str, submodule: str = "network") -> NetworkCla
 
 def _load_scaler(path: str) -> Any:
     from ganmc_lightning.data.scaling import RowScaler
-    from ganmc_lightning.networks.loading import read_checkpoint
+    from ganmc_lightning.networks.checkpoints import read_checkpoint
 
     state = read_checkpoint(path).get(DATA_STATE) or {}
     if not state.get("scaler"):
         raise ConfigurationError(f"{path}: contains no scaler, expected a checkpoint of `ganmc fit` on tabular data")
-    return RowScaler.of_state(state["scaler"])
+    return RowScaler.from_state_dict(state["scaler"])

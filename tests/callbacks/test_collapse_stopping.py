@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manua
 
 
 def gan() -> GANModule:
-    return GANModule(DCGANGenerator(8, 1, latent_size=6, width=4), DCGANDiscriminator(8, 1, width=4))
+    return GANModule(DCGANGenerator(8, 1, latent_dim=6, width=4), DCGANDiscriminator(8, 1, width=4))
 
 
 class Spoil(Callback):

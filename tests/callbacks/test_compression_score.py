@@ -34,7 +34,7 @@ class Recalling(Generator):
     """A generator that has learned the data set by heart, or that makes noise from one epoch on."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
-        super().__init__(latent_size=1, num_classes=3, sample_shape=(1, 8, 8))
+        super().__init__(latent_dim=1, num_classes=3, sample_shape=(1, 8, 8))
         self.by_class = [images[labels == label] for label in range(3)]
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("asleep", torch.zeros(()))
@@ -85,7 +85,7 @@ def test_score_is_of_the_whole_generator_on_the_validation_part(
     make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier
 ) -> None:
     """The same number as the metric gives for as many samples as there are real ones; training is not disturbed."""
-    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     data = make_data()
     trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student, num_students=2)])
     state = torch.get_rng_state()
@@ -105,7 +105,7 @@ def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTraine
     scores = []
     for spoil in (False, True):
         torch.manual_seed(0)
-        module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+        module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
         data = make_data()
         data.prepare_data()
         data.setup("fit")

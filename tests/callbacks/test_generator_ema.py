@@ -40,7 +40,7 @@ class Watch(Callback):
 
 def make_module() -> ACGANModule:
     torch.manual_seed(0)
-    generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+    generator = ACGANGenerator(8, 1, 3, latent_dim=8, width=4)
     return ACGANModule(generator, ACGANDiscriminator(8, 1, 3, width=2))
 
 

@@ -27,7 +27,7 @@ def extractor() -> ClassifierExtractor:
 
 def make_module() -> ACGANModule:
     torch.manual_seed(0)
-    return ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    return ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
 
 
 def test_scores_are_the_metrics_on_the_validation_part(
@@ -86,7 +86,7 @@ def test_the_checkpoint_follows_the_score_of_the_averaged_generator(
     make_data: MakeData, make_run_trainer: MakeTrainer, extractor: ClassifierExtractor, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    module = Fades(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    module = Fades(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     data = make_data(batch_size=27)
     callbacks = [GeneratorMetricsMonitor(extractor, ("fid",), num_samples=30), GeneratorEMA(decay=0.5)]
     trainer = make_run_trainer(tmp_path, callbacks, {"monitor": "val/fid", "mode": "min"}, max_epochs=3)
@@ -94,7 +94,7 @@ def test_the_checkpoint_follows_the_score_of_the_averaged_generator(
     scores = [float(row["val/fid"]) for row in read_metrics(tmp_path / "metrics.csv") if "val/fid" in row]
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)
     assert best["epoch"] == scores.index(min(scores))
-    generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4).eval()
+    generator = ACGANGenerator(8, 1, 3, latent_dim=8, width=4).eval()
     prefix = "generator."
     weights = {k.removeprefix(prefix): v for k, v in best["state_dict"].items() if k.startswith(prefix)}
     generator.load_state_dict(weights)  # the average: what load_generator gives
@@ -135,7 +135,7 @@ def test_an_extractor_of_other_data_is_refused_before_training(make_data: MakeDa
     trainer = make_trainer(
         callbacks=[GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(60, 3)), num_samples=30)]
     )
-    with pytest.raises(ConfigurationError, match="does not take"):
+    with pytest.raises(ConfigurationError, match="does not accept"):
         trainer.validate(make_module(), make_data(), verbose=False)
 
 

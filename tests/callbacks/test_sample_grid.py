@@ -54,7 +54,7 @@ def test_ten_rows_without_classes_and_fixed_latents() -> None:
 def test_images_of_a_run(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     trainer = make_trainer(max_epochs=4, check_val_every_n_epoch=2, callbacks=[SampleGrid(columns=5)])
     trainer.fit(module, make_data())
     paths = sorted((tmp_path / "samples").iterdir())

@@ -30,7 +30,7 @@ class Recalling(Generator):
     """A generator that has learned the rows by heart, or that makes one row alone once it is asleep."""
 
     def __init__(self, rows: Tensor, labels: Tensor, num_classes: int) -> None:
-        super().__init__(latent_size=1, num_classes=num_classes, sample_shape=(rows.shape[1],))
+        super().__init__(latent_dim=1, num_classes=num_classes, sample_shape=(rows.shape[1],))
         self.by_class = [rows[labels == label] for label in range(num_classes)]
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("asleep", torch.zeros(()))
@@ -128,7 +128,7 @@ def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrai
 
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     with pytest.raises(ConfigurationError, match=r"TreeScoreMonitor: got samples of shape \(1, 8, 8\), expected rows"):
         make_trainer(callbacks=[TreeScoreMonitor()]).validate(module, make_data(), verbose=False)
 

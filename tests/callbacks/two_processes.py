@@ -22,7 +22,7 @@ def validate(strategy: str, devices: int, path: Path, data: Path) -> None:
     """Score a generator that no training changes, so that the number of processes cannot either."""
     torch.manual_seed(0)
     teacher = MLPClassifier(64, 3, hidden=(6,))
-    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_size=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     scores = GeneratorMetricsMonitor(
         ClassifierExtractor(teacher), (*FEATURE_METRICS, "laplacian_variance"), num_samples=50
     )

@@ -41,7 +41,7 @@ model:
   init_args:
     generator:
       class_path: ganmc_lightning.networks.ACGANGenerator
-      init_args: {{image_size: 8, channels: 1, num_classes: 3, latent_size: 8, width: 4}}
+      init_args: {{image_size: 8, channels: 1, num_classes: 3, latent_dim: 8, width: 4}}
     discriminator:
       class_path: ganmc_lightning.networks.ACGANDiscriminator
       init_args: {{image_size: 8, channels: 1, num_classes: 3, width: 2, normalization: spectral, dropout: 0.0}}

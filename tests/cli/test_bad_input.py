@@ -43,11 +43,11 @@ def refused(ganmc: Ganmc, tmp_path: Path) -> Callable[..., str]:
         (["--model.init_args.network", "ganmc_lightning.networks.NoSuchNet"], "NoSuchNet"),
         (["--model.init_args.network.init_args.hidden", "[many]"], "hidden"),
         (["--data.dataset", "ganmc_lightning.data.datasets.NoSuchSet"], "NoSuchSet"),
-        (["--data.mix", "both"], "mix"),
+        (["--data.mix_mode", "both"], "mix"),
         (["--data.batch_size", "0"], "data.batch_size"),
-        (["--data.p_fake", "1.5"], "data.p_fake must lie in [0, 1]"),
-        (["--data.p_fake", "-0.1"], "data.p_fake must lie in [0, 1]"),
-        (["--data.p_fake", "0.5"], "data.synthesizer is missing"),
+        (["--data.p_fake", "1.5"], "data.p_fake: got 1.5, expected a value in [0, 1]"),
+        (["--data.p_fake", "-0.1"], "data.p_fake: got -0.1, expected a value in [0, 1]"),
+        (["--data.p_fake", "0.5"], "data.synthesizer: got none"),
         (["--data.train_size", "2"], "data.train_size"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
@@ -108,10 +108,10 @@ def test_testing_without_a_run(refused: Callable[..., str], configs: Any, tmp_pa
 def test_classifier_instead_of_a_generator(refused: Callable[..., str], configs: Any, trained: Any) -> None:
     path = "--data.synthesizer.init_args.generator.init_args.path"
     message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint)
-    assert "holds no 'generator'" in message
+    assert "expected 'generator'" in message
     part = ["--data.synthesizer.init_args.generator.init_args.submodule", "network"]
     message = refused("fit", "--config", configs.student, path, trained.teacher_checkpoint, *part)
-    assert "not a generator" in message
+    assert "expected a generator" in message
 
 
 @pytest.fixture
@@ -142,17 +142,17 @@ def test_generator_of_another_class_count(
     refused: Callable[..., str], configs: Any, other_data: Callable[..., list[str]]
 ) -> None:
     message = refused("fit", "--config", configs.student, *other_data(classes=4))
-    assert "data.synthesizer knows 3 classes, the data have 4" in message
+    assert "data.synthesizer: got 3 classes, expected 4" in message
 
 
 def test_student_with_another_class_count(refused: Callable[..., str], configs: Any) -> None:
     message = refused("fit", "--config", configs.student, "--model.init_args.student.init_args.num_classes", "5")
-    assert "model.student (MLPClassifier) answers with (5,) where the data have 3 classes" in message
+    assert "model.student (MLPClassifier): returned shape (2, 5) for 2 samples, expected (2, 3)" in message
 
 
 def test_unconditional_generator(refused: Callable[..., str], configs: Any) -> None:
     message = refused("fit", "--config", configs.acgan, "--model.init_args.generator.init_args.image_size", "9")
-    assert "image_size must be a multiple of 4" in message
+    assert "expected a multiple of 4" in message
 
 
 def test_loss_with_an_impossible_setting(refused: Callable[..., str], configs: Any) -> None:

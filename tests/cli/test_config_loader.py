@@ -15,7 +15,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 HOSTILE = {
     "bomb": (BOMB, "more than 100000 values"),
     "in_a_number": ("seed: |\n  " + BOMB.replace("\n", "\n  "), "more than 100000 values"),
-    "ring": ("a: &a [*a]", "refers to what it is within"),
+    "ring": ("a: &a [*a]", "is inside its own anchor"),
     "deep": ("a: " + "[" * 3000 + "]" * 3000, "nested more than 40 deep"),
     "digits": ("max_trees: " + "9" * 5000, "cannot be read"),
 }

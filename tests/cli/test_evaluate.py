@@ -101,11 +101,11 @@ def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tm
         (["--student-learning-rate", "-1"], "--student-learning-rate: got -1.0, expected a positive number"),
         (["--metrics", "fid,lpips"], "metrics: got 'lpips', expected"),
         (["--extractor", "vgg"], "extractor: got 'vgg', expected"),
-        (["--sharpness-reference", "absent.ckpt"], "no checkpoint at absent.ckpt"),
+        (["--sharpness-reference", "absent.ckpt"], "absent.ckpt: checkpoint not found"),
         (["--out", "file/below"], "cannot write file/below/result.json"),
         (["--nearest-plot", "."], "cannot write ."),
         (["--data", "dgits"], "--data: got 'dgits', expected"),
-        (["--teacher", "absent.ckpt"], "no checkpoint at absent.ckpt"),
+        (["--teacher", "absent.ckpt"], "absent.ckpt: checkpoint not found"),
         (["--real-split", "valid"], "--real-split"),
     ],
 )

@@ -34,7 +34,7 @@ min_compression: 20
 teacher: {{class_path: sklearn.ensemble.ExtraTreesClassifier, init_args: {{n_estimators: 12}}}}
 checkpoints: {{gan: {gan}}}
 synthesizers:
-  jitter: {{class_path: ganmc_lightning.synthesizers.JitterSynthesizer, init_args: {{output_noise_std: 0.2}}}}
+  jitter: {{class_path: ganmc_lightning.synthesizers.JitterSynthesizer, init_args: {{noise_std: 0.2}}}}
   munge: ganmc_lightning.synthesizers.MungeSynthesizer
 """
 
@@ -156,7 +156,7 @@ def test_train_size(folder):
     [
         (["--seed", "-1"], '"seed"'),
         (["--n-jobs", "0"], '"n_jobs"'),
-        (["--checkpoints.gan", "missing.ckpt"], "checkpoints.gan: no checkpoint at missing.ckpt"),
+        (["--checkpoints.gan", "missing.ckpt"], "checkpoints.gan: missing.ckpt: checkpoint not found"),
         (["--checkpoints.jitter", "gan.ckpt"], "got the name 'jitter', expected distinct names"),
         (["--checkpoints.real", "gan.ckpt"], "got the name 'real', expected distinct names"),
         (["--checkpoints.a/b", "gan.ckpt"], "got the name 'a/b', expected distinct names"),
@@ -166,7 +166,7 @@ def test_train_size(folder):
         (["--data.validation_fraction", "1"], "data.validation_fraction: got 1.0, expected a value in (0, 1)"),
         (["--data.train_size", "9999"], "data.train_size: got 9999, expected a value in [2, 165] for rows"),
         (["--data.dataset", "ganmc_lightning.data.datasets.Digits"], "data.dataset: digits contains images"),
-        (["--synthesizers.jitter.init_args.output_noise_std", "-1"], "got -1"),
+        (["--synthesizers.jitter.init_args.noise_std", "-1"], "got -1"),
     ],
 )
 def test_invalid_input_is_one_line(folder, capsys, monkeypatch, arguments, message):

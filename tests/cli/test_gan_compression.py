@@ -27,7 +27,7 @@ def named(class_path: str, /, **arguments: Any) -> dict[str, Any]:
 
 def dcgan(width: int, **arguments: Any) -> dict[str, Any]:
     return named(
-        f"{NETWORKS}.DCGANGenerator", **{"image_size": 8, "channels": 1, "latent_size": 6, **arguments}, width=width
+        f"{NETWORKS}.DCGANGenerator", **{"image_size": 8, "channels": 1, "latent_dim": 6, **arguments}, width=width
     )
 
 
@@ -182,7 +182,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
     assert {key.partition(".")[0] for key in saved["state_dict"]} == {"student", "discriminator"}
     teacher.rename(tmp_path / "gone.ckpt")  # the file describes its networks by themselves
     assert load_discriminator(str(checkpoint))(torch.zeros(2, 1, 8, 8)).shape == (2,)
-    assert load_generator(str(checkpoint)).latent_size == 6
+    assert load_generator(str(checkpoint)).latent_dim == 6
     assert ganmc("sample", checkpoint, "--num-samples", "4", "--out", tmp_path / "a.png").status == 0
     score(checkpoint)
 
@@ -191,7 +191,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
     ganmc: Ganmc, tmp_path: Path, trained: Any, nothing: dict[str, Any], configs: Any, score: Score
 ) -> None:
     """The command line's own AC-GAN, compressed, then the source of half of a distillation's samples."""
-    small = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_size=8, width=2)
+    small = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_dim=8, width=2)
     model = compression(trained.generator_checkpoint, student=small)
     folder = tmp_path / "compressed"
     assert ganmc("fit", "--config", config(folder, model, nothing)).status == 0
@@ -212,15 +212,15 @@ def test_a_compressed_acgan_is_a_synthesizer(
         (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha must be in [0, 1], got 1.5"),
         (["--model.init_args.loss.init_args.alpha", "0.1"], "model.discriminator is missing"),
         (
-            ["--model.init_args.student.init_args.latent_size", "7"],
-            "model.student.latent_size: got 7, expected 6 as in model.teacher",
+            ["--model.init_args.student.init_args.latent_dim", "7"],
+            "model.student.latent_dim: got 7, expected 6 as in model.teacher",
         ),
         (
             ["--model.init_args.student.init_args.image_size", "16"],
             "model.student.sample_shape: got (1, 16, 16), expected (1, 8, 8)",
         ),
         (["--model.init_args.student.init_args.width", "0"], "width must be at least 1"),
-        (["--model.init_args.teacher.init_args.path", "nowhere.ckpt"], "no checkpoint at nowhere.ckpt"),
+        (["--model.init_args.teacher.init_args.path", "nowhere.ckpt"], "nowhere.ckpt: checkpoint not found"),
         (
             [
                 "--model.init_args.discriminator",
@@ -272,7 +272,7 @@ def test_other_places_that_ask_for_classes(
     ganmc: Ganmc, teacher: Path, configs: Any, tmp_path: Path, real: dict[str, Any], nothing: dict[str, Any]
 ) -> None:
     unconditional = named(f"{NETWORKS}.load_generator", path=str(teacher))
-    conditional = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_size=6, width=2)
+    conditional = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_dim=6, width=2)
     judge = named(f"{NETWORKS}.ACGANDiscriminator", image_size=8, channels=1, num_classes=3, width=2)
     acgan = named(f"{MODULES}.ACGANModule", generator=dcgan(2), discriminator=judge)
     synthesizer = named("ganmc_lightning.synthesizers.GeneratorSynthesizer", generator=unconditional)

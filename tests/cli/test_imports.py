@@ -35,7 +35,7 @@ def checkpoint(tmp_path, monkeypatch):
 def test_a_user_defined_network(checkpoint, tmp_path, capsys):
     words = ["sample", checkpoint, "--num-samples", "2", "--out", str(tmp_path / "rows.npz")]
     assert main(words) == 2
-    assert "names 'my_project.Own', which a file may not name" in capsys.readouterr().err
+    assert "got the class_path 'my_project.Own', expected a network of" in capsys.readouterr().err
     assert main([*words, "--import", "my_project"]) == 0
     with np.load(tmp_path / "rows.npz") as rows:
         assert (2, 3) in [rows[name].shape for name in rows.files]

@@ -23,7 +23,7 @@ def save(path, network, submodule, **arguments):
 
 
 def dcgan(path, submodule="generator", **arguments):
-    arguments = {"image_size": 8, "channels": 1, "latent_size": 6, **arguments}
+    arguments = {"image_size": 8, "channels": 1, "latent_dim": 6, **arguments}
     return save(path, DCGANGenerator(**arguments), submodule, **arguments)
 
 
@@ -85,7 +85,7 @@ def test_missing_metrics(pair, tmp_path, capsys, content, message):
 
 
 def test_conditional_generators(tmp_path):
-    arguments = {"image_size": 8, "channels": 3, "num_classes": 3, "latent_size": 4, "width": 2}
+    arguments = {"image_size": 8, "channels": 3, "num_classes": 3, "latent_dim": 4, "width": 2}
     path = save(tmp_path / "acgan.ckpt", ACGANGenerator(**arguments), "generator", **arguments)
     assert (
         main(["profile", f"a={path}", f"b={path}", "--out", str(tmp_path / "out"), "--benchmark-seconds", "0.01"]) == 0
@@ -122,10 +122,10 @@ def test_rate_and_size():
     ("second", "complaint"),
     [
         ("nowhere.ckpt", "NAME=CHECKPOINT"),
-        ("b=nowhere.ckpt", "no checkpoint at nowhere.ckpt"),
+        ("b=nowhere.ckpt", "nowhere.ckpt: checkpoint not found"),
         ("teacher={student}", "got two of the name 'teacher'"),
-        ("b={other_latents}", "cannot compare teacher and b: latent_size is 6 and 5"),
-        ("b={classifier}", "'student' in {classifier} is a LeNet4, not a generator"),
+        ("b={other_latents}", "cannot compare teacher and b: latent_dim is 6 and 5"),
+        ("b={classifier}", "{classifier}: 'student' is a LeNet4, expected a generator"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, capsys, second, complaint):
@@ -133,7 +133,7 @@ def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, c
     arguments = {"widths": [2, 2, 2], "in_channels": 1, "num_classes": 3}
     paths = {
         "student": tmp_path / "student.ckpt",
-        "other_latents": dcgan(tmp_path / "other.ckpt", latent_size=5, width=2),
+        "other_latents": dcgan(tmp_path / "other.ckpt", latent_dim=5, width=2),
         "classifier": save(tmp_path / "classifier.ckpt", LeNet4(**arguments), "student", **arguments),
     }
     assert main(["profile", pair[0], second.format(**paths), "--out", "out"]) == 2

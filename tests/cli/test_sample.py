@@ -9,7 +9,7 @@ from PIL import Image
 
 from ganmc_lightning.cli import main
 from ganmc_lightning.data.scaling import RowScaler
-from ganmc_lightning.data.schema import Field, Schema
+from ganmc_lightning.data.schema import Field, TableSchema
 from ganmc_lightning.networks import ACGANGenerator, TabularGenerator
 
 
@@ -21,7 +21,7 @@ def save(generator, recipe, path):
 
 @pytest.fixture
 def images(tmp_path):
-    arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_size": 4, "width": 2}
+    arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_dim": 4, "width": 2}
     recipe = {"class_path": "ganmc_lightning.networks.ACGANGenerator", "init_args": arguments}
     return save(ACGANGenerator(**arguments), recipe, tmp_path / "gan.ckpt")
 
@@ -90,8 +90,8 @@ FIELDS = (
 def table(rows, tmp_path, request):
     """A checkpoint of rows with the scaler and the columns of its table."""
     checkpoint = torch.load(rows, weights_only=True)
-    schema = Schema(FIELDS, "bought", ("never", "often"))
-    scaler = RowScaler.fit(TABLE, request.param, schema.categories)
+    schema = TableSchema(FIELDS, "bought", ("never", "often"))
+    scaler = RowScaler.fit(TABLE, request.param, schema.one_hot_blocks)
     state = {"step": 3, "scaler": scaler.state_dict(), "schema": schema.state_dict()}
     torch.save({**checkpoint, "GANAugmentedDataModule": state}, rows)
     return rows, scaler
@@ -106,7 +106,7 @@ def test_rows_come_in_the_units_of_the_table(table, tmp_path, capsys):
         assert arrays["feature_names"].tolist() == ["age", "income", "town=Bonn, Rhein", "town=Ulm", "kin"]
         assert arrays["class_names"].tolist() == ["never", "often"]
         assert np.bincount(arrays["labels"]).tolist() == [25, 25]
-    np.testing.assert_array_equal(X, scaler.decode(torch.from_numpy(scaled)).numpy())
+    np.testing.assert_array_equal(X, scaler.inverse_transform(torch.from_numpy(scaled)).numpy())
     assert set(X[:, 0]) <= {18.0, 33.0, 70.0}  # a column of few values
     assert (X[:, 2] + X[:, 3] == 1).all()
 

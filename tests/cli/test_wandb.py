@@ -78,7 +78,7 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
         for item in [*record.run.config.update, *record.config.update]:
             config["/".join(item.nested_key) or item.key] = yaml.safe_load(item.value_json)
     assert config["trainer"]["max_epochs"] == 2
-    assert config["model"]["init_args"]["generator"]["init_args"]["latent_size"] == 8
+    assert config["model"]["init_args"]["generator"]["init_args"]["latent_dim"] == 8
     assert config["data"]["batch_size"] == 27
 
     images = sorted(path.name for path in (run / "files").rglob("*.png"))

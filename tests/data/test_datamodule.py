@@ -166,9 +166,9 @@ def test_bad_arguments(make_data: MakeData, arguments: dict[str, Any], message: 
 
 def test_root_is_the_argument_then_the_environment(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GANMC_DATA", raising=False)
-    assert make_data().root == Path("data")
+    assert make_data(root=None).root == Path("data")
     monkeypatch.setenv("GANMC_DATA", "/somewhere")
-    assert make_data().root == Path("/somewhere")
+    assert make_data(root=None).root == Path("/somewhere")
     assert make_data(root="/else").root == Path("/else")
 
 

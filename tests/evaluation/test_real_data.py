@@ -94,7 +94,7 @@ def test_a_training_configuration_decides_how_rows_are_scaled(tmp_path, monkeypa
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     file = tmp_path / "gan.yaml"
     file.write_text(yaml.safe_dump({"data": {"dataset": "BreastCancer", "quantile_transform": True}}))
-    assert len(load_datamodule(str(file)).spec.statistics.curves) == 30
+    assert len(load_datamodule(str(file)).spec.statistics.quantiles) == 30
 
 
 def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):

@@ -19,7 +19,7 @@ class Shade(Generator):
     """Images of one gray level per class."""
 
     def __init__(self, num_classes=3, sample_shape=(1, 8, 8)):
-        super().__init__(latent_size=1, num_classes=num_classes, sample_shape=sample_shape)
+        super().__init__(latent_dim=1, num_classes=num_classes, sample_shape=sample_shape)
 
     def forward(self, latents, labels=None):
         shade = torch.zeros(len(latents)) if labels is None else labels / 2 - 0.5
@@ -78,7 +78,7 @@ def test_hidden_folders_are_not_scored_and_skipped_files_named(data, tmp_path):
         (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), gray).save(tmp_path / "out" / name)
     (tmp_path / "out" / "labels.csv").touch()
-    with pytest.warns(UserWarning, match=r"out: skipped 1, which is not read as images: labels.csv$"):
+    with pytest.warns(UserWarning, match=r"out: skipped 1 entry that is not an image: labels.csv$"):
         samples = open_samples(str(tmp_path / "out"), data)
     assert samples.sample(10, seed=0)[:, 0, 0, 0].tolist() == [1, 2]
 
@@ -142,13 +142,13 @@ def test_bad_input(data, tmp_path):
         (str(tmp_path / "rows.npz"), r"rows.npz: got samples of shape \(64,\)"),
         (str(tmp_path / "other.npz"), "other.npz: got the arrays pictures, expected images"),
         (str(tmp_path / "small.npz"), r"shape \(1, 4, 4\)"),
-        (str(tmp_path / "empty"), "empty: holds no image"),
+        (str(tmp_path / "empty"), "empty: got no images"),
         (str(tmp_path / "large"), "0.png: got 16x16 pixels, expected 8x8"),
         (str(tmp_path / "fine"), "1.png: cannot be read as an image"),
-        (str(tmp_path / "ones"), r"ones got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
-        (str(tmp_path / "ones.npz"), r"images got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
-        (str(tmp_path / "unit.npz"), r"images has dtype float64 and values in \[0, 1\]: images must be uint8"),
-        (str(tmp_path / "absent.ckpt"), "no checkpoint at .*absent.ckpt"),
+        (str(tmp_path / "ones"), r"ones: got uint8 pixels in \[0, 1\], expected \[0, 255\]"),
+        (str(tmp_path / "ones.npz"), r"images: got uint8 pixels in \[0, 1\], expected \[0, 255\]"),
+        (str(tmp_path / "unit.npz"), r"images: got dtype float64 and values in \[0, 1\], expected uint8 pixels"),
+        (str(tmp_path / "absent.ckpt"), ".*absent.ckpt: checkpoint not found"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             open_samples(text, data)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchmetrics import MetricCollection
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import (
     PRDC,
@@ -40,7 +40,7 @@ def make(image_extractor, make_images):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         teacher = student().eval()
-    labels = teacher(decode(held_out)).argmax(dim=1)
+    labels = teacher(to_float_images(held_out)).argmax(dim=1)
     makers = {
         "fid": partial(FrechetInceptionDistance, image_extractor),
         "kid": partial(KernelInceptionDistance, image_extractor, subsets=4, subset_size=25),
@@ -121,7 +121,7 @@ class TestEach:
     def test_half_precision_images(self, make, real, fake, name, dtype):
         """Both types represent the 256 levels exactly enough."""
         expected = numbers(feed(make(name), real, fake).compute())
-        metric = feed(make(name), decode(real).to(dtype), decode(fake).to(dtype))
+        metric = feed(make(name), to_float_images(real).to(dtype), to_float_images(fake).to(dtype))
         assert numbers(metric.compute()) == pytest.approx(expected, rel=1e-5)
 
     def test_any_order(self, make, real, fake, name):
@@ -136,7 +136,7 @@ class TestEach:
 
     def test_bytes_and_floats_alike(self, make, real, fake, name):
         expected = numbers(feed(make(name), real, fake).compute())
-        assert numbers(feed(make(name), decode(real), decode(fake)).compute()) == pytest.approx(
+        assert numbers(feed(make(name), to_float_images(real), to_float_images(fake)).compute()) == pytest.approx(
             expected, rel=1e-5, abs=1e-8
         )
 
@@ -198,7 +198,7 @@ class TestEach:
 
     @pytest.mark.parametrize("broken", ["nan", "range", "integers"])
     def test_bad_images(self, make, fake, name, broken):
-        images = decode(fake)
+        images = to_float_images(fake)
         images = {"nan": images * torch.nan, "range": images * 3, "integers": fake.long()}[broken]
         with pytest.raises(ValueError, match=r"got NaN|expected \[-1, 1\]|got dtype torch.int64"):
             make(name).update(images, real=False)

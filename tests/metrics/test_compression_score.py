@@ -16,7 +16,7 @@ from scipy import stats
 from torch import nn
 from torchmetrics import MetricCollection
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import CompressionScore, compression_score
 from ganmc_lightning.networks import LeNet4
@@ -181,9 +181,9 @@ def fashion():
         pytest.skip("needs fashion_mnist.npz in $GANMC_DATA")
     with np.load(path) as file:
         arrays = {name: torch.from_numpy(file[name][:4000]) for name in file.files}
-    images = decode(arrays["train_images"].permute(0, 3, 1, 2))
+    images = to_float_images(arrays["train_images"].permute(0, 3, 1, 2))
     labels = arrays["train_labels"][:2000]
-    held_out = decode(arrays["test_images"][:1000].permute(0, 3, 1, 2)), arrays["test_labels"][:1000]
+    held_out = to_float_images(arrays["test_images"][:1000].permute(0, 3, 1, 2)), arrays["test_labels"][:1000]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = LeNet4()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.inputs import check_samples
 
@@ -20,8 +20,8 @@ def test_bytes_and_rows_pass_as_they_are():
 
 def test_float_images_are_what_a_file_of_them_would_hold():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    assert torch.equal(check_samples(decode(levels)), levels)
-    nearly = decode(levels) + 0.4 / 127.5  # less than half a level away
+    assert torch.equal(check_samples(to_float_images(levels)), levels)
+    nearly = to_float_images(levels) + 0.4 / 127.5  # less than half a level away
     assert torch.equal(check_samples(nearly.clamp(-1, 1)), levels)
 
 
@@ -40,7 +40,7 @@ def test_a_hair_outside_is_clipped():
         (UNIT / 2 + 0.25, r"float images: got the range \[0.25, 0.75\], expected \[-1, 1\]"),
         (UNIT - 0.0005, r"float images: got the range \[-0.0005, 0.9995\]"),  # rounding of a resize
         (UNIT.half(), r"float images: got the range \[0, 1\]"),
-        (UNIT.round().byte(), r"images: got uint8 pixels in \[0, 1\], expected the range \[0, 255\]"),
+        (UNIT.round().byte(), r"images: got uint8 pixels in \[0, 1\], expected \[0, 255\]"),
         (torch.zeros(2, 1, 4, 4).index_fill(3, torch.tensor(2), torch.nan), "NaN or infinity"),
         (torch.tensor([[0.0, np.nan]]), "NaN or infinity"),
         (torch.tensor([[0.0, np.inf]]), "NaN or infinity"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import LaplacianVariance, laplacian_variance
 
@@ -52,7 +52,7 @@ def test_a_ramp_bends_only_at_its_mirrored_ends():
 
 def test_floats_are_the_bytes_they_stand_for():
     images = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(laplacian_variance(decode(images)), laplacian_variance(images))
+    assert torch.equal(laplacian_variance(to_float_images(images)), laplacian_variance(images))
 
 
 def test_blur_lowers_it():

@@ -30,7 +30,7 @@ def distillation() -> DistillationModule:
 
 
 def acgan(loss: ACGANLoss | None = None, lr: float = 0.001, dropout: float = 0.5) -> ACGANModule:
-    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_size=8, width=4)
+    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_dim=8, width=4)
     discriminator = ACGANDiscriminator(8, 1, num_classes=3, width=2, dropout=dropout)
     return ACGANModule(generator, discriminator, loss, partial(Adam, lr=lr), partial(Adam, lr=lr))
 

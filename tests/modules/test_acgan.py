@@ -70,7 +70,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     make_data: MakeData, make_trainer: Callable[..., Trainer], r1_weight: float
 ) -> None:
     torch.manual_seed(2)
-    generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+    generator = ACGANGenerator(8, 1, 3, latent_dim=8, width=4)
     discriminator = ACGANDiscriminator(8, 1, 3, width=2, normalization="spectral", dropout=0.0)
     g, d = copy.deepcopy(generator), copy.deepcopy(discriminator)
     loss = ACGANLoss(HingeGANLoss(), class_weight=0.5, source_weight=2.0, r1_weight=r1_weight, r1_interval=2)

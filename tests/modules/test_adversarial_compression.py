@@ -255,7 +255,7 @@ def test_loss_decreases_on_32_samples_in_50_steps(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, p_fake: float
 ) -> None:
     module = module_of(student_size=16, regularizer=InvertedLabelRegularizer())
-    data = make_data(train_size=32, p_fake=p_fake, synthesizer=JitterSynthesizer(output_noise_std=0.05))
+    data = make_data(train_size=32, p_fake=p_fake, synthesizer=JitterSynthesizer(noise_std=0.05))
     make_run_trainer(tmp_path, max_epochs=50, limit_val_batches=0).fit(module, data)
     rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "train/loss" in row]
     assert len(rows) == module.iteration == 50
@@ -399,8 +399,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"student_layer": "featurez"}, r"model\.student \(Normalized\) has no layer 'featurez': .*classifier"),
-            ({"teacher_layer": "avgpool"}, r"model\.teacher \(Normalized\) has no layer 'avgpool': there are features"),
+            ({"student_layer": "featurez"}, r"model\.student \(Normalized\): got the layer 'featurez'"),
+            ({"teacher_layer": "avgpool"}, r"model\.teacher \(Normalized\): got the layer 'avgpool'"),
             (
                 {"discriminator": FeatureDiscriminator(7)},
                 r"model\.discriminator does not accept the teacher's features \(8,\) of layer 'features'",

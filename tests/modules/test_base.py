@@ -38,7 +38,7 @@ from ganmc_lightning.networks import (
     TabularGenerator,
     load_network,
 )
-from ganmc_lightning.networks.training_data import training_data_of
+from ganmc_lightning.networks.training_data import get_training_data
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
@@ -226,7 +226,7 @@ def test_train_seconds_add_up_over_resumed_runs(
 def test_acgan_discriminator_with_another_number_of_classes(make_module: MakeModule) -> None:
     module = make_module("acgan")
     module.discriminator = ACGANDiscriminator(8, 1, num_classes=4, width=2)
-    with pytest.raises(ConfigurationError, match=r"model\.discriminator .*\(4,\) where the data have 3 classes"):
+    with pytest.raises(ConfigurationError, match=r"model\.discriminator .*returned shape \(2, 4\) .*expected \(2, 3\)"):
         module.validate_spec(DataSpec((1, 8, 8), 3))
 
 
@@ -256,12 +256,12 @@ class TestTrainedOn:
         module, data = make_module(kind), make_data()
         make_run_trainer(tmp_path, max_steps=1).fit(module, data)
         checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-        read = DataSpec.of_state(checkpoint["trained_on"])
+        read = DataSpec.from_state_dict(checkpoint["trained_on"])
         assert read[:3] == data.spec[:3]
         assert read.statistics is not None
         assert data.spec.statistics is not None
         assert torch.equal(read.statistics.mean, data.spec.statistics.mean)
-        assert training_data_of(module.get_submodule(module.trained_module)) == data.spec
+        assert get_training_data(module.get_submodule(module.trained_module)) == data.spec
 
     def test_other_class_order_is_refused(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         data = GANAugmentedDataModule(rows_file(tmp_path))
@@ -270,9 +270,9 @@ class TestTrainedOn:
         trainer = make_trainer(max_steps=1)
         trainer.fit(teacher, data)
         trainer.save_checkpoint(tmp_path / "teacher.ckpt")
-        with pytest.raises(ConfigurationError, match=r"model\.teacher was trained on other classes.*'a'.*'b'"):
+        with pytest.raises(ConfigurationError, match=r"model\.teacher: class 0 of its training data is 'a'"):
             make_trainer(max_steps=1).fit(DistillationModule(teacher.network, MLPClassifier(64, 3)), other)
-        with pytest.raises(ConfigurationError, match="the model of the checkpoint was trained on other classes"):
+        with pytest.raises(ConfigurationError, match="the model of the checkpoint: class 0 of its training data is"):
             make_trainer().test(
                 ClassifierModule(MLPClassifier(64, 3)), other, ckpt_path=tmp_path / "teacher.ckpt", weights_only=True
             )
@@ -292,7 +292,7 @@ class TestTrainedOn:
         expected = teacher.network.eval()(one)
         torch.testing.assert_close(module.teacher(another), expected.detach(), rtol=1e-4, atol=1e-4)
         scores = GANAugmentedDataModule(rows_file(tmp_path), train_size=30, quantile_transform=True)
-        with pytest.raises(ConfigurationError, match=r"model\.teacher .*set data\.quantile_transform to false"):
+        with pytest.raises(ConfigurationError, match=r"model\.teacher: trained with data\.quantile_transform false"):
             make_trainer(max_steps=1).fit(module, scores)
 
     def test_a_scale_that_comes_with_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_outputs_other_than_logits_are_refused_before_training(
         "teacher": lambda: DistillationModule(odd, plain),
         "student": lambda: DistillationModule(plain, odd),
     }
-    with pytest.raises(ConfigurationError, match=rf"model\.{role} \(Changed\) returns .*expected"):
+    with pytest.raises(ConfigurationError, match=rf"model\.{role} \(Changed\): returned .*expected"):
         make_run_trainer(tmp_path / "run", max_epochs=1).fit(modules[role](), make_data())
     assert not (tmp_path / "run").exists()
 
@@ -436,7 +436,7 @@ def test_batches_of_one_sample_and_batch_normalization(
     kind: str, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
     """A BatchNorm1d layer cannot normalize one vector; the message names it."""
-    pattern = r"2 \(BatchNorm1d\) got one value per channel, .* set data\.batch_size to 2 or more"
+    pattern = r"2 \(BatchNorm1d\): got one value per channel in training, .* set data\.batch_size to 2 or more"
     with pytest.raises(ConfigurationError, match=pattern):
         make_trainer(max_epochs=1).fit(with_batch_norm(kind), make_data(batch_size=1))
     make_trainer(max_steps=2).fit(with_batch_norm(kind), make_data(batch_size=2))

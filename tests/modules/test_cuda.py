@@ -63,7 +63,7 @@ def test_steps_do_not_wait_for_the_device(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
 ) -> None:
-    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_size=8, width=4)
+    generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_dim=8, width=4)
     data = make_data(p_fake=0.5, synthesizer=PooledSynthesizer(GeneratorSynthesizer(generator), size=64))
     trainer = make_trainer(
         accelerator="cuda",

@@ -121,8 +121,8 @@ def test_two_and_two_epochs_are_four(make_data: MakeData, make_run_trainer: Make
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (HintLoss([("features.99", SECOND)]), r"model\.teacher \(FiveLayerCNN\) has no layer 'features\.99'"),
-        (HintLoss([(SECOND, "hidden")]), r"model\.student \(FiveLayerCNN\) has no layer 'hidden'"),
+        (HintLoss([("features.99", SECOND)]), r"model\.teacher \(FiveLayerCNN\): got the layer 'features\.99'"),
+        (HintLoss([(SECOND, "hidden")]), r"model\.student \(FiveLayerCNN\): got the layer 'hidden'"),
         (HintLoss([(FIRST, SECOND)]), r"model\.loss\.layers, features\.2 -> features\.5: .* expected two vectors"),
         (
             FSPLoss([(FIRST, FIRST), (SECOND, SECOND)]),

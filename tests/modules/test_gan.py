@@ -45,7 +45,7 @@ NORMALIZATION = {
 
 def gan(form: type[GANLoss] = NonSaturatingGANLoss, n_critic: int = 1, **arguments: Any) -> GANModule:
     torch.manual_seed(0)
-    generator = DCGANGenerator(8, 1, latent_size=6, width=4)
+    generator = DCGANGenerator(8, 1, latent_dim=6, width=4)
     discriminator = DCGANDiscriminator(8, 1, width=4, normalization=NORMALIZATION[form])  # type: ignore[arg-type]
     return GANModule(generator, discriminator, form(), n_critic, **arguments)
 

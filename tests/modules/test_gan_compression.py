@@ -24,7 +24,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import GeneratorDistillationLoss, PerceptualLoss, PixelMSELoss
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
-from ganmc_lightning.networks.training_data import note_training_data
+from ganmc_lightning.networks.training_data import set_training_data
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -35,8 +35,8 @@ pytestmark = [
 ]
 
 
-def dcgan(width: int = 2, image_size: int = 8, latent_size: int = 6, sharp: bool = False) -> DCGANGenerator:
-    generator = DCGANGenerator(image_size, 1, latent_size, width)
+def dcgan(width: int = 2, image_size: int = 8, latent_dim: int = 6, sharp: bool = False) -> DCGANGenerator:
+    generator = DCGANGenerator(image_size, 1, latent_dim, width)
     if sharp:  # fresh weights make gray images: nothing to learn
         with torch.no_grad():
             for parameter in generator.parameters():
@@ -295,12 +295,12 @@ def test_any_module_as_teacher(make_trainer: Callable[..., Trainer]) -> None:
     with pytest.raises(ConfigurationError, match=r"makes samples of shape \(1, 16, 16\), expected \(1, 8, 8\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(image_size=16)), nothing())
     with pytest.raises(ConfigurationError, match=r"model\.teacher does not accept the latents of shape \(2, 7\)"):
-        make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_size=7)), nothing())
+        make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_dim=7)), nothing())
 
 
 def test_teachers_and_students_that_differ() -> None:
     for student, named in (
-        (dcgan(latent_size=7), r"latent_size: got 7, expected 6"),
+        (dcgan(latent_dim=7), r"latent_dim: got 7, expected 6"),
         (dcgan(image_size=16), r"sample_shape: got \(1, 16, 16\), expected \(1, 8, 8\)"),
         (ACGANGenerator(8, 1, 3, 6, 4), r"num_classes: got 3, expected 0"),
         (DCGANGenerator(8, 1, 6, 2, latent_std=0.5), r"latent_std: got 0\.5, expected 1\.0"),
@@ -345,9 +345,9 @@ def test_a_teacher_that_returns_more_than_samples(make_trainer: Callable[..., Tr
 def test_training_data_of_the_student_are_the_teachers(make_trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     """The training data are the teacher's, not those of the data-free run."""
     teacher, spec = dcgan(), DataSpec((1, 8, 8), 3, ("a", "b", "c"))
-    note_training_data(teacher, spec)
+    set_training_data(teacher, spec)
     trainer = make_trainer(max_steps=1)
     trainer.fit(GANCompressionModule(teacher, dcgan()), nothing())
     trainer.save_checkpoint(tmp_path / "student.ckpt")
     checkpoint = torch.load(tmp_path / "student.ckpt", weights_only=True)
-    assert DataSpec.of_state(checkpoint["trained_on"]) == spec
+    assert DataSpec.from_state_dict(checkpoint["trained_on"]) == spec

@@ -83,7 +83,7 @@ def dense() -> nn.Module:
 
 def gan(loss: GANLoss | None = None) -> GANModule:
     critic = DCGANDiscriminator(8, 1, width=4, normalization="batch" if loss is None else "none")
-    return GANModule(DCGANGenerator(8, 1, latent_size=6, width=4), critic, loss)
+    return GANModule(DCGANGenerator(8, 1, latent_dim=6, width=4), critic, loss)
 
 
 def acgan(**arguments: Any) -> ACGANModule:
@@ -207,7 +207,7 @@ def test_on_synthetic_samples(
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 def test_latents_of_a_seed_do_not_depend_on_the_precision(precision: str) -> None:
-    generator = DCGANGenerator(8, 1, latent_size=6, width=4)
+    generator = DCGANGenerator(8, 1, latent_dim=6, width=4)
     wide = generator.sample_latents(5, "cpu", torch.Generator().manual_seed(3))
     narrow = generator.to(DTYPES[precision]).sample_latents(5, "cpu", torch.Generator().manual_seed(3))
     assert wide.dtype == torch.float32

@@ -61,7 +61,7 @@ def make(kind: str, data: Path) -> tuple[CompressionModule, GANAugmentedDataModu
     torch.manual_seed(0)
     source = NpzFile(data)
     if kind == "acgan":
-        generator = ACGANGenerator(8, 1, 3, latent_size=8, width=4)
+        generator = ACGANGenerator(8, 1, 3, latent_dim=8, width=4)
         return ACGANModule(generator, ACGANDiscriminator(8, 1, 3, width=2)), GANAugmentedDataModule(
             source, batch_size=9
         )

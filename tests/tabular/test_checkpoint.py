@@ -39,7 +39,7 @@ def test_samples_are_in_the_units_of_the_data(gan):
     _, path = gan
     rows, labels = load_synthesizer(path).sample(2000)
     assert rows.shape == (2000, 3)
-    expected = SCALER.decode(torch.zeros(1, 3)).numpy()
+    expected = SCALER.inverse_transform(torch.zeros(1, 3)).numpy()
     np.testing.assert_allclose(rows, np.repeat(expected, 2000, axis=0), rtol=1e-5, atol=1e-6)
     assert 900 < labels.sum() < 1100
 
@@ -79,7 +79,7 @@ def test_a_trained_network_as_teacher(tmp_path):
 
 
 def test_image_generators_are_rejected(tmp_path):
-    arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_size": 4, "width": 2}
+    arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_dim": 4, "width": 2}
     path = save(tmp_path, "generator", ACGANGenerator(**arguments), "ACGANGenerator", None, **arguments)
     with pytest.raises(ConfigurationError, match=r"generates samples of shape \(1, 8, 8\), expected shape"):
         load_synthesizer(path)
@@ -92,5 +92,5 @@ def test_a_missing_scaler(tmp_path):
 
 
 def test_a_missing_file():
-    with pytest.raises(ConfigurationError, match=r"no checkpoint at missing\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"missing\.ckpt: checkpoint not found"):
         load_synthesizer("missing.ckpt")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.batch import DataSpec, decode
+from ganmc_lightning.batch import DataSpec, to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 from ganmc_lightning.networks.intermediate import record_outputs
@@ -63,7 +63,7 @@ class ClassifierExtractor(FeatureExtractor):
     def extract(self, samples: Tensor) -> Features:
         """Return the features of the layer and the logits."""
         self._check_shape(tuple(samples.shape[1:]))
-        return _forward(self.network, self.hooked_layer, self.layer is None, decode(samples))
+        return _forward(self.network, self.hooked_layer, self.layer is None, to_float_images(samples))
 
     def settings(self) -> dict[str, str]:
         """Return extractor, digest and layer; images are not resized."""

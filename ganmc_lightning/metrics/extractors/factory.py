@@ -9,7 +9,8 @@ from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
-from ganmc_lightning.networks.loading import load_network, parts_of, read_checkpoint
+from ganmc_lightning.networks.checkpoints import read_checkpoint, submodule_names
+from ganmc_lightning.networks.loading import load_network
 
 CLASSIFIER_SUBMODULES = ("network", "student")
 """Names of the classifier in checkpoints of a teacher and of a student."""
@@ -44,7 +45,7 @@ def load_classifier(path: str) -> nn.Module:
     Raises:
         ConfigurationError: the checkpoint has no classifier.
     """
-    names = parts_of(read_checkpoint(path))
+    names = submodule_names(read_checkpoint(path))
     for name in CLASSIFIER_SUBMODULES:
         if name in names:
             return load_network(path, name)

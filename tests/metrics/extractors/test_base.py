@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.base import compute_digest
@@ -33,7 +33,7 @@ class TestNeverChanges:
 
     def test_asks_for_no_gradient_and_builds_no_graph(self, image_extractor, make_images):
         assert not any(parameter.requires_grad for parameter in image_extractor.parameters())
-        features, logits = image_extractor(decode(make_images(4, 0)).requires_grad_())
+        features, logits = image_extractor(to_float_images(make_images(4, 0)).requires_grad_())
         assert not features.requires_grad
         assert not logits.requires_grad
 
@@ -50,7 +50,7 @@ class TestNeverChanges:
 class TestSameForTheSame:
     def test_bytes_and_floats(self, image_extractor, make_images):
         images = make_images(10, 0)
-        one, other = image_extractor(images), image_extractor(decode(images))
+        one, other = image_extractor(images), image_extractor(to_float_images(images))
         assert torch.equal(one.features, other.features)
         assert torch.equal(one.logits, other.logits)
 
@@ -90,9 +90,9 @@ def test_nothing_given(image_extractor):
     [
         (torch.full((2, 1, 8, 8), 3.0), r"expected \[-1, 1\]"),
         (torch.full((2, 1, 8, 8), torch.nan), "NaN"),
-        (torch.zeros(2, 3, 8, 8), r"does not take the data's samples of shape \(3, 8, 8\)"),
-        (torch.zeros(2, 1, 9, 17), r"does not take the data's samples of shape \(1, 9, 17\)"),
-        (torch.zeros(2, 64), r"does not take the data's samples of shape \(64,\)"),
+        (torch.zeros(2, 3, 8, 8), r"does not accept samples of shape \(3, 8, 8\)"),
+        (torch.zeros(2, 1, 9, 17), r"does not accept samples of shape \(1, 9, 17\)"),
+        (torch.zeros(2, 64), r"does not accept samples of shape \(64,\)"),
     ],
 )
 def test_refused(image_extractor, samples, message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.networks import NIN, CIFARResNet, FiveLayerCNN, Frozen, LeNet, LeNet4, MLPClassifier, PreActResNet
@@ -32,9 +32,9 @@ def test_the_features_of_our_classifiers(network, shape):
     features, logits = extractor(samples)
     network.eval()
     with torch.no_grad():
-        expected = network.features(decode(samples))
+        expected = network.features(to_float_images(samples))
         assert torch.equal(features, expected)
-        assert torch.equal(logits, network(decode(samples)))
+        assert torch.equal(logits, network(to_float_images(samples)))
     assert (extractor.num_features, extractor.num_classes) == (features.shape[1], logits.shape[1])
 
 
@@ -42,7 +42,7 @@ def test_a_frozen_teacher_with_its_own_statistics(make_images):
     network = FiveLayerCNN(1, 8, 3, (4, 4, 4, 9))
     images = make_images(4, 0)
     features, logits = ClassifierExtractor(Frozen(network, mean=[0.3], std=[0.2]))(images)
-    assert torch.equal(logits, Frozen(network, mean=[0.3], std=[0.2])(decode(images)))
+    assert torch.equal(logits, Frozen(network, mean=[0.3], std=[0.2])(to_float_images(images)))
     assert torch.allclose(network.classifier(features), logits, rtol=1e-5, atol=1e-6)
 
 
@@ -73,9 +73,9 @@ class Changed(nn.Module):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda z: z.softmax(dim=1), "returns probabilities .*remove the softmax"),
-        (lambda z: (z, z), r"returns a tuple of 2 where .*network\(inputs\)\[0\]"),
-        (lambda z: {"logits": z}, "returns a dict with logits"),
+        (lambda z: z.softmax(dim=1), "returned probabilities .*remove its final softmax"),
+        (lambda z: (z, z), r"returned a tuple of 2, .*network\(inputs\)\[0\]"),
+        (lambda z: {"logits": z}, "returned a dict with logits"),
     ],
 )
 def test_answers_that_are_not_logits(change, message, layer):
@@ -94,7 +94,7 @@ class TestLayer:
         assert extractor.num_features == 6
         images = make_images(5, 0)
         with torch.no_grad():
-            expected = network.features[:4](decode(images)).mean(dim=(2, 3))
+            expected = network.features[:4](to_float_images(images)).mean(dim=(2, 3))
         assert torch.allclose(extractor(images).features, expected, rtol=1e-5, atol=1e-5)
 
     def test_what_follows_in_place_does_not_reach_it(self):
@@ -149,7 +149,7 @@ class TestLayer:
 
 
 def test_shape_is_tried_at_once():
-    with pytest.raises(ConfigurationError, match=r"does not take the data's samples of shape \(3, 28, 28\)"):
+    with pytest.raises(ConfigurationError, match=r"does not accept samples of shape \(3, 28, 28\)"):
         ClassifierExtractor(LeNet4(), sample_shape=(3, 28, 28))
 
 
@@ -163,5 +163,5 @@ def test_no_linear_layer():
 def test_the_last_linear_layer_is_not_the_logits():
     """Features or logits of another size than announced would break the metrics' states."""
     network = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (3, 2)), nn.AvgPool1d(2), nn.Flatten())
-    with pytest.raises(ConfigurationError, match="answers with"):
+    with pytest.raises(ConfigurationError, match=r"returned shape \(2, 3\) for 2 samples"):
         ClassifierExtractor(network)(torch.zeros(2, 4))

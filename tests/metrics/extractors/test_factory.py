@@ -50,7 +50,7 @@ def test_a_colon_in_the_path(save):
 
 def test_shape_is_tried(save):
     path, _ = save("network")
-    with pytest.raises(ConfigurationError, match=r"does not take the data's samples of shape \(7,\)"):
+    with pytest.raises(ConfigurationError, match=r"does not accept samples of shape \(7,\)"):
         make_extractor(f"classifier:{path}", (7,))
 
 
@@ -64,7 +64,7 @@ def test_a_gan_is_no_classifier(save):
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
-    with pytest.raises(ConfigurationError, match="no checkpoint at"):
+    with pytest.raises(ConfigurationError, match="checkpoint not found"):
         make_extractor(f"classifier:{tmp_path / 'absent.ckpt'}")
 
 

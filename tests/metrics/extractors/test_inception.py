@@ -12,7 +12,7 @@ from torch import nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from torchmetrics.image.fid import FrechetInceptionDistance as TorchmetricsFID
 
-from ganmc_lightning.batch import decode
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import FrechetInceptionDistance, InceptionV3Extractor
 
@@ -54,7 +54,7 @@ def test_fid_as_torchmetrics_set_to_the_papers_resize(extractor, weights, images
     metric = FrechetInceptionDistance(extractor)
     theirs = TorchmetricsFID(2048, feature_extractor_weights_path=str(weights), antialias=False)
     for part, real in ((images, True), (255 - images, False)):
-        metric.update(decode(part), real=real)
+        metric.update(to_float_images(part), real=real)
         theirs.update(part, real=real)
     assert metric.compute().item() == pytest.approx(theirs.compute().item(), rel=1e-3, abs=1e-3)
     assert metric.singular
