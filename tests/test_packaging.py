@@ -8,7 +8,6 @@ import re
 import shutil
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,18 +41,19 @@ README = numbered([(page, block) for page, block in fenced("python") if page == 
 OWN_PARSERS = ("evaluate", "forest", "profile", "reproduce", "sample")  # fit and others: see the YAML test
 
 
-@pytest.fixture
-def my_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Create the package ``my_project`` from the files that the pages contain."""
+@pytest.fixture(scope="session")
+def my_project(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Create the package ``my_project`` from the files that the pages contain.
+
+    It stays importable: the parser imports the modules of all subclasses that the process has defined.
+    """
+    folder = tmp_path_factory.mktemp("my_project")
     for _, block in fenced("python"):
         if named := re.match(r"# (my_project/\w+\.py)\n", block):
-            file = tmp_path / named[1]
+            file = folder / named[1]
             file.parent.mkdir(exist_ok=True)
             file.write_text(block, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "my_project"]:
-        del sys.modules[name]
+    sys.path.insert(0, str(folder))
 
 
 def test_version_is_equal_in_all_files():

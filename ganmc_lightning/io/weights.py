@@ -41,6 +41,6 @@ def check_weights(weights: NDArray[Any], labels: NDArray[Any], name: str) -> NDA
     for label in np.unique(labels):
         if not values[labels == label].any():
             raise ConfigurationError(
-                f"{name}: got 0 for all samples of class {label}, expected a positive weight in each class"
+                f"{name}: got zero for all samples of class {label}, expected a positive weight in each class"
             )
     return values

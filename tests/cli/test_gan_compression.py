@@ -219,7 +219,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
             ["--model.init_args.student.init_args.image_size", "16"],
             "model.student.sample_shape: got (1, 16, 16), expected (1, 8, 8)",
         ),
-        (["--model.init_args.student.init_args.width", "0"], "width must be at least 1"),
+        (["--model.init_args.student.init_args.width", "0"], "width: got 0, expected at least 1"),
         (["--model.init_args.teacher.init_args.path", "nowhere.ckpt"], "nowhere.ckpt: checkpoint not found"),
         (
             [
@@ -254,17 +254,17 @@ def test_a_gan_with_a_bad_n_critic(ganmc: Ganmc, tmp_path: Path, real: dict[str,
 def test_a_generator_without_classes_where_they_are_asked_for(
     ganmc: Ganmc, teacher: Path, configs: Any, trained: Any, tmp_path: Path
 ) -> None:
-    """A filter by class needs to know what a sample was meant to be."""
+    """A filter by class requires labeled samples."""
     overlay = tmp_path / "filtered.yaml"
     generator = named(f"{NETWORKS}.load_generator", path=str(teacher))
-    judge = named(f"{NETWORKS}.load_network", path=str(trained.teacher_checkpoint), submodule="network")
+    classifier = named(f"{NETWORKS}.load_network", path=str(trained.teacher_checkpoint), submodule="network")
     inner = named("ganmc_lightning.synthesizers.GeneratorSynthesizer", generator=generator)
-    filtered = named("ganmc_lightning.synthesizers.FilteredSynthesizer", synthesizer=inner, teacher=judge)
+    filtered = named("ganmc_lightning.synthesizers.FilteredSynthesizer", synthesizer=inner, teacher=classifier)
     overlay.write_text(yaml.safe_dump({"data": {"p_fake": 0.5, "synthesizer": filtered}}))
     outcome = ganmc("fit", "--config", configs.student, "--config", overlay)
     assert outcome.status == 2
-    assert "knows the classes" in outcome.err
-    with pytest.raises(ConfigurationError, match="not a discriminator of a GAN without classes"):
+    assert "got samples without labels, expected labeled samples" in outcome.err
+    with pytest.raises(ConfigurationError, match="expected a discriminator without class logits"):
         load_discriminator(str(trained.generator_checkpoint))
 
 
@@ -273,8 +273,8 @@ def test_other_places_that_ask_for_classes(
 ) -> None:
     unconditional = named(f"{NETWORKS}.load_generator", path=str(teacher))
     conditional = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_dim=6, width=2)
-    judge = named(f"{NETWORKS}.ACGANDiscriminator", image_size=8, channels=1, num_classes=3, width=2)
-    acgan = named(f"{MODULES}.ACGANModule", generator=dcgan(2), discriminator=judge)
+    discriminator = named(f"{NETWORKS}.ACGANDiscriminator", image_size=8, channels=1, num_classes=3, width=2)
+    acgan = named(f"{MODULES}.ACGANModule", generator=dcgan(2), discriminator=discriminator)
     synthesizer = named("ganmc_lightning.synthesizers.GeneratorSynthesizer", generator=unconditional)
     stream = tmp_path / "stream.yaml"
     stream.write_text(yaml.safe_dump({"data": {"p_fake": 1.0, "synthesizer": synthesizer}}))

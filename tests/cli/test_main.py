@@ -69,7 +69,7 @@ def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> N
     done = shell("fit", "--config", configs.teacher, "--data.p_fake", "0.5", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr == ("ganmc: data.p_fake is 0.5 but data.synthesizer: got none: name one, or set p_fake to 0\n")
+    assert done.stderr == ("ganmc: data.synthesizer: got none with data.p_fake 0.5, expected a synthesizer\n")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,10 @@ def test_run_folder_of_a_classifier(trained: Any) -> None:
 def test_run_folder_of_a_gan(trained: Any) -> None:
     assert set(files_of(trained.acgan)) >= {"checkpoints/best.ckpt", "samples/epoch_0001.png", "samples/epoch_0002.png"}
     with Image.open(trained.acgan / "samples" / "epoch_0002.png") as image:
-        assert image.size == (35 * 14, 26 * 14)  # 4 x 3 samples of 8 pixels with lines, at least 480 wide
+        assert image.size == (
+            37 * 14,
+            28 * 14,
+        )  # 4 x 3 samples of 8 pixels, lines of 1; at least 480 wide
     result = json.loads((trained.acgan / "result.json").read_text())
     scores = [
         float(row["val/compression_score"])

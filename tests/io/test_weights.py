@@ -24,7 +24,7 @@ def test_weights_become_float64(dtype: type) -> None:
         (np.ones((4, 1)), r"shape \(4, 1\) for labels of shape \(4,\)"),
         (np.array([1, 1, 1, -0.5]), "-0.5, expected finite"),
         (np.array([1, 1, 1, np.nan]), "nan, expected finite"),
-        (np.array([0, 1, 0, 1]), "0 for all samples of class 0"),
+        (np.array([0, 1, 0, 1]), "zero for all samples of class 0"),
     ],
 )
 def test_unusable_weights(weights: np.ndarray, words: str) -> None:

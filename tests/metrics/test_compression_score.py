@@ -474,7 +474,7 @@ def test_batches_of_one_and_batch_normalization():
 
     rows, labels = torch.randn(6, 4), torch.arange(6) % 2
     with pytest.raises(
-        ConfigurationError, match=r"1 \(BatchNorm1d\) got one value .*batch_size of the Compression Score"
+        ConfigurationError, match=r"1 \(BatchNorm1d\): got one value .*batch_size of the Compression Score"
     ):
         compression_score(rows, rows, (rows, labels), teacher=nn.Linear(4, 2), student=student, batch_size=1)
     one = compression_score(rows[:1], rows, (rows, labels), teacher=nn.Linear(4, 2), student=student, batch_size=2)

@@ -325,7 +325,7 @@ class TestInvalidInput:
         X, y = binary
         few = np.flatnonzero(y == 0)[:3]
         chosen = np.concatenate([np.flatnonzero(y == 1), few])
-        with pytest.raises(ConfigurationError, match="class 0: 3 rows are too few for 5 neighbors"):
+        with pytest.raises(ConfigurationError, match="class 0: got 3 rows, expected more than 5"):
             ForestCompressor(RandomForestClassifier(5), None, SmoteSynthesizer()).fit(X[chosen], y[chosen])
 
     @pytest.mark.parametrize(

@@ -87,9 +87,9 @@ def test_estimators_without_sample_weight_are_rejected(binary, teacher, student,
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(3), r"sample_weight has shape \(3,\)"),
-        (np.full(400, -1.0), "sample_weight has -1.0: weights must be finite and at least 0"),
-        (np.zeros(400), "sample_weight is zero for all samples of class 0"),
+        (np.ones(3), r"sample_weight: got shape \(3,\)"),
+        (np.full(400, -1.0), "sample_weight: got -1.0, expected finite values of at least 0"),
+        (np.zeros(400), "sample_weight: got zero for all samples of class 0"),
     ],
 )
 def test_invalid_weights(binary, weights, message):
