@@ -1,4 +1,4 @@
-"""Losses: pure functions with the number of their equation, and modules that hold their settings."""
+"""Losses: pure functions with the number of their equation, and modules that contain their settings."""
 
 from ganmc_lightning.losses.acgan import ACGANLoss, ACGANParts
 from ganmc_lightning.losses.anc import (

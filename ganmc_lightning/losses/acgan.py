@@ -35,15 +35,16 @@ class ACGANLoss(nn.Module):
     Args:
         adversarial: GAN loss of the source logits (default: :class:`~ganmc_lightning.losses.NonSaturatingGANLoss`).
             GAN-MC's equations are :class:`~ganmc_lightning.losses.MinimaxGANLoss`.
-        class_weight: factor of the class part in both losses.
-        source_weight: factor of the source part in both losses. GAN-MC's *inferior* GAN has 0 (section 5.1).
+        class_weight: factor >= 0 of the class part in both losses (default: 1).
+        source_weight: factor >= 0 of the source part in both losses (default: 1). GAN-MC's *inferior* GAN uses 0
+            (section 5.1).
         classify_generated: whether the discriminator is also trained on the classes of generated samples, as in
-            ``L_class``. On small data sets ``False`` is better: otherwise both networks can agree on class features
-            that no other classifier recognizes.
-        r1_weight: factor of :func:`~ganmc_lightning.losses.r1_penalty` of the source logits, which reduces
-            overfitting of the discriminator on small data sets.
-        r1_interval: the penalty is computed once in this many iterations, with as many times its weight (Karras et al.
-            2020, section 3.1).
+            ``L_class`` (default: True). ``False`` is better on small data sets, where both networks otherwise agree on
+            class features that no other classifier recognizes.
+        r1_weight: factor >= 0 of :func:`~ganmc_lightning.losses.r1_penalty` of the source logits, which reduces
+            overfitting of the discriminator on small data sets (default: 0).
+        r1_interval: number of iterations per computation of the R1 penalty, which is multiplied by this number
+            (default: 8; Karras et al. 2020, section 3.1).
 
     Raises:
         ConfigurationError: a weight is negative, or ``r1_interval`` is less than 1.
@@ -74,9 +75,9 @@ class ACGANLoss(nn.Module):
             ("r1_weight", r1_weight),
         ):
             if weight < 0:
-                raise ConfigurationError(f"{name} must not be negative, got {weight}")
+                raise ConfigurationError(f"{name}: got {weight}, expected a value >= 0")
         if r1_interval < 1:
-            raise ConfigurationError(f"r1_interval must be at least 1, got {r1_interval}")
+            raise ConfigurationError(f"r1_interval: got {r1_interval}, expected 1 or more")
         self.adversarial = NonSaturatingGANLoss() if adversarial is None else adversarial
         self.class_weight = class_weight
         self.source_weight = source_weight
@@ -139,7 +140,7 @@ class ACGANLoss(nn.Module):
         self.adversarial.after_discriminator_step(discriminator)
 
     def validate_discriminator(self, discriminator: nn.Module) -> None:
-        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss cannot train the network."""
+        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss does not support the network."""
         self.adversarial.validate_discriminator(discriminator)
         if self.r1_weight > 0:
             check_supports_gradient_penalty(discriminator)

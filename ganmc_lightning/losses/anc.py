@@ -1,6 +1,7 @@
 """Losses of Adversarial Network Compression (Belagiannis et al. 2018, here ANC).
 
-The discriminator's output is a logit: ``D(f) = sigmoid(logit)`` is the probability that features f are the teacher's.
+The discriminator's output is a logit: ``D(f) = sigmoid(logit)`` is the probability that the features f come from the
+teacher.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class DiscriminatorRegularizer(nn.Module, ABC):
 
         Args:
             discriminator: network to regularize.
-            student_scores: logits (N,) of the student's features without dropout, with gradients.
+            student_scores: logits of the student's features without dropout, float (N,), with gradients.
         """
 
 
@@ -81,11 +82,11 @@ class _WeightRegularizer(DiscriminatorRegularizer, ABC):
     def __init__(self, mu: float = 0.99) -> None:
         super().__init__()
         if mu < 0:
-            raise ConfigurationError(f"mu must not be negative, got {mu}")
+            raise ConfigurationError(f"mu: got {mu}, expected a value >= 0")
         self.mu = mu
 
     def forward(self, discriminator: nn.Module, student_scores: Tensor) -> Tensor:
-        """Return the negative penalty of the discriminator's weights."""
+        """Return the negative penalty of the discriminator's parameters."""
         weights = map(at_least_float32, discriminator.parameters())
         return -self.mu * torch.stack([type(self).norm(weight).sum() for weight in weights]).sum()
 
@@ -127,8 +128,7 @@ class InvertedLabelRegularizer(DiscriminatorRegularizer):
     """Regularizer ``E log D(f_s)``: the student's features with the teacher's label (ANC, equation 7).
 
     This is the paper's choice. The discriminator's optimum for the student's features is then a probability of 1/2.
-    The features are those of the discriminator's step, without dropout, which is applied only in the student's step
-    (section 3.3).
+    No dropout is applied to the features here, only in the student step (section 3.3).
 
     Example:
         >>> InvertedLabelRegularizer()(nn.Linear(2, 1), torch.zeros(3))

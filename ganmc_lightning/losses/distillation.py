@@ -16,7 +16,7 @@ from ganmc_lightning.losses.precision import at_least_float32
 
 
 def l2_logits_loss(student_logits: Tensor, teacher_logits: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Squared distance of the logits, ``||g(x) - z||^2`` (GAN-MC, equation 1), averaged over the batch.
+    """Squared distance between the logits, ``||g(x) - z||^2`` (GAN-MC, equation 1), averaged over the batch.
 
     The authors' code has a factor of 1/2, which does not change the updates of Adam.
 
@@ -67,8 +67,8 @@ class DistillationLoss(nn.Module, ABC):
     """Base class of the losses of :class:`~ganmc_lightning.modules.DistillationModule`.
 
     Attributes:
-        takes_weights: whether :meth:`forward` accepts sample weights as fifth argument. Weighted data sets are
-            rejected otherwise.
+        takes_weights: whether :meth:`forward` accepts sample weights as fifth argument; if not, weighted data sets are
+            rejected.
     """
 
     takes_weights: ClassVar[bool] = False
@@ -80,13 +80,13 @@ class DistillationLoss(nn.Module, ABC):
         Args:
             student_logits: float (N, K), with gradients.
             teacher_logits: float (N, K).
-            labels: int64 (N,).
+            labels: int64 (N,), :data:`~ganmc_lightning.batch.UNKNOWN_LABEL` where unknown.
             synthetic: whether a sample is synthetic, bool (N,).
         """
 
 
 class L2LogitsLoss(DistillationLoss):
-    """Squared distance of the logits (GAN-MC, equation 1); labels are not used.
+    """Squared distance between the logits (GAN-MC, equation 1); labels are not used.
 
     Example:
         >>> import torch
@@ -129,12 +129,12 @@ class KnowledgeDistillationLoss(DistillationLoss):
     L_T is :func:`soft_cross_entropy`, L_0 the cross-entropy with the labels.
 
     Args:
-        temperature: T; 5, 20 and 6 for the three pairs of GAN-MC's table 1.
-        alpha: weight of the soft loss in [0, 1]; 0.9, 0.9 and 0.95 in GAN-MC's table 1.
-        scale_by_temperature_squared: whether to multiply L_T by T^2, which keeps the scale of its gradient when T
-            changes (Hinton et al.). GAN-MC's equation has no such factor: its configs set ``false``.
-        hard_loss_on_synthetic: whether L_0 includes synthetic samples with the class they were generated for, as in
-            the authors' code.
+        temperature: T > 0 (default: 4); 5, 20 and 6 for the three teacher-student pairs of GAN-MC's table 1.
+        alpha: weight of the soft loss in [0, 1] (default: 0.9); 0.9, 0.9 and 0.95 in GAN-MC's table 1.
+        scale_by_temperature_squared: whether to multiply L_T by T^2, which makes the scale of its gradient independent
+            of T (default: True; Hinton et al.). GAN-MC's equation omits the factor, so its configs set ``false``.
+        hard_loss_on_synthetic: whether L_0 includes synthetic samples, labeled with the class they were generated for,
+            as in the authors' code (default: True).
 
     Raises:
         ConfigurationError: ``temperature`` is not positive or ``alpha`` is not in [0, 1].
@@ -158,9 +158,9 @@ class KnowledgeDistillationLoss(DistillationLoss):
     ) -> None:
         super().__init__()
         if temperature <= 0:
-            raise ConfigurationError(f"temperature must be positive, got {temperature}")
+            raise ConfigurationError(f"temperature: got {temperature}, expected a value > 0")
         if not 0 <= alpha <= 1:
-            raise ConfigurationError(f"alpha must be in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha: got {alpha}, expected a value in [0, 1]")
         self.temperature = temperature
         self.alpha = alpha
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)
@@ -174,7 +174,7 @@ class KnowledgeDistillationLoss(DistillationLoss):
         synthetic: Tensor,
         weights: Tensor | None = None,
     ) -> KnowledgeDistillationParts:
-        """Return the weighted sum of the soft and the hard cross-entropy, and both."""
+        """Return the weighted sum of soft and hard cross-entropy, and both terms."""
         if not self.hard_loss_on_synthetic:
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
         soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)

@@ -83,17 +83,17 @@ def fsp_loss(student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> 
 
 
 def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
-    """Return a trainable layer from features of the student's shape to the teacher's; the identity if they are equal.
+    """Return a trainable layer that maps student features to the teacher's shape; the identity for equal shapes.
 
-    Vectors get a linear layer. Feature maps get a convolution without padding whose kernel reduces the student's size
-    to the teacher's (FitNets, section 2.2).
+    It is a linear layer for vectors. For feature maps it is a convolution without padding, with the kernel size that
+    reduces the student's maps to the teacher's size (FitNets, section 2.2).
 
     Args:
         student_shape: shape of one sample's features, ``(F,)`` or ``(C, H, W)``.
         teacher_shape: shape of one sample's features, ``(F,)`` or ``(C, H, W)``.
 
     Raises:
-        ConfigurationError: only one shape is a vector's, or the student's maps are smaller than the teacher's.
+        ConfigurationError: only one of the shapes is a vector, or the student's maps are smaller than the teacher's.
 
     Example:
         >>> make_regressor((8, 4, 4), (16, 3, 3))
@@ -108,24 +108,24 @@ def make_regressor(student_shape: Shape, teacher_shape: Shape) -> nn.Module:
         if height > 0 and width > 0:
             return nn.Conv2d(student_shape[0], teacher_shape[0], (height, width))
     raise ConfigurationError(
-        f"student features have shape {student_shape}, teacher features {teacher_shape}, expected two vectors, or two "
-        "feature maps of which the student's are not the smaller"
+        f"got student features of shape {student_shape} and teacher features of shape {teacher_shape}, expected two "
+        "vectors, or two feature maps with the student's at least as large"
     )
 
 
 def regressor_from_weight(weight: Tensor) -> nn.Module:
-    """Return an untrained layer of :func:`make_regressor` with the shape of a stored weight."""
+    """Return an untrained layer as returned by :func:`make_regressor`, with the shape of a stored weight."""
     if weight.dim() == 2:
         return nn.Linear(weight.shape[1], weight.shape[0])
     return nn.Conv2d(weight.shape[1], weight.shape[0], (weight.shape[2], weight.shape[3]))
 
 
 class FeatureLoss(DistillationLoss, ABC):
-    """Base class of losses on pairs of layers, optionally added to a loss on the logits.
+    """Base class of losses on the features of layer pairs, optionally added to a loss on the logits.
 
     Args:
-        layers: pairs of a teacher layer and a student layer, names as in ``named_modules()``.
-        weight: factor of the feature loss, positive.
+        layers: pairs of a teacher layer and a student layer, with names as in ``named_modules()``.
+        weight: factor > 0 of the feature loss (default: 1).
         logits_loss: loss on the logits that is added (default: none).
 
     Raises:
@@ -141,7 +141,7 @@ class FeatureLoss(DistillationLoss, ABC):
     ) -> None:
         super().__init__()
         if weight <= 0:
-            raise ConfigurationError(f"weight must be positive, got {weight}")
+            raise ConfigurationError(f"weight: got {weight}, expected a value > 0")
         if len(layers) < self.fewest_pairs:
             raise ConfigurationError(f"layers: got {len(layers)} pairs, expected {self.fewest_pairs} or more")
         self.teacher_layers = tuple(teacher for teacher, _ in layers)
@@ -161,12 +161,12 @@ class FeatureLoss(DistillationLoss, ABC):
         """Validate the shapes of one sample's features and create the layers that depend on them.
 
         Raises:
-            ConfigurationError: the shapes of a pair cannot be compared.
+            ConfigurationError: the loss is not defined for the shapes of a pair.
         """
 
     @abstractmethod
     def feature_loss(self, student_features: Sequence[Tensor], teacher_features: Sequence[Tensor]) -> Tensor:
-        """Return the weighted scalar loss on the features, one tensor (N, ...) of each network for each pair."""
+        """Return the weighted feature loss, a scalar, from one tensor (N, ...) per network and pair."""
 
     def _named_pairs(self, student: Sequence[Shape], teacher: Sequence[Shape]) -> list[tuple[str, Shape, Shape]]:
         names = [f"{t} -> {s}" for t, s in zip(self.teacher_layers, self.student_layers, strict=True)]
@@ -174,18 +174,18 @@ class FeatureLoss(DistillationLoss, ABC):
 
 
 class HintLoss(FeatureLoss):
-    """FitNets hints: regress a teacher layer's features from a student layer's (Romero et al. 2015).
+    """FitNets hint loss: regress features of a teacher layer from features of a student layer (Romero et al. 2015).
 
     The paper trains in two stages: the student up to its guided layer with :func:`hint_loss`, then the whole student
-    with knowledge distillation. Without ``logits_loss`` this is the first stage; the second is another run whose
-    student is loaded from the first run's checkpoint. With ``logits_loss`` both losses are minimized together, in as
-    many steps as other methods take.
+    with knowledge distillation. Without ``logits_loss`` this is the first stage; the second is another run, which loads
+    the student from the first run's checkpoint. With ``logits_loss`` both losses are minimized together, so that the
+    number of steps equals that of other methods.
 
     The regressors (:func:`make_regressor`) are trained with the student and are not part of it.
 
     Args:
         layers: pairs of a teacher layer (hint) and a student layer (guided layer).
-        weight: factor of the hints, positive.
+        weight: factor > 0 of the hint loss (default: 1).
         logits_loss: loss on the logits that is added, such as ``KnowledgeDistillationLoss`` (default: none).
 
     Example:
@@ -228,11 +228,11 @@ class FSPLoss(FeatureLoss):
     """Flow of the solution procedure: match Gram matrices between consecutive layers (Yim et al. 2017).
 
     The layers of a pair must have equal numbers of channels; sizes may differ. The paper trains in two stages: first
-    :func:`fsp_loss`, then the task. With ``logits_loss`` both losses are trained together, as in :class:`HintLoss`.
+    :func:`fsp_loss`, then the task. With ``logits_loss`` both losses are minimized together, as in :class:`HintLoss`.
 
     Args:
         layers: two or more pairs of a teacher layer and a student layer, in forward order.
-        weight: factor of the FSP loss, positive.
+        weight: factor > 0 of the FSP loss (default: 1).
         logits_loss: loss on the logits that is added, such as ``KnowledgeDistillationLoss`` (default: none).
 
     Example:

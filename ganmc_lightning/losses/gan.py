@@ -1,4 +1,4 @@
-"""Losses of GANs without classes: cross-entropy, hinge, Wasserstein."""
+"""Losses of unconditional GANs: cross-entropy, hinge, Wasserstein."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def clip_weights(critic: nn.Module, limit: float) -> None:
 
 
 class GANLoss(nn.Module, ABC):
-    """Base class of GAN losses: a discriminator loss, a generator loss, and hooks of the discriminator's step."""
+    """Base class of GAN losses: discriminator loss, generator loss, and hooks of the discriminator step."""
 
     @abstractmethod
     def discriminator_loss(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class GANLoss(nn.Module, ABC):
         """Hook after the discriminator's optimizer step, e.g. for weight clipping; no-op by default."""
 
     def validate_discriminator(self, discriminator: nn.Module) -> None:
-        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss cannot train the network."""
+        """Raise :class:`~ganmc_lightning.exceptions.ConfigurationError` if this loss does not support the network."""
 
 
 class NonSaturatingGANLoss(GANLoss):
@@ -135,7 +135,7 @@ class WassersteinGANLoss(_WassersteinLoss):
     normalization.
 
     Args:
-        clip: largest absolute value of a critic's parameter after each step (default: 0.01, as in the paper).
+        clip: maximum absolute value of the critic's parameters, > 0 (default: 0.01, as in the paper).
 
     Raises:
         ConfigurationError: ``clip`` is not positive.
@@ -150,7 +150,7 @@ class WassersteinGANLoss(_WassersteinLoss):
     def __init__(self, clip: float = 0.01) -> None:
         super().__init__()
         if clip <= 0:
-            raise ConfigurationError(f"clip must be positive, got {clip}")
+            raise ConfigurationError(f"clip: got {clip}, expected a value > 0")
         self.clip = clip
 
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
@@ -165,7 +165,7 @@ class WassersteinGPLoss(_WassersteinLoss):
     without batch normalization. The critic must not be compiled.
 
     Args:
-        weight: factor of :func:`~ganmc_lightning.losses.gradient_penalty` (default: 10, as in the paper).
+        weight: factor >= 0 of :func:`~ganmc_lightning.losses.gradient_penalty` (default: 10, as in the paper).
 
     Raises:
         ConfigurationError: ``weight`` is negative.
@@ -180,7 +180,7 @@ class WassersteinGPLoss(_WassersteinLoss):
     def __init__(self, weight: float = 10.0) -> None:
         super().__init__()
         if weight < 0:
-            raise ConfigurationError(f"weight must not be negative, got {weight}")
+            raise ConfigurationError(f"weight: got {weight}, expected a value >= 0")
         self.weight = weight
 
     def penalty(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:

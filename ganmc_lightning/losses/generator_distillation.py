@@ -46,7 +46,7 @@ class ImageLoss(nn.Module, ABC):
 
 
 class PixelMSELoss(ImageLoss):
-    """Squared error of the pixels (GAN-KD, equation 3).
+    """Mean squared error of the pixels (GAN-KD, equation 3).
 
     Args:
         sum_pixels: ``False`` (default) for the mean over the pixels of an image, so that ``alpha`` and the learning
@@ -89,7 +89,7 @@ class PerceptualLoss(ImageLoss):
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode."""
+        """Keep the network in evaluation mode for every value of ``mode``."""
         return super().train(False)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -128,8 +128,8 @@ class WeightedSumLoss(ImageLoss):
         super().__init__()
         if not distances or len(distances) != len(weights):
             raise ConfigurationError(
-                f"WeightedSumLoss: got {len(distances)} distances and {len(weights)} weights, expected as many weights "
-                "as distances"
+                f"WeightedSumLoss: got {len(distances)} distances and {len(weights)} weights, expected one weight per "
+                "distance, and 1 or more"
             )
         self.distances = nn.ModuleList(distances)
         self.weights = tuple(weights)
@@ -146,7 +146,7 @@ class GeneratorDistillationParts(NamedTuple):
     Attributes:
         total: weighted sum of the parts.
         distance: distance between the student's and the teacher's images.
-        adversarial: generator loss of the student; None without logits of a discriminator.
+        adversarial: generator loss of the student; None without discriminator logits.
     """
 
     total: Tensor
@@ -159,12 +159,12 @@ class GeneratorDistillationLoss(nn.Module):
 
     ``alpha = 0`` is the paper's MSE training (equation 3), ``alpha > 0`` the joint training (equation 4): the
     discriminator maximizes ``log D(x) + log(1 - D(g_S(z)))``, the student minimizes
-    ``alpha * log(1 - D(g_S(z))) + (1 - alpha) * ||g_T(z) - g_S(z)||^2``. The equation as printed also multiplies the
-    discriminator's second term by alpha. With the paper's alpha of 0.0001 the discriminator would then call every
-    image real, so this factor is omitted.
+    ``alpha * log(1 - D(g_S(z))) + (1 - alpha) * ||g_T(z) - g_S(z)||^2``. In the printed equation, alpha also multiplies
+    the discriminator's second term. This factor is omitted: with the paper's alpha of 0.0001, the discriminator would
+    classify every image as real.
 
     Args:
-        alpha: weight of the GAN loss in [0, 1] (default: 0). The paper's figure 11 has 0.0001, probably with the mean
+        alpha: weight of the GAN loss in [0, 1] (default: 0). The paper's figure 11 uses 0.0001, probably with the mean
             over pixels.
         distance: image loss (default: :class:`PixelMSELoss`).
         adversarial_loss: GAN loss of discriminator and student (default: the paper's
@@ -185,7 +185,7 @@ class GeneratorDistillationLoss(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
-            raise ConfigurationError(f"alpha must be in [0, 1], got {alpha}")
+            raise ConfigurationError(f"alpha: got {alpha}, expected a value in [0, 1]")
         self.alpha = alpha
         self.distance = PixelMSELoss() if distance is None else distance
         self.adversarial_loss = MinimaxGANLoss() if adversarial_loss is None else adversarial_loss

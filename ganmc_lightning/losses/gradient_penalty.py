@@ -70,17 +70,17 @@ def _differentiable_gradient(function: Callable[[Tensor], Tensor], samples: Tens
 
 
 def check_supports_gradient_penalty(discriminator: nn.Module) -> None:
-    """Validate that gradients of a discriminator can be penalized.
+    """Validate that a discriminator supports gradient penalties.
 
     Raises:
         ConfigurationError: the discriminator is compiled, or uses batch normalization, which makes a sample's gradient
             depend on the rest of the batch.
     """
     for module in discriminator.modules():
-        # By name: importing the class takes longer than the rest of this package.
+        # Compared by name, because importing the class takes longer than importing this package.
         if type(module).__name__ == "OptimizedModule" or module._compiled_call_impl is not None:
             raise ConfigurationError(
-                "model.discriminator is compiled, which a gradient penalty does not support: pass it uncompiled"
+                "model.discriminator is compiled, which is incompatible with a gradient penalty: pass it uncompiled"
             )
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise ConfigurationError(

@@ -12,7 +12,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 class LossParts(Protocol):
     """Return value of a loss, a ``NamedTuple`` of scalars with ``total`` as first field.
 
-    The other fields are the parts of the total before they are weighted. A part that was not computed is None.
+    The other fields are the parts of the total before they are weighted. Parts that were not computed are None.
     """
 
     @property
@@ -49,7 +49,7 @@ def loss_columns(parts: LossParts, prefix: str = "loss") -> dict[str, Tensor]:
     """
     if isinstance(parts, Tensor):
         raise ConfigurationError(
-            "model.loss returned a tensor, expected a named tuple with the field total first, e.g. TotalLoss(total)"
+            "model.loss: got a tensor, expected a named tuple with the field total first, e.g. TotalLoss(total)"
         )
     total, *others = parts._asdict().items()
     return {prefix: total[1], **{f"{prefix}_{name}": value for name, value in others if value is not None}}

@@ -132,5 +132,5 @@ def test_hooks_of_the_adversarial_loss_are_called():
 
 @pytest.mark.parametrize("name", ["class_weight", "source_weight", "r1_weight"])
 def test_negative_weight(name):
-    with pytest.raises(ValueError, match=rf"{name} must not be negative, got -0\.1"):
+    with pytest.raises(ValueError, match=rf"{name}: got -0\.1, expected a value >= 0"):
         ACGANLoss(**{name: -0.1})

@@ -107,5 +107,5 @@ def test_none_is_zero(discriminator, logits):
 def test_negative_mu_is_refused(kind):
     assert issubclass(kind, DiscriminatorRegularizer)
     assert kind(0.0).mu == 0
-    with pytest.raises(ConfigurationError, match=r"mu must not be negative, got -0\.1"):
+    with pytest.raises(ConfigurationError, match=r"mu: got -0\.1, expected a value >= 0"):
         kind(-0.1)

@@ -174,12 +174,12 @@ class TestKnowledgeDistillation:
 
     @pytest.mark.parametrize("temperature", [0.0, -1.0])
     def test_temperature_out_of_range(self, temperature):
-        with pytest.raises(ValueError, match=f"temperature must be positive, got {temperature}"):
+        with pytest.raises(ValueError, match=f"temperature: got {temperature}, expected a value > 0"):
             KnowledgeDistillationLoss(temperature)
 
     @pytest.mark.parametrize("alpha", [-0.1, 1.1])
     def test_alpha_out_of_range(self, alpha):
-        with pytest.raises(ValueError, match=rf"alpha must be in \[0, 1\], got {alpha}"):
+        with pytest.raises(ValueError, match=rf"alpha: got {alpha}, expected a value in \[0, 1\]"):
             KnowledgeDistillationLoss(alpha=alpha)
 
 

@@ -61,7 +61,7 @@ def test_non_saturating_adversarial_loss(images):
 
 @pytest.mark.parametrize("alpha", [-0.1, 1.1, math.nan])
 def test_alpha_out_of_range(alpha):
-    with pytest.raises(ConfigurationError, match=r"alpha must be in \[0, 1\], got"):
+    with pytest.raises(ConfigurationError, match=r"alpha: got .*, expected a value in \[0, 1\]"):
         GeneratorDistillationLoss(alpha)
 
 

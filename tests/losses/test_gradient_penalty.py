@@ -150,6 +150,6 @@ def test_penalties_of_an_acgan_add_up():
 @pytest.mark.parametrize("bad", [{"r1_weight": -0.1}, {"r1_interval": 0}])
 def test_bad_r1_numbers(bad):
     with pytest.raises(
-        ConfigurationError, match=r"r1_weight must not be negative, got -0\.1|r1_interval must be at least 1, got 0"
+        ConfigurationError, match=r"r1_weight: got -0\.1, expected a value >= 0|r1_interval: got 0, expected 1 or more"
     ):
         ACGANLoss(**bad)
