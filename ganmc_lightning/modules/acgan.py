@@ -1,4 +1,4 @@
-"""Training of an AC-GAN, the source of GAN-MC's synthetic samples."""
+"""Training of an AC-GAN (Odena et al. 2017), which generates GAN-MC's synthetic samples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ganmc_lightning.networks.validation import check_logits, dry_run
 class ACGANModule(CompressionModule):
     """Training of an AC-GAN on images or rows (Odena et al. 2017; GAN-MC, section 2.3).
 
-    Each iteration generates one batch of samples for the shuffled labels of the real batch, so that the class
-    distribution is that of the data. The discriminator is updated on the detached samples, then the generator on the
-    same samples with the updated discriminator. One iteration counts as one step of ``max_steps``.
+    Each iteration generates one batch of samples for the shuffled labels of the real batch, so that generated and real
+    samples have equal class distributions. The discriminator is updated on the detached samples, then the generator on
+    the same samples with the updated discriminator. One iteration counts as one step of ``max_steps``.
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
-    parameters of the other without gradients.
+    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
+    network without gradients.
 
     Args:
         generator: class-conditional generator.
@@ -40,7 +40,7 @@ class ACGANModule(CompressionModule):
         discriminator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
 
     Raises:
-        ConfigurationError: the generator is unconditional, or the loss cannot train the discriminator.
+        ConfigurationError: the generator is unconditional, or the loss does not support the discriminator.
 
     Example:
         >>> import warnings
@@ -70,7 +70,7 @@ class ACGANModule(CompressionModule):
     ) -> None:
         super().__init__()
         if generator.num_classes < 1:
-            raise ConfigurationError("model.generator is unconditional, expected num_classes > 0")
+            raise ConfigurationError("model.generator: got an unconditional generator, expected num_classes >= 1")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -92,7 +92,7 @@ class ACGANModule(CompressionModule):
         check_logits(name, self.discriminator, logits[1], spec)
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Return latents and label of one sample."""
+        """Return latents and a label for one sample."""
         return self.generator.sample_latents(1, "cpu"), torch.zeros(1, dtype=torch.long)
 
     def forward(self, latents: Tensor, labels: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class ACGANModule(CompressionModule):
         return at_least_float32(source), at_least_float32(classes)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the discriminator's accuracies on held-out real samples: a drop indicates overfitting."""
+        """Log the discriminator's accuracies on held-out real samples; a decrease indicates overfitting."""
         source, classes = self.discriminator(batch.inputs)
         accuracies = {
             "val/discriminator_accuracy_real": (source > 0).float().mean(),

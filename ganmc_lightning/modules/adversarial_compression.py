@@ -1,4 +1,4 @@
-"""Adversarial network compression (ANC): train a student against a discriminator of features."""
+"""Adversarial network compression (ANC; Belagiannis et al. 2018): train a student against a feature discriminator."""
 
 from __future__ import annotations
 
@@ -33,43 +33,43 @@ from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
 def _paper_sgd(parameters: Any) -> Optimizer:
-    """SGD of ANC, section 3.6; the paper does not give the momentum, 0.9 is the usual value."""
+    """Return SGD as in ANC, section 3.6; the paper does not state the momentum, 0.9 is the usual value."""
     return SGD(parameters, lr=0.001, momentum=0.9, weight_decay=0.0002)
 
 
 class AdversarialCompressionModule(ClassificationModule):
     """Adversarial network compression without labels (Belagiannis et al. 2018, section 3, equation 8).
 
-    A discriminator classifies features as the teacher's or the student's. The student minimizes the adversarial loss
-    of its features and the distance of its logits to the teacher's. **No labels are used**: all samples may be
+    A discriminator classifies features as the teacher's or the student's. The student minimizes the adversarial loss of
+    its features and the distance between its logits and the teacher's. **No labels are used**: all samples may be
     synthetic or unlabeled. Without labels, choose the best checkpoint by ``val/logits_loss`` (mode ``min``).
 
-    Each iteration forwards teacher and student once. Dropout is applied to the student's features, not inside the
-    network, so that the same forward pass serves both steps: the discriminator's step uses the detached features
-    without dropout, the student's step the features with dropout and the updated discriminator. Batch statistics of
-    every network are updated once per iteration. One iteration counts as one step of ``max_steps``.
+    Each iteration runs one forward pass of teacher and student for both steps. The discriminator step uses the detached
+    features. The student step uses the updated discriminator, and applies dropout to the student's features instead of
+    inside the network. Batch statistics of every network are updated once per iteration. One iteration counts as one
+    step of ``max_steps``.
 
     If the shapes of the features differ, a **projection** (:func:`~ganmc_lightning.losses.make_regressor`) maps the
-    student's features to the teacher's shape. It is trained in the student's step: trained in the discriminator's, it
+    student's features to the teacher's shape. It is updated in the student step: updates in the discriminator step
     would make teacher and student easier to distinguish. It is not part of the student.
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
-    parameters of the other without gradients.
+    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
+    network without gradients.
 
     Args:
         teacher: trained network. It is frozen and not saved.
         student: network to train, from samples (N, ...) to logits (N, K).
         discriminator: network from features of the teacher's shape to logits (N,), high for the teacher.
-        regularizer: regularizer of the discriminator (default:
+        regularizer: regularization term of the discriminator (default:
             :class:`~ganmc_lightning.losses.InvertedLabelRegularizer`).
-        teacher_layer: layer with the features for the discriminator: ``"features"`` (layer before the logits
-            of this package's classifiers), ``"logits"``, or a layer's name, such as ``"avgpool"`` of torchvision's
+        teacher_layer: layer of the teacher that returns the features: ``"features"`` (default; last layer before the
+            logits in classifiers of this package), ``"logits"``, or a name such as ``"avgpool"`` in torchvision's
             ResNets.
-        student_layer: layer of the student, as ``teacher_layer``.
-        logits_weight: lambda, weight of the squared distance of the logits, not negative.
-        dropout: dropout probability of the student's features in the student's step, in [0, 1).
-        student_optimizer: function from parameters to an optimizer (default: SGD of the paper).
-        discriminator_optimizer: function from parameters to an optimizer (default: SGD of the paper).
+        student_layer: layer of the student that returns the features, with the options of ``teacher_layer``.
+        logits_weight: lambda >= 0, weight of the squared distance between the logits (default: 1).
+        dropout: dropout probability of the student's features in the student step, in [0, 1) (default: 0.5).
+        student_optimizer: function from parameters to an optimizer (default: SGD as in the paper).
+        discriminator_optimizer: function from parameters to an optimizer (default: SGD as in the paper).
         student_lr_scheduler: function from an optimizer to a schedule, stepped once per epoch (default: none).
         discriminator_lr_scheduler: function from an optimizer to a schedule, stepped once per epoch (default: none).
 
@@ -115,9 +115,9 @@ class AdversarialCompressionModule(ClassificationModule):
     ) -> None:
         super().__init__()
         if logits_weight < 0:
-            raise ConfigurationError(f"model.logits_weight (lambda) must not be negative, got {logits_weight}")
+            raise ConfigurationError(f"model.logits_weight (lambda): got {logits_weight}, expected a value >= 0")
         if not 0 <= dropout < 1:
-            raise ConfigurationError(f"model.dropout must be in [0, 1), got {dropout}")
+            raise ConfigurationError(f"model.dropout: got {dropout}, expected a value in [0, 1)")
         self.automatic_optimization = False
         self.teacher = Frozen(teacher)
         self.student = student
@@ -219,13 +219,13 @@ class AdversarialCompressionModule(ClassificationModule):
     # -- optimizers and checkpoints ------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer of student and projection, then the discriminator's, and their schedules."""
+        """Return the optimizers of student (with projection) and discriminator, and their schedules."""
         student = self._student_optimizer([*self.student.parameters(), *self.projection.parameters()])
         discriminator = self._discriminator_optimizer(self.discriminator.parameters())
         return with_schedules((student, self._student_lr_scheduler), (discriminator, self._discriminator_lr_scheduler))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Create the projection of the checkpoint if no data have been set up yet."""
+        """Create the projection with the shape in the checkpoint, if no data have been set up."""
         weight = checkpoint["state_dict"].get("projection.weight")
         if weight is not None and isinstance(self.projection, nn.Identity):
             self.projection = regressor_from_weight(weight)
@@ -233,15 +233,18 @@ class AdversarialCompressionModule(ClassificationModule):
 
 
 def _check_trainable(teacher: nn.Module, student: nn.Module) -> None:
-    """Validate that the teacher is frozen, that the student is not, and that they share no parameters."""
+    """Validate that the teacher is frozen, the student is trainable, and both have separate parameters."""
     trainable = [name for name, parameter in teacher.named_parameters() if parameter.requires_grad]
     if trainable:
         raise ConfigurationError(
-            f"model.teacher: {trainable[0]} requires a gradient, but the module freezes the teacher; do not unfreeze it"
+            f"model.teacher: {trainable[0]} has requires_grad=True, expected a frozen teacher; do not unfreeze it "
+            "after the module is created"
         )
     frozen = {id(parameter) for parameter in teacher.parameters()}
     if any(id(parameter) in frozen for parameter in student.parameters()):
-        raise ConfigurationError("model.student shares parameters with model.teacher, which is frozen: use a copy")
+        raise ConfigurationError(
+            "model.student shares parameters with the frozen model.teacher, expected separate parameters: pass a copy"
+        )
     if not any(parameter.requires_grad for parameter in student.parameters()):
         raise ConfigurationError("model.student has no trainable parameter, expected a network that is not frozen")
 

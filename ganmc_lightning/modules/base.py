@@ -34,18 +34,18 @@ from ganmc_lightning.networks.training_data import check_class_names, set_traini
 from ganmc_lightning.networks.wrappers import rename_weights
 
 CHECK_EVERY = 500
-"""Largest number of steps between two checks of the losses, for runs that log more rarely."""
+"""Maximum number of steps between two checks of the losses, for runs with a larger ``log_every_n_steps``."""
 
 
 class CompressionModule(LightningModule, ABC):
     """Base class of modules that train on :class:`~ganmc_lightning.batch.Batch` objects.
 
-    It adds to a LightningModule:
+    It adds these features to LightningModule:
 
     * **Self-describing checkpoints.** A module built by the command line stores the recipes of its networks
       (``class_path`` and ``init_args``), so that :func:`~ganmc_lightning.networks.load_network` needs only the file.
     * **Frozen networks** in :attr:`frozen_modules` are not saved.
-    * **Exact resume.** Random state and iteration counter are saved: a resumed run reproduces an uninterrupted one.
+    * **Exact resume.** Random state and iteration counter are saved, so that a resumed run equals an uninterrupted run.
     * **Logging without device synchronization.** :meth:`record` sums scalars on the device. Their means are logged as
       ``train/<name>`` once per epoch and as ``train/<name>_step`` every ``log_every_n_steps`` iterations.
     * **Divergence check.** Recorded values named ``loss...``, the metrics in :attr:`finite_metrics` and the weights
@@ -83,7 +83,7 @@ class CompressionModule(LightningModule, ABC):
     """Names of logged metrics, such as ``val/cross_entropy``, that are finite unless the run diverged."""
 
     takes_weights: bool = False
-    """Whether sample weights (:attr:`~ganmc_lightning.batch.Batch.weights`) are used, or such data are rejected."""
+    """Whether training uses :attr:`~ganmc_lightning.batch.Batch.weights`; if not, weighted data are rejected."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class CompressionModule(LightningModule, ABC):
         self._data: DataSpec | None = None
 
     def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
-        """Also remove live objects, which a checkpoint cannot describe, and arguments of base classes.
+        """Also remove values other than numbers, strings and containers of them, and arguments of base classes.
 
         ``save_hyperparameters`` calls this method before it copies the hyperparameters.
         """
@@ -114,21 +114,21 @@ class CompressionModule(LightningModule, ABC):
     # -- validation of the data ----------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
-        """Validate the networks against the data before anything is trained or written."""
+        """Validate the networks against the data, before training starts and files are written."""
         self._data = None
         self._validate_data()
         if stage == "fit" and self._data is not None and self._data.weighted and not self.takes_weights:
             raise ConfigurationError(
-                f"data.dataset has sample weights, which {type(self).__name__} does not use: remove them (of a "
-                "TableFile, add the weight_column to drop_columns)"
+                f"data.dataset: got sample weights, expected none because {type(self).__name__} does not use them; "
+                "for a TableFile, add the weight_column to drop_columns"
             )
 
     def on_fit_start(self) -> None:
-        """Validate again, because a checkpoint may have changed how rows are scaled."""
+        """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
 
     def on_validation_start(self) -> None:
-        """Validate again, because a checkpoint may have changed how rows are scaled."""
+        """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
 
     def _validate_data(self) -> None:
@@ -139,7 +139,7 @@ class CompressionModule(LightningModule, ABC):
 
     @property
     def trained_on(self) -> DataSpec | None:
-        """Description of the training data; None without a data module that has one."""
+        """Description of the training data; None if no data module provides one."""
         return self._data
 
     def validate_spec(self, spec: DataSpec) -> None:
@@ -149,16 +149,16 @@ class CompressionModule(LightningModule, ABC):
             spec: shape of one sample and number of classes of the data.
 
         Raises:
-            ConfigurationError: a network does not fit the data.
+            ConfigurationError: inputs or outputs of a network do not match the data.
         """
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Return inputs of :attr:`trained_module` for one sample, on the CPU, to count its operations."""
+        """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
 
     @property
     def train_seconds(self) -> float:
-        """Wall-clock training time in seconds, including the earlier parts of a resumed run."""
+        """Wall-clock training time in seconds, including the time before the run was resumed."""
         running = 0.0 if self._started_at is None else time.monotonic() - self._started_at
         return self._previous_seconds + running
 
@@ -170,8 +170,8 @@ class CompressionModule(LightningModule, ABC):
         Args:
             optimizer: item of ``self.optimizers()``; call inside ``self.toggled_optimizer(optimizer)``.
             loss: scalar to minimize.
-            counted: whether ``trainer.global_step``, and therefore ``max_steps``, counts this update. Of several
-                optimizers only one should be counted.
+            counted: whether ``trainer.global_step``, and therefore ``max_steps``, counts this update (default: True).
+                With several optimizers, count the steps of only one.
         """
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -189,9 +189,10 @@ class CompressionModule(LightningModule, ABC):
         self._losses.update(self.iteration, values)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Count the batch, before callbacks save checkpoints in ``on_train_batch_end``.
+        """Increment :attr:`iteration`, before callbacks save checkpoints in ``on_train_batch_end``.
 
-        All batches of a run have equal sizes: if the first has one sample, the networks must be able to normalize it.
+        If the first batch has one sample, batch normalization of single values raises an error; all batches have equal
+        sizes.
         """
         self.iteration += 1
         if self._first_batch is None:
@@ -257,10 +258,11 @@ class CompressionModule(LightningModule, ABC):
         recipe.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the iteration and the training time; the rest is restored when training starts.
+        """Restore iteration and training time; running means and random state are restored when training starts.
 
         Raises:
-            ConfigurationError: the checkpoint is of another model, or of a model of other classes than the data's.
+            ConfigurationError: weights of the checkpoint do not match the module, or its class names do not match the
+                data.
         """
         checkpoint["state_dict"] = rename_weights(checkpoint["state_dict"], self.state_dict())
         check_resumable(checkpoint, self.state_dict(), type(self).__name__)
@@ -272,9 +274,9 @@ class CompressionModule(LightningModule, ABC):
         self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
 
     def on_train_start(self) -> None:
-        """Start the clock, and restore running means and random state if the run is resumed.
+        """Start measuring time, and restore running means and random state if the run is resumed.
 
-        Networks that were passed in evaluation mode, as loaded ones are, are set to training mode: Lightning does not.
+        Networks in evaluation mode, such as loaded ones, are set to training mode, which Lightning does not do.
         """
         self._started_at = time.monotonic()
         for name, child in self.named_children():
@@ -284,12 +286,12 @@ class CompressionModule(LightningModule, ABC):
                     set_training_data(child, self.trained_on)
         raise_epsilon(self.trainer.optimizers)
         self._losses, self._first_batch = LossMonitor(), None
-        # Buffers such as attention masks may hold -inf on purpose.
+        # Buffers such as attention masks may contain -inf by design.
         self._unbounded = frozenset(nonfinite_names(dict(self.named_buffers())))
         if self._resumed:
             self._epoch_means.load_state_dict(self._resumed["running_means"]["epoch"], self.device)
             self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)
-            if self._step_means_due:  # they were logged right after the checkpoint was saved
+            if self._step_means_due:  # already logged right after the checkpoint was saved
                 self._step_means.compute_and_reset()
             restore_random_state(self._resumed["random_state"], self.device)
             self._resumed = {}
@@ -297,5 +299,5 @@ class CompressionModule(LightningModule, ABC):
 
 
 def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:
-    """Return optimizers and, for those that have one, schedules that are stepped once per epoch."""
+    """Return the optimizers, and the learning rate schedules for Lightning, which steps them once per epoch."""
     return [optimizer for optimizer, _ in pairs], [make(optimizer) for optimizer, make in pairs if make is not None]

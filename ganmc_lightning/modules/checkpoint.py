@@ -1,4 +1,4 @@
-"""Contents of a checkpoint: hyperparameters, weights without those of frozen modules, validation before loading."""
+"""Checkpoint contents: hyperparameters, weights except those of frozen modules, validation before loading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESUMED = ("iteration", "train_seconds", "running_means", "random_state")
 
 
 def unsaved_hyperparameters(module: LightningModule) -> list[str]:
-    """Return the names of hyperparameters that describe no argument of ``module``, or that are live objects.
+    """Return the names of hyperparameters that are not arguments of ``module``'s class, or have no plain values.
 
     Lightning also collects the arguments that a class passes to its base class; recipes do not accept them.
     """
@@ -45,18 +45,18 @@ def drop_frozen_keys(module: Any, state: dict[str, Any], prefix: str, metadata: 
 
 
 def ignore_missing_frozen_keys(module: Any, keys: Any) -> None:
-    """Let strict loading accept that those weights are missing: a hook for ``register_load_state_dict_post_hook``."""
+    """Accept missing weights of frozen modules: a hook for ``register_load_state_dict_post_hook``."""
     frozen = tuple(f"{name}." for name in module.frozen_modules)
     keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
 def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
-    """Validate that a checkpoint is one of a model of this package.
+    """Validate that a checkpoint has the weights of a model and the keys required to resume its run.
 
     Args:
-        checkpoint: checkpoint; the names in its ``state_dict`` are those of ``state``.
+        checkpoint: contents of the checkpoint file; its ``state_dict`` uses the names of ``state``.
         state: state dictionary of the model.
-        class_name: class of the model, for the message.
+        class_name: class of the model, for the error message.
 
     Raises:
         ConfigurationError: a weight or another key is missing, or a weight has another shape.

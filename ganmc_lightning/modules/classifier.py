@@ -19,8 +19,8 @@ from ganmc_lightning.networks.validation import check_trainable_classifier
 class ClassifierModule(ClassificationModule):
     """Supervised training with cross-entropy.
 
-    Synthetic samples are trained on with the class they were generated for, the experiment of GAN-MC's poster in
-    which GAN data *reduce* the accuracy of supervised training. Subclass it to give a new teacher its own arguments::
+    The label of a synthetic sample is the class it was generated for. GAN-MC's poster uses this to show that GAN data
+    *reduce* the accuracy of supervised training. Subclass it to add a teacher with its own arguments::
 
         class DeepTeacher(ClassifierModule):
             def __init__(self, depth: int = 56) -> None:
@@ -65,14 +65,14 @@ class ClassifierModule(ClassificationModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Validate the labels of the first batch, after the step because it waits for the device.
+        """Validate the labels of the first batch, after its step because reading them waits for the device.
 
         Raises:
             ConfigurationError: the first batch has no labels.
         """
         if self.iteration == 1 and bool((batch.labels == UNKNOWN_LABEL).all()):
             raise ConfigurationError(
-                "data.synthesizer: the first batch has no label, expected labels to train model.network; use a "
+                "data.synthesizer: got a first batch without labels, expected labels to train model.network; use a "
                 "synthesizer with labels, such as a conditional generator, or a lower data.p_fake"
             )
         super().on_train_batch_end(outputs, batch, batch_idx)

@@ -24,8 +24,8 @@ from ganmc_lightning.networks.validation import check_trainable_classifier
 class DistillationModule(ClassificationModule):
     """GAN-assisted model compression (GAN-MC, sections 2.1 and 2.3).
 
-    Teacher and student process the same batch, real and synthetic samples mixed by the data module. The loss compares
-    their logits and, if it is a :class:`~ganmc_lightning.losses.FeatureLoss`, features of their layers. With
+    Teacher and student process the same batch, in which the data module mixed real and synthetic samples. The loss
+    compares their logits and, if it is a :class:`~ganmc_lightning.losses.FeatureLoss`, features of their layers. With
     ``p_fake = 0`` this is ordinary knowledge distillation.
 
     Args:
@@ -35,7 +35,8 @@ class DistillationModule(ClassificationModule):
             part is logged, e.g. ``train/loss_soft`` and ``train/loss_hard``.
         optimizer: function from the parameters of student and loss to an optimizer (default: Adam).
         lr_scheduler: function from the optimizer to a schedule, stepped once per epoch (default: none).
-        teacher_dropout: whether the teacher's dropout stays on in training, as in the authors' code.
+        teacher_dropout: whether the teacher's dropout is active during training, as in the authors' code (default:
+            False).
 
     Example:
         >>> from ganmc_lightning.losses import KnowledgeDistillationLoss
@@ -73,7 +74,7 @@ class DistillationModule(ClassificationModule):
     def validate_spec(self, spec: DataSpec) -> None:
         """Validate inputs, logits and layers of both networks, and build the layers of the loss.
 
-        A teacher trained on rows of another scale gets its inputs rescaled.
+        Inputs of a teacher that was trained on rows with another scaling are rescaled.
         """
         teacher = dry_run_layers("model.teacher", self.teacher, self._teacher_layers, spec)
         self.teacher.adapt_to("model.teacher", spec)
@@ -84,7 +85,7 @@ class DistillationModule(ClassificationModule):
             self.loss.to(next(self.student.parameters()).device)
 
     def on_train_start(self) -> None:
-        """Let the data module cache the teacher's logits, unless dropout or features require it in every step."""
+        """Let the data module cache the teacher's logits, unless dropout or a feature loss requires the teacher."""
         super().on_train_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         cacheable = not self.teacher_dropout and not isinstance(self.loss, FeatureLoss)
@@ -119,7 +120,7 @@ class DistillationModule(ClassificationModule):
         return with_schedules((optimizer, self._lr_scheduler))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Build the regressors of the checkpoint if no data have been set up yet."""
+        """Build the regressors with the shapes in the checkpoint, if no data have been set up."""
         if isinstance(self.loss, HintLoss):
             state = checkpoint["state_dict"]
             self.loss.build_from_state_dict({name.removeprefix("loss."): value for name, value in state.items()})

@@ -15,9 +15,9 @@ from ganmc_lightning.exceptions import DivergenceError
 from ganmc_lightning.losses.precision import at_least_float32
 
 PREFIX = "loss"
-"""Prefix of the recorded values that must be finite; others, such as ratios, may be NaN in a good run."""
+"""Prefix of the recorded values that must be finite; other values, such as ratios, may be NaN."""
 SKIPPED_STEPS = 20
-"""Consecutive failed steps before a run with a gradient scaler has diverged: the scaler skips steps and recovers."""
+"""Number of consecutive failed steps at which a run with a gradient scaler, which skips them, has diverged."""
 
 
 class Failure(NamedTuple):
@@ -37,7 +37,7 @@ class Failure(NamedTuple):
 
 
 class LossMonitor:
-    """Keep the losses of each step on the device until :meth:`failure` reads them all at once.
+    """Store the losses of each step on the device until :meth:`failure` reads them with one synchronization.
 
     Example:
         >>> losses = LossMonitor()
@@ -52,7 +52,7 @@ class LossMonitor:
         self._failure: Failure | None = None
 
     def update(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Keep the losses among the recorded scalars of a step."""
+        """Store the losses among the recorded scalars of a step."""
         losses = {name: at_least_float32(value.detach()) for name, value in values.items() if name.startswith(PREFIX)}
         if losses:
             self._unread.append((step, tuple(losses), torch.stack(list(losses.values()))))
@@ -61,8 +61,8 @@ class LossMonitor:
         """Read the losses since the last call.
 
         Returns:
-            The latest series of failed steps; None if the last step's losses are finite, since a step that overflows
-            in float16 is skipped.
+            The latest series of failed steps; None if the losses of the last step are finite, because a gradient scaler
+            skips steps that overflow in float16.
         """
         if self._unread:
             values = torch.cat([losses for _, _, losses in self._unread]).tolist()
@@ -97,7 +97,7 @@ def check_losses(module: LightningModule, step: int, losses: LossMonitor) -> Non
 def check_checkpoint(
     module: LightningModule, step: int, state: Mapping[str, Any], metrics: Sequence[str], unbounded: frozenset[str]
 ) -> None:
-    """Raise :class:`~ganmc_lightning.exceptions.DivergenceError` if a checkpoint would be NaN or infinite.
+    """Raise :class:`~ganmc_lightning.exceptions.DivergenceError` if a checkpoint would contain NaN or infinity.
 
     Args:
         module: module of the checkpoint that is about to be written.
@@ -121,7 +121,7 @@ def _raise_if(
     weights: Sequence[str] = (),
     metrics: Sequence[str] = (),
 ) -> None:
-    """Raise in all processes if any of them has diverged: the others would wait for it forever."""
+    """Raise in all processes if any process has diverged; otherwise the remaining processes would wait forever."""
     if not module.trainer.strategy.reduce_boolean_decision(diverged, all=False):
         return
     weights = weights or nonfinite_names(dict(module.named_parameters()))

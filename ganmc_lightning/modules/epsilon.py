@@ -1,4 +1,4 @@
-"""Lower bound of the ``eps`` of optimizers of float16 weights."""
+"""Lower bound of ``eps`` in optimizers of float16 weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 FLOAT16_EPS = 1e-3
-"""Squared gradients vanish in Adam's float16 averages if gradients are below 5e-3: then only eps bounds the step."""
+"""Minimum ``eps``; it bounds Adam's step where squares of gradients underflow in float16 (gradients below 5e-3)."""
 
 
 def raise_epsilon(optimizers: Iterable[Optimizer]) -> None:

@@ -1,4 +1,4 @@
-"""Training of a GAN without classes, e.g. a teacher or a control of generator compression."""
+"""Training of an unconditional GAN, e.g. the teacher or a baseline of generator compression."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bo
         name: key of the generator in the configuration, e.g. ``"model.generator"``.
         generator: generator to validate.
         spec: shape of one sample and number of classes of the data.
-        classes: whether to compare the number of classes, too.
+        classes: whether to also compare the number of classes.
 
     Raises:
-        ConfigurationError: the generator's sample shape or number of classes is not the data's.
+        ConfigurationError: the generator's sample shape or number of classes differs from the data's.
     """
     actual, expected = tuple(generator.sample_shape), tuple(spec.sample_shape)
     if actual != expected:
@@ -59,8 +59,8 @@ class GANModule(CompressionModule):
     | WGAN | ``WassersteinGANLoss`` | 5 | RMSprop, lr 5e-5 | no normalization |
     | WGAN-GP | ``WassersteinGPLoss`` | 5 | Adam, lr 1e-4, betas 0 and 0.9 | no normalization |
 
-    With several processes use the strategy ``ddp_find_unused_parameters_true``: the step of one network leaves the
-    parameters of the other without gradients.
+    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
+    network without gradients.
 
     Args:
         generator: unconditional generator, from latents to samples.
@@ -71,7 +71,7 @@ class GANModule(CompressionModule):
         discriminator_optimizer: function from parameters to an optimizer (default: Adam with lr 2e-4, beta1 0.5).
 
     Raises:
-        ConfigurationError: the generator is conditional, ``n_critic`` is not positive, or the loss cannot train the
+        ConfigurationError: the generator is conditional, ``n_critic`` is not positive, or the loss does not support the
             discriminator.
 
     Example:
@@ -105,9 +105,11 @@ class GANModule(CompressionModule):
     ) -> None:
         super().__init__()
         if generator.num_classes > 0:
-            raise ConfigurationError("model.generator is conditional, expected an unconditional one; use ACGANModule")
+            raise ConfigurationError(
+                "model.generator: got a conditional generator, expected an unconditional one; use ACGANModule"
+            )
         if n_critic < 1:
-            raise ConfigurationError(f"model.n_critic must be at least 1, got {n_critic}")
+            raise ConfigurationError(f"model.n_critic: got {n_critic}, expected 1 or more")
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -160,12 +162,12 @@ class GANModule(CompressionModule):
             self.record(penalty=penalty)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``val/score_real``, the mean logit of held-out real samples: low values indicate overfitting."""
+        """Log ``val/score_real``, the mean logit of held-out real samples; low values indicate overfitting."""
         score = at_least_float32(self.discriminator(batch.inputs)).mean()
         log_sample_means(self, {"val/score_real": score}, len(batch.inputs))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return as many generated samples as the batch has real ones."""
+        """Return one generated sample for each sample of the batch."""
         return self(self.generator.sample_latents(len(batch.inputs), self.device))  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> list[Optimizer]:

@@ -24,7 +24,7 @@ from ganmc_lightning.networks.training_data import check_classes, check_statisti
 from ganmc_lightning.networks.validation import check_discriminator
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
-"""First seeds of the latents of validation and test; so far apart that batches of the two never share a seed."""
+"""First seeds of the latents in validation and test, far enough apart that no two batches share a seed."""
 
 
 class GANCompressionModule(CompressionModule):
@@ -32,14 +32,14 @@ class GANCompressionModule(CompressionModule):
 
     Teacher and student get the same latents. With ``alpha = 0`` (equation 3) the student is trained only on the
     teacher's samples and no data set is needed: use :class:`~ganmc_lightning.data.datasets.DataFreeSource`. With
-    ``alpha > 0`` (equation 4) a discriminator also compares its images with real ones: each batch is one
-    discriminator step, then one student step on the same images. ``max_steps`` counts student steps.
+    ``alpha > 0`` (equation 4) a discriminator also separates its images from real ones: each batch is one discriminator
+    step, then one student step on the same images. ``max_steps`` counts student steps.
 
-    The student is in training mode and normalizes by batch statistics; those of the teacher are fixed. Labels of a
-    conditional student are uniform, or with a discriminator distributed as in the data.
+    The student is in training mode and normalizes with batch statistics, the teacher with its running statistics.
+    Labels for a conditional student are uniform; with a discriminator, they are the shuffled labels of the batch.
 
-    ``val/mse`` is the mean squared error of the pixels. Its latents are the same in every validation and in every run,
-    so that the best checkpoint may be chosen by it.
+    ``val/mse`` is the mean squared error of the pixels. Its latents are equal in every validation and every run, so
+    that it can select the best checkpoint.
 
     Args:
         teacher: trained generator, usually ``load_generator(path)``, or any module from latents (N, size) and, if
@@ -74,7 +74,7 @@ class GANCompressionModule(CompressionModule):
     trained_module: ClassVar[str] = "student"
     prediction_name: ClassVar[str] = "samples"
     finite_metrics: ClassVar[tuple[str, ...]] = ("val/mse",)
-    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a perceptual loss holds a frozen network
+    frozen_modules: ClassVar[tuple[str, ...]] = ("teacher", "loss")  # a perceptual loss contains a frozen network
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class GANCompressionModule(CompressionModule):
             _check_generators(teacher, student)
         if loss.alpha > 0 and discriminator is None:
             raise ConfigurationError(
-                f"model.loss.alpha is {loss.alpha} but model.discriminator is missing: add one, or set alpha to 0"
+                f"model.loss.alpha is {loss.alpha} but model.discriminator is not set: add one, or set alpha to 0"
             )
         if discriminator is not None:
             if loss.alpha == 0:
@@ -125,7 +125,7 @@ class GANCompressionModule(CompressionModule):
                     "needs real samples: use a data set, or set alpha to 0"
                 )
             return
-        # A conditional student gets the labels of the data only together with a discriminator.
+        # A conditional student uses the labels of the data only with a discriminator.
         classes = self.discriminator is not None and self.student.num_classes > 0
         check_generator("model.student", self.student, spec, classes)
         check_statistics("model.teacher", self.teacher, spec)
@@ -136,11 +136,11 @@ class GANCompressionModule(CompressionModule):
 
     @property
     def trained_on(self) -> DataSpec | None:
-        """Description of the teacher's training data, if known, or else of the data."""
+        """Description of the teacher's training data; if unknown, of the data of this run."""
         return get_training_data(self.teacher.network) or super().trained_on
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Return latents and, for a conditional student, the label of one sample."""
+        """Return latents and, for a conditional student, a label for one sample."""
         return self._seeded_latents(1, seed=0)
 
     # -- training ------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class GANCompressionModule(CompressionModule):
         latents = self.student.sample_latents(n, self.device)
         if self.student.num_classes == 0:
             return (latents,)
-        if self.discriminator is not None:  # it must not recognize generated samples by the class distribution
+        if self.discriminator is not None:  # other labels would reveal generated samples by their class distribution
             return latents, batch.labels[torch.randperm(n, device=self.device)]
         return latents, torch.randint(self.student.num_classes, (n,), device=self.device)
 
@@ -198,7 +198,7 @@ class GANCompressionModule(CompressionModule):
         self._log_mse("val", len(batch.labels), batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log ``test/mse`` over other held-out latents."""
+        """Log ``test/mse`` over held-out latents that differ from those of validation."""
         self._log_mse("test", len(batch.labels), batch_idx)
 
     def _log_mse(self, stage: str, n: int, batch_idx: int) -> None:
@@ -208,7 +208,7 @@ class GANCompressionModule(CompressionModule):
         log_sample_means(self, {f"{stage}/mse": mse}, n, prog_bar=True)
 
     def _seeded_latents(self, n: int, seed: int) -> tuple[Tensor, ...]:
-        """Return latents and labels drawn on the CPU, which are equal for every device."""
+        """Return latents and labels drawn on the CPU, so that they are equal on every device."""
         generator = torch.Generator().manual_seed(seed)
         latents = self.student.sample_latents(n, "cpu", generator).to(self.device)
         if self.student.num_classes == 0:
@@ -216,11 +216,11 @@ class GANCompressionModule(CompressionModule):
         return latents, torch.randint(self.student.num_classes, (n,), generator=generator).to(self.device)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return as many samples of the student as there are samples in the batch."""
+        """Return one student sample for each sample of the batch."""
         return self(*self._latents_for(batch))  # type: ignore[no-any-return]
 
     def configure_optimizers(self) -> Any:
-        """Return the student's optimizer, then the discriminator's, and the student's schedule."""
+        """Return the optimizers of student and discriminator, and the student's schedule."""
         student = (self._optimizer(self.student.parameters()), self._lr_scheduler)
         if self.discriminator is None:
             return with_schedules(student)
@@ -251,4 +251,6 @@ def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor
         )
     expected, actual = tuple(samples.shape[1:]), tuple(student.sample_shape)
     if expected != actual:
-        raise ConfigurationError(f"model.student makes samples of shape {actual}, expected {expected} as model.teacher")
+        raise ConfigurationError(
+            f"model.student: got samples of shape {actual}, expected {expected} as in model.teacher"
+        )

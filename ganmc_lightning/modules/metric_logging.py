@@ -56,15 +56,15 @@ class MeanAccumulator:
 
 
 def log_sample_means(module: LightningModule, means: Mapping[str, Tensor], n: float, prog_bar: bool = False) -> None:
-    """Log means over one batch; the epoch's values are means over all samples of all processes.
+    """Log means over one batch; Lightning averages them over all samples of the epoch and all processes.
 
     Args:
         module: module that logs, in its ``validation_step`` or ``test_step``.
-        means: mean over the batch by full name, scalars.
+        means: scalar means over the batch, by full metric name.
         n: number of samples in the batch.
-        prog_bar: whether the progress bar shows the values.
+        prog_bar: whether the progress bar displays the values (default: False).
     """
-    # Lightning averages sums and counts over the processes. As an integer an odd count would lose its half there.
+    # Lightning averages sums and counts over processes, and would round the average of integer counts.
     count: int = float(n)  # type: ignore[assignment]
     module.log_dict(means, on_step=False, on_epoch=True, prog_bar=prog_bar, sync_dist=True, batch_size=count)
 
@@ -72,7 +72,7 @@ def log_sample_means(module: LightningModule, means: Mapping[str, Tensor], n: fl
 def log_classification_metrics(module: LightningModule, stage: str, logits: Tensor, labels: Tensor) -> None:
     """Log ``<stage>/accuracy`` and ``<stage>/cross_entropy`` over the samples with a known label.
 
-    The values are exact over batches and processes. Both are 0 for a split without any known label.
+    Both are exact means over all batches and processes, and 0 for a split without known labels.
 
     Args:
         module: module that logs.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of PyTorch's generators of the CPU and, for a CUDA device, of that device."""
+    """Return the states of PyTorch's random generators of the CPU and, if it is a CUDA device, of ``device``."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -17,7 +17,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Restore what :func:`random_state` returned.
+    """Set PyTorch's random generators to states returned by :func:`random_state`.
 
     Example:
         >>> cpu = torch.device("cpu")
@@ -33,7 +33,7 @@ def restore_random_state(state: Mapping[str, Tensor], device: torch.device) -> N
 
 
 def seed_process(rank: int, world_size: int, iteration: int) -> None:
-    """Seed all processes but the first, which would otherwise draw the numbers of the first.
+    """Seed all processes except the first; otherwise all processes would draw equal random numbers.
 
     Args:
         rank: number of this process; 0 keeps its state.

@@ -1,4 +1,4 @@
-"""Warning about saturated discriminator accuracy."""
+"""Warning about the saturated accuracy of a discriminator."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DiscriminatorSaturationWarning:
         self._warned = False
 
     def update(self, accuracy: Tensor) -> None:
-        """Count a step.
+        """Count a step if its accuracy exceeds the threshold.
 
         Args:
             accuracy: accuracy of the discriminator in this step, scalar in [0, 1].
@@ -48,8 +48,8 @@ class DiscriminatorSaturationWarning:
         if self._updates % self.steps == 0 and int(self._streak) >= self.steps:
             self._warned = True
             rank_zero_warn(
-                f"discriminator accuracy > {self.accuracy} for {self.steps} steps: the student's adversarial gradient "
-                "vanishes. Try model.regularizer: InvertedLabelRegularizer, a smaller discriminator or a lower "
-                "learning rate of it",
+                f"discriminator accuracy > {self.accuracy} for {self.steps} steps: the student's adversarial "
+                "gradient vanishes. Try model.regularizer: InvertedLabelRegularizer, a smaller discriminator or a "
+                "lower learning rate for it",
                 category=UserWarning,
             )

@@ -158,7 +158,7 @@ def test_unconditional_generator(refused: Callable[..., str], configs: Any) -> N
 def test_loss_with_an_impossible_setting(refused: Callable[..., str], configs: Any) -> None:
     loss = ["--model.init_args.loss", "ganmc_lightning.losses.KnowledgeDistillationLoss"]
     message = refused("fit", "--config", configs.student, *loss, "--model.init_args.loss.temperature", "-1")
-    assert "temperature must be positive, got -1" in message
+    assert "temperature: got -1.0, expected a value > 0" in message
 
 
 def test_data_that_cannot_be_downloaded(

@@ -209,7 +209,7 @@ def test_a_compressed_acgan_is_a_synthesizer(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha must be in [0, 1], got 1.5"),
+        (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha: got 1.5, expected a value in [0, 1]"),
         (["--model.init_args.loss.init_args.alpha", "0.1"], "model.discriminator is missing"),
         (
             ["--model.init_args.student.init_args.latent_dim", "7"],
@@ -248,7 +248,7 @@ def test_a_gan_with_a_bad_n_critic(ganmc: Ganmc, tmp_path: Path, real: dict[str,
     model = named(f"{MODULES}.GANModule", generator=dcgan(2), discriminator=critic(2), n_critic=0)
     outcome = ganmc("fit", "--config", config(tmp_path / "gan", model, real))
     assert outcome.status == 2
-    assert "n_critic must be at least 1, got 0" in outcome.err
+    assert "n_critic: got 0, expected 1 or more" in outcome.err
 
 
 def test_a_generator_without_classes_where_they_are_asked_for(
@@ -282,7 +282,7 @@ def test_other_places_that_ask_for_classes(
         "model.student.num_classes: got 3, expected 0 as in model.teacher": [
             config(tmp_path / "a", compression(teacher, student=conditional), nothing)
         ],
-        "model.generator is unconditional": [config(tmp_path / "b", acgan, real)],
+        "model.generator: got an unconditional generator": [config(tmp_path / "b", acgan, real)],
         "the first batch has no label": [configs.teacher, stream],
     }
     for complaint, files in cases.items():

@@ -144,7 +144,7 @@ def test_default_optimizers(make_module: MakeModule) -> None:
 def test_unconditional_generator_is_refused() -> None:
     generator = ACGANGenerator(8, 1, 3, 8, 4)
     generator.num_classes = 0
-    with pytest.raises(ConfigurationError, match=r"model\.generator is unconditional"):
+    with pytest.raises(ConfigurationError, match=r"model\.generator: got an unconditional"):
         ACGANModule(generator, ACGANDiscriminator(8, 1, 3, 2))
 
 

@@ -387,9 +387,9 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"logits_weight": -0.5}, r"model\.logits_weight \(lambda\) must not be negative, got -0\.5"),
-            ({"dropout": 1.0}, r"model\.dropout must be in \[0, 1\), got 1\.0"),
-            ({"dropout": -0.1}, r"model\.dropout must be in \[0, 1\), got -0\.1"),
+            ({"logits_weight": -0.5}, r"model\.logits_weight \(lambda\): got -0\.5, expected a value >= 0"),
+            ({"dropout": 1.0}, r"model\.dropout: got 1\.0, expected a value in \[0, 1\)"),
+            ({"dropout": -0.1}, r"model\.dropout: got -0\.1, expected a value in \[0, 1\)"),
         ],
     )
     def test_values(self, arguments: dict[str, Any], message: str) -> None:
@@ -426,14 +426,14 @@ class TestBadInput:
         module = module_of()
         module.teacher.requires_grad_(True)
         with pytest.raises(
-            ConfigurationError, match=r"model\.teacher: network\.features\.1\.weight requires a gradient"
+            ConfigurationError, match=r"model\.teacher: network\.features\.1\.weight has requires_grad=True"
         ):
             make_trainer(max_epochs=1).fit(module, make_data())
 
     def test_student_without_trainable_parameters(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
         network = Normalized(8)
         module = AdversarialCompressionModule(network, network, FeatureDiscriminator(8))
-        with pytest.raises(ConfigurationError, match=r"model\.student shares parameters with model\.teacher"):
+        with pytest.raises(ConfigurationError, match=r"model\.student shares parameters with the frozen model\.teacher"):
             make_trainer(max_epochs=1).fit(module, make_data())
         module = module_of()
         module.student.requires_grad_(False)

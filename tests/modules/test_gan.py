@@ -220,7 +220,7 @@ def test_default_optimizers() -> None:
 
 
 def test_bad_input(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
-    with pytest.raises(ConfigurationError, match="n_critic must be at least 1, got 0"):
+    with pytest.raises(ConfigurationError, match="n_critic: got 0, expected 1 or more"):
         gan(n_critic=0)
     with pytest.raises(ConfigurationError, match="conditional"):
         GANModule(ACGANGenerator(8, 1, 3, 6, 4), DCGANDiscriminator(8, 1, width=2))

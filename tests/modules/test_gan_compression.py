@@ -292,7 +292,7 @@ def test_any_module_as_teacher(make_trainer: Callable[..., Trainer]) -> None:
     before = state_of(student)
     make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, student), nothing())
     assert not same(before, student.state_dict())
-    with pytest.raises(ConfigurationError, match=r"makes samples of shape \(1, 16, 16\), expected \(1, 8, 8\)"):
+    with pytest.raises(ConfigurationError, match=r"got samples of shape \(1, 16, 16\), expected \(1, 8, 8\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(image_size=16)), nothing())
     with pytest.raises(ConfigurationError, match=r"model\.teacher does not accept the latents of shape \(2, 7\)"):
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_dim=7)), nothing())
@@ -311,7 +311,7 @@ def test_teachers_and_students_that_differ() -> None:
 
 def test_loss_and_discriminator_go_together(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     joint, critic = GeneratorDistillationLoss(0.1), DCGANDiscriminator(8, 1, width=2)
-    with pytest.raises(ConfigurationError, match=r"alpha is 0.1 but model.discriminator is missing"):
+    with pytest.raises(ConfigurationError, match=r"alpha is 0.1 but model.discriminator is not set"):
         GANCompressionModule(dcgan(), dcgan(), joint)
     with pytest.raises(ConfigurationError, match=r"model\.discriminator is set but model\.loss\.alpha is 0"):
         GANCompressionModule(dcgan(), dcgan(), discriminator=critic)
