@@ -1,4 +1,4 @@
-"""Metrics of generated samples as torchmetrics; they do not need Lightning."""
+"""Metrics of generated samples, subclasses of torchmetrics' ``Metric``, without Lightning."""
 
 from ganmc_lightning.metrics.compression_score import (
     CompressionScore,

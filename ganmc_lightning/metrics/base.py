@@ -21,7 +21,7 @@ class GenerativeMetric(Metric):
     """Base class of metrics that report their settings, sample counts and warnings with each value.
 
     Args:
-        lists: list states by name, each with an empty tensor of the shape and dtype of its rows.
+        lists: list states by name, each with an empty tensor (0, ...) that defines shape and dtype of its rows.
 
     Attributes:
         counts: number of samples in the last ``compute()`` by kind, over all ranks.
@@ -32,7 +32,7 @@ class GenerativeMetric(Metric):
         super().__init__(**kwargs)
         self._empty = dict(lists)
         for name in lists:
-            # torchmetrics' reduction None deadlocks if ranks hold different numbers of batches; "cat" does not.
+            # torchmetrics' reduction None deadlocks if ranks have different numbers of batches; "cat" does not.
             self.add_state(name, default=[], dist_reduce_fx="cat")
         self.counts: dict[str, int] = {}
         self.warnings: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class GenerativeMetric(Metric):
         return {f"n_{kind}": count for kind, count in self.counts.items()}
 
     def compute_columns(self, name: str) -> dict[str, float]:
-        """Compute the metric and return its values as columns of a table; a single value is called ``name``."""
+        """Compute the metric and return its values by table column; the column of a single value is ``name``."""
         computed: Tensor | dict[str, Tensor] = self.compute()
         values = computed if isinstance(computed, dict) else {name: computed}
         return {key: value.item() for key, value in values.items()}
@@ -53,11 +53,11 @@ class GenerativeMetric(Metric):
         self.counts, self.warnings = {}, ()
 
     def set_dtype(self, dst_type: str | torch.dtype) -> Self:
-        """Ignore the call: sums stay float64 and samples keep their dtype in runs of any precision."""
+        """Do nothing: sums stay float64 and samples keep their dtype in runs of any precision."""
         return self
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> Self:
-        """Apply changes of device to the states, but not changes of dtype as in ``module.to(torch.bfloat16)``."""
+        """Apply device changes to the states, but no dtype changes such as ``module.to(torch.bfloat16)``."""
 
         def moved(tensor: Tensor) -> Tensor:
             result = fn(tensor)
@@ -85,7 +85,7 @@ class GenerativeMetric(Metric):
         return state if isinstance(state, Tensor) else torch.cat(state or [self._empty[name].to(self.device)])
 
     def check_num_samples(self, minimum: int, advice: str = "add more") -> None:
-        """Raise :class:`ConfigurationError` if a kind of samples in ``counts`` has fewer than ``minimum``."""
+        """Raise :class:`ConfigurationError` if an item of ``counts`` is below ``minimum``."""
         for kind, count in self.counts.items():
             if count < minimum:
                 raise ConfigurationError(
@@ -94,17 +94,17 @@ class GenerativeMetric(Metric):
 
 
 class SampleMetric(GenerativeMetric):
-    """Base class of metrics of samples, without an extractor, that can be reused for several sets."""
+    """Base class of metrics that compare samples without an extractor, and can be reused for several sets."""
 
     real_states: ClassVar[tuple[str, ...]]
     """Names of the states of the real samples."""
 
     def num_generated(self, default: int) -> int:
-        """Return the number of generated samples to evaluate, ``default`` unless the metric requires another one."""
+        """Return the number of generated samples to evaluate: ``default``, unless the metric requires another."""
         return default
 
     def reset_generated(self) -> None:
-        """Remove the generated samples, to evaluate others against the same real samples."""
+        """Remove the generated samples and keep the real ones, to evaluate another set."""
         states = {name: getattr(self, name) for name in self.real_states}
         kept = {name: list(state) if isinstance(state, list) else state for name, state in states.items()}
         self.reset()  # clears lists in place
@@ -116,7 +116,7 @@ class FeatureMetric(GenerativeMetric):
     """Base class of metrics that compare features of real and generated samples.
 
     Several metrics can share one pass of the extractor, because ``update`` also takes :class:`Features`. The extractor
-    is neither among the parameters of the metric nor in its ``state_dict``.
+    is not part of the metric's parameters and ``state_dict``.
 
     Args:
         extractor: feature extractor.
@@ -160,7 +160,7 @@ class FeatureMetric(GenerativeMetric):
 
         Raises:
             ConfigurationError: the extractor rejects the samples, its features are not finite or of another extractor,
-                or real samples are added next to a ``reference``.
+                or real samples are added in addition to a ``reference``.
         """
         if real and self.reference is not None:
             raise ConfigurationError(

@@ -27,8 +27,8 @@ class CompressionScoreValue(NamedTuple):
     """A Compression Score and the accuracies from which it was computed.
 
     Attributes:
-        mean: mean over the seeds: 1 for the real data, about 0 for samples without information on the classes, NaN if
-            the students of the real data are not better than chance.
+        mean: mean over the seeds: 1 for the real data, about 0 for samples without information about the classes, NaN
+            if the students of the real data are not better than chance.
         standard_error: standard error of the mean over the seeds; NaN for one seed.
         accuracies: held-out accuracy of the students of the generated samples, float64 (seeds,).
         real_accuracies: held-out accuracy of the students of the real samples, float64 (seeds,).
@@ -61,20 +61,21 @@ def compression_score(
         \mathrm{CS}(D) = \frac{\mathrm{acc}(D) - \mathrm{acc}_0}{\mathrm{acc}(D_\mathrm{real}) - \mathrm{acc}_0}
 
     where :math:`\mathrm{acc}(D)` is the held-out accuracy of a student trained on :math:`D` to match the teacher's
-    logits, and :math:`\mathrm{acc}_0` is the accuracy of chance. The paper trains for 5 epochs and uses
+    logits, and :math:`\mathrm{acc}_0` is the chance accuracy. The paper trains for 5 epochs and uses
     :math:`\mathrm{acc}_0 = 1 / K` for K classes; the poster trains for 1 epoch and uses the frequency of the most
-    common class. Both students take as many steps as the epochs of the real data have, whatever the size of D.
+    common class. The number of steps of both students is that of 5 epochs (1 epoch) of the real data, for every size of
+    D.
 
     Args:
         generated: D, uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D).
         real: training samples of the teacher, of the same kind.
         held_out: real samples and int64 labels (M,) used to train neither teacher nor generator.
         teacher: classifier from samples to logits.
-        student: returns a new student; called once per seed and set.
+        student: function that returns a new student; called once per seed and set.
         variant: ``"5_epochs"`` (paper) or ``"1_epoch"`` (poster).
-        seeds: random seeds of the weights and the sample order, one student each.
+        seeds: random seeds of initial weights and sample order, one student per seed.
         batch_size: number of samples per step.
-        learning_rate: learning rate of Adam.
+        learning_rate: learning rate of the students' Adam optimizer.
         real_accuracies: accuracies from an earlier call with equal real samples and settings, instead of training the
             students of the real samples again.
 
@@ -189,12 +190,12 @@ class CompressionScore(SampleMetric):
 
     Args:
         teacher: classifier from samples to logits, trained on the real data; it is not part of the metric's state.
-        student: returns a new student.
+        student: function that returns a new student.
         held_out: real samples and int64 labels (M,) used to train neither teacher nor generator.
         variant: ``"5_epochs"`` (paper) or ``"1_epoch"`` (poster).
-        seeds: random seeds, one student each.
+        seeds: random seeds, one student per seed.
         batch_size: number of samples per step of a student.
-        learning_rate: learning rate of a student's Adam.
+        learning_rate: learning rate of the students' Adam optimizer.
 
     Raises:
         ConfigurationError: as :func:`compression_score`.
@@ -297,7 +298,7 @@ class CompressionScore(SampleMetric):
         return value
 
     def settings(self) -> MetricSettings:
-        """Return the settings with variant and training of the students."""
+        """Return the settings, the variant and the training settings of the students."""
         return {
             **super().settings(),
             "variant": self.variant,

@@ -15,7 +15,7 @@ from ganmc_lightning.metrics.reference import ReferenceStatistics
 
 
 class _PrecomputedFeatures(nn.Identity):
-    """Stands in for the network of torchmetrics: it is called with features."""
+    """Identity in place of torchmetrics' network, because it receives features instead of images."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -41,11 +41,11 @@ class FrechetInceptionDistance(FeatureMetric, TorchmetricsFID):
 
     Args:
         extractor: feature extractor.
-        reference: precomputed statistics of the real samples; ``update`` then takes generated samples only.
+        reference: precomputed statistics of the real samples; ``update`` then accepts only generated samples.
 
     Attributes:
-        singular: whether a covariance of the last ``compute()`` was singular. The value then depends even more on the
-            number of samples.
+        singular: whether a covariance of the last ``compute()`` was singular. The value then depends more strongly on
+            the number of samples.
 
     Raises:
         ConfigurationError: in ``compute``, fewer than 2 real or generated samples.

@@ -14,7 +14,7 @@ from ganmc_lightning.metrics.base import FeatureMetric, MetricSettings, sort_row
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
 MAX_LOGIT_GAP = 700.0
-"""Logits lower than the largest one by more than this have probability 0 in float64, and 0 has no logarithm."""
+"""Maximum difference to the largest logit; with larger ones, a probability is 0 in float64 and has no logarithm."""
 
 
 class InceptionScore(FeatureMetric, TorchmetricsIS):
@@ -24,8 +24,8 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
         \mathrm{IS} = \exp\left(\mathbb{E}_x\, \mathrm{KL}(p(y|x) \,\|\, p(y))\right)
 
     where :math:`p(y|x)` is the softmax of the extractor's logits of sample :math:`x` and :math:`p(y)` its mean over
-    the samples of a split. The formula and the random splits are torch-fidelity's, in float64; sorting the samples
-    first makes the splits independent of their order.
+    the samples of a split. Formula and random splits are those of torch-fidelity, in float64. Samples are sorted first,
+    so that the splits do not depend on their order.
 
     As input to ``update`` the metric accepts
 
@@ -75,7 +75,7 @@ class InceptionScore(FeatureMetric, TorchmetricsIS):
 
         logits = self.cat_state("features")
         self.counts = {"generated": len(logits)}
-        self.check_num_samples(2 * self.splits, "add more or reduce splits")  # a split of 1 always has the score 1
+        self.check_num_samples(2 * self.splits, "add more or reduce splits")  # a split of one sample always has score 1
         self.warnings = ("all samples in one class",) if len(logits.argmax(dim=1).unique()) == 1 else ()
         logits = sort_rows(logits).double()
         logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - MAX_LOGIT_GAP)

@@ -16,18 +16,18 @@ TOLERANCE = 1e-3
 def check_samples(samples: Tensor) -> Tensor:
     """Validate shape, dtype and range of samples; round float images to uint8.
 
-    Rounding makes the metrics of a generator equal those of its saved images. Float images without negative values are
-    rejected: they are most likely in [0, 1]. Constant images, such as zeros, pass.
+    Because of rounding, metrics of a generator equal those of its saved images. Float images without negative values
+    are rejected, because they are most likely in [0, 1]; constant images, such as zeros, are accepted.
 
     Args:
         samples: images (N, C, H, W), uint8 in [0, 255] or float in [-1, 1]; or rows (N, D), uint8 or float.
 
     Returns:
-        Images as uint8, rows as they are.
+        Images as uint8, rows unchanged.
 
     Raises:
-        ConfigurationError: another shape or dtype, NaN or infinity, float images that leave [-1, 1] or look like
-            images in [0, 1], or uint8 images of zeros and ones.
+        ConfigurationError: shape or dtype is invalid, values are NaN or infinite, float images exceed [-1, 1] or are
+            probably in [0, 1], or uint8 images contain only zeros and ones.
 
     Example:
         >>> check_samples(torch.tensor([[[[-1.0, 1.0]]]]))

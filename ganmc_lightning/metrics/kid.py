@@ -27,7 +27,7 @@ class KernelInceptionDistance(FeatureMetric, TorchmetricsKID):
 
     where :math:`f_r` and :math:`f_g` are subsets of the features (N, D) of real and generated samples. The unbiased
     estimator of the squared maximum mean discrepancy, averaged over subsets, may be slightly negative. The subsets are
-    torch-fidelity's; sorting the samples first makes them independent of the order of the samples.
+    those of torch-fidelity. Samples are sorted first, so that the subsets do not depend on their order.
 
     As input to ``update`` the metric accepts
 

@@ -23,8 +23,8 @@ def laplacian_variance(images: Tensor) -> Tensor:
         \mathrm{LV} = \mathrm{Var}_{x,y}\left[(I * K)(x, y)\right], \quad
         K = \begin{pmatrix} 0 & 1 & 0 \\ 1 & -4 & 1 \\ 0 & 1 & 0 \end{pmatrix}
 
-    where :math:`I` is the gray image (BT.601) in [0, 255]. Equals OpenCV's ``cv2.Laplacian(gray, cv2.CV_64F).var()``,
-    with borders reflected without repeating the edge.
+    where :math:`I` is the gray image (BT.601) in [0, 255]. Equal to OpenCV's ``cv2.Laplacian(gray, cv2.CV_64F).var()``;
+    borders are reflected without repeating the edge.
 
     Args:
         images: uint8 or float images in [-1, 1] (N, C, H, W) with 1 or 3 channels.
@@ -33,7 +33,7 @@ def laplacian_variance(images: Tensor) -> Tensor:
         float64 (N,).
 
     Raises:
-        ConfigurationError: another number of channels, a side of one pixel, or values out of range.
+        ConfigurationError: the number of channels is not 1 or 3, a side has one pixel, or values are out of range.
 
     Example:
         >>> dot = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
@@ -66,7 +66,7 @@ class LaplacianVariance(SampleMetric):
     .. math::
         \mathrm{ratio} = \frac{\mathrm{mean}_i\, \mathrm{LV}(g_i)}{\mathrm{mean}_j\, \mathrm{LV}(r_j)}
 
-    where :math:`g_i` are generated images and :math:`r_j` reference images: real ones, or those of a teacher generator.
+    where :math:`g_i` are generated images and :math:`r_j` reference images, real or from a teacher generator.
 
     As input to ``update`` the metric accepts
 
@@ -77,7 +77,7 @@ class LaplacianVariance(SampleMetric):
     were reference images, ``laplacian_variance_ratio`` (NaN if the reference has no edges).
 
     Raises:
-        ConfigurationError: in ``update``, other images; in ``compute``, no generated image.
+        ConfigurationError: in ``update``, the images are invalid; in ``compute``, there are no generated images.
 
     Example:
         >>> metric = LaplacianVariance()

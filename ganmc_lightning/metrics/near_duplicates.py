@@ -69,7 +69,7 @@ def near_duplicates(
     (generated_rows, training_rows, held_out_rows), tolerance = center(generated, training, held_out)
     distances, indices = nearest_neighbor(generated_rows, training_rows, block_rows)
     held_out_distances, _ = nearest_neighbor(held_out_rows, training_rows, block_rows)
-    # "lower": a distance that occurs. An interpolated threshold would exclude the sample that defines it.
+    # "lower" returns an observed distance; an interpolated threshold would exclude the sample that defines it.
     threshold = held_out_distances.quantile(percentile / 100, interpolation="lower")
     return NearDuplicatesValue(
         (distances <= threshold + tolerance).double().mean(),
@@ -94,9 +94,9 @@ class NearDuplicates(FeatureMetric):
     Args:
         extractor: feature extractor.
         held_out: real samples that are not training samples, or their features.
-        percentile: percentile of the held-out distances, in (0, 100); the rate of real samples in percent (default: 1).
-        reference: precomputed statistics of the training samples with the features of all samples; duplicates of a
-            training sample without features are not found.
+        percentile: percentile of the held-out distances, in (0, 100), which is the rate of real samples (default: 1).
+        reference: precomputed statistics of the training samples. They should contain the features of all samples,
+            because duplicates of other samples are not found.
 
     Raises:
         ConfigurationError: ``percentile`` is out of range; the extractor rejects ``held_out``; in ``compute``, a kind

@@ -30,12 +30,12 @@ def prdc(real: Tensor, generated: Tensor, k: int = 5, block_rows: int = BLOCK_RO
         \mathrm{coverage} = \frac{1}{N} \sum_i 1[\exists j: g_j \in B_k(r_i)]
 
     where :math:`r_i` are N real and :math:`g_j` M generated samples, and :math:`B_k(x)` is the open ball around
-    :math:`x` that reaches to its k-th nearest neighbor of the same kind. Density may exceed 1.
+    :math:`x`, with the distance to its k-th nearest neighbor of the same kind as radius. Density may exceed 1.
 
     Args:
         real: features (N, D).
         generated: features (M, D).
-        k: index of the neighbor, at least 1 (default: 5).
+        k: index of the nearest neighbor, at least 1 (default: 5).
         block_rows: rows per block of distances; affects memory and speed, not the result.
 
     Returns:
@@ -87,7 +87,8 @@ class PRDC(FeatureMetric):
 
     Args:
         extractor: feature extractor.
-        k: index of the neighbor that bounds a ball (default: 5, as in Naeem et al.; Kynkaanniemi et al. use 3).
+        k: index of the nearest neighbor that defines the radius, at least 1 (default: 5, as in Naeem et al.;
+            Kynkaanniemi et al. use 3).
         reference: precomputed statistics of the real samples.
 
     Raises:

@@ -24,7 +24,7 @@ BATCH_SIZE = 256
 KEY_LENGTH = 32
 SUBSET_SEED = 0
 Track = Callable[[Iterable[Any]], Iterable[Any]]
-"""Wraps an iterable to display progress, as ``tqdm`` does."""
+"""Function that wraps an iterable and displays progress, like ``tqdm``."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def compute_reference_statistics(
     Args:
         samples: at least 2 uint8 images (N, C, H, W) or float rows (N, D).
         extractor: feature extractor.
-        cache: folder of the cache files; without it nothing is stored.
+        cache: folder of the cache files; None disables the cache.
         keep: maximum number of feature vectors to keep.
         batch_size: number of samples per forward pass.
-        progress: wraps the iteration over batches, as ``tqdm`` does.
+        progress: function that wraps the iterable of batches, like ``tqdm``.
 
     Raises:
         ConfigurationError: fewer than 2 samples, or the extractor rejects the samples.
@@ -89,7 +89,7 @@ def compute_reference_statistics(
             "covariance": statistics.covariance.numpy(),
             "features": statistics.features.numpy(),
         }
-        with suppress(ConfigurationError):  # a full disk must not fail the evaluation
+        with suppress(ConfigurationError):  # a full disk must not stop the evaluation
             write_npz(path, arrays)
     return statistics
 
@@ -117,7 +117,7 @@ def _compute(
             )
         rows = features.double()
         if done == 0:
-            shift = rows.mean(dim=0)  # moments around the mean of the first batch have smaller rounding errors
+            shift = rows.mean(dim=0)  # moments about the mean of the first batch have smaller rounding errors
             total, squares = torch.zeros_like(shift), torch.zeros_like(torch.outer(shift, shift))
         rows = rows - shift
         total += rows.sum(dim=0)

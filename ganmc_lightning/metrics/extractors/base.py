@@ -16,7 +16,7 @@ DIGEST_LENGTH = 16
 
 
 class Features(NamedTuple):
-    """Features and logits of samples; every :class:`FeatureMetric` takes them instead of the samples.
+    """Features and logits of samples; every :class:`FeatureMetric` accepts them instead of the samples.
 
     Attributes:
         features: float32 (N, num_features), used by FID, KID, PRDC and near duplicates.
@@ -31,12 +31,12 @@ class FeatureExtractor(nn.Module, ABC):
     """Base class of feature extractors: a frozen network from samples to features and logits.
 
     It stays in evaluation mode, computes in float32 without a graph or autocast, and moves to the device of its input.
-    Copies share the network, because it is never changed.
+    Copies share the network, which is never changed.
 
     Args:
         network: trained network; it is frozen.
         name: name in reports.
-        digest_settings: everything but the network that affects the features; part of the digest.
+        digest_settings: settings, other than the network, that affect the features; part of the digest.
         num_features: length of a feature vector.
         num_classes: number of logits.
 
@@ -70,7 +70,7 @@ class FeatureExtractor(nn.Module, ABC):
         """Return the features of uint8 or float images in [-1, 1] (N, C, H, W), or of rows (N, D).
 
         Raises:
-            ConfigurationError: samples are out of range, not finite, or of a shape that does not fit the network.
+            ConfigurationError: samples are out of range, not finite, or of a shape that the network does not accept.
         """
         checked = check_samples(samples)
         checked = checked.float() if checked.is_floating_point() else checked

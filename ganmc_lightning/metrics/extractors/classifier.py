@@ -1,4 +1,4 @@
-"""Feature extractor from any classifier: for small images, rows, and machines without internet access."""
+"""Feature extractor from any classifier, for small images, rows, and machines without internet access."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class ClassifierExtractor(FeatureExtractor):
     Args:
         network: classifier from float images in [-1, 1] (N, C, H, W) or rows (N, D) to logits; it is copied.
         layer: dotted name of the layer whose output is used as features (default: the input of the last linear layer).
-            Feature maps (N, C, H, W) are averaged over space as Inception's are, other shapes are flattened.
+            Feature maps (N, C, H, W) are averaged over pixels, as in Inception; other shapes are flattened.
         sample_shape: shape of one sample, ``(C, H, W)`` or ``(D,)``, with which the network is validated; required
             with ``layer`` to determine the number of features.
         name: name in reports.
 
     Raises:
-        ConfigurationError: the network has no such layer or no linear layer, does not fit the samples, or does not
-            return logits (the Inception Score applies softmax, so probabilities would be normalized twice).
+        ConfigurationError: the network does not have the layer, has no linear layer, does not accept the samples, or
+            returns probabilities instead of logits (the Inception Score applies softmax itself).
 
     Example:
         >>> _ = torch.manual_seed(0)

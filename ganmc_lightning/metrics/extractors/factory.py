@@ -19,7 +19,7 @@ SPECS = "'inception', 'inception:WEIGHTS.pth', 'classifier:CHECKPOINT' or 'class
 
 
 def make_extractor(spec: str, sample_shape: tuple[int, ...] | None = None) -> FeatureExtractor:
-    """Make a feature extractor from its specification.
+    """Create a feature extractor from its specification.
 
     Args:
         spec: ``inception``, ``inception:WEIGHTS.pth``, ``classifier:CHECKPOINT`` (a trained teacher or student) or
@@ -27,8 +27,7 @@ def make_extractor(spec: str, sample_shape: tuple[int, ...] | None = None) -> Fe
         sample_shape: shape of one sample, with which a classifier is validated; required with a layer.
 
     Raises:
-        ConfigurationError: the specification is invalid, a file is missing or of another kind, or the network does not
-            fit the samples.
+        ConfigurationError: the specification or a file is invalid, or the network does not accept the samples.
     """
     kind, _, path = spec.partition(":")
     if kind == "inception":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
-RESIZE = "bilinear to 299x299 as TensorFlow 1 does (torch-fidelity), no antialiasing"
+RESIZE = "bilinear to 299x299 as in TensorFlow 1 (torch-fidelity), no antialiasing"
 
 
 class InceptionV3Extractor(FeatureExtractor):

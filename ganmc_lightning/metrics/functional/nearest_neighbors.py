@@ -15,7 +15,7 @@ are about a hundred times smaller."""
 
 
 class RowsWithNorms(NamedTuple):
-    """Rows with their squared norms, which every block of distances needs.
+    """Rows and their squared norms, which every block of distances uses.
 
     Attributes:
         rows: float64 (N, D).
@@ -66,7 +66,7 @@ def kth_neighbor_squared(own: RowsWithNorms, k: int, block_rows: int = BLOCK_ROW
         k: index of the neighbor, 1 for the nearest.
         block_rows: rows per block.
     """
-    best = own.norms.new_full((len(own.norms), k + 1), torch.inf)  # k + 1, because each row is its own neighbor
+    best = own.norms.new_full((len(own.norms), k + 1), torch.inf)  # k + 1, because each row is also its own neighbor
 
     def update(block: slice, distances: Tensor) -> None:
         nearest = distances.topk(min(k + 1, distances.shape[1]), dim=1, largest=False).values
