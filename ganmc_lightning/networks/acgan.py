@@ -16,9 +16,9 @@ class ACGANGenerator(Generator):
     """AC-GAN generator: three transposed convolutions from class and latents to an image in [-1, 1].
 
     The latents are multiplied by an embedding of the class, as in the Keras AC-GAN that the authors of GAN-MC used. A
-    linear layer maps the product to ``4 * width`` channels; three 4x4 (stride 2) or 3x3 (stride 1) transposed
-    convolutions with batch normalization and ReLU follow: 4w -> 2w -> w -> channels. The number of strides of 2 is the
-    largest with at least 4 initial pixels: 32 pixels start from 4, 28 from 7 and 8 from 4.
+    linear layer maps the product to ``4 * width`` channels. Three 4x4 (stride 2) or 3x3 (stride 1) transposed
+    convolutions with batch normalization and ReLU follow: 4w -> 2w -> w -> channels. The number of layers with stride 2
+    is the largest for which initial maps have at least 4x4 pixels: 4x4 for 32 and 8 pixels, 7x7 for 28.
 
     Args:
         image_size: side of the square image in pixels, 8 to 64 and a multiple of 4.
@@ -82,7 +82,7 @@ class ACGANDiscriminator(ClassConditionalDiscriminator):
     """AC-GAN discriminator: six 3x3 convolutions with LeakyReLU and two heads, source and class.
 
     Channels w, 2w, 4w, 8w, 16w, 32w with strides 2, 1, 2, 1, 2, 1 (Odena et al. 2017, table 2). With
-    ``normalization="spectral"``, for the hinge loss, every layer has spectral instead of batch
+    ``normalization="spectral"``, for the hinge loss, every layer has spectral normalization instead of batch
     normalization.
 
     Args:
@@ -142,7 +142,7 @@ class ACGANDiscriminator(ClassConditionalDiscriminator):
 
 
 def _upsampling_strides(image_size: int) -> tuple[int, int, int]:
-    """Strides with the most values of 2 whose initial size is at least 4 pixels."""
+    """Return the strides with the largest number of 2s for which initial maps have at least 4x4 pixels."""
     halvings = 0
     while halvings < 3 and image_size % 2 ** (halvings + 1) == 0 and image_size >> (halvings + 1) >= 4:
         halvings += 1

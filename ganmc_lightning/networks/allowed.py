@@ -1,7 +1,7 @@
-"""Networks that a checkpoint may name, and their lookup without running other code.
+"""Networks that a checkpoint may refer to, and their lookup without running other code.
 
-A checkpoint names each network by a ``class_path``. Importing any module that a file names would run it, and calling
-any function could read further files. Both are limited to:
+A checkpoint names each network by a ``class_path``. Importing an arbitrary module would run its code, and calling an
+arbitrary function could read further files. Both are limited to:
 
 * the networks and losses of this package, and the layers of ``torch.nn``;
 * classes and model functions of ``torchvision.models`` and ``timm.models``, without ``weights`` and ``pretrained``;
@@ -24,7 +24,7 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-# From the package that a name starts with, longest first, to the package that defines its networks.
+# Maps the first part of a name, longest first, to the package that defines its networks.
 HOMES = {
     "ganmc_lightning.networks": "ganmc_lightning.networks",
     "ganmc_lightning.losses": "ganmc_lightning.losses",  # imported by name, because networks must not import losses
@@ -51,10 +51,10 @@ _allowed: list[str] = []
 
 
 def allow_import(module: str) -> None:
-    """Import a module and allow checkpoints to name the networks that it or its submodules define.
+    """Import a module and allow checkpoints to refer to the networks that it or its submodules define.
 
-    The command line calls it for each ``--import MODULE``. Networks of the module are called with any arguments in a
-    checkpoint: only allow modules that you trust.
+    The command line calls it for each ``--import MODULE``. Networks of the module are called with any arguments that a
+    checkpoint contains, so only allow modules that you trust.
 
     Args:
         module: full name, e.g. ``"my_project.networks"``; ``"__main__"`` for the networks of a script.
@@ -66,17 +66,17 @@ def allow_import(module: str) -> None:
         >>> allow_import("torch.nn")
     """
     try:
-        import_module(module)  # chosen by the user: the current folder is searched too
+        import_module(module)  # the user's choice, so the current folder is searched as well
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"module '{module}' cannot be imported ({error}); install it, or set PYTHONPATH to its folder"
+            f"module '{module}' cannot be imported ({error}); install it, or add its folder to PYTHONPATH"
         ) from error
     if module not in _allowed:
         _allowed.append(module)
 
 
 def allow_named(class_path: str) -> None:
-    """Allow the module of a network that the user (not a file) names, unless it is allowed already.
+    """Allow the module of a network that the user specifies (not a file), unless it is already allowed.
 
     Raises:
         ConfigurationError: the module does not exist.
@@ -87,7 +87,7 @@ def allow_named(class_path: str) -> None:
 
 
 def find_network(class_path: object, origin: str) -> Any:
-    """Return the class or function of a network that a file names.
+    """Return the class or function of a network, by its name in a file.
 
     Args:
         class_path: full name in the file.
@@ -125,10 +125,10 @@ def find_network(class_path: object, origin: str) -> Any:
 
 
 def check_arguments(class_path: str, target: Any, arguments: Mapping[str, Any], origin: str) -> None:
-    """Check that a model function of a library gets no argument that reads files or downloads weights.
+    """Check that no argument of a library's model function reads files or downloads weights.
 
     Raises:
-        ConfigurationError: it does, given or by default, and the user did not allow its module.
+        ConfigurationError: such an argument is passed or is a default, and the user did not allow the module.
     """
     if not class_path.startswith(MODEL_LIBRARIES) or any(class_path.startswith(f"{home}.") for home in _allowed):
         return
@@ -147,7 +147,7 @@ def check_arguments(class_path: str, target: Any, arguments: Mapping[str, Any], 
 
 
 def loaded(class_path: object) -> Any:
-    """Return the object of a full name in an imported module, else None."""
+    """Return the object with a full name if its module is imported, else None."""
     module, _, name = str(class_path).rpartition(".")
     return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
@@ -157,12 +157,13 @@ def makes_network(target: object, any_module: bool = True) -> bool:
 
     Args:
         target: any object.
-        any_module: whether the annotation may be ``nn.Module`` itself, as of functions that take the name of a network.
+        any_module: whether the annotation may be ``nn.Module`` itself, as for functions that accept the name of a
+            network.
     """
     if isinstance(target, FunctionType):
         try:
             target = typing.get_type_hints(target).get("return")
-        except Exception:  # annotations may name missing objects
+        except Exception:  # annotations may refer to missing objects
             return False
         if target is nn.Module:
             return any_module
@@ -170,7 +171,7 @@ def makes_network(target: object, any_module: bool = True) -> bool:
 
 
 def _import(home: str, origin: str) -> ModuleType:
-    """Import an allowed package, but not a file of its name in the current folder."""
+    """Import an allowed package, but not a file with its name in the current folder."""
     package = home.partition(".")[0]
     if package not in sys.modules:
         spec = find_spec(package)
@@ -188,7 +189,7 @@ def _look_up(module: ModuleType, rest: str, submodules: bool) -> Any:
         if found is None and submodules:
             try:
                 found = import_module(full)
-            except ImportError:  # also for a missing import of the submodule
+            except ImportError:  # also raised if the submodule imports a missing module
                 return None
         if not isinstance(found, ModuleType) or found.__name__ != full:
             return None

@@ -11,7 +11,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class FeatureClassifier(nn.Module):
-    """Base class of classifiers: ``features`` maps samples to feature vectors, ``classifier`` these to logits."""
+    """Base class of classifiers: ``features`` maps samples to vectors, and ``classifier`` maps vectors to logits."""
 
     features: nn.Module
     classifier: nn.Module
@@ -29,7 +29,7 @@ class Generator(nn.Module, ABC):
 
     Args:
         latent_dim: dimension of the latents.
-        num_classes: number of classes it is conditioned on; 0 for an unconditional generator.
+        num_classes: number of classes of a conditional generator; 0 for an unconditional generator.
         sample_shape: shape of one sample, ``(C, H, W)`` for images in [-1, 1], ``(D,)`` for rows.
         latent_std: standard deviation of the normal latents (default: 1).
     """
@@ -54,7 +54,7 @@ class Generator(nn.Module, ABC):
     def sample_latents(self, n: int, device: torch.device | str, generator: torch.Generator | None = None) -> Tensor:
         """Sample latents (n, latent_dim) on ``device``, in the precision of the weights.
 
-        They are drawn in float32 and then converted: equal seeds give equal latents in every precision.
+        They are drawn in float32 and then converted, so that equal seeds give equal latents in every precision.
 
         Example:
             >>> from ganmc_lightning.networks import TabularGenerator

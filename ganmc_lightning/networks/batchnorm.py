@@ -41,14 +41,14 @@ def frozen_batchnorm_stats(network: nn.Module) -> Iterator[None]:
 
 
 def reject_single_values(network: nn.Module, advice: str) -> list[RemovableHandle]:
-    """Register hooks that raise an error for batch normalization of a single value per channel in training mode.
+    """Register hooks that raise an error for batch normalization of one value per channel in training mode.
 
-    PyTorch raises a ``ValueError`` that names neither layer nor cause. It occurs for batches of one sample if the input
-    of the layer is a vector or maps of one pixel.
+    This occurs for batches of one sample if the input of the layer is a vector or maps of one pixel. PyTorch's
+    ``ValueError`` names neither layer nor cause.
 
     Args:
         network: module; its batch normalization layers get a hook.
-        advice: how to fix it, for the error message.
+        advice: how to fix the error, for its message.
 
     Returns:
         Handles of the hooks, to be removed after the forward pass.

@@ -26,12 +26,12 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: checkpoint not found")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises any type for other bytes
+    except Exception as error:  # the unpickler raises arbitrary exceptions on invalid data
         raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), Mapping):
         raise ConfigurationError(f"{path}: got no 'state_dict', expected a checkpoint of this package")
     if not all(isinstance(key, str) for key in checkpoint["state_dict"]):
-        raise ConfigurationError(f"{path}: got keys of 'state_dict' that are not text, expected parameter names")
+        raise ConfigurationError(f"{path}: got keys of 'state_dict' that are not strings, expected parameter names")
     return checkpoint
 
 
@@ -85,6 +85,6 @@ def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
 
 
 def relevant_line(error: BaseException) -> str:
-    """Return the second line of a message, which names the cause in messages of torch, or its only line."""
+    """Return the second line of a message, which contains the cause in torch's messages, or the only line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[min(1, len(lines) - 1)] if lines else type(error).__name__)[:200]

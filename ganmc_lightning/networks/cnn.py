@@ -13,8 +13,8 @@ from ganmc_lightning.networks.base import FeatureClassifier
 class FiveLayerCNN(FeatureClassifier):
     """Three 3x3 convolutions and two linear layers (GAN-MC, section 3, "5-layer CNN").
 
-    Each convolution is followed by ReLU and max pooling by 2. The paper gives no sizes; the default 64-128-256 and 512
-    units has 2,473,610 parameters on CIFAR-10.
+    Each convolution is followed by ReLU and max pooling by 2. The paper does not state sizes; the default, 64-128-256
+    channels and 512 units, has 2,473,610 parameters on CIFAR-10.
 
     Args:
         in_channels: number of image channels.
@@ -52,7 +52,7 @@ class FiveLayerCNN(FeatureClassifier):
             layers.append(nn.Conv2d(size_in, size_out, 3, padding=1, bias=not batch_norm))
             if batch_norm:
                 layers.append(nn.BatchNorm2d(size_out))
-            # Max-pooling before ReLU: both orders are equivalent, and this one has four times fewer values to rectify.
+            # Max pooling before ReLU: both orders are equivalent, and ReLU then has four times fewer inputs.
             layers += [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
         self.features = nn.Sequential(
             *layers,

@@ -14,7 +14,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Discriminator, Generator, check_normalization
 
 START = 4
-"""Side of the smallest maps, the first of the generator and the last of the discriminator."""
+"""Side in pixels of the smallest maps, the first of the generator and the last of the discriminator."""
 INIT_STD = 0.02
 """Standard deviation of the initial weights (Radford et al. 2016)."""
 PAD_VALUE = -1.0
@@ -27,8 +27,8 @@ class DCGANGenerator(Generator):
     For 64 pixels: 100 -> 8d -> 4d -> 2d -> d -> channels, with biases, and batch normalization without scale and shift
     and ReLU in between. The parameter counts are those of the paper (table 1): ``672 d^2 + 12831 d + 1`` for one
     channel, ``32 d + 2`` more for three. For 32 pixels: 100 -> 4d -> 2d -> d -> channels, ``160 d^2 + 6423 d + 1``.
-    Sizes between powers of two are center crops of the next power: 28 from 32, which amounts to training on padded
-    images.
+    Sizes between powers of two are center crops of the next power, e.g. 28 from 32, which is equivalent to padding the
+    training images.
 
     Weights are initialized from N(0, 0.02) and biases to zero, as in Radford et al.
 
@@ -78,15 +78,15 @@ class DCGANDiscriminator(Discriminator):
     """DCGAN discriminator: strided 4x4 convolutions with LeakyReLU; also the critic of a WGAN.
 
     For 64 pixels: channels -> d -> 2d -> 4d -> 8d -> 1, with biases, ``672 d^2 + 159 d + 1`` parameters for one
-    channel; for 32 pixels one convolution fewer, ``160 d^2 + 87 d + 1``. Sizes between powers of two are padded with
-    black.
+    channel; for 32 pixels, one convolution less and ``160 d^2 + 87 d + 1`` parameters. Sizes between powers of two are
+    padded with black.
 
     Args:
         image_size: side of the square image in pixels, 8 to 128 and even.
         channels: number of image channels.
         width: d, the depth scale factor of the paper (default: 64).
-        normalization: ``"batch"`` between convolutions, for DCGAN (default); ``"none"`` for the critic of a WGAN, whose
-            gradient penalty is defined per sample; ``"spectral"`` for the hinge loss.
+        normalization: ``"batch"`` between convolutions, for DCGAN (default); ``"none"`` for the critic of a WGAN,
+            because its gradient penalty is defined per sample; ``"spectral"`` for the hinge loss.
 
     Raises:
         ConfigurationError: ``image_size`` or ``width`` is out of range, or ``normalization`` has another value.

@@ -1,4 +1,4 @@
-"""Discriminators of features: teacher or student (ANC)."""
+"""Discriminators that classify features as the teacher's or the student's (ANC)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ganmc_lightning.networks.base import Discriminator
 class FeatureDiscriminator(Discriminator):
     """Linear layers with ReLU and one logit, high for features of the teacher (ANC, section 3.4 and table 1).
 
-    Without normalization: batch statistics would reveal whether the features are those of teacher or student.
+    There is no normalization, because batch statistics would reveal whether features are the teacher's or the
+    student's.
 
     Args:
         in_features: number of features per sample; maps are flattened.
-        hidden: units of each hidden layer (default: the paper's choice). Its table 1 also has 64-128-256, 256-256,
-            256-128-64, 64-128-128-64, 500-500, 256-256-64, 64-64 and 128-128-128.
+        hidden: units of each hidden layer (default: the paper's choice). The paper's table 1 also lists 64-128-256,
+            256-256, 256-128-64, 64-128-128-64, 500-500, 256-256-64, 64-64 and 128-128-128.
 
     Raises:
         ConfigurationError: a size is not positive, or ``hidden`` is empty.
@@ -39,7 +40,7 @@ class FeatureDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits (N,) of features (N, ...) of ``in_features`` values each."""
+        """Return the logits (N,) of features (N, ...) with ``in_features`` values per sample."""
         logits: Tensor = self.layers(inputs)
         return logits.squeeze(1)
 
@@ -47,8 +48,9 @@ class FeatureDiscriminator(Discriminator):
 class ConvFeatureDiscriminator(Discriminator):
     """3x3 convolutions with ReLU, global average pooling and one logit, high for the teacher (ANC, table 1).
 
-    The paper's "128conv - 256conv", which does not define its input. Here the input is feature maps of a layer before
-    the pooling; a vector is treated as maps of one pixel. Each convolution except the first halves the side.
+    This is the paper's "128conv - 256conv". The paper does not define its input; here it is feature maps of a layer
+    before the pooling, or a vector, which is treated as maps of one pixel. Each convolution except the first has stride
+    2.
 
     Args:
         in_channels: number of channels of the features.

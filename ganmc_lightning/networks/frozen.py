@@ -19,8 +19,8 @@ DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.Alpha
 class Frozen(nn.Module):
     """Wrapper that keeps a trained network frozen.
 
-    Parameters require no gradients, the forward pass builds no graph, and ``train()`` of a parent module leaves the
-    network in evaluation mode: batch statistics never change.
+    Parameters require no gradients and the forward pass builds no graph. The network stays in evaluation mode, also
+    after ``train()`` of a parent module, so that batch statistics never change.
 
     Args:
         network: the trained network.
@@ -64,7 +64,7 @@ class Frozen(nn.Module):
         return self
 
     def adapt_to(self, name: str, spec: DataSpec) -> None:
-        """Validate the training data of the network against the data, and rescale rows if their statistics differ.
+        """Compare the network's training data with the data, and rescale its inputs if the statistics of rows differ.
 
         Args:
             name: configuration key of the network, for error messages.

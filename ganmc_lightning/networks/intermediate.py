@@ -24,7 +24,7 @@ LOGITS = "logits"
 
 @runtime_checkable
 class SupportsForwardFeatures(Protocol):
-    """Interface of networks that return features and logits themselves, without hooks."""
+    """Interface of networks that return features and logits from one method, without hooks."""
 
     def forward_features_and_logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features, named :data:`FEATURES`, and the logits (N, K)."""
@@ -36,7 +36,7 @@ class ModelOutput(NamedTuple):
 
     Attributes:
         logits: float (N, K).
-        features: one tensor per requested layer, (N, F) or (N, C, H, W).
+        features: one tensor (N, F) or (N, C, H, W) per requested layer.
     """
 
     logits: Tensor
@@ -51,12 +51,12 @@ def record_outputs(
 
     Args:
         network: module with the layers.
-        layers: names of submodules, as in ``network.named_modules()``; ``""`` is the network itself.
+        layers: names of submodules as in ``network.named_modules()``; ``""`` is the network itself.
         transform: function of a layer's positional inputs and its output that returns the recorded value (default:
             the output). It runs right after the layer, before later layers can overwrite the output in place.
 
     Yields:
-        Mapping from layer name to the value of the layer's last call. Layers that were not called are absent.
+        Mapping from layer name to the recorded value of the layer's last call, without layers that were not called.
 
     Raises:
         AttributeError: the network has no such layer.
@@ -95,8 +95,8 @@ def forward_with_features(network: nn.Module, layers: Sequence[str], inputs: Ten
     are recorded by temporary forward hooks. If a layer runs several times, its last output is returned. Maps of one
     pixel, (N, C, 1, 1), are returned as vectors (N, C).
 
-    It may be called inside ``torch.compile`` and with compiled networks. A network that was compiled and called without
-    hooks before would ignore the hooks, which raises an error.
+    The function works inside ``torch.compile`` and with compiled networks, unless the network was compiled and called
+    without hooks before, which raises an error.
 
     Args:
         network: network of samples that returns logits; no graph is built for
@@ -150,8 +150,8 @@ def _without_single_pixels(features: Tensor) -> Tensor:
 class IntermediateLayer(nn.Module):
     """Network that returns the output of one of its layers.
 
-    E.g. for a :class:`~ganmc_lightning.losses.PerceptualLoss` on features of a teacher's discriminator, without data
-    or classifier. The output of a layer that the next layer overwrites in place is that of the next layer.
+    It is used e.g. for a :class:`~ganmc_lightning.losses.PerceptualLoss` on features of a teacher's discriminator. If
+    the next layer overwrites the output in place, the overwritten values are returned.
 
     Args:
         network: network of samples.
@@ -189,8 +189,8 @@ def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: D
         spec: specification of the data.
 
     Raises:
-        ConfigurationError: the network does not match the data or has no such layer, or a layer is not run, its output
-            is not a tensor with one row per sample, or is overwritten by the next layer.
+        ConfigurationError: the network does not match the data; a layer does not exist or is not run; or its output is
+            not a tensor with one row per sample, or is overwritten by the next layer.
     """
     inner = _innermost(network)
     for layer in layers:

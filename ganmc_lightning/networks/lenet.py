@@ -12,7 +12,7 @@ class LeNet(FeatureClassifier):
     """LeNet *without* ReLU after its convolutions, the student of GAN-MC's first pair.
 
     conv 5x5 - maxpool 2 - conv 5x5 - maxpool 2 - linear - ReLU - linear, without padding, as in the authors' released
-    code: 32 pixels become 5x5 maps.
+    code: images of 32 pixels become maps of 5x5.
 
     Args:
         in_channels: number of image channels.
@@ -41,7 +41,7 @@ class LeNet(FeatureClassifier):
     ) -> None:
         super().__init__()
         first, second, hidden = widths
-        # Max pooling before ReLU: both orders are equivalent, and this one has four times fewer values to rectify.
+        # Max pooling before ReLU: both orders are equivalent, and ReLU then has four times fewer inputs.
         layers: list[nn.Module] = []
         for size_in, size_out in ((in_channels, first), (first, second)):
             layers += [nn.Conv2d(size_in, size_out, 5), nn.MaxPool2d(2)]
@@ -60,10 +60,10 @@ class LeNet4(LeNet):
     """LeNet-4 with ReLU and max pooling, the Fashion-MNIST student of ANC (section 3.4).
 
     conv 5x5 - maxpool 2 - ReLU - conv 5x5 - maxpool 2 - ReLU - linear - ReLU - linear, without padding. LeCun et al.
-    (1998, section III.D) have equal widths, but trainable subsampling, squashing functions and a sparse second
+    (1998, section III.D) use equal widths, but trainable subsampling, squashing functions and a sparse second
     convolution.
 
-    ANC does not give its widths. ``widths=(64, 128, 1024)`` has 2,315,018 parameters on 28x28 gray images, the 2.3M of
+    ANC does not state the widths. ``widths=(64, 128, 1024)`` has 2,315,018 parameters on 28x28 gray images, the 2.3M of
     its table 6, and 7.06B FLOPs (two per multiply-add) for a batch of 128 color images of 32 pixels, as in the table.
 
     Args:

@@ -29,8 +29,9 @@ from ganmc_lightning.networks.wrappers import rename_weights
 def load_network(path: str, submodule: str, network: nn.Module | None = None) -> nn.Module:
     """Load a network of a training run with its trained weights, on the CPU, in evaluation mode.
 
-    The specification of the data it was trained on (class names, statistics) is attached, and compared with the data it
-    is used on. Weights of a compiled or distributed network are loaded into a plain one, and vice versa.
+    The specification of its training data (class names, statistics) is attached to the network, and is compared with
+    the data that the network is used on. Weights of a compiled or distributed network are loaded into a plain one, and
+    vice versa.
 
     Args:
         path: checkpoint of one of the LightningModules.

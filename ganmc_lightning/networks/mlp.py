@@ -10,13 +10,13 @@ from ganmc_lightning.networks.base import FeatureClassifier
 
 
 class MLPClassifier(FeatureClassifier):
-    """Linear layers with ReLU. The input is flattened: it may be rows or images.
+    """Multi-layer perceptron with ReLU; inputs are flattened, so they may be rows or images.
 
     Args:
         in_features: number of values per sample, ``C * H * W`` for images.
         num_classes: number of classes.
-        hidden: units of each hidden layer (default: one of 64); ``()`` is a linear classifier.
-        dropout: dropout probability after each hidden layer.
+        hidden: units of each hidden layer (default: one layer of 64 units); ``()`` is a linear classifier.
+        dropout: dropout probability after each hidden layer (default: 0).
 
     Example:
         >>> import torch
@@ -35,7 +35,7 @@ class MLPClassifier(FeatureClassifier):
 
 
 def hidden_layers(sizes: tuple[int, ...], dropout: float) -> list[nn.Module]:
-    """Build a linear layer, ReLU and dropout from each of ``sizes`` to the next."""
+    """Build a linear layer, ReLU and dropout for each pair of consecutive ``sizes``."""
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise(sizes):
         layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True), nn.Dropout(dropout)]

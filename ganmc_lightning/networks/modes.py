@@ -12,8 +12,8 @@ from torch import nn
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Set a network to evaluation mode; on exit, restore the training flag of every submodule.
 
-    ``network.train(was_training)`` would not do: it also sets submodules that were deliberately kept in evaluation
-    mode, such as a frozen teacher.
+    ``network.train(was_training)`` would also change submodules that are kept in evaluation mode, such as a frozen
+    teacher.
 
     Args:
         network: module to evaluate.

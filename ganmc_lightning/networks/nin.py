@@ -64,7 +64,7 @@ class NIN(FeatureClassifier):
         self.classifier = nn.Linear(hidden, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # PyTorch's default shrinks the signal at each ReLU: too much for ten layers without normalization.
+                # PyTorch's default reduces the variance at each ReLU, too much for ten layers without normalization.
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 

@@ -17,15 +17,15 @@ class PreActResNet(FeatureClassifier):
     linear layer. Bottleneck blocks have 64, 128 and 256 output channels and a depth of 9n+2; basic blocks have 16, 32
     and 64 output channels and a depth of 6n+2.
 
-    On CIFAR-10 ResNet-164 has 1,703,258 parameters with bottlenecks (He et al.: 1.7M) and 2,605,466 with basic blocks.
+    On CIFAR-10, ResNet-164 has 1,703,258 parameters with bottlenecks (He et al.: 1.7M) and 2,605,466 with basic blocks.
     The latter is the teacher of ANC: 2.6M parameters and 97.49B FLOPs in its table 3 (here 97.4B for a batch of 128,
     two per multiply-add).
 
     Args:
-        depth: number of weighted layers on the longest path.
+        depth: number of weighted layers on the longest path, 9n+2 or 6n+2 (default: 164).
         in_channels: number of image channels.
         num_classes: number of classes.
-        bottleneck: whether blocks have 1x1, 3x3 and 1x1 convolutions, or two 3x3 convolutions.
+        bottleneck: whether blocks have 1x1, 3x3 and 1x1 convolutions (default), or two 3x3 convolutions.
 
     Raises:
         ConfigurationError: ``depth`` is not 9n+2 (bottleneck) or 6n+2 (basic).
@@ -73,7 +73,7 @@ def preact_features(
 
 
 class _PreActivation(nn.Module):
-    """Residual block whose shortcut skips the convolutions, but not a projection of the activated input."""
+    """Residual block; its shortcut is the input, or a projection of the activated input."""
 
     activation: nn.Module
     residual: nn.Module
@@ -142,7 +142,7 @@ def _activation(channels: int) -> nn.Module:
 
 
 def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
-    """1x1 convolution of a shortcut with another output shape, applied to the activated input."""
+    """Return the 1x1 convolution for a shortcut to another shape, applied to the activated input; else None."""
     if in_channels == out_channels and stride == 1:
         return None
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)

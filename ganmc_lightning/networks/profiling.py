@@ -42,14 +42,14 @@ def count_flops(network: nn.Module, *inputs: Tensor) -> int:
 
 
 def state_dict_size(network: nn.Module) -> int:
-    """Size in bytes of weights and buffers, saved with ``torch.save``."""
+    """Return the size in bytes of a file with weights and buffers, written by ``torch.save``."""
     file = io.BytesIO()
     torch.save(network.state_dict(), file)
     return file.getbuffer().nbytes
 
 
 def throughput(network: nn.Module, *inputs: Tensor, seconds: float = 1.0, rounds: int = 5) -> float:
-    """Samples per second of the forward pass in evaluation mode, without gradients; the median of several rounds.
+    """Measure the samples per second of forward passes in evaluation mode, without gradients; median of several rounds.
 
     Args:
         network: network on the device of ``inputs``.

@@ -1,7 +1,7 @@
 """Recipes of networks in checkpoints (``class_path`` and ``init_args``), and networks built from them.
 
-A recipe may only name the networks listed in :mod:`ganmc_lightning.networks.allowed`, so that a file of another source
-cannot run its own code.
+A recipe may only refer to the networks listed in :mod:`ganmc_lightning.networks.allowed`, so that a file of another
+source cannot run arbitrary code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ganmc_lightning.networks.checkpoints import generator_submodule, read_check
 
 HYPER_PARAMETERS = "hyper_parameters"
 MODULES = "ganmc_lightning.modules."
-"""Package of the LightningModules that get their networks as arguments; others build them themselves."""
+"""Package of the LightningModules that accept their networks as arguments; other modules build them."""
 MAX_RECIPE_DEPTH = 32
 """Maximum nesting of networks, lists and mappings in a recipe."""
 MAX_RECIPE_VALUES = 100_000
@@ -34,7 +34,7 @@ LoaderT = TypeVar("LoaderT", bound=Callable[..., nn.Module])
 
 
 def recipe_loader(function: LoaderT) -> LoaderT:
-    """Register a function that loads a network from a checkpoint: recipes may refer to it by its public names."""
+    """Register a function that loads a network from a checkpoint; recipes may refer to it by its public names."""
     for package in ("ganmc_lightning", "ganmc_lightning.networks", function.__module__):
         _LOADERS[f"{package}.{function.__name__}"] = function
     return function
@@ -76,7 +76,7 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
         path: file of the recipe, for error messages.
 
     Raises:
-        ConfigurationError: the recipe names something that is not a network, or cannot be built.
+        ConfigurationError: the recipe is not that of a network, or the network cannot be built.
 
     Example:
         >>> recipe = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 3}}
@@ -95,8 +95,8 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
 def resolve_recipe(value: Any) -> Any:
     """Replace a recipe that refers to a checkpoint by the recipe in that checkpoint; return other values unchanged.
 
-    A network that is initialized with the weights of an earlier run is then described by its own layers: it can be
-    rebuilt after the earlier file is deleted.
+    A network that is initialized with the weights of an earlier run can then be rebuilt after the earlier file is
+    deleted.
     """
     if not (isinstance(value, Mapping) and _is_loader(value.get("class_path"))):
         return value
@@ -153,7 +153,7 @@ class _Reading:
 
 @contextmanager
 def _open_file(path: str) -> Iterator[_Reading]:
-    """Continue the reading of the file that refers to ``path``, or start a new one.
+    """Continue the :class:`_Reading` of the file that refers to ``path``, or start a new one.
 
     Raises:
         ConfigurationError: the file is already being read, because its recipe refers to itself.

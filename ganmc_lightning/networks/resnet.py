@@ -117,7 +117,7 @@ class BasicBlock(nn.Module):
 
 
 def _stages(channels: tuple[int, ...], blocks: int, make_shortcut: Callable[[int, int], nn.Module]) -> list[nn.Module]:
-    """Stages of basic blocks; each stage after the first halves the side."""
+    """Build stages of basic blocks; each stage after the first halves the side."""
     layers: list[nn.Module] = [BasicBlock(channels[0], channels[0], 1, nn.Identity()) for _ in range(blocks)]
     for size_in, size_out in pairwise(channels):
         layers.append(BasicBlock(size_in, size_out, 2, make_shortcut(size_in, size_out)))
@@ -126,7 +126,7 @@ def _stages(channels: tuple[int, ...], blocks: int, make_shortcut: Callable[[int
 
 
 class _PaddedShortcut(nn.Module):
-    """Option A: every second pixel; new channels are zero."""
+    """Shortcut of option A: select every second pixel; new channels are zero."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -137,20 +137,20 @@ class _PaddedShortcut(nn.Module):
 
 
 def _projected_shortcut(in_channels: int, out_channels: int) -> nn.Module:
-    """Option B: 1x1 convolution of stride 2 with batch normalization."""
+    """Return a shortcut of option B: 1x1 convolution of stride 2 with batch normalization."""
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False), nn.BatchNorm2d(out_channels))
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Build a 3x3 convolution that preserves (stride 1) or halves the side; without bias, as normalization follows."""
+    """Build a 3x3 convolution that keeps (stride 1) or halves the side, without bias because normalization follows."""
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
 
 
 def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -> int:
-    """Number of blocks in each of three stages of a network of ``depth`` weighted layers.
+    """Return the number of blocks per stage of a three-stage network with ``depth`` weighted layers.
 
     Raises:
-        ConfigurationError: no number of blocks has that depth.
+        ConfigurationError: no number of blocks results in this depth.
 
     Example:
         >>> blocks_per_stage(164, layers_per_block=3)
@@ -165,8 +165,8 @@ def blocks_per_stage(depth: int, layers_per_block: int, other_layers: int = 2) -
 def init_kaiming(network: nn.Module) -> None:
     """Initialize convolutions from N(0, 2 / fan_out) and biases of linear layers to zero.
 
-    He et al. 2015 (ICCV), section 2.2, backward case, as in the code of He et al. and of Zagoruyko and Komodakis. Batch
-    normalization is initialized as in PyTorch.
+    This is the backward case of He et al. 2015 (ICCV), section 2.2, as in the code of He et al. and of Zagoruyko and
+    Komodakis. Batch normalization is initialized as in PyTorch.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

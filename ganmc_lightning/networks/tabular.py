@@ -18,7 +18,8 @@ class TabularGenerator(Generator):
     """Generator of rows: linear layers with ReLU from class and latents.
 
     The latents are multiplied by an embedding of the class, as in
-    :class:`~ganmc_lightning.networks.acgan.ACGANGenerator`. The output is linear: z-scored rows are unbounded.
+    :class:`~ganmc_lightning.networks.acgan.ACGANGenerator`. The output layer is linear, because z-scored rows are
+    unbounded.
 
     Args:
         num_features: D, number of columns.
@@ -30,9 +31,9 @@ class TabularGenerator(Generator):
             al. 2019, section 4.3). The last layer then receives the latents, and the hidden layers model only the
             deviation from a normal distribution.
         output_noise_std: standard deviation of Gaussian noise added to rows in evaluation mode, in z-scores (default:
-            0). It smooths the rows, which reduces the error of a student between them. It is not added in training,
-            where the discriminator would detect it. The noise is the first D values of the latents, whose dimension
-            grows by D: equal latents give equal rows.
+            0). It smooths the distribution of the rows, which reduces a student's error between them. It is not added
+            in training, where the discriminator would detect it. The noise is computed from D additional latents, so
+            that equal latents give equal rows.
 
     Raises:
         ConfigurationError: ``output_noise_std`` is negative.
@@ -80,7 +81,7 @@ class TabularGenerator(Generator):
 
 
 class _ConcatLinear(nn.Module):
-    """Linear layer with ReLU whose input is concatenated to its output."""
+    """Linear layer with ReLU; its input is concatenated to its output."""
 
     def __init__(self, size_in: int, size_out: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Validate the data that a network was trained on against the data it is used on."""
+"""Compare the training data of a network with the data that it is used on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganmc_lightning.networks.wrappers import unwrap
 
 ATTRIBUTE = "trained_on"
 EQUAL = 1e-6
-"""Relative difference of statistics expected to rounding."""
+"""Maximum relative difference of statistics that is attributed to rounding."""
 MAX_STD_RATIO = 50.0
 """Ratio of standard deviations above which two columns have different units."""
 
@@ -46,7 +46,7 @@ class Affine(nn.Module):
 
 
 def set_training_data(network: nn.Module, spec: DataSpec) -> None:
-    """Attach the specification of its training data to a network; copies of the network keep it."""
+    """Attach the specification of the training data to a network; copies of the network keep it."""
     setattr(unwrap(network), ATTRIBUTE, spec)
 
 
@@ -57,7 +57,7 @@ def get_training_data(network: nn.Module) -> DataSpec | None:
 
 
 def check_classes(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Check that a network was trained on the classes of the data, in their order; unnamed classes match any.
+    """Check that a network was trained on the classes of the data, in equal order; unnamed classes match all classes.
 
     Args:
         name: configuration key of the network, for error messages.
@@ -72,7 +72,7 @@ def check_classes(name: str, network: nn.Module, spec: DataSpec) -> None:
 
 
 def check_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
-    """Raise :class:`ConfigurationError` if the class names of two data sets differ; unnamed classes match any."""
+    """Raise :class:`ConfigurationError` if the class names of two data sets differ; unnamed classes match all."""
     for label, (actual, expected) in enumerate(zip(trained_on.class_names, spec.class_names, strict=False)):
         if actual != expected:
             raise ConfigurationError(
@@ -87,7 +87,7 @@ def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
     Rows must have equal statistics. Images, which are not scaled by statistics, must have a similar range.
 
     Raises:
-        ConfigurationError: rows have other statistics, or images another range.
+        ConfigurationError: the statistics of rows or the ranges of images differ.
     """
     for trained_on in _all_training_data(network):
         actual, expected = trained_on.statistics, spec.statistics
@@ -102,7 +102,7 @@ def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
 
 
 def input_conversion(name: str, network: nn.Module, spec: DataSpec) -> nn.Module:
-    """Validate the training data of a network, and return the layer that rescales the rows of the data for it.
+    """Validate the training data of a network, and return the layer that rescales the data's rows for the network.
 
     Z-scores are converted exactly to z-scores of other statistics. Quantile-transformed rows are not converted.
 
@@ -123,7 +123,7 @@ def input_conversion(name: str, network: nn.Module, spec: DataSpec) -> nn.Module
 
 
 def output_conversion(name: str, generator: nn.Module, spec: DataSpec) -> nn.Module:
-    """Validate the training data of a generator, and return the layer that rescales its rows to the data.
+    """Validate the training data of a generator, and return the layer that rescales generated rows to the data.
 
     Args:
         name: configuration key of the generator, for error messages.
@@ -164,7 +164,7 @@ def _all_training_data(network: nn.Module) -> Iterator[DataSpec]:
 
 
 def _check_comparable(name: str, actual: Statistics, expected: Statistics, spec: DataSpec) -> None:
-    """Check that a linear map per column converts the samples, with :class:`ConfigurationError`."""
+    """Raise :class:`ConfigurationError` if no linear map per column converts the samples."""
     rows = len(spec.sample_shape) == 1
     kind, column = ("rows", "column") if rows else ("images", "channel")
     if actual.mean.shape != expected.mean.shape:
@@ -202,7 +202,7 @@ def _equal(one: Statistics, other: Statistics) -> bool:
 
 
 def _far_apart(one: Statistics, other: Statistics) -> int | None:
-    """First column whose values differ in range or unit, e.g. in inverted images."""
+    """Return the first column with another range or unit, e.g. a channel of inverted images; None if there is none."""
     largest, smallest = torch.maximum(one.std, other.std), torch.minimum(one.std, other.std)
     far = (one.mean - other.mean).abs() > largest
     # The std of constant columns is set to 1 by the scaler and is not comparable.

@@ -25,7 +25,8 @@ def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
         spec: specification of the data.
 
     Raises:
-        ConfigurationError: it does not accept the samples, or does not return one tensor with one logit per class.
+        ConfigurationError: the network does not accept the samples, or does not return one tensor with one logit per
+            class.
 
     Example:
         >>> check_classifier("model.network", nn.Linear(4, 3), DataSpec((4,), 3))
@@ -34,12 +35,12 @@ def check_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
 
 
 def check_trainable_classifier(name: str, network: nn.Module, spec: DataSpec) -> None:
-    """Check a classifier in training mode too, in which some networks return auxiliary outputs.
+    """Check a classifier in evaluation mode and in training mode, in which some networks return auxiliary outputs.
 
     Weights, buffers such as batch statistics, and the random state are unchanged.
 
     Raises:
-        ConfigurationError: it does not return one tensor with one logit per class in both modes.
+        ConfigurationError: the network does not return one tensor with one logit per class in both modes.
     """
     check_classifier(name, network, spec)
     logits = dry_run(name, network, spec, training=True)
@@ -97,7 +98,7 @@ def are_probabilities(outputs: Tensor) -> bool:
 
 
 def _describe_output(output: Any) -> tuple[str, str]:
-    """Type of an output that is not a tensor, and the expression that returns its logits."""
+    """Describe an output that is not a tensor; return its type and the expression that returns its logits."""
     if isinstance(output, Mapping):
         keys = [str(key) for key in output]
         key = "logits" if "logits" in keys or not keys else keys[0]
@@ -111,7 +112,7 @@ def check_discriminator(name: str, discriminator: nn.Module, spec: DataSpec) -> 
     """Run a discriminator without class logits on two samples and check its logits.
 
     Raises:
-        ConfigurationError: it does not accept the samples, or does not return one logit per sample.
+        ConfigurationError: the discriminator does not accept the samples, or does not return one logit per sample.
     """
     logits = dry_run(name, discriminator, spec)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2,):
@@ -161,7 +162,7 @@ def dry_run(
 
 
 def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
-    """Run compiled networks eagerly: compilation takes time, and code compiled without hooks ignores later hooks."""
+    """Return a context that runs compiled networks eagerly: code compiled without hooks would ignore later hooks."""
     if any(unwrap(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
         eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
         return eager

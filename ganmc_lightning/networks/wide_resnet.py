@@ -12,16 +12,16 @@ from ganmc_lightning.networks.resnet import blocks_per_stage, init_kaiming
 
 
 class WideResNet(FeatureClassifier):
-    """WRN-depth-widen_factor of Zagoruyko and Komodakis (2016), table 1.
+    """Wide residual network WRN-<depth>-<widen_factor> (Zagoruyko and Komodakis 2016, table 1).
 
     A 3x3 convolution to 16 channels, three stages of n pre-activation blocks with 16k, 32k and 64k channels, batch
-    normalization, ReLU, global average pooling and a linear layer. WRN-28-10 has 36,479,194 parameters on CIFAR-10, the
-    paper's 36.5M.
+    normalization, ReLU, global average pooling and a linear layer. WRN-28-10 has 36,479,194 parameters on CIFAR-10
+    (36.5M in the paper).
 
     Args:
         depth: number of weighted layers, 6n+4 (including the projections of the shortcuts, as in the paper).
         widen_factor: k, factor of the numbers of channels.
-        dropout: dropout probability between the convolutions of a block; 0.3 in the paper's experiments.
+        dropout: dropout probability between the convolutions of a block; the paper uses 0.3.
         in_channels: number of image channels.
         num_classes: number of classes.
 

@@ -24,14 +24,15 @@ def plain_name(name: str) -> str:
 
 
 def rename_weights(weights: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Rename the weights of a compiled or distributed network to those of a plain one, or vice versa.
+    """Rename the weights of a compiled or distributed network as in a plain network, or vice versa.
 
     Args:
         weights: tensors by parameter name in a checkpoint.
         names: keys of the state dict of the network.
 
     Returns:
-        The weights by new name; names without a unique counterpart are unchanged, so that loading reports them.
+        The weights by new name; names without a unique counterpart are unchanged, so that ``load_state_dict`` reports
+        them.
 
     Example:
         >>> rename_weights({"module.0.weight": 1}, ["_orig_mod.0.weight"])
