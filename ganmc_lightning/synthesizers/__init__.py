@@ -1,4 +1,4 @@
-"""Sources of synthetic samples: generators, stored samples and baselines without a GAN."""
+"""Synthesizers: generators, stored samples, and baselines without a GAN."""
 
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer

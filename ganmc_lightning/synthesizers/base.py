@@ -12,7 +12,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class Synthesizer(ABC):
-    """Base class of sources of synthetic samples with the class distribution of the real data.
+    """Base class of synthesizers, which return synthetic samples with the class distribution of the real data.
 
     The data module fits the synthesizer to the real training samples, on their device, and samples from it in every
     step.
@@ -52,12 +52,12 @@ class Synthesizer(ABC):
 
         Args:
             epoch: index of the epoch, from 0.
-            seed: random seed of run and process; with ``epoch`` it determines all random numbers drawn here.
+            seed: random seed of run and process; seed and ``epoch`` determine all random numbers drawn here.
         """
 
 
 def not_fitted_error(synthesizer: Synthesizer) -> ConfigurationError:
-    """Return the error of a synthesizer that is sampled before it is fitted."""
+    """Return the error for ``sample`` before ``fit``."""
     return ConfigurationError(
         f"{type(synthesizer).__name__}: not fitted; call fit(inputs, labels, spec) before sample(n)"
     )

@@ -15,18 +15,18 @@ CALIBRATION_SEED = 0
 CALIBRATION_SAMPLES = 2000
 """Number of samples that determine the thresholds."""
 MAX_ROUNDS = 50
-"""Number of draws after which a class without enough accepted samples is an error."""
+"""Maximum number of draws; too few accepted samples of a class after them raise an error."""
 
 
 class FilteredSynthesizer(Synthesizer):
-    """Keep synthetic samples whose class a teacher predicts with high confidence (cGAN-KD, Ding et al. 2021).
+    """Keep synthetic samples with a class that a teacher predicts with high confidence (cGAN-KD, Ding et al. 2021).
 
-    A sample is accepted if the teacher's prediction is its label and the confidence is at least the threshold of the
-    class: a quantile of the confidence over the correctly classified samples of a calibration draw. Class shares are
-    those of the wrapped synthesizer, whatever the acceptance rate of a class.
+    A sample is accepted if the teacher's prediction equals its label and the confidence is at least the threshold of
+    the class. The threshold is a quantile of the confidence over correctly classified samples of a calibration draw.
+    Class shares equal those of the wrapped synthesizer for every acceptance rate.
 
     Args:
-        synthesizer: source of labeled samples.
+        synthesizer: synthesizer of labeled samples.
         teacher: classifier of samples that returns logits.
         confidence_quantile: share of the correctly classified samples that is rejected, in [0, 1) (default: 0.3).
 
@@ -93,8 +93,8 @@ class FilteredSynthesizer(Synthesizer):
             missing = int(unfilled.sum())
             if missing == 0:
                 return samples, labels
-            # Twice the missing samples are enough at an acceptance rate of 1/2. Doubled on each attempt, because the
-            # last slots may need rare classes.
+            # Twice the missing samples suffice at an acceptance rate of 1/2. Doubled on each attempt, because the last
+            # slots may require rare classes.
             size = max(2 * missing, 16)
             limit = max(size, CALIBRATION_SAMPLES)
             fresh, fresh_labels = self.synthesizer.sample(min(size * 2**attempt, limit), generator)
@@ -108,7 +108,7 @@ class FilteredSynthesizer(Synthesizer):
         )
 
     def _predict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Confidence and predicted class of each sample."""
+        """Return confidence and predicted class of each sample."""
         chunks = [self.teacher(chunk).softmax(dim=1).max(dim=1) for chunk in samples.split(1024)]
         return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 

@@ -11,7 +11,7 @@ from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.training_data import output_conversion
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
-_CHUNK = 1024  # samples generated at once: a large draw needs little more memory than its samples
+_CHUNK = 1024  # number of samples per forward pass, which bounds the memory of large draws
 
 
 class GeneratorSynthesizer(Synthesizer):
@@ -20,8 +20,8 @@ class GeneratorSynthesizer(Synthesizer):
     Rows of a generator that was trained with other means and standard deviations are rescaled to those of the data.
 
     Args:
-        generator: usually ``load_generator(path)``. Samples of an unconditional generator have unknown labels, which is
-            enough for losses that only use the teacher.
+        generator: usually ``load_generator(path)``. Samples of an unconditional generator have unknown labels, which
+            suffices for losses that only use the teacher.
 
     Example:
         >>> from ganmc_lightning.networks import TabularGenerator
@@ -44,12 +44,10 @@ class GeneratorSynthesizer(Synthesizer):
         """Validate the generator against the data and move it to their device."""
         actual, expected = tuple(self.generator.sample_shape), tuple(spec.sample_shape)
         if actual != expected:
-            raise ConfigurationError(
-                f"{self.name}: got samples of shape {actual}, expected {expected}, the shape of the data"
-            )
+            raise ConfigurationError(f"{self.name}: got samples of shape {actual}, expected {expected} as in the data")
         if self.generator.num_classes not in (0, spec.num_classes):
             raise ConfigurationError(
-                f"{self.name}: got {self.generator.num_classes} classes, expected {spec.num_classes}, those of the data"
+                f"{self.name}: got {self.generator.num_classes} classes, expected {spec.num_classes} as in the data"
             )
         self._rescale = output_conversion(self.name, self.generator, spec).to(labels.device)
         self.generator.to(labels.device)
@@ -57,7 +55,7 @@ class GeneratorSynthesizer(Synthesizer):
 
     @property
     def device(self) -> torch.device:
-        """Device of the samples, that of the labels passed to :meth:`fit`."""
+        """Device of the samples: the device of the labels passed to :meth:`fit`."""
         if self._labels is None:
             raise not_fitted_error(self)
         return self._labels.device

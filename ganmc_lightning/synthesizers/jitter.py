@@ -14,8 +14,8 @@ class JitterSynthesizer(Synthesizer):
     """Sample real training samples with replacement and add Gaussian noise.
 
     Args:
-        noise_std: standard deviation of the noise, for images in [-1, 1] (which are clamped to that range) or z-scores
-            of rows (default: 0.1).
+        noise_std: standard deviation of the noise, >= 0 (default: 0.1), in units of images in [-1, 1], which are
+            clamped to this range, or of z-scored rows.
 
     Raises:
         ConfigurationError: ``noise_std`` is negative.

@@ -20,7 +20,7 @@ from ganmc_lightning.synthesizers.neighbors import (
 
 
 class SwapSchedule(NamedTuple):
-    """Partners that each row may exchange values with in one pass, the last first.
+    """Rows that each row may exchange values with in one pass (partners), the last first.
 
     Attributes:
         first: index of the first partner of each row in ``partners``, int64 (N + 1,).
@@ -34,9 +34,9 @@ class SwapSchedule(NamedTuple):
 class MungeSynthesizer(Synthesizer):
     """MUNGE (Bucila, Caruana, Niculescu-Mizil 2006, section 3.2), a baseline in GAN-MC.
 
-    A pass visits the real rows one by one. With probability p, a value of a row is exchanged with that of its nearest
-    neighbor; continuous values get Gaussian noise of standard deviation ``|difference| / s``. Simplification: neighbors
-    and differences are those of the real rows, so that swaps do not see earlier swaps of the pass and a draw is one
+    A pass visits the real rows one by one. With probability p, a value is exchanged with the nearest neighbor's value;
+    Gaussian noise of standard deviation ``|difference| / s`` is added to continuous values. Simplification: neighbors
+    and differences are computed from the real rows, not from rows that the pass has changed, so that a draw is one
     batch of tensor operations. Samples have the class of their row; every complete pass uses each row once.
 
     Args:
@@ -102,8 +102,8 @@ def swap_schedule(nearest: Tensor) -> SwapSchedule:
         nearest: int64 (N,), the nearest neighbor of each row.
 
     Returns:
-        For each row: its neighbor, when it is visited, and every visited row that it is the neighbor of; the latest
-        visit first.
+        Partners of each row, the latest visit first: its nearest neighbor, when the row is visited, and every visited
+        row that has it as nearest neighbor.
 
     Example:
         >>> swap_schedule(torch.tensor([1, 2, 1]))  # row 1: row 0, then row 2 on both of their visits
@@ -117,10 +117,10 @@ def swap_schedule(nearest: Tensor) -> SwapSchedule:
 
 
 def munge(rows: Tensor, chosen: Tensor, schedule: SwapSchedule, failures: Tensor, noise: Tensor) -> Tensor:
-    """Replace each value by that of the partner of its last successful exchange, if any.
+    """Replace each value by the value of the partner in its last successful exchange, if any.
 
-    Exchanges succeed independently with probability p: the number of failures before the last success is geometric. A
-    value is unchanged if all exchanges fail.
+    Exchanges succeed independently with probability p, so the number of failed exchanges after the last success has a
+    geometric distribution. A value is unchanged if all exchanges fail.
 
     Args:
         rows: real rows (N, D).
@@ -143,7 +143,7 @@ def munge(rows: Tensor, chosen: Tensor, schedule: SwapSchedule, failures: Tensor
 def _failures(
     shape: tuple[int, int], probability: float, device: torch.device, generator: torch.Generator | None
 ) -> Tensor:
-    """Numbers of failures before a success, int64, at most a million."""
+    """Draw numbers of failures before a success, int64, at most a million."""
     if probability == 1:
         return torch.zeros(shape, dtype=torch.int64, device=device)
     uniform = 1 - torch.rand(shape, device=device, generator=generator, dtype=torch.float64)  # in (0, 1]

@@ -21,7 +21,7 @@ def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
         inputs: real samples, or None for data read from files.
 
     Raises:
-        ConfigurationError: they are images, not in memory, or not finite.
+        ConfigurationError: the inputs are images, not in memory, or not finite.
     """
     if inputs is None:
         raise ConfigurationError(f"{name}: got data read from files, expected data in memory")
@@ -36,7 +36,7 @@ def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
 
 
 def group_features(name: str, categorical_features: CategoricalFeatures, num_columns: int) -> tuple[Tensor, Tensor]:
-    """Number the groups of columns that change together.
+    """Assign a group index to each column; columns of a one-hot block change together and share one.
 
     Args:
         name: synthesizer, for error messages.
@@ -71,7 +71,7 @@ def group_features(name: str, categorical_features: CategoricalFeatures, num_col
 
 
 def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
-    """Indices of the ``k`` nearest other rows (Euclidean), int64 (N, k), nearest first.
+    """Return the indices of the ``k`` nearest other rows by Euclidean distance, int64 (N, k), nearest first.
 
     Args:
         name: synthesizer, for error messages.
@@ -79,7 +79,7 @@ def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
         k: number of neighbors, less than N.
 
     Raises:
-        ConfigurationError: there are at most ``k`` rows.
+        ConfigurationError: there are ``k`` rows or fewer.
 
     Example:
         >>> nearest_rows("demo", torch.tensor([[0.0], [1.0], [3.0]]), 1).flatten()
@@ -87,7 +87,7 @@ def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
     """
     if len(rows) <= k:
         raise ConfigurationError(f"{name}: got {len(rows)} rows, expected more than {k}, the number of neighbors")
-    # scikit-learn uses a tree for few columns and blocks of distances for many, but never all N x N distances.
+    # scikit-learn uses a tree for few columns and blocks of distances for many, and never stores all N x N distances.
     from sklearn.neighbors import NearestNeighbors
 
     indices = NearestNeighbors(n_neighbors=k).fit(rows.cpu().numpy()).kneighbors(return_distance=False)
@@ -95,7 +95,7 @@ def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
 
 
 def balanced_indices(num_rows: int, n: int, device: torch.device, generator: torch.Generator | None) -> Tensor:
-    """``n`` row indices that use every row equally often: complete passes, then rows without replacement.
+    """Return ``n`` row indices with every row equally often: complete passes, then rows without replacement.
 
     Example:
         >>> balanced_indices(2, 4, torch.device("cpu"), None)

@@ -1,4 +1,4 @@
-"""Pool of synthetic samples, generated in large batches and served several times."""
+"""Pool of synthetic samples that are generated in large batches and returned several times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
-_CHUNK = 1000  # samples generated and labeled at once
+_CHUNK = 1000  # number of samples per draw and teacher pass
 
 
 class _Pool(NamedTuple):
@@ -24,25 +24,25 @@ class _Pool(NamedTuple):
 
 
 class PooledSynthesizer(Synthesizer):
-    """Serve samples from a pool that is filled by another synthesizer.
+    """Return samples from a pool that is filled by another synthesizer.
 
     Generator and teacher are much slower than a small student. The pool runs both on large batches, caches the
-    teacher's logits, and serves each sample several times. At the start of every epoch the oldest ``refresh`` share of
-    the pool is replaced: a sample is kept for ``1 / refresh`` epochs and served about
-    ``p_fake * N / (size * refresh)`` times for ``N`` training samples per epoch.
+    teacher's logits, and returns each sample several times. At the start of every epoch, the oldest ``refresh`` share
+    of the pool is replaced. A sample is kept for ``1 / refresh`` epochs and returned about ``p_fake * N / (size *
+    refresh)`` times for ``N`` training samples per epoch.
 
     Images are stored as uint8, like real images. The content of the pool depends only on the seed of the run, the
-    process and the epoch: a resumed run fills an equal pool.
+    process and the epoch, so that a resumed run has an equal pool.
 
     Args:
-        synthesizer: source of the samples, e.g. a :class:`~ganmc_lightning.synthesizers.GeneratorSynthesizer` or
-            :class:`~ganmc_lightning.synthesizers.FilteredSynthesizer`.
-        size: number of samples in the pool.
-        refresh: share of the pool replaced per epoch, in [0, 1]; 1 serves new samples in each epoch, as the authors of
-            GAN-MC do; 0 replaces none.
+        synthesizer: synthesizer that fills the pool, e.g. a :class:`~ganmc_lightning.synthesizers.GeneratorSynthesizer`
+            or :class:`~ganmc_lightning.synthesizers.FilteredSynthesizer`.
+        size: number of samples in the pool (default: 50,000).
+        refresh: share of the pool that is replaced per epoch, in [0, 1] (default: 0.25). With 1, every epoch has new
+            samples, as in GAN-MC; 0 replaces none.
 
     Raises:
-        ConfigurationError: ``size`` is not positive or ``refresh`` lies outside [0, 1].
+        ConfigurationError: ``size`` is not positive, or ``refresh`` is not in [0, 1].
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -77,7 +77,7 @@ class PooledSynthesizer(Synthesizer):
         self._pool = None
 
     def set_teacher(self, teacher: Callable[[Tensor], Tensor]) -> None:
-        """Cache a teacher's logits of all samples of the pool.
+        """Set the teacher; its logits of all samples of the pool are cached.
 
         Args:
             teacher: deterministic function of samples (N, *sample_shape) that returns logits (N, K).
@@ -114,7 +114,7 @@ class PooledSynthesizer(Synthesizer):
     def sample_with_logits(
         self, n: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Sample ``n`` samples of the pool, their labels, and the teacher's logits (n, K) if a teacher is set."""
+        """Return ``n`` samples of the pool, their labels, and the teacher's logits (n, K) if a teacher is set."""
         if self._pool is None:
             raise not_fitted_error(self)
         chosen = torch.randint(self.size, (n,), device=self._pool.labels.device, generator=generator)
@@ -122,7 +122,7 @@ class PooledSynthesizer(Synthesizer):
         return to_float_images(samples[chosen]), labels[chosen], None if logits is None else logits[chosen]
 
     def _drawn_at(self, block: int, epoch: int) -> int:
-        """Last epoch up to ``epoch`` in which a block was drawn: every epoch k > 0 replaces one block, in turn."""
+        """Return the last epoch, up to ``epoch``, in which a block was drawn; epochs k > 0 draw one block, in turn."""
         blocks = -(-self.size // self._block_size)
         if self.refresh == 0 or epoch < block + 1:
             return 0

@@ -20,13 +20,13 @@ from ganmc_lightning.synthesizers.neighbors import (
 class SmoteSynthesizer(Synthesizer):
     """SMOTE (Chawla et al. 2002, section 4.2) for all classes, with the class shares of the real data.
 
-    A sample is a random point between a real row and one of its nearest neighbors of its class. Every complete pass
-    uses each row once.
+    A sample is a random point on the line between a real row and one of its nearest neighbors in the class. Every
+    complete pass uses each row once.
 
     Args:
         k_neighbors: number of nearest neighbors to choose from (default: 5, as in the paper).
-        categorical_features: columns that copy the value of one of both rows. A one-hot block is the list of its
-            columns, which are copied together.
+        categorical_features: columns with values copied from one of the two rows, not interpolated. A one-hot block is
+            the list of its columns, which are copied together.
 
     Raises:
         ConfigurationError: ``k_neighbors`` is not positive.

@@ -35,11 +35,11 @@ class StoredSynthesizer(Synthesizer):
     """Sample with replacement from stored samples, e.g. a published data set of a diffusion model.
 
     Classes are matched by name, not by position: folders of images, and ``class_names`` of a ``.npz`` file, must be
-    class names of the data set. Folders may also be class numbers, as written by ``ganmc sample``; for unnamed classes
-    they must be.
+    class names of the data set. Folders may also be named by class numbers, as written by ``ganmc sample``, which is
+    required for unnamed classes.
 
     Args:
-        path: a ``.npz`` file of ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
+        path: a ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
             optional ``labels`` (N,), as written by ``ganmc sample``; or a folder that contains one folder of images per
             class. Image files are rotated by EXIF, composited on white, resized by their shorter side and
             center-cropped.
@@ -92,11 +92,11 @@ class StoredSynthesizer(Synthesizer):
         return samples, labels
 
     def _labels_by_name(self, labels: Tensor, spec: DataSpec) -> Tensor:
-        """Labels of the data set for labels that index the ``class_names`` of the file."""
+        """Convert labels that index the ``class_names`` of the file to labels of the data set."""
         names = read_class_names(self.path, read_array(self.path, "class_names").size)
         check_label_range(labels, len(names), f"{self.path}: labels")
         present, positions = labels.unique(return_inverse=True)
-        used = [names[label] for label in present.tolist()]  # the file may name classes without samples
+        used = [names[label] for label in present.tolist()]  # the file may contain names of classes without samples
         return torch.tensor(labels_from_names(used, spec.class_names, spec.num_classes, f"{self.path}: class_names"))[
             positions
         ]
