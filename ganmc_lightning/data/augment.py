@@ -63,8 +63,8 @@ class RandomCropFlip(Augment):
     """Random crop and horizontal flip, the standard augmentation of CIFAR-10.
 
     Args:
-        padding: maximum shift in pixels; 4 for images of 32 pixels.
-        flip: whether to flip; set it to False for digits.
+        padding: maximum shift in pixels, at least 0 (default: 4, for images of 32 pixels).
+        flip: whether to flip (default: True); False for digits, which flipping makes invalid.
 
     Raises:
         ConfigurationError: ``padding`` is negative.

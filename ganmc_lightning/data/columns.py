@@ -1,4 +1,4 @@
-"""Types and ranges of table columns, which generated rows are projected onto."""
+"""Types and ranges of table columns, and the projection of generated rows onto valid values."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ MAX_LEVELS = 20
 class ColumnConstraints(NamedTuple):
     """Valid values of each column of a table, fitted to its training rows.
 
-    A generator returns real numbers; :meth:`project` replaces them by the nearest valid values. The type of a column
-    is the first that applies:
+    A generator returns real numbers; :meth:`project` replaces them by the nearest valid values. The type of a column is
+    the first of these that applies:
 
-    * **one-hot**: in a block of 0/1 columns, exactly one of which is 1;
+    * **one-hot**: part of a block of 0/1 columns, of which exactly one is 1;
     * **discrete**: at most :data:`MAX_LEVELS` distinct values, such as booleans and small counts;
     * **integer**: all values are integers;
     * **continuous**.
 
     Attributes:
-        min: smallest value of each column, float64 (D,).
-        max: largest value, float64 (D,).
+        min: minimum of each column, float64 (D,).
+        max: maximum of each column, float64 (D,).
         is_integer: whether all values are integers, bool (D,).
         levels: distinct values of each discrete column, float64, ascending; empty for other columns.
-        one_hot_blocks: first and last + 1 column of each one-hot block.
+        one_hot_blocks: first column and end (exclusive) of each one-hot block.
     """
 
     min: Tensor
@@ -42,7 +42,7 @@ class ColumnConstraints(NamedTuple):
 
         Args:
             rows: float (N, D) in the units of the table, N at least 1, all finite.
-            one_hot_blocks: first and last + 1 column of each one-hot block.
+            one_hot_blocks: first column and end (exclusive) of each one-hot block.
         """
         rows = rows.to("cpu", torch.float64)
         distinct = [torch.unique(column) for column in rows.unbind(1)]

@@ -26,36 +26,37 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
-# Distinct stream ids: shuffling, synthesis, mixing and the pool use independent random numbers.
+# Distinct stream ids, so that shuffling, synthesis, mixing and the pool use independent random numbers.
 SHUFFLE_STREAM, SYNTHESIS_STREAM, MIX_STREAM, POOL_STREAM = range(4)
 
 
 class GANAugmentedDataModule(LightningDataModule):
     """Load a data set and replace a share of its training samples by synthetic samples (GAN-MC, section 2.3).
 
-    Validation samples are split off the training samples, equally in every run. Models are selected on them; test
-    samples are used only by ``test`` and ``predict``. Data sets that fit into memory are stored on the training device
-    as uint8. Conversion, augmentation and mixing run there batch by batch, and in training only.
+    Validation samples are split off the training samples, equally in every run, and are used to select models. Test
+    samples are used only by ``test`` and ``predict``. Images of data sets that fit into memory are stored on the
+    training device as uint8. Batches are converted to floats there and, in training, augmented and mixed.
 
-    Training batches have the weights of the samples, 1 on average and for synthetic samples; other splits have none.
+    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples; other splits have no
+    weights.
 
-    The samples of a step depend only on the seed of the run, the process and the step: runs can be repeated, and a
-    resumed run continues with the batches of an uninterrupted one.
+    The samples of a step depend only on the seed of the run, the process and the step. Runs are therefore reproducible,
+    and a resumed run has the batches of an uninterrupted run.
 
     Args:
         dataset: the real data.
-        synthesizer: source of the synthetic samples; required if ``p_fake > 0``.
+        synthesizer: synthesizer of the synthetic samples; required if ``p_fake > 0``.
         p_fake: probability that a training sample is synthetic, in [0, 1] (default: 0).
         mix_mode: ``"per_sample"``: ``p_fake * batch_size`` synthetic samples in every batch (default);
             ``"per_batch"``: all samples of a batch are synthetic with probability ``p_fake``, as in the authors' code.
         batch_size: number of samples in a batch, per process.
         augment: augmentation of the real training samples.
         validation_fraction: share of the training samples used for validation, in (0, 1).
-        train_size: number of training samples kept after the validation split, stratified by class; None keeps all.
-        quantile_transform: whether each column of rows is transformed to a normal distribution, which removes skew and
-            tails; must be equal in all stages of an experiment.
-        cache_logits: compute a teacher's logits of samples that are served unchanged once only. They equal those of a
-            teacher called in every step, up to rounding in batches of another size.
+        train_size: number of training samples to keep after the validation split, stratified by class (default: all).
+        quantile_transform: whether to transform each column of rows to a normal distribution, which removes skew and
+            heavy tails (default: False). All stages of an experiment require equal values.
+        cache_logits: whether to compute the teacher's logits only once for samples that are returned unchanged. They
+            equal logits computed in every step up to rounding errors, which depend on the batch size.
         num_workers: number of worker processes for data sets read from files.
         root: folder of the cached data sets (default: ``$GANMC_DATA`` or ``./data``).
 
@@ -124,7 +125,7 @@ class GANAugmentedDataModule(LightningDataModule):
         return self._loaded.spec
 
     def samples(self, split: str) -> tuple[Tensor, Tensor]:
-        """Return all stored inputs and labels of a split, as a synthesizer receives them.
+        """Return all stored inputs and labels of a split, as passed to a synthesizer's ``fit``.
 
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
@@ -161,7 +162,7 @@ class GANAugmentedDataModule(LightningDataModule):
                 quantile_transform=self.quantile_transform,
             )
         self._seed = int(os.environ.get("PL_GLOBAL_SEED", 0))  # set by Lightning's seed_everything
-        if self._generator.device != self.device:  # also for a second trainer on another device
+        if self._generator.device != self.device:  # also if a second trainer uses another device
             self._data = self._data.to(self.device)
             self._generator = torch.Generator(self.device)
         if stage in (None, "fit"):
@@ -219,7 +220,7 @@ class GANAugmentedDataModule(LightningDataModule):
     def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
         """Add a teacher's logits to the training batches; see :class:`~ganmc_lightning.batch.SupportsTeacherLogits`.
 
-        Logits of real samples are not cached if they are augmented or served fewer than two times on average.
+        Logits of real samples are not cached if the samples are augmented or returned fewer than two times on average.
         """
         if not self.cache_logits:
             return
@@ -235,13 +236,13 @@ class GANAugmentedDataModule(LightningDataModule):
             )
 
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
-        """Convert a batch to floats; in training also augment it and add synthetic samples."""
+        """Convert a batch to floats; in training, also augment it and add synthetic samples."""
         if self.trainer is not None and not self.trainer.training:
             mixed = concat_synthetic((to_float_images(batch[0]), batch[1]), None)
         else:
             with torch.no_grad(), autocast(self.trainer):
                 mixed = self.augment_and_mix(*batch)
-        # Lightning converts inputs to the precision of the network only before this hook.
+        # Lightning converts inputs to the precision of the network before this hook, not after it.
         return mixed._replace(inputs=convert_inputs(mixed.inputs, self.trainer))
 
     def augment_and_mix(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
@@ -268,7 +269,7 @@ class GANAugmentedDataModule(LightningDataModule):
         train = self._split("train")
         if index is not None and isinstance(train, TensorDataset) and train.weights is not None:
             weights = train.weights[index[count:]]
-            batch = batch._replace(weights=torch.cat([weights.new_ones(count), weights]))  # 1 is the mean real weight
+            batch = batch._replace(weights=torch.cat([weights.new_ones(count), weights]))  # 1 is the mean weight
         return batch
 
     def _sample(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
@@ -290,7 +291,7 @@ class GANAugmentedDataModule(LightningDataModule):
         return {"step": self.step, "scaler": scaler and scaler.state_dict(), "schema": schema and schema.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue at the step of a checkpoint, and scale rows as its network was trained on."""
+        """Continue at the step of a checkpoint, and scale rows as in the training of its network."""
         self.step = state_dict["step"]
         if state_dict["scaler"] is None or self._data is None:
             return

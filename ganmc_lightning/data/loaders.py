@@ -17,15 +17,15 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 
 class ResumableDistributedSampler(DistributedSampler[Any]):
-    """Sample indices of one process in one epoch, from which an interrupted epoch can be resumed.
+    """Distributed sampler that can resume an interrupted epoch.
 
-    It subclasses DistributedSampler because Lightning keeps such a sampler and sets its epoch.
+    It is a DistributedSampler because Lightning does not replace it and sets its epoch.
 
     Args:
         size: number of samples in the data set.
         rank: index of this process.
         world_size: number of processes.
-        seed: random seed of the shuffle; None keeps the order of the data set and all of its samples.
+        seed: random seed of the shuffle; None keeps the order of the data set and all samples.
 
     Attributes:
         start: number of samples that the next pass skips.
@@ -46,7 +46,7 @@ class ResumableDistributedSampler(DistributedSampler[Any]):
         self.start = 0
 
     def indices(self) -> Tensor:
-        """Return the indices of the epoch for this process, int64, without the skipped ones."""
+        """Return the sample indices of this process in the epoch, int64, without skipped samples."""
         if self.shuffled:
             generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
             order = torch.randperm(self.size, generator=generator)
@@ -69,14 +69,14 @@ class ResumableDistributedSampler(DistributedSampler[Any]):
 
 
 class _Loader:
-    """Base class: counts the batches of an epoch, which Lightning saves in every checkpoint.
+    """Base class of loaders that count the batches of an epoch; Lightning saves the count in every checkpoint.
 
-    It is not a DataLoader: Lightning would rebuild that for prediction, with another sampler.
+    It is not a DataLoader, because Lightning would recreate a DataLoader for prediction with another sampler.
     """
 
     def __init__(self, sampler: ResumableDistributedSampler, batch_size: int, drop_last: bool) -> None:
         self.sampler = sampler  # Lightning calls set_epoch on this attribute ...
-        self.batch_sampler = None  # ... and looks for this one first
+        self.batch_sampler = None  # ... or, if it is set, on this one
         self.batch_size = batch_size
         self.drop_last = drop_last
         self._epoch = -1
@@ -88,11 +88,11 @@ class _Loader:
         return full + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch of the last batch and the number of batches served in it."""
+        """Return the epoch of the last batch and the number of batches returned in it."""
         return {"epoch": self._epoch, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Skip the batches already served in the next pass, if its epoch is equal."""
+        """Skip the batches already returned if the next pass is over the stored epoch."""
         self._epoch = state["epoch"]
         self._batches = state["batches"]
         self._resumed = True
@@ -106,12 +106,12 @@ class _Loader:
 
 
 class InMemoryLoader(_Loader):
-    """Batches by index-select from tensors on the training device, without workers and copies.
+    """Loader of batches by index-select from tensors on the training device, without workers and copies.
 
     Args:
         inputs: all samples (N, ...), on the device.
         labels: int64 (N,), on the device.
-        sampler: indices of the samples.
+        sampler: sampler of this process.
         batch_size: number of samples in a batch.
         drop_last: whether to drop an incomplete last batch.
 
@@ -140,11 +140,11 @@ class InMemoryLoader(_Loader):
 
 
 class ResumableDataLoader(_Loader):
-    """Batches of samples that worker processes read from files.
+    """Loader of batches of samples that worker processes read from files.
 
     Args:
-        dataset: data set whose ``__getitem__`` returns one sample and its label.
-        sampler: indices of the samples.
+        dataset: data set; its ``__getitem__`` returns one sample and its label.
+        sampler: sampler of this process.
         batch_size: number of samples in a batch.
         drop_last: whether to drop an incomplete last batch.
         num_workers: number of worker processes.
@@ -170,7 +170,7 @@ class ResumableDataLoader(_Loader):
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,
-            generator=torch.Generator(),  # without it, every pass would draw from the global generator
+            generator=torch.Generator(),  # otherwise every pass would use the global generator
         )
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -203,7 +203,7 @@ def make_loader(
 
     Args:
         data: the samples.
-        sampler: indices of the samples.
+        sampler: sampler of this process.
         batch_size: number of samples in a batch, reduced to the number of samples of the process.
         drop_last: whether to drop an incomplete last batch.
         num_workers: number of worker processes for files.

@@ -61,10 +61,10 @@ def load_data(
     """Load a data set, split validation samples off its training samples, and scale rows.
 
     Args:
-        dataset: the data set, after ``prepare()``.
+        dataset: data set, after ``prepare()``.
         root: folder of the cached data sets.
         validation_fraction: share of the training samples used for validation, in (0, 1).
-        train_size: number of training samples kept after the split; None keeps all.
+        train_size: number of training samples to keep after the split; None keeps all.
         quantile_transform: whether rows are quantile-transformed before standardization.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Number of synthetic samples per training step, and their concatenation with the real samples."""
+"""Number of synthetic samples per training step, and concatenation of synthetic and real samples."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MixMode = Literal["per_sample", "per_batch"]
 
 
 def synthetic_count(step: int, batch_size: int, p_fake: float, mix_mode: MixMode, seed: int) -> int:
-    """Number of synthetic samples in the batch of one step (GAN-MC, section 2.3).
+    """Return the number of synthetic samples in the batch of one step (GAN-MC, section 2.3).
 
-    ``"per_sample"``: ``p_fake * batch_size`` in every batch. The remainder is carried to the next step, so that the
-    share is exact in the long run and batches differ by at most one sample. ``"per_batch"``: with probability
-    ``p_fake`` the whole batch is synthetic, else real, as in the released code of GAN-MC.
+    With ``"per_sample"``, every batch has ``p_fake * batch_size`` synthetic samples. The remainder is added in the next
+    step, so that the average share is exact and batches differ by at most one sample. With ``"per_batch"``, the whole
+    batch is synthetic with probability ``p_fake``, else real, as in the released code of GAN-MC.
 
     Args:
         step: index of the training step, from 0.
         batch_size: number of samples in the batch.
         p_fake: probability that a training sample is synthetic, in [0, 1].
         mix_mode: ``"per_sample"`` or ``"per_batch"``.
-        seed: random seed of ``"per_batch"``, a new one for every step.
+        seed: random seed for ``"per_batch"``, different in every step.
 
     Example:
         >>> [synthetic_count(step, 10, 0.25, "per_sample", seed=0) for step in range(4)]
@@ -62,6 +62,6 @@ def concat_synthetic(
         count = len(synthetic[1])
         inputs, labels = torch.cat([synthetic[0], inputs]), torch.cat([synthetic[1], labels])
     if inputs.dim() == 4:
-        # Not `contiguous`: for one channel both formats are equal, and it would keep the strides of channels-first.
+        # Not `contiguous`: for one channel, which fits both formats, it would keep channels-first strides.
         inputs = inputs.to(memory_format=torch.channels_last)
     return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count, teacher_logits)

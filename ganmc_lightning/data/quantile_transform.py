@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 MAX_QUANTILES = 256
-"""Maximum number of points of the piecewise linear function: enough for the tails, small in a checkpoint."""
+"""Maximum number of points of the piecewise linear function: enough for the tails, few in a checkpoint."""
 
 
 def normal_quantiles(column: Tensor) -> Tensor:
-    """Points of the function that maps the values of a column to normal quantiles.
+    """Compute the points of the function that maps the values of a column to normal quantiles.
 
     The quantile of a value is ``ndtri((rank - 1/2) / N)``; equal values share their mean rank. At most
-    :data:`MAX_QUANTILES` points are kept, evenly spaced in the quantile. It corresponds to scikit-learn's
+    :data:`MAX_QUANTILES` points are kept, evenly spaced in the quantile. The function corresponds to scikit-learn's
     ``QuantileTransformer(output_distribution="normal")``.
 
     Args:
@@ -37,10 +37,10 @@ def normal_quantiles(column: Tensor) -> Tensor:
 
 
 def interpolate(x: Tensor, xp: Tensor, fp: Tensor) -> Tensor:
-    """Evaluate a piecewise linear function as ``numpy.interp``, but extrapolate its first and last piece.
+    """Evaluate a piecewise linear function like ``numpy.interp``, but extrapolate its first and last piece linearly.
 
     Args:
-        x: where to evaluate it, float64 (N,).
+        x: x-coordinates to evaluate, float64 (N,).
         xp: x-coordinates of the points, strictly ascending, (Q,) with Q at least 2.
         fp: y-coordinates of the points, (Q,).
 

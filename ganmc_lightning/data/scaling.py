@@ -16,11 +16,11 @@ class RowScaler(NamedTuple):
     """Standardize each column (z-scores), optionally after a quantile transform to a normal distribution.
 
     With the quantile transform, every column is normal and a generator only models the dependence between columns.
-    The transform is monotone: a decision tree splits the rows as before.
+    The transform is monotone, so decision trees are unaffected.
 
     Attributes:
-        mean: of the training rows, float64 (D,), after the quantile transform if there is one.
-        std: standard deviation, as ``mean``; 1 for a constant column, which becomes 0.
+        mean: mean of the training rows, after the quantile transform if there is one, float64 (D,).
+        std: standard deviation of the training rows, float64 (D,); 1 for a constant column, which is scaled to 0.
         quantiles: values and normal quantiles of each column, float64 (2, Q); empty without quantile transform.
         columns: valid values of each column; None if unknown.
 
@@ -46,13 +46,13 @@ class RowScaler(NamedTuple):
         Args:
             rows: float (N, D) in the units of the table.
             quantile_transform: whether to apply the quantile transform before standardization.
-            one_hot_blocks: first and last + 1 column of each one-hot block.
+            one_hot_blocks: first column and end (exclusive) of each one-hot block.
         """
         rows = rows.to("cpu", torch.float64)
         columns = ColumnConstraints.fit(rows, one_hot_blocks)
         quantiles = tuple(normal_quantiles(column) for column in rows.unbind(1)) if quantile_transform else ()
         values = _apply_quantiles(rows, quantiles)
-        constant = rows.amin(dim=0) == rows.amax(dim=0)  # not std == 0, which rounding errors of the mean prevent
+        constant = rows.amin(dim=0) == rows.amax(dim=0)  # not std == 0, because the mean has rounding errors
         mean = torch.where(constant, values[0], values.mean(dim=0))
         return cls(mean, torch.where(constant, 1.0, values.std(dim=0, correction=0)), quantiles, columns)
 
@@ -68,9 +68,9 @@ class RowScaler(NamedTuple):
         )
 
     def transform(self, rows: Tensor) -> Tensor:
-        """Scale rows (N, D), float32.
+        """Return scaled rows, float32 (N, D).
 
-        The mean is subtracted in float64: columns of large numbers, such as timestamps, keep their differences.
+        The mean is subtracted in float64, so that large numbers, such as timestamps, keep their differences.
         """
         values = _apply_quantiles(rows.to("cpu", torch.float64), self.quantiles)
         return ((values - self.mean) / self.std).to(torch.float32)

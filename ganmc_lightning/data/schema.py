@@ -15,7 +15,7 @@ class Field(NamedTuple):
     Attributes:
         name: column name in the header.
         values: cell texts of the codes 0, 1, ...; empty for a numeric column.
-        one_hot: whether it is encoded as one 0/1 column per value, else as one column.
+        one_hot: whether the column is encoded as one 0/1 column per value, else as one column.
     """
 
     name: str
@@ -77,7 +77,7 @@ class TableSchema(NamedTuple):
 
     @property
     def one_hot_blocks(self) -> tuple[tuple[int, int], ...]:
-        """First and last + 1 column of each one-hot block."""
+        """First column and end (exclusive) of each one-hot block."""
         blocks, start = [], 0
         for field in self.fields:
             if field.one_hot:

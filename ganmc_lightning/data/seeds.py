@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 
 SPLIT_SEED = 0
-"""Seed of all splits of a data set: they are equal in every run, whatever the seed of the run."""
+"""Seed of all splits of a data set, which are equal in every run, independent of the seed of the run."""
 
 
 def derive_seed(*parts: int) -> int:
     """Hash integers to one 32-bit seed.
 
-    PyTorch's CPU generator uses only the low 32 bits of a seed: seeds that differ above them give equal numbers.
+    PyTorch's CPU generator uses only the low 32 bits of a seed, so the hash has 32 bits.
 
     Example:
         >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)

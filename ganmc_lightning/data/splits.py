@@ -12,7 +12,7 @@ from ganmc_lightning.data.seeds import SPLIT_SEED
 from ganmc_lightning.exceptions import ConfigurationError
 
 Split = TensorDataset | ImageFileDataset
-"""Samples of one split: ``"train"``, ``"val"`` or ``"test"``."""
+"""Samples of ``"train"``, ``"val"`` or ``"test"``, in memory or in files."""
 
 
 def stratified_split(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,7 @@ def stratified_subset(labels: Tensor, indices: Tensor, size: int, seed: int) -> 
     groups = [indices[index] for index in _shuffle_by_class(labels[indices], seed)]
     counts = [1 + int((size - len(groups)) * len(group) / len(indices)) for group in groups]
     counts = [min(count, len(group)) for count, group in zip(counts, groups, strict=True)]
-    while sum(counts) < size:  # rounding down leaves a few: add them to the classes furthest below their share
+    while sum(counts) < size:  # after rounding down, add the remainder to the classes furthest below their share
         shares = [
             count / len(group) if count < len(group) else 2.0 for count, group in zip(counts, groups, strict=True)
         ]
@@ -73,14 +73,14 @@ def train_val_split(
 ) -> tuple[Tensor, Tensor]:
     """Split training samples into training and validation samples, equally in every run of a data set.
 
-    The seed is :data:`~ganmc_lightning.data.seeds.SPLIT_SEED`, not the seed of the run: no model is then trained on
-    samples that another model, or its teacher, was selected by.
+    The seed is :data:`~ganmc_lightning.data.seeds.SPLIT_SEED`, not the seed of the run. Otherwise a model could be
+    trained on samples by which its teacher was selected.
 
     Args:
         labels: int64 (N,) of all training samples.
         num_classes: K.
         validation_fraction: share of the validation samples, in (0, 1).
-        train_size: number of training samples kept after the split, a stratified choice; None keeps all.
+        train_size: number of training samples to keep after the split, stratified by class; None keeps all.
         name: data set, for error messages.
 
     Returns:
@@ -103,7 +103,7 @@ def check_validation_fraction(fraction: float) -> None:
     """Check that the share of validation samples is in (0, 1).
 
     Raises:
-        ConfigurationError: it is not.
+        ConfigurationError: the share is not in (0, 1).
     """
     if not 0 < fraction < 1:
         raise ConfigurationError(f"data.validation_fraction: got {fraction}, expected a value in (0, 1)")
@@ -136,7 +136,7 @@ def train_test_split(data: TensorDataset, fraction: float, name: str) -> tuple[T
 
 
 def normalize_weights(splits: Mapping[str, Split], name: str) -> dict[str, Split]:
-    """Scale the weights of training samples to a mean of 1; remove those of other splits: their metrics are unweighted.
+    """Scale the weights of training samples to mean 1; remove the weights of other splits.
 
     Args:
         splits: data sets by split; ``"train"`` is required.
@@ -154,7 +154,9 @@ def normalize_weights(splits: Mapping[str, Split], name: str) -> dict[str, Split
     if not isinstance(train, TensorDataset) or train.weights is None:
         return dict(splits)
     if not train.weights.any():
-        raise ConfigurationError(f"data.dataset: {name}: the weight of every training sample is 0, expected one above")
+        raise ConfigurationError(
+            f"data.dataset: {name}: the weight of every training sample is 0, expected a positive weight"
+        )
     unweighted = {
         key: TensorDataset(split.inputs, split.labels)
         for key, split in splits.items()
@@ -165,7 +167,7 @@ def normalize_weights(splits: Mapping[str, Split], name: str) -> dict[str, Split
 
 
 def _shuffle_by_class(labels: Tensor, seed: int) -> list[Tensor]:
-    """Shuffled indices of each class that occurs, in ascending order of the class."""
+    """Return shuffled indices of each class that occurs, in ascending order of the classes."""
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     present: Tensor = torch.unique(labels)
     return [order[labels[order] == label] for label in present]

@@ -10,9 +10,9 @@ from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.splits import Split
 
 IN_MEMORY, FROM_FILES = 1024, 64
-"""Maximum number of images used: a rough comparison needs no more, and decoding files takes time."""
+"""Maximum number of images: enough for a rough comparison, because decoding files takes time."""
 LEVEL = 1 / 255
-"""One of 256 gray levels, the smallest standard deviation returned."""
+"""One of 256 gray levels, the minimum standard deviation."""
 
 
 def row_statistics(scaler: RowScaler) -> Statistics:
@@ -21,13 +21,13 @@ def row_statistics(scaler: RowScaler) -> Statistics:
 
 
 def channel_statistics(data: Split) -> Statistics | None:
-    """Mean and standard deviation of each channel over evenly spaced images, for pixels in [0, 1].
+    """Compute mean and standard deviation of each channel over evenly spaced images, for pixels in [0, 1].
 
     Args:
         data: uint8 images, in memory or in files.
 
     Returns:
-        float64 (C,) each, a standard deviation of at least :data:`LEVEL`; None for data without images.
+        Mean and standard deviation, float64 (C,), the latter at least :data:`LEVEL`; None for data without images.
 
     Example:
         >>> images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)

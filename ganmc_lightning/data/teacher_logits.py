@@ -1,4 +1,4 @@
-"""Cache of a teacher's logits for samples that are served more than once."""
+"""Cache of a teacher's logits for samples that are returned more than once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ganmc_lightning.synthesizers.pooled import PooledSynthesizer, compute_logit
 
 
 def served_repeatedly(trainer: Trainer, num_samples: int, batch_size: int, p_fake: float) -> bool:
-    """Whether training serves each real sample at least twice on average, so that caching its logits saves time.
+    """Return whether training uses each real sample at least twice on average, so that caching its logits saves time.
 
     Args:
-        trainer: its maximum numbers of epochs and steps define the length of training.
+        trainer: trainer; its maximum numbers of epochs and steps define the length of training.
         num_samples: number of real training samples.
         batch_size: number of samples in a batch.
         p_fake: share of synthetic samples.
@@ -31,13 +31,13 @@ def served_repeatedly(trainer: Trainer, num_samples: int, batch_size: int, p_fak
 
 
 class TeacherLogits:
-    """Logits of a batch, from a cache where there is one and from the teacher elsewhere.
+    """Logits of a batch, from a cache if available, else from the teacher.
 
     Args:
         teacher: function of samples (N, *sample_shape) that returns logits (N, K), without a graph and without random
             layers.
         stored: training samples to compute logits of, uint8 (N, C, H, W) or float (N, D); None if real samples are
-            augmented, not in memory, or served too rarely.
+            augmented, not in memory, or used too rarely.
         pool: pool of synthetic samples with cached logits, or None.
 
     Example:
@@ -62,13 +62,13 @@ class TeacherLogits:
         """Return the logits of a batch, synthetic samples first, float (N, K).
 
         Args:
-            real: real samples of the batch, as the student sees them.
+            real: real samples of the batch, as passed to the student.
             index: indices of the real samples in the training set, int64; None without stored samples.
             synthetic: synthetic samples of the batch, or None.
             synthetic_logits: logits of the synthetic samples from the pool, or None.
 
         Returns:
-            The logits; None if no logits of the batch are cached: the module then runs the teacher itself.
+            The logits; None if no logits of the batch are cached, so that the module runs the teacher.
         """
         table = None if index is None else self.table
         if synthetic_logits is None and (table is None or len(real) == 0):

@@ -1,4 +1,4 @@
-"""Data sets by name, cached as one ``.npz`` file each, and files and folders of the user."""
+"""Named data sets, cached as one ``.npz`` file each, and data sets in the user's files and folders."""
 
 from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, ImageFileDataset, TensorDataset
 from ganmc_lightning.data.datasets.data_free import DataFreeSource

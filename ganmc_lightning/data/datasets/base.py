@@ -1,4 +1,4 @@
-"""Base class of data sets, and samples in memory or in files."""
+"""Base class of data sets, and containers of samples in memory or in files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganmc_lightning.io.images import read_image
 
 
 class TensorDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Samples in memory as tensors: a batch is one index-select.
+    """Samples in memory as tensors; a batch is one index-select.
 
     Attributes:
         inputs: contiguous uint8 (N, C, H, W) for images; for rows float64 (N, D) in the units of the table, or float32
@@ -48,7 +48,7 @@ class TensorDataset(Dataset[tuple[Tensor, Tensor]]):
         return TensorDataset(self.inputs[indices], self.labels[indices], weights)
 
     def with_inputs(self, inputs: Tensor) -> TensorDataset:
-        """Return a data set with other inputs, e.g. scaled rows, and with the labels and weights of this one."""
+        """Return a data set with other inputs, e.g. scaled rows, and equal labels and weights."""
         return TensorDataset(inputs, self.labels, self.weights)
 
     def to(self, device: torch.device) -> TensorDataset:
@@ -81,8 +81,8 @@ class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, folder: Path, files: Sequence[str], labels: Tensor, image_size: int, shorter_side: int) -> None:
-        # One array of bytes, not a list of str: worker processes share its memory. Reading a str changes its reference
-        # count, so that every worker would copy the list.
+        # One array of bytes, because worker processes share its memory. Reading a list of str changes reference counts,
+        # so that every worker would copy the list.
         self._files = np.array([os.fsencode(name) for name in files], dtype=np.bytes_)
         self.folder = folder
         self.labels = labels
@@ -115,14 +115,14 @@ class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
 
 
 class DatasetSplits(NamedTuple):
-    """Training and test split of a data set.
+    """Training and test samples of a data set.
 
     Attributes:
         train: training samples; validation samples are split off these.
         test: test samples.
         num_classes: K; labels are 0 to K - 1, and each occurs in ``train``.
         class_names: K names in the order of the labels; empty for unnamed classes.
-        one_hot_blocks: first and last + 1 column of each one-hot block of rows.
+        one_hot_blocks: first column and end (exclusive) of each one-hot block of rows.
         schema: names of the columns and of the label; None for images and unnamed columns.
     """
 

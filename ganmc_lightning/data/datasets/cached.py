@@ -18,15 +18,15 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.npz import ChunkedArray, write_npz
 
 NpzArrays = Mapping[str, NDArray[Any] | ChunkedArray]
-"""NpzArrays of a ``.npz`` file by name."""
+"""Arrays of a ``.npz`` file by name, whole or in chunks."""
 
 
 class CachedDataset(DatasetSource):
-    """Base class of data sets cached as ``<name>.npz``; an existing file is used and nothing is downloaded.
+    """Base class of data sets that are cached as ``<name>.npz``; if the file exists, nothing is downloaded.
 
     Attributes:
         expected_arrays: arrays that the file must contain, for error messages.
-        class_names: class names for a file without an array ``class_names``.
+        class_names: class names, used if the file has no array ``class_names``.
     """
 
     expected_arrays: str
@@ -71,7 +71,7 @@ class CachedDataset(DatasetSource):
             yield
         except ConfigurationError:
             raise
-        # Downloaders raise many types (network, archive, checksum, missing package); the fix is always another copy.
+        # Downloaders raise many types (network, archive, checksum, missing package), all fixed by providing the file.
         except Exception as error:
             reason = textwrap.shorten(str(error) or type(error).__name__, 300, placeholder=" ...")
             raise ConfigurationError(

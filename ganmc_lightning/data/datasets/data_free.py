@@ -40,10 +40,10 @@ class DataFreeSource(DatasetSource):
         self.test_size = test_size
 
     def prepare(self, root: Path) -> None:
-        """Do nothing: there is nothing to download."""
+        """Do nothing, because no data are downloaded."""
 
     def load(self, root: Path) -> DatasetSplits:
-        """Return samples of shape (0,) with unknown labels; only the labels take memory."""
+        """Return samples of shape (0,) with unknown labels."""
         train, test = (
             TensorDataset(torch.empty(n, 0, dtype=torch.uint8), torch.full((n,), UNKNOWN_LABEL))
             for n in (self.size, self.test_size)

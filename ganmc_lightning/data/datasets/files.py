@@ -1,4 +1,4 @@
-"""Data sets in one file of the user: an ``.npz`` file, or a table with a label column."""
+"""Data sets in one of the user's files: an ``.npz`` file, or a table with a label column."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class NpzFile(DatasetSource):
     """A ``.npz`` file of images or rows.
 
     It contains ``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``; or ``X_train``
-    (N, D), ``y_train``, ``X_test``, ``y_test``; or ``X``, ``y``, of which a fifth become test rows. Optional arrays:
-    ``class_names``; for rows ``feature_names`` and ``sample_weight_train`` (for ``X`` and ``y``: ``sample_weight``),
-    the weights in training.
+    (N, D), ``y_train``, ``X_test``, ``y_test``; or ``X``, ``y``, a fifth of which become test rows. Optional arrays are
+    ``class_names`` and, for rows, ``feature_names`` and the weights in training, ``sample_weight_train`` (with ``X``
+    and ``y``: ``sample_weight``).
 
     Args:
-        path: the file; relative to the working directory, not to the data root.
+        path: path of the file, relative to the working directory, not to the data root.
 
     Example:
         >>> import tempfile
@@ -50,7 +50,7 @@ class NpzFile(DatasetSource):
         """Check that the file exists and is a ``.npz`` file.
 
         Raises:
-            ConfigurationError: it does not exist or is another file.
+            ConfigurationError: the file does not exist, or is not a ``.npz`` file.
         """
         list_arrays(self.path)
 
@@ -74,16 +74,16 @@ class TableFile(DatasetSource):
     CSV cells are separated by commas, semicolons, tabs or ``|``; the encoding is UTF-8, or UTF-16 with a byte order
     mark. Whitespace around names, texts and labels is stripped.
 
-    Errors name the column: missing values (empty, ``?``, ``NA``, ...), because no imputation fits every table; numbers
-    written as text (``1,234``, ``5 %``, ``$3``); row numbers; a copy of the label; a continuous target; classes that
-    differ only in case or whitespace.
+    These raise an error that names the column: missing values (empty, ``?``, ``NA``, ...), which are not imputed;
+    numbers written as text (``1,234``, ``5 %``, ``$3``); row numbers; a copy of the label; a continuous target; classes
+    that differ only in case or whitespace.
 
     Args:
-        path: the file; relative to the working directory, not to the data root.
-        label_column: column of the class.
+        path: path of the file, relative to the working directory, not to the data root.
+        label_column: name of the label column.
         categorical_columns: columns to one-hot encode, of any type and number of values.
         drop_columns: columns to ignore, e.g. row numbers and free text.
-        weight_column: column of the weights of the rows in training, at least 0; not a feature. Validation and test
+        weight_column: column of sample weights >= 0 in training, not a feature (default: none). Validation and test
             metrics are unweighted.
         test_fraction: share of the test rows, in (0, 1) (default: 0.2).
 
@@ -119,7 +119,7 @@ class TableFile(DatasetSource):
         """Check that the file exists.
 
         Raises:
-            ConfigurationError: it does not, or pandas is not installed.
+            ConfigurationError: the file does not exist, or pandas is not installed.
         """
         pandas()
         if not self.path.is_file():

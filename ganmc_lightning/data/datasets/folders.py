@@ -31,11 +31,11 @@ class _ClassFolders(DatasetSource):
             list_classes(self.path / folder)
 
     def load(self, root: Path) -> DatasetSplits:
-        """List the files of both splits, and decode them if the data set is held in memory.
+        """List the files of both splits, and decode them if the data set is loaded into memory.
 
         Raises:
-            ConfigurationError: a folder is missing or empty. In memory also: a file is not an image or larger than
-                :data:`~ganmc_lightning.io.images.MAX_PIXELS`, or all pixels of the images are 0 or 1.
+            ConfigurationError: a folder is missing or empty. If files are decoded: a file is not an image or has more
+                than :data:`~ganmc_lightning.io.images.MAX_PIXELS` pixels, or all pixels of all images are 0 or 1.
         """
         classes = list_classes(self.path / self.folders[0])
         train, test = (self._read(self.path / folder, classes) for folder in self.folders)
@@ -50,10 +50,10 @@ class ImageFolder(_ClassFolders):
 
     Classes are numbered in the alphabetical order of the training folders; names are compared in Unicode's composed
     form (NFC). Each image is rotated by its EXIF tag, composited on white if transparent, resized by its shorter
-    side and center-cropped to a square. Hidden folders are ignored; a warning counts and names skipped files.
+    side and center-cropped to a square. Hidden folders are ignored; a warning lists skipped files.
 
     Args:
-        path: folder of ``train`` and ``test``.
+        path: folder that contains ``train`` and ``test``.
         image_size: side of the images in pixels.
         channels: 3 for RGB, 1 for gray; files with other channels are converted.
 
@@ -93,7 +93,7 @@ class ImageNet(_ClassFolders):
     as by :class:`ImageFolder`.
 
     Args:
-        path: folder of ``train`` and ``val``.
+        path: folder that contains ``train`` and ``val``.
         image_size: side of the square center crop in pixels.
         shorter_side: length of the shorter side after resizing, before the crop; 256 is the convention of published
             ImageNet accuracies of 224-pixel networks.

@@ -24,7 +24,7 @@ _DIGITS = tuple("0123456789")
 class Digits(CachedDataset):
     """scikit-learn's handwritten digits: 1,797 gray images of 8x8 pixels in 10 classes, half for training.
 
-    They are part of scikit-learn: nothing is downloaded.
+    They are included in scikit-learn, so nothing is downloaded.
 
     Example:
         >>> import tempfile
@@ -123,7 +123,7 @@ class SVHN(CachedDataset):
     class_names = _DIGITS
 
     def fetch(self, root: Path) -> NpzArrays:
-        """Download with torchvision; its class has other arguments and attributes than the classes above."""
+        """Download with torchvision, with the arguments and attributes of its SVHN class."""
         from torchvision import datasets
 
         arrays: dict[str, NDArray[Any]] = {}

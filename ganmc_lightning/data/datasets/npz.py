@@ -36,14 +36,14 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> DatasetSplits:
     """Read a data set from an ``.npz`` file.
 
     The file contains images (``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``),
-    rows (``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``), or rows without a test split (``X``, ``y``): then
-    :data:`TEST_FRACTION` of them become test rows, seeded and stratified. Optional arrays: ``class_names``; for rows
-    ``feature_names`` and ``sample_weight_train`` (next to ``X`` and ``y``: ``sample_weight``), the weights in training.
-    Other arrays are ignored.
+    rows (``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``), or rows without a test split (``X``, ``y``), of
+    which a stratified, seeded share of :data:`TEST_FRACTION` become test rows. Optional arrays are ``class_names`` and,
+    for rows, ``feature_names`` and the weights in training, ``sample_weight_train`` (with ``X`` and ``y``:
+    ``sample_weight``). Other arrays are ignored.
 
     Args:
         path: the file.
-        class_names: class names for a file without them; ignored if their number is not the number of classes.
+        class_names: class names, used if the file has none and their number equals the number of classes.
 
     Returns:
         Training and test samples in memory; rows in the units of the file.
@@ -96,7 +96,7 @@ def _read(path: Path, inputs_name: str, labels_name: str, weights_name: str = ""
 
 
 def _check_weight_names(path: Path, arrays: Sequence[str]) -> None:
-    """Reject weights of images, and weights of rows under a name that is not read."""
+    """Reject weights of images, and weights of rows with an unused array name."""
     used = "" if "train_images" in arrays else "sample_weight_train" if "X_train" in arrays else "sample_weight"
     for name in arrays:
         if "sample_weight" in name and name != used:
@@ -117,7 +117,7 @@ def _schema(path: Path, arrays: Sequence[str], columns: int, class_names: tuple[
 
 
 def _check_rows(path: Path, train: TensorDataset, test: TensorDataset, names: Sequence[str]) -> None:
-    """Reject row numbers, also of training and test rows that are numbered jointly."""
+    """Reject columns that number the rows, also if training and test rows are numbered jointly."""
     rows, fix = train.inputs.numpy(), "remove it"
     check_no_row_numbers(rows, names, str(path), fix)
     check_no_row_numbers(np.concatenate([rows, test.inputs.numpy()]), names, str(path), fix)

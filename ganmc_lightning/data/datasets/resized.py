@@ -1,4 +1,4 @@
-"""A data set of images resized to another resolution."""
+"""Data set of images that are resized to another resolution."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.images import check_size
 from ganmc_lightning.io.npz import ChunkedArray
 
-_CHUNK = 1024  # images resized at once
+_CHUNK = 1024  # number of images per resize call
 
 
 class ResizedDataset(CachedDataset):
-    """Images of another data set, resized once and cached, such as the 64 pixels of GAN-KD.
+    """Images of another data set, resized once and cached, e.g. to the 64 pixels of GAN-KD.
 
     Images are resized bilinearly, with antialiasing, and cached as ``<name>_<image_size>.npz``.
 
@@ -53,7 +53,7 @@ class ResizedDataset(CachedDataset):
         """Download the original data set and resize its images.
 
         Raises:
-            ConfigurationError: it cannot be downloaded, or is not a data set of images in memory.
+            ConfigurationError: the data set cannot be downloaded, or does not contain images in memory.
         """
         self.dataset.prepare(root)
         splits = self.dataset.load(root)

@@ -1,4 +1,4 @@
-"""Reject columns that number the rows: they reveal the class of rows sorted by class."""
+"""Reject columns that number the rows, which reveal the class if rows are sorted by class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from ganmc_lightning.exceptions import ConfigurationError
 
 MIN_ROWS = 10
-"""Minimum number of rows checked: in fewer rows, counts may be consecutive by chance."""
+"""Minimum number of rows for the check; in fewer rows, counts may be consecutive by chance."""
 _INDEX_NAMES = re.compile(r"index|level_\d+|id|row|row[ _]?(id|number|num|names?)", re.IGNORECASE)
 
 
 def check_no_row_numbers(rows: NDArray[np.float64], names: Sequence[str], name: str, fix: str) -> None:
     """Check that no column is a row number or an index.
 
-    A column is one if its values, in any order, are 0..N-1 or 1..N; or if they are distinct integers and its name is
-    that of an index, e.g. ``id``.
+    A column numbers the rows if its values, in any order, are 0..N-1 or 1..N, or if they are distinct integers and its
+    name is typical of an index, e.g. ``id``.
 
     Args:
         rows: (N, D), all rows of the table.

@@ -21,7 +21,7 @@ MAX_CATEGORIES = 20
 consecutive."""
 
 MISSING_TEXTS = frozenset({"", "?", "na", "n/a", "#n/a", "<na>", "nan", "null"})
-"""Texts, in any case, of a missing value; in numeric columns also :data:`MISSING_NUMBERS`."""
+"""Case-insensitive texts of missing values; in numeric columns also :data:`MISSING_NUMBERS`."""
 MISSING_NUMBERS = MISSING_TEXTS | {"none", "-", "--", "."}
 
 _AROUND_NUMBERS = re.compile(r"[\s%‰€$£¥₹'\u2019_()<>≤≥~=+]|USD|EUR|GBP|CHF|JPY|INR")
@@ -41,7 +41,7 @@ class Encoded(NamedTuple):
 
 
 def encode_column(column: Any, name: str) -> Encoded:
-    """Encode a column by its type.
+    """Encode a feature column by its type.
 
     Numbers and booleans remain one column; text of at most :data:`MAX_CATEGORIES` values becomes a one-hot block.
 
@@ -50,8 +50,8 @@ def encode_column(column: Any, name: str) -> Encoded:
         name: file and column, for error messages.
 
     Raises:
-        ConfigurationError: missing or infinite values, numbers written as text, too many distinct texts, or another
-            type.
+        ConfigurationError: missing or infinite values, numbers written as text, too many distinct texts, or an
+            unsupported type.
 
     Example:
         >>> encode_column(pandas().Series(["b", "a", "b"], name="color"), "demo").numbers.tolist()
@@ -74,7 +74,7 @@ def encode_category(column: Any, name: str) -> Encoded:
     """Encode a column of any type as a one-hot block of its distinct values.
 
     Raises:
-        ConfigurationError: missing values, or two texts of one number (``1`` and ``1.0``).
+        ConfigurationError: missing values, or two spellings of one number (``1`` and ``1.0``).
     """
     column = _stripped(column) if _is_text(column) else column
     _check_present(column, frozenset({""}), name)
@@ -90,7 +90,7 @@ def encode_labels(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str,
 
     Raises:
         ConfigurationError: missing values, a continuous target, class names that differ only in case or whitespace, or
-            a single row in at least half of the classes. A single row in fewer classes is a warning.
+            only one row in at least half of the classes. Fewer classes with one row issue a warning.
     """
     column = _stripped(column) if _is_text(column) else column
     _check_present(column, MISSING_TEXTS, name)
@@ -152,7 +152,7 @@ def _numbers(column: Any, name: str) -> NDArray[np.float64]:
 
 
 def _numbered(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Integer codes in sorted order, and the texts of the values."""
+    """Return integer codes in sorted order, and the texts of the values."""
     codes, values = pandas().factorize(column, sort=True)
     names = [str(value) for value in values]
     if _is_text(column) and all(map(_is_number, names)):
@@ -169,7 +169,7 @@ def _numbered(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...
 
 
 def _check_classes(names: Sequence[str], rows: int, name: str) -> None:
-    """Reject continuous targets, and class names that are probably one class."""
+    """Reject continuous targets, and different names that probably mean one class."""
     if all(map(_is_number, names)):
         numbers = np.array([float(name) for name in names])
         consecutive = numbers.min() in (0, 1) and len(numbers) == np.ptp(numbers) + 1

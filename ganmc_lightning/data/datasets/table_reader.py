@@ -12,7 +12,7 @@ from typing import Any
 from ganmc_lightning.exceptions import ConfigurationError
 
 DELIMITERS = (",", ";", "\t", "|")
-"""Separators of CSV cells; the header line determines which is used."""
+"""Possible separators of CSV cells; the header line determines the separator of a file."""
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -28,8 +28,8 @@ def read_table(path: Path, text_columns: Collection[str]) -> Any:
         empty string.
 
     Raises:
-        ConfigurationError: the file cannot be read, has no rows, has two columns of one name, or rows longer than its
-            header.
+        ConfigurationError: the file cannot be read, has no rows, has two columns with equal names, or has rows that are
+            longer than the header.
     """
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet"):
@@ -56,7 +56,7 @@ def pandas() -> Any:
     """Import pandas.
 
     Raises:
-        ConfigurationError: it is not installed.
+        ConfigurationError: pandas is not installed.
     """
     try:
         import pandas
@@ -68,7 +68,7 @@ def pandas() -> Any:
 
 
 def unnamed(column: int) -> str:
-    """Return the name that pandas gives a column without a name."""
+    """Return the name that pandas assigns to a column without a name."""
     return f"Unnamed: {column}"
 
 
@@ -91,13 +91,13 @@ def _read_csv(path: Path, text_columns: Collection[str]) -> Any:
         dtype={name: str for name in names if name in text_columns},
         keep_default_na=False,
         skipinitialspace=True,
-        low_memory=False,  # reading in chunks, pandas may infer two types for one column
+        low_memory=False,  # when reading in chunks, pandas may infer two types for one column
     )
-    if not isinstance(table.index, pandas().RangeIndex):  # pandas uses a surplus column as row names
+    if not isinstance(table.index, pandas().RangeIndex):  # pandas uses a surplus column as index
         raise ConfigurationError(
             f"{path}: got rows with more cells than the {len(names)} names of the header, expected a name per column"
         )
-    # A separator at the end of every line adds a last column without name and cells.
+    # A separator at the end of every line results in a last column without name and cells.
     blank = [unnamed(k) for k, name in enumerate(header) if not name.strip() and _is_blank(table[unnamed(k)])]
     return table.drop(columns=blank)
 
@@ -109,7 +109,7 @@ def _encoding(path: Path) -> str:
 
 
 def _header(path: Path, encoding: str) -> tuple[list[str], str]:
-    """Cells of the header line, and the delimiter with most cells; best if the next line has equally many."""
+    """Return header cells and delimiter: equal numbers of cells in two lines have priority, then the largest number."""
     best: tuple[tuple[bool, int], list[str], str] | None = None
     for delimiter in "\t" if path.suffix.lower() == ".tsv" else DELIMITERS:
         with path.open(encoding=encoding, newline="") as file:

@@ -19,7 +19,7 @@ _ARRAYS = f"{ROW_ARRAYS}; or X, y"
 class BreastCancer(CachedDataset):
     """scikit-learn's breast cancer table: 569 rows, 30 features, benign = 1; a fifth are test rows.
 
-    It is part of scikit-learn: nothing is downloaded.
+    It is included in scikit-learn, so nothing is downloaded.
 
     Example:
         >>> import tempfile
@@ -49,8 +49,8 @@ class BreastCancer(CachedDataset):
 class MAGIC(CachedDataset):
     """MAGIC gamma telescope: 19,020 rows, 10 features, gamma = 1 (GAN-MC, section 4).
 
-    The table is split into 70 % and 30 %, seeded and stratified: about the sizes of the authors (13,312 and 5,707), but
-    not their split.
+    The table is split into 70 % and 30 %, seeded and stratified. The sizes are about those of the authors (13,312 and
+    5,707), but the split differs.
     """
 
     name = "magic"
@@ -98,9 +98,9 @@ def _fetch_openml(data_id: int, num_features: int) -> tuple[NDArray[np.float64],
     """
     from sklearn.datasets import fetch_openml
 
-    # The pure-Python parser does not need pandas and always returns the classes as strings.
+    # The pure-Python parser does not require pandas and always returns the classes as strings.
     table = fetch_openml(data_id=data_id, as_frame=False, parser="liac-arff", cache=False)
-    # A row number reveals the class of rows that are sorted by class.
+    # Row numbers reveal the class if rows are sorted by class.
     columns = [i for i, name in enumerate(table.feature_names) if name.strip(":").lower() != "id"]
     if len(columns) != num_features:
         raise ValueError(f"OpenML data set {data_id}: got {len(columns)} features, expected {num_features}")
