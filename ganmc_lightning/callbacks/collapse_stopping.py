@@ -20,16 +20,16 @@ SAMPLES = 64
 
 
 class GeneratorCollapseStopping(Callback):
-    """Stops training on mode collapse or non-finite samples.
+    """Stop training on mode collapse or non-finite samples.
 
     Every ``every_n_train_steps`` batches, 64 samples are generated from fixed latents. Non-finite samples raise an
-    error. Samples that are (nearly) equal in ``patience`` successive checks stop the training with a warning; stages
-    after the training still run. ``best.ckpt`` is not affected.
+    error. (Nearly) equal samples in ``patience`` successive checks stop the training with a warning, and later stages
+    still run. ``best.ckpt`` is not affected.
 
     Args:
         every_n_train_steps: number of training batches between two checks.
-        min_std: smallest standard deviation over samples, averaged over pixels, that passes; images are in [-1, 1].
-        patience: number of successive failed checks.
+        min_std: minimum standard deviation over samples, averaged over pixels of images in [-1, 1].
+        patience: number of successive failed checks that stops training.
         submodule: name of the generator in the LightningModule.
 
     Raises:
@@ -63,7 +63,7 @@ class GeneratorCollapseStopping(Callback):
         """Validate that the submodule is a generator.
 
         Raises:
-            ConfigurationError: it is not.
+            ConfigurationError: the submodule is not a generator.
         """
         if not isinstance(dict(pl_module.named_modules()).get(self.submodule), Generator):
             raise ConfigurationError(f"GeneratorCollapseStopping.submodule: '{self.submodule}' is not a generator")
@@ -109,7 +109,7 @@ class GeneratorCollapseStopping(Callback):
 def sample_std(generator: Generator, device: torch.device) -> Tensor:
     """Return the standard deviation over 64 samples of fixed latents, averaged over pixels; a scalar.
 
-    The mode of the generator and the global random state do not change.
+    The training mode of the generator and the global random state are unchanged.
     """
     random = torch.Generator().manual_seed(PROBE_SEED)
     latents = generator.sample_latents(SAMPLES, "cpu", random).to(device)

@@ -16,19 +16,19 @@ from ganmc_lightning.networks.base import Generator
 
 
 class CompressionScoreMonitor(GeneratorMonitor):
-    """Logs ``val/compression_score``, the Compression Score (GAN-MC, section 5) of the generator's samples.
+    """Log ``val/compression_score``, the Compression Score (GAN-MC, section 5) of the generator's samples.
 
     GAN losses do not track sample quality; select checkpoints by this metric instead. It is computed at every
-    validation (``trainer.check_val_every_n_epoch``) on the validation split, from as many generated samples as there
-    are real training samples.
+    validation (``trainer.check_val_every_n_epoch``) on the validation split. The number of generated samples equals the
+    number of real training samples.
 
     Args:
         teacher: classifier trained on the real data.
-        student: returns a new student; cheap students keep the validation short.
+        student: function that returns a new student; small students keep the validation short.
         variant: ``"1_epoch"`` (poster) or ``"5_epochs"`` (paper).
         num_students: number of students per validation.
-        batch_size: number of samples per step of a student; use less for small data sets.
-        learning_rate: learning rate of a student's Adam.
+        batch_size: number of samples per step of a student; use a smaller number for small data sets.
+        learning_rate: learning rate of the students' Adam optimizer.
         submodule: name of the generator in the LightningModule.
 
     Raises:
@@ -76,7 +76,7 @@ class CompressionScoreMonitor(GeneratorMonitor):
         )
 
     def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
-        """Train students on generated samples."""
+        """Train students on generated samples and return their Compression Score."""
         assert self._metric is not None
         samples = samples_of_generator(generator, data, origin=self.submodule)
         generated = samples.sample(len(data.samples("train")[1]), SAMPLE_SEED)

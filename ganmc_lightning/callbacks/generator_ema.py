@@ -16,20 +16,20 @@ RAW_KEY = "generator_ema_raw"
 
 
 class GeneratorEMA(Callback):
-    """Averages the weights of the generator exponentially and uses the average for evaluation.
+    """Average the weights of the generator exponentially, and use the average for evaluation.
 
     The average replaces the weights during validation (sample grids, metrics) and in the checkpoint, so that
     ``load_generator`` loads the averaged generator. The raw weights are saved as well, and training resumes from them.
     Buffers, such as batch statistics, are copied and not averaged. The decay of step k is at most
-    ``(1 + k) / (10 + k)``, so that the average forgets the random initialization. The average is kept in float32 or
-    float64: an update of 1 - decay would be lost in the rounding of half precision.
+    ``(1 + k) / (10 + k)``, so that the average forgets the random initialization. The average is stored in float32 or
+    float64, because half precision would round off updates of relative size 1 - decay.
 
     Args:
-        decay: decay of the average per step, in [0, 1).
+        decay: decay of the average per step, in [0, 1) (default: 0.999).
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``decay`` is outside [0, 1).
+        ConfigurationError: ``decay`` is not in [0, 1).
 
     Example:
         >>> GeneratorEMA(decay=0.99).decay
@@ -65,7 +65,7 @@ class GeneratorEMA(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update the average after each step of the generator; with n_critic > 1 not every batch is one."""
+        """Update the average after each generator step; with ``n_critic > 1``, not every batch is a generator step."""
         step = trainer.global_step
         if step == self._step:
             return
@@ -77,7 +77,7 @@ class GeneratorEMA(Callback):
             [self._average[name] for name in averaged], [_to_float32(current[name]) for name in averaged], 1 - decay
         )
         for name, buffer in self._generator(pl_module).named_buffers():
-            if name in self._average:  # non-persistent buffers are constants
+            if name in self._average:  # except non-persistent buffers, which are constant
                 self._average[name].copy_(buffer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -17,21 +17,21 @@ CALLBACK_METRICS = tuple(name for name in METRICS if name != "compression_score"
 
 
 class GeneratorMetricsMonitor(GeneratorMonitor):
-    """Logs ``val/fid``, ``val/inception_score``, ``val/precision`` and other metrics of the generator's samples.
+    """Log ``val/fid``, ``val/inception_score``, ``val/precision`` and other metrics of the generator's samples.
 
     The metrics are computed at every validation (``trainer.check_val_every_n_epoch``) against the validation split by
     :class:`~ganmc_lightning.evaluation.GeneratorEvaluator`; near duplicates are searched in the training split. Select
     checkpoints by one of them with ``checkpoint: {monitor: val/fid, mode: min}``.
 
     Args:
-        extractor: feature extractor; in a config ``ganmc_lightning.metrics.make_extractor`` with its ``spec``.
-        metrics: names from ``inception_score``, ``fid``, ``kid``, ``prdc``, ``near_duplicates`` and
+        extractor: feature extractor; in a config, ``ganmc_lightning.metrics.make_extractor`` with its ``spec``.
+        metrics: one or more of ``inception_score``, ``fid``, ``kid``, ``prdc``, ``near_duplicates`` and
             ``laplacian_variance``.
         num_samples: number of generated samples, at least 2.
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: a metric is unknown, there is none, or ``num_samples`` is below 2.
+        ConfigurationError: ``metrics`` is empty or contains an unknown name, or ``num_samples`` is below 2.
 
     Example:
         >>> import torch

@@ -16,10 +16,11 @@ SAMPLE_SEED = 0
 
 
 class GeneratorMonitor(Callback):
-    """Base class: logs ``val/<name>`` metrics of a generator's samples at every validation.
+    """Base class of callbacks that log ``val/<name>`` metrics of a generator's samples at every validation.
 
     With :class:`~ganmc_lightning.callbacks.GeneratorEMA`, in any order of the callbacks, the averaged generator is
-    evaluated. The latents are the same each time. Rank 0 computes the metrics for all ranks. Test samples are not used.
+    evaluated. The latents are equal in every validation. Rank 0 computes the metrics for all ranks. Test samples are
+    not used.
 
     Args:
         submodule: name of the generator in the LightningModule.
@@ -32,7 +33,7 @@ class GeneratorMonitor(Callback):
         """Validate the callback against the data before training.
 
         Raises:
-            ConfigurationError: the callback does not fit the data or the module, or the data are not in memory.
+            ConfigurationError: the callback does not support the data or the module, or the data are not in memory.
         """
         name = type(self).__name__
         data = trainer.datamodule  # type: ignore[attr-defined]
@@ -45,10 +46,10 @@ class GeneratorMonitor(Callback):
 
     @abstractmethod
     def validate(self, data: SupportsDataSpec) -> None:
-        """Validate the callback against the data, and reset what was computed from earlier data.
+        """Validate the callback against the data, and reset values computed from earlier data.
 
         Raises:
-            ConfigurationError: the callback does not fit the data.
+            ConfigurationError: the callback does not support the data.
         """
 
     @abstractmethod

@@ -19,13 +19,13 @@ GRID_SEED = 0
 
 
 class SampleGrid(Callback):
-    """Saves ``samples/epoch_<n>.png`` in the run folder: one row per class, the same latents every time.
+    """Save ``samples/epoch_<n>.png`` in the run folder, with one row per class and equal latents in every file.
 
     The image is saved at every validation of a training run (``trainer.check_val_every_n_epoch``), and logged if there
     is a W&B logger. Generators of rows are ignored.
 
     Args:
-        columns: number of samples per class.
+        columns: number of samples per class (default: 10).
         submodule: name of the generator in the LightningModule.
 
     Raises:
@@ -62,7 +62,7 @@ def sample_per_class(generator: Generator, columns: int, device: torch.device) -
 
     Args:
         generator: generator of images (C, H, W) in [-1, 1].
-        columns: number of images per class; ten times as many in total if there are no classes.
+        columns: number of images per class; an unconditional generator returns ``10 * columns`` images.
         device: device of the generator.
 
     Returns:

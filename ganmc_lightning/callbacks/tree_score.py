@@ -18,20 +18,20 @@ FOREST_SEED = 0
 
 
 class TreeScoreMonitor(GeneratorMonitor):
-    """Logs the score of trees trained on a random forest's probabilities of generated rows.
+    """Log the score of trees trained on a random forest's probabilities of generated rows.
 
-    A reduced version of the study in GAN-MC, section 4, evaluated on the validation split. GAN losses do not track
-    sample quality; select checkpoints by this metric instead. A forest is fitted once to the real training rows. At
-    every validation, fully grown trees are fitted to the forest's probabilities of generated rows, with equally many
+    This is a reduced version of the study in GAN-MC, section 4, evaluated on the validation split. GAN losses do not
+    track sample quality; select checkpoints by this metric instead. A forest is fitted once to the real training rows.
+    At every validation, fully grown trees are fitted to the forest's probabilities of generated rows, with equally many
     rows of each class. Their mean score on the real validation rows is logged: ``val/tree_auc`` for two classes,
     ``val/tree_accuracy`` for more.
 
-    The trees are fitted to scaled rows. Scaling is monotonic per column, so it does not change them.
+    The trees are fitted to scaled rows; scaling is monotonic per column, so the trees are unaffected.
 
     Args:
         teacher_trees: number of trees of the forest (default: 500, as in the paper).
         synthetic_ratio: number of generated rows per real training row (default: 9, as in the paper).
-        num_students: number of trees per validation; a single tree has a noisy score.
+        num_students: number of trees per validation; the score of a single tree has a high variance.
         submodule: name of the generator in the LightningModule.
 
     Raises:
