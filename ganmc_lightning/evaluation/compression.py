@@ -1,4 +1,4 @@
-"""Make Compression Scores from a data module."""
+"""Compression Scores from a data module."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def make_compression_score(
     Args:
         data: data module of the real data, after setup.
         teacher: classifier trained on the training split; rows are rescaled if it was trained on other statistics.
-        student: returns a new student.
+        student: function that returns a new student.
         held_out_split: split used to train neither teacher nor generator, ``"val"`` or ``"test"``.
         device: device of the networks (default: the device of the data).
         prefix: prefix of ``teacher`` and ``student`` in error messages.
         settings: further arguments of :class:`CompressionScore`, such as ``variant`` and ``seeds``.
 
     Raises:
-        ConfigurationError: teacher or student does not fit the data.
+        ConfigurationError: inputs or outputs of teacher or student do not match the data.
     """
     check_classifier(f"{prefix}teacher", teacher, data.spec)
-    with torch.random.fork_rng(devices=[]):  # the weights of this student must not change the global random state
+    with torch.random.fork_rng(devices=[]):  # creating this student must not change the global random state
         check_classifier(f"{prefix}student", student(), data.spec)
     adapted = nn.Sequential(input_conversion(f"{prefix}teacher", teacher, data.spec), teacher)
     samples, labels = data.samples(held_out_split)

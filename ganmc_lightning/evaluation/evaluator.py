@@ -36,37 +36,37 @@ REFERENCE_METRICS = ("fid", "kid", "prdc")
 """Metrics that compare with the real split."""
 BATCH_SIZE = 500
 MAX_REFERENCE_FEATURES = 10_000
-"""Real samples whose features KID and PRDC use. FID uses the moments of all, near duplicates all training samples."""
+"""Number of real samples for KID and PRDC; FID uses the moments of all, near duplicates all training samples."""
 MAX_SPLITS = 10
 MAX_SUBSET_SIZE = 1000
 STATISTICS = "statistics"
 SELF_COMPARISON = "the samples are the reference of this metric"
 
 ProgressFactory = Callable[[str], Track]
-"""Function of a description that returns a progress bar."""
+"""Function from a description to a progress bar."""
 
 
 def no_progress(description: str) -> Track:
-    """Show no progress."""
+    """Return a function that displays no progress."""
     return iter
 
 
 class GeneratorEvaluator:
-    """Computes metrics of sample sets against one data set; statistics of the real data are computed once.
+    """Compute metrics of sample sets against one data set; statistics of the real data are computed once.
 
     If the data module has a writable ``root`` folder, the statistics are cached there across runs.
 
     Args:
         data: data module of the real data, after setup.
-        metrics: names from :data:`METRICS`; None for all that can be computed.
+        metrics: names from :data:`METRICS`; None selects all that can be computed.
         extractor: feature extractor.
         compression: Compression Scores by column name, see :func:`make_compression_score`.
         num_samples: number of samples per set, at least 2.
         seed: random seed for latents, labels and subsets.
         real_split: split of the real data to compare with.
-        sharpness_reference: samples whose Laplacian variance has the ratio 1 (default: the real split).
+        sharpness_reference: reference samples of the Laplacian variance ratio (default: the real split).
         device: device of the networks.
-        progress: creates progress bars.
+        progress: function that creates progress bars.
 
     Raises:
         ConfigurationError: a metric is unknown or cannot be computed.
@@ -115,7 +115,7 @@ class GeneratorEvaluator:
         features = None if self.extractor is None else self._extract(drawn, f"features of {samples.name}")
         result = EvaluationResult(samples.name, samples.origin, samples.real_split, drawn, features, skipped)
         names = [name for name in self.metrics if name not in skipped]
-        draws = {self.num_samples: drawn}  # the Compression Scores require as many samples as there are real ones
+        draws = {self.num_samples: drawn}  # Compression Scores require the number of the real samples
         for name in self.progress(f"metrics of {samples.name}")(names):
             if name in FEATURE_METRICS:
                 self._add_feature_metric(name, result)
@@ -136,7 +136,7 @@ class GeneratorEvaluator:
         result.add(name, metric)
 
     def _make_metric(self, name: str, extractor: FeatureExtractor, n: int) -> FeatureMetric:
-        """Make a metric of this process only: callbacks evaluate on rank 0 while the other ranks wait."""
+        """Create a metric without synchronization, because callbacks evaluate on rank 0 while the other ranks wait."""
         if name == "inception_score":
             return InceptionScore(extractor, splits=max(1, min(MAX_SPLITS, n // 2)), sync_on_compute=False)
         if name == "fid":
@@ -213,10 +213,10 @@ def select_metrics(
     """Select the requested metrics, or all that can be computed.
 
     Args:
-        requested: names from :data:`METRICS`; None for all that can be computed.
+        requested: names from :data:`METRICS`; None selects all that can be computed.
         spec: shape of the samples.
-        has_extractor: whether there is a feature extractor.
-        has_compression: whether there are a teacher and a student.
+        has_extractor: whether a feature extractor is available.
+        has_compression: whether teacher and student are available.
 
     Returns:
         The metrics, and the reason for each metric that is skipped.
@@ -255,7 +255,7 @@ def held_out_split(real_split: str) -> str:
 
 
 def statistics_folder(data: SupportsDataSpec) -> Path | None:
-    """Return the folder of cached statistics, below the data root; None if it is not writable or there is no root."""
+    """Return the folder of cached statistics below the data root; None without a writable data root."""
     root = getattr(data, "root", None)
     if root is None:
         return None

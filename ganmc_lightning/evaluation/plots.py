@@ -72,7 +72,7 @@ def plot_results(evaluator: GeneratorEvaluator, results: Sequence[EvaluationResu
 
 
 def plot_nearest(sets: Sequence[NearestPairs], path: Path) -> None:
-    """Plot all sets into one PNG: each sample above its nearest training sample."""
+    """Plot all sets as one PNG file, each sample above its nearest training sample."""
     figure = Figure(figsize=(COLUMNS * 0.75 + 1.5, len(sets) * 3.9), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     subfigures = figure.subfigures(len(sets), 1, squeeze=False)[:, 0]

@@ -24,7 +24,7 @@ def load_datamodule(name: str) -> GANAugmentedDataModule:
 
     Args:
         name: a built-in data set (``digits``, ``FashionMNIST``, ...), an ``.npz`` file, the class path of a dataset, or
-            the config (``.yaml``) of a training run, whose data set, splits and scaling are used.
+            the config (``.yaml``) of a training run, to use its data set, splits and scaling.
 
     Raises:
         ConfigurationError: the data set is not found, has weights, or is not loaded into memory.

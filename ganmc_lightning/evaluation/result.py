@@ -17,7 +17,7 @@ class EvaluationResult:
     Attributes:
         name: name of the sample set.
         origin: origin of the samples.
-        real_split: split of the real data that the samples are; empty for other samples.
+        real_split: split, if the samples are a split of the real data; else empty.
         samples: evaluated samples, on the CPU.
         features: features of the samples; None without an extractor.
         skipped: reason per skipped metric.

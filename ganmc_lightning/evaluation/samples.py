@@ -19,7 +19,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SampleSet(ABC):
-    """Samples of one origin that fit the real data.
+    """Base class of sets of samples with the shape of the real data.
 
     Args:
         name: name in tables.
@@ -31,7 +31,7 @@ class SampleSet(ABC):
 
     @property
     def real_split(self) -> str:
-        """Split of the real data that the samples are; empty for other samples."""
+        """Split, if the samples are a split of the real data; else empty."""
         return self.origin.removeprefix(REAL) if self.origin.startswith(REAL) else ""
 
     @abstractmethod
@@ -64,7 +64,7 @@ class GeneratedSamples(SampleSet):
         random = torch.Generator(device).manual_seed(seed)
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
         chunks = (self.synthesizer.sample(size, random)[0] for size in sizes)
-        # uint8 takes a quarter of the memory of floats
+        # uint8 uses a quarter of the memory of float32
         return torch.cat([(to_uint8_images(chunk) if chunk.dim() == 4 else chunk.float()).cpu() for chunk in chunks])
 
 
@@ -77,7 +77,7 @@ def samples_of_generator(
     labels: Tensor | None = None,
     device: torch.device | str | None = None,
 ) -> GeneratedSamples:
-    """Return the samples of a generator, with the class distribution of real samples.
+    """Return the sample set of a generator, with the class distribution of real samples.
 
     Args:
         generator: generator; it is set to evaluation mode and moved to ``device``.
@@ -88,7 +88,7 @@ def samples_of_generator(
         device: device of the generator (default: the device of the labels).
 
     Raises:
-        ConfigurationError: the generator does not fit the data: sample shape, classes, or data it was trained on.
+        ConfigurationError: sample shape, classes or training data of the generator do not match the data.
     """
     synthesizer = GeneratorSynthesizer(generator)
     synthesizer.name = origin

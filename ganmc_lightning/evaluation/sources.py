@@ -1,4 +1,4 @@
-"""Open the sample sets named on a command line: real samples, files, folders, and checkpoints of generators."""
+"""Open the sample sets of a command line: real samples, files, folders, and checkpoints of generators."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def open_sample_sets(
             folder of images; or the checkpoint of a generator, ``CHECKPOINT:SUBMODULE`` if its submodule is not called
             ``generator`` or ``student``. An optional ``NAME=`` comes first.
         data: data module of the real data, after setup.
-        sharpness_reference: a further set, which may have any name.
+        sharpness_reference: a further set, with an arbitrary name.
         device: device of the generators (default: the device of the data).
 
     Raises:
@@ -71,7 +71,9 @@ def open_sample_sets(
     names = [source.name for source in sources[: len(texts)]]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigurationError(f"{name}: got {names.count(name)} sample sets of this name: use NAME=SAMPLES")
+            raise ConfigurationError(
+                f"{name}: got {names.count(name)} sample sets with this name, expected one: use NAME=SAMPLES"
+            )
     sets = [_open(source, data, device) for source in sources]
     return SampleSets(sets[: len(texts)], sets[-1] if sharpness_reference is not None else None)
 

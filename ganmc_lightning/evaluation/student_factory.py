@@ -1,4 +1,4 @@
-"""Make the students of the Compression Score from a class name or a configuration file."""
+"""Students of the Compression Score from a class name or a configuration file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def make_student_factory(text: str) -> Callable[[], nn.Module]:
 
     Args:
         text: a class (``LeNet4``, or the class path of a network without required arguments); or a ``.yaml`` file
-            with ``class_path`` and ``init_args`` of a network, or the config of a training run, whose ``student``, else
-            ``network``, is used. A file may name the networks that a checkpoint may name.
+            with ``class_path`` and ``init_args`` of a network; or the config of a training run, of which ``student``,
+            else ``network``, is used. Files and checkpoints may refer to the same networks.
 
     Raises:
-        ConfigurationError: there is no such network.
+        ConfigurationError: the network does not exist, or cannot be instantiated.
 
     Example:
         >>> make_student = make_student_factory("LeNet4")

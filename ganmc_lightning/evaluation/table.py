@@ -21,7 +21,7 @@ class MetricRow(NamedTuple):
     Attributes:
         label: label in the first column.
         value: column name of the values.
-        spread: column name of the values after ±; empty for none.
+        spread: column name of the values after ±; empty if there are none.
     """
 
     label: str
