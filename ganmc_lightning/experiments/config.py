@@ -51,7 +51,7 @@ def _config_file(name: object, info: ValidationInfo) -> object:
 
 
 def _words(command: object) -> tuple[str, ...]:
-    """Split a command line before its placeholders are filled in, because a folder name may contain blanks."""
+    """Split a command line before placeholders are substituted, because folder names may contain blanks."""
     if not isinstance(command, str):
         raise ValueError(f"got {shorten(command)}, expected text")
     try:
@@ -76,18 +76,18 @@ class Stage:
     """One run per seed: a training, or another command that writes a ``result.json``.
 
     Attributes:
-        configs: files passed to ``fit``, later ones override earlier ones. Key ``config``. A command has one at most,
+        configs: files passed to ``fit`` (key ``config``); later ones override earlier ones. A command has at most one,
             as ``{config}``.
         overrides: dotted keys and values that override the files; a string may contain ``{stage}``.
-        quick: further overrides of a quick run, with precedence over the experiment's own.
-        needs: stages that must be complete before: those listed here and those that a ``{stage}`` names. The
-            paths ``runs/<experiment>/<stage>/seed0`` of the config files must be listed.
-        test: whether ``fit`` is followed by ``test``, and the report shows test metrics.
-        command: words of another command than ``fit``. They may contain ``{stage}``, and ``{run_dir}``, ``{seed}``
-            and ``{config}`` for the run's own folder, seed and configuration file. Empty for a training.
+        quick: further overrides of a quick run, with precedence over the experiment's ``quick``.
+        needs: stages that must be complete before this one: listed stages, and stages of placeholders ``{stage}``.
+            Stages of paths ``runs/<experiment>/<stage>/seed0`` in config files must be listed.
+        test: whether to run ``test`` after ``fit`` and to report test metrics.
+        command: words of a command other than ``fit``; empty for ``fit``. They may contain ``{stage}``, and
+            ``{run_dir}``, ``{seed}`` and ``{config}`` for folder, seed and configuration file of the run.
         quick_command: words that a quick run appends to the command.
-        shared: whether the stage runs once, with the experiment's first seed, for the stages of all seeds.
-        name: the stage's key in the file, also the name of its folder.
+        shared: whether the stage runs only once, with the experiment's first seed, for the stages of all seeds.
+        name: key of the stage in the file, also the name of its folder.
     """
 
     configs: Annotated[ListOf[ConfigFile], Field(alias="config")] = ()
@@ -117,14 +117,14 @@ class Experiment:
     """An experiment file.
 
     Attributes:
-        name: also the name of its folder inside the output folder. Key ``experiment``.
-        stages: by name, in order of execution.
+        name: name of the experiment (key ``experiment``) and of its folder in the output folder.
+        stages: stages by name, in order of execution.
         title: heading of the report; default: the name.
         seeds: seeds of every stage; default: ``[0]``.
-        metric: read as ``val/<metric>`` and ``test/<metric>``.
+        metric: reported metric, read as ``val/<metric>`` and ``test/<metric>``.
         mode: whether higher (``max``) or lower (``min``) is better.
-        quick: overrides of every stage in a quick run.
-        report: tables and figures.
+        quick: overrides of all stages in a quick run.
+        report: tables and figures of the report.
     """
 
     name: Annotated[str, AfterValidator(_folder_name), Field(alias="experiment")]
@@ -169,7 +169,7 @@ def load_experiment(file: Path) -> Experiment:
     """Read and validate an experiment file.
 
     Raises:
-        ConfigurationError: one line that names the file, the key, the value and what was expected.
+        ConfigurationError: the file, a key or a value is invalid.
     """
     content = load_yaml_mapping(file)
     stages = content.get("stages")

@@ -1,4 +1,4 @@
-"""Discovery of experiment files: the user's own and those of the package."""
+"""Discovery of the user's and the package's experiment files."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ _PACKAGES = ("ganmc-lightning", "torch", "lightning", "torchmetrics", "scikit-le
 
 
 def describe_environment(device: str) -> Environment:
-    """Return versions, device, threads and commit of this process.
+    """Return package versions, device, number of threads and git commit of this process.
 
     Args:
         device: "cpu" or the name of the GPU.
     """
-    torch = sys.modules.get("torch")  # already imported if the run needed it
+    torch = sys.modules.get("torch")  # imported already if the run uses it
     threads = (os.cpu_count() or 1) if torch is None else int(torch.get_num_threads())
     device = _cpu_model() if device == "cpu" else f"{device} ({_cpu_model()})"
     return {"versions": _versions(), "device": device, "threads": threads, "git": _commit()}

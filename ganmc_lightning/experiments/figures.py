@@ -1,4 +1,4 @@
-"""Figures of a report: plots of the results, and sample grids that the runs recorded."""
+"""Figures of a report: plots of the results, and sample grids written by the runs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from ganmc_lightning.experiments.tables import ReportRow, TableResult, metric_na
 from ganmc_lightning.runs.metrics_csv import read_learning_curves
 
 SPLIT_NAMES = {"train": "training", "val": "validation"}
-"""Prefix of a column of ``metrics.csv`` -> word in the label of an axis."""
+"""Prefix of a column in ``metrics.csv`` -> word in the axis label."""
 
 SweepMeans = tuple[Sweep, Mapping[float, MeanCI]]
 
 
 @dataclass(frozen=True)
 class FigureSpec:
-    """A figure with its values, before it is drawn.
+    """A figure with its values, before it is plotted.
 
     Attributes:
         file: path relative to the report.
         title: caption.
-        draw: return the figure as PNG.
+        draw: function that returns the figure as PNG.
     """
 
     file: str
@@ -63,9 +63,9 @@ def make_figures(
         sweeps: sweeps with their means.
 
     Raises:
-        ConfigurationError: a result lacks a curve, a metric or a column that a figure shows.
+        ConfigurationError: a result lacks a curve, a metric or a column of a figure.
     """
-    labels = {row.stage: row.spec.name for row in reversed(rows)}  # stages of the main table have its names
+    labels = {row.stage: row.spec.name for row in reversed(rows)}  # names of the main table's rows
     specs = [
         *_learning_curves(experiment, results, rows, labels),
         *_sweeps(experiment, results, sweeps, labels),

@@ -1,4 +1,4 @@
-"""What a run's result depends on: config, package source and data, as named hashes that can be compared."""
+"""Fingerprint of everything that a run's result depends on: named hashes of config, package source and data."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from ganmc_lightning import __version__
 
 SOURCE = "package source"
-"""Name of the difference between two versions of this package."""
+"""Name of a difference in the package source."""
 
 _REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
-"""Parts of the package that start stages or write reports, but compute no result."""
+"""Parts of the package that start stages or write reports, but do not compute results."""
 
 _NO_DATA = ("root", "save_dir", "dirpath", "class_path")
-"""Config keys of other paths: the root of all data sets, output folders, and classes."""
+"""Config keys with values that are not data paths: the root of all data sets, output folders, and classes."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Fingerprint:
     """Hashes of everything that a run's result depends on.
 
     Attributes:
-        configs: stage -> sha256 of its config files, overrides, command, and seed: those of the run and of all runs
-            that it depends on, directly or not. Comments in config files, paths of stages and the output folder do
-            not count.
+        configs: stage -> sha256 of its config files, overrides, command and seed, for the run and all runs that it
+            depends on directly or indirectly. Comments in config files, paths of stages and the output folder are
+            excluded.
         source: sha256 of this package's version and source files, except those of reports.
         data: data file or folder -> sha256, for the run and all runs that it depends on. A data set that is not
             downloaded yet is not listed.
@@ -45,9 +45,9 @@ class Fingerprint:
         return hash_json([self.configs, self.source, self.data])
 
     def differences(self, other: Fingerprint, stage: str) -> list[str]:
-        """Name what differs from another fingerprint of a stage; empty if nothing does.
+        """List the differences to another fingerprint of a stage; empty for equal fingerprints.
 
-        Data files are compared where both list them: a data set may have been downloaded in between.
+        Only data files in both fingerprints are compared, because a data set may have been downloaded in between.
 
         Example:
             >>> old = Fingerprint({"gan": "1", "student": "2"}, "a", {"digits.npz": "5"})
@@ -75,7 +75,8 @@ def hash_source() -> str:
     """Compute the sha256 of the package's version and Python files.
 
     Files that only start stages or write reports are skipped, so that a new report text does not repeat trainings.
-    Modules of ``--import`` and other packages do not count; the report lists the versions of the most important ones.
+    Modules of ``--import`` and other packages are excluded; the report lists the versions of the most important
+    packages.
     """
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256(__version__.encode())
@@ -97,7 +98,7 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
         words: words of the command.
 
     Returns:
-        Path as it is written in the config, or file name of a downloaded data set -> path.
+        Path as written in the config, or file name of a downloaded data set -> path.
     """
     strings = list(strings)
     keyed = [(key.rpartition(".")[2], text) for key, text in strings]
@@ -120,7 +121,7 @@ def compute_fingerprint(
         stage: name of the stage.
         recipe: config files, overrides, command and seed of the run.
         data: data files, see :func:`find_data`.
-        needs: fingerprints of the runs that it depends on.
+        needs: fingerprints of the runs that this run depends on.
     """
     configs = {name: value for need in needs for name, value in need.configs.items()}
     files = {name: value for need in needs for name, value in need.data.items()}
@@ -135,7 +136,7 @@ def compute_fingerprint(
 def hash_path(path: Path) -> str:
     """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
 
-    A folder may contain a million images: reading all of them would take too long.
+    A folder may contain a million images, which would take too long to read.
     """
     if path.is_file():
         with path.open("rb") as stream:
@@ -145,7 +146,7 @@ def hash_path(path: Path) -> str:
 
 
 def _downloaded_files(strings: Iterable[tuple[str, str]]) -> Iterator[Path]:
-    """Yield the files of a named data set: ``FashionMNIST`` is stored as ``fashion_mnist.npz``.
+    """Yield the files of a named data set, e.g. ``fashion_mnist.npz`` of ``FashionMNIST``.
 
     The file name may continue with arguments of the data set, such as the image size.
     """

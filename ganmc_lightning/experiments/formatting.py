@@ -29,7 +29,7 @@ def format_ci(mean: MeanCI, mark_one: bool = False) -> str:
         '0.9763 (n = 1)'
     """
     if mean.ci95 is not None:
-        # the half-width has the decimals of the mean, although its own scale may be smaller
+        # the half-width has as many decimals as the mean, even if its scale is smaller
         decimals = 4 if abs(mean.mean) <= 1 else 2
         return f"{mean.mean:.{decimals}f} ± {mean.ci95:.{decimals}f}"
     return format_metric(mean.mean) + (" (n = 1)" if mark_one and mean.n == 1 else "")
@@ -48,7 +48,7 @@ def format_paper(number: float | None) -> str:
 
 
 def format_count(number: int | None) -> str:
-    """Format a count with grouped digits, from one million on in M or G; a dash for None.
+    """Format a count with grouped digits, or in M or G if it is a million or more; a dash for None.
 
     Example:
         >>> format_count(2500), format_count(1_212_040), format_count(6_997_000_000), format_count(None)
@@ -75,7 +75,7 @@ def format_bytes(bytes_: float) -> str:
 
 
 def format_ratio(number: float) -> str:
-    """Format a ratio with two digits, or all digits before the point.
+    """Format a ratio with two digits, or with all digits before the decimal point.
 
     Example:
         >>> format_ratio(0.4658), format_ratio(9.31), format_ratio(1758.8)

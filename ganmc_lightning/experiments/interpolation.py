@@ -1,8 +1,8 @@
-"""Configs of a stage: merged with overrides, and with the folders of the stages that they name.
+"""Configs of a stage: merge config files and overrides, and substitute the folders of other stages.
 
-An override or a command names a stage as ``{stage}``, a config file as ``runs/<experiment>/<stage>/seed0``.
-A config file is complete on its own: it names the checkpoints of seed 0 at the paths where ``ganmc fit`` saves them.
-In an experiment these paths are replaced by the folders of the seed that is run.
+An override or a command refers to a stage by ``{stage}``, a config file by ``runs/<experiment>/<stage>/seed0``. Every
+config file is complete: it contains the paths where ``ganmc fit`` saves checkpoints of seed 0. In an experiment, these
+paths are replaced by the folders of the seed of the run.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ OUTPUT_KEY = "default_root_dir"
 """Config key of the output folder, which the command line overrides."""
 
 BUILTINS = ("run_dir", "seed", "config")
-"""Placeholders of a command other than stages: its run folder, its seed and its config file."""
+"""Placeholders of a command other than stages: run folder, seed and config file of the run."""
 
 T = TypeVar("T")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z0-9][A-Za-z0-9_-]*)\}")
 
 
 def find_stages(value: object) -> Iterator[str]:
-    """Yield the stages named as ``{stage}`` anywhere in an override's value or in a command's words.
+    """Yield the stages of all placeholders ``{stage}`` in the value of an override or the words of a command.
 
     Example:
         >>> list(find_stages({"path": "{teacher}/best.ckpt", "seed": ["{seed}"]}))
@@ -50,8 +50,8 @@ def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str
 def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) -> dict[str, object]:
     """Merge config files and dotted overrides, later ones on top.
 
-    As on the command line, another ``class_path`` replaces a class together with its arguments, and lists are
-    replaced as a whole.
+    As on the command line, another ``class_path`` replaces a class and its arguments, and lists are replaced, not
+    merged.
 
     Args:
         configs: contents of the config files.
@@ -78,13 +78,13 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
 def check_needs(
     effective: object, experiment: str, stage: str, needs: Iterable[str], contents: Mapping[Path, object]
 ) -> None:
-    """Check that a stage declares all stages that its effective config names by their folder.
+    """Check that the ``needs`` of a stage contain all stages with a folder in its effective config.
 
     Args:
         effective: the effective config.
         experiment: name of the experiment.
         stage: name of the stage.
-        needs: stages that it declares.
+        needs: declared stages.
         contents: config file -> content, for the error message.
 
     Raises:
@@ -143,7 +143,7 @@ def _merge(base: object, update: object) -> object:
     if not isinstance(update, Mapping):
         return update
     if isinstance(base, str) and "class_path" not in update and set(update) <= {"init_args", "dict_kwargs"}:
-        base = {"class_path": base}  # the short form of a class without arguments
+        base = {"class_path": base}  # short form of a class without arguments
     if not isinstance(base, Mapping) or update.get("class_path", base.get("class_path")) != base.get("class_path"):
         return {key: _merge(None, value) for key, value in update.items()}
     return {**base, **{key: _merge(base.get(key), value) for key, value in update.items()}}

@@ -14,8 +14,7 @@ T = TypeVar("T")
 def drop_missing(experiment: Experiment, available: Container[str]) -> Experiment:
     """Return the experiment without the stages, rows and figures that have no result.
 
-    A row that selects from several stages is dropped if one of them is missing: the selection would differ from the
-    one that the file defines.
+    A row that selects from several stages is dropped if one of them is missing, because its selection could differ.
 
     Args:
         experiment: the experiment.
@@ -48,7 +47,7 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
 
 
 def _update(value: T, **changes: object) -> T:
-    """Return a copy with other attributes, without the validation of a file: a report may be empty here."""
+    """Return a copy with other attributes, without validation, because the report may be empty."""
     changed = copy(value)
     vars(changed).update(changes)
     return changed

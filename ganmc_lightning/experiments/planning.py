@@ -32,11 +32,11 @@ class PlannedRun:
         stage: name of the stage.
         seed: value of ``--seed_everything``.
         folder: run folder.
-        fingerprint: what the result depends on; a result with another fingerprint is not reused.
-        configs: path -> content of config files to write before the run, with the paths of this seed's stages.
+        fingerprint: hashes of everything that the result depends on; a result with another fingerprint is not reused.
+        configs: path -> content of the config files to write before the run, with the paths of this seed.
         command: command line without ``--ckpt_path``.
         test: command line of the test that follows a training, or None.
-        needs: runs that must be finished before.
+        needs: runs that must be finished before this one.
     """
 
     stage: str
@@ -62,7 +62,7 @@ class PlannedRun:
 def plan_runs(
     experiment: Experiment, out: Path, seeds: Sequence[int], quick: bool, wandb_project: str | None = None
 ) -> list[PlannedRun]:
-    """Plan the runs in the order of execution: all stages of the first seed, then those of the next.
+    """Plan the runs in order of execution: all stages of the first seed, then all stages of the next.
 
     A shared stage has one run, with the first seed of the experiment file, for any ``seeds``.
 
@@ -74,9 +74,9 @@ def plan_runs(
         wandb_project: W&B project that receives learning curves and sample grids.
 
     Raises:
-        ConfigurationError: a config file is invalid, or names a stage that is not among the stage's ``needs``.
+        ConfigurationError: a config file is invalid, or refers to a stage that is not in the ``needs`` of its stage.
     """
-    hash_path.cache_clear()  # files may have changed since an earlier plan
+    hash_path.cache_clear()  # files may have changed since the last plan
     contents = {config: load_yaml_mapping(config) for stage in experiment.stages.values() for config in stage.configs}
     runs: dict[RunId, PlannedRun] = {}
     for seed in seeds:
@@ -114,12 +114,12 @@ def _plan_run(
 
     Args:
         experiment: the experiment.
-        stage: a stage of it.
+        stage: a stage of the experiment.
         seed: seed of the run.
         quick: whether to apply the ``quick`` overrides.
         contents: config file -> content.
         folders: stage -> run folder for this seed, for all stages of the experiment.
-        needs: runs of the stages that this one depends on.
+        needs: runs of the stages that this stage depends on.
         logger: overrides of a training that do not affect its result.
     """
     overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}

@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
-# Okabe and Ito's colors: distinct for color-blind readers and in gray.
+# Okabe and Ito's colors, distinct for color-blind readers and in gray.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 # After seven curves the colors repeat with dashes, after fourteen with dots (length and gap in points).
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
@@ -25,7 +25,7 @@ _INK, _GRID = "#333333", "#e3e3e3"
 
 @dataclass(frozen=True)
 class SeedCurves:
-    """A curve per seed, plotted as one line.
+    """Curves of several seeds, plotted as one line.
 
     Attributes:
         label: entry of the legend.
@@ -55,8 +55,8 @@ class ScatterGroup:
 def plot_learning_curves(curves: Sequence[SeedCurves], y_label: str) -> bytes:
     """Plot values per epoch: mean over seeds with its 95 % band.
 
-    Epochs that some seed did not reach are omitted. The first tenth of the epochs does not count for the limits of the
-    vertical axis, because its values would compress all others.
+    Epochs that were not reached by every seed are omitted. The limits of the vertical axis ignore the first tenth of
+    the epochs, because its range would compress all others.
     """
     figure, axes = _new_figure(legend_entries=len(curves))
     for index, curve in enumerate(curves):
@@ -105,7 +105,7 @@ def plot_scatter(
 ) -> bytes:
     """Plot points with the 95 % interval of y, and baselines; values that are not finite are omitted.
 
-    Intervals of x are not plotted: they would cross those of other points.
+    Intervals of x are not plotted, because they would overlap other points.
     """
     groups = [ScatterGroup(group.label, points) for group in groups if (points := _finite(group.points))]
     baselines = [baseline for baseline in baselines if math.isfinite(baseline.value)]
@@ -125,7 +125,7 @@ def plot_scatter(
             label=group.label,
         )
     _plot_baselines(axes, baselines, first=len(groups))
-    if log_x and groups:  # baselines only: no x value for a logarithmic scale
+    if log_x and groups:  # a logarithmic scale requires x values, which baselines do not have
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter())  # 20 k
@@ -139,7 +139,7 @@ def _finite(points: Sequence[tuple[MeanCI, MeanCI]]) -> list[tuple[MeanCI, MeanC
 
 
 def _new_figure(legend_entries: int) -> tuple[Figure, Axes]:
-    """Return a figure that is legible at the width of a phone; the legend adds to its height."""
+    """Return a figure that is legible at the width of a phone, with additional height for the legend."""
     height = 3.8 + 0.22 * ((legend_entries + 1) // 2)
     figure = Figure(figsize=(5.8, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.06))
     return figure, figure.subplots()

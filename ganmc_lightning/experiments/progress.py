@@ -18,12 +18,12 @@ from ganmc_lightning.experiments.tables import ONE_SEED, has_several_seeds
 
 
 class ProgressPrinter:
-    """Prints a line for each event of a schedule, and failures to stderr.
+    """Print a line for each event of a schedule, and failures to stderr.
 
     Args:
         experiment: the experiment.
         runs: all runs of the plan.
-        console: where to print.
+        console: terminal output.
         quick: whether the ``quick`` overrides apply.
         show_starts: whether to print a line for each run that starts.
     """
@@ -44,7 +44,7 @@ class ProgressPrinter:
         print_line(console, ", ".join([*counts, *(["quick"] if quick else [])]), "dim")
 
     def on_archive(self, run: PlannedRun, differences: Sequence[str]) -> None:
-        """Print why an earlier result is not reused."""
+        """Print the differences because of which an earlier result is not reused."""
         print_line(
             self.console, f"  {self._name(run)}  earlier result archived, changed: {', '.join(differences)}", "dim"
         )
@@ -55,7 +55,7 @@ class ProgressPrinter:
             print_line(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
 
     def on_end(self, run: PlannedRun, outcome: Outcome) -> None:
-        """Print the metrics of a finished run, or the reason of a failure."""
+        """Print the metrics of a finished run, or the cause of a failure."""
         finished, reused, failed = self.marks
         self.number += 1
         if outcome.code:
@@ -71,7 +71,7 @@ class ProgressPrinter:
 
 
 def print_report(console: Console, report: Report, file: Path) -> None:
-    """Print the rows of a report with their means and the numbers of the paper, and the path of the report."""
+    """Print the rows of a report with means and values from the paper, and the path of the report."""
     print_line(console, "")
     mark_one = has_several_seeds(row.mean for row in report.rows)
     width = max((len(row.label) for row in report.rows), default=0)

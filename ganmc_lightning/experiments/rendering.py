@@ -20,7 +20,7 @@ _TEMPLATES.filters["base64"] = lambda content: b64encode(content).decode("ascii"
 
 
 def render_html(report: Report) -> str:
-    """Render a report as one HTML file without scripts and without files from outside; figures are embedded."""
+    """Render a report as one HTML file without scripts or external files; figures are embedded."""
     return _TEMPLATES.get_template("report.html.j2").render(report=report)
 
 

@@ -20,7 +20,7 @@ from ganmc_lightning.experiments.statistics import MeanCI
 from ganmc_lightning.experiments.tables import ReportRow, TableResult, has_several_seeds
 
 TableCells = tuple[list[str], list[list[str]]]
-"""Headings and rows of text; a cell's second line, if any, is a remark on its value."""
+"""Headings and rows of text; an optional second line of a cell is a remark on its value."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Report:
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         seeds: seeds of the runs.
-        environment: where the runs were executed.
-        seconds: training time of all runs together.
+        environment: package versions and device of the runs.
+        seconds: total training time of all runs in seconds.
         rows: rows of the main table.
         notes: notes below the main table.
         tables: tables of several metrics.
-        sweeps: each sweep with its mean per value of the setting.
+        sweeps: pairs of a sweep and its mean per value of the setting.
         runs: results of all runs.
         figures: plots and sample grids.
     """
@@ -88,7 +88,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """Seeds, number of runs and training time in words."""
+        """Seeds, number of runs and training time as text."""
         seeds = f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}"
         return f"{seeds}, {len(self.runs)} runs, {format_duration(self.seconds)} of training"
 

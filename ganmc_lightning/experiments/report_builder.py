@@ -1,4 +1,4 @@
-"""Computation of a report and its files ``report.json``, ``report.md``, ``report.html`` and ``figures/*.png``."""
+"""Compute a report and write its files ``report.json``, ``report.md``, ``report.html`` and ``figures/*.png``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def make_report(
         missing: runs without a result.
 
     Raises:
-        ConfigurationError: a run lacks the experiment's metric, or a metric, curve or column of a table or figure.
+        ConfigurationError: the experiment's metric, or a metric, curve or column of a table or figure is missing in a
+            run.
     """
     rows = make_rows(experiment, results)
     tables = make_tables(experiment, results)
@@ -69,9 +70,9 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[str]]:
-    """Return the environment of the runs, the last one if there are several, and a note in that case.
+    """Return the environment of the runs; for different environments, the last one and a note.
 
-    The key ``older_code`` names the runs of another version of this package.
+    The key ``older_code`` lists the runs of another version of this package.
     """
     environments = [run.environment for run in runs if run.environment is not None]
     distinct = [env for index, env in enumerate(environments) if env not in environments[:index]]

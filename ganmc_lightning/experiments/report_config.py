@@ -38,10 +38,10 @@ def _known_stage(name: str, info: ValidationInfo) -> str:
 Text = Annotated[str, Field(min_length=1)]
 """Non-empty text."""
 ListOf = Annotated[tuple[T, ...], BeforeValidator(_as_list)]
-"""A list, or a single item in its place."""
+"""A list, or a single item."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 KnownStage = Annotated[str, AfterValidator(_known_stage)]
-"""A name among ``ValidationInfo.context["stages"]``."""
+"""A stage name in ``ValidationInfo.context["stages"]``."""
 
 
 def _refuse_repeated_names(rows: Iterable[Row | TableRow]) -> None:
@@ -55,12 +55,12 @@ class Row:
     """One row of the main table.
 
     Attributes:
-        name: method, as shown.
+        name: name of the method.
         stage: stage that provides the values.
-        select_from: instead of ``stage``, the candidates from which the validation metric selects.
-        paper: value printed in the paper, if any.
-        source: where that value is printed.
-        step_budget_group: rows of one group are compared and must have taken equally many optimizer steps.
+        select_from: instead of ``stage``, candidates of which the one with the best validation metric is selected.
+        paper: value in the paper, if any.
+        source: table or figure of the paper with this value.
+        step_budget_group: name of a group of rows that should have equal numbers of optimizer steps.
     """
 
     name: Text
@@ -87,9 +87,9 @@ class TableColumn:
     """One metric of a table.
 
     Attributes:
-        metric: read as ``test/<metric>``, behind the model of the row where that has one.
-        label: heading; default: the metric.
-        format: format of its values.
+        metric: metric name, read as ``test/<metric>``, or ``test/<model>/<metric>`` for a row with a model.
+        label: heading (default: the metric).
+        format: format of the values.
     """
 
     metric: Text
@@ -98,7 +98,7 @@ class TableColumn:
 
     @property
     def heading(self) -> str:
-        """The label, or the metric in words."""
+        """The label, or else the metric with blanks for underscores."""
         return self.label or self.metric.replace("_", " ")
 
 
@@ -107,11 +107,12 @@ class TableRow:
     """One row of a table of several metrics.
 
     Attributes:
-        name: method, as shown.
+        name: name of the method.
         stage: stage that provides the values.
-        model: prefix of its metrics among those of the stage, ``<model>/<metric>``; empty for all of them.
-        paper: metric -> value printed in the paper.
-        join: scatter plots join the points of rows with the same value, such as ``MSE``; empty for a single point.
+        model: prefix of the row's metrics in the results of the stage, ``<model>/<metric>``; empty without prefix.
+        paper: metric -> value in the paper.
+        join: label of the line that joins the row's point with others in scatter plots, such as ``MSE``; empty for
+            none.
     """
 
     name: Text
@@ -129,7 +130,7 @@ class TableRow:
 class Scatter:
     """A scatter plot of a table's rows.
 
-    A row with a y value but no x value, such as real data in a plot over parameters, becomes a dashed line.
+    A row with a y value but no x value, such as real data in a plot over parameters, is plotted as a dashed line.
 
     Attributes:
         title: caption.
@@ -149,9 +150,9 @@ class MetricTable:
 
     Attributes:
         title: caption.
-        columns: its metrics.
-        rows: its rows.
-        source: where the paper's values are printed.
+        columns: metrics of the table.
+        rows: rows of the table.
+        source: table or figure of the paper with these values.
         note: remark shown below the table.
         scatter: scatter plots of the table.
     """
@@ -184,8 +185,8 @@ class ResultCurves:
         title: caption.
         x_label, y_label: labels of the axes.
         stage: stage that recorded the curves.
-        curves: label -> name among the result's ``curves``.
-        baselines: label -> test metric, drawn as a dashed line.
+        curves: label -> name of a curve in the result's ``curves``.
+        baselines: label -> test metric, plotted as a dashed line.
     """
 
     title: Text
@@ -198,13 +199,13 @@ class ResultCurves:
 
 @dataclass(config=FORBID_EXTRA, frozen=True)
 class Sweep:
-    """A figure of the metric over a setting.
+    """A figure of the experiment's metric over a setting.
 
     Attributes:
         x_label: name of the setting.
         x_to_stage: value of the setting -> stage.
         title: caption.
-        baselines: stages drawn as dashed lines.
+        baselines: stages plotted as dashed lines.
     """
 
     x_label: Text
@@ -217,13 +218,13 @@ class Sweep:
 
 @dataclass(config=FORBID_EXTRA, frozen=True)
 class LearningCurves:
-    """A figure over the epochs for each of some columns of ``metrics.csv``.
+    """Figures of columns of ``metrics.csv`` over the epochs, one per column.
 
     Attributes:
-        stages: one line each; a row's name stands for the stage that the row shows.
+        stages: stages, or names of rows, with one line per stage.
         title: caption of all figures.
-        columns: such as ``train/loss``; default: the metric and the cross-entropy with the labels, both of the
-            validation split. The latter is comparable between all methods.
+        columns: column names such as ``train/loss`` (default: the metric and the cross-entropy of the validation split,
+            which is comparable between all methods).
     """
 
     stages: Annotated[ListOf[str], Field(min_length=1)]
@@ -236,12 +237,12 @@ class ReportConfig:
     """The tables and figures of the report.
 
     Attributes:
-        rows: the main table, which compares methods by the experiment's metric.
+        rows: rows of the main table, which compares methods by the experiment's metric.
         tables: tables of several metrics.
         sweep: figures of the metric over a setting.
         learning_curves: figures over the epochs.
         result_curves: figures of curves from a ``result.json``.
-        sample_grids: stages, each shown by its latest sample grid.
+        sample_grids: stages with their latest sample grid in the report.
     """
 
     rows: ListOf[Row] = ()

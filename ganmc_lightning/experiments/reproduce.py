@@ -33,17 +33,17 @@ def reproduce(
     accept_older_code: bool = False,
     wandb_project: str | None = None,
 ) -> int:
-    """Execute the runs of an experiment that are not finished, then write the report.
+    """Execute the unfinished runs of an experiment, then write the report.
 
     Args:
         file: the experiment file.
         out: output folder; the runs and the report are written to ``<out>/<experiment>/``.
-        command: this command line, as shown in the report.
+        command: command line to show in the report.
         run_command: entry point of the command line, called for each stage.
         console: terminal output.
-        seeds: seeds instead of those in the file.
+        seeds: seeds that replace those of the file.
         quick: whether to apply the file's ``quick`` overrides.
-        jobs: number of runs at a time, each in a worker process if more than 1.
+        jobs: number of parallel runs, each in a worker process if more than 1.
         keep_going: after a failure, skip the runs that depend on it, execute all others, and report what is available.
         accept_older_code: reuse results of another version of this package.
         wandb_project: W&B project that also receives the runs and the report.

@@ -22,7 +22,7 @@ class StageResult:
         stage: name of the stage.
         seed: random seed of the run.
         folder: the run folder.
-        result: content of its ``result.json``.
+        result: content of ``result.json``.
         environment: versions and device of the run, if recorded.
         older_code: whether another version of this package computed the result.
     """
@@ -37,11 +37,11 @@ class StageResult:
     def value(self, name: str) -> float:
         """Return a metric by its full name, such as ``test/accuracy``.
 
-        If the run has no such metric, ``<split>/error`` is 1 - ``<split>/accuracy``, and ``<split>/parameters``
-        and ``<split>/flops`` are those of the trained network.
+        If they are not recorded, ``<split>/error`` is 1 - ``<split>/accuracy``, and ``<split>/parameters`` and
+        ``<split>/flops`` are those of the trained network.
 
         Raises:
-            ConfigurationError: the run has no such metric.
+            ConfigurationError: the metric does not exist.
         """
         found = self._find(name)
         if found is None:
@@ -55,10 +55,10 @@ class StageResult:
         return self._find(name) is not None
 
     def curve(self, name: str) -> Mapping[int, float]:
-        """Return a curve that the run recorded itself.
+        """Return a curve of ``result.json``, as value by count.
 
         Raises:
-            ConfigurationError: the run has no such curve.
+            ConfigurationError: the curve does not exist.
         """
         if name not in self.result.curves:
             raise self._missing(f"curve '{name}'", sorted(self.result.curves))
@@ -78,7 +78,7 @@ class StageResult:
 
 
 Results = dict[str, list[StageResult]]
-"""Stage -> its results, one for each seed."""
+"""Stage -> results, one per seed."""
 
 
 def load_results(runs: Sequence[PlannedRun]) -> Results:

@@ -1,4 +1,4 @@
-"""``run_state.json``: how far the run of a stage got, and what it was started from."""
+"""``run_state.json``: status of the run of a stage, and fingerprint with which it was started."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STARTED, FITTED, FINISHED = "started", "fitted", "finished"
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a run got: the content of ``run_state.json`` in its folder.
+    """Status of a run: the content of ``run_state.json`` in its folder.
 
     Attributes:
-        fingerprint: what the run was started from.
+        fingerprint: fingerprint with which the run was started.
         status: ``started``, ``fitted`` (trained, not tested) or ``finished``.
         environment: versions and device of a finished run.
     """

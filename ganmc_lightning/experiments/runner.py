@@ -17,18 +17,18 @@ from ganmc_lightning.io.structured import write_json, write_yaml
 from ganmc_lightning.runs.folder import RunFolder
 
 RunCommand = Callable[[list[str]], int]
-"""Runs one ``ganmc`` command line in this process and returns its exit code."""
+"""Function that runs a ``ganmc`` command line in this process and returns its exit code."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
         code: 0 for success, else the exit code of the command that failed; 130 after Ctrl-C, 143 after SIGTERM.
-        error: reason of a failure that is not an exit code of a command.
-        reused: whether the run was finished before.
-        skipped: runs that it needs and that failed, so that it was not started.
+        error: cause of a failure other than an exit code of a command.
+        reused: whether the run was already finished.
+        skipped: failed runs that this run depends on, so that it was not started.
     """
 
     code: int = 0
@@ -43,22 +43,22 @@ class Outcome:
 
 
 def is_complete(run: PlannedRun) -> bool:
-    """Return whether the run folder holds a finished run; call :func:`archive_outdated` before."""
+    """Return whether the run folder contains a finished run; call :func:`archive_outdated` before."""
     state = read_run_state(run.folder.state)
     return state is not None and state.status == FINISHED and run.folder.result.is_file()
 
 
 def archive_outdated(run: PlannedRun, accept_older_code: bool = False) -> list[str]:
-    """Rename a run folder with another fingerprint, and restore an archived folder with this one.
+    """Rename a run folder with another fingerprint, and restore an archived folder with an equal fingerprint.
 
-    Nothing is deleted, and switching between two settings repeats no training.
+    Nothing is deleted, and alternating between two settings repeats no training.
 
     Args:
         run: a planned run.
         accept_older_code: keep or restore a finished run if only the package source differs.
 
     Returns:
-        What differs, such as ``["package source", "data digits.npz"]``, where a result could not be reused.
+        Differences such as ``["package source", "data digits.npz"]`` if a result cannot be reused, else an empty list.
     """
     current = run.folder.path
     archived = sorted(current.parent.glob(f"{current.name}.*"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -84,7 +84,7 @@ def archive_outdated(run: PlannedRun, accept_older_code: bool = False) -> list[s
 
 
 def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
-    """Train and test one run, or continue it where an earlier attempt ended.
+    """Train and test one run, or resume it.
 
     Args:
         run: a run that is not complete.
@@ -98,7 +98,7 @@ def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
         return Outcome(TERMINATED)
     except ConfigurationError as error:
         return Outcome(1, f"no usable result: {error}")
-    except Exception:  # one stage that crashes must not end the others
+    except Exception:  # an exception in one stage must not end the others
         traceback.print_exc()
         return Outcome(1)
 
@@ -149,7 +149,7 @@ def _write_state(run: PlannedRun, state: RunState) -> None:
 
 
 def describe_failure(run: PlannedRun, outcome: Outcome) -> str:
-    """Describe in one line which run failed and how to continue."""
+    """Return a one-line description of the failed run and of how to continue."""
     where = f"stage '{run.stage}', seed {run.seed} ({run.folder.path})"
     if outcome.interrupted:
         return f"interrupted in {where}; run the same command to continue"

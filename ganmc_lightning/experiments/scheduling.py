@@ -1,4 +1,4 @@
-"""Execute the runs of a plan in the order of their dependencies, one or several at a time."""
+"""Execute the runs of a plan in the order of their dependencies, sequentially or in parallel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganmc_lightning.experiments.workers import end_workers, execute_in_worker, 
 
 
 class Progress(Protocol):
-    """Receives the events of a schedule."""
+    """Interface for the events of a schedule."""
 
     def on_archive(self, run: PlannedRun, differences: Sequence[str]) -> None:
         """Handle an earlier result that cannot be reused because of the named differences."""
@@ -37,20 +37,20 @@ def run_stages(
     keep_going: bool = False,
     accept_older_code: bool = False,
 ) -> dict[RunId, Outcome]:
-    """Execute a plan; a run starts as soon as the runs that it needs are finished.
+    """Execute a plan; a run starts when all runs that it needs are finished.
 
-    After a failure no further run starts, and those in progress continue to their end.
+    After a failure, no further run starts, and runs in progress continue to their end.
 
     Args:
-        runs: in the order in which they start if several could.
+        runs: all runs, in the order in which they start if several are ready.
         run_command: entry point of the command line; with several ``jobs`` it must be importable.
         progress: notified of each run.
-        jobs: number of runs at a time; each is executed in this process if 1, else in a worker process.
+        jobs: number of parallel runs; with 1, runs are executed in this process, else in worker processes.
         keep_going: after a failure, skip the runs that depend on it and execute all others.
         accept_older_code: reuse finished runs of another version of this package.
 
     Returns:
-        Outcomes of the runs that ended. After Ctrl-C or SIGTERM the last one is interrupted.
+        Outcomes of the runs that ended; after Ctrl-C or SIGTERM, the last outcome is an interruption.
     """
     schedule = _Schedule(runs, keep_going)
     pool: Executor
@@ -75,7 +75,7 @@ def run_stages(
                         continue
                     progress.on_start(run)
                     running[pool.submit(execute if jobs == 1 else execute_in_worker, run, run_command)] = run
-                # A signal that arrives just before a wait without timeout would not be handled.
+                # Without a timeout, a signal that arrives just before the wait would not be handled.
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
                     outcome = future.result()  # raises if the pool broke; the run must still be in `running` then
                     end(running.pop(future), outcome)
@@ -93,7 +93,7 @@ def run_stages(
 
 
 class _Schedule:
-    """Order of the runs that are left."""
+    """Order of the remaining runs."""
 
     def __init__(self, runs: Sequence[PlannedRun], keep_going: bool) -> None:
         self.outcomes: dict[RunId, Outcome] = {}
@@ -107,7 +107,7 @@ class _Schedule:
 
     @property
     def has_next(self) -> bool:
-        """Whether a run can start now."""
+        """Whether a run is ready to start."""
         stopped = any(o.interrupted or (o.code and not self._keep_going) for o in self.outcomes.values())
         return bool(self._ready) and not stopped
 
@@ -116,11 +116,11 @@ class _Schedule:
         return self._runs[self._ready.pop(0)]
 
     def failed_needs(self, run: PlannedRun) -> tuple[str, ...]:
-        """Name the failed runs that a run needs."""
+        """Return the names of the failed runs that a run needs."""
         return tuple(f"{stage} seed {seed}" for stage, seed in run.needs if self.outcomes[stage, seed].code)
 
     def end(self, run: PlannedRun, outcome: Outcome) -> None:
-        """Record how a run ended; the runs that need it become ready, also to be skipped."""
+        """Record the outcome of a run; runs that need it become ready to start or to be skipped."""
         self.outcomes[run.id] = outcome
         self._sorter.done(run.id)
         self._add_ready()
@@ -130,7 +130,7 @@ class _Schedule:
 
 
 class _InProcessExecutor(Executor):
-    """Executes each call at once in this process, where its output reaches the terminal."""
+    """Executor that runs each call immediately in this process, with output to the terminal."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Call a function and return its result as a finished future."""

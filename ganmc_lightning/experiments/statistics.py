@@ -10,10 +10,10 @@ from statistics import fmean, stdev
 
 @dataclass(frozen=True)
 class MeanCI:
-    """A mean over seeds with its confidence interval.
+    """Mean over seeds with its confidence interval.
 
     Attributes:
-        mean: NaN if a value is NaN.
+        mean: mean of the values; NaN if a value is NaN.
         ci95: half-width of the 95 % interval of the mean; None for one value or a value that is not finite.
         n: number of values.
     """
@@ -26,7 +26,7 @@ class MeanCI:
 def mean_ci(values: Sequence[float]) -> MeanCI:
     """Compute the mean of independent runs and the half-width of its 95 % Student-t interval.
 
-    A diverged run (NaN) makes the mean NaN; a mean without that run would overrate the method.
+    With a diverged run (NaN) the mean is NaN, because a mean without this run would overestimate the method.
 
     Example:
         >>> result = mean_ci([0.96, 0.97, 0.98])

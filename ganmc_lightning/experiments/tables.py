@@ -32,9 +32,9 @@ class ReportRow:
         spec: the row in the experiment file.
         stage: stage that provides the values.
         split: "test", or "validation" for a stage without test.
-        values: one per seed.
+        values: one value per seed.
         mean: mean over the seeds.
-        candidates: stage -> mean validation value, if the row selects among stages; else empty.
+        candidates: stage -> mean validation value if the row selects a stage; else empty.
         steps: optimizer steps, mean over seeds; None if a run did not record them.
         parameters: number of parameters of the trained network.
         flops: floating-point operations of one forward pass.
@@ -52,7 +52,7 @@ class ReportRow:
 
     @property
     def label(self) -> str:
-        """The row's name, with the selected stage if there were candidates."""
+        """Name of the row, with the selected stage if there are candidates."""
         return f"{self.spec.name}, chosen: {self.stage}" if self.candidates else self.spec.name
 
 
@@ -62,7 +62,7 @@ class TableResult:
 
     Attributes:
         spec: the table in the experiment file.
-        values: for each row, metric -> one value per seed; without the metrics that the row's stage lacks.
+        values: for each row, metric -> one value per seed, without metrics that the stage of the row lacks.
         splits: for each row, "test" or "validation".
     """
 
@@ -76,7 +76,7 @@ class TableResult:
         return {row.name: mean_ci(values[metric]) for row, values in rows if metric in values}
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return headings and cells as text; a cell's second line, if any, is a remark on its value."""
+        """Return headings and cells as text; an optional second line of a cell is a remark on its value."""
         mark_one = has_several_seeds(self._numbers())
         rows = []
         for row, values in zip(self.spec.rows, self.values, strict=True):
@@ -89,7 +89,7 @@ class TableResult:
         return ["", *(column.heading for column in self.spec.columns)], rows
 
     def notes(self) -> list[str]:
-        """Return the notes below the table: its own, one on single seeds, and the source of the paper's values."""
+        """Return the notes below the table: the table's note, a note on single seeds, and the paper's source."""
         notes = [self.spec.note] if self.spec.note else []
         if any(mean.n == 1 for mean in self._numbers()):
             notes.append(ONE_SEED)
@@ -146,7 +146,7 @@ def report_values(experiment: Experiment, results: Results, stage: str) -> tuple
 
 
 def has_several_seeds(means: Iterable[MeanCI]) -> bool:
-    """Return whether a table has a mean over several seeds; only there, cells of one seed are marked "(n = 1)"."""
+    """Return whether a table has a mean over several seeds, so that cells of one seed are marked "(n = 1)"."""
     return any(mean.n > 1 for mean in means)
 
 
@@ -181,7 +181,7 @@ def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
 
 
 def _select(validation: Mapping[str, float], mode: str) -> str:
-    """Return the stage with the best validation mean, the first of equal ones; diverged stages come last."""
+    """Return the stage with the best validation mean, the first of equal means; diverged stages come last."""
     sign = 1 if mode == "max" else -1
     return max(validation, key=lambda stage: sign * value if math.isfinite(value := validation[stage]) else -math.inf)
 
@@ -228,7 +228,7 @@ def make_notes(experiment: Experiment, rows: Sequence[ReportRow], quick: bool) -
     """Return the notes below the main table: uncertainty, step budgets, selected stages and the paper's values."""
     notes = []
     if quick:
-        notes.append("Quick run with reduced settings: a test of the chain of stages, without meaningful numbers.")
+        notes.append("Quick run with reduced settings: a smoke test of all stages; the numbers are not meaningful.")
     sizes = sorted({row.mean.n for row in rows if row.mean.n > 1})
     if sizes:
         seeds = " or ".join(map(str, sizes))
@@ -239,17 +239,17 @@ def make_notes(experiment: Experiment, rows: Sequence[ReportRow], quick: bool) -
     if any(row.mean.n == 1 for row in rows):
         notes.append(ONE_SEED)
     diverged = [row.label for row in rows if not math.isfinite(row.mean.mean)]
-    notes += [f"{label}: a run ended without a finite value, so no mean is shown." for label in diverged]
+    notes += [f"{label}: the value of a run is not finite, so no mean is shown." for label in diverged]
     notes += _step_notes(rows)
     for row in rows:
         if row.candidates:
             each = ", ".join(f"{stage} {format_metric(value)}" for stage, value in row.candidates.items())
             notes.append(
-                f"{row.spec.name}: {row.stage} was chosen on validation {experiment.metric} ({each}); "
-                f"the {row.split} value shown was not used for the choice."
+                f"{row.spec.name}: {row.stage} was chosen on validation {experiment.metric} ({each}); the {row.split} "
+                "value shown was not used for the choice."
             )
     if any(row.spec.paper is not None for row in rows):
-        notes.append("Paper: value printed in the paper. Its data, networks and budget may differ from ours.")
+        notes.append("Paper: value in the paper; its data, networks and budget may differ.")
     return notes
 
 
@@ -268,5 +268,5 @@ def _step_notes(rows: Sequence[ReportRow]) -> list[str]:
             notes.append(f"{subject} took the same number of optimizer steps: {format_count(group[0].steps)}.")
         else:
             each = "; ".join(f"{row.spec.name} {format_count(row.steps)}" for row in group)
-            notes.append(f"Unequal budgets: these rows differ in optimizer steps, compare with care: {each}.")
+            notes.append(f"Unequal budgets: these rows differ in the number of optimizer steps: {each}.")
     return notes

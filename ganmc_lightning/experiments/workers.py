@@ -1,7 +1,7 @@
 """Worker processes that execute the runs of an experiment in parallel.
 
-A worker imports PyTorch once and then executes one run after another, so many short runs cost little more than their
-training. Workers share one GPU, or are distributed over several. Run folders and results are those of sequential runs.
+A worker imports PyTorch once and then executes one run after another, so that short runs have little overhead. Workers
+share one GPU, or are distributed over several GPUs. Run folders and results equal those of sequential runs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LOG = "log.txt"
 """File with the output of a run in a worker process, in its run folder."""
 
 _working = threading.Lock()
-"""Held by a worker during a run."""
+"""Lock that a worker holds during a run."""
 
 
 def end_workers(pool: Executor) -> None:
-    """Interrupt the runs of all workers, and wait until these have saved their checkpoints."""
+    """Interrupt the runs of all workers, and wait until they have saved their checkpoints."""
     if isinstance(pool, ProcessPoolExecutor):
         for process in multiprocessing.active_children():
             process.terminate()
@@ -42,7 +42,7 @@ def start_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Start workers, each with an equal share of the CPU threads unless OMP_NUM_THREADS is set."""
     context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
     given = os.environ.get("OMP_NUM_THREADS")
-    if given is None:  # read when a worker imports PyTorch
+    if given is None:  # workers read the variable when they import PyTorch
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     try:
         with ProcessPoolExecutor(jobs, context, _start_worker, (context.Value("i", 0),)) as pool:
@@ -53,11 +53,11 @@ def start_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
-    """Initialize a worker: signals interrupt its runs only, and it ends when its parent process ends."""
+    """Initialize a worker: signals interrupt only its runs, and it ends with its parent process."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent then sends SIGTERM
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an idle worker has nothing to save; a run installs its own handler
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # idle workers have nothing to save; a run installs a handler
 
     def end_with_parent() -> None:
         parent.join()
@@ -106,7 +106,7 @@ def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
 
 
 def _free_gpu_memory() -> None:
-    """Release cached GPU memory, since workers may share the GPU."""
+    """Release cached GPU memory, because workers may share the GPU."""
     torch = sys.modules.get("torch")  # not imported by stages without PyTorch
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -62,7 +62,7 @@ def test_unusable_output_folder_is_an_error(experiment_file, tmp_path):
 
 
 def test_missing_name_is_an_error():
-    with pytest.raises(ConfigurationError, match="NAME-or-FILE is missing"):
+    with pytest.raises(ConfigurationError, match="NAME-or-FILE: missing"):
         run(arguments())
 
 

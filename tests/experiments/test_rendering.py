@@ -74,7 +74,7 @@ Experiment `page`, seed 0, 2 runs, 3 min 0 s of training.
 | second | 0.7500 | - |
 
 - n = 1: one seed, no interval; a difference between two such rows may be chance.
-- Paper: value printed in the paper. Its data, networks and budget may differ from ours.
+- Paper: value in the paper; its data, networks and budget may differ.
 
 ## T < U
 

@@ -66,7 +66,7 @@ def test_diverged_run_has_a_note(experiment_file, rows_of, fake):
     fake.scores = {"alone": (0.9, math.nan)}
     rows, notes = rows_of(experiment_file)
     assert math.isnan(rows[1].mean.mean)
-    assert any(note.startswith("labels only: a run ended without a finite value") for note in notes)
+    assert any(note.startswith("labels only: the value of a run is not finite") for note in notes)
 
 
 def test_note_on_equal_steps_within_a_group(experiment_file, rows_of, fake):
