@@ -16,30 +16,32 @@ from torch import Tensor
 from ganmc_lightning.runs.sigterm import SigtermHandler
 
 SYNC_EVERY = 10
-"""Batches between two exchanges of several processes about SIGTERM; each exchange waits for the slowest process."""
+"""Number of batches between two synchronizations about SIGTERM, which wait for the slowest process."""
 
 
 class RunModelCheckpoint(ModelCheckpoint):
     """Save ``best.ckpt`` by a monitored metric and ``last.ckpt`` after each validation and at the end of training.
 
-    Differences to Lightning's ModelCheckpoint:
+    Differences from Lightning's ModelCheckpoint:
 
-    - ``last.ckpt`` is saved even if the metric did not improve; Lightning's would resume from the best epoch.
-    - The model is validated after the last batch, even between two multiples of ``check_val_every_n_epoch``, so that
-      the final weights compete for ``best.ckpt`` and a short run has one.
+    - ``last.ckpt`` is saved even if the metric did not improve; with Lightning's, a run would resume from the best
+      epoch.
+    - The model is validated after the last batch, independent of ``check_val_every_n_epoch``, so that ``best.ckpt``
+      may be that of the final weights and exists in short runs.
     - On SIGTERM, training stops within a few batches, or after the validation in progress, with an up-to-date
-      ``last.ckpt``; the resumed run is identical to an uninterrupted one.
-    - A resumed run keeps its best metric, even if its folder was moved.
+      ``last.ckpt``; the resumed run equals an uninterrupted one.
+    - A resumed run keeps its best metric even if the folder was moved.
 
     Args:
         dirpath: folder of the checkpoints (default: ``checkpoints`` in the trainer's root folder).
         monitor: name of the logged metric that selects ``best.ckpt``; None selects the last.
         mode: whether the metric is minimized or maximized.
-        every_n_train_steps: save also every n optimizer steps.
-        train_time_interval: save also after this time.
-        every_n_epochs: epochs between two checks for ``best.ckpt`` (default: 1 unless one of the above is set).
-        save_on_train_epoch_end: save after the training epoch instead of after validation. A run limited by
-            ``max_steps`` would then not resume identically.
+        every_n_train_steps: also save every n optimizer steps.
+        train_time_interval: also save after this interval.
+        every_n_epochs: number of epochs between two updates of ``best.ckpt`` (default: 1, unless one of the above is
+            set).
+        save_on_train_epoch_end: whether to save after the training epoch instead of after validation. A resumed run
+            with ``max_steps`` then differs from an uninterrupted one.
 
     Attributes:
         best_scores: all ``val/...`` metrics of the best checkpoint.
@@ -75,7 +77,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._save_every_n_steps = every_n_train_steps
         self._save_interval = train_time_interval
         self._save_after_train_epoch = save_on_train_epoch_end
-        self._last_step = 0  # nothing to save before the first step
+        self._last_step = 0  # nothing is saved before the first step
         self._last_time = 0.0
         self._val_intervals: tuple[int | None, float | None] | None = None
         self._sigterm = SigtermHandler()
@@ -90,9 +92,9 @@ class RunModelCheckpoint(ModelCheckpoint):
         checkpoint["callbacks"][self.state_key]["best_scores"] = self.best_scores
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the best metric, also if the run folder was moved.
+        """Restore the best metric, even if the run folder was moved.
 
-        Lightning would forget the metric then, and overwrite ``best.ckpt`` after the next epoch.
+        Lightning would then reset the metric and overwrite ``best.ckpt`` after the next epoch.
         """
         folder = Path(self.dirpath or "")
 
@@ -134,12 +136,12 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._validate_after_last_batch(trainer)
         every = trainer.val_check_batch
         validates = every is not None and (batch_idx + 1) % every == 0
-        # Not at the end of an epoch and not before a validation: a resumed run would skip both.
+        # Not before the end of an epoch or a validation, which a resumed run would skip.
         if not trainer.is_last_batch and not validates and (trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0):
             self._poll_sigterm(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save if configured so; poll for SIGTERM."""
+        """Save if ``save_on_train_epoch_end`` is set; poll for SIGTERM."""
         super().on_train_epoch_end(trainer, pl_module)
         if self._save_after_train_epoch:
             self._save_last(trainer)
@@ -158,7 +160,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         if self._val_intervals is not None:
             trainer.check_val_every_n_epoch, trainer.val_check_batch = self._val_intervals
             self._val_intervals = None
-            self._last_step = 0  # saved within the extra validation, where the batch is not yet counted
+            self._last_step = 0  # the additional validation saved before the batch was counted
         self._save_last(trainer)
         self._stop()
 
@@ -177,10 +179,10 @@ class RunModelCheckpoint(ModelCheckpoint):
         if self._save_interval is None:
             return False
         elapsed = time.monotonic() - self._last_time >= self._save_interval.total_seconds()
-        return trainer.strategy.broadcast(elapsed)  # the processes' clocks differ
+        return trainer.strategy.broadcast(elapsed)  # clocks of the processes differ
 
     def _save_last(self, trainer: Trainer) -> None:
-        """Save ``last.ckpt`` unless it has the weights of this step."""
+        """Save ``last.ckpt`` unless it already has the weights of this step."""
         fast_dev_run: bool | int = trainer.fast_dev_run  # type: ignore[attr-defined]  # set outside the class
         if fast_dev_run or self._last_step == trainer.global_step:
             return
@@ -197,6 +199,6 @@ class RunModelCheckpoint(ModelCheckpoint):
             self._stopping = True
 
     def _stop(self) -> None:
-        """Raise after SIGTERM; called at the start of a step, when the metrics of the last one are logged."""
+        """Raise after SIGTERM; called at the start of a step, when the metrics of the last step are logged."""
         if self._stopping:
             raise SIGTERMException

@@ -14,10 +14,10 @@ from ganmc_lightning.networks.checkpoints import read_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint next to the old one and rename it; load with ``weights_only=True``.
+    """Write checkpoints atomically, by renaming a temporary file; load with ``weights_only=True``.
 
-    Lightning's own plugin writes to the temporary folder first. Moving from there to another file system is a copy,
-    which a kill can leave incomplete.
+    Lightning's plugin writes to the temporary folder first. Moving a file to another file system is a copy, which is
+    incomplete if the process is killed.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -27,7 +27,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ConfigurationError: the disk is full or the folder is not writable.
         """
         path = Path(path)
-        for incomplete in path.parent.glob(f".{path.name}.*.part"):  # from a run that was killed while writing
+        for incomplete in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed while writing
             incomplete.unlink(missing_ok=True)
         try:
             with atomic_write(path, "wb") as file:

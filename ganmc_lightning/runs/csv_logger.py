@@ -18,8 +18,8 @@ from ganmc_lightning.runs.metrics_csv import read_metrics
 class ResumableCSVLogger(Logger):
     """Write all logged values to ``metrics.csv`` in the run folder.
 
-    Lightning's CSVLogger deletes the file when a run is resumed. This logger keeps the rows up to the step that the
-    run resumes from; a row that is logged again replaces the old one. Rows are kept in memory; the file is rewritten
+    Lightning's CSVLogger deletes the file when a run is resumed. This logger keeps the rows up to the step from which
+    the run resumes; a row that is logged again replaces the old row. Rows are stored in memory; the file is rewritten
     with each checkpoint and at the end.
 
     Args:

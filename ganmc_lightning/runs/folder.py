@@ -15,7 +15,7 @@ class RunFolder:
     """Paths of the files that a run writes.
 
     Args:
-        path: the run folder; it need not exist.
+        path: path of the run folder, which does not have to exist.
 
     Example:
         >>> RunFolder(Path("runs/teacher")).best_checkpoint.as_posix()
@@ -70,7 +70,7 @@ class RunFolder:
         return self.path / "samples"
 
     def latest_sample_grid(self) -> Path | None:
-        """Return the last image in :attr:`samples` (names sort by epoch), or None."""
+        """Return the last image in :attr:`samples`, in which file names are sorted by epoch, or None."""
         return max(self.samples.glob("*.png"), default=None)
 
     def read_result(self) -> RunResult | None:
@@ -82,10 +82,10 @@ class RunFolder:
         return read_run_result(self.result)
 
     def update_result(self, **fields: Any) -> None:
-        """Write fields of :class:`~ganmc_lightning.runs.result.RunResult`; keep those written before.
+        """Write fields of :class:`~ganmc_lightning.runs.result.RunResult`; keep fields written before.
 
-        ``metrics`` replaces earlier metrics of the same splits (the names up to the first ``/``) only, so that
-        ``ganmc test`` adds ``test/...`` to the ``val/...`` of ``ganmc fit``.
+        ``metrics`` only replaces earlier metrics of equal splits (the names up to the first ``/``), so that ``ganmc
+        test`` adds ``test/...`` to the ``val/...`` of ``ganmc fit``.
 
         Raises:
             ConfigurationError: a field, given or in the existing file, is invalid.

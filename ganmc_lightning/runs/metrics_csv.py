@@ -1,4 +1,4 @@
-"""Reading of ``metrics.csv``."""
+"""Read ``metrics.csv``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a ``metrics.csv`` without their empty cells; return none if the file does not exist."""
+    """Read the rows of a ``metrics.csv`` without empty cells; return an empty list if the file does not exist."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -38,7 +38,7 @@ def read_learning_curves(path: Path) -> dict[str, dict[int, float]]:
 
 
 def _number(text: object) -> float | None:
-    """Parse a cell; an overlong row makes csv return a list."""
+    """Parse a cell, which is a list for rows that are longer than the header."""
     try:
         return float(text) if isinstance(text, str) else None
     except ValueError:

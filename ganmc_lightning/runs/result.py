@@ -13,7 +13,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import read_json, validate
 
 Number = Annotated[float, Field(strict=True), BeforeValidator(lambda value: float("nan") if value is None else value)]
-"""A float; null in JSON is NaN."""
+"""A float; NaN is null in JSON."""
 Count = Annotated[int, Field(strict=True, ge=0)]
 
 
@@ -30,7 +30,7 @@ class RunResult:
         parameters: number of parameters of the trained network.
         flops: floating-point operations of one forward pass on one sample.
         device: ``"cpu"`` or the name of the GPU.
-        curves: name -> {count: value}, recorded by the run itself; learning curves are in ``metrics.csv``.
+        curves: name -> {count: value}, except learning curves, which are in ``metrics.csv``.
         settings: settings of the command that are not in ``config.yaml``.
         data: description of the data set.
         sizes: metric as a function of model size.

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception: schedulers and container runtimes stop a command by it."""
+"""SIGTERM, by which schedulers and container runtimes stop a command, as an exception."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ganmc_lightning.exceptions import Terminated
 def sigterm_raises() -> Iterator[None]:
     """Raise :class:`~ganmc_lightning.exceptions.Terminated` on the first SIGTERM, so that cleanup runs.
 
-    Ignore SIGTERM afterwards. Does nothing outside the main thread. A handler installed later, such as a trainer's,
-    takes precedence.
+    Later SIGTERMs are ignored. Outside the main thread, this does nothing. Handlers installed later, such as a
+    trainer's, take precedence.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        if signal.getsignal(signal.SIGTERM) is end:  # else called by a later handler, which decides
+        if signal.getsignal(signal.SIGTERM) is end:  # else this handler was called by a later one
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise Terminated
 
