@@ -18,11 +18,11 @@ from ganmc_lightning.io.class_names import normalize_name
 from ganmc_lightning.io.pixel_range import check_pixel_range, pixel_range_error
 
 _MAX_CHANNELS = 4
-_MAX_WHOLE = 2.0**53  # larger floats (and NaN, by comparison) do not identify an integer
+_MAX_WHOLE = 2.0**53  # larger floats do not represent one integer; comparisons with NaN are false
 
 
 def list_arrays(path: Path) -> tuple[str, ...]:
-    """Return the names of the arrays in an ``.npz`` file without reading any.
+    """Return the names of the arrays in an ``.npz`` file without reading the arrays.
 
     Raises:
         ConfigurationError: the file does not exist, or is not a ``.npz`` file.
@@ -35,7 +35,8 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     """Read one array of a ``.npz`` file; pickled objects are never loaded.
 
     Raises:
-        ConfigurationError: the file is missing or damaged, has no such array, or the array contains Python objects.
+        ConfigurationError: the file is missing or damaged, does not contain the array, or the array contains Python
+            objects.
     """
     with _open(path) as archive:
         if name not in archive.files:
@@ -43,7 +44,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             raise ConfigurationError(f"{path}: got {names}, expected the array {name}")
         try:
             array = archive[name]
-        except Exception as error:  # numpy, zipfile and the decompressors raise many types for damaged bytes
+        except Exception as error:  # numpy, zipfile and the decompressors raise many types on damaged bytes
             if "allow_pickle" in str(error):
                 raise ConfigurationError(
                     f"{path}: {name}: got pickled Python objects, which could run code, expected an array of numbers"
@@ -86,21 +87,21 @@ def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
         file = path.open("rb")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    with file:  # numpy would leave it open if the archive is damaged
+    with file:  # numpy does not close the file if the archive is damaged
         yield _archive_in(file, path)
 
 
 def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
-    # numpy would also read a single .npy array, or a text file as a pickle.
+    # numpy also reads a single .npy array, and other files as pickles.
     if not zipfile.is_zipfile(file):
         raise ConfigurationError(f"{path}: not a .npz file, or truncated")
     file.seek(0)
-    if file.read(2) != b"PK":  # zipfile reads an archive after other bytes, numpy does not
+    if file.read(2) != b"PK":  # zipfile accepts an archive after other bytes, numpy does not
         raise ConfigurationError(f"{path}: got other bytes before the archive; write the file with numpy.savez")
     file.seek(0)
     try:
         archive: np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
-    except Exception as error:  # zipfile raises many types for damaged directories
+    except Exception as error:  # zipfile raises many types on damaged directories
         raise ConfigurationError(f"{path}: cannot be read ({_first_line(error)})") from error
     return archive
 
@@ -149,7 +150,7 @@ def to_row_tensor(rows: NDArray[Any], name: str) -> Tensor:
         name: file and array, for error messages.
 
     Returns:
-        float64 (N, D); in float32, large numbers such as timestamps would lose their differences before centering.
+        float64 (N, D), because large numbers such as timestamps would lose their differences in float32.
 
     Raises:
         ConfigurationError: invalid dtype or shape, no rows or columns, a value that is not finite in float32, or an
@@ -184,7 +185,7 @@ def to_row_tensor(rows: NDArray[Any], name: str) -> Tensor:
 
 
 def rounded_integers(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return which integers float64 cannot represent.
+    """Return a mask of the integers that float64 cannot represent.
 
     Example:
         >>> rounded_integers(np.array([5, 2**53 + 1, 2**53 + 2]))
@@ -230,7 +231,7 @@ def check_same_length(inputs: Tensor, labels: Tensor, name: str) -> None:
     """Check that the numbers of inputs and labels are equal.
 
     Raises:
-        ConfigurationError: they differ.
+        ConfigurationError: the numbers differ.
     """
     if len(inputs) != len(labels):
         raise ConfigurationError(

@@ -47,7 +47,7 @@ def make_writable(folder: Path, option: str) -> None:
 
     Args:
         folder: path of the folder.
-        option: command-line option that names it, for the error message.
+        option: command-line option of the folder, for the error message.
 
     Raises:
         ConfigurationError: the folder cannot be created or is read-only.

@@ -1,4 +1,4 @@
-"""``PATH:NAME``: a checkpoint and a name inside it, as command-line arguments write it."""
+"""``PATH:NAME``: a checkpoint and the name of one of its submodules or layers in command-line arguments."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 def split_checkpoint_path(text: str) -> tuple[str, str | None]:
     """Split ``PATH:NAME`` into a checkpoint path and the name of a submodule or layer.
 
-    The text is split at its last colon only if the whole text is not a file and the part before the colon is one, so
-    that colons in paths (times, Windows drives) are never mistaken for the separator.
+    The text is split at its last colon if the whole text is not a file but the part before the colon is. Colons in
+    paths (times, Windows drives) are therefore not separators.
 
     Args:
         text: ``PATH`` or ``PATH:NAME``.

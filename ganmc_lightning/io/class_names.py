@@ -1,4 +1,4 @@
-"""Class names in one Unicode form, and the labels of class names."""
+"""Unicode normalization and labels of class names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 def normalize_name(name: str) -> str:
     """Return a class name in Unicode's composed form (NFC).
 
-    File systems and archives use different forms: ``é`` is one character, or an ``e`` followed by an accent.
+    File systems and archives use different forms, e.g. ``é`` as one character, or as an ``e`` followed by an accent.
 
     Example:
         >>> len(normalize_name("cafe" + chr(0x301)))
@@ -21,9 +21,9 @@ def normalize_name(name: str) -> str:
 
 
 def labels_from_names(names: Sequence[str], class_names: Sequence[str], num_classes: int, name: str) -> tuple[int, ...]:
-    """Return the labels of class names; positions of names are not used.
+    """Return the label of each class name, found by name and not by position.
 
-    Either all names are class names of the data set, or all are class numbers, e.g. the folders ``000``, ``001``, ...
+    All names must be class names of the data set, or all must be class numbers, e.g. the folders ``000``, ``001``, ...
     that ``ganmc sample`` writes.
 
     Args:
@@ -36,7 +36,7 @@ def labels_from_names(names: Sequence[str], class_names: Sequence[str], num_clas
         The label of each name, 0..K-1.
 
     Raises:
-        ConfigurationError: a name is neither a class name nor a class number; or names and numbers yield different
+        ConfigurationError: a name is neither a class name nor a class number, or names and numbers result in different
             classes.
 
     Example:

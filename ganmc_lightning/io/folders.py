@@ -1,4 +1,4 @@
-"""List the images of a folder, and warn of skipped files."""
+"""List the images in a folder, with a warning about skipped files."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ganmc_lightning.io.class_names import normalize_name
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Suffixes of image files, in lower case."""
-_MAX_NAMES = 5  # skipped files named in a warning
+_MAX_NAMES = 5  # number of skipped files listed in a warning
 
 
 def list_classes(folder: Path) -> tuple[str, ...]:
     """Return the sorted names of the class folders in ``folder``, in Unicode's composed form, without hidden folders.
 
     Raises:
-        ConfigurationError: the folder does not exist, contains no folders, or two folders whose names differ only in
-            their Unicode form.
+        ConfigurationError: the folder does not exist, contains no folders, or contains two folders with names that
+            differ only in their Unicode form.
     """
     names = sorted(normalize_name(entry.name) for entry in _entries(folder) if _is_class(entry))
     if not names:
@@ -40,8 +40,8 @@ def list_classes(folder: Path) -> tuple[str, ...]:
 def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor]:
     """List the images in the class folders of ``folder``, sorted by class and name.
 
-    Hidden folders are ignored. A warning counts and names skipped entries: files with a suffix not in
-    :data:`IMAGE_SUFFIXES`, hidden files, folders in class folders, and files next to the class folders.
+    Hidden folders are ignored. A warning lists skipped entries: files with a suffix not in :data:`IMAGE_SUFFIXES`,
+    hidden files, folders in class folders, and files next to the class folders.
 
     Args:
         folder: folder that contains one folder per class.
@@ -74,8 +74,8 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor
 def find_images(folder: Path) -> list[Path]:
     """Return all images below ``folder``, at any depth, sorted by path.
 
-    Hidden folders are ignored. A warning counts and names skipped files: those with a suffix not in
-    :data:`IMAGE_SUFFIXES`, and hidden files.
+    Hidden folders are ignored. A warning lists skipped files: files with a suffix not in :data:`IMAGE_SUFFIXES`, and
+    hidden files.
 
     Raises:
         ConfigurationError: a folder cannot be read, or contains no images.
@@ -112,7 +112,7 @@ def _is_image(name: str) -> bool:
 
 
 def _images_of(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the images in a class folder, and of all other entries except hidden folders."""
+    """Return the names of images in a class folder, and of all other entries except hidden folders."""
     images: list[str] = []
     others: list[str] = []
     for entry in _entries(folder):
@@ -127,7 +127,7 @@ def _images_of(folder: Path) -> tuple[list[str], list[str]]:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for entry in _entries(folder):
-        if not entry.is_dir() or entry.is_symlink():  # a linked folder may point to a parent: ignore it
+        if not entry.is_dir() or entry.is_symlink():  # a linked folder may point to its parent, so it is ignored
             yield folder / entry.name
         elif not entry.name.startswith("."):
             yield from _files_below(folder / entry.name)

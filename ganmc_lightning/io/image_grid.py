@@ -20,7 +20,7 @@ def save_image_grid(images: Tensor, columns: int, path: Path) -> None:
     Args:
         images: uint8 images or float images in [-1, 1] (N, C, H, W) with 1 or 3 channels, on the CPU.
         columns: number of images per row.
-        path: PNG file. Small images are enlarged by an integer factor, to a grid at least 480 pixels wide.
+        path: PNG file. Small images are enlarged by an integer factor, so that the grid is at least 480 pixels wide.
     """
     factor = math.ceil(MIN_WIDTH / (columns * (images.shape[-1] + 1)))
     scaled = images / 255 if images.dtype == torch.uint8 else (images + 1) / 2  # make_grid expects [0, 1]

@@ -1,4 +1,4 @@
-"""Read an image file as a tensor: rotated by EXIF, without transparency, 8 bits, limited in size."""
+"""Read image files as 8-bit tensors, with EXIF rotation, without transparency, and with limited size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 MAX_PIXELS = 2**26
 """Maximum number of pixels (8192 x 8192) of an image file, before and after resizing its shorter side."""
 BACKGROUND = (255, 255, 255)
-"""Color of transparent pixels: white, as in web browsers and image viewers."""
+"""Color for transparent pixels: white, as in web browsers and image viewers."""
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION_TAG = 0x0112
@@ -33,7 +33,7 @@ def check_size(size: int, key: str) -> int:
     """Return ``size`` in pixels after checking that it is positive.
 
     Raises:
-        ConfigurationError: it is not positive; the message starts with ``key``.
+        ConfigurationError: the size is not positive; the message starts with ``key``.
     """
     if size < 1:
         raise ConfigurationError(f"{key}: got {size}, expected a positive number of pixels")
@@ -43,8 +43,8 @@ def check_size(size: int, key: str) -> int:
 def read_image(path: Path, image_size: int, shorter_side: int, channels: int) -> Tensor:
     """Decode an image, resize its shorter side and crop the center square.
 
-    Resizing is bilinear with antialiasing and rounds as torchvision's ``Resize`` and ``CenterCrop``: published ImageNet
-    weights receive the pixels they were evaluated on. Orientation and transparency are handled as in
+    Resizing is bilinear with antialiasing and rounds like torchvision's ``Resize`` and ``CenterCrop``, so that pixels
+    equal those on which published ImageNet weights were evaluated. Orientation and transparency are handled as in
     :func:`decode_image`.
 
     Args:
@@ -98,7 +98,7 @@ def _decode(path: Path, channels: int) -> Image.Image:
         with Image.open(path, formats=_FORMATS) as file:
             _check_header(file, path)
             file.load()
-            # After load(): Pillow rotates TIFF files itself and then removes the tag.
+            # After load(), in which Pillow rotates TIFF files and removes the tag.
             transpose = _TRANSPOSE.get(file.getexif().get(_ORIENTATION_TAG, 1))
             opaque = _on_background(file, path) if file.has_transparency_data else file
             image = opaque.convert(_MODES[channels])
@@ -111,8 +111,8 @@ def _decode(path: Path, channels: int) -> Image.Image:
 
 
 def _check_header(file: Image.Image, path: Path) -> None:
-    """Reject files that must not be decoded, by their header."""
-    # Pillow clips deeper gray levels at 255, which would turn most of the image white.
+    """Reject files that are too large or have more than 8 bits, by their header."""
+    # Pillow clips 16-bit gray levels at 255, so most of the image would be white.
     if file.mode.startswith(("I", "F")):
         raise ConfigurationError(f"{path}: got {file.mode} pixels of more than 8 bits, expected an 8-bit image")
     width, height = file.size
@@ -129,8 +129,8 @@ def _on_background(image: Image.Image, path: Path) -> Image.Image:
     opaque = pixels.getchannel("A").getextrema() == (255, 255)
     if not opaque and shown.getextrema() == tuple((level, level) for level in BACKGROUND):
         raise ConfigurationError(
-            f"{path}: all opaque pixels are white, the color of transparent pixels; save it on a background of another "
-            "color"
+            f"{path}: all opaque pixels are white, the color for transparent pixels; save the image on a background of "
+            "another color"
         )
     return shown
 

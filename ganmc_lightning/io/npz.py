@@ -15,7 +15,7 @@ from ganmc_lightning.io.atomic import atomic_write
 
 
 class ChunkedArray(NamedTuple):
-    """An array in chunks, for arrays that do not fit into memory.
+    """An array in chunks, which does not have to fit into memory.
 
     Attributes:
         shape: shape of the whole array.
@@ -36,7 +36,7 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | ChunkedArray]) -> 
         arrays: arrays by name.
 
     Raises:
-        ConfigurationError: the folder is not writable or full.
+        ConfigurationError: the folder is not writable, or the disk is full.
 
     Example:
         >>> import tempfile

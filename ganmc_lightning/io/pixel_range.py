@@ -1,4 +1,4 @@
-"""Check the range of the pixels of stored images."""
+"""Check the pixel range of stored images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 def check_pixel_range(images: Tensor, name: str) -> Tensor:
     """Return uint8 images after checking that their pixels are not in [0, 1].
 
-    Pixels of only 0 and 1 were scaled to [0, 1] before the conversion to uint8, and would be nearly black. Images of
-    only 0 are valid: black in both ranges.
+    Images with only 0 and 1 were scaled to [0, 1] before the conversion to uint8 and would be nearly black. Images with
+    only 0 are valid, because they are black in both ranges.
 
     Args:
         images: uint8, any shape.
@@ -37,7 +37,7 @@ def check_pixel_range(images: Tensor, name: str) -> Tensor:
 
 
 def pixel_range_error(images: NDArray[Any], name: str) -> ConfigurationError:
-    """Return the error for images that are not uint8, with their range and the conversion they need."""
+    """Return the error for images that are not uint8, with their range and the required conversion."""
     expected = "expected uint8 pixels in [0, 255]"
     if images.dtype.kind not in "fiub" or images.size == 0:
         return ConfigurationError(f"{name}: got dtype {images.dtype}, {expected}")

@@ -59,7 +59,7 @@ def read_npz_samples(path: Path) -> Tensor:
         uint8 images (N, C, H, W) or float32 rows (N, D).
 
     Raises:
-        ConfigurationError: the file is missing, damaged, or has other arrays.
+        ConfigurationError: the file is missing or damaged, or does not contain these arrays.
     """
     arrays = list_arrays(path)
     if "images" in arrays:
@@ -77,8 +77,8 @@ def check_image_shape(folder: Path, shape: Sequence[int]) -> None:
     """Raise :class:`ConfigurationError` if an image folder cannot provide samples of this shape."""
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise ConfigurationError(
-            f"{folder}: an image folder cannot provide samples of shape {tuple(shape)}, expected (1 or 3, H, W): "
-            "use an .npz file"
+            f"{folder}: got an image folder for samples of shape {tuple(shape)}, expected shape (1 or 3, H, W): use an "
+            ".npz file"
         )
 
 
@@ -93,7 +93,7 @@ def read_folder_samples(folder: Path, shape: Sequence[int]) -> Tensor:
         uint8 images (N, C, H, W).
 
     Raises:
-        ConfigurationError: an image is unreadable or has another size, or there is none.
+        ConfigurationError: an image is unreadable or has another size, or there are no images.
     """
     check_image_shape(folder, shape)
     channels, height, width = shape
@@ -111,7 +111,7 @@ def read_folder_samples(folder: Path, shape: Sequence[int]) -> Tensor:
 
 
 def read_resized_samples(folder: Path, files: Sequence[str], shape: Sequence[int]) -> Tensor:
-    """Read images and resize and crop them to squares.
+    """Read images, resize them and crop them to squares.
 
     Args:
         folder: folder of the files.
@@ -128,7 +128,7 @@ def read_resized_samples(folder: Path, files: Sequence[str], shape: Sequence[int
 
 
 def check_scaled(rows: Tensor, real: Tensor, path: str) -> None:
-    """Validate that rows are scaled as the real rows.
+    """Validate that rows have the scale of the real rows.
 
     Args:
         rows: float (N, D).
@@ -136,7 +136,7 @@ def check_scaled(rows: Tensor, real: Tensor, path: str) -> None:
         path: path of the rows, for the message.
 
     Raises:
-        ConfigurationError: in a column, more than half of the values are further from the real range than its width.
+        ConfigurationError: more than half of the values of a column are outside its real range by more than its width.
     """
     low, high = real.amin(dim=0).to(rows.device), real.amax(dim=0).to(rows.device)
     width = (high - low).clamp(min=1.0)

@@ -1,4 +1,4 @@
-"""YAML and JSON files: read with one-line errors, validated by pydantic, written atomically."""
+"""Read YAML and JSON files with one-line errors, validate them with pydantic, and write them atomically."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ganmc_lightning.io.yaml_text import load_yaml
 
 T = TypeVar("T")
 
-# What pydantic's error types expect, in the words of a YAML file.
+# Expected values of pydantic's error types, in terms of YAML.
 _EXPECTED = {
     "string_type": "text",
     "string_too_short": "non-empty text",
@@ -79,13 +79,13 @@ def _refuse_duplicate_keys(path: Path, node: object) -> None:
 
 
 def write_yaml(path: Path, value: object) -> None:
-    """Write YAML atomically, keys in their given order."""
+    """Write YAML atomically, with keys in insertion order."""
     with atomic_write(path) as file:
         yaml.safe_dump(value, file, sort_keys=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read a JSON object; return None when the file is missing or contains anything else."""
+    """Read a JSON object; return None if the file is missing or contains anything else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -115,13 +115,13 @@ def validate(schema: type[T], value: object, path: Path, context: Mapping[str, o
 
     Args:
         schema: a pydantic dataclass.
-        value: mappings, lists and plain values, as YAML or JSON contain them.
+        value: mappings, lists and plain values from YAML or JSON.
         path: the file, for error messages.
         context: values for validators, as ``ValidationInfo.context``.
 
     Raises:
-        ConfigurationError: one line ``FILE: KEY: got ..., expected ...`` on the first invalid key; unknown keys come
-            first, because a misspelled key also appears as a missing one.
+        ConfigurationError: one line ``FILE: KEY: got ..., expected ...`` on the first invalid key; unknown keys have
+            priority, because a misspelled key is also a missing one.
     """
     try:
         return TypeAdapter(schema).validate_python(value, context=dict(context or {}))
@@ -131,18 +131,18 @@ def validate(schema: type[T], value: object, path: Path, context: Mapping[str, o
 
 
 def key_error(key: str, problem: str) -> PydanticCustomError:
-    """Return the error of a validator that names a key below its own, such as ``rows[1].paper``."""
+    """Return the error of a validator for a key inside its own, such as ``rows[1].paper``."""
     return PydanticCustomError("key_error", "{problem}", {"key": key, "problem": problem})
 
 
 def shorten(value: object) -> str:
-    """Return the representation of a value, cut after 60 characters."""
+    """Return the representation of a value, truncated to 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return a hint: the known name that was probably meant, or all known names.
+    """Return a hint for an unknown name: the closest known name, or all known names.
 
     Example:
         >>> suggestion("techer", ["teacher", "student"])

@@ -1,4 +1,4 @@
-"""Check sample weights, without PyTorch: random forests do not import it."""
+"""Check sample weights, without PyTorch, which random forests do not import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_weights(weights: NDArray[Any], labels: NDArray[Any], name: str) -> NDA
         float64 (N,).
 
     Raises:
-        ConfigurationError: invalid dtype or shape, a value out of range, or a class with zero weight.
+        ConfigurationError: dtype, shape or a value is invalid, or the total weight of a class is 0.
 
     Example:
         >>> check_weights(np.array([1, 3]), np.array([0, 1]), "sample_weight")

@@ -1,4 +1,4 @@
-"""Load YAML with limits: 400 bytes of aliases can expand to 10 ** 10 values, and nesting is unbounded."""
+"""Load YAML with limits, because 400 bytes with aliases can expand to 10 ** 10 values, and nesting is unbounded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 MAX_VALUES = 100_000
-"""Maximum number of keys and values of a document; those of an alias count at each use."""
+"""Maximum number of keys and values of a document; an alias counts at each use."""
 MAX_DEPTH = 40
 """Maximum nesting of mappings and lists."""
 
@@ -36,7 +36,7 @@ def load_yaml(text: str) -> object:
         return yaml.load(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         raise
-    except Exception as error:  # PyYAML does not convert errors of Python, e.g. for month 13 or 5000 digits
+    except Exception as error:  # PyYAML does not convert Python's exceptions, e.g. for month 13 or 5000 digits
         raise LimitError(f"a value cannot be read: {error}") from error
 
 
@@ -72,7 +72,7 @@ def check_yaml(text: str) -> None:
                 sizes[event.anchor] = 1
             _check_text(event.value)
         elif isinstance(event, yaml.AliasEvent):
-            size = sizes.get(event.anchor, 0)  # a missing anchor is reported by the loader
+            size = sizes.get(event.anchor, 0)  # the loader reports a missing anchor
             if size is None:
                 raise LimitError(f"the alias *{event.anchor} is inside its own anchor ({_position(event)})")
             total += size
@@ -81,7 +81,7 @@ def check_yaml(text: str) -> None:
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    """Parse a document; newer releases of libyaml limit the nesting themselves."""
+    """Parse a document; newer releases of libyaml also limit the nesting."""
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.YAMLError as error:
@@ -91,7 +91,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 
 def _check_text(value: str) -> None:
-    """Check text that may itself be parsed as YAML: jsonargparse does so if a number is expected."""
+    """Check text that jsonargparse may parse as YAML, as it does if a number is expected."""
     if "&" in value and "*" in value:
         try:
             check_yaml(value)

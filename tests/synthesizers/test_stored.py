@@ -240,7 +240,7 @@ class TestFolder:
     def test_data_that_no_picture_can_be(self, folder, shape):
         message = error_of(folder, DataSpec(shape, 3))
         assert message == (
-            f"{folder}: an image folder cannot provide samples of shape {shape}, expected (1 or 3, H, W): "
+            f"{folder}: got an image folder for samples of shape {shape}, expected shape (1 or 3, H, W): "
             "use an .npz file"
         )
 
