@@ -22,7 +22,7 @@ from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
 
 REFRESH_EVERY = 20
-"""Batches between two updates of the progress bar: an update takes as long as a training step of a small network."""
+"""Number of batches between updates of the progress bar, which take as long as a training step of a small network."""
 
 
 class ProgressBar(RichProgressBar):
@@ -32,7 +32,7 @@ class ProgressBar(RichProgressBar):
         super().__init__(refresh_rate=REFRESH_EVERY)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return the training losses and the monitored metric; more does not fit on a line."""
+        """Return the training losses and the monitored metric, which fit into one line."""
         checkpoint = trainer.checkpoint_callback
         monitor = checkpoint.monitor if isinstance(checkpoint, ModelCheckpoint) else None
         return {
@@ -46,7 +46,7 @@ class SaveConfig(SaveConfigCallback):
     """Write ``config.yaml`` and send the configuration to W&B when training starts."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Do nothing: the networks are validated against the data after this hook."""
+        """Do nothing, because the networks are validated against the data after this hook."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the resolved configuration into the run folder."""
@@ -62,11 +62,11 @@ class SaveConfig(SaveConfigCallback):
                 logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
 
 
-class PredictionWriter(Callback):  # not BasePredictionWriter: it warns about loaders without a batch sampler
+class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about loaders without a batch sampler
     """Write ``predictions.npz`` into the run folder.
 
-    The file contains the predictions for the test set as float32, named by the module's attribute ``prediction``,
-    and ``labels`` as int64 (N,), both in the order of the data set.
+    The file contains the float32 predictions for the test set, in an array named by the module's attribute
+    ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class InterruptHandler(Callback):
 
     Attributes:
         exit_code: exit code of the command; None if the run was not interrupted.
-        message: cause and next step; empty in all processes except rank 0.
+        message: cause and hint to resume; empty except on rank 0.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class InterruptHandler(Callback):
         self.message = ""
 
     def on_predict_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Stop after SIGTERM: Lightning's prediction loop, unlike its other loops, does not."""
+        """Stop after SIGTERM, which Lightning's prediction loop, unlike its other loops, ignores."""
         if trainer.received_sigterm:
             raise SIGTERMException
 
@@ -121,7 +121,7 @@ class InterruptHandler(Callback):
         else:
             return
         if not trainer.is_global_zero:
-            # On any other exit code Lightning kills rank 0, which may be saving a checkpoint.
+            # On other exit codes, Lightning kills rank 0, which may be saving a checkpoint.
             self.exit_code = 0
             return
         last = RunFolder(Path(trainer.default_root_dir)).last_checkpoint

@@ -1,4 +1,4 @@
-"""YAML loader of the command lines' parser, for configuration files and values."""
+"""YAML loader of the command-line parser, for configuration files and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _load = get_loader("yaml")
 
 
 def limit_yaml() -> None:
-    """Make jsonargparse reject documents that exceed the limits of :func:`~.yaml_text.check_yaml`."""
+    """Configure jsonargparse to reject documents that exceed the limits of :func:`~.yaml_text.check_yaml`."""
     set_loader("yaml", _load_limited, (yaml.YAMLError,))
 
 

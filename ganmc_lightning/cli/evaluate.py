@@ -35,24 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "samples",
         nargs="+",
         metavar="SAMPLES",
-        help="checkpoint of a (compressed) GAN, CHECKPOINT:SUBMODULE if the generator has another name than generator "
-        "or student; .npz file; folder of images; real:train, real:val or real:test; NAME=SAMPLES sets the column name",
+        help="checkpoint of a (compressed) GAN, CHECKPOINT:SUBMODULE if the generator is not named generator or "
+        "student; .npz file; folder of images; real:train, real:val or real:test; NAME=SAMPLES sets the column name",
     )
     add(
         "--data",
         required=True,
-        help="real data: digits, ..., an .npz file, or the .yaml config of a run",
+        help="real data: a built-in data set such as digits, an .npz file, or the .yaml config of a run",
     )
     add(
         "--metrics",
         type=_split_names,
         metavar="A,B",
-        help=f"metrics from {','.join(METRICS)} (default: all that can be computed)",
+        help=f"comma-separated metrics from {','.join(METRICS)} (default: all that can be computed)",
     )
     add(
         "--extractor",
-        help="inception, inception:WEIGHTS.pth, classifier:CHECKPOINT or classifier:CHECKPOINT:LAYER "
-        "(default: inception for images)",
+        help="feature extractor: inception, inception:WEIGHTS.pth, classifier:CHECKPOINT or "
+        "classifier:CHECKPOINT:LAYER (default: inception for images)",
     )
     add("--num-samples", type=int, default=10_000, metavar="N", help="number of samples per set (default: 10000)")
     add("--seed", type=int, default=0, help="random seed for latents, subsets and students (default: 0)")
@@ -63,24 +63,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="reference samples for the sharpness ratio (default: the real split)",
     )
     add("--teacher", metavar="CHECKPOINT", help="trained classifier for the Compression Score")
-    add("--student", metavar="CLASS|YAML", help="student of the Compression Score: a network, or the config of a run")
-    add("--num-students", type=int, default=3, metavar="N", help="students per sample set and variant (default: 3)")
+    add("--student", metavar="CLASS|YAML", help="student of the Compression Score: network class or .yaml config")
+    add("--num-students", type=int, default=3, metavar="N", help="students per set and variant (default: 3)")
     add(
         "--student-batch-size",
         type=int,
         default=128,
         metavar="N",
-        help="batch size for training the students (default: 128; use less for small data sets)",
+        help="batch size for training the students (default: 128; use a smaller size for small data sets)",
     )
     add(
-        "--student-learning-rate", type=float, default=1e-3, metavar="LR", help="learning rate of Adam (default: 0.001)"
+        "--student-learning-rate",
+        type=float,
+        default=1e-3,
+        metavar="LR",
+        help="learning rate of the students' Adam optimizer (default: 0.001)",
     )
     add("--out", type=Path, metavar="FOLDER", help="write metrics and settings to FOLDER/result.json")
-    add("--nearest-plot", type=Path, metavar="FILE.png", help="plot the nearest training samples (memorization check)")
+    add("--nearest-plot", type=Path, metavar="FILE.png", help="plot samples next to their nearest training samples")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate sample sets, print the metrics and write them.
+    """Evaluate sample sets, print their metrics and write them to files.
 
     Raises:
         ConfigurationError: an argument is invalid.
@@ -101,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.nearest_plot and not (extractor and is_images):
         raise ConfigurationError("--nearest-plot requires images and an extractor")
     if arguments.teacher and (requested is None or "compression_score" in requested):
-        first = arguments.seed * arguments.num_students  # students of different seeds must differ
+        first = arguments.seed * arguments.num_students  # so that students of different --seed differ
         compression = {
             f"compression_score_{variant}": make_compression_score(
                 data,
@@ -152,7 +156,7 @@ def _split_names(text: str) -> list[str]:
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
-    """Validate numbers, combinations and output paths before anything is loaded."""
+    """Validate numbers, combinations and output paths before any file is loaded."""
     for name, minimum in MINIMA.items():
         if getattr(arguments, name) < minimum:
             flag = f"--{name.replace('_', '-')}"
@@ -162,13 +166,13 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
             f"--student-learning-rate: got {arguments.student_learning_rate}, expected a positive number"
         )
     if (arguments.teacher is None) != (arguments.student is None):
-        raise ConfigurationError("--teacher, --student: got one of them, expected both or neither")
+        raise ConfigurationError("--teacher, --student: got only one, expected both or neither")
     if arguments.nearest_plot and arguments.num_samples < COLUMNS:
         raise ConfigurationError(
             f"--num-samples: got {arguments.num_samples}, expected at least {COLUMNS} with --nearest-plot"
         )
     if arguments.nearest_plot and all(text.rpartition("=")[2] == "real:train" for text in arguments.samples):
-        raise ConfigurationError("--nearest-plot: got real:train only, expected samples to compare with it")
+        raise ConfigurationError("--nearest-plot: got only real:train, expected samples to compare with it")
     for option, path in (("--out", arguments.out), ("--nearest-plot", arguments.nearest_plot)):
         if path is not None:
             _check_writable(option, path)

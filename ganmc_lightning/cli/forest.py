@@ -52,7 +52,7 @@ def run_forest(arguments: list[str], command: str) -> int:
         The exit status 0.
 
     Raises:
-        ConfigurationError: an argument, the file or the data cannot be used.
+        ConfigurationError: an argument, the configuration file or the data are invalid.
     """
     try:
         modules, rest = take_imports(arguments[1:])
@@ -68,7 +68,7 @@ def run_forest(arguments: list[str], command: str) -> int:
 
 def _run(config: ForestConfig, command: str) -> None:
     metric = config.study.metric
-    if config.export is not None:  # checked before minutes of work
+    if config.export is not None:  # checked before the study, which takes minutes
         check_exports()
         if config.export.exists() and not config.export.is_dir():
             raise ConfigurationError(f"--export: {config.export} is a file, expected a folder")
@@ -123,7 +123,7 @@ def _print_table(console: Console, result: StudyResult) -> None:
 
 
 def _export(result: StudyResult, metric: str, folder: Path, X: NDArray[Any], console: Console) -> None:
-    """Write the small student with the best validation metric, and the teacher, in every possible format.
+    """Write the small student with the best validation metric, and the teacher, in all supported formats.
 
     Raises:
         ConfigurationError: a format does not support a model; all other files are written.

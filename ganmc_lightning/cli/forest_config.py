@@ -33,14 +33,13 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 class ForestData:
     """Data of the study.
 
-    The validation split is that of ``ganmc fit``, so that no GAN was trained on the samples that select sizes. The
-    reported models are trained on all training samples, the validation split included; with ``train_size`` only on
-    that many.
+    The validation split equals that of ``ganmc fit``, so that no GAN was trained on the samples that select sizes. The
+    reported models are trained on all training samples, including the validation split, or on ``train_size`` samples.
 
     Attributes:
         dataset: the real data.
-        validation_fraction: fraction of the training samples held out to select sizes, in (0, 1); that of the GAN.
-        train_size: number of training samples to keep, stratified, after the split; null keeps all.
+        validation_fraction: share of the training samples used to select sizes, in (0, 1); must equal the GAN's.
+        train_size: number of training samples to keep after the split, stratified by class; null keeps all.
         root: folder of the cached data sets; null for ``$GANMC_DATA`` or ``./data``.
     """
 
@@ -102,10 +101,10 @@ class ForestConfig:
     text: str
 
     def load_synthesizers(self) -> dict[str, SupportsSample]:
-        """Load the generators of the checkpoints; return all synthesizers by name, the GANs first.
+        """Load the generators of the checkpoints, and return all synthesizers by name, GANs first.
 
         Raises:
-            ConfigurationError: a checkpoint cannot be used.
+            ConfigurationError: a checkpoint is missing or invalid.
         """
         loaded: dict[str, SupportsSample] = {}
         for name, path in self.checkpoints.items():
@@ -143,7 +142,7 @@ def parse_arguments(arguments: Sequence[str]) -> ForestConfig:
     for key in ("out", "export", "n_jobs"):
         settings.pop(key)
     text = parser.dump(settings, skip_validation=True)
-    seed = int(objects.seed)  # not jsonargparse's type, which would be pickled with the students
+    seed = int(objects.seed)  # jsonargparse's type would be pickled with the students
     return ForestConfig(
         seed=seed,
         out=Path(objects.out or f"runs/{objects.data.dataset.name}/forest/seed{seed}"),

@@ -1,4 +1,4 @@
-"""``--import MODULE``: trusted modules that checkpoints may take networks from."""
+"""``--import MODULE``: trusted modules with networks that checkpoints may refer to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ HELP = "trusted module that checkpoints may load networks from; repeatable"
 
 
 def add_import_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option to a parser; its values are in ``imports``."""
+    """Add the option to a parser; the namespace attribute is ``imports``."""
     parser.add_argument(OPTION, dest="imports", action="append", default=[], metavar="MODULE", help=HELP)
 
 
 def take_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split ``--import`` options from a command line that another parser reads.
+    """Remove ``--import`` options from a command line for another parser.
 
     Returns:
         The modules, and the remaining arguments in their order.
@@ -29,7 +29,7 @@ def take_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def import_words(modules: Sequence[str]) -> list[str]:
-    """Return the options for another command line."""
+    """Return the ``--import`` options for another command line."""
     return [word for module in modules for word in (OPTION, module)]
 
 

@@ -34,19 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "generators",
         nargs="+",
         metavar="NAME=CHECKPOINT",
-        help="generators with equal latents, compared with the first; CHECKPOINT:SUBMODULE if the generator has "
-        "another name than generator or student",
+        help="generators with equal latents, compared with the first; CHECKPOINT:SUBMODULE if the generator is not "
+        "named generator or student",
     )
     add("--out", type=Path, required=True, help="folder for result.json and samples/comparison.png")
     add(
         "--metrics-json",
         type=Path,
         metavar="FILE",
-        help="result.json of `ganmc evaluate` with the same names, to be included in the result",
+        help="result.json of `ganmc evaluate` with equal names; its metrics are added to the result",
     )
     add("--num-samples", type=int, default=10, metavar="N", help="samples per generator in the figure (default: 10)")
-    add("--batch-size", type=int, default=64, help="batch size of the timed passes (default: 64)")
-    add("--benchmark-seconds", type=float, default=1.0, help="duration of the timing per generator (default: 1)")
+    add("--batch-size", type=int, default=64, help="batch size of the throughput measurement (default: 64)")
+    add("--benchmark-seconds", type=float, default=1.0, help="seconds of measurement per generator (default: 1)")
     add("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure the generators, plot their samples and write the result.
 
     Raises:
-        ConfigurationError: a checkpoint has no generator, the generators have different latents or samples, or the
+        ConfigurationError: a checkpoint has no generator, latents or samples of the generators differ in shape, or the
             output cannot be written.
     """
     if min(arguments.num_samples, arguments.batch_size) < 1 or arguments.benchmark_seconds <= 0:
@@ -90,7 +90,7 @@ def load_generators(texts: list[str]) -> dict[str, Generator]:
     """Load generators from ``NAME=CHECKPOINT``, in evaluation mode on the CPU.
 
     Raises:
-        ConfigurationError: a text has another form, a name occurs twice, or a checkpoint has no generator.
+        ConfigurationError: a text is not ``NAME=CHECKPOINT``, a name occurs twice, or a checkpoint has no generator.
     """
     generators: dict[str, Generator] = {}
     for text in texts:
@@ -100,7 +100,7 @@ def load_generators(texts: list[str]) -> dict[str, Generator]:
                 f"generators: got '{text}', expected NAME=CHECKPOINT, e.g. teacher=runs/gan/checkpoints/best.ckpt"
             )
         if name in generators:
-            raise ConfigurationError(f"generators: got two of the name '{name}', expected distinct names")
+            raise ConfigurationError(f"generators: got the name '{name}' twice, expected distinct names")
         generators[name] = load_generator(*split_checkpoint_path(path))
     return generators
 
@@ -136,8 +136,8 @@ def measure(
     """Measure size and speed of each generator.
 
     Returns:
-        For each name ``parameters``, ``compression_ratio`` (relative to the first), ``flops`` of one sample, ``bytes``
-        of the saved weights, and ``images_per_second``.
+        For each name: ``parameters``, ``compression_ratio`` (relative to the first), ``flops`` for one sample,
+        ``bytes`` of the saved weights, and ``images_per_second``.
     """
     first = count_parameters(next(iter(generators.values())))
     costs: dict[str, Costs] = {}
@@ -167,7 +167,7 @@ def save_latent_interpolation(
 ) -> None:
     """Plot one row per generator: samples of the same latents, and a latent interpolation (GAN-KD, figure 5).
 
-    The interpolation is linear, from the first of the latents to the last.
+    The interpolation is linear, from the first latents to the last.
     """
     figure = Figure(figsize=(0.5 * (2 * num_samples + 3), 0.55 * len(generators) + 0.4), dpi=150)
     axes = figure.subplots(len(generators), 2, squeeze=False)

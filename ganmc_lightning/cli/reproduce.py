@@ -15,25 +15,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "experiment", nargs="?", metavar="NAME-or-FILE", help="a built-in experiment (see --list), or a YAML file"
     )
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="default: runs")
-    parser.add_argument("--seeds", metavar="0,1,2", help="seeds instead of those in the file")
+    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="output folder (default: runs)")
+    parser.add_argument("--seeds", metavar="0,1,2", help="seeds that replace those of the file")
     parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="run up to N stages at a time, also on one GPU (default: 1)"
+        "--jobs", type=int, default=1, metavar="N", help="run up to N stages in parallel, also on one GPU (default: 1)"
     )
     parser.add_argument(
         "--keep-going",
         action="store_true",
-        help="after a failure, skip the stages that depend on it, run all others and report what is available "
-        "(exit status 1); default: start no further stage",
+        help="after a failure, skip dependent stages, run all others and write a partial report (exit code 1); "
+        "default: start no further stage",
     )
     parser.add_argument(
         "--accept-older-code",
         action="store_true",
-        help="reuse results of another version of this package's source; the report names them",
+        help="reuse results of another version of the package source; the report lists them",
     )
     parser.add_argument(
-        "--wandb", metavar="PROJECT", help="also send runs and report to W&B (WANDB_MODE=offline keeps them local)"
+        "--wandb", metavar="PROJECT", help="also log runs and report to W&B (local only with WANDB_MODE=offline)"
     )
     parser.add_argument("--list", action="store_true", help="list the built-in experiments")
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: an argument or the experiment file is invalid.
     """
-    # imported here so that --help and other commands do not load matplotlib
+    # imported here, so that --help and other commands do not import matplotlib
     from rich.console import Console
 
     from ganmc_lightning.experiments.discovery import find_experiment, list_experiments
@@ -61,9 +61,11 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"{name:<{width}}  {title}", markup=False, highlight=False, soft_wrap=True)
         return 0
     if args.experiment is None:
-        raise ConfigurationError("NAME-or-FILE is missing: `ganmc reproduce --list` lists the built-in experiments")
+        raise ConfigurationError(
+            "NAME-or-FILE: missing, expected an experiment; `ganmc reproduce --list` lists the built-in ones"
+        )
     if args.jobs < 1:
-        raise ConfigurationError(f"--jobs: got {args.jobs}, expected a number of at least 1")
+        raise ConfigurationError(f"--jobs: got {args.jobs}, expected at least 1")
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
 
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_stage(imports: list[str], arguments: list[str]) -> int:
-    """Run the command line of a stage with the ``--import`` options of this one."""
+    """Run the command line of a stage with the ``--import`` options of this command."""
     from ganmc_lightning.cli import main
 
     return main([*arguments, *imports])

@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="checkpoint of a GAN; CHECKPOINT:SUBMODULE if the generator has another name than generator or student",
+        help="checkpoint of a GAN; CHECKPOINT:SUBMODULE if the generator is not named generator or student",
     )
     parser.add_argument("--num-samples", type=int, default=100, metavar="N", help="number of samples (default: 100)")
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
-        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for one image, else a folder of images",
+        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a folder of images",
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.num_samples < 1:
         raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
     if out.exists():
-        raise ConfigurationError(f"{out} already exists: choose another path with --out")
+        raise ConfigurationError(f"--out: {out} already exists, expected a new path")
     path, submodule = split_checkpoint_path(arguments.checkpoint)
     generator = load_generator(path, submodule)
     _check_suffix(generator, arguments.checkpoint, out)
@@ -82,7 +82,7 @@ def _check_suffix(generator: Generator, checkpoint: str, out: Path) -> None:
 
 @torch.no_grad()
 def generate(generator: Generator, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """Generate ``n`` samples with (nearly) equally many of each class, in the order of the classes.
+    """Generate ``n`` samples with (nearly) equal numbers per class, in the order of the classes.
 
     Returns:
         uint8 images or float rows (n, ...), and their int64 labels (n,) or None for an unconditional generator.

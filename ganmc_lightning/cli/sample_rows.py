@@ -33,7 +33,7 @@ class CheckpointTable(NamedTuple):
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> CheckpointTable | None:
-        """Read scaler and schema from a checkpoint; None where the run was not trained on tabular data."""
+        """Read scaler and schema from a checkpoint; None if the run was not trained on tabular data."""
         state = checkpoint.get(DATA_STATE) or {}
         if not state.get("scaler"):
             return None
@@ -53,7 +53,7 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: CheckpointTable | N
         scaled: outputs of the generator, float (N, D).
         labels: conditioning labels (N,), or None.
         table: scaler and schema of the table, or None.
-        out: output file.
+        out: path of the output file.
 
     Returns:
         A description of the arrays and units, for the terminal.

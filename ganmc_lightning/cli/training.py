@@ -58,16 +58,16 @@ def _run_process(command: list[str]) -> int:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
-                    return process.wait(timeout=1)  # a wait without timeout can miss a signal just before it
+                    return process.wait(timeout=1)  # without a timeout, a signal just before the wait is missed
         except (KeyboardInterrupt, Terminated):
-            process.terminate()  # saves a checkpoint; a terminal has sent Ctrl-C to the process already
+            process.terminate()  # saves a checkpoint; the terminal has already sent Ctrl-C to the process
             process.wait()
             raise
 
 
 def finish_wandb() -> None:
     """End the current W&B run, so that the next command in this process starts a new one."""
-    wandb = sys.modules.get("wandb")  # not imported here: the import takes a second
+    wandb = sys.modules.get("wandb")  # not imported here, because the import takes a second
     if wandb is not None and wandb.run is not None:
         wandb.finish()
 

@@ -30,7 +30,7 @@ EPILOG = f"{OPTION} MODULE: {HELP}."
 
 
 class TrainingArgumentParser(LightningArgumentParser):
-    """LightningArgumentParser that names the configuration file in its errors and validates once."""
+    """LightningArgumentParser that validates only once, with the configuration file in error messages."""
 
     def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
         """Read a configuration file.
@@ -47,14 +47,14 @@ class TrainingArgumentParser(LightningArgumentParser):
     def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
         """Serialize a parsed configuration.
 
-        It is not validated again: with several networks that takes longer than all other parsing.
+        It is not validated again, which takes longer than all other parsing if there are several networks.
         """
         text: str = super().dump(namespace, *args, skip_validation=skip_validation, **kwargs)
         return text
 
 
 class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
-    """Several devices are requested in a process with another command line, such as ``ganmc reproduce``.
+    """Signal that several devices are requested in a process with another command line, such as ``ganmc reproduce``.
 
     Lightning starts one process per device by rerunning the command line of the current process.
     """
@@ -64,7 +64,7 @@ class TrainingCLI(LightningCLI):
     """Parse, build and run one of the four training commands.
 
     ``trainer.default_root_dir`` is the run folder, see :class:`~ganmc_lightning.runs.folder.RunFolder`. The order of
-    precedence is command line, configuration files, defaults; hyperparameters in a checkpoint override none of them.
+    precedence is command line, configuration files, defaults; hyperparameters in a checkpoint are ignored.
 
     Args:
         arguments: command line without ``ganmc`` and ``--import``; the subcommand first.
@@ -86,7 +86,7 @@ class TrainingCLI(LightningCLI):
             save_config_callback=SaveConfig,
             trainer_defaults={
                 "default_root_dir": "runs/default",
-                "devices": 1,  # a GAN on several devices needs a strategy in the configuration
+                "devices": 1,  # a GAN on several devices requires a strategy in the configuration
                 "num_sanity_val_steps": 0,  # shapes are validated in setup, before any file is written
                 "callbacks": [handler],
             },
@@ -99,22 +99,22 @@ class TrainingCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
-        """Return the requested subcommand; adding the arguments of all four takes longer than parsing."""
+        """Return only the requested subcommand, because adding the arguments of all four takes longer than parsing."""
         return {self._arguments[0]: LightningCLI.subcommands()[self._arguments[0]]}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """Return a parser that raises instead of printing its usage, so that an error is one line."""
+        """Return a parser that raises exceptions instead of printing its usage, so that an error is one line."""
         return super().init_parser(**{**kwargs, "exit_on_error": False})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse the arguments of this object; LightningCLI warns if the process has arguments too."""
+        """Parse the arguments of this object; LightningCLI would warn about arguments of the process."""
         self.config = parser.parse_args(self._arguments)
-        # Hidden until before_instantiate_classes: LightningCLI lets a checkpoint override the command line in between.
+        # Removed until before_instantiate_classes, because LightningCLI lets the checkpoint override the command line.
         config = self.config[self.config.subcommand]
         self._ckpt_path, config.ckpt_path = config.ckpt_path, None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``checkpoint``: the metric of ``best.ckpt`` and when to save."""
+        """Add ``checkpoint``: the metric that selects ``best.ckpt``, and the intervals between checkpoints."""
         parser.add_lightning_class_args(RunModelCheckpoint, "checkpoint")
 
     @property
@@ -133,15 +133,15 @@ class TrainingCLI(LightningCLI):
         config.checkpoint.dirpath = str(folder.checkpoints)
         if requests_multiple_devices(config.trainer.devices):
             if self.subcommand == "predict":
-                raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, predict requires 1")
+                raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
         if self.subcommand == "fit":
             resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
             if resumed != folder.checkpoints.resolve() and folder.last_checkpoint.exists():
                 raise ConfigurationError(
-                    f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint} "
-                    "or choose another --trainer.default_root_dir"
+                    f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
+                    "choose another --trainer.default_root_dir"
                 )
         elif config.ckpt_path is None:
             config.ckpt_path = str(folder.best_checkpoint)
@@ -162,7 +162,7 @@ class TrainingCLI(LightningCLI):
             raise ConfigurationError(user_message(error) or one_line(root_cause(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Add the loggers, callbacks and plugins that write the run folder to those of the configuration."""
+        """Create the trainer with the configured callbacks and loggers, and those that write the run folder."""
         check_writable(self.run_folder.path)
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
@@ -181,7 +181,7 @@ class TrainingCLI(LightningCLI):
             **kwargs,
         )
         if self.subcommand == "predict" and built.world_size > 1:
-            raise ConfigurationError(f"trainer: got {built.world_size} processes, predict requires one")
+            raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
         return built
 
     def after_fit(self) -> None:
@@ -190,7 +190,7 @@ class TrainingCLI(LightningCLI):
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
         device = self.trainer.strategy.root_device
-        # on the CPU in float32, as `example_inputs` are
+        # on the CPU in float32, like `example_inputs`
         network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
         self.run_folder.update_result(
             command=self._command,
@@ -212,7 +212,7 @@ class TrainingCLI(LightningCLI):
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:
-    """Return whether a value of ``trainer.devices`` can mean more than one device."""
+    """Return whether a value of ``trainer.devices`` may select more than one device."""
     if isinstance(devices, list):
         return len(devices) > 1
     return str(devices) in ("auto", "-1") or "," in str(devices) or (str(devices).isdigit() and int(devices) > 1)

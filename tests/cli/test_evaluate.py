@@ -122,7 +122,7 @@ def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, c
 def test_two_sets_of_one_name(ganmc, tools):
     done = ganmc("evaluate", "real:train", "real:train", *tools)
     assert done.status == 2
-    assert "real:train: got 2 sample sets of this name" in done.err
+    assert "real:train: got 2 sample sets with this name" in done.err
 
 
 def test_teacher_without_student(ganmc, data_root):

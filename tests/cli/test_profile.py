@@ -123,7 +123,7 @@ def test_rate_and_size():
     [
         ("nowhere.ckpt", "NAME=CHECKPOINT"),
         ("b=nowhere.ckpt", "nowhere.ckpt: checkpoint not found"),
-        ("teacher={student}", "got two of the name 'teacher'"),
+        ("teacher={student}", "got the name 'teacher' twice"),
         ("b={other_latents}", "cannot compare teacher and b: latent_dim is 6 and 5"),
         ("b={classifier}", "{classifier}: 'student' is a LeNet4, expected a generator"),
     ],

@@ -241,7 +241,7 @@ def test_predict_requires_one_process(ganmc: Ganmc, configs: Any, copy_of_teache
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
     outcome = ganmc("predict", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher, *two)
     assert outcome.status == 2
-    assert outcome.err == "ganmc: trainer.devices: got 2, predict requires 1\n"
+    assert outcome.err == "ganmc: trainer.devices: got 2, expected 1 for predict\n"
     assert files_of(copy_of_teacher) == before
 
 
