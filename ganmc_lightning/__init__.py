@@ -1,4 +1,4 @@
-"""Compress models with the help of GANs, on PyTorch Lightning."""
+"""GAN-assisted model compression with PyTorch Lightning."""
 
 from __future__ import annotations
 

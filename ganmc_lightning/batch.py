@@ -22,7 +22,7 @@ class Batch(NamedTuple):
         synthetic: bool (N,), True for synthetic samples.
         teacher_logits: float (N, K), logits of the teacher passed to :class:`SupportsTeacherLogits`; None without a
             teacher, or if no sample of the batch has cached logits.
-        weights: float (N,) of the training samples, 1 on average over the data set; None for equal weights.
+        weights: sample weights, float (N,), with mean 1 over the training set; None for equal weights.
     """
 
     inputs: Tensor
@@ -39,7 +39,7 @@ class Statistics:
     Attributes:
         mean: float64; for rows (D,) in the units of the table, or after the quantile transform; for images (C,), per
             channel for pixels in [0, 1].
-        std: standard deviation, as ``mean``.
+        std: standard deviation, with the shape and units of ``mean``.
         quantiles: values and normal quantiles of each column, float64 (2, Q); empty without quantile transform.
     """
 
@@ -64,7 +64,8 @@ class DataSpec(NamedTuple):
         sample_shape: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(0,)`` for data-free training.
         num_classes: K; labels are 0 to K - 1.
         class_names: names in the order of the labels; empty for unnamed classes.
-        statistics: of the training samples, None if unknown. Rows are standardized with them, images are not.
+        statistics: statistics of the training samples; None if unknown. Rows are standardized with them, images are
+            not.
         weighted: whether the training samples have weights.
 
     Example:
@@ -100,7 +101,7 @@ class DataSpec(NamedTuple):
 
     @property
     def has_samples(self) -> bool:
-        """False for data-free training, see :class:`~ganmc_lightning.data.datasets.DataFreeSource`."""
+        """Whether samples have values; False for :class:`~ganmc_lightning.data.datasets.DataFreeSource`."""
         return 0 not in self.sample_shape
 
 
@@ -123,7 +124,7 @@ class SupportsTeacherLogits(Protocol):
     """Interface of a data module that caches a teacher's logits of stored samples and adds them to the batches."""
 
     def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
-        """Fill :attr:`Batch.teacher_logits` for samples that are served unchanged and more than once.
+        """Fill :attr:`Batch.teacher_logits` for samples that are returned unchanged more than once.
 
         Args:
             teacher: function of samples (N, *sample_shape) on the training device that returns logits (N, K), without

@@ -8,7 +8,7 @@ TERMINATED = 143
 """Exit code after SIGTERM: 128 + SIGTERM."""
 
 MAX_MESSAGE = 600
-"""Characters kept of a message; jsonargparse lists every subclass it could not build."""
+"""Maximum length of a message; jsonargparse lists every subclass that it could not instantiate."""
 
 
 class ConfigurationError(ValueError):
@@ -39,7 +39,7 @@ def user_message(error: BaseException) -> str | None:
 
     jsonargparse wraps exceptions raised in constructors; a :class:`ConfigurationError` in the chain comes first.
     """
-    # Imported here: the parser and Lightning take seconds to load.
+    # Imported here, because the parser and Lightning take seconds to import.
     from jsonargparse import ArgumentError
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 

@@ -115,7 +115,7 @@ class TestBoth:
 
     @pytest.mark.parametrize("weight", [0.0, -1.0])
     def test_weights_that_are_not_positive_are_refused(self, kind, weight):
-        with pytest.raises(ConfigurationError, match="weight: got .*, expected a value > 0"):
+        with pytest.raises(ConfigurationError, match=r"weight: got .*, expected a value > 0"):
             kind(self.pairs, weight)
 
     def test_too_few_pairs_are_refused(self, kind):

@@ -411,7 +411,8 @@ def test_weights_that_a_module_does_not_use_are_refused(
     )
     for module in (gan, features):
         with pytest.raises(
-            ConfigurationError, match=rf"data\.dataset: got sample weights, expected none because {type(module).__name__} does not"
+            ConfigurationError,
+            match=rf"data\.dataset: got sample weights, expected none because {type(module).__name__} does not",
         ):
             make_trainer(max_epochs=1).fit(module, make_data(dataset=weighted_rows))
 
