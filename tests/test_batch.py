@@ -18,7 +18,7 @@ def test_every_level_is_decoded():
     assert decoded.max() == 1
 
 
-def test_decoding_leaves_the_store_alone():
+def test_to_float_images_keeps_its_argument():
     images = LEVELS.view(1, 1, 16, 16).clone()
     assert to_float_images(images).shape == (1, 1, 16, 16)
     assert torch.equal(images.flatten(), LEVELS)
@@ -42,7 +42,7 @@ def test_encode_rounds_to_the_nearest_level_and_clamps():
     assert to_uint8_images(torch.tensor([-1.5, 1.5, -100.0, 100.0])).tolist() == [0, 255, 0, 255]
 
 
-def test_encode_leaves_its_argument_alone():
+def test_to_uint8_images_keeps_its_argument():
     images = torch.tensor([-0.3, 0.7])
     to_uint8_images(images)
     assert torch.equal(images, torch.tensor([-0.3, 0.7]))
@@ -53,7 +53,7 @@ def test_unknown_is_no_class():
 
 
 def test_batch_travels_as_a_tuple():
-    """Lightning moves named tuples to the device field by field and gives them back as what they were."""
+    """Lightning moves named tuples to the device field by field and keeps their type."""
     from lightning.fabric.utilities import move_data_to_device
 
     batch = Batch(

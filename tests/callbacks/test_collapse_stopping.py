@@ -25,7 +25,7 @@ def gan() -> GANModule:
 
 
 class Spoil(Callback):
-    """Sets the bias of the generator's last layer in one batch, as a run that goes wrong would."""
+    """Sets the bias of the generator's last layer in one batch, to simulate a collapsed generator."""
 
     def __init__(self, batch: int, value: float) -> None:
         self.batch = batch
@@ -39,7 +39,7 @@ class Spoil(Callback):
             last.bias.fill_(self.value)
 
 
-def test_a_healthy_run_is_left_alone(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+def test_a_converging_run_is_not_stopped(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     trainer = make_trainer(max_epochs=3, callbacks=[GeneratorCollapseStopping(1, min_std=1e-4, patience=1)])
     trainer.fit(gan(), make_data())
     assert trainer.global_step == 9
@@ -57,10 +57,8 @@ def test_samples_that_are_not_finite_end_the_run_with_an_error(
     assert all(torch.isfinite(value).all() for value in best["state_dict"].values())
 
 
-def test_the_same_sample_of_every_noise_ends_the_training(
-    make_data: MakeData, make_trainer: Callable[..., Trainer]
-) -> None:
-    """Only after three looks on end; the module does not move with a learning rate of zero."""
+def test_equal_samples_for_all_latents_stop_training(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    """Training stops after three consecutive failed checks; with learning rate 0, the module does not change."""
     module = gan()
     module._generator_optimizer = partial(torch.optim.SGD, lr=0.0)
     trainer = make_trainer(max_epochs=9, callbacks=[GeneratorCollapseStopping(2, 1e-4, patience=3), Spoil(5, 0.7)])

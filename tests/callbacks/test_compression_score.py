@@ -31,7 +31,7 @@ def teacher(make_data: MakeData, make_trainer: MakeTrainer) -> MLPClassifier:
 
 
 class Recalling(Generator):
-    """A generator that has learned the data set by heart, or that makes noise from one epoch on."""
+    """A generator that returns the data set, and noise from one epoch on."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         super().__init__(latent_dim=1, num_classes=3, sample_shape=(1, 8, 8))
@@ -84,7 +84,7 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
 def test_score_is_of_the_whole_generator_on_the_validation_part(
     make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier
 ) -> None:
-    """The same number as the metric gives for as many samples as there are real ones; training is not disturbed."""
+    """The value equals that of the metric for the number of the real samples; training is unchanged."""
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
     data = make_data()
     trainer = make_trainer(callbacks=[CompressionScoreMonitor(teacher, student, num_students=2)])

@@ -21,7 +21,7 @@ Weights = dict[str, Tensor]
 
 
 class Watch(Callback):
-    """Keeps the generator's weights after each step and as validation sees them; listed after the average."""
+    """Record the generator's weights after each step and in validation; listed after the average."""
 
     def __init__(self) -> None:
         self.raw: list[Weights] = []
@@ -64,7 +64,7 @@ def averages_by_hand(start: Weights, raw: list[Weights], decay: float) -> list[W
 
 
 @pytest.mark.parametrize("save_on_train_epoch_end", [False, True])
-def test_average_is_validated_and_saved_while_training_goes_on_raw(
+def test_average_is_validated_and_saved_while_raw_weights_are_trained(
     make_data: Callable[..., GANAugmentedDataModule],
     make_trainer: Callable[..., Trainer],
     tmp_path: Path,
@@ -147,7 +147,7 @@ def test_decay_out_of_range(decay: float) -> None:
 
 
 class Shift(Callback):
-    """Moves the first bias by one behind each step, before the average sees it; the optimizer does not move it."""
+    """Add one to the first bias after each step and before the average; the optimizer does not change it."""
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
@@ -159,7 +159,7 @@ class Shift(Callback):
 def test_the_average_of_half_precision_weights_is_wide(
     make_data: Callable[..., GANAugmentedDataModule], make_run_trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
-    """bfloat16 has no number between 256 and 258: an average in it would never move. It also survives a restart."""
+    """bfloat16 has no number between 256 and 258: a bfloat16 average would be constant. The average is resumed."""
 
     def fit(folder: Path, epochs: int, resume: bool = False) -> Tensor:
         average = GeneratorEMA(0.99)

@@ -33,7 +33,7 @@ def make_module() -> ACGANModule:
 def test_scores_are_the_metrics_on_the_validation_part(
     make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor
 ) -> None:
-    """And they leave training's random numbers alone."""
+    """Training uses the same random numbers as without the callback."""
     module, data = make_module(), make_data(validation_fraction=0.25)
     metrics = ("inception_score", "fid", "prdc", "kid", "near_duplicates", "laplacian_variance")
     trainer = make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, metrics, num_samples=50)])
@@ -74,7 +74,7 @@ def test_statistics_are_shared_with_the_command(
 
 
 class Fades(ACGANModule):
-    """A generator that is as it was in the first epoch and blank from the second on."""
+    """A generator that is unchanged in the first epoch and returns blank images from the second on."""
 
     def on_train_epoch_start(self) -> None:
         if self.current_epoch > 0:

@@ -18,7 +18,7 @@ from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generat
 
 
 class Flat(Generator):
-    """An image of one gray level: the class, or with no class the sign of the first latent."""
+    """An image of one gray level: the class, or without classes the sign of the first latent."""
 
     def __init__(self, num_classes: int, channels: int = 1) -> None:
         super().__init__(4, num_classes, (channels, 3, 5))

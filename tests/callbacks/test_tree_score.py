@@ -27,7 +27,7 @@ MakeTrainer = Callable[..., Trainer]
 
 
 class Recalling(Generator):
-    """A generator that has learned the rows by heart, or that makes one row alone once it is asleep."""
+    """A generator that returns the real rows, and one constant row from one epoch on."""
 
     def __init__(self, rows: Tensor, labels: Tensor, num_classes: int) -> None:
         super().__init__(latent_dim=1, num_classes=num_classes, sample_shape=(rows.shape[1],))
@@ -71,7 +71,7 @@ def made(make_data: MakeData, path: Path) -> tuple[GANAugmentedDataModule, ACGAN
 def test_score_is_logged_and_the_checkpoint_follows_it(
     make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path
 ) -> None:
-    """The generator is perfect in the first epoch and makes one row afterwards: the first is the best checkpoint."""
+    """The generator is perfect in the first epoch and constant afterwards: the first is the best checkpoint."""
     data, module = made(make_data, write_rows(tmp_path / "rows.npz", 2))
     monitor = TreeScoreMonitor(teacher_trees=20, synthetic_ratio=3)
     make_run_trainer(tmp_path, [monitor], {"monitor": "val/tree_auc", "mode": "max"}, max_epochs=2).fit(module, data)
@@ -84,7 +84,7 @@ def test_score_is_logged_and_the_checkpoint_follows_it(
 
 
 def test_auc_as_computed_by_hand(make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
-    """Rows of both classes in equal shares, labelled by the forest, learned by trees; training is not disturbed."""
+    """Trees fitted to equal numbers of rows per class, with the forest's labels; training is unchanged."""
     data, module = made(make_data, write_rows(tmp_path / "rows.npz", 2))
     state = torch.get_rng_state()
     trainer = make_trainer(callbacks=[TreeScoreMonitor(teacher_trees=20, synthetic_ratio=3, num_students=2)])

@@ -1,4 +1,4 @@
-"""Two gloo processes on the CPU: the first scores the generator, the other waits, and neither for ever."""
+"""Two gloo processes on the CPU: rank 0 scores the generator while rank 1 waits, without a deadlock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores a generator in two processes; run by test_two_processes.py, which reads what the first one leaves."""
+"""Scores a generator in two processes; run by test_two_processes.py, which reads the file of rank 0."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClas
 
 
 def validate(strategy: str, devices: int, path: Path, data: Path) -> None:
-    """Score a generator that no training changes, so that the number of processes cannot either."""
+    """Score a generator that is not trained, so that the value does not depend on the number of processes."""
     torch.manual_seed(0)
     teacher = MLPClassifier(64, 3, hidden=(6,))
     module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))

@@ -1,4 +1,4 @@
-"""Hostile YAML in every kind of file that a command line reads: one line, exit code 2."""
+"""Invalid or expanding YAML in every kind of file that a command reads: one line, exit code 2."""
 
 from __future__ import annotations
 

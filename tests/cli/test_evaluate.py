@@ -56,7 +56,7 @@ def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
         assert picture.width > 0
 
 
-def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path):
+def test_several_sets_differ_and_are_reproducible(ganmc, tools, trained, tmp_path):
     assert (
         ganmc("sample", trained.generator_checkpoint, "--num-samples", 80, "--out", tmp_path / "stored.npz").status == 0
     )
@@ -76,7 +76,7 @@ def test_several_sets_are_told_apart_and_repeat(ganmc, tools, trained, tmp_path)
 
 
 def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
-    """Nothing is left to score; with an extractor there would be."""
+    """No metric remains without an extractor."""
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     done = ganmc("evaluate", "real:val", "--data", "breast_cancer")
     assert done.status == 2
@@ -84,7 +84,7 @@ def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
     assert "fid requires an extractor" in done.err
 
 
-def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tmp_path):
+def test_image_with_too_many_channels_for_the_teacher_only(ganmc, tools, tmp_path):
     """Samples of another shape are refused before any network runs."""
     np.savez(tmp_path / "color.npz", images=np.zeros((9, 8, 8, 3), np.uint8))
     done = ganmc("evaluate", tmp_path / "color.npz", *tools)
@@ -93,7 +93,7 @@ def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tm
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--num-samples", "1"], "--num-samples: got 1, expected at least 2"),
         (["--num-samples", "9", "--nearest-plot", "p.png"], "--num-samples: got 9, expected at least 10"),
@@ -109,12 +109,12 @@ def test_an_image_too_many_channels_for_nothing_but_the_teacher(ganmc, tools, tm
         (["--real-split", "valid"], "--real-split"),
     ],
 )
-def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, complaint):
+def test_bad_input_is_one_line(ganmc, tools, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     done = ganmc("evaluate", "real:val", *tools, *arguments)
     assert done.status == 2
-    assert complaint in done.err
+    assert message in done.err
     assert done.err.rstrip().count("\n") == 0 or "usage" in done.err
     assert done.out == ""
 

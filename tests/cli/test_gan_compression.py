@@ -1,4 +1,4 @@
-"""From a GAN to a compressed one and its uses, by the command line alone."""
+"""Train, compress and use a GAN with the command line only."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ Score = Callable[[Path], dict[str, float]]
 
 @pytest.fixture
 def score(ganmc: Ganmc, tmp_path: Path, trained: Any, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> Score:
-    """Scores of a checkpoint's samples, by `ganmc evaluate` with nothing but the path."""
+    """Metrics of a checkpoint's samples, by `ganmc evaluate` with only its path."""
 
     def run(checkpoint: Path) -> dict[str, float]:
         monkeypatch.setenv("GANMC_DATA", str(tmp_path / "statistics_of_real_samples"))
@@ -190,7 +190,7 @@ def test_joint_from_a_warm_critic_and_with_a_feature_distance(
 def test_a_compressed_acgan_is_a_synthesizer(
     ganmc: Ganmc, tmp_path: Path, trained: Any, nothing: dict[str, Any], configs: Any, score: Score
 ) -> None:
-    """The command line's own AC-GAN, compressed, then the source of half of a distillation's samples."""
+    """Compress the AC-GAN of the command line, and use it for half of the samples in distillation."""
     small = named(f"{NETWORKS}.ACGANGenerator", image_size=8, channels=1, num_classes=3, latent_dim=8, width=2)
     model = compression(trained.generator_checkpoint, student=small)
     folder = tmp_path / "compressed"
@@ -207,10 +207,10 @@ def test_a_compressed_acgan_is_a_synthesizer(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--model.init_args.loss.init_args.alpha", "1.5"], "alpha: got 1.5, expected a value in [0, 1]"),
-        (["--model.init_args.loss.init_args.alpha", "0.1"], "model.discriminator is missing"),
+        (["--model.init_args.loss.init_args.alpha", "0.1"], "model.discriminator is not set"),
         (
             ["--model.init_args.student.init_args.latent_dim", "7"],
             "model.student.latent_dim: got 7, expected 6 as in model.teacher",
@@ -233,13 +233,13 @@ def test_a_compressed_acgan_is_a_synthesizer(
     ],
 )
 def test_mistakes_are_one_line_before_the_first_step(
-    ganmc: Ganmc, tmp_path: Path, teacher: Path, nothing: dict[str, Any], arguments: list[str], complaint: str
+    ganmc: Ganmc, tmp_path: Path, teacher: Path, nothing: dict[str, Any], arguments: list[str], message: str
 ) -> None:
     model = compression(teacher, loss=named(f"{LOSSES}.GeneratorDistillationLoss", alpha=0.0))
     folder = tmp_path / "student"
     outcome = ganmc("fit", "--config", config(folder, model, nothing), *arguments)
     assert outcome.status == 2
-    assert complaint in outcome.err
+    assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (folder / "checkpoints").exists()
 
@@ -285,9 +285,9 @@ def test_other_places_that_ask_for_classes(
         "model.generator: got an unconditional generator": [config(tmp_path / "b", acgan, real)],
         "the first batch has no label": [configs.teacher, stream],
     }
-    for complaint, files in cases.items():
+    for message, files in cases.items():
         outcome = ganmc("fit", *(word for file in files for word in ("--config", file)))
-        assert outcome.status == 2, complaint
-        assert complaint in outcome.err
+        assert outcome.status == 2, message
+        assert message in outcome.err
         assert outcome.err.count("\n") == 1
     assert not (tmp_path / "runs" / "teacher" / "checkpoints").exists()

@@ -1,4 +1,4 @@
-"""``ganmc profile``: sizes, throughput and the figure, for generators saved by hand."""
+"""``ganmc profile``: sizes, throughput and the figure, for generators saved without training."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_rate_and_size():
 
 
 @pytest.mark.parametrize(
-    ("second", "complaint"),
+    ("second", "message"),
     [
         ("nowhere.ckpt", "NAME=CHECKPOINT"),
         ("b=nowhere.ckpt", "nowhere.ckpt: checkpoint not found"),
@@ -128,7 +128,7 @@ def test_rate_and_size():
         ("b={classifier}", "{classifier}: 'student' is a LeNet4, expected a generator"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, capsys, second, complaint):
+def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, capsys, second, message):
     monkeypatch.chdir(tmp_path)
     arguments = {"widths": [2, 2, 2], "in_channels": 1, "num_classes": 3}
     paths = {
@@ -138,7 +138,7 @@ def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, c
     }
     assert main(["profile", pair[0], second.format(**paths), "--out", "out"]) == 2
     error = capsys.readouterr().err
-    assert complaint.format(**paths) in error
+    assert message.format(**paths) in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 

@@ -33,7 +33,7 @@ def rows(tmp_path):
     return save(TabularGenerator(**arguments), recipe, tmp_path / "rows.ckpt")
 
 
-def test_npz_with_classes_in_equal_shares_and_the_same_twice(images, tmp_path):
+def test_npz_has_equal_class_shares_and_is_reproducible(images, tmp_path):
     for name in ("a.npz", "b.npz"):
         assert main(["sample", images, "--num-samples", "7", "--out", str(tmp_path / name)]) == 0
     with np.load(tmp_path / "a.npz") as first, np.load(tmp_path / "b.npz") as second:
@@ -147,19 +147,19 @@ def test_a_submodule_of_the_checkpoint(images, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         (["--num-samples", "0", "--out", "new.npz"], "--num-samples"),
         (["--num-samples", "2", "--out", "there.npz"], "already"),
         (["--num-samples", "2", "--out", "there.npz/below.npz"], "cannot write"),
     ],
 )
-def test_bad_input_is_one_line_and_writes_nothing(images, tmp_path, monkeypatch, capsys, arguments, complaint):
+def test_bad_input_is_one_line_and_writes_nothing(images, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.npz").write_bytes(b"mine")
     assert main(["sample", images, *arguments]) == 2
     error = capsys.readouterr().err
-    assert complaint in error
+    assert message in error
     assert error.count("\n") == 1
     assert (tmp_path / "there.npz").read_bytes() == b"mine"
     assert not (tmp_path / "new.npz").exists()

@@ -349,7 +349,7 @@ def press_ctrl_c(self: ClassifierModule, batch: Any, batch_idx: int) -> None:
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_before_anything_was_saved(
+def test_ctrl_c_before_the_first_checkpoint(
     ganmc: Ganmc, configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def at_once(self: ClassifierModule) -> None:

@@ -25,7 +25,7 @@ def shifted(image: Tensor, down: int, right: int) -> Tensor:
 
 
 def shift_of(before: Tensor, after: Tensor, padding: int) -> tuple[int, int]:
-    """The one shift that explains ``after``."""
+    """Return the shift that maps the image to ``after``."""
     moves = product(range(-padding, padding + 1), repeat=2)
     found = [move for move in moves if torch.equal(shifted(before, *move), after)]
     assert len(found) == 1

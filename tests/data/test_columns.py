@@ -1,4 +1,4 @@
-"""Generated numbers become rows the table could hold."""
+"""Generated values are projected onto valid rows of the table."""
 
 from __future__ import annotations
 

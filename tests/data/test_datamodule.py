@@ -29,7 +29,7 @@ MakeTrainer = Callable[..., Trainer]
 
 
 class Marked(Synthesizer):
-    """Makes samples that no image can be: all pixels at 0.5 + noise / 10, class 1."""
+    """Return samples that differ from all images: pixels of 0.5 + noise / 10, class 1."""
 
     fitted_with: tuple[Tensor | None, Tensor, DataSpec] | None = None
 
@@ -43,7 +43,7 @@ class Marked(Synthesizer):
 
 
 class Recorder(LightningModule):
-    """Keeps every batch it is shown and learns nothing."""
+    """Record every batch without training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def loaded(data: GANAugmentedDataModule, stage: str = "fit") -> GANAugmentedData
 
 
 def stream(data: GANAugmentedDataModule, steps: int) -> list[Batch]:
-    """The first batches of training as the trainer would make them."""
+    """Return the first training batches as in a trainer."""
     batches = []
     loader = data.train_dataloader()
     for epoch in range(100):
@@ -102,7 +102,7 @@ def rows_of(images: Tensor) -> set[bytes]:
 # -- parts ---------------------------------------------------------------------------------------------------
 
 
-def test_parts_are_disjoint_stratified_and_the_same_in_every_run(
+def test_splits_are_disjoint_stratified_and_equal_in_every_run(
     make_data: MakeData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = []
@@ -121,7 +121,7 @@ def test_parts_are_disjoint_stratified_and_the_same_in_every_run(
     assert not (rows_of(train[0]) | rows_of(val[0])) & rows_of(test[0])
 
 
-def test_train_size_takes_from_the_training_part_alone(make_data: MakeData) -> None:
+def test_train_size_keeps_the_validation_split(make_data: MakeData) -> None:
     whole, small = loaded(make_data()), loaded(make_data(train_size=15))
     assert small.samples("train")[1].bincount().tolist() == [5, 5, 5]
     assert rows_of(small.samples("train")[0]) <= rows_of(whole.samples("train")[0])
@@ -183,7 +183,7 @@ def rows_file(tmp_path: Path) -> Path:
     return tmp_path / "rows.npz"
 
 
-def test_scaler_is_fitted_on_the_training_part_alone(make_data: MakeData, rows_file: Path) -> None:
+def test_scaler_is_fitted_only_to_the_training_split(make_data: MakeData, rows_file: Path) -> None:
     data = loaded(make_data(dataset=NpzFile(rows_file), train_size=30))
     stored = NpzFile(rows_file).load(Path()).train.inputs
     train, val = data.samples("train")[0], data.samples("val")[0]
@@ -290,7 +290,7 @@ def test_without_synthetic_samples_the_synthesizer_is_not_asked(make_data: MakeD
     assert synthesizer.fitted_with is None
 
 
-def test_synthesizer_sees_training_samples_alone(make_data: MakeData) -> None:
+def test_synthesizer_is_fitted_only_to_training_samples(make_data: MakeData) -> None:
     synthesizer = Marked()
     data = loaded(make_data(synthesizer=synthesizer, p_fake=0.5))
     assert synthesizer.fitted_with is not None
@@ -381,7 +381,7 @@ def test_validation_and_test_are_neither_mixed_nor_augmented(make_data: MakeData
     assert same(recorder.seen["predict"], recorder.seen["test"])
 
 
-def test_fit_never_looks_at_the_test_part(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+def test_fit_never_uses_the_test_split(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     class Untouchable(TensorDataset):
         def __getattribute__(self, name: str) -> Any:
             raise AssertionError("the test part was touched")
@@ -401,7 +401,7 @@ def test_the_trainer_serves_the_stream_of_the_data_module(make_data: MakeData, m
 
 
 class Files(DatasetSource):
-    """Images read from disk one by one, as ImageNet's are."""
+    """Images read from files one by one, as for ImageNet."""
 
     name = "files"
 
@@ -417,7 +417,7 @@ class Files(DatasetSource):
         return DatasetSplits(data.subset(torch.arange(12)), data.subset(torch.arange(12, 20)), 2)
 
 
-def test_samples_from_files_go_the_same_way(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+def test_samples_from_files_are_processed_equally(tmp_path: Path, make_trainer: MakeTrainer) -> None:
     data = GANAugmentedDataModule(
         Files(tmp_path), synthesizer=Marked(), p_fake=0.5, batch_size=4, validation_fraction=0.2
     )

@@ -1,4 +1,4 @@
-"""Both kinds of loader must hand out the same batches, so every test runs on both."""
+"""Both loaders must return equal batches, so every test runs on both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MakeLoader = Callable[..., Loader]
 
 @pytest.fixture(params=["device", "file"])
 def make_loader(request: pytest.FixtureRequest) -> MakeLoader:
-    """Makes a loader over ``size`` samples; sample k is the number k with label 10 k."""
+    """Create a loader of ``size`` samples; sample k is the number k with label 10 k."""
 
     def make(size: int, batch_size: int, seed: int | None, rank: int = 0, world_size: int = 1) -> Loader:
         order = ResumableDistributedSampler(size, rank, world_size, seed)
@@ -33,7 +33,7 @@ def make_loader(request: pytest.FixtureRequest) -> MakeLoader:
 
 
 def numbers(batches: object) -> list[list[int]]:
-    """Samples of each batch, after checking their labels."""
+    """Return the samples of each batch, after checking their labels."""
     result = []
     for inputs, labels, *_ in batches:  # type: ignore[attr-defined]
         assert torch.equal(inputs.flatten() * 10, labels.float())
@@ -139,7 +139,7 @@ def test_a_pass_cut_short_does_not_shorten_the_next(make_loader: MakeLoader) -> 
     assert epoch(loader, 0) == epoch(make_loader(22, 4, 5), 0)
 
 
-def test_loading_leaves_the_global_random_state_alone(make_loader: MakeLoader) -> None:
+def test_loading_keeps_the_global_random_state(make_loader: MakeLoader) -> None:
     state = torch.get_rng_state()
     epoch(make_loader(22, 4, 5), 0)
     epoch(make_loader(22, 4, None), 0)
@@ -160,10 +160,10 @@ def test_worker_processes_give_the_same_batches() -> None:
     del loader
 
 
-def test_device_loader_hands_out_tensors_of_its_own() -> None:
+def test_in_memory_loader_returns_copies() -> None:
     inputs: Tensor = torch.zeros(4, 2)
     loader = InMemoryLoader(
         inputs, torch.zeros(4, dtype=torch.long), ResumableDistributedSampler(4, 0, 1, None), 4, False
     )
-    next(iter(loader))[0].add_(1)  # whoever changes a batch in place must not change the data set
+    next(iter(loader))[0].add_(1)  # in-place changes of a batch must not change the data set
     assert inputs.sum() == 0

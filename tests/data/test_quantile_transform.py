@@ -21,7 +21,7 @@ def test_scores_are_the_normal_quantiles_of_the_ranks() -> None:
     np.testing.assert_allclose(interpolate(values, knots, scores).numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_many_values_become_normal_through_few_knots() -> None:
+def test_many_values_become_normal_with_few_quantiles() -> None:
     values = skewed(5000)
     curve = normal_quantiles(values)
     assert curve.shape[1] <= MAX_QUANTILES

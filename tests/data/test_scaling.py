@@ -28,7 +28,7 @@ def test_constant_column_becomes_zero() -> None:
     assert RowScaler.fit(rows).transform(rows).tolist() == [[0.0, -1.0], [0.0, 1.0]]
 
 
-def test_constant_column_becomes_zero_whatever_its_sums_round_to() -> None:
+def test_constant_column_is_scaled_to_zero_despite_rounding() -> None:
     rows = torch.full((3, 1), 0.1, dtype=torch.float64)
     for quantile_transform in (False, True):
         assert RowScaler.fit(rows, quantile_transform).transform(rows).abs().max() == 0
@@ -103,7 +103,7 @@ def test_state_survives_a_checkpoint(quantile_transform: bool) -> None:
     assert not again.equals(RowScaler.fit(rows[1:], quantile_transform))
 
 
-def test_state_of_mean_and_std_alone() -> None:
+def test_state_without_quantiles() -> None:
     rows = torch.randn(30, 3)
     scaler = RowScaler.fit(rows)
     bare = RowScaler.from_state_dict({"mean": scaler.mean, "std": scaler.std})

@@ -15,7 +15,7 @@ def images(n, channels=3):
 
 
 class Files(Dataset):
-    """Images handed out one by one."""
+    """Images returned one by one."""
 
     sample_shape = (3, 4, 5)
 

@@ -23,7 +23,7 @@ MakeTrainer = Callable[..., Trainer]
 
 
 class CountingTeacher(nn.Module):
-    """An MLPClassifier that counts the samples it is called with."""
+    """An MLPClassifier that counts its input samples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class CountingTeacher(nn.Module):
 
 
 class Keep(Callback):
-    """Keeps the training batches and whether they brought logits along."""
+    """Record the training batches and whether they contain logits."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []

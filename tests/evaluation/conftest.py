@@ -27,7 +27,7 @@ def extractor():
 
 @pytest.fixture
 def make_set():
-    """Makes a sample set of given images."""
+    """Create a sample set of given images."""
 
     def make(samples, name="given"):
         return StoredSamples(name, "memory", samples)

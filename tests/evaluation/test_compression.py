@@ -12,7 +12,7 @@ from ganmc_lightning.networks.training_data import set_training_data
 
 
 class Factory:
-    """Makes students and counts them."""
+    """Create students and count them."""
 
     def __init__(self):
         self.made = 0

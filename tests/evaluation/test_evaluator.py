@@ -33,7 +33,7 @@ def open_samples(text, data):
 
 
 class Watched:
-    """Counts how many samples the extractor sees, by number of samples."""
+    """Count the calls of the extractor by number of samples."""
 
     def __init__(self, extractor, monkeypatch):
         self.seen = []

@@ -8,7 +8,7 @@ from ganmc_lightning.evaluation.plots import find_nearest, plot_nearest
 from ganmc_lightning.metrics import near_duplicates
 
 
-def test_copies_come_first_and_beside_their_originals(data, extractor, tmp_path):
+def test_copies_come_first_next_to_their_originals(data, extractor, tmp_path):
     training, held_out = data.samples("train")[0], data.samples("test")[0]
     noise = torch.randint(256, (40, 1, 8, 8), dtype=torch.uint8)
     samples = torch.cat([noise, training[20:30]])

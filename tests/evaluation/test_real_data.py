@@ -35,7 +35,7 @@ def test_a_source_by_name_or_class(name, tmp_path, monkeypatch):
     assert data.spec[:3] == ((1, 8, 8), 10, tuple("0123456789"))
 
 
-def test_the_parts_are_those_of_training(data, make_data):
+def test_splits_equal_those_of_training(data, make_data):
     module = make_data()
     module.setup("fit")
     for part, count in (("train", 108), ("val", 12), ("test", 40)):

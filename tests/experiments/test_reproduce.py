@@ -279,7 +279,7 @@ def test_column_that_no_run_recorded_is_an_error(go, experiment_file):
 
 
 class Links(HTMLParser):
-    """Collect what a browser would fetch, and check that tags are closed in order."""
+    """Collect the URLs that a browser would load, and check that tags are closed in order."""
 
     def __init__(self):
         super().__init__()

@@ -48,7 +48,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     assert "absent.npz: file not found" in message(read_array, tmp_path / "absent.npz", "x")
 
 
-def test_missing_array_is_named_with_those_held(file: Path) -> None:
+def test_missing_array_error_lists_the_arrays_of_the_file(file: Path) -> None:
     assert "some.npz: got rows, names, expected the array labels" in message(read_array, file, "labels")
 
 
@@ -103,7 +103,7 @@ def header(shape: str, descr: str = "'<f8'") -> bytes:
 
 
 def zipped(content: bytes, compression: int = zipfile.ZIP_STORED) -> bytearray:
-    """An archive that holds ``content`` as the array X."""
+    """An archive with ``content`` as the array X."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         archive.writestr("X.npy", content)

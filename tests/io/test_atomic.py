@@ -21,7 +21,7 @@ def test_old_content_stays_until_the_block_ends(tmp_path):
 
 
 def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
-    """The file is replaced as a whole: readers never see a mixture."""
+    """The file is replaced atomically."""
     path = tmp_path / "a.txt"
     path.write_text("old")
     with path.open() as reader:
@@ -30,7 +30,7 @@ def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
         assert reader.read() == "old"
 
 
-def test_text_is_utf8_whatever_the_locale(tmp_path):
+def test_text_is_utf8_in_every_locale(tmp_path):
     path = tmp_path / "a.md"
     with atomic_write(path) as file:
         file.write("±2 € ü")

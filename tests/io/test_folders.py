@@ -33,7 +33,7 @@ def found(root: Path):
     return [path.relative_to(root).as_posix() for path in find_images(root)]
 
 
-def test_hidden_folders_are_never_read_and_no_reason_to_warn(root: Path) -> None:
+def test_hidden_folders_are_ignored_without_warning(root: Path) -> None:
     assert list_classes(root) == ("ant", "bee")
     assert listed(root) == [("ant/0.JPG", 0), ("ant/1.png", 0), ("bee/0.tif", 1), ("bee/1.png", 1)]
     assert found(root) == ["ant/0.JPG", "ant/1.png", "bee/0.tif", "bee/1.png"]

@@ -14,7 +14,7 @@ from ganmc_lightning.io.image_grid import save_image_grid
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("convert", [lambda images: images, to_float_images])
 def test_pixels_of_the_grid(tmp_path, channels, convert):
-    """Each image at its place, enlarged by an integer factor, with white lines between the images."""
+    """Each image is at its position, enlarged by an integer factor, with white lines between images."""
     images = torch.randint(256, (5, channels, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     save_image_grid(convert(images), 3, tmp_path / "grid.png")
     with Image.open(tmp_path / "grid.png") as file:

@@ -150,7 +150,7 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG file that promises so many gray pixels and holds none."""
+    """A PNG file with this number of gray pixels in its header and no data."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

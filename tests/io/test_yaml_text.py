@@ -9,7 +9,7 @@ from ganmc_lightning.io.yaml_text import MAX_DEPTH, MAX_VALUES, LimitError, chec
 
 
 def bomb(levels: int) -> str:
-    """Ten aliases a level: 10 ** levels values."""
+    """Ten aliases per level: 10 ** levels values."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, levels)]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ def test_by_hand():
     assert loss.item() == pytest.approx((np.log(4) + np.log(4 / 3)) / 2, rel=1e-5, abs=1e-6)
 
 
-def test_unknown_labels_are_left_out_of_sum_and_count():
+def test_unknown_labels_are_excluded_from_sum_and_count():
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([3, UNKNOWN_LABEL, 0, UNKNOWN_LABEL, UNKNOWN_LABEL, 2])
     expected = -np.mean([log_softmax(logits[k].numpy())[labels[k]] for k in (0, 2, 5)])

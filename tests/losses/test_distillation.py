@@ -150,8 +150,8 @@ class TestKnowledgeDistillation:
         assert torch.equal(labels, before)  # the batch must not be modified
 
     @pytest.mark.parametrize("fakes", [0, 2, 8])
-    def test_ignored_labels_are_averaged_over_real_samples_whatever_their_share(self, fakes):
-        """A real sample's gradient is (softmax - one-hot) over the number of real samples, not over all."""
+    def test_ignored_labels_are_averaged_over_real_samples_for_every_share(self, fakes):
+        """A real sample's gradient is (softmax - one-hot) divided by the number of real samples, not of all samples."""
         student = torch.randn(10, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
         labels, synthetic = torch.arange(10) % 3, torch.arange(10) < fakes
         hard = KnowledgeDistillationLoss(1.0, 0.0, hard_loss_on_synthetic=False)(student, student, labels, synthetic)

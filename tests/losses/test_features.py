@@ -56,7 +56,7 @@ class TestHints:
     @pytest.mark.parametrize(
         ("student", "teacher"), [((3, 2, 2), (3, 4, 4)), ((3,), (3, 4, 4)), ((3, 4, 4), (9,)), ((3, 4, 2), (3, 2, 4))]
     )
-    def test_what_cannot_be_matched_is_refused(self, student, teacher):
+    def test_unmatched_names_are_refused(self, student, teacher):
         with pytest.raises(ConfigurationError, match=r"model\.loss\.layers, a -> b: .*expected two vectors"):
             HintLoss([("a", "b")]).build([student], [teacher])
 

@@ -65,7 +65,7 @@ def test_alpha_out_of_range(alpha):
         GeneratorDistillationLoss(alpha)
 
 
-def test_feature_distance_is_that_of_the_features_and_leaves_the_network_alone(images):
+def test_feature_distance_equals_that_of_the_features_and_keeps_the_network(images):
     student, teacher = images
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
     reference = copy.deepcopy(network).eval()

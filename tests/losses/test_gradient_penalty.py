@@ -18,7 +18,7 @@ from ganmc_lightning.losses import (
 
 
 def test_penalty_of_a_linear_critic_by_hand():
-    """The gradient of w.x is w everywhere: (|w| - 1)^2, whatever the samples."""
+    """The gradient of w.x is w everywhere, so the penalty is (|w| - 1)^2 for all samples."""
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     penalty = gradient_penalty(lambda x: x @ weight, torch.randn(5, 2), torch.randn(5, 2))
     assert penalty.item() == pytest.approx(16.0, rel=1e-5, abs=1e-6)
@@ -98,7 +98,7 @@ def test_compiled_and_batch_normalized_critics_are_refused(loss):
 
 
 def test_r1_of_a_linear_discriminator_by_hand():
-    """The gradient of w.x is w everywhere: |w|^2 / 2, and w for the weights."""
+    """The gradient of w.x is w everywhere: the penalty is |w|^2 / 2, with gradient w."""
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
     penalty = r1_penalty(lambda x: x @ weight, torch.randn(5, 2))
     assert penalty.item() == pytest.approx(12.5, rel=1e-5, abs=1e-6)
@@ -122,7 +122,7 @@ def test_r1_in_mixed_precision_is_float32():
     torch.testing.assert_close(penalty, critic[0].weight.square().sum() / 2, rtol=1e-5, atol=1e-5)
 
 
-def test_r1_of_an_acgan_is_taken_in_one_iteration_of_many():
+def test_r1_of_an_acgan_is_computed_every_r1_interval_iterations():
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
 
     def discriminator(x):

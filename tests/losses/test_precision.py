@@ -31,7 +31,7 @@ def test_conversion_and_its_gradient(dtype):
 
 @pytest.mark.parametrize("dtype", HALF)
 def test_losses_of_half_precision_logits(dtype):
-    """They equal the losses in float32; in float16 sums of squares beyond 65,504 would be infinite."""
+    """Losses equal those in float32; in float16, sums of squares beyond 65,504 would be infinite."""
     torch.manual_seed(0)
     student, teacher = ((100 * torch.randn(8, 10)).to(dtype) for _ in range(2))
     labels = torch.arange(8)

@@ -1,4 +1,4 @@
-"""An extractor whose features are the rows themselves, and one for images."""
+"""An extractor that returns rows as features, and an extractor for images."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_images():
 
 @pytest.fixture(scope="session")
 def as_features():
-    """Features with blank logits, for metrics that read no logits."""
+    """Features with logits of 0, for metrics that do not use logits."""
 
     def make(rows):
         return Features(rows.float(), torch.zeros(len(rows), NUM_CLASSES))

@@ -1,7 +1,7 @@
-"""Two processes, each with its share of the samples: run by ``test_all_metrics.py`` in a fresh interpreter.
+"""Two processes with a share of the samples each, run by ``test_all_metrics.py`` in a fresh interpreter.
 
-It forks before it computes anything, so that PyTorch is imported once and no thread is lost in the fork.
-Arguments: a file for the meeting, a file with the problem, a file for the answers.
+The process forks before any computation, so that PyTorch is imported once and no thread exists at the fork.
+Arguments: a file for the rendezvous, a file with the inputs, a file for the outputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every metric must stand: any order and batch size, pickling, cloning, resetting, company, two processes."""
+"""Properties of all metrics: order, batch size, pickling, cloning, reset, collections, two processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ student = partial(MLPClassifier, 64, 3, ())
 
 @pytest.fixture(scope="module")
 def make(image_extractor, make_images):
-    """Makes a metric by its name."""
+    """Create a metric by its name."""
     held_out = make_images(40, 7)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -81,7 +81,7 @@ def feed(metric, real, fake, size=64):
 
 
 def numbers(value):
-    """All numbers of a value, flat."""
+    """Return all numbers of a value as a flat list."""
     if isinstance(value, dict):
         value = tuple(value.values())
     parts = value if isinstance(value, tuple) else (value,)
@@ -106,8 +106,8 @@ class TestEach:
             found = numbers(metric.compute())
             assert metric.warnings or all(map(math.isfinite, found))
 
-    def test_half_precision_is_for_networks_alone(self, make, real, fake, name):
-        """Neither a module's conversion nor ``set_dtype`` reaches the sums: 255 bright pixels squared overflow them."""
+    def test_half_precision_applies_only_to_networks(self, make, real, fake, name):
+        """Neither a module's conversion nor ``set_dtype`` changes the sums, which would overflow in float16."""
         expected = numbers(feed(make(name), real, fake).compute())
         for convert in (
             lambda metric: metric.set_dtype(torch.float16),
@@ -119,7 +119,7 @@ class TestEach:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
     def test_half_precision_images(self, make, real, fake, name, dtype):
-        """Both types represent the 256 levels exactly enough."""
+        """Both types distinguish the 256 levels."""
         expected = numbers(feed(make(name), real, fake).compute())
         metric = feed(make(name), to_float_images(real).to(dtype), to_float_images(fake).to(dtype))
         assert numbers(metric.compute()) == pytest.approx(expected, rel=1e-5)
@@ -235,7 +235,7 @@ class TestTogether:
         assert numbers(feed(collection, real, fake).compute()["val/fid"]) == numbers(values["val/fid"])
 
     def test_two_extractors_are_kept_apart(self, image_extractor, real, fake):
-        """After a first batch of real samples the states of both are alike: empty."""
+        """After a first batch of real samples, the states of both are equal and empty."""
         torch.manual_seed(1)
         other = ClassifierExtractor(FiveLayerCNN(1, 8, 3, (4, 6, 8, 12)))
         pair = {"one": InceptionScore(image_extractor, splits=1), "other": InceptionScore(other, splits=1)}
@@ -253,7 +253,7 @@ class TestTogether:
 
 
 def test_two_processes_score_what_one_does(tmp_path, make, real, fake):
-    """Uneven shares in unequally many batches; one process saw no generated sample at all, nor the other real ones."""
+    """Unequal shares and numbers of batches; one process has no generated samples, the other no real samples."""
     uneven = {True: ((real[:20], real[20:31]), (real[31:],)), False: ((fake[:9],), (fake[9:20], fake[20:], fake[:0]))}
     one_sided = {True: ((real[:20], real[20:]), ()), False: ((), (fake,))}
     problem = {"metrics": {}, "shares": {}}

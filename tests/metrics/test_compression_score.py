@@ -95,7 +95,7 @@ class TestScale:
         assert 1 > scores[0] > scores[1] > 0
 
     def test_blur_lowers_the_score(self):
-        """Stripes down, stripes across, a chessboard: averaging neighbors wipes out two of them, or all three."""
+        """Vertical stripes, horizontal stripes, a chessboard: averaging neighbors removes two of them, or all three."""
         sign = torch.tensor([1.0, -1.0, 1.0, -1.0])
         patterns = torch.stack([sign.expand(4, 4), sign.view(4, 1).expand(4, 4), sign.view(4, 1) * sign])
         teacher, pictures = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False)), {}
@@ -240,7 +240,7 @@ class TestByHand:
             assert value.accuracies[k].item() == pytest.approx(right.float().mean().item(), rel=1e-5, abs=1e-6)
 
     def test_students_learn_the_teachers_logits(self, real, held_out, teacher):
-        """With enough steps a linear student is the teacher, whatever its first weights."""
+        """With enough steps, a linear student equals the teacher for all initial weights."""
         students = []
 
         def kept():
@@ -272,7 +272,7 @@ class TestByHand:
             )
             assert steps == [32] * (epochs * 4 * 2 * 2)  # 4 batches of 32 hold 100; 2 sets, 2 seeds
 
-    def test_every_sample_is_seen_before_one_comes_again(self, held_out, teacher):
+    def test_every_sample_is_used_before_one_is_repeated(self, held_out, teacher):
         seen = []
 
         class Noting(nn.Linear):
@@ -302,7 +302,7 @@ class TestByHand:
         assert value.accuracies.shape == (1,)
 
     def test_no_scale_where_the_real_data_teach_nothing(self, real, held_out, teacher):
-        """Real data at or below chance would turn the scale round: the worse the samples, the higher their score."""
+        """With real data below chance, worse samples would have higher scores."""
         blind = real * torch.tensor([0.0, 0.0, 1.0, 1.0])
         assert score(real, blind, held_out, teacher, blank, variant="1_epoch").mean.isnan()
 
@@ -326,7 +326,7 @@ class TestByHand:
 
 
 class TestSurroundings:
-    def test_random_states_are_left_alone(self, real, held_out, teacher):
+    def test_random_states_are_unchanged(self, real, held_out, teacher):
         torch.manual_seed(7)
         before, python = torch.get_rng_state(), random.getstate()
         score(real, real, held_out, teacher)
@@ -335,7 +335,7 @@ class TestSurroundings:
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
     @pytest.mark.parametrize("device", ["cpu", "cuda"])
-    def test_random_states_of_gpus_are_left_alone(self, real, held_out, teacher, device):
+    def test_random_states_of_gpus_are_unchanged(self, real, held_out, teacher, device):
         torch.manual_seed(7)
         before = torch.get_rng_state(), torch.cuda.get_rng_state()
         rows, held_out = real.to(device), tuple(part.to(device) for part in held_out)

@@ -25,7 +25,7 @@ def probabilities(*rows, times=10):
 
 class TestByHand:
     def test_sure_and_even(self, rows_extractor):
-        """Each sample surely of one class, classes evenly met: as many as there are classes."""
+        """With certain predictions and equal class shares, the score is the number of classes."""
         logits = 1000 * torch.eye(4).repeat(25, 1)
         assert score(rows_extractor, logits)[0]["inception_score"].item() == pytest.approx(4, rel=1e-5, abs=1e-6)
 
@@ -53,7 +53,7 @@ def test_as_torch_fidelity(rows_extractor, n, splits):
 
 
 def test_as_torchmetrics(rows_extractor):
-    """Over one split the shuffle does not matter."""
+    """With one split, the shuffle has no effect."""
     logits = torch.randn(300, 4, generator=torch.Generator().manual_seed(0)) * 2
     with pytest.warns(UserWarning, match="large memory footprint"):
         theirs = TorchmetricsIS(torch.nn.Identity(), splits=1)
@@ -102,7 +102,7 @@ def test_random_state_is_left_alone(rows_extractor):
 
 
 def test_logits_far_apart(rows_extractor):
-    """A class that no sample has any probability of adds nothing; 0 times the logarithm of 0 would be no number."""
+    """A class of probability 0 for all samples adds 0; 0 times the logarithm of 0 would be NaN."""
     logits = torch.tensor([[0.0, 0, -5000, -5000], [0, 5000, 0, 0]]).repeat(20, 1)
     value, _ = score(rows_extractor, logits)
     likely = torch.tensor([[0.5, 0.5], [0.0, 1.0]]).double()

@@ -18,7 +18,7 @@ def test_bytes_and_rows_pass_as_they_are():
     assert check_samples(rows) is rows
 
 
-def test_float_images_are_what_a_file_of_them_would_hold():
+def test_float_images_are_rounded_to_stored_levels():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     assert torch.equal(check_samples(to_float_images(levels)), levels)
     nearly = to_float_images(levels) + 0.4 / 127.5  # less than half a level away
@@ -60,7 +60,7 @@ def test_images_all_alike_tell_no_range(level):
     assert check_samples(torch.full((2, 1, 4, 4), level)).unique().tolist() == [round((level + 1) * 127.5 + 1e-6)]
 
 
-def test_one_dark_pixel_tells_the_range():
+def test_one_dark_pixel_determines_the_range():
     images = UNIT.clone()
     images[0, 0, 0, 0] = -0.1
     assert check_samples(images).dtype == torch.uint8

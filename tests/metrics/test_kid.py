@@ -54,7 +54,7 @@ def test_equal_laws_are_near_zero_and_others_far(rows_extractor, make_rows):
     assert abs(near["kid"]) < 0.1 * far["kid"]
 
 
-def test_random_states_are_left_alone(rows_extractor, make_rows):
+def test_random_states_are_unchanged(rows_extractor, make_rows):
     torch.manual_seed(3)
     np.random.seed(3)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002

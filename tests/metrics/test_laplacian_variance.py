@@ -25,14 +25,14 @@ def test_as_scipy(size):
     assert laplacian_variance(images).tolist() == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
-def test_colours_become_grey_by_bt601():
+def test_colors_are_converted_to_gray_by_bt601():
     images = torch.randint(256, (4, 3, 9, 9), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     exact = np.tensordot(images.numpy().astype(np.float64), [0.299, 0.587, 0.114], axes=(1, 0))
     expected = [by_scipy(np.round(gray)) for gray in exact]  # OpenCV rounds to whole levels
     assert laplacian_variance(images).tolist() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-def test_grey_in_colour_is_grey():
+def test_gray_rgb_image_equals_gray_image():
     gray = torch.arange(64, dtype=torch.uint8).mul(4).view(1, 1, 8, 8)
     torch.testing.assert_close(
         laplacian_variance(gray.expand(-1, 3, -1, -1)), laplacian_variance(gray), rtol=1e-9, atol=1e-9
@@ -40,7 +40,7 @@ def test_grey_in_colour_is_grey():
 
 
 def test_chessboard_by_hand():
-    """Every neighbor is the other color: -4 * 255 on white, 4 * 255 on black; the border mirrors that on."""
+    """Every neighbor has the other color: -4 * 255 on white, 4 * 255 on black, also at the mirrored border."""
     board = (torch.arange(4).view(4, 1) + torch.arange(4)).remainder(2).mul(255).to(torch.uint8)
     assert laplacian_variance(board.view(1, 1, 4, 4)).item() == (4 * 255) ** 2
 

@@ -9,7 +9,7 @@ from ganmc_lightning.metrics import NearDuplicates, compute_reference_statistics
 
 @pytest.fixture(scope="module")
 def sets(make_rows):
-    """Training, held-out and honest candidate rows of one law."""
+    """Training, held-out and new rows of one distribution."""
     return make_rows(600, 0), make_rows(400, 1), make_rows(300, 2)
 
 
@@ -46,7 +46,7 @@ def test_distances_and_threshold_by_hand():
 
 
 def test_copies_within_the_data_set_raise_both_shares(sets):
-    """Where a tenth of the held-out images are in the training set too, a copy does not indicate memorization."""
+    """If a tenth of the held-out images are also in the training set, copies do not indicate memorization."""
     training, held_out, honest = sets
     held_out = torch.cat([held_out, training[:45]])
     value = near_duplicates(torch.cat([honest[:270], training[:30]]), training, held_out)

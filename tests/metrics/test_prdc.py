@@ -11,7 +11,7 @@ from ganmc_lightning.metrics import PRDC, prdc
 
 
 def ten_lines(real, fake, k):
-    """Naeem et al. 2020, as it reads."""
+    """Direct implementation of Naeem et al. 2020."""
     between = cdist(real, fake)
     real_radii = np.sort(cdist(real, real), axis=1)[:, k]
     fake_radii = np.sort(cdist(fake, fake), axis=1)[:, k]
@@ -57,7 +57,7 @@ def test_on_a_line_by_hand():
 
 @pytest.mark.parametrize("block_rows", [16, 33, 2048])
 def test_the_real_samples_themselves(make_rows, block_rows):
-    """Every neighbor lies on a border here: exactly k samples inside each ball, whatever the rounding."""
+    """Every neighbor is on a border: exactly k samples are inside each ball despite rounding."""
     real = make_rows(100, 0) * 1e3 + 1e4
     shuffled = real[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
     values = numbers(prdc(real, shuffled, 5, block_rows))
@@ -70,7 +70,7 @@ def test_far_away(make_rows):
 
 
 def test_one_good_sample_over_and_over(make_rows):
-    """Precise, and nothing but: recall is what shows it."""
+    """High precision with low recall."""
     real = make_rows(200, 0)
     values = numbers(prdc(real, real[:1].expand(200, 6)))
     assert values["precision"] == 1
@@ -98,7 +98,7 @@ def test_too_few(rows_extractor, make_rows, n, m, kind):
         metric.compute()
 
 
-def test_no_neighbour(rows_extractor):
+def test_no_neighbor(rows_extractor):
     with pytest.raises(ConfigurationError, match=r"PRDC.k: got 0, expected at least 1"):
         PRDC(rows_extractor, k=0)
 

@@ -70,7 +70,7 @@ def test_the_second_time_they_are_read(extractor, make_rows, tmp_path):
 
 
 def test_what_is_kept_represents_them_all(extractor, make_rows):
-    """Also where the samples are sorted by class, as folders are."""
+    """Also if the samples are sorted by class, as in folders."""
     rows = torch.cat([make_rows(500, k, shift=10 * k) for k in range(4)])
     kept = statistics(rows, extractor, None, keep=400)[0].features
     shares = kept.mean(dim=1).div(10).round().long().bincount(minlength=4) / 400
@@ -88,7 +88,7 @@ def test_broken_features_are_not_kept(make_rows, tmp_path):
 
 
 @pytest.mark.parametrize("changed", ["keep", "samples", "number", "extractor"])
-def test_whatever_changes_they_are_computed_anew(extractor, make_rows, tmp_path, changed):
+def test_statistics_are_recomputed_after_every_change(extractor, make_rows, tmp_path, changed):
     rows, arguments = make_rows(100, 0), {}
     statistics(rows, extractor, tmp_path)
     if changed == "keep":
@@ -181,7 +181,7 @@ def test_features_of_images(image_extractor, make_images):
     ids=["fid", "prdc", "kid"],
 )
 class TestMetricsWithAReference:
-    def test_equal_those_that_saw_the_samples(self, extractor, make_rows, make):
+    def test_equal_values_computed_from_samples(self, extractor, make_rows, make):
         real, fake = make_rows(100, 0), make_rows(80, 1, shift=0.3)
         known, seen = make(extractor, reference=statistics(real, extractor, None)[0]), make(extractor)
         seen.update(real, real=True)

@@ -277,7 +277,7 @@ class TestTrainedOn:
                 ClassifierModule(MLPClassifier(64, 3)), other, ckpt_path=tmp_path / "teacher.ckpt", weights_only=True
             )
 
-    def test_a_teacher_of_rows_scaled_otherwise_gets_its_own_scale(
+    def test_inputs_of_a_teacher_with_another_scaling_are_rescaled(
         self, make_trainer: MakeTrainer, tmp_path: Path
     ) -> None:
         """It predicts the same for a row as in its own data, where the row has other z-scores."""
@@ -295,7 +295,7 @@ class TestTrainedOn:
         with pytest.raises(ConfigurationError, match=r"model\.teacher: trained with data\.quantile_transform false"):
             make_trainer(max_steps=1).fit(module, scores)
 
-    def test_a_scale_that_comes_with_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    def test_scale_is_restored_from_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         """A resumed run scales rows by the checkpoint's scaler, which the teacher's scale is compared with."""
         teacher = ClassifierModule(MLPClassifier(64, 3))
         data = GANAugmentedDataModule(rows_file(tmp_path))
@@ -372,7 +372,7 @@ def test_discriminator_without_two_outputs(make_module: MakeModule) -> None:
 
 @pytest.fixture
 def weighted_rows(tmp_path: Path) -> NpzFile:
-    """Two classes with equal inputs; the weights determine the predicted probability."""
+    """Two classes with equal inputs; sample weights determine the predicted probability."""
     places = np.repeat(np.random.default_rng(0).normal(size=(60, 4)), 2, axis=0)
     labels = np.arange(120) % 2
     np.savez(tmp_path / "rows.npz", X=places, y=labels, sample_weight=np.where(labels == 1, 9.0, 1.0))

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 class NoSynchronization(Callback):
-    """Makes every wait for the device an error, from the start of a step to its end."""
+    """Raise an error for every synchronization with the device during a step."""
 
     def on_train_batch_start(self, *arguments: Any) -> None:
         torch.cuda.set_sync_debug_mode("error")

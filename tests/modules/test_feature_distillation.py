@@ -85,7 +85,7 @@ def test_it_learns(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path:
     assert all(torch.equal(value, before[name]) for name, value in module.teacher.state_dict().items())
 
 
-def test_hints_alone_leave_the_layers_behind_them(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+def test_hint_loss_keeps_the_layers_after_the_guided_layer(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     """The first stage of FitNets; the second is another run on this student."""
     module = module_of(HintLoss([(SECOND, SECOND)]))
     before = copy.deepcopy(module.student.state_dict())

@@ -128,7 +128,7 @@ def test_two_joint_steps_equal_a_loop_by_hand(make_data: MakeData, make_trainer:
 
 
 def test_alpha_of_1_ignores_the_teacher(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
-    """The teacher only matters with alpha < 1."""
+    """The teacher is used only with alpha < 1."""
 
     def student_after(alpha: float, brightness: float) -> dict[str, Tensor]:
         module = compression(alpha)

@@ -60,7 +60,7 @@ def test_acgan_classes(make_module: MakeModule, curves: Curves) -> None:
 
 
 def test_acgan_source(make_module: MakeModule, curves: Curves) -> None:
-    """On one batch the discriminator tells real from generated samples."""
+    """On one batch, the discriminator separates real and generated samples."""
     got = curves(make_module("acgan", dropout=0.0))
     assert got["loss_discriminator"][1] < 0.7 * got["loss_discriminator"][0]
     assert got["discriminator_accuracy_real"][1] > 0.7

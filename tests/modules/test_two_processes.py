@@ -92,7 +92,7 @@ def test_noise_differs(diaries: Diaries, run: str) -> None:
     assert not (one[:, None] == other).all(dim=2).any()
 
 
-def test_noise_goes_on_after_a_restart(diaries: Diaries) -> None:
+def test_noise_continues_after_a_restart(diaries: Diaries) -> None:
     for before, after in zip(diaries["acgan"], diaries["acgan_resumed"], strict=True):
         one, other = torch.cat(before["noise"]), torch.cat(after["noise"])
         assert not (one[:, None] == other).all(dim=2).any()

@@ -142,7 +142,7 @@ def test_gradients_reach_every_parameter(generator, latents, normalization):
             assert parameter.grad.any() or name.endswith("bias"), name
 
 
-def test_a_copy_makes_the_same_images(generator, latents):
+def test_a_copy_generates_equal_images(generator, latents):
     generator.eval()
     twin = copy.deepcopy(generator)
     fresh = ACGANGenerator(8, 1, 3, latent_dim=16, width=4).eval()

@@ -1,4 +1,4 @@
-"""Which names a file may use. Foreign packages are written to a folder that Python searches, as site-packages is."""
+"""Names that a file may refer to. Foreign packages are written to a folder on Python's search path."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def nothing_allowed(monkeypatch):
 
 @pytest.fixture
 def mark(tmp_path, monkeypatch):
-    """Where the foreign package ``planted`` with its module ``planted.nets`` leaves its files."""
+    """Folder in which the foreign package ``planted`` with its module ``planted.nets`` writes files."""
     folder, path = tmp_path / "path" / "planted", tmp_path / "mark"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text("import sys\n")
@@ -166,7 +166,7 @@ def test_weights_that_are_read_by_default_raise_too():
 
 
 def write_timm(folder):
-    """What matters of timm: model functions that say what they return, and one that takes the name of another."""
+    """A fake timm: model functions with return annotations, and a function that accepts their names."""
     package = folder / "timm" / "models"
     package.mkdir(parents=True)
     (folder / "timm" / "__init__.py").write_text("")
@@ -184,7 +184,7 @@ def write_timm(folder):
 
 @pytest.fixture
 def no_timm(monkeypatch):
-    """timm as if it were not imported, before and after."""
+    """Remove timm from the imported modules before and after."""
     for name in [name for name in sys.modules if name == "timm" or name.startswith("timm.")]:
         monkeypatch.delitem(sys.modules, name)
     yield
@@ -212,7 +212,7 @@ def test_model_functions_of_timm(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("no_timm")
 def test_a_timm_in_the_current_folder_is_not_timm(tmp_path, monkeypatch):
-    """It came along with the checkpoint."""
+    """The module was imported before the checkpoint is read."""
     write_timm(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The noise law that every generator carries, and abstractness."""
+"""Latent distribution of generators, and abstract base classes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_latents_have_the_shape_dtype_and_spread_asked_for():
     assert latents.mean().item() == pytest.approx(0.0, abs=0.01)
 
 
-def test_latents_follow_the_given_generator_and_leave_the_global_one_alone():
+def test_latents_use_the_given_generator_and_keep_the_global_state():
     generator = TabularGenerator(num_features=3)
     state = torch.random.get_rng_state()
     first = generator.sample_latents(5, "cpu", torch.Generator().manual_seed(1))

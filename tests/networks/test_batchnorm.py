@@ -15,7 +15,7 @@ def network():
     return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.BatchNorm1d(4, track_running_stats=False))
 
 
-def test_outputs_are_those_of_training_and_statistics_stay():
+def test_outputs_equal_training_mode_and_statistics_are_unchanged():
     one, other = network(), network()
     inputs = torch.randn(6, 3)
     before = copy.deepcopy(one.state_dict())

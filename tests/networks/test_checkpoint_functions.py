@@ -1,4 +1,4 @@
-"""Checkpoints whose network was built by one of torchvision's functions."""
+"""Checkpoints of networks that torchvision's functions build."""
 
 from __future__ import annotations
 

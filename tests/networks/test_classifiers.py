@@ -1,4 +1,4 @@
-"""What every classifier promises: logits of the right shape, features, gradients, no surprises."""
+"""Properties of all classifiers: shape of logits, features, gradients, determinism."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_evaluation_is_deterministic_and_sample_by_sample(network, images):
     assert not torch.allclose(logits[0], logits[1], atol=1e-6)
 
 
-def test_inputs_are_left_alone_and_may_want_gradients(network, images):
+def test_inputs_are_unchanged_and_may_require_gradients(network, images):
     leaf = images.clone().requires_grad_()
     network(leaf).sum().backward()
     assert torch.equal(leaf.detach(), images)

@@ -38,7 +38,7 @@ def test_parameters():
 
 
 def test_max_pooling_and_rectifying_in_either_order():
-    """Against a network written with functions, in the textbook's order."""
+    """Comparison with a functional implementation, ReLU before pooling."""
     torch.manual_seed(0)
     network = FiveLayerCNN(3, 12, 5, widths=(4, 6, 8, 10))
     images = torch.randn(3, 3, 12, 12)

@@ -30,9 +30,9 @@ def test_every_width_of_table_1(hidden):
     discriminator = FeatureDiscriminator(64, hidden)
     sizes = (64, *hidden, 1)
     assert parameters_of(discriminator) == sum((a + 1) * b for a, b in pairwise(sizes))
-    verdicts = discriminator(torch.randn(5, 64))
-    assert verdicts.shape == (5,)
-    verdicts.sum().backward()
+    logits = discriminator(torch.randn(5, 64))
+    assert logits.shape == (5,)
+    logits.sum().backward()
     assert all(parameter.grad is not None for parameter in discriminator.parameters())
 
 
@@ -52,7 +52,7 @@ def test_convolutions():
 
 @pytest.mark.parametrize("scale", [1e30, -1000.0])
 def test_returns_logits(scale):
-    """Without a sigmoid: the losses apply it."""
+    """There is no sigmoid, because the losses apply it."""
     logits = FeatureDiscriminator(8, (4,))(torch.randn(3, 8) * scale)
     assert logits.abs().max() > 1
 

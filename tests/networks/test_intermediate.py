@@ -159,7 +159,7 @@ class TestCompiled:
 
 
 class Odd(nn.Module):
-    """Layers whose outputs are not features."""
+    """Layers with outputs that are not features."""
 
     def __init__(self):
         super().__init__()

@@ -59,7 +59,7 @@ def test_only_lenet4_rectifies_its_convolutions(network, expected):
 
 @pytest.mark.parametrize("network", [LeNet, LeNet4])
 def test_pools_take_the_largest(network):
-    """One bright pixel in the corner must come through two averaging convolutions and two max-pools."""
+    """A bright pixel in the corner affects the output after two averaging convolutions and two max poolings."""
     network = network(1, 16, 1, widths=(1, 1, 1))
     fill(network, 25.0, 25.0, 1.0, 1.0)
     images = torch.zeros(1, 1, 16, 16)

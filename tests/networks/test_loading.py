@@ -1,4 +1,4 @@
-"""Checkpoints built by hand: what a run leaves, and everything that can be wrong with a file."""
+"""Checkpoints built by hand, valid and invalid."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TestRoundTrip:
         assert torch.equal(network(inputs), mlp().eval()(inputs))
         assert not any(module.training for module in network.modules())
 
-    def test_parts_with_one_beginning_are_told_apart(self, tmp_path):
+    def test_submodules_with_a_common_prefix_are_distinguished(self, tmp_path):
         recipes = {"student": RECIPE, "student_ema": RECIPE}
         path = save(tmp_path / "a.ckpt", recipes, student=mlp(1), student_ema=mlp(2))
         assert same(load_network(path, "student"), mlp(1))
@@ -205,7 +205,7 @@ class TestBadFiles:
         torch.save(content, tmp_path / "a.ckpt")
         assert ": got " in error_of(read_checkpoint, str(tmp_path / "a.ckpt"))
 
-    def test_another_part_names_those_held(self, tmp_path):
+    def test_unknown_submodule_error_lists_the_submodules(self, tmp_path):
         path = save(tmp_path / "a.ckpt", {"student": RECIPE}, student=mlp(), generator=nn.Linear(1, 1))
         message = error_of(load_network, path, "network")
         assert message == f"{path}: got the submodules generator, student, expected 'network'"
@@ -216,7 +216,7 @@ class TestBadFiles:
 
 
 class Touch:
-    """Makes a file when it is unpickled."""
+    """Create a file when unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -296,7 +296,7 @@ class TestBadRecipes:
         assert path in error_of(load_network, path, "network")
 
     def test_references_that_multiply(self, tmp_path):
-        """A few hundred bytes that stand for 10 ** 12 values."""
+        """A few hundred bytes that expand to 10 ** 12 values."""
         bomb = [0] * 10
         for _ in range(11):
             bomb = [bomb] * 10
@@ -340,7 +340,7 @@ class TestBadRecipes:
         assert "load_network(path, submodule, network)" in message
 
     def test_missing_where_the_procedure_had_a_live_network(self, tmp_path):
-        """What a run from Python saves: the procedure's name and none of its arguments."""
+        """A checkpoint of a run from Python: the module's class and no arguments."""
         class_path = "ganmc_lightning.networks.Frozen"
         path = save(tmp_path / "a.ckpt", {"_class_path": class_path}, network=mlp())
         message = error_of(load_network, path, "network")
@@ -423,7 +423,7 @@ def test_fresh_weights():
     assert same(built, mlp(3))
 
 
-def test_discriminator_of_checkpoint_takes_discriminators_alone(tmp_path):
+def test_discriminator_loaders_accept_only_discriminators(tmp_path):
     discriminator = ACGANDiscriminator(8, 1, 3, width=2)
     recipe = {
         "class_path": "ganmc_lightning.networks.ACGANDiscriminator",

@@ -63,7 +63,7 @@ def test_resnet_20_of_anc():
 
 
 @pytest.mark.parametrize(("depth", "is_bottleneck"), [(164, True), (29, True), (20, False)])
-def test_as_many_layers_on_the_path_as_the_name_says(depth, is_bottleneck):
+def test_depth_is_the_number_of_layers_on_the_longest_path(depth, is_bottleneck):
     with torch.device("meta"):
         network = PreActResNet(depth, bottleneck=is_bottleneck)
     weighted = [

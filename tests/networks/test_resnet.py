@@ -52,7 +52,7 @@ def test_cifar_resnet_parameters(depth, exact, millions, digits):
 
 
 @pytest.mark.parametrize("depth", [20, 56])
-def test_cifar_resnet_has_as_many_weighted_layers_as_its_name_says(depth):
+def test_cifar_resnet_depth_is_its_number_of_weighted_layers(depth):
     with torch.device("meta"):
         network = CIFARResNet(depth)
     weighted = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]

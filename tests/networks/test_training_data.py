@@ -89,7 +89,7 @@ class TestRows:
         assert isinstance(input_conversion("x", MLPClassifier(2, 3), rows()), nn.Identity)
 
     def test_z_scores_of_other_rows_are_rescaled(self):
-        """The network must see (x - its mean) / its std, whatever the data's z-scores are."""
+        """The network's input is (x - its mean) / its std for all z-scores of the data."""
         random = torch.Generator().manual_seed(0)
         own_units = torch.randn(50, 2, generator=random, dtype=torch.float64) * torch.tensor([2.0, 0.5]) + 4
         here, there = rows((5.0, -2.0), (2.0, 0.5)), rows((4.0, -2.2), (3.0, 0.4))
@@ -146,7 +146,7 @@ class TestRows:
         assert "scaled by other means" in error_of(input_conversion, wrapped, rows())
         assert "scaled by other means" in error_of(check_statistics, wrapped, rows())
 
-    def test_classes_matter_to_conditional_generators_alone(self):
+    def test_classes_are_compared_only_for_conditional_generators(self):
         here, there = rows(names=("a", "b", "c")), rows(names=("c", "b", "a"))
         assert "class 0 of its training data is 'c'" in error_of(
             output_conversion, trained_on(there, TabularGenerator(2, 3)), here

@@ -68,7 +68,7 @@ def test_other_answers_than_a_tensor_are_named_with_the_fix(kind):
         assert message == f"{expected}wrap it in a module whose forward returns {fix}"
 
 
-def test_auxiliary_outputs_in_training_alone():
+def test_auxiliary_outputs_only_in_training_mode():
     network = ChangedOutput(lambda z: (z, z), training_only=True)
     check_classifier("model.student", network, SPEC)
     message = error_of(check_trainable_classifier, network, SPEC)

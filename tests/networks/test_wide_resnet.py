@@ -56,7 +56,7 @@ def test_depth_counts_the_projections():
     assert len(convolutions) == 16  # 13 on the path and 3 projections; the linear layer does not count
 
 
-def test_dropout_stands_before_the_second_convolution():
+def test_dropout_precedes_the_second_convolution():
     torch.manual_seed(0)
     block = PreActBlock(4, 4, 1, dropout=1.0)
     inputs = torch.randn(2, 4, 8, 8)

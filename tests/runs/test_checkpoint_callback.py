@@ -21,7 +21,7 @@ MONITOR = {"monitor": "score", "mode": "max"}
 
 
 class Scripted(ClassifierModule):
-    """Logs a given score in each epoch."""
+    """Log a given score in each epoch."""
 
     def __init__(self) -> None:
         super().__init__(MLPClassifier(64, 3, hidden=()))
@@ -31,7 +31,7 @@ class Scripted(ClassifierModule):
 
 
 class Stop(Callback):
-    """Stops after the first batch, as a time limit does."""
+    """Stop after the first batch, as with a time limit."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         trainer.should_stop = True
@@ -151,7 +151,7 @@ def test_best_scores_are_those_of_the_best_epoch_in_both_checkpoints(
 
 
 class Kill(Callback):
-    """Raises after a number of steps, as a killed process would leave its files."""
+    """Raise after a number of steps, to leave the files of a killed process."""
 
     def __init__(self, step: int) -> None:
         self.step = step

@@ -68,7 +68,7 @@ def test_update_keeps_other_fields_and_other_splits(tmp_path):
     }
 
 
-def test_nan_and_infinity_are_null_and_come_back_as_nan(tmp_path):
+def test_nan_and_infinity_are_null_and_are_read_as_nan(tmp_path):
     folder = RunFolder(tmp_path)
     folder.update_result(metrics={"val/a": math.nan, "val/b": math.inf}, settings={"x": [math.nan, {"y": -math.inf}]})
 

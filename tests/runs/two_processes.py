@@ -19,7 +19,7 @@ from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 
 
 class Terminate(Callback):
-    """Sends SIGTERM to rank 1 at step 3."""
+    """Send SIGTERM to rank 1 at step 3."""
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_rank == 1 and trainer.global_step == 3:

@@ -16,7 +16,7 @@ LABELS = torch.tensor([0] * 10 + [1] * 30 + [2] * 60)
 
 
 class Noisy(Synthesizer):
-    """Samples are the logits a teacher would give them: the right class ahead by 0 to 4, or another one."""
+    """Samples equal their teacher logits; the largest is 0 to 4 above the others, of the correct or another class."""
 
     def __init__(self, wrong=(0.2, 0.4, 0.6)):
         self.wrong = torch.tensor(wrong)
@@ -36,7 +36,7 @@ class Noisy(Synthesizer):
 
 
 class Tempered(nn.Module):
-    """A teacher with a mode: in training it calls everything class 0."""
+    """A teacher that predicts class 0 in training mode."""
 
     def __init__(self):
         super().__init__()
@@ -94,7 +94,7 @@ def test_thresholds_differ_by_class():
 
 
 def test_every_class_keeps_its_share_of_each_draw():
-    """However unequally the teacher refuses: the labels are those the wrapped synthesizer drew."""
+    """Labels are those of the wrapped synthesizer, even if the teacher rejects classes unequally."""
     filtered, plain = fitted(), Noisy()
     plain.fit(None, LABELS, SPEC)
     for seed in range(5):
@@ -145,7 +145,7 @@ def test_the_teacher_is_frozen():
 
 
 def test_many_classes():
-    """The last vacant places wait for one class in a hundred: the draws must grow until it comes."""
+    """The last unfilled slots require a class with a share of 1 %, so draws must grow."""
     inner = Noisy(wrong=[0.3] * 100)
     filtered = fitted(inner, torch.arange(100), DataSpec((100,), 100))
     inner.drawn = 0

@@ -17,7 +17,7 @@ LABELS = torch.tensor([0] * 10 + [1] * 30 + [2] * 60)
 
 
 class Telltale(Generator):
-    """Its samples are the noise and the class it was given."""
+    """Samples are latents and class."""
 
     def __init__(self, num_classes=3, latent_std=1.0):
         super().__init__(3, num_classes, (4,), latent_std)
@@ -78,7 +78,7 @@ def test_evaluation_mode_and_no_graph():
 
 
 def test_one_sample_does_not_depend_on_the_others():
-    """Batch statistics of a generator in training mode would tie them together."""
+    """In training mode, batch statistics would make samples dependent."""
     torch.manual_seed(0)
     generator = ACGANGenerator(8, 1, 3, 4, 2)
     synthesizer = fitted(generator, spec=DataSpec((1, 8, 8), 3))
@@ -97,7 +97,7 @@ def test_seeds():
     assert not torch.equal(first[1], other[1])
 
 
-def test_own_random_generator_leaves_the_global_one_alone():
+def test_random_generator_argument_keeps_the_global_state():
     before = torch.get_rng_state()
     fitted(Telltale()).sample(10, seeded(0))
     assert torch.equal(torch.get_rng_state(), before)
@@ -133,7 +133,7 @@ def rows(mean, std, *curves, names=()):
 
 
 def test_rows_of_a_generator_of_other_statistics_are_rescaled():
-    """In their own units they are the same rows."""
+    """The rows are equal in the units of the table."""
     its, due = rows([1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 0.5, 1.0]), rows([1.1, 1.5, 3.2, 0.3], [1.2, 1.6, 0.6, 0.9])
     generator = Telltale()
     plain, labels = fitted(generator, spec=its).sample(50, seeded(0))

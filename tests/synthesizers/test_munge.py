@@ -38,12 +38,12 @@ def one_by_one(probability, passes, rng):
 
 def test_partners_are_those_of_the_loop_over_rows():
     passes, probability = 4000, 0.4
-    # Without noise a value says whose it is; a row's samples come in the order of the passes.
+    # Without noise, a value identifies its row; samples of a row are in the order of the passes.
     samples, _ = fitted(swap_probability=probability, local_variance=1e9).sample(passes * len(ROWS), seeded(0))
-    whose = (samples[:, :1] - ROWS[:, 0]).abs().argmin(dim=1).view(passes, len(ROWS)).numpy()
+    sources = (samples[:, :1] - ROWS[:, 0]).abs().argmin(dim=1).view(passes, len(ROWS)).numpy()
     wanted = one_by_one(probability, passes, np.random.default_rng(0))
     for row in range(len(ROWS)):
-        counts = np.bincount(whose[:, row], minlength=len(ROWS))
+        counts = np.bincount(sources[:, row], minlength=len(ROWS))
         expected = np.bincount(np.where(wanted[:, row] < 0, row, wanted[:, row]), minlength=len(ROWS))
         assert (counts[expected == 0] == 0).all()
         spread = np.sqrt(2 * expected[expected > 0])

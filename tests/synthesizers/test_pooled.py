@@ -12,7 +12,7 @@ SPEC = DataSpec((1, 2, 2), 3)
 
 
 class Numbered(Synthesizer):
-    """Images of the gray level that a counter has reached, so that a test sees when each was drawn."""
+    """Images with the gray level of a counter, which indicates when an image was drawn."""
 
     def __init__(self) -> None:
         self.drawn = 0

@@ -25,7 +25,7 @@ def fitted(rows=ROWS, labels=LABELS, **arguments):
     return synthesizer
 
 
-def neighbours_by_hand(k):
+def neighbors_by_hand(k):
     """Sets of the k nearest rows of the same class, from all distances."""
     distances = torch.cdist(ROWS.double(), ROWS.double())
     distances[LABELS[:, None] != LABELS[None]] = torch.inf
@@ -33,9 +33,9 @@ def neighbours_by_hand(k):
     return distances.argsort(dim=1)[:, :k]
 
 
-def test_samples_lie_between_a_row_and_a_neighbour_of_its_class():
+def test_samples_lie_between_a_row_and_a_neighbor_of_its_class():
     samples, labels = fitted(k_neighbors=3).sample(60 * 50, seeded(0))
-    own, others = ROWS.repeat(50, 1), ROWS[neighbours_by_hand(3)].repeat(50, 1, 1)
+    own, others = ROWS.repeat(50, 1), ROWS[neighbors_by_hand(3)].repeat(50, 1, 1)
     assert torch.equal(labels, LABELS.repeat(50))
     step = others - own[:, None]
     place = (((samples - own)[:, None] * step).sum(2) / step.square().sum(2)).clamp(0, 1)
@@ -78,7 +78,7 @@ def test_a_class_with_too_few_rows_is_named():
         fitted(k_neighbors=20)
 
 
-def test_no_neighbours():
+def test_no_neighbors():
     with pytest.raises(ConfigurationError, match=r"SmoteSynthesizer\.k_neighbors: got 0, expected at least 1"):
         SmoteSynthesizer(0)
 

@@ -21,7 +21,7 @@ REAL_LABELS = torch.tensor([0, 1, 2])
 
 @pytest.fixture
 def npz(tmp_path):
-    """Writes arrays into a file and gives its path."""
+    """Write arrays to a file and return its path."""
 
     def write(**arrays):
         np.savez(tmp_path / "some.npz", **arrays)
@@ -32,7 +32,7 @@ def npz(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes of flat 4x4 images: the red of class k is 50 k, plus one an image."""
+    """Three classes of flat 4x4 images; the red level of class k is 50 k plus the index of the image."""
     for k, name in enumerate(("ant", "bee", "cat")):
         (tmp_path / "set" / name).mkdir(parents=True)
         for j in range(2):

@@ -84,7 +84,7 @@ def test_text_of_few_values_is_a_category_unasked(tmp_path: Path) -> None:
     assert twice.one_hot_blocks == ((1, 4), (4, 6))
 
 
-def test_text_of_many_values_is_one_on_request_alone(tmp_path: Path) -> None:
+def test_text_of_many_values_is_categorical_only_on_request(tmp_path: Path) -> None:
     table(24).to_csv(tmp_path / "t.csv", index=False)
     splits = source(tmp_path / "t.csv", categorical_columns=["id"], drop_columns=[]).load(tmp_path)
     assert splits.one_hot_blocks == ((0, 24), (25, 28))

@@ -102,7 +102,7 @@ def test_download_is_converted_once(
         ("CelebA", RuntimeError("gdown is required")),
     ],
 )
-def test_failed_download_says_what_to_put_where(
+def test_failed_download_error_describes_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
 ) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:

@@ -193,7 +193,7 @@ def test_rows_of_different_width(tmp_path: Path) -> None:
         read_splits(tmp_path / "a.npz")
 
 
-def test_too_few_rows_for_a_test_part(tmp_path: Path) -> None:
+def test_too_few_rows_for_a_test_split(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=np.zeros((2, 1)), y=np.array([0, 1]))
     with pytest.raises(ConfigurationError, match=r"a\.npz: y: got 2 samples, too few for a test split of 20%"):
         read_splits(tmp_path / "a.npz")

@@ -33,7 +33,7 @@ def test_seed_decides() -> None:
     assert not torch.equal(same[0], stratified_split(LABELS, 0.2, seed=6)[1])
 
 
-def test_global_random_state_is_left_alone() -> None:
+def test_global_random_state_is_unchanged() -> None:
     before = torch.get_rng_state()
     _shuffle_by_class(LABELS, seed=0)
     assert torch.equal(before, torch.get_rng_state())

@@ -1,4 +1,4 @@
-"""Cells become numbers, categories and classes, or are refused with the column and an example."""
+"""Cells become numbers, categories and classes, or raise an error with the column and an example."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_categories_that_are_numbers_are_in_their_order() -> None:
         encode_category(series(["01", "1", "2"]), "c")
 
 
-def test_whole_numbers_that_floats_cannot_hold() -> None:
+def test_integers_that_float64_cannot_represent() -> None:
     with pytest.raises(ConfigurationError, match="got 9007199254740993, which float64 rounds"):
         encode_column(series([2**53 + 1, 5]), "c")
     nanoseconds = series([1_700_000_000_000_000_000 + 256 * k for k in range(4)])

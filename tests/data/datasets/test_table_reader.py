@@ -1,4 +1,4 @@
-"""Dialects of CSV give the same table."""
+"""CSV dialects result in equal tables."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_ambiguous_files_raise(tmp_path: Path, text: str, encoding: str, words: 
     assert "\n" not in str(caught.value)
 
 
-def test_parquet_names_are_stripped_and_told_apart(tmp_path: Path) -> None:
+def test_parquet_names_are_stripped_and_must_differ(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     import pandas as pd
 

@@ -73,7 +73,7 @@ def test_another_table_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", ["MAGIC", "HIGGS"])
-def test_failed_download_says_what_to_put_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_failed_download_error_describes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def fail(**kwargs: Any) -> None:
         raise URLError("no network")
 

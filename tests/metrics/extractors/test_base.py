@@ -31,7 +31,7 @@ class TestNeverChanges:
         assert torch.equal(first.features, second.features)
         assert all(torch.equal(before[key], value) for key, value in extractor.state_dict().items())
 
-    def test_asks_for_no_gradient_and_builds_no_graph(self, image_extractor, make_images):
+    def test_requires_no_gradients_and_builds_no_graph(self, image_extractor, make_images):
         assert not any(parameter.requires_grad for parameter in image_extractor.parameters())
         features, logits = image_extractor(to_float_images(make_images(4, 0)).requires_grad_())
         assert not features.requires_grad

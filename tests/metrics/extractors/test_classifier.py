@@ -79,7 +79,7 @@ class Changed(nn.Module):
     ],
 )
 def test_answers_that_are_not_logits(change, message, layer):
-    """The Inception Score takes the softmax of what it gets."""
+    """The Inception Score applies softmax to the logits."""
     with pytest.raises(ConfigurationError, match=message):
         ClassifierExtractor(Changed(change), layer, (6,))
     if layer is None:  # without a shape it is tried on the first samples
@@ -98,7 +98,7 @@ class TestLayer:
         assert torch.allclose(extractor(images).features, expected, rtol=1e-5, atol=1e-5)
 
     def test_what_follows_in_place_does_not_reach_it(self):
-        """A ReLU in place behind the layer would clip its output."""
+        """An inplace ReLU after the layer would clip its output."""
         network = MLPClassifier(6, 3, (5,))
         rows = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
         features = ClassifierExtractor(network, "features.1", (6,))(rows).features
@@ -161,7 +161,7 @@ def test_no_linear_layer():
 
 
 def test_the_last_linear_layer_is_not_the_logits():
-    """Features or logits of another size than announced would break the metrics' states."""
+    """Features or logits of an unexpected size raise an error."""
     network = nn.Sequential(nn.Linear(4, 6), nn.Unflatten(1, (3, 2)), nn.AvgPool1d(2), nn.Flatten())
     with pytest.raises(ConfigurationError, match=r"returned shape \(2, 3\) for 2 samples"):
         ClassifierExtractor(network)(torch.zeros(2, 4))

@@ -12,7 +12,7 @@ RECIPE = {"class_path": "ganmc_lightning.networks.MLPClassifier", "init_args": {
 
 @pytest.fixture
 def save(tmp_path):
-    """Writes a checkpoint that holds an MLPClassifier as the parts named."""
+    """Write a checkpoint of an MLPClassifier as the given submodules."""
 
     def write(*parts, name="best.ckpt"):
         network = MLPClassifier(6, 3)

@@ -1,4 +1,4 @@
-"""A network of Inception's architecture with random weights stands in for the trained one."""
+"""A network of Inception's architecture with random weights replaces the trained network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = ["2048", "logits_unbiased"]
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file of weights as torch-fidelity's."""
+    """A file of weights in torch-fidelity's format."""
     path = tmp_path_factory.mktemp("weights") / "inception.pth"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {})
@@ -117,13 +117,13 @@ class TestWeights:
         place = tmp_path / "hub" / "checkpoints" / Path(URL_INCEPTION_V3).name
         with pytest.raises(
             ConfigurationError, match=r"cannot download the Inception-v3 weights \(.*no route to host.*\): download"
-        ) as complaint:
+        ) as message:
             InceptionV3Extractor()
         for hint in (URL_INCEPTION_V3, f"to {place}", "inception:PATH"):
-            assert hint in str(complaint.value)
-        assert "\n" not in str(complaint.value)
+            assert hint in str(message.value)
+        assert "\n" not in str(message.value)
 
-    def test_put_where_the_complaint_says(self, tmp_path, monkeypatch, weights, extractor):
+    def test_weights_in_the_folder_of_the_error_message_are_used(self, tmp_path, monkeypatch, weights, extractor):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         place = tmp_path / "hub" / "checkpoints" / Path(URL_INCEPTION_V3).name
         place.parent.mkdir(parents=True)

@@ -45,7 +45,7 @@ def test_first_of_equals():
 
 
 def test_centering_keeps_digits():
-    """Far from the origin the squares of the norms drown the distances."""
+    """Far from the origin, squared norms are much larger than distances."""
     rows = torch.tensor([[1e8], [1e8 + 1], [1e8 + 3]], dtype=torch.float64)
     (centered,), tolerance = center(rows)
     assert squared_distances(centered, centered)[0].tolist() == pytest.approx([0, 1, 9], rel=1e-6, abs=1e-6)
