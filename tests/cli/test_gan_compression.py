@@ -268,7 +268,7 @@ def test_a_generator_without_classes_where_they_are_asked_for(
         load_discriminator(str(trained.generator_checkpoint))
 
 
-def test_other_places_that_ask_for_classes(
+def test_other_errors_about_classes(
     ganmc: Ganmc, teacher: Path, configs: Any, tmp_path: Path, real: dict[str, Any], nothing: dict[str, Any]
 ) -> None:
     unconditional = named(f"{NETWORKS}.load_generator", path=str(teacher))
@@ -283,7 +283,7 @@ def test_other_places_that_ask_for_classes(
             config(tmp_path / "a", compression(teacher, student=conditional), nothing)
         ],
         "model.generator: got an unconditional generator": [config(tmp_path / "b", acgan, real)],
-        "the first batch has no label": [configs.teacher, stream],
+        "got a first batch without labels": [configs.teacher, stream],
     }
     for message, files in cases.items():
         outcome = ganmc("fit", *(word for file in files for word in ("--config", file)))
