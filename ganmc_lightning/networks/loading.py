@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -106,7 +107,9 @@ def load_discriminator(path: str, submodule: str = "discriminator") -> Discrimin
 def _load(checkpoint: Mapping[str, Any], submodule: str, path: str, network: nn.Module | None = None) -> nn.Module:
     weights = submodule_weights(checkpoint, submodule, path)
     if network is None:
-        network = instantiate_network(recipe_from_checkpoint(checkpoint, submodule, path), path)
+        recipe = recipe_from_checkpoint(checkpoint, submodule, path)
+        with torch.random.fork_rng(devices=()):  # initial weights of other networks must not depend on loading one
+            network = instantiate_network(recipe, path)
     try:
         network.load_state_dict(rename_weights(weights, network.state_dict()))
     except RuntimeError as error:

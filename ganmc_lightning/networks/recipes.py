@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -69,8 +68,6 @@ def recipe_from_checkpoint(checkpoint: Mapping[str, Any], submodule: str, path: 
 def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
     """Build the network of a recipe, with new weights.
 
-    PyTorch's random state is unchanged, so that loading a network does not alter the initial weights of others.
-
     Args:
         recipe: ``class_path`` and ``init_args``.
         path: file of the recipe, for error messages.
@@ -83,7 +80,7 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
         >>> instantiate_network(recipe, "demo.ckpt")
         Linear(in_features=2, out_features=3, bias=True)
     """
-    with torch.random.fork_rng(devices=()), _open_file(path) as reading:
+    with _open_file(path) as reading:
         network = reading.build(recipe, path)
     if isinstance(recipe.get("attribute"), str):
         network = getattr(network, recipe["attribute"], None)

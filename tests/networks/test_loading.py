@@ -417,6 +417,15 @@ class TestPointers:
         assert resolve_recipe(value) is value
 
 
+def test_loading_leaves_the_random_state_unchanged(path):
+    """A stage without a generator has the initial weights of a stage that loads one."""
+    torch.manual_seed(3)
+    load_network(path, "network")
+    built = instantiate_network(RECIPE, "a.ckpt")
+    assert same(built, mlp(3))
+    assert not same(instantiate_network(RECIPE, "a.ckpt"), built)
+
+
 def test_fresh_weights():
     torch.manual_seed(3)
     built = instantiate_network(RECIPE, "a.ckpt")
