@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,12 @@ TINY = {
     "trainer.precision": "32-true",
     "trainer.devices": 1,
     "trainer.strategy": "auto",
-    "data.batch_size": 8,
+    "data.batch_size": 4,
 }
-# Discriminators of a sweep differ in the number of units only.
-SWEPT_UNITS = "model.init_args.discriminator.init_args.hidden"
+SWEPT = {  # overrides of a sweep, of which one value is run, and this value
+    "model.init_args.discriminator.init_args.hidden": [4, 4],
+    "data.p_fake": 0.5,
+}
 # Tests do not download the weights of Inception-v3.
 OTHER_EXTRACTOR = "--extractor classifier:{nin}/checkpoints/best.ckpt"
 
@@ -87,6 +90,8 @@ def shrink(value):
     if not isinstance(value, dict):
         return value
     shrunk = {key: item if key == "class_path" else shrink(item) for key, item in value.items()}
+    if value.get("class_path") == "torchvision.models.resnet50":  # slower
+        shrunk["class_path"] = "torchvision.models.resnet18"
     name = str(value.get("class_path", "")).rpartition(".")[2]
     if name in SMALLER:
         shrunk["init_args"] = {**shrunk.get("init_args", {}), **SMALLER[name]}
@@ -108,32 +113,72 @@ def replace_values(value, changes, key=""):
     return changes.get((key, value), changes.get(("", value), value))
 
 
-def smaller(content, folder, root):
+def smaller(content, folder):
     """Return a configuration or the overrides of a stage with small networks and data."""
-    images = {("path", "data/imagenet"): str(root / "imagenet")}
-    return replace_values(shrink(content), {**DEPENDENT.get(folder, {}), **images})
+    return replace_values(shrink(content), DEPENDENT.get(folder, {}))
 
 
-def drop_duplicates(stages):
-    """Remove stages that equal an earlier one after shrinking, and return a mapping from removed to kept names.
+def tiny(config):
+    """Limit a configuration to two batches of training; as overrides these values would take longer to parse."""
+    for key, value in TINY.items():
+        section, name = key.split(".")
+        if "trainer" in config and section in config:
+            config[section][name] = value
+    return config
 
-    In a sweep over widths all stages become equal. Only the first is run; reports and commands use its results.
-    Stages that differ in anything except such a size are kept.
+
+def shrink_stages(file):
+    """Return the stages of an experiment, with small networks and one value per sweep."""
+    stages = yaml.safe_load(file.read_text())["stages"]
+    for stage in stages.values():
+        if "command" in stage:
+            for key in {"command", "quick_command"} & set(stage):
+                words = stage[key].replace("--extractor inception", OTHER_EXTRACTOR)
+                stage[key] = re.sub(r"--num-samples \d+", "--num-samples 20", words)
+            continue
+        stage.pop("quick", None)
+        overrides = smaller(stage.get("overrides", {}), file.parent.name)
+        swept = {key: SWEPT[key] for key, value in overrides.items() if key in SWEPT and value not in (0, 1)}
+        stage["overrides"] = {key: value for key, value in {**overrides, **swept}.items() if key not in TINY}
+    return stages
+
+
+@cache
+def overrides_before(file):
+    """Return the overrides of the experiments before this one; they need not be run again with other configurations."""
+    earlier = EXPERIMENTS[: EXPERIMENTS.index(file)]
+    return frozenset(describe_overrides(stage) for other in earlier for stage in shrink_stages(other).values())
+
+
+def describe_overrides(stage):
+    return json.dumps(stage.get("overrides"), sort_keys=True)
+
+
+def drop_duplicates(stages, done=frozenset(), candidates=()):
+    """Remove stages that need not be run, and return a mapping from removed to kept names.
+
+    A stage is removed if it equals an earlier one, as all stages of a sweep over widths do after shrinking. It is also
+    removed if its overrides are in ``done`` or those of an earlier stage, with any configuration, unless it is the
+    first with its configuration: each configuration is run once, and tested once unless a report selects among
+    ``candidates``. Reports and commands use the results of the kept stages.
     """
-    first, kept_name = {}, {}
+    first, first_of_config, kept_name = {}, {}, {}
     for name in list(stages):
         stage = stages[name]
         if "command" in stage:
             words = [word for word in stage["command"].split() if word.partition("=")[0] not in kept_name]
             stage["command"] = " ".join(words)
-        if SWEPT_UNITS in stage.get("overrides", {}):
-            stage["overrides"][SWEPT_UNITS] = [4, 4]
+        is_done = bool(stage.get("overrides")) and describe_overrides(stage) in done
+        done = done | {describe_overrides(stage)}
         stages[name] = stage = renamed(stage, kept_name)
-        content = json.dumps(stage, sort_keys=True)
-        if content in first:
-            kept_name[name] = first[content]
+        content, configs = json.dumps(stage, sort_keys=True), str(stage.get("config"))
+        if content in first or (is_done and configs in first_of_config):
+            kept_name[name] = first[content] if content in first else first_of_config[configs]
             del stages[name]
-        first.setdefault(content, name)
+        elif configs in first_of_config and "command" not in stage and name not in candidates:
+            stage["test"] = False
+        first.setdefault(content, kept_name.get(name, name))
+        first_of_config.setdefault(configs, name)
     return kept_name
 
 
@@ -191,26 +236,23 @@ def test_all_stages_run(file, tmp_path, monkeypatch):
         write_data(root, file.parent.name)
     monkeypatch.setenv("GANMC_DATA", str(root))
     experiment = yaml.safe_load(file.read_text())
-    for stage in experiment["stages"].values():
-        if "command" in stage:
-            stage["command"] = stage["command"].replace("--extractor inception", OTHER_EXTRACTOR)
-        else:
-            stage.pop("quick", None)
-            stage["overrides"] = smaller(stage.get("overrides", {}), file.parent.name, root)
-    kept_name = drop_duplicates(experiment["stages"])
+    experiment["stages"] = shrink_stages(file)
+    candidates = {name for row in experiment["report"].get("rows", []) for name in row.get("select_from", [])}
+    kept_name = drop_duplicates(experiment["stages"], overrides_before(file), candidates)
     experiment["report"] = renamed(experiment["report"], kept_name)
     in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))
     for config in file.parent.glob("*.yaml"):
         if ".experiment." in config.name:
             continue
         content = yaml.safe_load(config.read_text())
-        (tmp_path / config.name).write_text(yaml.safe_dump(smaller(content, file.parent.name, root)))
+        text = yaml.safe_dump(tiny(smaller(content, file.parent.name)))
+        (tmp_path / config.name).write_text(text.replace("data/imagenet", str(root / "imagenet")))
         home, trainer = f"runs/{experiment['experiment']}/", content.get("trainer", {})
         if config.name not in in_stages and trainer.get("default_root_dir", "").startswith(home):
             # Also run configurations that no experiment uses.
             needs = sorted({stage for _, stage in find_stage_paths(content, experiment["experiment"])})
             experiment["stages"][f"also_{config.stem}"] = {"config": config.name, "test": False, "needs": needs}
-    experiment["quick"] = TINY
+    experiment["quick"] = {}
     (tmp_path / file.name).write_text(yaml.safe_dump(experiment, sort_keys=False))
     status = main(["reproduce", str(tmp_path / file.name), "--quick", "--seeds", "1", "--out", str(tmp_path / "runs")])
     assert status == 0
