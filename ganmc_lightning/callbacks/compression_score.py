@@ -8,7 +8,7 @@ from torch import nn
 
 from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.callbacks.generator_monitor import SAMPLE_SEED, GeneratorMonitor
-from ganmc_lightning.evaluation.compression import make_compression_score
+from ganmc_lightning.evaluation.compression import make_compression_scores
 from ganmc_lightning.evaluation.samples import samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.compression_score import CompressionScore, Variant
@@ -63,17 +63,18 @@ class CompressionScoreMonitor(GeneratorMonitor):
 
     def validate(self, data: SupportsDataSpec) -> None:
         """Validate teacher and student on two samples."""
-        self._metric = make_compression_score(
+        scores = make_compression_scores(
             data,
             self.teacher,
             self.student,
             held_out_split="val",
+            variants=(self.variant,),
             prefix="CompressionScoreMonitor.",
-            variant=self.variant,
             seeds=range(self.num_students),
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
         )
+        (self._metric,) = scores.values()
 
     def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:
         """Train students on generated samples and return their Compression Score."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,16 +13,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ganmc_lightning import __version__
-from ganmc_lightning.evaluation.compression import VARIANTS, make_compression_score
+from ganmc_lightning.evaluation.compression import make_compression_scores
 from ganmc_lightning.evaluation.evaluator import FEATURE_METRICS, METRICS, GeneratorEvaluator, held_out_split
 from ganmc_lightning.evaluation.plots import COLUMNS, plot_results
 from ganmc_lightning.evaluation.real_data import load_datamodule
+from ganmc_lightning.evaluation.result import EvaluationResult
 from ganmc_lightning.evaluation.samples import SPLITS
 from ganmc_lightning.evaluation.sources import open_sample_sets
 from ganmc_lightning.evaluation.student_factory import make_student_factory
 from ganmc_lightning.evaluation.table import collect_settings, flatten_metrics, print_results
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.extractors import load_classifier, make_extractor
+from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.networks.training_data import check_statistics
 from ganmc_lightning.runs.folder import RunFolder
 
@@ -96,35 +99,31 @@ def run(arguments: argparse.Namespace) -> int:
     samples = open_sample_sets(
         arguments.samples, data, sharpness_reference=arguments.sharpness_reference, device=device
     )
-    requested, is_images = arguments.metrics, len(data.spec.sample_shape) == 3
-    extractor, compression = None, None
-    extractor_spec = arguments.extractor or ("inception" if is_images else None)
-    if extractor_spec and (requested is None or arguments.nearest_plot or set(requested) & set(FEATURE_METRICS)):
-        extractor = make_extractor(extractor_spec, tuple(data.spec.sample_shape)).to(device)
-        check_statistics("--extractor", extractor, data.spec)
-    if arguments.nearest_plot and not (extractor and is_images):
+    requested, is_images = set(arguments.metrics or METRICS), len(data.spec.sample_shape) == 3
+    extractor, compression = None, {}
+    extractor_name = arguments.extractor or ("inception" if is_images else None)
+    if arguments.nearest_plot and not (extractor_name and is_images):
         raise ConfigurationError("--nearest-plot requires images and an extractor")
-    if arguments.teacher and (requested is None or "compression_score" in requested):
+    if extractor_name and (arguments.nearest_plot or requested & set(FEATURE_METRICS)):
+        extractor = make_extractor(extractor_name, tuple(data.spec.sample_shape)).to(device)
+        check_statistics("--extractor", extractor, data.spec)
+    if arguments.teacher and "compression_score" in requested:
         first = arguments.seed * arguments.num_students  # so that students of different --seed differ
-        compression = {
-            f"compression_score_{variant}": make_compression_score(
-                data,
-                load_classifier(arguments.teacher).to(device),
-                make_student_factory(arguments.student),
-                held_out_split=held_out_split(arguments.real_split),
-                device=device,
-                variant=variant,
-                seeds=range(first, first + arguments.num_students),
-                batch_size=arguments.student_batch_size,
-                learning_rate=arguments.student_learning_rate,
-            )
-            for variant in VARIANTS
-        }
+        compression = make_compression_scores(
+            data,
+            load_classifier(arguments.teacher).to(device),
+            make_student_factory(arguments.student),
+            held_out_split=held_out_split(arguments.real_split),
+            device=device,
+            seeds=range(first, first + arguments.num_students),
+            batch_size=arguments.student_batch_size,
+            learning_rate=arguments.student_learning_rate,
+        )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         evaluator = GeneratorEvaluator(
             data,
-            metrics=requested,
+            metrics=arguments.metrics,
             extractor=extractor,
             compression=compression,
             num_samples=arguments.num_samples,
@@ -139,15 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
             plot_results(evaluator, results, arguments.nearest_plot)
     print_results(evaluator, results, data.dataset.name)
     if arguments.out:
-        settings = {"data": data.dataset.name, "teacher": arguments.teacher, "student": arguments.student}
-        RunFolder(arguments.out).update_result(
-            command=arguments.command,
-            seed=arguments.seed,
-            metrics=flatten_metrics(results),
-            train_seconds=round(time.monotonic() - started, 2),
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            settings={"version": __version__, **settings, **collect_settings(evaluator, results)},
-        )
+        _write_result(arguments, evaluator, results, data.dataset.name, round(time.monotonic() - started, 2))
     return 0
 
 
@@ -186,3 +177,21 @@ def _check_writable(option: str, path: Path) -> None:
         raise ConfigurationError(f"{option}: cannot write {file} ({error.strerror})") from error
     if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigurationError(f"{option}: cannot write {file}")
+
+
+def _write_result(
+    arguments: argparse.Namespace,
+    evaluator: GeneratorEvaluator,
+    results: Sequence[EvaluationResult],
+    data_name: str,
+    seconds: float,
+) -> None:
+    inputs = {"data": data_name, "teacher": arguments.teacher, "student": arguments.student}
+    RunFolder(arguments.out).update_result(
+        command=arguments.command,
+        seed=arguments.seed,
+        metrics=flatten_metrics(results),
+        train_seconds=seconds,
+        device=device_name(torch.device(evaluator.device)),
+        settings={"version": __version__, **inputs, **collect_settings(evaluator, results)},
+    )

@@ -19,7 +19,13 @@ from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
-from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
+from ganmc_lightning.networks.profiling import (
+    count_flops,
+    count_parameters,
+    device_name,
+    state_dict_size,
+    throughput,
+)
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.result import read_run_result
 
@@ -77,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             metrics=metrics,
             train_seconds=round(time.monotonic() - started, 2),
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            device=device_name(device),
             settings={"batch_size": arguments.batch_size, "threads": torch.get_num_threads()},
         )
     except OSError as error:

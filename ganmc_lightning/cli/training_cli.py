@@ -20,7 +20,7 @@ from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.networks.profiling import count_flops, count_parameters
+from ganmc_lightning.networks.profiling import count_flops, count_parameters, device_name
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
@@ -197,7 +197,7 @@ class TrainingCLI(LightningCLI):
             metrics=checkpoint.best_scores,
             steps=self.model.iteration,
             train_seconds=round(self.model.train_seconds, 2),
-            device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            device=device_name(device),
             parameters=count_parameters(network),
             flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
         )

@@ -1,6 +1,6 @@
 """Evaluation of generated samples: ``ganmc evaluate`` and the metrics of the callbacks."""
 
-from ganmc_lightning.evaluation.compression import make_compression_score
+from ganmc_lightning.evaluation.compression import make_compression_scores
 from ganmc_lightning.evaluation.evaluator import (
     FEATURE_METRICS,
     METRICS,
@@ -20,7 +20,7 @@ __all__ = [
     "GeneratorEvaluator",
     "SampleSet",
     "load_datamodule",
-    "make_compression_score",
+    "make_compression_scores",
     "make_student_factory",
     "open_sample_sets",
     "samples_of_generator",

@@ -60,7 +60,7 @@ class GeneratorEvaluator:
         data: data module of the real data, after setup.
         metrics: names from :data:`METRICS`; None selects all that can be computed.
         extractor: feature extractor.
-        compression: Compression Scores by column name, see :func:`make_compression_score`.
+        compression: Compression Scores by column name, see :func:`make_compression_scores`.
         num_samples: number of samples per set, at least 2.
         seed: random seed for latents, labels and subsets.
         real_split: split of the real data to compare with.

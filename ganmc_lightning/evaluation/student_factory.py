@@ -32,29 +32,26 @@ def make_student_factory(text: str) -> Callable[[], nn.Module]:
         >>> sum(weight.numel() for weight in make_student().parameters())
         33770
     """
-    path = Path(text)
-    is_file = path.suffix in (".yaml", ".yml")
-    recipe: Any = {"class_path": text}
-    if is_file:
-        config = load_yaml_mapping(path)
-        recipe = config if "class_path" in config else _find_network(config)
-        if recipe is None:
-            raise ConfigurationError(f"{path}: expected class_path, model.init_args.student or model.init_args.network")
-    if isinstance(recipe, str):
-        recipe = {"class_path": recipe}
+    is_file = Path(text).suffix in (".yaml", ".yml")
+    recipe = _read_recipe(Path(text)) if is_file else {"class_path": text}
     if isinstance(recipe, Mapping) and "." not in str(recipe.get("class_path", ".")):
         recipe = {**recipe, "class_path": f"ganmc_lightning.networks.{recipe['class_path']}"}
-    elif not is_file:
-        allow_named(text)
     student = partial(instantiate_network, resolve_recipe(recipe), text)
+    if not is_file and "." in text:
+        allow_named(text)
     with torch.random.fork_rng(devices=[]):
         student()  # raises if the recipe cannot be instantiated
     return student
 
 
-def _find_network(config: Mapping[str, Any]) -> Any:
+def _read_recipe(path: Path) -> Any:
+    """Return the network that a file describes, or the student or network of a training run's config."""
+    config = load_yaml_mapping(path)
+    if "class_path" in config:
+        return config
     model = config.get("model")
     arguments = model.get("init_args") if isinstance(model, Mapping) else None
-    if not isinstance(arguments, Mapping):
-        return None
-    return arguments.get("student", arguments.get("network"))
+    recipe = arguments.get("student", arguments.get("network")) if isinstance(arguments, Mapping) else None
+    if recipe is None:
+        raise ConfigurationError(f"{path}: expected class_path, model.init_args.student or model.init_args.network")
+    return {"class_path": recipe} if isinstance(recipe, str) else recipe

@@ -110,18 +110,7 @@ def _plan_run(
     needs: Sequence[PlannedRun],
     logger: Mapping[str, object],
 ) -> PlannedRun:
-    """Plan one stage with one seed.
-
-    Args:
-        experiment: the experiment.
-        stage: a stage of the experiment.
-        seed: seed of the run.
-        quick: whether to apply the ``quick`` overrides.
-        contents: config file -> content.
-        folders: stage -> run folder for this seed, for all stages of the experiment.
-        needs: runs of the stages that this stage depends on.
-        logger: overrides of a training that do not affect its result.
-    """
+    """Plan one stage with one seed; ``logger`` are overrides that do not affect the result."""
     overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}
     words = [*stage.command, *(stage.quick_command if quick else ())]
     effective = merge_configs(contents.values(), overrides)
@@ -129,15 +118,13 @@ def _plan_run(
     strings = walk_strings(substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders}))
 
     folder = RunFolder(folders[stage.name])
-    files: list[Path] = []
-    rewritten: dict[Path, object] = {}
+    configs: dict[Path, object] = {}
     for number, (file, content) in enumerate(contents.items()):
         moved = substitute(content, experiment.name, folders)
-        files.append(file if moved == content else folder.path / f"{number}_{file.name}")
-        rewritten |= {} if moved == content else {files[-1]: moved}
-    values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(files), "")), strict=True))}
+        configs[file if moved == content else folder.path / f"{number}_{file.name}"] = moved
+    values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(configs), "")), strict=True))}
     filled = format_placeholders(overrides, values)
-    command = format_placeholders(words, values) or _fit_command(seed, folder, files, {**filled, **logger})
+    command = format_placeholders(words, values) or _fit_command(seed, folder, configs, {**filled, **logger})
     recipe = {"configs": list(contents.values()), "overrides": overrides, "seed": seed, "test": stage.test}
     return PlannedRun(
         stage=stage.name,
@@ -149,7 +136,7 @@ def _plan_run(
             find_data(strings, words),
             [need.fingerprint for need in needs],
         ),
-        configs=rewritten,
+        configs={file: content for file, content in configs.items() if file not in contents},
         command=tuple(command),
         test=_test_command(folder) if stage.test and not words else None,
         needs=tuple(need.id for need in needs),

@@ -97,7 +97,7 @@ class SampleMetric(GenerativeMetric):
     """Base class of metrics that compare samples without an extractor, and can be reused for several sets."""
 
     real_states: ClassVar[tuple[str, ...]]
-    """Names of the states of the real samples."""
+    """Names of the states of the real samples, and of attributes computed from them alone."""
 
     def num_generated(self, default: int) -> int:
         """Return the number of generated samples to evaluate: ``default``, unless the metric requires another."""

@@ -18,7 +18,7 @@ from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.validation import are_probabilities
 
 Variant = Literal["5_epochs", "1_epoch"]
-EPOCHS = {"5_epochs": 5, "1_epoch": 1}
+EPOCHS: dict[Variant, int] = {"5_epochs": 5, "1_epoch": 1}
 FORWARD_BATCH = 1000
 NO_GAIN = "the accuracy of the students of the real samples is not above chance"
 
@@ -105,8 +105,7 @@ def compression_score(
         raise ConfigurationError(
             "teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer"
         )
-    num_classes = logits.shape[1]
-    chance = 1 / num_classes
+    chance = 1 / logits.shape[1]
     if variant == "1_epoch":
         chance = held_out[1].bincount().max().item() / len(held_out[1])
     steps = EPOCHS[variant] * -(-len(real) // batch_size)
@@ -216,7 +215,7 @@ class CompressionScore(SampleMetric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    real_states: ClassVar[tuple[str, ...]] = ("real",)
+    real_states: ClassVar[tuple[str, ...]] = ("real", "_real_accuracies")
 
     real: list[Tensor]
     generated: list[Tensor]
@@ -236,11 +235,9 @@ class CompressionScore(SampleMetric):
         row = torch.zeros(0, *held_out[0].shape[1:], dtype=torch.uint8 if images else torch.float32)
         super().__init__({"real": row, "generated": row}, **kwargs)
         self._networks = (teacher, student)  # a tuple, so that the teacher is not registered as a submodule
-        self.held_out = held_out
         self.variant: Variant = variant
-        self.seeds = tuple(seeds)
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
+        self.held_out, self.seeds = held_out, tuple(seeds)
+        self.batch_size, self.learning_rate = batch_size, learning_rate
         self._real_accuracies: Tensor | None = None
 
     def update(self, images: Tensor, real: bool) -> None:
@@ -255,12 +252,6 @@ class CompressionScore(SampleMetric):
         """Remove all samples."""
         super().reset()
         self._real_accuracies = None
-
-    def reset_generated(self) -> None:
-        """Remove the generated samples and keep the real ones with the accuracies of their students."""
-        accuracies = self._real_accuracies
-        super().reset_generated()
-        self._real_accuracies = accuracies
 
     def num_generated(self, default: int) -> int:
         """Return the number of real samples."""
@@ -280,13 +271,13 @@ class CompressionScore(SampleMetric):
         """Return mean and standard error over the seeds, and the accuracies."""
         real, generated = self.cat_state("real"), self.cat_state("generated")
         self.counts = {"real": len(real), "generated": len(generated), "held_out": len(self.held_out[1])}
-        teacher, student = self._networks
+        samples, labels = self.held_out
         value = compression_score(
             generated,
             real,
-            (self.held_out[0].to(real.device), self.held_out[1].to(real.device)),
-            teacher=teacher,
-            student=student,
+            (samples.to(real.device), labels.to(real.device)),
+            teacher=self._networks[0],
+            student=self._networks[1],
             variant=self.variant,
             seeds=self.seeds,
             batch_size=self.batch_size,

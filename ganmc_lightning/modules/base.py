@@ -28,7 +28,7 @@ from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.metric_logging import MeanAccumulator
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.networks.batchnorm import reject_single_values
-from ganmc_lightning.networks.checkpoints import TRAINED_ON, data_spec_of
+from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
 from ganmc_lightning.networks.recipes import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -81,7 +81,6 @@ class CompressionModule(LightningModule, ABC):
     """Name of the array in ``predictions.npz`` that holds the output of :meth:`predict_step`."""
     finite_metrics: ClassVar[tuple[str, ...]] = ()
     """Names of logged metrics, such as ``val/cross_entropy``, that are finite unless the run diverged."""
-
     takes_weights: bool = False
     """Whether training uses :attr:`~ganmc_lightning.batch.Batch.weights`; if not, weighted data are rejected."""
 
@@ -96,8 +95,7 @@ class CompressionModule(LightningModule, ABC):
         self.iteration = 0
         self._previous_seconds = 0.0
         self._started_at: float | None = None
-        self._epoch_means = MeanAccumulator()
-        self._step_means = MeanAccumulator()
+        self._epoch_means, self._step_means = MeanAccumulator(), MeanAccumulator()
         self._resumed: dict[str, Any] = {}
         self._losses = LossMonitor()
         self._unbounded: frozenset[str] = frozenset()
@@ -159,8 +157,7 @@ class CompressionModule(LightningModule, ABC):
     @property
     def train_seconds(self) -> float:
         """Wall-clock training time in seconds, including the time before the run was resumed."""
-        running = 0.0 if self._started_at is None else time.monotonic() - self._started_at
-        return self._previous_seconds + running
+        return self._previous_seconds + (0.0 if self._started_at is None else time.monotonic() - self._started_at)
 
     # -- optimizers ----------------------------------------------------------------------------------------
 
@@ -254,8 +251,8 @@ class CompressionModule(LightningModule, ABC):
         checkpoint["random_state"] = random_state(self.device)
         if self.trained_on is not None:
             checkpoint[TRAINED_ON] = self.trained_on.state_dict()
-        recipe = checkpoint.setdefault("hyper_parameters", {})
-        recipe.setdefault("_class_path", f"{type(self).__module__}.{type(self).__qualname__}")
+        class_path = f"{type(self).__module__}.{type(self).__qualname__}"
+        checkpoint.setdefault(HYPER_PARAMETERS, {}).setdefault("_class_path", class_path)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore iteration and training time; running means and random state are restored when training starts.

@@ -10,10 +10,14 @@ import torch
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.allowed import loaded, makes_network
 from ganmc_lightning.networks.wrappers import plain_name
 
 TRAINED_ON = "trained_on"
 """Checkpoint key of the data specification that the networks were trained on."""
+HYPER_PARAMETERS = "hyper_parameters"
+MODULES = "ganmc_lightning.modules."
+"""Package of the LightningModules that accept their networks as arguments; other modules build them."""
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -69,6 +73,32 @@ def submodule_weights(checkpoint: Mapping[str, Any], submodule: str, path: str) 
     return weights
 
 
+def recipe_from_checkpoint(checkpoint: Mapping[str, Any], submodule: str, path: str) -> Mapping[str, Any]:
+    """Return the ``class_path`` and ``init_args`` of a submodule.
+
+    Raises:
+        ConfigurationError: the checkpoint contains no recipe, because the run was started from Python.
+    """
+    hyper_parameters = checkpoint.get(HYPER_PARAMETERS)
+    if not isinstance(hyper_parameters, Mapping):
+        hyper_parameters = {}
+    recipe = hyper_parameters.get(submodule)
+    if isinstance(recipe, Mapping) and "class_path" in recipe:
+        return recipe
+    builder = hyper_parameters.get("_class_path")
+    if builder is not None and not str(builder).startswith(MODULES):  # a module that builds the network itself
+        arguments = {
+            key: value
+            for key, value in hyper_parameters.items()
+            if not str(key).startswith("_") and not _describes_other_object(value)
+        }
+        return {"class_path": builder, "init_args": arguments, "attribute": submodule}
+    raise ConfigurationError(
+        f"{path}: got no recipe of '{submodule}', because the run was started from Python; "
+        "pass the network: load_network(path, submodule, network)"
+    )
+
+
 def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
     """Return the data specification that the networks were trained on; None for a checkpoint without it.
 
@@ -88,3 +118,11 @@ def relevant_line(error: BaseException) -> str:
     """Return the second line of a message, which contains the cause in torch's messages, or the only line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[min(1, len(lines) - 1)] if lines else type(error).__name__)[:200]
+
+
+def _describes_other_object(value: object) -> bool:
+    """Whether a value is the recipe of an object that is not a network, such as an optimizer."""
+    if not (isinstance(value, Mapping) and "class_path" in value):
+        return False
+    target = loaded(value["class_path"])
+    return target is not None and not makes_network(target)

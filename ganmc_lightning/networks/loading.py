@@ -18,10 +18,11 @@ from ganmc_lightning.networks.checkpoints import (
     data_spec_of,
     generator_submodule,
     read_checkpoint,
+    recipe_from_checkpoint,
     relevant_line,
     submodule_weights,
 )
-from ganmc_lightning.networks.recipes import instantiate_network, recipe_from_checkpoint, recipe_loader
+from ganmc_lightning.networks.recipes import instantiate_network, recipe_loader
 from ganmc_lightning.networks.training_data import set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
 

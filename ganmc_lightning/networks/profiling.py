@@ -13,6 +13,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganmc_lightning.networks.modes import evaluating
 
 
+def device_name(device: torch.device) -> str:
+    """Return the model of a GPU, or the type of another device.
+
+    Example:
+        >>> device_name(torch.device("cpu"))
+        'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def count_parameters(network: nn.Module) -> int:
     """Count all parameters, trainable or frozen; shared parameters count once.
 

@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.allowed import check_arguments, find_network, loaded, makes_network
-from ganmc_lightning.networks.checkpoints import generator_submodule, read_checkpoint, relevant_line
+from ganmc_lightning.networks.allowed import check_arguments, find_network
+from ganmc_lightning.networks.checkpoints import (
+    generator_submodule,
+    read_checkpoint,
+    recipe_from_checkpoint,
+    relevant_line,
+)
 
-HYPER_PARAMETERS = "hyper_parameters"
-MODULES = "ganmc_lightning.modules."
-"""Package of the LightningModules that accept their networks as arguments; other modules build them."""
 MAX_RECIPE_DEPTH = 32
 """Maximum nesting of networks, lists and mappings in a recipe."""
 MAX_RECIPE_VALUES = 100_000
@@ -37,32 +39,6 @@ def recipe_loader(function: LoaderT) -> LoaderT:
     for package in ("ganmc_lightning", "ganmc_lightning.networks", function.__module__):
         _LOADERS[f"{package}.{function.__name__}"] = function
     return function
-
-
-def recipe_from_checkpoint(checkpoint: Mapping[str, Any], submodule: str, path: str) -> Mapping[str, Any]:
-    """Return the ``class_path`` and ``init_args`` of a submodule.
-
-    Raises:
-        ConfigurationError: the checkpoint contains no recipe, because the run was started from Python.
-    """
-    hyper_parameters = checkpoint.get(HYPER_PARAMETERS)
-    if not isinstance(hyper_parameters, Mapping):
-        hyper_parameters = {}
-    recipe = hyper_parameters.get(submodule)
-    if isinstance(recipe, Mapping) and "class_path" in recipe:
-        return recipe
-    builder = hyper_parameters.get("_class_path")
-    if builder is not None and not str(builder).startswith(MODULES):  # a module that builds the network itself
-        arguments = {
-            key: value
-            for key, value in hyper_parameters.items()
-            if not str(key).startswith("_") and not _describes_other_object(value)
-        }
-        return {"class_path": builder, "init_args": arguments, "attribute": submodule}
-    raise ConfigurationError(
-        f"{path}: got no recipe of '{submodule}', because the run was started from Python; "
-        "pass the network: load_network(path, submodule, network)"
-    )
 
 
 def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
@@ -100,10 +76,10 @@ def resolve_recipe(value: Any) -> Any:
     arguments = value["init_args"]
     if arguments.get("network") is not None:  # passed because the earlier run has no recipe
         return arguments["network"]
-    checkpoint = read_checkpoint(arguments["path"])
-    return recipe_from_checkpoint(
-        checkpoint, arguments["submodule"] or generator_submodule(checkpoint), arguments["path"]
-    )
+    path = arguments["path"]
+    checkpoint = read_checkpoint(path)
+    submodule = arguments["submodule"] or generator_submodule(checkpoint)
+    return recipe_from_checkpoint(checkpoint, submodule, path)
 
 
 class _Reading:
@@ -175,11 +151,3 @@ def _open_file(path: str) -> Iterator[_Reading]:
 
 def _is_loader(class_path: object) -> bool:
     return isinstance(class_path, str) and class_path in _LOADERS
-
-
-def _describes_other_object(value: object) -> bool:
-    """Whether a value is the recipe of an object that is not a network, such as an optimizer."""
-    if not (isinstance(value, Mapping) and "class_path" in value):
-        return False
-    target = loaded(value["class_path"])
-    return target is not None and not makes_network(target)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.modes import evaluating
+from ganmc_lightning.networks.modes import eager, evaluating, unchanged_state
 from ganmc_lightning.networks.wrappers import unwrap
 
 
@@ -151,7 +149,7 @@ def dry_run(
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     samples = torch.cat([torch.zeros(1, *shape), noise]).to(parameter.device, parameter.dtype)
     try:
-        with torch.no_grad(), evaluating(network), _unchanged_state(network, parameter.device), _not_compiled(network):
+        with torch.no_grad(), evaluating(network), unchanged_state(network, parameter.device), eager(network):
             network.train(training)
             return (forward or network)(samples)
     except (RuntimeError, ValueError, IndexError, TypeError) as error:
@@ -159,29 +157,3 @@ def dry_run(
             f"{name} ({type(network).__name__}): does not accept samples of shape {shape} as in the data: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
-
-
-def _not_compiled(network: nn.Module) -> AbstractContextManager[Any]:
-    """Return a context that runs compiled networks eagerly: code compiled without hooks would ignore later hooks."""
-    if any(unwrap(module) is not module or module._compiled_call_impl is not None for module in network.modules()):
-        eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-        return eager
-    return nullcontext()
-
-
-@contextmanager
-def _unchanged_state(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Restore buffers and the random state on exit."""
-    kept = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in network.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None and not is_lazy(buffer)
-    ]
-    try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            yield
-    finally:
-        for module, name, buffer, value in kept:
-            buffer.copy_(value)
-            module._buffers[name] = buffer

@@ -78,8 +78,7 @@ class MungeSynthesizer(Synthesizer):
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Store the real rows and find their nearest neighbors."""
         rows = check_real_rows("MungeSynthesizer", inputs)
-        group, discrete = group_features("MungeSynthesizer", self.categorical_features, rows.shape[1])
-        self._group, self._discrete = group.to(rows.device), discrete.to(rows.device)
+        self._group, self._discrete = group_features("MungeSynthesizer", self.categorical_features, rows)
         self._schedule = swap_schedule(nearest_rows("MungeSynthesizer", rows, 1)[:, 0])
         self._real = (rows, labels)
 

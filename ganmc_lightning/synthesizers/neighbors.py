@@ -35,27 +35,28 @@ def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
     return inputs
 
 
-def group_features(name: str, categorical_features: CategoricalFeatures, num_columns: int) -> tuple[Tensor, Tensor]:
+def group_features(name: str, categorical_features: CategoricalFeatures, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Assign a group index to each column; columns of a one-hot block change together and share one.
 
     Args:
         name: synthesizer, for error messages.
         categorical_features: categorical columns.
-        num_columns: D.
+        rows: real rows (N, D).
 
     Returns:
         Group index of each column, int64 (D,), where a column outside a block is its own group; and whether each column
-        is categorical, bool (D,).
+        is categorical, bool (D,). Both are on the device of the rows.
 
     Raises:
         ConfigurationError: a column does not exist, or is listed twice.
 
     Example:
-        >>> group_features("demo", [0, [2, 3]], 4)
+        >>> group_features("demo", [0, [2, 3]], torch.zeros(1, 4))
         (tensor([0, 1, 2, 2]), tensor([ True, False,  True,  True]))
     """
-    group = torch.arange(num_columns)
-    discrete = torch.zeros(num_columns, dtype=torch.bool)
+    num_columns = rows.shape[1]
+    group = torch.arange(num_columns, device=rows.device)
+    discrete = torch.zeros(num_columns, dtype=torch.bool, device=rows.device)
     for entry in categorical_features:
         columns = [entry] if isinstance(entry, int) else list(entry)
         for column in columns:

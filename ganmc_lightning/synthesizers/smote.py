@@ -50,8 +50,7 @@ class SmoteSynthesizer(Synthesizer):
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Store the real rows and find their nearest neighbors within their class."""
         rows = check_real_rows("SmoteSynthesizer", inputs)
-        group, discrete = group_features("SmoteSynthesizer", self.categorical_features, rows.shape[1])
-        self._group, self._discrete = group.to(rows.device), discrete.to(rows.device)
+        self._group, self._discrete = group_features("SmoteSynthesizer", self.categorical_features, rows)
         self._nearest = torch.empty(len(rows), self.k_neighbors, dtype=torch.int64, device=rows.device)
         for label in torch.unique(labels):
             members = (labels == label).nonzero().flatten()

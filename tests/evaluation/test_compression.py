@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.evaluation import make_compression_score, make_student_factory
+from ganmc_lightning.evaluation import make_compression_scores, make_student_factory
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import compression_score
 from ganmc_lightning.metrics.extractors import load_classifier
@@ -30,8 +30,9 @@ def teacher():
 def test_students_of_the_real_samples_are_trained_once(data, teacher):
     factory = Factory()
     real, held_out = data.samples("train")[0], data.samples("test")
-    settings = {"variant": "1_epoch", "seeds": (0, 1), "batch_size": 16, "learning_rate": 0.01}
-    metric = make_compression_score(data, teacher, factory, held_out_split="test", **settings)
+    settings = {"seeds": (0, 1), "batch_size": 16, "learning_rate": 0.01}
+    scores = make_compression_scores(data, teacher, factory, held_out_split="test", variants=("1_epoch",), **settings)
+    metric = scores["compression_score_1_epoch"]
     noise = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
     before = factory.made
     metric.update(noise, real=False)
@@ -41,7 +42,7 @@ def test_students_of_the_real_samples_are_trained_once(data, teacher):
     metric.update(real, real=False)
     second = metric.compute()
     assert factory.made - before == 6
-    expected = compression_score(noise, real, held_out, teacher=teacher, student=factory, **settings)
+    expected = compression_score(noise, real, held_out, teacher=teacher, student=factory, variant="1_epoch", **settings)
     assert torch.equal(first.accuracies, expected.accuracies)
     assert torch.equal(second.accuracies, second.real_accuracies)
 
@@ -90,9 +91,9 @@ def test_no_student(text, message, tmp_path, monkeypatch):
 
 def test_networks_of_other_data_are_refused(data):
     with pytest.raises(ConfigurationError, match="--teacher"):
-        make_compression_score(data, MLPClassifier(64, 4), Factory(), held_out_split="test")
+        make_compression_scores(data, MLPClassifier(64, 4), Factory(), held_out_split="test")
     with pytest.raises(ConfigurationError, match="--student"):
-        make_compression_score(data, MLPClassifier(64, 3), LeNet4, held_out_split="test")
+        make_compression_scores(data, MLPClassifier(64, 3), LeNet4, held_out_split="test")
 
 
 def test_a_teacher_needs_a_classifier(tmp_path):
@@ -105,4 +106,4 @@ def test_a_teacher_of_other_classes_is_refused(data, teacher):
     set_training_data(teacher, data.spec._replace(class_names=("a", "b", "c")))
     data._data = data._loaded._replace(spec=data.spec._replace(class_names=("a", "c", "b")))
     with pytest.raises(ConfigurationError, match="--teacher: class 1 of its training data is"):
-        make_compression_score(data, teacher, Factory(), held_out_split="test")
+        make_compression_scores(data, teacher, Factory(), held_out_split="test")

@@ -10,7 +10,7 @@ from ganmc_lightning.evaluation import (
     METRICS,
     GeneratorEvaluator,
     load_datamodule,
-    make_compression_score,
+    make_compression_scores,
     open_sample_sets,
     select_metrics,
 )
@@ -136,12 +136,9 @@ def test_compression_scores_of_real_samples_and_of_blank_ones(data, make_set):
                 layer.weight.copy_(torch.stack([(columns // 3 == k).float() * (columns % 3 < 2) for k in range(3)]))
                 layer.bias.zero_()
     student = partial(MLPClassifier, 64, 3, hidden=(16,))
-    compression = {
-        f"compression_score_{variant}": make_compression_score(
-            data, teacher, student, held_out_split="test", variant=variant, batch_size=8, learning_rate=0.01
-        )
-        for variant in ("5_epochs", "1_epoch")
-    }
+    compression = make_compression_scores(
+        data, teacher, student, held_out_split="test", batch_size=8, learning_rate=0.01
+    )
     evaluator = GeneratorEvaluator(data, metrics=["compression_score"], num_samples=60, compression=compression)
     perfect, poor = (
         evaluator.evaluate(open_samples("real:train", data)),

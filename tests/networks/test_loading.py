@@ -26,8 +26,8 @@ from ganmc_lightning.networks import (
     load_network,
 )
 from ganmc_lightning.networks.allowed import allow_import
-from ganmc_lightning.networks.checkpoints import read_checkpoint
-from ganmc_lightning.networks.recipes import instantiate_network, recipe_from_checkpoint, resolve_recipe
+from ganmc_lightning.networks.checkpoints import read_checkpoint, recipe_from_checkpoint
+from ganmc_lightning.networks.recipes import instantiate_network, resolve_recipe
 from ganmc_lightning.networks.training_data import get_training_data
 
 RECIPE = {
