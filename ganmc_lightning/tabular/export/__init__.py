@@ -1,5 +1,6 @@
 """Export of students and teachers: C sources, shared libraries, ONNX files, and skops files without pickle."""
 
+from ganmc_lightning.tabular.export.boosting import encode_samples
 from ganmc_lightning.tabular.export.c_library import CModel, compile_c
 from ganmc_lightning.tabular.export.c_source import to_c
 from ganmc_lightning.tabular.export.dependencies import check_exports
@@ -11,6 +12,7 @@ __all__ = [
     "check_exports",
     "compile_c",
     "count_label_differences",
+    "encode_samples",
     "load_skops",
     "save_skops",
     "to_c",

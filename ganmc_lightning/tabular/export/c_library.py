@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.export.target import to_float32
+from ganmc_lightning.tabular.export.target import to_samples
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
@@ -83,6 +83,7 @@ class CModel:
     Attributes:
         n_features_in_: number of features D.
         n_outputs: number of probabilities or values per sample.
+        dtype: type that samples are cast to: float32, or float64 for boosting.
 
     Raises:
         ConfigurationError: the library cannot be loaded.
@@ -103,22 +104,39 @@ class CModel:
             loaded = _load(library.resolve())
             self.n_features_in_ = ctypes.c_int.in_dll(loaded, f"{name}_features").value
             self.n_outputs = ctypes.c_int.in_dll(loaded, f"{name}_outputs").value
+            feature_bytes = ctypes.c_int.in_dll(loaded, f"{name}_feature_bytes").value
             self._predict = loaded[f"{name}_predict"]
         except (OSError, ValueError, AttributeError) as error:
             raise ConfigurationError(f"{library}: cannot be loaded as a compiled model: {error}") from error
-        self._predict.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-        self._predict.restype = None
+        self.dtype = np.dtype(f"f{feature_bytes}")
         self._labels = getattr(loaded, f"{name}_labels", None)
-        if self._labels is not None:
-            self._labels.argtypes = self._predict.argtypes
-            self._labels.restype = None
+        self._decide = getattr(loaded, f"{name}_decision_function", None)
+        for function in (self._predict, self._labels, self._decide):
+            if function is not None:
+                function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+                function.restype = None
         self._library = library
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to float32."""
-        samples = to_float32(X, self.n_features_in_)
+        """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to ``dtype``."""
+        samples = to_samples(X, self.n_features_in_, self.dtype)
         out = np.empty((len(samples), self.n_outputs))
         self._predict(samples.ctypes.data, len(samples), out.ctypes.data)
+        return out
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the sums (N, K) before the link function of samples (N, D): K is 1 for two classes.
+
+        Raises:
+            ConfigurationError: the model is no boosted classifier.
+        """
+        if self._decide is None:
+            raise ConfigurationError(
+                f"{self._library}: only a boosted classifier has a decision function; call predict"
+            )
+        samples = to_samples(X, self.n_features_in_, self.dtype)
+        out = np.empty((len(samples), 1 if self.n_outputs == 2 else self.n_outputs))
+        self._decide(samples.ctypes.data, len(samples), out.ctypes.data)
         return out
 
     def labels(self, X: ArrayLike) -> NDArray[np.intc]:

@@ -14,7 +14,7 @@ from sklearn.base import is_classifier
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, round_down
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
-from ganmc_lightning.tabular.export.target import to_float32, write_bytes
+from ganmc_lightning.tabular.export.target import to_samples, write_bytes
 from ganmc_lightning.tabular.export.verification import (
     Predictions,
     check_fitted,
@@ -63,7 +63,7 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     check_packages(ONNX_PACKAGES)
     check_fitted(model)
     if X is not None:
-        to_float32(X, model.n_features_in_)
+        to_samples(X, model.n_features_in_)
     proto = _convert(model)
     trees = trees_of(model) or []
     if trees:
@@ -96,7 +96,7 @@ def count_label_differences(model: Any, path: Path | str, X: ArrayLike) -> int:
     check_packages(ONNX_PACKAGES)
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
-    samples = to_float32(X, model.n_features_in_)
+    samples = to_samples(X, model.n_features_in_)
     expected = predict_with(model, X).labels
     actual = _predictor(path.read_bytes(), path)(samples).labels
     return 0 if expected is None or actual is None else int(labels_differ(expected, actual).sum())

@@ -11,8 +11,14 @@ from ganmc_lightning.tabular.export.dependencies import check_packages
 from ganmc_lightning.tabular.export.target import write_bytes
 from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
-KNOWN = ("ganmc_lightning.tabular.student.StudentClassifier", "sklearn.tree._tree.Tree")
-"""Types that a file may contain in addition to those that skops trusts."""
+KNOWN = (
+    "ganmc_lightning.tabular.student.StudentClassifier",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "functools.partial",  # of check_array only: skops also requires that the function is trusted
+    "sklearn.utils.validation.check_array",
+)
+"""Types that a file may contain in addition to those that skops trusts; the last two encode categories of boosting."""
 
 
 def save_skops(model: Any, path: Path | str) -> Path:
