@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,14 +39,7 @@ def compile_c(source: Path | str) -> Path:
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
     unfinished = library.with_name(f".{library.name}.{os.getpid()}.part")
-    done = subprocess.run(
-        [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source)],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
-        raise ConfigurationError(f"{source}: {compiler} failed: {reason}")
+    _run(source, [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source), "-lm"])
     unfinished.replace(library)
     return library
 
@@ -164,3 +159,56 @@ def _load(library: Path) -> ctypes.CDLL:
         link = Path(folder, library.name)
         link.symlink_to(library)
         return ctypes.CDLL(str(link))
+
+
+@dataclass(frozen=True)
+class ObjectSize:
+    """Bytes of a C source, compiled for size.
+
+    Attributes:
+        file_bytes: size of the object file, symbols included.
+        flash_bytes: machine code and constants.
+        ram_bytes: static variables; the stack is not included.
+
+    Example:
+        >>> ObjectSize(file_bytes=4096, flash_bytes=2100, ram_bytes=0).ram_bytes
+        0
+    """
+
+    file_bytes: int
+    flash_bytes: int
+    ram_bytes: int
+
+
+def measure_object(source: Path | str, flags: Sequence[str] = ()) -> ObjectSize:
+    """Compile a C source with ``-Os`` and measure the object; requires the tool ``size`` of the compiler's package.
+
+    Args:
+        source: ``.c`` file.
+        flags: more arguments of the compiler, such as ``-DMODEL_NO_DOUBLE`` (default: none).
+
+    Raises:
+        ConfigurationError: a C compiler or ``size`` is not found, or the compiler fails.
+    """
+    source, compiler, size = Path(source), find_compiler(), shutil.which("size")
+    if size is None:
+        raise ConfigurationError("size: not found, expected the program of binutils that measures object files")
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder, "model.o")
+        _run(source, [compiler, "-Os", "-std=c99", *flags, "-c", "-o", str(compiled), str(source)])
+        # Berkeley format: a header line, then bytes of text, data and bss
+        printed = subprocess.run([size, str(compiled)], capture_output=True, text=True, check=True).stdout
+        text, data, bss = (int(word) for word in printed.splitlines()[1].split()[:3])
+        return ObjectSize(compiled.stat().st_size, text, data + bss)
+
+
+def _run(source: Path, command: list[str]) -> None:
+    """Run a compiler.
+
+    Raises:
+        ConfigurationError: it fails; names the first error.
+    """
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
+        raise ConfigurationError(f"{source}: {command[0]} failed: {reason}")

@@ -163,7 +163,7 @@ def _predictor(
     """Return a function that predicts with the compiled source or, without a compiler, with its arrays."""
     classes = model.classes_ if is_classifier(model) else None
     if not has_compiler():
-        return lambda X: _predict_flat(model, trees, X)
+        return lambda X: predict_flat(model, trees, X)
     source.with_suffix(".h").write_text(header_text, encoding="utf-8")
     source.write_text(source_text, encoding="utf-8")
     compiled = CModel(compile_c(source))
@@ -174,7 +174,8 @@ def _predictor(
     return predict
 
 
-def _predict_flat(model: Any, trees: FlatTrees | FlatEnsemble, X: NDArray[Any]) -> Predictions:
+def predict_flat(model: Any, trees: FlatTrees | FlatEnsemble, X: NDArray[Any]) -> Predictions:
+    """Predict samples (N, D) with the arrays of a model."""
     values = trees.predict(X)
     if not is_classifier(model):
         return Predictions(None, values)

@@ -21,6 +21,7 @@ HEADER = """\
 #ifndef {guard}
 #define {guard}
 #include <stddef.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {{
 #endif

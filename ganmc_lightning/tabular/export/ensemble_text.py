@@ -9,6 +9,7 @@ import numpy as np
 from ganmc_lightning.tabular.export.c_text import (
     LABELS_SOURCE,
     MORE_CLASSES,
+    PLAIN,
     TWO_CLASSES,
     ModelDescription,
     format_fields,
@@ -142,10 +143,12 @@ def ensemble_texts(name: str, described: ModelDescription, ensemble: FlatEnsembl
 
 
 def finish_text(described: ModelDescription, ensemble: FlatEnsemble) -> str:
-    """Return the statements that convert the sums in ``out`` to probabilities; empty for a regressor."""
+    """Return the statements that convert the sums in ``out`` to predictions; empty where they are equal."""
     values = len(ensemble.baseline)
     if described.student:
         return (TWO_CLASSES if values == 1 else MORE_CLASSES).format(values=values, trees=ensemble.divisor)
+    if ensemble.divisor > 1:
+        return PLAIN.format(values=values, trees=ensemble.divisor)
     return {"sigmoid": SIGMOID, "softmax": SOFTMAX.format(values=values)}.get(ensemble.link, "")
 
 

@@ -102,7 +102,7 @@ def edges(model, table):
 def _mixed_table(seed=0, n=600):
     """Rows with missing values; column 1 has categories 0 to 4, column 2 multiples of 3 up to 117."""
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 4))
+    X = rng.normal(size=(n, 4)).round(2)  # no float32, and separated by steps of 16 bits
     X[:, 1] = rng.integers(0, 5, n)
     X[:, 2] = 3 * rng.integers(0, 40, n)
     score = X[:, 0] + (X[:, 2] % 9) / 3 + (X[:, 1] == 2)
