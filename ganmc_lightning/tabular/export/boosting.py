@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.multioutput import MultiOutputRegressor
 
@@ -25,7 +26,7 @@ LOG_LINKS = ("gamma", "poisson")
 
 
 def is_boosting(model: Any) -> bool:
-    """Return whether a model, or a student's regressor, is histogram gradient boosting with one or more outputs.
+    """Return whether a model, or the model inside a student, is histogram gradient boosting with one or more outputs.
 
     Example:
         >>> is_boosting(HistGradientBoostingClassifier()), is_boosting(MultiOutputRegressor(None))
@@ -39,8 +40,18 @@ def is_boosting(model: Any) -> bool:
 
 
 def inner_model(model: Any) -> Any:
-    """Return the regressor of a student, or the model itself."""
+    """Return the regressor or classifier of a student, or the model itself."""
     return model.regressor if isinstance(model, StudentClassifier) else model
+
+
+def clips_values(model: Any) -> bool:
+    """Return whether a model is a student that converts the values of a regressor to probabilities.
+
+    Example:
+        >>> clips_values(StudentClassifier(HistGradientBoostingRegressor(), [0, 1]))
+        True
+    """
+    return isinstance(model, StudentClassifier) and not is_classifier(model.regressor)
 
 
 def check_link(model: Any) -> None:

@@ -13,7 +13,7 @@ from sklearn.base import is_classifier
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, FlatTrees, flatten
-from ganmc_lightning.tabular.export.boosting import check_link, flatten_boosting, inner_model, is_boosting
+from ganmc_lightning.tabular.export.boosting import check_link, clips_values, flatten_boosting, inner_model, is_boosting
 from ganmc_lightning.tabular.export.c_library import CModel, compile_c, has_compiler
 from ganmc_lightning.tabular.export.c_text import ModelDescription, header_and_source
 from ganmc_lightning.tabular.export.ensemble import FlatEnsemble
@@ -21,7 +21,7 @@ from ganmc_lightning.tabular.export.ensemble_text import ensemble_texts
 from ganmc_lightning.tabular.export.target import writing
 from ganmc_lightning.tabular.export.verification import Predictions, accepts_missing, check_fitted, verify
 from ganmc_lightning.tabular.profiling import trees_of
-from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
+from ganmc_lightning.tabular.student import to_probabilities
 
 TOLERANCE = 1e-12
 """Largest difference of values; zero unless the compiler uses extended precision."""
@@ -69,7 +69,10 @@ def to_c(model: Any, path: Path | str, name: str | None = None) -> Path:
     else:
         header, source = header_and_source(target.stem, described, trees)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # Windows cannot delete a loaded library
-        verify(target, model, _predictor(model, trees, Path(folder, target.name), header, source), TOLERANCE)
+        # a student of a boosted classifier predicts the larger rounded probability, not the larger sum
+        rounded = isinstance(trees, FlatEnsemble) and model is not inner_model(model)
+        export = _predictor(model, trees, Path(folder, target.name), header, source)
+        verify(target, model, export, TOLERANCE, ties=rounded)
     write_source(target, header, source)
     return target
 
@@ -136,7 +139,7 @@ def describe(model: Any, trees: FlatTrees | FlatEnsemble) -> ModelDescription:
         ConfigurationError: a student has another number of classes than outputs.
     """
     inner = inner_model(model)
-    student = model is not inner
+    student = clips_values(model)
     values = len(trees.baseline) if isinstance(trees, FlatEnsemble) else trees.leaves.shape[1]
     two = student or (isinstance(trees, FlatEnsemble) and trees.link == "sigmoid")
     names = getattr(model, "feature_names_in_", None)
@@ -179,6 +182,6 @@ def predict_flat(model: Any, trees: FlatTrees | FlatEnsemble, X: NDArray[Any]) -
     values = trees.predict(X)
     if not is_classifier(model):
         return Predictions(None, values)
-    if isinstance(model, StudentClassifier):
+    if clips_values(model):
         values = to_probabilities(values[:, 0] if values.shape[1] == 1 else values)
     return Predictions(model.classes_[values.argmax(axis=1)], values)

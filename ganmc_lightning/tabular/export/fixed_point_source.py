@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.export.boosting import encode_samples, is_boosting
+from ganmc_lightning.tabular.export.boosting import clips_values, encode_samples, is_boosting
 from ganmc_lightning.tabular.export.c_library import CModel, compile_c, has_compiler
 from ganmc_lightning.tabular.export.c_source import (
     TOLERANCE,
@@ -29,7 +29,7 @@ from ganmc_lightning.tabular.export.fixed_point_text import fixed_point_texts
 from ganmc_lightning.tabular.export.probes import SPECIAL
 from ganmc_lightning.tabular.export.target import to_samples
 from ganmc_lightning.tabular.export.verification import verify
-from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
+from ganmc_lightning.tabular.student import to_probabilities
 
 LARGEST_INDEX = 2**15 - 1
 """Largest row of a subset of categories, which is stored in an int16."""
@@ -171,6 +171,6 @@ def _compares_differently(
 
 
 def _predictions(model: Any, ensemble: FlatEnsemble, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if isinstance(model, StudentClassifier):
+    if clips_values(model):
         return to_probabilities(values[:, 0] if values.shape[1] == 1 else values)
     return apply_link(ensemble.link, values)

@@ -13,7 +13,14 @@ from sklearn.base import is_classifier
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, round_down
-from ganmc_lightning.tabular.export.boosting import check_link, encode_samples, flatten_boosting, is_boosting
+from ganmc_lightning.tabular.export.boosting import (
+    check_link,
+    clips_values,
+    encode_samples,
+    flatten_boosting,
+    inner_model,
+    is_boosting,
+)
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
 from ganmc_lightning.tabular.export.onnx_boosting import add_link, boosting_graph
 from ganmc_lightning.tabular.export.target import to_samples, write_bytes
@@ -25,7 +32,6 @@ from ganmc_lightning.tabular.export.verification import (
     verify,
 )
 from ganmc_lightning.tabular.profiling import trees_of
-from ganmc_lightning.tabular.student import StudentClassifier
 
 INPUT, LABEL, PROBABILITIES = "X", "label", "probabilities"
 _VALUES = "variable"
@@ -112,12 +118,11 @@ def _convert_boosting(model: Any) -> tuple[Any, float]:
     size = 4.0
     if is_classifier(model):
         size = max(1.0, float(np.abs(ensemble.baseline).max() + len(ensemble.roots) * np.abs(ensemble.leaves).max()))
-    if isinstance(model, StudentClassifier):
+    if clips_values(model):
         _add_classifier_head(proto.graph, model.classes_)
     elif is_classifier(model):
         add_link(proto.graph, ensemble.link, _VALUES, PROBABILITIES, _CLASS_INDEX)
-        classes = _class_constant(model.classes_)
-        _add_labels(proto.graph, classes)
+        _add_labels(proto.graph, _class_constant(model.classes_))
     return proto, float(np.finfo(np.float32).eps) * (len(ensemble.roots) + ROUNDINGS) * size
 
 
@@ -125,8 +130,7 @@ def _convert(model: Any) -> tuple[Any, float]:
     """Return the ONNX model of skl2onnx and the largest relative difference of its values."""
     import skl2onnx
 
-    student = isinstance(model, StudentClassifier)
-    inner = model.regressor if student else model
+    inner = inner_model(model)
     options = {id(inner): {"zipmap": False}} if is_classifier(inner) else None
     try:
         sample = np.zeros((1, inner.n_features_in_), dtype=np.float32)
@@ -134,8 +138,10 @@ def _convert(model: Any) -> tuple[Any, float]:
     except Exception as error:  # skl2onnx raises exceptions of many types for models it does not support
         kind = type(inner).__name__
         raise ConfigurationError(f"model: {kind} cannot be converted to ONNX: {one_line(error)}") from error
-    if student:
+    if clips_values(model):
         _add_classifier_head(proto.graph, model.classes_)
+    elif model is not inner:
+        _replace_labels(proto.graph, model.classes_)
     elif not is_classifier(model):  # skl2onnx declares one column for any number of outputs
         columns = np.asarray(predict_with(model, sample).values).shape[1]
         proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
@@ -147,8 +153,7 @@ def _convert(model: Any) -> tuple[Any, float]:
 
 def _is_mean(model: Any) -> bool:
     """Return whether the model predicts a mean over trees, which bounds the float32 rounding error of its sum."""
-    inner = model.regressor if isinstance(model, StudentClassifier) else model
-    return isinstance(inner, FORESTS + TREES)
+    return isinstance(inner_model(model), FORESTS + TREES)
 
 
 def _match_branches(graph: Any, trees: Sequence[Any]) -> None:
@@ -227,6 +232,17 @@ def _add_classifier_head(graph: Any, classes: NDArray[Any]) -> None:
     nodes.append(("ArgMax", [PROBABILITIES], _CLASS_INDEX, {"axis": 1, "keepdims": 0}))
     graph.node.extend(helper.make_node(kind, inputs, [output], **extra) for kind, inputs, output, extra in nodes)
     graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    _add_labels(graph, _class_constant(classes))
+
+
+def _replace_labels(graph: Any, classes: NDArray[Any]) -> None:
+    """Replace the labels of a classifier inside a student, which are integers, by the student's classes."""
+    from onnx import helper
+
+    for node in graph.node:
+        node.output[:] = ["code" if name == LABEL else name for name in node.output]
+        node.input[:] = ["code" if name == LABEL else name for name in node.input]
+    graph.node.append(helper.make_node("ArgMax", [PROBABILITIES], [_CLASS_INDEX], axis=1, keepdims=0))
     _add_labels(graph, _class_constant(classes))
 
 

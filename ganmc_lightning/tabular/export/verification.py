@@ -158,7 +158,9 @@ def _accepts(model: Any, value: float) -> bool:
 def _single_threaded(model: Any) -> Any:
     """Return a shallow copy with one thread; with more, a forest sums its trees in the order in which they finish."""
     if isinstance(model, StudentClassifier):
-        return StudentClassifier(_single_threaded(model.regressor), model.classes, model.feature_names)
+        student = copy.copy(model)
+        student.regressor = _single_threaded(model.regressor)
+        return student
     if not hasattr(model, "n_jobs"):
         return model
     single = copy.copy(model)

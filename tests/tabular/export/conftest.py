@@ -192,3 +192,31 @@ def boosted_students():
         "three": StudentClassifier(several, [3, 5, 7]),
     }
     return models, X
+
+
+class CodesStudent(StudentClassifier):
+    """A student whose inner model is a classifier of integers."""
+
+    def predict_proba(self, X):
+        return self.regressor.predict_proba(X)
+
+
+CODES = {
+    "boosting, two classes": (HistGradientBoostingClassifier(max_iter=8, categorical_features=[1]), ["no", "yes"]),
+    "boosting, three classes": (HistGradientBoostingClassifier(max_iter=8, categorical_features=[1]), ["a", "bb", "c"]),
+    "tree": (DecisionTreeClassifier(max_leaf_nodes=20, random_state=0), ["a", "bb", "c"]),
+    "forest": (RandomForestClassifier(4, max_depth=4, random_state=0), ["no", "yes"]),
+}
+
+
+@pytest.fixture(scope="package", params=CODES)
+def codes_student(request):
+    """Students whose inner model is a classifier of integers, fitted to missing values and soft targets."""
+    classifier, classes = CODES[request.param]
+    X, score = _mixed_table()
+    codes = np.digitize(score, [0.5, 1.5][: len(classes) - 1])
+    other = (codes + 1) % len(classes)
+    weights = np.concatenate([np.full(600, 0.8), np.full(600, 0.2)])
+    return CodesStudent(
+        classifier.fit(np.concatenate([X, X]), np.concatenate([codes, other]), sample_weight=weights), classes
+    )

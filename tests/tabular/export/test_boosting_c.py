@@ -44,6 +44,15 @@ def test_students_equal_scikit_learn_exactly(kind, boosted_students, tmp_path):
 
 
 @needs_compiler
+def test_students_with_a_classifier(codes_student, mixed_table, tmp_path):
+    X = mixed_table(seed=2)[0]
+    compiled = CModel(compile_c(to_c(codes_student, tmp_path)))
+    np.testing.assert_allclose(compiled.predict(X), codes_student.predict_proba(X), rtol=1e-13)
+    np.testing.assert_array_equal(codes_student.classes_[compiled.labels(X)], codes_student.predict(X))
+    assert f"'{codes_student.classes[1]}'" in (tmp_path / "model.h").read_text()
+
+
+@needs_compiler
 def test_infinities_take_the_branches_of_scikit_learn(boosted_kinds, tmp_path):
     model = boosted_kinds["multiclass"]()
     rng = np.random.default_rng(0)

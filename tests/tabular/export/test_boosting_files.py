@@ -53,6 +53,14 @@ def test_onnx_students(kind, boosted_students, tmp_path):
     assert count_label_differences(models[kind], file, X) == 0
 
 
+def test_onnx_students_with_a_classifier(codes_student, mixed_table, tmp_path):
+    pytest.importorskip("skl2onnx")
+    X = mixed_table(seed=2)[0].astype(np.float32)
+    made = run(to_onnx(codes_student, tmp_path / "model.onnx"), X)
+    np.testing.assert_allclose(made["probabilities"], codes_student.predict_proba(X), rtol=1e-5, atol=1e-5)
+    assert np.mean(made["label"] == codes_student.predict(X)) > 0.99
+
+
 def test_text_categories(mixed_table, tmp_path):
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("skl2onnx")

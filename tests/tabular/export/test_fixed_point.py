@@ -150,6 +150,15 @@ def test_a_program_with_categories(boosted_kinds, mixed_table, tmp_path):
     assert "Feature 2 is its category" in header
 
 
+@needs_compiler
+def test_students_with_a_classifier(codes_student, mixed_table, tmp_path):
+    X = mixed_table()[0]
+    report = to_c_int16(codes_student, tmp_path, X)
+    compiled = CModel(compile_c(report.path))
+    np.testing.assert_allclose(compiled.predict(X), codes_student.predict_proba(X), atol=report.bound + 1e-12)
+    assert (codes_student.classes_[compiled.labels(X)] != codes_student.predict(X)).sum() == report.changed_labels
+
+
 def test_large_values_lose_fractional_bits(tmp_path):
     X = np.arange(64.0)[:, None]
     for offset in (0, 1e6, 1e12):
