@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.export.target import to_float32
+from ganmc_lightning.tabular.export.target import to_samples
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
@@ -37,14 +39,7 @@ def compile_c(source: Path | str) -> Path:
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
     unfinished = library.with_name(f".{library.name}.{os.getpid()}.part")
-    done = subprocess.run(
-        [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source)],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
-        raise ConfigurationError(f"{source}: {compiler} failed: {reason}")
+    _run(source, [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source), "-lm"])
     unfinished.replace(library)
     return library
 
@@ -83,6 +78,7 @@ class CModel:
     Attributes:
         n_features_in_: number of features D.
         n_outputs: number of probabilities or values per sample.
+        dtype: type that samples are cast to: float32, or float64 for boosting.
 
     Raises:
         ConfigurationError: the library cannot be loaded.
@@ -103,22 +99,39 @@ class CModel:
             loaded = _load(library.resolve())
             self.n_features_in_ = ctypes.c_int.in_dll(loaded, f"{name}_features").value
             self.n_outputs = ctypes.c_int.in_dll(loaded, f"{name}_outputs").value
+            feature_bytes = ctypes.c_int.in_dll(loaded, f"{name}_feature_bytes").value
             self._predict = loaded[f"{name}_predict"]
         except (OSError, ValueError, AttributeError) as error:
             raise ConfigurationError(f"{library}: cannot be loaded as a compiled model: {error}") from error
-        self._predict.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-        self._predict.restype = None
+        self.dtype = np.dtype(f"f{feature_bytes}")
         self._labels = getattr(loaded, f"{name}_labels", None)
-        if self._labels is not None:
-            self._labels.argtypes = self._predict.argtypes
-            self._labels.restype = None
+        self._decide = getattr(loaded, f"{name}_decision_function", None)
+        for function in (self._predict, self._labels, self._decide):
+            if function is not None:
+                function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+                function.restype = None
         self._library = library
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to float32."""
-        samples = to_float32(X, self.n_features_in_)
+        """Predict probabilities or values, float64 (N, n_outputs), of samples (N, D), which are cast to ``dtype``."""
+        samples = to_samples(X, self.n_features_in_, self.dtype)
         out = np.empty((len(samples), self.n_outputs))
         self._predict(samples.ctypes.data, len(samples), out.ctypes.data)
+        return out
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute the sums (N, K) before the link function of samples (N, D): K is 1 for two classes.
+
+        Raises:
+            ConfigurationError: the model is no boosted classifier.
+        """
+        if self._decide is None:
+            raise ConfigurationError(
+                f"{self._library}: only a boosted classifier has a decision function; call predict"
+            )
+        samples = to_samples(X, self.n_features_in_, self.dtype)
+        out = np.empty((len(samples), 1 if self.n_outputs == 2 else self.n_outputs))
+        self._decide(samples.ctypes.data, len(samples), out.ctypes.data)
         return out
 
     def labels(self, X: ArrayLike) -> NDArray[np.intc]:
@@ -146,3 +159,56 @@ def _load(library: Path) -> ctypes.CDLL:
         link = Path(folder, library.name)
         link.symlink_to(library)
         return ctypes.CDLL(str(link))
+
+
+@dataclass(frozen=True)
+class ObjectSize:
+    """Bytes of a C source, compiled for size.
+
+    Attributes:
+        file_bytes: size of the object file, symbols included.
+        flash_bytes: machine code and constants.
+        ram_bytes: static variables; the stack is not included.
+
+    Example:
+        >>> ObjectSize(file_bytes=4096, flash_bytes=2100, ram_bytes=0).ram_bytes
+        0
+    """
+
+    file_bytes: int
+    flash_bytes: int
+    ram_bytes: int
+
+
+def measure_object(source: Path | str, flags: Sequence[str] = ()) -> ObjectSize:
+    """Compile a C source with ``-Os`` and measure the object; requires the tool ``size`` of the compiler's package.
+
+    Args:
+        source: ``.c`` file.
+        flags: more arguments of the compiler, such as ``-DMODEL_NO_DOUBLE`` (default: none).
+
+    Raises:
+        ConfigurationError: a C compiler or ``size`` is not found, or the compiler fails.
+    """
+    source, compiler, size = Path(source), find_compiler(), shutil.which("size")
+    if size is None:
+        raise ConfigurationError("size: not found, expected the program of binutils that measures object files")
+    with TemporaryDirectory() as folder:
+        compiled = Path(folder, "model.o")
+        _run(source, [compiler, "-Os", "-std=c99", *flags, "-c", "-o", str(compiled), str(source)])
+        # Berkeley format: a header line, then bytes of text, data and bss
+        printed = subprocess.run([size, str(compiled)], capture_output=True, text=True, check=True).stdout
+        text, data, bss = (int(word) for word in printed.splitlines()[1].split()[:3])
+        return ObjectSize(compiled.stat().st_size, text, data + bss)
+
+
+def _run(source: Path, command: list[str]) -> None:
+    """Run a compiler.
+
+    Raises:
+        ConfigurationError: it fails; names the first error.
+    """
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
+        raise ConfigurationError(f"{source}: {command[0]} failed: {reason}")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from ganmc_lightning.tabular.export.arrays import FlatTrees
+from ganmc_lightning.tabular.export.ensemble import is_text
 
 HEADER = """\
 /* {kind}, {trees} trees, {nodes} nodes. Written by ganmc_lightning.
@@ -17,14 +21,16 @@ HEADER = """\
 #ifndef {guard}
 #define {guard}
 #include <stddef.h>
+#include <stdint.h>
 #ifdef __cplusplus
 extern "C" {{
 #endif
 extern const int {name}_features; /* number of features: {features} */
 extern const int {name}_outputs;  /* {outputs} {what} per sample */
+extern const int {name}_feature_bytes; /* bytes of a value in rows: {real} */
 /* Predict n samples, contiguous in rows, into out (n * outputs). */
-void {name}_predict(const float *rows, size_t n, double *out);
-{labels}#ifdef __cplusplus
+void {name}_predict(const {real} *rows, size_t n, double *out);
+{extra}{labels}#ifdef __cplusplus
 }}
 #endif
 #endif
@@ -45,6 +51,7 @@ SOURCE_HEAD = """\
 
 const int {name}_features = {features};
 const int {name}_outputs = {outputs};
+const int {name}_feature_bytes = sizeof(float);
 
 /* A sample takes the left child where its value is at most the threshold, or is NaN and missing_left is 1. A leaf
    has feature -1, and left is its index in leaves. */
@@ -130,6 +137,7 @@ class ModelDescription:
         classes: class labels, or None for a regressor.
         student: whether the values of a regressor are converted to probabilities.
         missing: whether the model accepts NaN.
+        categories: category values of categorical features, in the order of their codes.
     """
 
     kind: str
@@ -139,32 +147,50 @@ class ModelDescription:
     classes: list[object] | None
     student: bool
     missing: bool
+    categories: dict[int, NDArray[Any]]
 
 
 def header_and_source(name: str, described: ModelDescription, trees: FlatTrees) -> tuple[str, str]:
     """Return the contents of ``<name>.h`` and ``<name>.c``."""
     values, n_trees = trees.leaves.shape[1], len(trees.roots)
     finish = PLAIN if not described.student else TWO_CLASSES if values == 1 else MORE_CLASSES
+    fields = format_fields(name, described, n_trees, len(trees.features)) | {
+        "values": values,
+        "real": "float",
+        "finish": finish.format(values=values, trees=n_trees),
+    }
+    source = [SOURCE_HEAD.format(**fields), *_tables(trees), SOURCE_TAIL.format(**fields)]
+    if described.classes is not None:
+        source.append(LABELS_SOURCE.format(**fields))
+    return header_text(fields), "".join(source)
+
+
+def format_fields(name: str, described: ModelDescription, trees: int, nodes: int) -> dict[str, object]:
+    """Return the fields of the templates that depend on the description."""
     classifies = described.classes is not None
-    fields = {
+    return {
         "name": name,
         "guard": f"{name.upper()}_H",
         "kind": described.kind,
         "what": "probabilities" if classifies else "values",
         "features": described.features,
-        "trees": n_trees,
-        "nodes": len(trees.features),
-        "values": values,
+        "trees": trees,
+        "nodes": nodes,
         "outputs": described.outputs,
-        "finish": finish.format(values=values, trees=n_trees),
         "missing": MISSING if described.missing else NO_MISSING,
         "tables": "".join(f" * {line}\n" for line in _comment_lines(described)),
         "labels": LABELS_HEADER.format(name=name) if classifies else "",
     }
-    source = [SOURCE_HEAD.format(**fields), *_tables(trees), SOURCE_TAIL.format(**fields)]
-    if classifies:
-        source.append(LABELS_SOURCE.format(**fields))
-    return HEADER.format(**fields), "".join(source)
+
+
+def header_text(fields: dict[str, object], extra: str = "") -> str:
+    """Return the content of ``<name>.h``.
+
+    Args:
+        fields: values of the template's fields.
+        extra: declarations of more functions (default: none).
+    """
+    return HEADER.format(extra=extra, **fields)
 
 
 def _comment_lines(described: ModelDescription) -> Iterator[str]:
@@ -174,6 +200,10 @@ def _comment_lines(described: ModelDescription) -> Iterator[str]:
     else:
         yield "Features:"
         yield from _numbered(described.columns)
+    for column, values in described.categories.items():
+        form = "the number of its category" if is_text(values) else "its category"
+        yield f"Feature {column} is {form}; other values are missing:"
+        yield from _numbered(values.tolist())
     if described.classes is not None:
         yield "Classes, in the order of the probabilities:"
         yield from _numbered(described.classes)

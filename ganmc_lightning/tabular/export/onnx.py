@@ -13,8 +13,17 @@ from sklearn.base import is_classifier
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, round_down
+from ganmc_lightning.tabular.export.boosting import (
+    check_link,
+    clips_values,
+    encode_samples,
+    flatten_boosting,
+    inner_model,
+    is_boosting,
+)
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
-from ganmc_lightning.tabular.export.target import to_float32, write_bytes
+from ganmc_lightning.tabular.export.onnx_boosting import add_link, boosting_graph
+from ganmc_lightning.tabular.export.target import to_samples, write_bytes
 from ganmc_lightning.tabular.export.verification import (
     Predictions,
     check_fitted,
@@ -23,11 +32,11 @@ from ganmc_lightning.tabular.export.verification import (
     verify,
 )
 from ganmc_lightning.tabular.profiling import trees_of
-from ganmc_lightning.tabular.student import StudentClassifier
 
 INPUT, LABEL, PROBABILITIES = "X", "label", "probabilities"
 _VALUES = "variable"
 """Name that skl2onnx gives to the output of a regressor."""
+_CLASS_INDEX = "likeliest"
 ROUNDINGS = 8
 """float32 roundings in addition to those of the sum over trees: of leaves, shares and the result."""
 OTHER_TOLERANCE = 1e-4
@@ -42,11 +51,13 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
 
     Before writing, the file is run and compared with the model on samples on and next to its thresholds, with NaN and
     infinities where the model accepts them. ONNX sums in float32: values may differ by rounding, and labels of
-    (nearly) tied classes may differ. Such labels are counted on X.
+    (nearly) tied classes may differ. A float64 feature at a threshold of boosting may take the other branch. Labels
+    that differ are counted on X. Text categories of boosting are given as codes, as
+    :func:`~ganmc_lightning.tabular.export.encode_samples` returns them.
 
     Args:
-        model: a :class:`~ganmc_lightning.tabular.StudentClassifier`, or a scikit-learn classifier or regressor that
-            skl2onnx supports.
+        model: a :class:`~ganmc_lightning.tabular.StudentClassifier`, histogram gradient boosting, or another
+            scikit-learn classifier or regressor that skl2onnx supports.
         path: output file.
         X: samples (N, D), such as the training samples, to count differing labels on; a warning reports the count
             (default: None).
@@ -63,19 +74,15 @@ def to_onnx(model: Any, path: Path | str, X: ArrayLike | None = None) -> Path:
     check_packages(ONNX_PACKAGES)
     check_fitted(model)
     if X is not None:
-        to_float32(X, model.n_features_in_)
-    proto = _convert(model)
-    trees = trees_of(model) or []
-    if trees:
-        _match_branches(proto.graph, trees)
+        to_samples(encode_samples(model, X), model.n_features_in_)
+    proto, tolerance = _convert_boosting(model) if is_boosting(model) else _convert(model)
     content = proto.SerializeToString()
-    tolerance = float(np.finfo(np.float32).eps) * (len(trees) + ROUNDINGS) if _is_mean(model) else OTHER_TOLERANCE
-    verify(path, model, _predictor(content, path), tolerance, ties=True)
+    verify(path, model, _predictor(content, path), tolerance, ties=True, dtype=np.float32)
     write_bytes(path, content)
     if X is not None and (count := count_label_differences(model, path, X)):
         warnings.warn(
             f"{path}: the label differs from scikit-learn's for {count} of {len(np.asarray(X))} samples, because "
-            "ONNX computes (nearly) tied probabilities in float32",
+            "ONNX computes in float32",
             stacklevel=2,
         )
     return path
@@ -96,17 +103,34 @@ def count_label_differences(model: Any, path: Path | str, X: ArrayLike) -> int:
     check_packages(ONNX_PACKAGES)
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
-    samples = to_float32(X, model.n_features_in_)
+    samples = to_samples(encode_samples(model, X), model.n_features_in_)
     expected = predict_with(model, X).labels
     actual = _predictor(path.read_bytes(), path)(samples).labels
     return 0 if expected is None or actual is None else int(labels_differ(expected, actual).sum())
 
 
-def _convert(model: Any) -> Any:
+def _convert_boosting(model: Any) -> tuple[Any, float]:
+    """Return the ONNX model of histogram gradient boosting and the largest relative difference of its values."""
+    check_link(model)
+    ensemble = flatten_boosting(model)
+    proto = boosting_graph(ensemble, INPUT, _VALUES)
+    # a class is predicted from values of any size, and a partial sum may exceed the sum
+    size = 4.0
+    if is_classifier(model):
+        size = max(1.0, float(np.abs(ensemble.baseline).max() + len(ensemble.roots) * np.abs(ensemble.leaves).max()))
+    if clips_values(model):
+        _add_classifier_head(proto.graph, model.classes_)
+    elif is_classifier(model):
+        add_link(proto.graph, ensemble.link, _VALUES, PROBABILITIES, _CLASS_INDEX)
+        _add_labels(proto.graph, _class_constant(model.classes_))
+    return proto, float(np.finfo(np.float32).eps) * (len(ensemble.roots) + ROUNDINGS) * size
+
+
+def _convert(model: Any) -> tuple[Any, float]:
+    """Return the ONNX model of skl2onnx and the largest relative difference of its values."""
     import skl2onnx
 
-    student = isinstance(model, StudentClassifier)
-    inner = model.regressor if student else model
+    inner = inner_model(model)
     options = {id(inner): {"zipmap": False}} if is_classifier(inner) else None
     try:
         sample = np.zeros((1, inner.n_features_in_), dtype=np.float32)
@@ -114,18 +138,22 @@ def _convert(model: Any) -> Any:
     except Exception as error:  # skl2onnx raises exceptions of many types for models it does not support
         kind = type(inner).__name__
         raise ConfigurationError(f"model: {kind} cannot be converted to ONNX: {one_line(error)}") from error
-    if student:
+    if clips_values(model):
         _add_classifier_head(proto.graph, model.classes_)
+    elif model is not inner:
+        _replace_labels(proto.graph, model.classes_)
     elif not is_classifier(model):  # skl2onnx declares one column for any number of outputs
         columns = np.asarray(predict_with(model, sample).values).shape[1]
         proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = columns
-    return proto
+    trees = trees_of(model) or []
+    if trees:
+        _match_branches(proto.graph, trees)
+    return proto, float(np.finfo(np.float32).eps) * (len(trees) + ROUNDINGS) if _is_mean(model) else OTHER_TOLERANCE
 
 
 def _is_mean(model: Any) -> bool:
     """Return whether the model predicts a mean over trees, which bounds the float32 rounding error of its sum."""
-    inner = model.regressor if isinstance(model, StudentClassifier) else model
-    return isinstance(inner, FORESTS + TREES)
+    return isinstance(inner_model(model), FORESTS + TREES)
 
 
 def _match_branches(graph: Any, trees: Sequence[Any]) -> None:
@@ -182,14 +210,10 @@ def _predictor(content: bytes, path: Path) -> Callable[[NDArray[np.float32]], Pr
 
 def _add_classifier_head(graph: Any, classes: NDArray[Any]) -> None:
     """Append :func:`~ganmc_lightning.tabular.student.to_probabilities` and the argmax to the graph of a regressor."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
     count = len(classes)
-    constants: dict[str, Any] = {
-        "zero": np.float32(0),
-        "one": np.float32(1),
-        "classes": _class_constant(classes),
-    }
+    constants: dict[str, Any] = {"zero": np.float32(0), "one": np.float32(1)}
     nodes: list[tuple[str, list[str], str, dict[str, Any]]] = [("Clip", [_VALUES, "zero", "one"], "clipped", {})]
     if count == 2:
         nodes += [
@@ -205,18 +229,35 @@ def _add_classifier_head(graph: Any, classes: NDArray[Any]) -> None:
             ("Div", ["clipped", "total"], "shares", {}),
             ("Where", ["any", "shares", "share"], PROBABILITIES, {}),
         ]
-    nodes += [
-        ("ArgMax", [PROBABILITIES], "likeliest", {"axis": 1, "keepdims": 0}),
-        ("Gather", ["classes", "likeliest"], LABEL, {}),
-    ]
+    nodes.append(("ArgMax", [PROBABILITIES], _CLASS_INDEX, {"axis": 1, "keepdims": 0}))
     graph.node.extend(helper.make_node(kind, inputs, [output], **extra) for kind, inputs, output, extra in nodes)
     graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
-    label = helper.np_dtype_to_tensor_dtype(constants["classes"].dtype)
+    _add_labels(graph, _class_constant(classes))
+
+
+def _replace_labels(graph: Any, classes: NDArray[Any]) -> None:
+    """Replace the labels of a classifier inside a student, which are integers, by the student's classes."""
+    from onnx import helper
+
+    for node in graph.node:
+        node.output[:] = ["code" if name == LABEL else name for name in node.output]
+        node.input[:] = ["code" if name == LABEL else name for name in node.input]
+    graph.node.append(helper.make_node("ArgMax", [PROBABILITIES], [_CLASS_INDEX], axis=1, keepdims=0))
+    _add_labels(graph, _class_constant(classes))
+
+
+def _add_labels(graph: Any, classes: NDArray[Any]) -> None:
+    """Append the label of the class index, and declare labels and probabilities as the outputs of the graph."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph.initializer.append(numpy_helper.from_array(classes, "classes"))
+    graph.node.append(helper.make_node("Gather", ["classes", _CLASS_INDEX], [LABEL]))
+    label = helper.np_dtype_to_tensor_dtype(classes.dtype)
     del graph.output[:]
     graph.output.extend(
         [
             helper.make_tensor_value_info(LABEL, label, [None]),
-            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, [None, count]),
+            helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, [None, len(classes)]),
         ]
     )
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ganmc_lightning.tabular.export.arrays import round_down
+from ganmc_lightning.tabular.export.boosting import flatten_boosting, is_boosting
+from ganmc_lightning.tabular.export.ensemble_probes import probe_ensemble
 from ganmc_lightning.tabular.profiling import trees_of
 
 Samples = NDArray[np.float32]
@@ -31,8 +33,10 @@ SPECIAL = np.array(
 """Values that comparisons often handle wrongly."""
 
 
-def probe_samples(model: Any, accepted: NDArray[np.bool_], seed: int = 0) -> Samples:
-    """Generate samples (N, D) float32 to compare an export with its model on.
+def probe_samples(
+    model: Any, accepted: NDArray[np.bool_], dtype: DTypeLike = np.float64, seed: int = 0
+) -> NDArray[Any]:
+    """Generate samples (N, D) to compare an export with its model on.
 
     Every model gets random samples. Trees also get samples that reach a node and whose split feature is the
     threshold, the float32 below and above it, NaN and the infinities: for all inner nodes of a model of up to about
@@ -41,8 +45,11 @@ def probe_samples(model: Any, accepted: NDArray[np.bool_], seed: int = 0) -> Sam
     Args:
         model: fitted model with ``n_features_in_``.
         accepted: bool (len(SPECIAL),), which values of :data:`SPECIAL` the model accepts.
+        dtype: type of the samples of boosted models (default: float64); those of other models are float32.
         seed: random seed (default: 0).
     """
+    if is_boosting(model):
+        return probe_ensemble(flatten_boosting(model), SPECIAL[accepted], dtype, seed)
     rng = np.random.default_rng(seed)
     columns = int(model.n_features_in_)
     drawn = rng.standard_normal((DRAWN, columns)).astype(np.float32)

@@ -11,7 +11,31 @@ from ganmc_lightning.tabular.export.dependencies import check_packages
 from ganmc_lightning.tabular.export.target import write_bytes
 from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
-KNOWN = ("ganmc_lightning.tabular.student.StudentClassifier", "sklearn.tree._tree.Tree")
+LOSSES = (
+    "AbsoluteError",
+    "HalfBinomialLoss",
+    "HalfGammaLoss",
+    "HalfMultinomialLoss",
+    "HalfPoissonLoss",
+    "HalfSquaredError",
+    "PinballLoss",
+)
+KNOWN = (
+    "ganmc_lightning.tabular.student.StudentClassifier",
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    # the next two encode categories of boosting; skops also requires that the function of a partial is trusted
+    "functools.partial",
+    "sklearn.utils.validation.check_array",
+    # the oldest supported skops does not trust these parts of boosting
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "_loss.CyHalfMultinomialLoss",
+    *(f"sklearn._loss.loss.{name}" for name in LOSSES),
+    *(
+        f"sklearn._loss.link.{name}"
+        for name in ("IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit")
+    ),
+)
 """Types that a file may contain in addition to those that skops trusts."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
@@ -36,13 +37,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def to_float32(X: ArrayLike, n_features: int) -> NDArray[np.float32]:
-    """Convert samples to a contiguous float32 array and validate their shape (N, n_features).
+def to_samples(X: ArrayLike, n_features: int, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """Convert samples to a contiguous array and validate their shape (N, n_features).
+
+    Args:
+        X: samples.
+        n_features: expected number of features.
+        dtype: type of the array (default: float32).
 
     Raises:
         ConfigurationError: the shape is another one.
+
+    Example:
+        >>> to_samples([[1, 2]], 2).tolist()
+        [[1.0, 2.0]]
     """
-    samples = np.ascontiguousarray(X, dtype=np.float32)
+    samples = np.ascontiguousarray(X, dtype=dtype)
     if samples.ndim != 2 or samples.shape[1] != n_features:
         raise ConfigurationError(f"X: got shape {samples.shape}, expected (N, {n_features})")
     return samples

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.export.boosting import decode_samples
 from ganmc_lightning.tabular.export.probes import SPECIAL, probe_samples
 from ganmc_lightning.tabular.student import StudentClassifier
 from ganmc_lightning.tabular.teacher import is_fitted
@@ -64,11 +65,11 @@ def accepts_missing(model: Any) -> bool:
 
 def predict_with(model: Any, X: Any) -> Predictions:
     """Predict with a fitted scikit-learn model on one thread, so that a forest sums its trees in order."""
-    single = _single_threaded(model)
+    single, X = _single_threaded(model), decode_samples(model, X)
     # scikit-learn checks finiteness by a sum of all values, which may overflow
     with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        # probe samples have no feature names
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        # probe samples have no feature names, and unknown categories
+        warnings.filterwarnings("ignore", message="X does not have valid feature names|Found unknown categories")
         if not is_classifier(model):
             return Predictions(None, _to_matrix(single.predict(X), len(X)))
         values = single.predict_proba(X) if hasattr(single, "predict_proba") else None
@@ -76,7 +77,12 @@ def predict_with(model: Any, X: Any) -> Predictions:
 
 
 def verify(
-    target: Path, model: Any, export: Callable[[NDArray[np.float32]], Predictions], tolerance: float, ties: bool = False
+    target: Path,
+    model: Any,
+    export: Callable[[NDArray[Any]], Predictions],
+    tolerance: float,
+    ties: bool = False,
+    dtype: DTypeLike = np.float64,
 ) -> None:
     """Compare an export with its model on samples on and next to its thresholds.
 
@@ -87,6 +93,7 @@ def verify(
         tolerance: largest difference of values, relative to the largest value or 1, whichever is larger.
         ties: allow labels to differ where the model's two highest probabilities differ by at most twice the tolerance
             (default: False).
+        dtype: type of the samples of boosted models (default: float64); those of other models are float32.
 
     Raises:
         ConfigurationError: the predictions differ, or the model does not accept numeric samples.
@@ -95,7 +102,7 @@ def verify(
         raise ConfigurationError(
             f"{target}: not written, because {type(model).__name__} does not accept numeric samples to verify it on"
         )
-    X = probe_samples(model, np.array([_accepts(model, value) for value in SPECIAL]))
+    X = probe_samples(model, np.array([_accepts(model, value) for value in SPECIAL]), dtype)
     expected, actual = predict_with(model, X), export(X)
     different, distance = np.zeros(len(X), dtype=bool), 0.0
     close = different
@@ -135,7 +142,7 @@ def _error(target: Path, model: Any, difference: str) -> ConfigurationError:
     )
 
 
-def _text(sample: NDArray[np.float32]) -> str:
+def _text(sample: NDArray[Any]) -> str:
     values = ", ".join(f"{value:.9g}" for value in sample[:8])
     return f"[{values}{', ...' if len(sample) > 8 else ''}]"
 
@@ -151,7 +158,9 @@ def _accepts(model: Any, value: float) -> bool:
 def _single_threaded(model: Any) -> Any:
     """Return a shallow copy with one thread; with more, a forest sums its trees in the order in which they finish."""
     if isinstance(model, StudentClassifier):
-        return StudentClassifier(_single_threaded(model.regressor), model.classes, model.feature_names)
+        student = copy.copy(model)
+        student.regressor = _single_threaded(model.regressor)
+        return student
     if not hasattr(model, "n_jobs"):
         return model
     single = copy.copy(model)

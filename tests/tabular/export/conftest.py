@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
-from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 
 from ganmc_lightning.tabular import StudentClassifier
+from ganmc_lightning.tabular.export.boosting import flatten_boosting
 from ganmc_lightning.tabular.profiling import trees_of
 
 KINDS = {
@@ -88,3 +97,126 @@ def edges(model, table):
                 row[tree.tree_.feature[node]] = value if neighbor == 0 else np.nextafter(value, np.float32(neighbor))
                 rows.append(row)
     return np.array(rows)
+
+
+def _mixed_table(seed=0, n=600):
+    """Rows with missing values; column 1 has categories 0 to 4, column 2 multiples of 3 up to 117."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4)).round(2)  # no float32, and separated by steps of 16 bits
+    X[:, 1] = rng.integers(0, 5, n)
+    X[:, 2] = 3 * rng.integers(0, 40, n)
+    score = X[:, 0] + (X[:, 2] % 9) / 3 + (X[:, 1] == 2)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:, 3][(score > 2) & (rng.random(n) < 0.6)] = np.nan  # only NaN tells the classes apart here
+    return X, score
+
+
+def _fit(kind, target, categories=None, weighted=False, **extra):
+    X, score = _mixed_table()
+    model = kind(max_iter=8, max_leaf_nodes=12, categorical_features=categories, random_state=0, **extra)
+    return model.fit(X, target(score), sample_weight=np.random.default_rng(1).random(600) if weighted else None)
+
+
+def _three(score):
+    return np.array(["a", "b", "c"])[np.digitize(score, [0.5, 1.5])]
+
+
+BOOSTED = {
+    "binary": lambda: _fit(HistGradientBoostingClassifier, lambda score: score > 1),
+    "binary, categories": lambda: _fit(HistGradientBoostingClassifier, lambda score: score > 1, [1, 2]),
+    "binary, weights": lambda: _fit(HistGradientBoostingClassifier, lambda score: score > 1, [2], weighted=True),
+    "multiclass": lambda: _fit(HistGradientBoostingClassifier, _three),
+    "multiclass, categories": lambda: _fit(HistGradientBoostingClassifier, _three, [1, 2]),
+    "nine classes": lambda: _fit(HistGradientBoostingClassifier, lambda score: np.digitize(score, np.arange(8) / 2)),
+    "regression": lambda: _fit(HistGradientBoostingRegressor, lambda score: score),
+    "regression, categories": lambda: _fit(HistGradientBoostingRegressor, lambda score: score, [1, 2], weighted=True),
+    "quantile": lambda: _fit(
+        HistGradientBoostingRegressor, lambda score: 1e4 + score, [1], loss="quantile", quantile=0.8
+    ),
+    "two outputs": lambda: MultiOutputRegressor(
+        HistGradientBoostingRegressor(max_iter=5, categorical_features=[2])
+    ).fit(_mixed_table()[0], np.stack([_mixed_table()[1], _mixed_table()[1] ** 2], axis=1)),
+    "one leaf": lambda: HistGradientBoostingRegressor(max_iter=2).fit(np.ones((30, 4)), np.arange(30.0)),
+}
+
+
+@pytest.fixture(scope="package")
+def mixed_table():
+    return _mixed_table
+
+
+@pytest.fixture(scope="package")
+def boosted_kinds():
+    """Functions that fit a boosted model, by kind."""
+    return BOOSTED
+
+
+@pytest.fixture(scope="package", params=BOOSTED)
+def boosted(request):
+    return BOOSTED[request.param]()
+
+
+@pytest.fixture(scope="package")
+def boosted_rows():
+    """Function that returns table rows, unknown categories, and float64 values on and next to every threshold."""
+
+    def rows_of(model):
+        X, _ = _mixed_table(seed=1)
+        X[:40, 1:3] = np.random.default_rng(0).choice([-1, 0.5, 7, 255, 256, 1e9], (40, 2))
+        near = [X]
+        flat = flatten_boosting(model)
+        for threshold, feature in zip(flat.thresholds, flat.features, strict=True):
+            block = X[:3].copy()
+            block[:, feature] = [threshold, np.nextafter(threshold, -np.inf), np.nextafter(threshold, np.inf)]
+            near.append(block)
+        rows = np.concatenate(near)
+        return rows[~np.isinf(rows).any(axis=1)]
+
+    return rows_of
+
+
+@pytest.fixture(scope="package")
+def boosted_students():
+    """Students of two and three classes, and the rows without missing values they were fitted to."""
+    X, score = _mixed_table()
+    X = np.nan_to_num(X)
+    p = 1 / (1 + np.exp(-3 * score))
+    Y = np.stack([1 - p, p / 2, p / 2], axis=1) + np.eye(3)[np.digitize(score, [0.5, 1.5])]
+    regressor = HistGradientBoostingRegressor(max_iter=20, max_leaf_nodes=8, learning_rate=0.4, random_state=0)
+    several = MultiOutputRegressor(regressor).fit(X, Y / Y.sum(axis=1, keepdims=True))
+    models = {
+        "two": StudentClassifier(
+            HistGradientBoostingRegressor(max_iter=20, max_leaf_nodes=8, learning_rate=0.4).fit(X, p * 1.2 - 0.1),
+            ["no", "yes"],
+        ),
+        "three": StudentClassifier(several, [3, 5, 7]),
+    }
+    return models, X
+
+
+class CodesStudent(StudentClassifier):
+    """A student whose inner model is a classifier of integers."""
+
+    def predict_proba(self, X):
+        return self.regressor.predict_proba(X)
+
+
+CODES = {
+    "boosting, two classes": (HistGradientBoostingClassifier(max_iter=8, categorical_features=[1]), ["no", "yes"]),
+    "boosting, three classes": (HistGradientBoostingClassifier(max_iter=8, categorical_features=[1]), ["a", "bb", "c"]),
+    "tree": (DecisionTreeClassifier(max_leaf_nodes=20, random_state=0), ["a", "bb", "c"]),
+    "forest": (RandomForestClassifier(4, max_depth=4, random_state=0), ["no", "yes"]),
+}
+
+
+@pytest.fixture(scope="package", params=CODES)
+def codes_student(request):
+    """Students whose inner model is a classifier of integers, fitted to missing values and soft targets."""
+    classifier, classes = CODES[request.param]
+    X, score = _mixed_table()
+    codes = np.digitize(score, [0.5, 1.5][: len(classes) - 1])
+    other = (codes + 1) % len(classes)
+    weights = np.concatenate([np.full(600, 0.8), np.full(600, 0.2)])
+    return CodesStudent(
+        classifier.fit(np.concatenate([X, X]), np.concatenate([codes, other]), sample_weight=weights), classes
+    )
