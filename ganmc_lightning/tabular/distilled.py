@@ -151,7 +151,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
             raise ConfigurationError(
                 f"y_val: got {np.asarray(y)[unknown].tolist()[0]!r}, expected one of the classes of y"
             )
-        return matches.argmax(axis=1)
+        codes: NDArray[np.int64] = matches.argmax(axis=1)
+        return codes
 
     def _store_student(self, student: Any, batch: NDArray[Any]) -> Any:
         self.student_ = student

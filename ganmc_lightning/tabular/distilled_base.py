@@ -184,7 +184,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         """Return the names of the encoded columns; None for an array."""
         names = getattr(self, "feature_names_in_", None)
         if names is None or self.encoder_ is None:
-            return names  # type: ignore[no-any-return]
+            return names
         return list(self.encoder_.get_feature_names_out())
 
     def _encode(self, X: Any, missing: bool) -> NDArray[Any]:

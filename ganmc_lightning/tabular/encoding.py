@@ -25,7 +25,7 @@ def categorical_columns(X: Any) -> list[Any]:
     """
     if hasattr(X, "iloc"):
         return [name for name in X.columns if _is_categorical(X[name])]
-    if getattr(X, "dtype", None) == object and X.ndim == 2:
+    if isinstance(X, np.ndarray) and X.dtype.kind == "O" and X.ndim == 2:
         return [column for column in range(X.shape[1]) if any(isinstance(value, str) for value in X[:, column])]
     return []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -51,17 +51,31 @@ class StudentCandidate:
         return TrainingRecipe(self.teacher_labels, self.label_weight, self.training_data)
 
 
+class StudentSize(NamedTuple):
+    """Size of a student.
+
+    Attributes:
+        student: name of its kind.
+        nodes: nodes of all trees, or None.
+        bytes: bytes of the pickled student, or None.
+    """
+
+    student: str
+    nodes: int | None
+    bytes: int | None
+
+
 class ValidationPart(NamedTuple):
     """Rows to fit to, and rows to score on.
 
     Attributes:
-        index: real rows to fit teacher and students to.
+        fit_rows: real rows to fit teacher and students to.
         X: encoded validation rows (M, E).
         y: their classes in 0..K-1 (M,), or values.
         sample_weight: their weights (M,), or None.
     """
 
-    index: NDArray[np.int64]
+    fit_rows: NDArray[np.int64]
     X: NDArray[Any]
     y: NDArray[Any]
     sample_weight: NDArray[np.float64] | None
@@ -91,25 +105,26 @@ class SizeBudget:
             self.max_bytes is None or (size is not None and size <= self.max_bytes)
         )
 
-    def require(self, sizes: Sequence[tuple[str, int | None, int | None]]) -> None:
+    def require(self, sizes: Sequence[StudentSize]) -> None:
         """Raise an error where no student is small enough.
 
         Args:
-            sizes: name, nodes and bytes of every student.
+            sizes: sizes of all students.
 
         Raises:
             ConfigurationError: naming the smallest student.
         """
-        if any(self.permits(nodes, size) for _, nodes, size in sizes):
+        if any(self.permits(item.nodes, item.bytes) for item in sizes):
             return
-        for position, (name, limit) in enumerate((("max_nodes", self.max_nodes), ("max_bytes", self.max_bytes)), 1):
-            known = [item for item in sizes if item[position] is not None]
+        for name, limit, known in (
+            ("max_nodes", self.max_nodes, [(item.nodes, item.student) for item in sizes if item.nodes is not None]),
+            ("max_bytes", self.max_bytes, [(item.bytes, item.student) for item in sizes if item.bytes is not None]),
+        ):
             if limit is not None and not known:
-                raise ConfigurationError(f"{name}: got {limit}, {sizes[0][0]} has no such size; remove {name}")
-            smallest = min(known, key=lambda item: item[position] or 0, default=None)
-            if limit is not None and smallest is not None and (smallest[position] or 0) > limit:
+                raise ConfigurationError(f"{name}: got {limit}, {sizes[0].student} has no such size; remove {name}")
+            if limit is not None and min(known)[0] > limit:
                 raise ConfigurationError(
-                    f"{name}: got {limit}, expected at least {smallest[position]}, the smallest student ({smallest[0]})"
+                    f"{name}: got {limit}, expected at least {min(known)[0]}, the smallest student ({min(known)[1]})"
                 )
         raise ConfigurationError(
             f"max_nodes and max_bytes: got {self.max_nodes} and {self.max_bytes}, expected a size of one student"
@@ -140,7 +155,7 @@ def score_candidates(
     found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
     for recipe in recipes:
         for part, teacher in parts:
-            X, targets, weights = rows.build(recipe, teacher, part.index)
+            X, targets, weights = rows.build(recipe, teacher, part.fit_rows)
             for kind in kinds:
                 for estimator in kind.estimators(rows.task.n_classes, budget.largest_nodes, len(rows.labels.y)):
                     fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
@@ -191,7 +206,8 @@ def select_students(
             if best is not None:
                 others = [best._replace(training_data=BOTH), TrainingRecipe("in_bag", 0.0, SYNTHETIC)]
                 candidates += score_candidates(rows, [kind], others, parts, budget, seed)
-    budget.require([_size(candidate) for candidate in candidates] or list(_smallest_sizes(kinds, rows.task.n_classes)))
+    sizes = [StudentSize(candidate.student, candidate.nodes, candidate.bytes) for candidate in candidates]
+    budget.require(sizes or _smallest_sizes(kinds, rows.task.n_classes))
     return rank_candidates(candidates, budget)
 
 
@@ -211,8 +227,8 @@ def fit_best(
         training_set = rows.build(candidate.recipe, teacher, np.arange(len(rows.labels.y)))
         student = rows.task.fit(clone(candidate.estimator), *training_set, seed)
         nodes = tree_nodes(student)
-        size = candidate.student, None if nodes is None else sum(nodes), pickled_bytes(student)
-        if budget.permits(*size[1:]):
+        size = StudentSize(candidate.student, None if nodes is None else sum(nodes), pickled_bytes(student))
+        if budget.permits(size.nodes, size.bytes):
             return candidate, student
         sizes.append(size)
     budget.require(sizes)
@@ -244,12 +260,7 @@ def _mean_candidate(group: Sequence[StudentCandidate]) -> StudentCandidate:
     )
 
 
-def _size(candidate: StudentCandidate) -> tuple[str, int | None, int | None]:
-    return candidate.student, candidate.nodes, candidate.bytes
-
-
-def _smallest_sizes(kinds: Sequence[StudentKind], n_classes: int) -> Iterator[tuple[str, int | None, int | None]]:
-    """Yield the nodes of the smallest student of each kind."""
-    for kind in kinds:
-        nodes = next(nodes for nodes in range(1, 10_000) if kind.estimators(n_classes, nodes, 1000))
-        yield kind.name, nodes, None
+def _smallest_sizes(kinds: Sequence[StudentKind], n_classes: int) -> list[StudentSize]:
+    """Return the nodes of the smallest student of each kind."""
+    smallest = [next(n for n in range(1, 10_000) if kind.estimators(n_classes, n, 1000)) for kind in kinds]
+    return [StudentSize(kind.name, nodes, None) for kind, nodes in zip(kinds, smallest, strict=True)]

@@ -109,4 +109,7 @@ def multiply_weights(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.
         (array([2.]), None)
     """
     given = [part for part in parts if part is not None]
-    return np.prod(given, axis=0) if given else None
+    if not given:
+        return None
+    product: NDArray[np.float64] = np.prod(given, axis=0)
+    return product

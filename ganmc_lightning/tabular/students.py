@@ -23,7 +23,9 @@ DEFAULT_MAX_NODES = 10_000
 TREE_STAGES, BOOSTING_STAGES = 16, 8
 """Sizes that are scored from one fit."""
 LEAVES = (4, 8, 16)
-LEARNING_RATES = (0.1, 0.2, 0.4)
+LEARNING_RATES, SLOW_LEARNING_RATES = (0.2, 0.4), (0.1, 0.2)
+SLOW_ITERATIONS = 120
+"""With so many iterations, the lower learning rates are tried."""
 MIN_ITERATIONS, MAX_ITERATIONS = 8, 200
 
 
@@ -149,7 +151,7 @@ class BoostingKind(StudentKind):
                 early_stopping=False,
             )
             for leaves, iterations in usable
-            for rate in LEARNING_RATES
+            for rate in (LEARNING_RATES if iterations < SLOW_ITERATIONS else SLOW_LEARNING_RATES)
         ]
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[Stage]:

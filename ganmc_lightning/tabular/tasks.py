@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r2_score, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss, r2_score
 from sklearn.utils import get_tags
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.metrics import mean_one_vs_rest
-from ganmc_lightning.tabular.quantiles import round_to_quantiles
+from ganmc_lightning.tabular.histograms import drop_bin_thresholds, is_histogram_boosting, round_to_quantiles
+from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
 from ganmc_lightning.tabular.soft_targets import mix_labels, repeat_by_class, teacher_class_weights
 from ganmc_lightning.tabular.student import to_targets
 from ganmc_lightning.tabular.teacher import set_random_states, weight_argument
@@ -89,8 +88,9 @@ class ClassificationTask(Task):
         """Fit a regressor to the probabilities, or a classifier to their cross-entropy."""
         set_random_states(estimator, seed)
         if is_classifier(estimator):
-            X, codes, weights = repeat_by_class(_binned(estimator, X), targets, weights)
-            return estimator.fit(X, codes, **weight_argument(estimator, weights, "student"))
+            rows = round_to_quantiles(X) if is_histogram_boosting(estimator) else X
+            rows, codes, weights = repeat_by_class(rows, targets, weights)
+            return drop_bin_thresholds(estimator.fit(rows, codes, **weight_argument(estimator, weights, "student")))
         regression_targets = to_targets(targets)
         if regression_targets.ndim == 2 and not get_tags(estimator).target_tags.multi_output:
             raise ConfigurationError(
@@ -105,7 +105,7 @@ class ClassificationTask(Task):
             return float(accuracy_score(y, predictions.argmax(axis=1), sample_weight=weights))
         if self.scoring == "neg_log_loss":
             return -float(log_loss(y, predictions, sample_weight=weights, labels=np.arange(self.n_classes)))
-        curve = roc_auc_score if self.scoring == "roc_auc" else average_precision_score
+        curve = binary_auc if self.scoring == "roc_auc" else average_precision_score
         return mean_one_vs_rest(curve, y, predictions, weights)
 
 
@@ -136,15 +136,10 @@ class RegressionTask(Task):
     def fit(self, estimator: Any, X: NDArray[Any], targets: Targets, weights: Weights, seed: int) -> Any:
         """Fit a regressor to the values."""
         set_random_states(estimator, seed)
-        X = X if weights is None else _binned(estimator, X)
-        return estimator.fit(X, targets, **weight_argument(estimator, weights, "student"))
+        if weights is not None and is_histogram_boosting(estimator):
+            X = round_to_quantiles(X)
+        return drop_bin_thresholds(estimator.fit(X, targets, **weight_argument(estimator, weights, "student")))
 
     def score(self, y: NDArray[Any], predictions: NDArray[np.float64], weights: Weights) -> float:
         """Compute the coefficient of determination."""
         return float(r2_score(y, predictions, sample_weight=weights))
-
-
-def _binned(estimator: Any, X: NDArray[Any]) -> NDArray[Any]:
-    """Round the rows of scikit-learn's histogram boosting, which is slow to bin weighted rows."""
-    histograms = isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
-    return round_to_quantiles(X) if histograms else X
