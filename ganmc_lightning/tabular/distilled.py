@@ -50,7 +50,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor or classifier of scikit-learn,
             XGBoost or LightGBM, or a list of these, compared by score. A regressor needs one output per class for
             more than two classes. Default: ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, 10,000 for the named kinds.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, for the named kinds one per row, at
+            most 10,000.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
         teacher_labels: Teacher's labels of real rows: ``"in_bag"``, from the whole teacher; ``"out_of_bag"``, from
             the trees of a bootstrap forest that were not fitted to the row; ``"cross_fit"``, from five clones, each
@@ -172,7 +173,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
             ``RandomForestRegressor`` of 500 trees.
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor, or a list of these. Default:
             ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, 10,000 for the named kinds.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, for the named kinds one per row, at
+            most 10,000.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
         teacher_labels: ``"in_bag"``, ``"out_of_bag"``, ``"cross_fit"`` or ``"auto"`` (default), as in
             :class:`DistilledClassifier`.
@@ -244,7 +246,7 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         check_values(y)
 
     def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        return check_weights(weights, np.zeros(len(y)), "sample_weight")
+        return check_weights(weights, np.zeros(len(y), dtype=np.int64), "sample_weight")
 
     def _make_task(self, teacher: Teacher, y: NDArray[Any]) -> RegressionTask:
         return RegressionTask(y)

@@ -93,10 +93,9 @@ class SizeBudget:
     max_nodes: int | None
     max_bytes: int | None
 
-    @property
-    def largest_nodes(self) -> int:
-        """Number of nodes that no candidate may exceed."""
-        nodes = DEFAULT_MAX_NODES if self.max_nodes is None else self.max_nodes
+    def largest_nodes(self, n_rows: int) -> int:
+        """Return the number of nodes that no candidate may exceed."""
+        nodes = max(99, min(n_rows, DEFAULT_MAX_NODES)) if self.max_nodes is None else self.max_nodes
         return nodes if self.max_bytes is None else max(min(nodes, self.max_bytes // MIN_NODE_BYTES), min(nodes, 99))
 
     def permits(self, nodes: int | None, size: int | None) -> bool:
@@ -157,7 +156,9 @@ def score_candidates(
         for part, teacher in parts:
             X, targets, weights = rows.build(recipe, teacher, part.fit_rows)
             for kind in kinds:
-                for estimator in kind.estimators(rows.task.n_classes, budget.largest_nodes, len(rows.labels.y)):
+                for estimator in kind.estimators(
+                    rows.task.n_classes, budget.largest_nodes(len(rows.labels.y)), len(rows.labels.y)
+                ):
                     fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
                     for stage in kind.stages(fitted, part.X, rows.task.n_classes):
                         score = rows.task.score(part.y, stage.predictions, part.sample_weight)
@@ -241,7 +242,7 @@ def single_candidate(
     """Return the candidate where there is only one, so that no validation rows are needed; else None."""
     if len(kinds) > 1 or len(recipes) > 1:
         return None
-    estimators = kinds[0].estimators(n_classes, budget.largest_nodes, n_rows)
+    estimators = kinds[0].estimators(n_classes, budget.largest_nodes(n_rows), n_rows)
     if type(kinds[0]).stages is not StudentKind.stages or len(estimators) != 1:
         return None
     return StudentCandidate(kinds[0].name, estimators[0], *recipes[0], float("nan"), None, None)

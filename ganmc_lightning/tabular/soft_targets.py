@@ -97,7 +97,8 @@ def teacher_class_weights(teacher: Any, y: NDArray[Any]) -> NDArray[np.float64] 
             weights: NDArray[np.float64] = compute_sample_weight(
                 "balanced" if value == "balanced_subsample" else value, y
             )
-            return weights / weights.mean()
+            normalized: NDArray[np.float64] = weights / weights.mean()
+            return normalized
     return None
 
 

@@ -19,14 +19,12 @@ from ganmc_lightning.tabular.student import student_probabilities, to_probabilit
 from ganmc_lightning.tabular.tree_size import staged_predict
 
 DEFAULT_MAX_NODES = 10_000
-"""Nodes of the largest student that is tried where ``max_nodes`` is None."""
-TREE_STAGES, BOOSTING_STAGES = 16, 8
-"""Sizes that are scored from one fit."""
+"""Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
+TREE_STAGES, BOOSTING_STAGES = 16, 4
+"""Sizes that are scored from one fit; few for boosting, because validation scores favor too few iterations by chance."""
 LEAVES = (4, 8, 16)
-LEARNING_RATES, SLOW_LEARNING_RATES = (0.2, 0.4), (0.1, 0.2)
-SLOW_ITERATIONS = 120
-"""With so many iterations, the lower learning rates are tried."""
-MIN_ITERATIONS, MAX_ITERATIONS = 8, 200
+LEARNING_RATES = (0.2, 0.4)
+MIN_ITERATIONS, MAX_ITERATIONS = 8, 400
 
 
 class Stage(NamedTuple):
@@ -151,7 +149,7 @@ class BoostingKind(StudentKind):
                 early_stopping=False,
             )
             for leaves, iterations in usable
-            for rate in (LEARNING_RATES if iterations < SLOW_ITERATIONS else SLOW_LEARNING_RATES)
+            for rate in LEARNING_RATES
         ]
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[Stage]:

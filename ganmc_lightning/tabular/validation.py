@@ -37,6 +37,8 @@ def check_values(y: NDArray[Any]) -> None:
     Raises:
         ConfigurationError: one value.
     """
+    if len(y) == 1:
+        raise ConfigurationError("X: got 1 sample, expected two or more")
     if np.equal(y, y[0]).all():
         raise ConfigurationError(f"y: got one value, {y[0]}, expected two or more")
 
