@@ -50,8 +50,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor or classifier of scikit-learn,
             XGBoost or LightGBM, or a list of these, compared by score. A regressor needs one output per class for
             more than two classes. Default: ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, for the named kinds one per row, at
-            most 10,000.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
+            10,000 for the named kinds.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
         teacher_labels: Teacher's labels of real rows: ``"in_bag"``, from the whole teacher; ``"out_of_bag"``, from
             the trees of a bootstrap forest that were not fitted to the row; ``"cross_fit"``, from five clones, each
@@ -77,7 +77,7 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         student_: Fitted student: a regressor of probabilities, or a classifier of the codes 0..K-1.
         classifier_: Student as a :class:`~ganmc_lightning.tabular.StudentClassifier` of encoded columns without the
             teacher, to store and export.
-        encoder_: Encoder of the categorical columns; None for a table of numbers.
+        encoder_: Encoder of the categorical columns, to apply before ``classifier_``; None for a table of numbers.
         selection_: Candidates within the budget, a list of :class:`~ganmc_lightning.tabular.StudentCandidate`, best
             first.
         chosen_: The candidate that was fitted to all rows.
@@ -173,8 +173,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
             ``RandomForestRegressor`` of 500 trees.
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor, or a list of these. Default:
             ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, for the named kinds one per row, at
-            most 10,000.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
+            10,000 for the named kinds.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
         teacher_labels: ``"in_bag"``, ``"out_of_bag"``, ``"cross_fit"`` or ``"auto"`` (default), as in
             :class:`DistilledClassifier`.

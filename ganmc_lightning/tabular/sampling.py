@@ -124,7 +124,7 @@ def sample_rows(
             have another shape.
         NotFittedError: a scikit-learn synthesizer is not fitted.
     """
-    # imported here because a compressor without synthesizer does not need PyTorch
+    # imported here because an estimator without synthesizer does not need PyTorch
     from ganmc_lightning.synthesizers.base import Synthesizer
 
     kind = type(synthesizer).__name__

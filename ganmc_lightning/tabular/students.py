@@ -21,7 +21,7 @@ from ganmc_lightning.tabular.tree_size import staged_predict
 DEFAULT_MAX_NODES = 10_000
 """Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
 TREE_STAGES, BOOSTING_STAGES = 16, 4
-"""Sizes that are scored from one fit; few for boosting, because validation scores favor too few iterations by chance."""
+"""Sizes that are scored from one fit; few for boosting, as scores of few rows favor few iterations by chance."""
 LEAVES = (4, 8, 16)
 LEARNING_RATES = (0.2, 0.4)
 MIN_ITERATIONS, MAX_ITERATIONS = 8, 400

@@ -330,7 +330,7 @@ class TestInvalidInput:
             real(teacher, student).fit(X, y)
 
     def test_continuous_targets(self, binary):
-        with pytest.raises(ConfigurationError, match="y: Unknown label type: continuous, .* use DistilledRegressor"):
+        with pytest.raises(ConfigurationError, match=r"y: Unknown label type: continuous, .* use DistilledRegressor"):
             real().fit(binary[0], binary[0][:, 0])
 
     def test_a_written_index(self, binary):
