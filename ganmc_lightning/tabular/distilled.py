@@ -19,7 +19,7 @@ from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.student import ArgmaxClassifier, StudentClassifier, student_probabilities
 from ganmc_lightning.tabular.tasks import ClassificationTask, RegressionTask
 from ganmc_lightning.tabular.teacher import Teacher
-from ganmc_lightning.tabular.validation import check_classes, check_option, check_values
+from ganmc_lightning.tabular.validation import check_class_targets, check_option, check_values
 
 StudentArgument = Any | Sequence[Any]
 TeacherLabelsArgument = Literal["auto", "in_bag", "out_of_bag", "cross_fit"]
@@ -136,7 +136,7 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         check_option("scoring", self.scoring, SCORINGS)
 
     def _check_targets(self, y: NDArray[Any]) -> None:
-        check_classes(y)
+        check_class_targets(y)
 
     def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
         return check_weights(weights, y, "sample_weight")

@@ -25,7 +25,7 @@ def round_to_quantiles(X: NDArray[Any], bins: int = BINS) -> NDArray[Any]:
 
     Example:
         >>> round_to_quantiles(np.array([[0.0], [1.0], [4.0], [9.0]]), bins=3)[:, 0].tolist()
-        [0.0, 2.5, 2.5, 9.0]
+        [0.0, 0.0, 2.5, 9.0]
     """
     rounded = X.copy()
     for column in range(X.shape[1]):

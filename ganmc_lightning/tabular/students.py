@@ -20,14 +20,14 @@ from ganmc_lightning.tabular.tree_size import staged_predict
 
 DEFAULT_MAX_NODES = 10_000
 """Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
-TREE_STAGES, BOOSTING_STAGES = 16, 4
+TREE_STAGES, BOOSTING_STAGES = 16, 3
 """Sizes that are scored from one fit; few for boosting, as scores of few rows favor few iterations by chance."""
 LEAVES = (4, 8, 16)
 LEARNING_RATES = (0.2, 0.4)
 MIN_ITERATIONS, MAX_ITERATIONS = 8, 400
 
 
-class Stage(NamedTuple):
+class StudentStage(NamedTuple):
     """A fitted student, or a smaller one that is part of it.
 
     Attributes:
@@ -62,11 +62,11 @@ class StudentKind(ABC):
             n_rows: number of real rows.
         """
 
-    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[Stage]:
+    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with a fitted student of :meth:`estimators`, and with the smaller ones that it contains."""
         predictions = student_probabilities(fitted, X) if n_classes else np.ravel(fitted.predict(X))
         nodes = tree_nodes(fitted)
-        yield Stage(clone(fitted), predictions, None if nodes is None else sum(nodes), pickled_bytes(fitted))
+        yield StudentStage(clone(fitted), predictions, None if nodes is None else sum(nodes), pickled_bytes(fitted))
 
 
 class TreeKind(StudentKind):
@@ -86,7 +86,7 @@ class TreeKind(StudentKind):
             return []
         return [DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=rows) for rows in (1, 5, 20)]
 
-    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[Stage]:
+    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first k leaves; the whole tree is the last stage."""
         counts = [k for k in _smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
         tree = fitted.tree_
@@ -96,7 +96,7 @@ class TreeKind(StudentKind):
             nodes = min(2 * k - 1, tree.node_count)
             predictions = to_probabilities(values) if n_classes else values
             size = total - node_bytes * (tree.node_count - nodes)
-            yield Stage(clone(fitted).set_params(max_leaf_nodes=k), predictions, nodes, size)
+            yield StudentStage(clone(fitted).set_params(max_leaf_nodes=k), predictions, nodes, size)
 
 
 class ForestKind(StudentKind):
@@ -152,7 +152,7 @@ class BoostingKind(StudentKind):
             for rate in LEARNING_RATES
         ]
 
-    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[Stage]:
+    def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first iterations."""
         counts = _smaller_sizes(fitted.max_iter, BOOSTING_STAGES)
         staged = fitted.staged_predict_proba(X) if n_classes else fitted.staged_predict(X)
@@ -160,7 +160,7 @@ class BoostingKind(StudentKind):
             if count in counts:
                 smaller = _first_iterations(fitted, count)
                 nodes = sum(tree_nodes(smaller) or [])
-                yield Stage(clone(fitted).set_params(max_iter=count), predictions, nodes, pickled_bytes(smaller))
+                yield StudentStage(clone(fitted).set_params(max_iter=count), predictions, nodes, pickled_bytes(smaller))
 
 
 class EstimatorKind(StudentKind):

@@ -16,7 +16,7 @@ INDEX_NAMES = ("Unnamed: 0", "index")
 """Names that pandas gives to a written index."""
 
 
-def check_classes(y: NDArray[Any]) -> None:
+def check_class_targets(y: NDArray[Any]) -> None:
     """Validate that labels are two or more classes.
 
     Raises:
