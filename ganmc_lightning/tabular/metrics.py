@@ -82,7 +82,7 @@ def mean_one_vs_rest(
     Example:
         >>> labels, probabilities = np.array([0, 0, 1]), np.array([[0.9, 0.1, 0], [0.3, 0.5, 0.2], [0.4, 0.4, 0.2]])
         >>> round(mean_one_vs_rest(binary_auc, labels, probabilities), 2)  # class 2 does not occur
-        0.75
+        0.5
     """
     classes = [1] if probabilities.shape[1] == 2 else [int(code) for code in np.unique(labels)]
     scores = [score(labels == code, probabilities[:, code], sample_weight=sample_weight) for code in classes]

@@ -179,7 +179,7 @@ class TestTeachers:
         for teacher in (classifier(n_estimators=5), classifier(n_estimators=5).fit(X, y)):
             model = real(teacher).fit(X, y)
             assert roc_auc_score(y, model.predict_proba(X)[:, 1]) > 0.85
-            assert model.profile_.teacher.trees is None
+            assert model.profile_.teacher.trees == 5
 
     def test_a_fitted_teacher_is_used_unchanged(self, binary):
         X, y = binary
