@@ -103,7 +103,7 @@ def test_estimators_without_sample_weight_are_rejected(binary, teacher, student,
     [
         (np.ones(3), r"sample_weight: got shape \(3,\)"),
         (np.full(400, -1.0), "sample_weight: got -1.0, expected finite values of at least 0"),
-        (np.zeros(400), "sample_weight: got 0 for all samples of class 0"),
+        (np.zeros(400), "sample_weight: got a weight of zero for every sample"),
     ],
 )
 def test_invalid_weights(binary, weights, message):
