@@ -16,7 +16,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer, Synthesizer
-from ganmc_lightning.tabular import ForestCompressor
+from ganmc_lightning.tabular import DistilledClassifier
 from ganmc_lightning.tabular.export import CModel, compile_c, to_c
 from ganmc_lightning.tabular.profiling import batch_of
 
@@ -37,21 +37,27 @@ def measure() -> list[dict[str, Any]]:
         random_state=0,
     )
     student = DecisionTreeRegressor(max_leaf_nodes=1250, random_state=0)
-    compressor = ForestCompressor(RandomForestClassifier(500), student, JitterSynthesizer(0.1), random_state=0).fit(
-        X, y
-    )
-    cost = compressor.profile_
+    model = DistilledClassifier(
+        RandomForestClassifier(500),
+        student,
+        teacher_labels="in_bag",
+        label_weight=0,
+        synthesizer=JitterSynthesizer(0.1),
+        training_data="both",
+        random_state=0,
+    ).fit(X, y)
+    cost = model.profile_
     assert cost.student.bytes is not None
     batch, single = batch_of(X.astype(np.float32)), X[:1].astype(np.float32)
-    teacher_seconds = seconds(compressor.teacher_.predict_proba, batch, 3)
+    teacher_seconds = seconds(model.teacher_.predict_proba, batch, 3)
     with tempfile.TemporaryDirectory() as folder:
-        compiled = CModel(compile_c(to_c(compressor.classifier_, Path(folder), "student")))
-        difference = np.abs(compiled.predict(batch) - compressor.predict_proba(batch)).max()
+        compiled = CModel(compile_c(to_c(model.classifier_, Path(folder), "student")))
+        difference = np.abs(compiled.predict(batch) - model.predict_proba(batch)).max()
         assert difference < 1e-12, difference
         row = {
             name: seconds(predict, single, SINGLE_ROWS) * 1e6
             for name, predict in {
-                "scikit-learn": compressor.student_.predict,
+                "scikit-learn": model.student_.predict,
                 "C": compiled.predict,
             }.items()
         }
@@ -59,7 +65,7 @@ def measure() -> list[dict[str, Any]]:
         ("forest, teacher of 500 trees over its student", cost.compression_ratio, "x smaller", "> 300"),
         (
             "forest, batch of 5,000 rows",
-            teacher_seconds / seconds(compressor.student_.predict, batch, 20),
+            teacher_seconds / seconds(model.student_.predict, batch, 20),
             "x faster",
             "> 100",
         ),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import BaseEnsemble
+from sklearn.ensemble import BaseEnsemble, HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
@@ -26,7 +26,7 @@ class ModelProfile:
     """Size and speed of one model.
 
     Attributes:
-        trees: number of trees; None for a model that does not consist of scikit-learn's trees.
+        trees: number of trees; None for a model that does not consist of trees of scikit-learn, XGBoost or LightGBM.
         nodes: number of nodes of all trees, leaves included; None as for ``trees``.
         bytes: size of the pickled model; None for a model that cannot be pickled.
         seconds: time to predict one batch.
@@ -95,6 +95,44 @@ def trees_of(model: Any) -> list[BaseDecisionTree] | None:
     return found
 
 
+def tree_nodes(model: Any) -> list[int] | None:
+    """Return the number of nodes of each tree, leaves included; None where the model has other components.
+
+    Args:
+        model: fitted model of scikit-learn, XGBoost or LightGBM.
+
+    Example:
+        >>> from sklearn.ensemble import HistGradientBoostingRegressor
+        >>> boosting = HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=1, max_leaf_nodes=2)
+        >>> tree_nodes(boosting.fit([[0], [1]], [0, 1]))
+        [3, 3]
+    """
+    if isinstance(model, StudentClassifier):
+        return tree_nodes(model.regressor)
+    if isinstance(model, Pipeline):
+        return tree_nodes(model.steps[-1][1])
+    if isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        return [len(tree.nodes) for iteration in model._predictors for tree in iteration]
+    if hasattr(model, "get_booster"):  # XGBoost; one line of text per node
+        return [text.count("\n") for text in model.get_booster().get_dump()]
+    if hasattr(model, "booster_"):  # LightGBM; binary trees
+        return [2 * tree["num_leaves"] - 1 for tree in model.booster_.dump_model()["tree_info"]]
+    if isinstance(model, MultiOutputRegressor):
+        parts = [tree_nodes(member) for member in model.estimators_]
+        known = [part for part in parts if part is not None]
+        return [nodes for part in known for nodes in part] if len(known) == len(parts) else None
+    trees = trees_of(model)
+    return None if trees is None else [int(tree.tree_.node_count) for tree in trees]
+
+
+def pickled_bytes(model: Any) -> int | None:
+    """Return the size of the pickled model; None for a model that cannot be pickled."""
+    try:
+        return len(pickle.dumps(model))
+    except (pickle.PicklingError, AttributeError, TypeError):  # a local class, or an attribute such as an open file
+        return None
+
+
 def profile_model(model: Any, predict: Callable[[Any], object], batch: Any, repeats: int = 3) -> ModelProfile:
     """Measure size and prediction time of a fitted model, with the model's own ``n_jobs``.
 
@@ -104,10 +142,11 @@ def profile_model(model: Any, predict: Callable[[Any], object], batch: Any, repe
         batch: samples (N, D).
         repeats: number of timed calls (default: 3); the minimum is reported, as other processes only add time.
     """
-    trees = trees_of(model)
-    nodes = None if trees is None else sum(int(tree.tree_.node_count) for tree in trees)
+    nodes = tree_nodes(model)
     seconds = min(time_call(predict, batch) for _ in range(repeats))
-    return ModelProfile(None if trees is None else len(trees), nodes, _pickled_size(model), seconds)
+    if nodes is None:
+        return ModelProfile(None, None, pickled_bytes(model), seconds)
+    return ModelProfile(len(nodes), sum(nodes), pickled_bytes(model), seconds)
 
 
 def time_call(predict: Callable[[Any], object], batch: Any) -> float:
@@ -125,10 +164,3 @@ def batch_of(X: NDArray[Any], size: int = BATCH) -> NDArray[Any]:
         [[1], [2], [1]]
     """
     return X[np.arange(size) % len(X)]
-
-
-def _pickled_size(model: Any) -> int | None:
-    try:
-        return len(pickle.dumps(model))
-    except (pickle.PicklingError, AttributeError, TypeError):  # a local class, or an attribute such as an open file
-        return None

@@ -124,14 +124,14 @@ def sample_rows(
             have another shape.
         NotFittedError: a scikit-learn synthesizer is not fitted.
     """
-    # imported here because a compressor without synthesizer does not need PyTorch
+    # imported here because an estimator without synthesizer does not need PyTorch
     from ganmc_lightning.synthesizers.base import Synthesizer
 
     kind = type(synthesizer).__name__
     if isinstance(synthesizer, Synthesizer):
         samples = _fit_and_sample(synthesizer, X, y, n, seed, feature_names)
     else:
-        with _seeded(seed):
+        with seeded_globals(seed):
             drawn = synthesizer.sample(n)
         samples = _to_array(drawn[0] if isinstance(drawn, tuple) else drawn, feature_names)
         if samples.shape != (n, X.shape[1]):
@@ -194,7 +194,7 @@ def one_hot_argmax(X: Samples, one_hot_blocks: Sequence[tuple[int, int]]) -> Sam
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded_globals(seed: int) -> Iterator[None]:
     """Seed the global random generators and restore them, for synthesizers without a seed argument."""
     import torch
 

@@ -1,4 +1,4 @@
-"""Classifier interface for a fitted regressor of class probabilities."""
+"""Classifier interface for a fitted student: a regressor of class probabilities, or a classifier of integer codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import validate_data
 
 from ganmc_lightning.tabular.teacher import is_fitted
@@ -23,13 +24,14 @@ class ArgmaxClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 class StudentClassifier(ArgmaxClassifier):
-    """Classifier that predicts with a fitted regressor of class probabilities.
+    """Classifier that predicts with a fitted regressor of class probabilities, or with a classifier of codes.
 
     It contains no reference to the teacher and has no ``fit``.
-    :class:`~ganmc_lightning.tabular.ForestCompressor` creates it.
+    :class:`~ganmc_lightning.tabular.DistilledClassifier` creates it.
 
     Args:
-        regressor: fitted regressor; predicts P(y = second class) for two classes, one column per class for more.
+        regressor: fitted regressor, which predicts P(y = second class) for two classes and one column per class for
+            more; or a classifier fitted to the integers 0..K-1, such as boosting on soft targets.
         classes: class labels (K,), in the order of the columns.
         feature_names: names of the features (D,), or None (default).
 
@@ -71,7 +73,21 @@ class StudentClassifier(ArgmaxClassifier):
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of samples (N, D)."""
-        return to_probabilities(self.regressor.predict(validate_data(self, X, reset=False)))
+        finite = "allow-nan" if get_tags(self.regressor).input_tags.allow_nan else True
+        return student_probabilities(self.regressor, validate_data(self, X, reset=False, ensure_all_finite=finite))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = get_tags(self.regressor).input_tags.allow_nan
+        return tags
+
+
+def student_probabilities(student: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    """Predict class probabilities (N, K) with a fitted regressor of probabilities, or with a classifier."""
+    if is_classifier(student):
+        probabilities: NDArray[np.float64] = np.asarray(student.predict_proba(X), dtype=np.float64)
+        return probabilities
+    return to_probabilities(student.predict(X))
 
 
 def to_targets(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

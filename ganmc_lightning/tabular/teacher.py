@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
@@ -21,11 +21,11 @@ TEACHER_TREES = 500
 
 @dataclass(frozen=True)
 class Teacher:
-    """A fitted classifier.
+    """A fitted classifier or regressor.
 
     Attributes:
-        model: the classifier.
-        classes: class labels (K,), in the order of its probabilities.
+        model: the classifier or regressor.
+        classes: class labels (K,), in the order of its probabilities; empty for a regressor.
         feature_names: names of the features it was fitted with, or None.
     """
 
@@ -33,15 +33,15 @@ class Teacher:
     classes: NDArray[Any]
     feature_names: Sequence[str] | None
 
-    def to_fit_format(self, X: NDArray[Any]) -> Any:
-        """Convert samples (N, D) to a data frame where the classifier was fitted to one."""
-        if self.feature_names is None:
+    def to_fit_format(self, X: Any) -> Any:
+        """Convert samples (N, D) to a data frame where the model was fitted to one; a data frame is returned as is."""
+        if self.feature_names is None or hasattr(X, "iloc"):
             return X
         from pandas import DataFrame
 
         return DataFrame(X, columns=list(self.feature_names))
 
-    def predict_proba(self, X: NDArray[Any]) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of samples (N, D).
 
         Raises:
@@ -55,38 +55,58 @@ class Teacher:
             )
         return probabilities
 
+    def predict_outputs(self, X: Any) -> NDArray[np.float64]:
+        """Predict class probabilities (N, K) with a classifier, values (N,) with a regressor.
+
+        Raises:
+            ConfigurationError: the model returns an array of another shape.
+        """
+        if len(self.classes):
+            return self.predict_proba(X)
+        values = np.asarray(self.model.predict(self.to_fit_format(X)), dtype=np.float64)
+        if values.size != len(X):
+            raise ConfigurationError(
+                f"teacher: predict of {type(self.model).__name__} returned shape {values.shape}, expected ({len(X)},)"
+            )
+        return values.ravel()
+
 
 def fit_teacher(
     teacher: Any,
-    X: NDArray[Any],
+    X: Any,
     y: NDArray[Any],
     seed: int,
     feature_names: Sequence[str] | None = None,
     sample_weight: NDArray[np.float64] | None = None,
+    regression: bool = False,
 ) -> Teacher:
-    """Fit a clone of an unfitted classifier; use a fitted one unchanged.
+    """Fit a clone of an unfitted model; use a fitted one unchanged.
 
     Args:
-        teacher: classifier with ``predict_proba``; None for the random forest of GAN-MC.
-        X: training samples (N, D).
-        y: class labels (N,), of any type.
-        seed: random seed for an unfitted classifier with ``random_state=None``.
+        teacher: classifier with ``predict_proba``, or regressor; None for the random forest of GAN-MC.
+        X: training samples (N, D), array or data frame.
+        y: class labels (N,), of any type; values for a regressor.
+        seed: random seed for an unfitted model with ``random_state=None``.
         feature_names: names of the features of ``X``, or None.
-        sample_weight: weights (N,) for an unfitted classifier; None weights all samples equally.
+        sample_weight: weights (N,) for an unfitted model; None weights all samples equally.
+        regression: whether a regressor is expected (default: False).
 
     Raises:
-        ConfigurationError: it has no ``predict_proba``, was fitted to other features or classes, or does not accept
+        ConfigurationError: it is of the other kind, was fitted to other features or classes, or does not accept
             weights.
     """
-    teacher = RandomForestClassifier(TEACHER_TREES) if teacher is None else teacher
-    kind = type(teacher).__name__
-    if not callable(getattr(teacher, "predict_proba", None)):
-        raise ConfigurationError(f"teacher: {kind} has no predict_proba")
+    if teacher is None:
+        teacher = (RandomForestRegressor if regression else RandomForestClassifier)(TEACHER_TREES)
+    kind, method = type(teacher).__name__, "predict" if regression else "predict_proba"
+    if not callable(getattr(teacher, method, None)):
+        raise ConfigurationError(f"teacher: {kind} has no {method}")
+    if regression and callable(getattr(teacher, "predict_proba", None)):
+        raise ConfigurationError(f"teacher: got the classifier {kind}, expected a regressor")
     if not is_fitted(teacher):
         model = set_random_states(clone(teacher), seed)
         frame = Teacher(model, np.empty(0), feature_names).to_fit_format(X)
         model.fit(frame, y, **weight_argument(model, sample_weight, "teacher"))
-        return Teacher(model, np.asarray(model.classes_), feature_names)
+        return Teacher(model, np.empty(0) if regression else np.asarray(model.classes_), feature_names)
     # scikit-learn estimators record features and classes; for others predict_proba checks the shape
     n_features, own_names = getattr(teacher, "n_features_in_", None), getattr(teacher, "feature_names_in_", None)
     if n_features is not None and n_features != X.shape[1]:
@@ -94,14 +114,21 @@ def fit_teacher(
     if own_names is not None and feature_names is not None and list(own_names) != list(feature_names):
         own, given = next(pair for pair in zip(own_names, feature_names, strict=True) if pair[0] != pair[1])
         raise ConfigurationError(f"teacher: {kind} was fitted to the feature {own!r}, X has {given!r} in its place")
+    classes = np.empty(0) if regression else _fitted_classes(teacher, y)
+    return Teacher(teacher, classes, None if own_names is None else list(own_names))
+
+
+def _fitted_classes(teacher: Any, y: NDArray[Any]) -> NDArray[Any]:
+    """Return the classes of a fitted classifier; raise an error where y contains another one."""
     present = np.unique(y)
     classes = np.asarray(getattr(teacher, "classes_", present))
     unseen = np.setdiff1d(present, classes)
     if len(unseen):
         raise ConfigurationError(
-            f"teacher: {kind} was fitted to the classes {classes.tolist()}, y contains {unseen.tolist()[0]!r}"
+            f"teacher: {type(teacher).__name__} was fitted to the classes {classes.tolist()}, y contains "
+            f"{unseen.tolist()[0]!r}"
         )
-    return Teacher(teacher, classes, None if own_names is None else list(own_names))
+    return classes
 
 
 def set_random_states(estimator: Any, seed: int) -> Any:

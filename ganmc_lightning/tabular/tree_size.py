@@ -81,13 +81,20 @@ def staged_predict_proba(
     Yields:
         Probabilities (N, K) for each k.
     """
-    tree = student.regressor
+    for values in staged_predict(student.regressor, X, max_leaf_nodes):
+        yield to_probabilities(values)
+
+
+def staged_predict(
+    tree: DecisionTreeRegressor, X: NDArray[Any], max_leaf_nodes: Sequence[int]
+) -> Iterator[NDArray[np.float64]]:
+    """Predict the values (N,), or (N, K) for K outputs, as :func:`staged_predict_proba` does with probabilities."""
     path = tree.decision_path(X)  # sparse (N, nodes); node numbers ascend within a row
     values = tree.tree_.value[:, :, 0]
     for k in max_leaf_nodes:
         depth = np.add.reduceat(path.indices < 2 * k - 1, path.indptr[:-1], dtype=np.int64)
         last = values[path.indices[path.indptr[:-1] + depth - 1]]
-        yield to_probabilities(last[:, 0] if last.shape[1] == 1 else last)
+        yield last[:, 0] if last.shape[1] == 1 else last
 
 
 def staged_sizes(student: StudentClassifier, max_leaf_nodes: Sequence[int]) -> list[int]:

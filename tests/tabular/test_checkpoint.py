@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import ACGANGenerator, MLPClassifier, TabularGenerator
-from ganmc_lightning.tabular import ForestCompressor, load_synthesizer, load_tabular_classifier
+from ganmc_lightning.tabular import DistilledClassifier, load_synthesizer, load_tabular_classifier
 
 ROWS = torch.tensor([[1000.0, 0.01, 3.3], [1002.0, 0.05, 9.1], [1007.0, 0.02, 4.2], [1011.0, 0.09, 5.0]])
 SCALER = RowScaler.fit(ROWS)
@@ -44,7 +45,7 @@ def test_samples_are_in_the_units_of_the_data(gan):
     assert 900 < labels.sum() < 1100
 
 
-def test_a_compressor_seeds_the_generator(tmp_path):
+def test_a_model_seeds_the_generator(tmp_path):
     generator = TabularGenerator(3, 2)
     path = save(tmp_path, "generator", generator, "TabularGenerator", num_features=3)
     rng = np.random.default_rng(0)
@@ -55,9 +56,16 @@ def test_a_compressor_seeds_the_generator(tmp_path):
     for seed in (1, 1, 2):
         torch.manual_seed(int(rng.integers(1000)))
         before = torch.random.get_rng_state()
-        compressor = ForestCompressor(RandomForestClassifier(5), None, synthesizer, 2, "synthetic", seed).fit(X, y)
+        model = DistilledClassifier(
+            RandomForestClassifier(5),
+            RandomForestRegressor(1),
+            synthesizer=synthesizer,
+            synthetic_ratio=2,
+            training_data="synthetic",
+            random_state=seed,
+        ).fit(X, y)
         assert torch.equal(torch.random.get_rng_state(), before)
-        answers.append(compressor.predict_proba(X))
+        answers.append(model.predict_proba(X))
     np.testing.assert_array_equal(answers[0], answers[1])
     assert not np.array_equal(answers[0], answers[2])
 
@@ -72,10 +80,12 @@ def test_a_trained_network_as_teacher(tmp_path):
     np.testing.assert_allclose(teacher.predict_proba(X), expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(teacher.predict(X), expected.argmax(axis=1))
     assert teacher.classes_.tolist() == [0, 1, 2, 3]
-    compressor = ForestCompressor(teacher, training_data="real", random_state=0).fit(X, np.arange(12) % 2)
-    assert compressor.predict_proba(X).shape == (12, 4)
+    model = DistilledClassifier(
+        teacher, DecisionTreeRegressor(), teacher_labels="in_bag", label_weight=0, random_state=0
+    ).fit(X, np.arange(12) % 2)
+    assert model.predict_proba(X).shape == (12, 4)
     with pytest.raises(ConfigurationError, match="NetworkClassifier was fitted to 3 features, X has 2"):
-        ForestCompressor(teacher, training_data="real").fit(X[:, :2], np.arange(12) % 2)
+        DistilledClassifier(teacher).fit(X[:, :2], np.arange(12) % 2)
 
 
 def test_image_generators_are_rejected(tmp_path):

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from ganmc_lightning.synthesizers import JitterSynthesizer
-from ganmc_lightning.tabular import ForestCompressor
+from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor
 
 ESTIMATORS = {
-    "real": ForestCompressor(RandomForestClassifier(5), training_data="real", random_state=0),
-    "both": ForestCompressor(
-        RandomForestClassifier(5), DecisionTreeRegressor(), JitterSynthesizer(0.1), 2, random_state=0
+    "one student": DistilledClassifier(
+        RandomForestClassifier(5), DecisionTreeRegressor(), teacher_labels="in_bag", label_weight=0, random_state=0
     ),
+    "synthetic rows": DistilledClassifier(
+        RandomForestClassifier(5),
+        "tree",
+        teacher_labels="in_bag",
+        label_weight=0,
+        synthesizer=JitterSynthesizer(0.1),
+        synthetic_ratio=2,
+        training_data="both",
+        random_state=0,
+    ),
+    "selection": DistilledClassifier(RandomForestClassifier(3), max_nodes=9, label_weight=0, random_state=0),
+    "regression": DistilledRegressor(RandomForestRegressor(3), max_nodes=9, label_weight=0, random_state=0),
 }
 
 # Bootstrap and synthetic samples do not depend on the weights, so that weight 2 and a repeated sample give different

@@ -12,7 +12,7 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular import ForestCompressor, StudentClassifier
+from ganmc_lightning.tabular import DistilledClassifier, StudentClassifier
 from ganmc_lightning.tabular.export import count_label_differences, onnx, to_onnx
 
 pytest.importorskip("skl2onnx")
@@ -44,9 +44,9 @@ def test_predictions_equal_scikit_learn(model, edges, table, tmp_path):
 def test_label_types(binary, names, tmp_path):
     X, y = binary
     X = X.astype(np.float32)
-    compressor = ForestCompressor(RandomForestClassifier(5), training_data="real", random_state=0).fit(X, names[y])
-    labels = run(compressor.classifier_, X, tmp_path)["label"]
-    assert np.mean(labels == compressor.predict(X)) > 0.99
+    model = DistilledClassifier(RandomForestClassifier(5), "tree", random_state=0).fit(X, names[y])
+    labels = run(model.classifier_, X, tmp_path)["label"]
+    assert np.mean(labels == model.predict(X)) > 0.99
 
 
 def test_nan_takes_the_branches_of_scikit_learn(missing_model, missing_rows, tmp_path):

@@ -1,0 +1,137 @@
+"""Encode the categorical columns of a table with scikit-learn's one-hot encoder, and decode encoded rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import check_array
+
+from ganmc_lightning.exceptions import ConfigurationError
+
+MAX_CATEGORIES = 32
+"""Rarer categories of a column share one column."""
+
+
+def categorical_columns(X: Any) -> list[Any]:
+    """Return the names (data frame) or numbers (array) of the columns that contain strings or categories.
+
+    Example:
+        >>> categorical_columns(np.array([["red", 1.0], ["blue", 2.0]], dtype=object))
+        [0]
+    """
+    if hasattr(X, "iloc"):
+        return [name for name in X.columns if _is_categorical(X[name])]
+    if isinstance(X, np.ndarray) and X.dtype.kind == "O" and X.ndim == 2:
+        return [column for column in range(X.shape[1]) if any(isinstance(value, str) for value in X[:, column])]
+    return []
+
+
+def fit_encoder(X: Any) -> ColumnTransformer | None:
+    """Fit a one-hot encoder of the categorical columns; None for a table of numbers.
+
+    The one-hot columns come first, the other columns follow unchanged. An unknown category is encoded as a rare
+    category where the column has more than 32 categories, else as zeros. A missing value is a category.
+
+    Args:
+        X: data frame or object array (N, D).
+
+    Raises:
+        ConfigurationError: a column mixes strings and numbers.
+
+    Example:
+        >>> encoder = fit_encoder(np.array([["red", 1.0], ["blue", 2.0]], dtype=object))
+        >>> encoder.transform(np.array([["green", 3.0]], dtype=object)).tolist()
+        [[0.0, 0.0, 3.0]]
+    """
+    columns = categorical_columns(X)
+    if not columns:
+        return None
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False, dtype=np.float64
+    )
+    encoder = ColumnTransformer(
+        [("categories", one_hot, columns)],
+        remainder="passthrough",
+        sparse_threshold=0,
+        verbose_feature_names_out=False,
+    )
+    try:
+        return encoder.fit(X)
+    except TypeError as error:
+        raise ConfigurationError(f"X: columns {columns}: got strings and numbers in one column ({error})") from error
+
+
+def encode_rows(encoder: ColumnTransformer, X: Any) -> NDArray[np.float64]:
+    """Encode rows of the table as float64 (N, E); NaN in columns of numbers is kept."""
+    encoded: NDArray[np.float64] = check_array(encoder.transform(X), dtype=np.float64, ensure_all_finite=False)
+    return encoded
+
+
+def one_hot_blocks(encoder: ColumnTransformer) -> list[tuple[int, int]]:
+    """Return the first column and last column + 1 of each one-hot block of the encoded rows.
+
+    Example:
+        >>> one_hot_blocks(fit_encoder(np.array([["red", "x"], ["blue", "x"]], dtype=object)))
+        [(0, 2), (2, 3)]
+    """
+    one_hot = encoder.named_transformers_["categories"]
+    widths = [len(categories) for categories in _encoded_categories(one_hot)]
+    ends = np.cumsum(widths)
+    return [(int(end - width), int(end)) for end, width in zip(ends, widths, strict=True)]
+
+
+def decode_rows(encoder: ColumnTransformer, encoded: NDArray[np.float64], like: Any) -> Any:
+    """Decode encoded rows; a shared column of rare categories is decoded to the first of these.
+
+    Args:
+        encoder: result of :func:`fit_encoder`.
+        encoded: rows (N, E).
+        like: rows of the table, for the type, the columns and their dtypes.
+
+    Returns:
+        Data frame or object array (N, D).
+
+    Example:
+        >>> table = np.array([["red", 1.0], ["blue", 2.0]], dtype=object)
+        >>> encoder = fit_encoder(table)
+        >>> decode_rows(encoder, encode_rows(encoder, table), table).tolist()
+        [['red', 1.0], ['blue', 2.0]]
+    """
+    one_hot = encoder.named_transformers_["categories"]
+    columns = encoder.transformers_[0][2]
+    decoded: dict[Any, NDArray[Any]] = {}
+    for (start, stop), name, categories in zip(
+        one_hot_blocks(encoder), columns, _encoded_categories(one_hot), strict=True
+    ):
+        decoded[name] = np.asarray(categories, dtype=object)[encoded[:, start:stop].argmax(axis=1)]
+        position = stop
+    frame = hasattr(like, "iloc")
+    names = list(like.columns) if frame else list(range(like.shape[1]))
+    for name in names:
+        if name not in decoded:
+            decoded[name] = encoded[:, position]
+            position += 1
+    if not frame:
+        return np.column_stack([decoded[name].astype(object) for name in names])
+    return type(like)({name: decoded[name] for name in names}).astype({name: like[name].dtype for name in columns})
+
+
+def _is_categorical(column: Any) -> bool:
+    if column.dtype.kind in "fiub":
+        return False
+    if column.dtype.kind == "O" and str(column.dtype) == "object":
+        return any(isinstance(value, str) for value in column)
+    return str(column.dtype) in ("category", "string", "str") or str(column.dtype).startswith("string")
+
+
+def _encoded_categories(one_hot: OneHotEncoder) -> list[list[Any]]:
+    """Return the categories of each block in the order of its columns."""
+    blocks = []
+    for categories, rare in zip(one_hot.categories_, one_hot.infrequent_categories_, strict=True):
+        frequent = [value for value in categories if rare is None or value not in set(rare)]
+        blocks.append(frequent if rare is None else [*frequent, rare[0]])
+    return blocks

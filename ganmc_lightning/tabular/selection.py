@@ -1,0 +1,267 @@
+"""Choose the kind, size and training set of a student by its score on validation rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.profiling import pickled_bytes, tree_nodes
+from ganmc_lightning.tabular.recipes import BOTH, SYNTHETIC, TrainingRecipe, TrainingRows
+from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind
+from ganmc_lightning.tabular.teacher import Teacher
+
+MIN_NODE_BYTES = 64
+"""Size of a node in scikit-learn's trees, without its value."""
+
+
+@dataclass(frozen=True)
+class StudentCandidate:
+    """A student that was compared with others.
+
+    Attributes:
+        student: ``tree``, ``forest``, ``boosting``, or the class of a given estimator.
+        estimator: unfitted estimator.
+        teacher_labels: ``in_bag``, ``out_of_bag`` or ``cross_fit``; ``labels`` for the true labels alone.
+        label_weight: share of the true labels in the targets of real rows.
+        training_data: ``real``, ``synthetic`` or ``both``.
+        score: mean score on the validation rows; NaN where there was only one candidate.
+        nodes: nodes of all trees, at most; None for a student without trees.
+        bytes: size of the pickled student, at most; None where it cannot be pickled.
+    """
+
+    student: str
+    estimator: Any
+    teacher_labels: str
+    label_weight: float
+    training_data: str
+    score: float
+    nodes: int | None
+    bytes: int | None
+
+    @property
+    def recipe(self) -> TrainingRecipe:
+        """Training set of the student."""
+        return TrainingRecipe(self.teacher_labels, self.label_weight, self.training_data)
+
+
+class StudentSize(NamedTuple):
+    """Size of a student.
+
+    Attributes:
+        student: name of its kind.
+        nodes: nodes of all trees, or None.
+        bytes: bytes of the pickled student, or None.
+    """
+
+    student: str
+    nodes: int | None
+    bytes: int | None
+
+
+class ValidationPart(NamedTuple):
+    """Rows to fit to, and rows to score on.
+
+    Attributes:
+        fit_rows: real rows to fit teacher and students to.
+        X: encoded validation rows (M, E).
+        y: their classes in 0..K-1 (M,), or values.
+        sample_weight: their weights (M,), or None.
+    """
+
+    fit_rows: NDArray[np.int64]
+    X: NDArray[Any]
+    y: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class SizeBudget:
+    """Largest size of a student.
+
+    Attributes:
+        max_nodes: nodes of all trees, or None.
+        max_bytes: bytes of the pickled student, or None.
+    """
+
+    max_nodes: int | None
+    max_bytes: int | None
+
+    def largest_nodes(self, n_rows: int) -> int:
+        """Return the number of nodes that no candidate may exceed."""
+        nodes = max(99, min(n_rows, DEFAULT_MAX_NODES)) if self.max_nodes is None else self.max_nodes
+        return nodes if self.max_bytes is None else max(min(nodes, self.max_bytes // MIN_NODE_BYTES), min(nodes, 99))
+
+    def permits(self, nodes: int | None, size: int | None) -> bool:
+        """Return whether a student is small enough; one of unknown size is not, where that size is limited."""
+        return (self.max_nodes is None or (nodes is not None and nodes <= self.max_nodes)) and (
+            self.max_bytes is None or (size is not None and size <= self.max_bytes)
+        )
+
+    def require(self, sizes: Sequence[StudentSize]) -> None:
+        """Raise an error where no student is small enough.
+
+        Args:
+            sizes: sizes of all students.
+
+        Raises:
+            ConfigurationError: naming the smallest student.
+        """
+        if any(self.permits(item.nodes, item.bytes) for item in sizes):
+            return
+        for name, limit, known in (
+            ("max_nodes", self.max_nodes, [(item.nodes, item.student) for item in sizes if item.nodes is not None]),
+            ("max_bytes", self.max_bytes, [(item.bytes, item.student) for item in sizes if item.bytes is not None]),
+        ):
+            if limit is not None and not known:
+                raise ConfigurationError(f"{name}: got {limit}, {sizes[0].student} has no such size; remove {name}")
+            if limit is not None and min(known)[0] > limit:
+                raise ConfigurationError(
+                    f"{name}: got {limit}, expected at least {min(known)[0]}, the smallest student ({min(known)[1]})"
+                )
+        raise ConfigurationError(
+            f"max_nodes and max_bytes: got {self.max_nodes} and {self.max_bytes}, expected a size of one student"
+        )
+
+
+def score_candidates(
+    rows: TrainingRows,
+    kinds: Sequence[StudentKind],
+    recipes: Sequence[TrainingRecipe],
+    parts: Sequence[tuple[ValidationPart, Teacher]],
+    budget: SizeBudget,
+    seed: int,
+) -> list[StudentCandidate]:
+    """Fit every kind and size to every training set, and score it on the validation rows.
+
+    Args:
+        rows: builds the training sets.
+        kinds: kinds of students.
+        recipes: training sets.
+        parts: validation parts, each with its teacher.
+        budget: largest size.
+        seed: random seed of the students.
+
+    Returns:
+        Candidates with their mean score over the parts, larger ones than the budget included.
+    """
+    found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
+    for recipe in recipes:
+        for part, teacher in parts:
+            X, targets, weights = rows.build(recipe, teacher, part.fit_rows)
+            for kind in kinds:
+                for estimator in kind.estimators(
+                    rows.task.n_classes, budget.largest_nodes(len(rows.labels.y)), len(rows.labels.y)
+                ):
+                    fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
+                    for stage in kind.stages(fitted, part.X, rows.task.n_classes):
+                        score = rows.task.score(part.y, stage.predictions, part.sample_weight)
+                        unfitted = clone(stage.estimator)
+                        key = (kind.name, repr(sorted(unfitted.get_params().items(), key=str)), recipe)
+                        found[key].append(
+                            StudentCandidate(kind.name, unfitted, *recipe, score, stage.nodes, stage.bytes)
+                        )
+    return [_mean_candidate(group) for group in found.values()]
+
+
+def rank_candidates(candidates: Sequence[StudentCandidate], budget: SizeBudget) -> list[StudentCandidate]:
+    """Return the candidates within the budget, best score first, the smaller of ties first."""
+    fitting = [candidate for candidate in candidates if budget.permits(candidate.nodes, candidate.bytes)]
+    return sorted(fitting, key=lambda candidate: (-candidate.score, candidate.bytes or 0))
+
+
+def select_students(
+    rows: TrainingRows,
+    kinds: Sequence[StudentKind],
+    recipes: Sequence[TrainingRecipe],
+    parts: Sequence[tuple[ValidationPart, Teacher]],
+    budget: SizeBudget,
+    seed: int,
+    try_synthetic: bool,
+) -> list[StudentCandidate]:
+    """Rank students; where asked, synthetic rows are tried with the best training set of each kind.
+
+    Args:
+        rows: builds the training sets.
+        kinds: kinds of students.
+        recipes: training sets to compare.
+        parts: validation parts, each with its teacher.
+        budget: largest size.
+        seed: random seed of the students.
+        try_synthetic: whether each kind's best training set is also tried with synthetic rows, and with these alone.
+
+    Raises:
+        ConfigurationError: no student is small enough.
+    """
+    candidates = score_candidates(rows, kinds, recipes, parts, budget, seed)
+    if try_synthetic:
+        ranked = rank_candidates(candidates, budget)
+        for kind in kinds:
+            best = next((candidate.recipe for candidate in ranked if candidate.student == kind.name), None)
+            if best is not None:
+                others = [best._replace(training_data=BOTH), TrainingRecipe("in_bag", 0.0, SYNTHETIC)]
+                candidates += score_candidates(rows, [kind], others, parts, budget, seed)
+    sizes = [StudentSize(candidate.student, candidate.nodes, candidate.bytes) for candidate in candidates]
+    budget.require(sizes or _smallest_sizes(kinds, rows.task.n_classes))
+    return rank_candidates(candidates, budget)
+
+
+def fit_best(
+    rows: TrainingRows, ranked: Sequence[StudentCandidate], teacher: Teacher, budget: SizeBudget, seed: int
+) -> tuple[StudentCandidate, Any]:
+    """Fit the best candidate to all rows; the next one where it grows beyond the budget.
+
+    Returns:
+        The candidate and the fitted student.
+
+    Raises:
+        ConfigurationError: no student is small enough.
+    """
+    sizes = []
+    for candidate in ranked:
+        training_set = rows.build(candidate.recipe, teacher, np.arange(len(rows.labels.y)))
+        student = rows.task.fit(clone(candidate.estimator), *training_set, seed)
+        nodes = tree_nodes(student)
+        size = StudentSize(candidate.student, None if nodes is None else sum(nodes), pickled_bytes(student))
+        if budget.permits(size.nodes, size.bytes):
+            return candidate, student
+        sizes.append(size)
+    budget.require(sizes)
+    raise AssertionError  # require() raises
+
+
+def single_candidate(
+    kinds: Sequence[StudentKind], recipes: Sequence[TrainingRecipe], budget: SizeBudget, n_classes: int, n_rows: int
+) -> StudentCandidate | None:
+    """Return the candidate where there is only one, so that no validation rows are needed; else None."""
+    if len(kinds) > 1 or len(recipes) > 1:
+        return None
+    estimators = kinds[0].estimators(n_classes, budget.largest_nodes(n_rows), n_rows)
+    if type(kinds[0]).stages is not StudentKind.stages or len(estimators) != 1:
+        return None
+    return StudentCandidate(kinds[0].name, estimators[0], *recipes[0], float("nan"), None, None)
+
+
+def _mean_candidate(group: Sequence[StudentCandidate]) -> StudentCandidate:
+    nodes = [candidate.nodes for candidate in group if candidate.nodes is not None]
+    sizes = [candidate.bytes for candidate in group if candidate.bytes is not None]
+    return StudentCandidate(
+        group[0].student,
+        group[0].estimator,
+        *group[0].recipe,
+        float(np.mean([candidate.score for candidate in group])),
+        max(nodes, default=None),
+        max(sizes, default=None),
+    )
+
+
+def _smallest_sizes(kinds: Sequence[StudentKind], n_classes: int) -> list[StudentSize]:
+    """Return the nodes of the smallest student of each kind."""
+    smallest = [next(n for n in range(1, 10_000) if kind.estimators(n_classes, n, 1000)) for kind in kinds]
+    return [StudentSize(kind.name, nodes, None) for kind, nodes in zip(kinds, smallest, strict=True)]

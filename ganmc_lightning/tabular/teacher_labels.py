@@ -1,0 +1,205 @@
+"""Teacher's outputs of its training rows: from the whole teacher, or from parts fitted without the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.ensemble._forest import BaseForest
+from sklearn.pipeline import Pipeline
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.folds import NEVER_HELD_OUT, stratified_folds
+from ganmc_lightning.tabular.teacher import Teacher, fit_teacher, is_fitted
+
+IN_BAG, OUT_OF_BAG, CROSS_FIT = "in_bag", "out_of_bag", "cross_fit"
+CROSS_FIT_FOLDS = 5
+
+
+class TableRows(NamedTuple):
+    """Rows of a table.
+
+    Attributes:
+        encoded: numbers (N, E); categories are one-hot encoded.
+        raw: the rows as given (N, D) where the table has categorical columns, else None.
+    """
+
+    encoded: NDArray[Any]
+    raw: Any = None
+
+    def take(self, index: NDArray[np.int64]) -> TableRows:
+        """Return some of the rows."""
+        raw = self.raw.iloc[index] if hasattr(self.raw, "iloc") else None if self.raw is None else self.raw[index]
+        return TableRows(self.encoded[index], raw)
+
+
+@dataclass
+class TeacherLabels:
+    """A teacher, fitted or not, and the real rows that it labels.
+
+    Attributes:
+        teacher: classifier or regressor; None for the random forest of GAN-MC.
+        rows: real rows.
+        y: labels or values (N,).
+        codes: integer classes (N,); zeros for regression.
+        feature_names: names of the columns that the teacher receives, or None.
+        takes_raw: whether the teacher receives the raw rows of a table with categorical columns.
+        sample_weight: weights (N,) for an unfitted teacher, or None.
+        seed: random seed.
+        regression: whether the teacher is a regressor.
+    """
+
+    teacher: Any
+    rows: TableRows
+    y: NDArray[Any]
+    codes: NDArray[np.int64]
+    feature_names: Sequence[str] | None
+    takes_raw: bool
+    sample_weight: NDArray[np.float64] | None
+    seed: int
+    regression: bool
+
+    def inputs(self, rows: TableRows) -> Any:
+        """Return rows in the form that the teacher receives."""
+        return rows.raw if self.takes_raw and rows.raw is not None else rows.encoded
+
+    def fit(self, index: NDArray[np.int64]) -> Teacher:
+        """Fit an unfitted teacher to the real rows ``index``; use a fitted one unchanged."""
+        return self._fit(self.teacher, index)
+
+    def sources(self, teacher: Teacher, requested: str) -> list[str]:
+        """Return the sources of labels to compare: the requested one, or for ``"auto"`` those that the teacher has.
+
+        In-bag labels always; out-of-bag labels of a bootstrap forest, else cross-fitted ones where the teacher can be
+        fitted again.
+
+        Raises:
+            ConfigurationError: the teacher does not have the requested source.
+        """
+        kind = type(teacher.model).__name__
+        if requested == OUT_OF_BAG and not self._has_out_of_bag(teacher):
+            raise ConfigurationError(
+                f"teacher_labels: got 'out_of_bag', {kind} has no out-of-bag rows; expected a forest with "
+                "bootstrap=True that was fitted to X"
+            )
+        if requested == CROSS_FIT and not self._can_refit:
+            raise ConfigurationError(
+                f"teacher_labels: got 'cross_fit', {kind} cannot be cloned and fitted; expected 'in_bag'"
+            )
+        if requested != "auto":
+            return [requested]
+        if self._has_out_of_bag(teacher):
+            return [IN_BAG, OUT_OF_BAG]
+        return [IN_BAG, CROSS_FIT] if self._can_refit else [IN_BAG]
+
+    def outputs(self, teacher: Teacher, index: NDArray[np.int64], source: str) -> NDArray[np.float64]:
+        """Compute the teacher's outputs of real rows.
+
+        Args:
+            teacher: result of :meth:`fit` with the same ``index``.
+            index: real rows.
+            source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, or the
+                only one of its class, has its in-bag output.
+
+        Returns:
+            Probabilities (len(index), K), or values (len(index),) of a regressor.
+        """
+        if source == CROSS_FIT:
+            return self._cross_fit(teacher, index)
+        if source == OUT_OF_BAG and teacher.model is self.teacher:
+            return self._out_of_bag_outputs[index]
+        rows = self.rows.take(index)
+        in_bag = self._in_bag_outputs[index] if teacher.model is self.teacher else self._predict(teacher, rows)
+        if source == IN_BAG:
+            return in_bag
+        return out_of_bag_outputs(teacher.model, self._fit_format(teacher, rows), in_bag)
+
+    @cached_property
+    def _in_bag_outputs(self) -> NDArray[np.float64]:
+        """The outputs of all rows from a fitted teacher."""
+        return self._predict(self._all_rows_teacher, self.rows)
+
+    @cached_property
+    def _out_of_bag_outputs(self) -> NDArray[np.float64]:
+        teacher = self._all_rows_teacher
+        return out_of_bag_outputs(teacher.model, self._fit_format(teacher, self.rows), self._in_bag_outputs)
+
+    @cached_property
+    def _all_rows_teacher(self) -> Teacher:
+        return self.fit(np.arange(len(self.y)))
+
+    @cached_property
+    def _can_refit(self) -> bool:
+        if self.teacher is None:
+            return True
+        if not hasattr(self.teacher, "fit") or not hasattr(self.teacher, "get_params"):
+            return False
+        return not is_fitted(clone(self.teacher))
+
+    def _has_out_of_bag(self, teacher: Teacher) -> bool:
+        """Return whether a fitted teacher is a bootstrap forest of the real rows."""
+        forest = teacher.model.steps[-1][1] if isinstance(teacher.model, Pipeline) else teacher.model
+        if not isinstance(forest, BaseForest) or not forest.bootstrap:
+            return False
+        return teacher.model is not self.teacher or forest._n_samples == len(self.y)
+
+    def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed)
+        unfitted = None if self.teacher is None else clone(self.teacher)
+        outputs = np.empty((len(index), len(teacher.classes)) if len(teacher.classes) else len(index))
+        for fold in np.unique(folds):
+            held_out = folds == fold
+            model = teacher if fold == NEVER_HELD_OUT else self._fit(unfitted, index[~held_out])
+            outputs[held_out] = self._predict(model, self.rows.take(index[held_out]))
+        return outputs
+
+    def _fit(self, teacher: Any, index: NDArray[np.int64]) -> Teacher:
+        weights = None if self.sample_weight is None else self.sample_weight[index]
+        inputs = self.inputs(self.rows.take(index))
+        return fit_teacher(teacher, inputs, self.y[index], self.seed, self.feature_names, weights, self.regression)
+
+    def _predict(self, teacher: Teacher, rows: TableRows) -> NDArray[np.float64]:
+        return teacher.predict_outputs(self.inputs(rows))
+
+    def _fit_format(self, teacher: Teacher, rows: TableRows) -> Any:
+        return teacher.to_fit_format(self.inputs(rows))
+
+
+def out_of_bag_outputs(model: Any, X: Any, in_bag: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average, for each training row, the trees of a forest whose bootstrap sample does not contain the row.
+
+    Unlike ``oob_decision_function_`` it needs no ``oob_score=True``, and uses the given rows.
+
+    Args:
+        model: fitted forest with ``bootstrap=True``, or a pipeline that ends with one.
+        X: training rows (N, D), in the order of ``fit``.
+        in_bag: outputs (N, K) or (N,) for the rows that every bootstrap sample contains.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> forest = RandomForestClassifier(50, oob_score=True, random_state=0).fit(X, y)
+        >>> outputs = out_of_bag_outputs(forest, X, forest.predict_proba(X))
+        >>> bool(np.allclose(outputs, forest.oob_decision_function_))
+        True
+    """
+    if isinstance(model, Pipeline):
+        X, model = model[:-1].transform(X) if len(model) > 1 else X, model[-1]
+    inputs = np.asarray(X, dtype=np.float32)
+    total, count = np.zeros_like(in_bag), np.zeros(len(inputs))
+    for tree, bag in zip(model.estimators_, model.estimators_samples_, strict=True):
+        rows = np.ones(len(inputs), dtype=bool)
+        rows[bag] = False
+        predict = tree.predict_proba if in_bag.ndim == 2 else tree.predict
+        if rows.any():
+            total[rows] += predict(inputs[rows], check_input=False)
+            count[rows] += 1
+    mean: NDArray[np.float64] = (total.T / np.maximum(count, 1)).T
+    mean[count == 0] = in_bag[count == 0]
+    return mean

@@ -1,0 +1,235 @@
+"""Choice of students: kinds, budgets, label sources, training data, categories and missing values."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_regression
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeRegressor
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.synthesizers import JitterSynthesizer
+from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular.profiling import tree_nodes
+
+FOREST = RandomForestClassifier(10, random_state=0)
+
+
+class Noise:
+    """Synthesizer whose rows are useless."""
+
+    def sample(self, n):
+        return np.full((n, 6), 1e6) + np.random.default_rng(0).normal(size=(n, 6))
+
+
+def distil(X, y, student="tree", **arguments):
+    return DistilledClassifier(FOREST, student, random_state=0, **arguments).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Two categorical columns, one of them with missing values, and a column of numbers that explains the rest."""
+    random = np.random.default_rng(0)
+    color, size = random.choice(["red", "green", "blue"], 300), random.normal(size=300)
+    kind = pd.Categorical(random.choice(["a", "b"], 300))
+    y = (size + (color == "red") + 0.3 * random.normal(size=300) > 0.5).astype(int)
+    return pd.DataFrame({"size": size, "color": color, "kind": kind}), y
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return make_regression(400, 5, noise=20, random_state=0)
+
+
+class TestBudget:
+    @pytest.mark.parametrize("student", ["tree", "forest", "boosting"])
+    def test_max_nodes(self, binary, three, student):
+        for X, y in (binary, three):
+            model = distil(X, y, student, max_nodes=60, teacher_labels="in_bag", label_weight=0)
+            assert model.profile_.student.nodes == sum(tree_nodes(model.student_)) <= 60
+            assert all(candidate.nodes <= 60 for candidate in model.selection_)
+            assert model.score(X, y) > 0.6
+
+    def test_max_bytes_is_the_pickled_size(self, binary):
+        model = distil(*binary, ["tree", "boosting"], max_bytes=6000, label_weight=0)
+        assert len(pickle.dumps(model.student_)) <= 6000
+
+    @pytest.mark.parametrize(
+        ("student", "budget", "message"),
+        [
+            ("tree", {"max_nodes": 2}, r"max_nodes: got 2, expected at least 3, the smallest student \(tree\)"),
+            ("forest", {"max_nodes": 9}, r"max_nodes: got 9, expected at least 15, the smallest student \(forest\)"),
+            ("tree", {"max_bytes": 100}, r"max_bytes: got 100, expected at least \d+, the smallest student \(tree\)"),
+            (DecisionTreeRegressor(), {"max_nodes": 20}, r"max_nodes: got 20, expected at least \d+, .*\(Decision"),
+            ("tree", {"max_nodes": 0}, "max_nodes: got 0, expected a positive number"),
+        ],
+    )
+    def test_a_budget_that_no_student_meets(self, binary, student, budget, message):
+        with pytest.raises(ConfigurationError, match=message):
+            distil(*binary, student, **budget)
+
+    def test_candidates_are_ranked_and_the_best_is_fitted(self, binary):
+        model = distil(*binary, ["tree", "boosting"], max_nodes=60)
+        scores = [candidate.score for candidate in model.selection_]
+        assert scores == sorted(scores, reverse=True)
+        assert model.chosen_ is model.selection_[0]
+        assert {candidate.student for candidate in model.selection_} == {"tree", "boosting"}
+        assert {candidate.teacher_labels for candidate in model.selection_} == {"in_bag", "out_of_bag", "labels"}
+        np.testing.assert_array_equal(
+            model.predict_proba(binary[0]), distil(*binary, ["tree", "boosting"], max_nodes=60).predict_proba(binary[0])
+        )
+
+    def test_validation_rows_of_the_user(self, binary):
+        X, y = binary
+        model = DistilledClassifier(FOREST, "tree", label_weight=0, random_state=0)
+        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+        assert 0.5 < model.selection_[0].score <= 1
+        with pytest.raises(ConfigurationError, match="y_val: got 7, expected one of the classes of y"):
+            model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:] + 7)
+
+
+class TestBoosting:
+    def test_classification_minimizes_the_cross_entropy_of_soft_targets(self, binary):
+        X, y = binary
+        student = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=5)
+        model = DistilledClassifier(FOREST, student, teacher_labels="in_bag", label_weight=0, random_state=0).fit(X, y)
+        targets = model.teacher_.predict_proba(X)[:, 1]
+        soft = model.predict_proba(X)[:, 1]
+        hard = student.fit(X, y).predict_proba(X)[:, 1]
+        loss = [-np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p)) for p in (soft, hard)]
+        assert loss[0] < loss[1]
+        assert model.classifier_.predict_proba(X).shape == (400, 2)
+
+    @pytest.mark.parametrize(("package", "name"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
+    def test_students_of_other_libraries(self, three, package, name):
+        X, y = three
+        student = getattr(pytest.importorskip(package), name)(n_estimators=5, max_depth=3)
+        model = distil(X, y, student, max_nodes=500, teacher_labels="in_bag", label_weight=0)
+        assert model.profile_.student.trees == 15
+        assert model.score(X, y) > 0.7
+
+
+class TestLabels:
+    def test_out_of_bag_labels_are_those_of_scikit_learn(self, binary):
+        X, y = binary
+        teacher = RandomForestClassifier(60, oob_score=True, random_state=0).fit(X, y)
+        model = DistilledClassifier(
+            teacher, DecisionTreeRegressor(), teacher_labels="out_of_bag", label_weight=0, random_state=0
+        ).fit(X, y)
+        np.testing.assert_allclose(model.predict_proba(X)[:, 1], teacher.oob_decision_function_[:, 1], atol=1e-12)
+
+    def test_cross_fitted_labels_do_not_contain_the_label_of_the_row(self):
+        """Labels are noise: only a model that has seen a row predicts its label."""
+        random = np.random.default_rng(0)
+        X, y = random.normal(size=(200, 3)), random.integers(0, 2, 200)
+        teacher = GradientBoostingClassifier(max_depth=8, random_state=0)
+        agreement = {}
+        for source in ("in_bag", "cross_fit"):
+            model = DistilledClassifier(
+                teacher, DecisionTreeRegressor(), teacher_labels=source, label_weight=0, random_state=0
+            )
+            agreement[source] = model.fit(X, y).score(X, y)
+        assert agreement["in_bag"] > 0.95
+        assert agreement["cross_fit"] < 0.7
+
+    def test_sources_that_the_teacher_does_not_have(self, binary):
+        X, y = binary
+
+        class Constant:
+            def predict_proba(self, rows):
+                return np.full((len(rows), 2), 0.5)
+
+        for source, teacher in (("out_of_bag", GradientBoostingClassifier(n_estimators=2)), ("cross_fit", Constant())):
+            with pytest.raises(ConfigurationError, match=f"teacher_labels: got '{source}'"):
+                DistilledClassifier(teacher, "tree", teacher_labels=source).fit(X, y)
+
+
+def test_synthetic_rows_are_used_only_where_they_win(binary):
+    model = distil(*binary, max_nodes=30, label_weight=0, synthesizer=Noise(), synthetic_ratio=1)
+    assert {candidate.training_data for candidate in model.selection_} == {"real", "both", "synthetic"}
+    assert model.chosen_.training_data != "synthetic"
+
+
+class TestColumns:
+    def test_categories(self, table):
+        X, y = table
+        model = DistilledClassifier(RandomForestClassifier(20), "tree", max_nodes=30, random_state=0).fit(X, y)
+        assert model.score(X, y) > 0.85
+        unknown = X[:5].assign(color="purple")
+        assert model.predict_proba(unknown).shape == (5, 2)
+        encoded = model.encoder_.transform(X)
+        np.testing.assert_array_equal(model.classifier_.predict_proba(encoded), model.predict_proba(X))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+
+    @pytest.mark.parametrize("fitted", [False, True])
+    def test_a_pipeline_receives_the_categories_as_they_are(self, table, fitted):
+        X, y = table
+        encoder = make_column_transformer((OneHotEncoder(), ["color", "kind"]), remainder="passthrough")
+        teacher = make_pipeline(encoder, RandomForestClassifier(10, random_state=0))
+        teacher = teacher.fit(X, y) if fitted else teacher
+        model = DistilledClassifier(
+            teacher, "tree", max_nodes=30, synthesizer=JitterSynthesizer(0.1), synthetic_ratio=1, random_state=0
+        ).fit(X, y)
+        assert list(model.teacher_.feature_names_in_) == ["size", "color", "kind"]
+        assert model.score(X, y) > 0.85
+
+    def test_a_table_as_synthesizer_of_tables(self, table):
+        X, y = table
+        model = DistilledClassifier(
+            FOREST, "tree", synthesizer=X, synthetic_ratio=0.5, training_data="synthetic", random_state=0
+        )
+        assert model.fit(X, y).score(X, y) > 0.7
+
+    @pytest.mark.parametrize("student", ["tree", "boosting"])
+    def test_missing_values(self, binary, student):
+        X, y = binary
+        X = X.copy()
+        X[::7, 1] = np.nan
+        model = distil(
+            X, y, student, max_nodes=60, label_weight=0, synthesizer=JitterSynthesizer(0.1), synthetic_ratio=1
+        )
+        assert model.score(X, y) > 0.7
+        assert np.isfinite(model.predict_proba(X)).all()
+        with pytest.raises(ConfigurationError, match="synthesizer: got NaN in every row"):
+            distil(np.where(np.arange(6) == 1, np.nan, X), y, synthesizer=JitterSynthesizer(), training_data="both")
+
+
+class TestRegression:
+    @pytest.mark.parametrize("student", ["tree", "forest", "boosting", HistGradientBoostingRegressor(max_iter=20)])
+    def test_students(self, numbers, student):
+        teacher = RandomForestRegressor(20, random_state=0)
+        model = DistilledRegressor(teacher, student, label_weight=0, random_state=0).fit(*numbers)
+        assert model.score(*numbers) > 0.6
+        np.testing.assert_array_equal(model.predict(numbers[0]), model.regressor_.predict(numbers[0]))
+
+    def test_out_of_bag_values_are_those_of_scikit_learn(self, numbers):
+        X, y = numbers
+        teacher = RandomForestRegressor(60, oob_score=True, random_state=0).fit(X, y)
+        model = DistilledRegressor(teacher, DecisionTreeRegressor(), teacher_labels="out_of_bag", label_weight=0)
+        np.testing.assert_allclose(model.fit(X, y).predict(X), teacher.oob_prediction_, atol=1e-9)
+
+    def test_mixed_targets(self, numbers):
+        X, y = numbers
+        teacher = RandomForestRegressor(5, random_state=0).fit(X, y)
+        model = DistilledRegressor(teacher, DecisionTreeRegressor(), teacher_labels="in_bag", label_weight=0.25)
+        np.testing.assert_allclose(model.fit(X, y).predict(X), 0.25 * y + 0.75 * teacher.predict(X), atol=1e-9)
+
+    def test_invalid_input(self, numbers):
+        X, y = numbers
+        with pytest.raises(ConfigurationError, match=r"y: got one value, 3.0, expected two or more"):
+            DistilledRegressor().fit(X, np.full(400, 3.0))
+        with pytest.raises(ConfigurationError, match="teacher: got the classifier RandomForestClassifier"):
+            DistilledRegressor(FOREST).fit(X, y)
