@@ -67,9 +67,8 @@ class GANAugmentedDataModule(LightningDataModule):
         >>> import tempfile
         >>> from ganmc_lightning.data.datasets import Digits
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
-        >>> data = GANAugmentedDataModule(
-        ...     Digits(), JitterSynthesizer(), p_fake=0.25, batch_size=8, root=tempfile.mkdtemp()
-        ... )
+        >>> root = tempfile.mkdtemp()
+        >>> data = GANAugmentedDataModule(Digits(), JitterSynthesizer(), p_fake=0.25, batch_size=8, root=root)
         >>> data.prepare_data()
         >>> data.setup("fit")
         >>> batch = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
