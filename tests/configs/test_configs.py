@@ -46,8 +46,7 @@ SMALLER = {
     "PooledSynthesizer": {"size": 40},
     "LeNet4": {"widths": [4, 8, 16]},
     "PreActResNet": {"depth": 8},
-    # Zero-initialized residual branches: the logits of 152 untrained layers are too large for a student to match.
-    "resnet152": {"num_classes": 3, "weights": None, "zero_init_residual": True},
+    "resnet152": {"num_classes": 3, "weights": None},
     "resnet50": {"num_classes": 3},
     "resnet18": {"num_classes": 3},
     "ImageNet": {"image_size": 32, "shorter_side": 32},
@@ -60,7 +59,7 @@ DEPENDENT = {
     "cifar100": RESNET_LAYERS,
     "svhn": RESNET_LAYERS,
     "fashion_mnist": {("in_features", 1024): 16, ("in_features", 256): 16, ("in_channels", 128): 8},
-    "imagenet": {("in_features", 1000): 3},
+    "imagenet": {("in_features", 1000): 3, ("in_features", 2048): 512},
 }
 TINY = {
     "trainer.max_epochs": 1,
@@ -90,7 +89,7 @@ def shrink(value):
     if not isinstance(value, dict):
         return value
     shrunk = {key: item if key == "class_path" else shrink(item) for key, item in value.items()}
-    if value.get("class_path") == "torchvision.models.resnet50":  # slower
+    if value.get("class_path") in ("torchvision.models.resnet50", "torchvision.models.resnet152"):  # slower
         shrunk["class_path"] = "torchvision.models.resnet18"
     name = str(value.get("class_path", "")).rpartition(".")[2]
     if name in SMALLER:

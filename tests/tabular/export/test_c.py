@@ -138,7 +138,7 @@ def test_the_header_lists_features_and_classes(tmp_path):
     header = to_c(student, tmp_path).with_suffix(".h").read_text("ascii")
     assert "Features: 0 to 1, without names." in header
     assert " *   0  3\n *   1  7\n" in header
-    assert "Samples must not contain NaN" in header
+    assert "NaN is a missing value" in header
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -104,7 +105,8 @@ def test_models_that_reject_numeric_samples(tree):
 
 def test_accepts_missing(tree):
     assert accepts_missing(tree)
-    assert not accepts_missing(StudentClassifier(DecisionTreeRegressor().fit([[0.0], [1.0]], [0, 1]), [0, 1]))
+    assert accepts_missing(StudentClassifier(DecisionTreeRegressor().fit([[0.0], [1.0]], [0, 1]), [0, 1]))
+    assert not accepts_missing(StudentClassifier(LinearRegression().fit([[0.0], [1.0]], [0, 1]), [0, 1]))
 
 
 def test_predictions_do_not_depend_on_n_jobs():
