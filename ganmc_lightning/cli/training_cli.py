@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from ganmc_lightning.cli.callbacks import InterruptHandler, PredictionWriter, ProgressBar, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
+from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
 from ganmc_lightning.modules.base import CompressionModule
@@ -84,6 +85,7 @@ class TrainingCLI(LightningCLI):
             CompressionModule,
             GANAugmentedDataModule,
             save_config_callback=SaveConfig,
+            trainer_class=AutoPrecisionTrainer,
             trainer_defaults={
                 "default_root_dir": "runs/default",
                 "devices": 1,  # a GAN on several devices requires a strategy in the configuration
@@ -149,6 +151,10 @@ class TrainingCLI(LightningCLI):
             config.return_predictions = False  # PredictionWriter collects them
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
             raise ConfigurationError(f"{config.ckpt_path}: checkpoint not found; set --ckpt_path")
+        if config.trainer.precision == "auto" and config.ckpt_path is not None:
+            config.trainer.precision = precision_of_run(Path(config.ckpt_path))
+        if config.trainer.precision == "auto":  # config.yaml contains the resolved precision
+            config.trainer.precision = resolve_precision(config.trainer.accelerator)
 
     def instantiate_classes(self) -> None:
         """Build the objects of the configuration.
@@ -182,6 +188,8 @@ class TrainingCLI(LightningCLI):
         )
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
+        if built.is_global_zero:
+            print(f"precision: {built.precision}")
         return built
 
     def after_fit(self) -> None:
@@ -198,6 +206,7 @@ class TrainingCLI(LightningCLI):
             steps=self.model.iteration,
             train_seconds=round(self.model.train_seconds, 2),
             device=device_name(device),
+            precision=self.trainer.precision,
             parameters=count_parameters(network),
             flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
         )

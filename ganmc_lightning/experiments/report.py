@@ -47,7 +47,7 @@ class Report:
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         seeds: seeds of the runs.
-        environment: package versions and device of the runs.
+        environment: package versions, device and precision of the runs.
         seconds: total training time of all runs in seconds.
         rows: rows of the main table.
         notes: notes below the main table.
@@ -108,23 +108,25 @@ class Report:
         return _without_empty_columns(headings, rows)
 
     def run_table(self) -> TableCells:
-        """Return the table of all runs as text, without columns that have no values."""
+        """Return the table of all runs as text, without columns that have no values; the precision if it differs."""
+        differ = len({run.result.precision for run in self.runs} - {None}) > 1
         rows = []
         for run in self.runs:
             result = run.result
             metrics = [result.metrics.get(f"{split}/{self.experiment.metric}") for split in ("val", "test")]
             values = ["-" if value is None else format_metric(value) for value in metrics]
-            rows.append(
-                [run.stage, str(run.seed), *values, format_count(result.steps), f"{result.train_seconds:.1f} s"]
-            )
-        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "time"], rows)
+            precision = (result.precision or "-") if differ else "-"
+            seconds = f"{result.train_seconds:.1f} s"
+            rows.append([run.stage, str(run.seed), *values, format_count(result.steps), precision, seconds])
+        return _without_empty_columns(["stage", "seed", "validation", "test", "steps", "precision", "time"], rows)
 
     def environment_items(self) -> list[tuple[str, str]]:
-        """Return command, device, threads, commit and versions as pairs of name and value."""
+        """Return command, device, threads, precision, commit and versions as pairs of name and value."""
         versions = self.environment.get("versions")
         packages = versions if isinstance(versions, dict) else {}
         items = [("command", self.command), ("device", str(self.environment.get("device", "unknown")))]
         items.append(("threads", str(self.environment.get("threads", "unknown"))))
+        items += [("precision", str(self.environment["precision"]))] if self.environment.get("precision") else []
         items += [("commit", str(self.environment["git"]))] if self.environment.get("git") else []
         if older := self.environment.get("older_code"):
             items.append(("older code", f"results of another version of this package: {older}"))

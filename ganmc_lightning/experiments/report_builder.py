@@ -72,12 +72,15 @@ def write_report(report: Report, folder: Path) -> None:
 def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[str]]:
     """Return the environment of the runs; for different environments, the last one and a note.
 
-    The key ``older_code`` lists the runs of another version of this package.
+    The key ``precision`` contains the precisions of all trainings, ``older_code`` the runs of another version of this
+    package.
     """
     environments = [run.environment for run in runs if run.environment is not None]
     distinct = [env for index, env in enumerate(environments) if env not in environments[:index]]
     older = ", ".join(f"{run.stage} seed {run.seed}" for run in runs if run.older_code)
-    environment = {**(distinct[-1] if distinct else {}), **({"older_code": older} if older else {})}
+    precisions = ", ".join(sorted({run.result.precision for run in runs if run.result.precision is not None}))
+    common = {key: text for key, text in (("precision", precisions), ("older_code", older)) if text}
+    environment = {**(distinct[-1] if distinct else {}), **common}
     if len(distinct) < 2:
         return environment, []
     first, *others = distinct

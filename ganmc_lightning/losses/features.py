@@ -57,7 +57,8 @@ def fsp_matrix(first: Tensor, second: Tensor) -> Tensor:
     height, width = (min(first.shape[k], second.shape[k]) for k in (2, 3))
     pooled = (F.adaptive_max_pool2d(at_least_float32(maps), (height, width)) for maps in (first, second))
     first, second = (maps.flatten(2) for maps in pooled)
-    return at_least_float32(first @ second.transpose(1, 2)) / (height * width)
+    with torch.autocast(first.device.type, enabled=False):  # autocast would compute the product in half precision
+        return first @ second.transpose(1, 2) / (height * width)
 
 
 def fsp_loss(student_maps: Sequence[Tensor], teacher_maps: Sequence[Tensor]) -> Tensor:

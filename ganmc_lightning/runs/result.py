@@ -30,6 +30,7 @@ class RunResult:
         parameters: number of parameters of the trained network.
         flops: floating-point operations of one forward pass on one sample.
         device: ``"cpu"`` or the name of the GPU.
+        precision: precision of the training, as in Lightning's ``Trainer``; None for commands that do not train.
         curves: name -> {count: value}, except learning curves, which are in ``metrics.csv``.
         settings: settings of the command that are not in ``config.yaml``.
         data: description of the data set.
@@ -45,6 +46,7 @@ class RunResult:
     parameters: Count | None = None
     flops: Count | None = None
     device: str = "cpu"
+    precision: str | None = None
     curves: Mapping[str, Mapping[int, Number]] = Field(default_factory=dict)
     settings: Mapping[str, Any] = Field(default_factory=dict)
     data: Mapping[str, Any] = Field(default_factory=dict)

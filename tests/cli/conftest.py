@@ -16,6 +16,7 @@ trainer:
   max_epochs: 2
   accelerator: cpu
   devices: 1
+  precision: 32-true
   log_every_n_steps: 2
   enable_progress_bar: false
   enable_model_summary: false

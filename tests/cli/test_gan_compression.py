@@ -16,7 +16,13 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import load_discriminator, load_generator
 
 Ganmc = Callable[..., Any]
-QUIET = {"accelerator": "cpu", "devices": 1, "enable_progress_bar": False, "enable_model_summary": False}
+QUIET = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "precision": "32-true",
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
 NETWORKS, MODULES = "ganmc_lightning.networks", "ganmc_lightning.modules"
 SOURCES, LOSSES = "ganmc_lightning.data.datasets", "ganmc_lightning.losses"
 
