@@ -29,6 +29,7 @@ _LAZY_IMPORTS = {
     "Generator": "networks",
     "load_generator": "networks",
     "load_network": "networks",
+    "resolve_precision": "cli.precision",
     "Synthesizer": "synthesizers",
 }
 

@@ -174,7 +174,8 @@ class GANAugmentedDataModule(LightningDataModule):
         if self.synthesizer is not None and self.p_fake > 0:
             train = self._split("train")
             inputs = train.inputs if isinstance(train, TensorDataset) else None
-            self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
+            with torch.no_grad(), autocast(self.trainer):  # as in training: a filter's thresholds depend on rounding
+                self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
 
     @property
     def device(self) -> torch.device:

@@ -18,7 +18,13 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
-from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator, TabularDiscriminator
+from ganmc_lightning.networks import (
+    ACGANDiscriminator,
+    ACGANGenerator,
+    Generator,
+    TabularDiscriminator,
+    TabularGenerator,
+)
 from ganmc_lightning.runs.metrics_csv import read_metrics
 from ganmc_lightning.synthesizers import GeneratorSynthesizer
 
@@ -125,6 +131,16 @@ def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrai
     before = trainer.validate(module, data, verbose=False)
     data.samples("test")[0].zero_()
     assert trainer.validate(module, data, verbose=False) == before
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "16-true", "64-true"])
+@pytest.mark.filterwarnings("ignore:.*eps of .* is raised:UserWarning")
+def test_precisions(precision: str, make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    data = make_data(dataset=NpzFile(write_rows(tmp_path / "rows.npz", 3)), validation_fraction=0.3)
+    module = ACGANModule(TabularGenerator(2, 3, 4, (8,)), TabularDiscriminator(2, 3, (8,)))
+    trainer = make_trainer(max_epochs=1, precision=precision, callbacks=[TreeScoreMonitor(5, 1, 1)])
+    trainer.fit(module, data)
+    assert 0 <= trainer.callback_metrics["val/tree_accuracy"] <= 1
 
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:

@@ -28,15 +28,25 @@ report:
 
 
 @pytest.fixture
-def report(tmp_path):
+def make(tmp_path):
+    """Return a function that computes the report of two runs with given precisions."""
     file = tmp_path / "page.experiment.yaml"
     file.write_text(EXPERIMENT)
     metrics = {"test/accuracy": 0.75, "test/fid": float("nan")}
-    results = {
-        stage: [StageResult(stage, 0, RunFolder(tmp_path), RunResult(metrics=metrics, train_seconds=90.0))]
-        for stage in ("a", "b")
-    }
-    return make_report(load_experiment(file), results, "ganmc reproduce 'a <b>'", quick=False)
+
+    def make(*precisions):
+        results = {}
+        for stage, precision in zip(("a", "b"), precisions, strict=True):
+            result = RunResult(metrics=metrics, train_seconds=90.0, precision=precision)
+            results[stage] = [StageResult(stage, 0, RunFolder(tmp_path), result)]
+        return make_report(load_experiment(file), results, "ganmc reproduce 'a <b>'", quick=False)
+
+    return make
+
+
+@pytest.fixture
+def report(make):
+    return make(None, None)
 
 
 class Text(HTMLParser):
@@ -100,3 +110,20 @@ Experiment `page`, seed 0, 2 runs, 3 min 0 s of training.
 - versions: ``
 """
     )
+
+
+def test_precision_of_all_runs(make):
+    report = make("bf16-mixed", "bf16-mixed")
+    assert report.as_json()["environment"]["precision"] == "bf16-mixed"
+    text = render_markdown(report)
+    assert "- precision: `bf16-mixed`\n" in text
+    assert "| stage | seed | test | time |" in text
+
+
+def test_different_precisions(make):
+    report = make("bf16-mixed", "32-true")
+    assert report.as_json()["environment"]["precision"] == "32-true, bf16-mixed"
+    text = render_markdown(report)
+    assert "- precision: `32-true, bf16-mixed`\n" in text
+    assert "| stage | seed | test | precision | time |" in text
+    assert "| a | 0 | 0.7500 | bf16-mixed | 90.0 s |\n| b | 0 | 0.7500 | 32-true | 90.0 s |" in text
