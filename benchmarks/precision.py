@@ -4,7 +4,7 @@ python -m benchmarks.precision
 
 Every step is a hand-written one of the same mathematics as ``ganmc fit``; rounds of both precisions alternate. The time
 is that of the processor on a CPU, so that other processes change it little. The results are written to
-``benchmarks/results/precision-<device>.json``.
+``benchmarks/results/precision/<device>.json``.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from ganmc_lightning.networks import (
     LeNet4,
     MLPClassifier,
     ResNet18,
+    TabularDiscriminator,
+    TabularGenerator,
 )
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "precision"
 ROUNDS = 5
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Step = Callable[[bool], None]
@@ -54,6 +56,14 @@ def cases() -> dict[str, tuple[Callable[[], Step], int]]:
                 0.5,
             ),
             40,
+        ),
+        "magic: AC-GAN of rows, batch 512": (
+            lambda: acgan(
+                TabularGenerator(10, hidden=(128, 128, 128), skip_connections=True, output_noise_std=0.2),
+                TabularDiscriminator(10, hidden=(256, 256, 256)),
+                512,
+            ),
+            20,
         ),
         "fashion_mnist: CNN to LeNet-4, batch 64": (
             lambda: distillation(
@@ -152,7 +162,7 @@ def compression(teacher: Any, student: nn.Module, batch_size: int) -> Step:
 
 def random_latents(generator: Any, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     latents = torch.randn(count, generator.latent_dim, device=DEVICE)
-    return latents, torch.randint(10, (count,), device=DEVICE)
+    return latents, torch.randint(generator.num_classes, (count,), device=DEVICE)
 
 
 def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
@@ -183,11 +193,11 @@ def main() -> None:
         rows.append({"name": name, "float32_ms": round(full, 2), "bf16_mixed_ms": round(half, 2)})
         print(f"{name:<60} {full:8.1f} ms {half:8.1f} ms   ratio {full / half:.2f}", flush=True)
     device = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu"
-    environment = describe_environment(device)
+    environment = {key: value for key, value in describe_environment(device).items() if key != "git"}
     slug = re.sub("[^a-z0-9]+", "-", str(environment["device"]).lower()).strip("-")
     content = {"command": "python -m benchmarks.precision", "environment": environment, "rows": rows}
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"precision-{slug}.json"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    file = RESULTS / f"{slug}.json"
     file.write_text(json.dumps(content, indent=2) + "\n")
     print(file)
 
