@@ -62,6 +62,31 @@ class SaveConfig(SaveConfigCallback):
                 logger.experiment.config.update(yaml.safe_load(text), allow_val_change=True)
 
 
+class PrecisionPrinter(Callback):
+    """Print the precision of the run, after the configuration and the checkpoint have been validated."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the precision of a training."""
+        self._print(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the precision of ``ganmc validate``."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._print(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the precision of ``ganmc test``."""
+        self._print(trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print the precision of ``ganmc predict``."""
+        self._print(trainer)
+
+    def _print(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero:
+            print(f"precision: {trainer.precision}")
+
+
 class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about loaders without a batch sampler
     """Write ``predictions.npz`` into the run folder.
 

@@ -14,7 +14,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
-from ganmc_lightning.cli.callbacks import InterruptHandler, PredictionWriter, ProgressBar, SaveConfig
+from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
@@ -174,6 +174,7 @@ class TrainingCLI(LightningCLI):
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
         callbacks = self.trainer_defaults["callbacks"]
+        callbacks.append(PrecisionPrinter())
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
         if self.subcommand == "fit":  # the other commands would overwrite metrics.csv
@@ -188,8 +189,6 @@ class TrainingCLI(LightningCLI):
         )
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
-        if built.is_global_zero:
-            print(f"precision: {built.precision}")
         return built
 
     def after_fit(self) -> None:
