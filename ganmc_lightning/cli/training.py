@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.imports import allow_imports, take_imports
+from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
 from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
 
@@ -27,6 +28,7 @@ def run_training(arguments: list[str], command: str) -> int:
     Raises:
         ConfigurationError: invalid arguments, configuration or data.
     """
+    keep_freed_memory()
     handler = InterruptHandler()
     with warnings.catch_warnings():
         filter_lightning_warnings()
