@@ -15,7 +15,8 @@ from typing import Any, Self
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,7 +26,7 @@ from ganmc_lightning.cli.callbacks import ProgressBar
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.augment import RandomCropFlip
 from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.networks import ACGANGenerator, MLPClassifier
+from ganmc_lightning.networks import ACGANGenerator
 from ganmc_lightning.synthesizers import (
     FilteredSynthesizer,
     GeneratorSynthesizer,
@@ -186,36 +187,49 @@ class StepReads(Callback):
             self.reads.__exit__(None, None, None)
 
 
+class ByPosition(nn.Module):
+    """Teacher of the tiny data set: the position of the bright bar."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.mean(dim=(1, 2))[:, :6].unflatten(1, (3, 2)).mean(dim=2)
+
+
 def synthesizer_of(kind: str) -> Synthesizer:
     generator = GeneratorSynthesizer(ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_dim=8, width=4))
     synthesizers: dict[str, Callable[[], Synthesizer]] = {
         "generator": lambda: generator,
         "pooled": lambda: PooledSynthesizer(generator, size=64),
-        "filtered": lambda: FilteredSynthesizer(generator, MLPClassifier(64, 3), confidence_quantile=0.1),
+        "filtered": lambda: FilteredSynthesizer(JitterSynthesizer(), ByPosition()),
         "jitter": JitterSynthesizer,
     }
     return synthesizers[kind]()
 
 
 def reads_of_20_steps(
-    module: CompressionModule, data: GANAugmentedDataModule, make_trainer: MakeTrainer, callbacks: list[Callback]
+    module: CompressionModule, data: GANAugmentedDataModule, trainer: Trainer
 ) -> list[tuple[int, str, str]]:
-    """Train 21 steps, logged at step 10 and 20; the first validates the labels and is not recorded."""
-    steps = StepReads()
-    trainer = make_trainer(max_epochs=1, limit_val_batches=0, log_every_n_steps=10, callbacks=[*callbacks, steps])
+    """Train 21 steps per epoch; the first step validates the labels and is not recorded."""
+    (steps,) = (callback for callback in trainer.callbacks if isinstance(callback, StepReads))
     trainer.fit(module, data)
-    assert module.iteration == steps.reads.step == 21
+    assert module.iteration == steps.reads.step == 21 * trainer.max_epochs
     return steps.reads.found
 
 
+SETTINGS = {"max_epochs": 1, "limit_val_batches": 0, "log_every_n_steps": 10}
+
+
 @pytest.mark.parametrize("p_fake", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("kind", ["classifier", "distillation", "hints", "anc", "gan", "wgan_gp", "acgan", "gan_compression", "joint"])
+@pytest.mark.parametrize(
+    "kind",
+    ["classifier", "distillation", "hints", "anc", "gan", "wgan_gp", "acgan", "gan_compression", "joint"],
+)
 def test_steps_of_modules(
     kind: str, p_fake: float, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
+    """Only the steps that log read values, once per interval of 10 steps."""
     data = make_data(batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of("jitter"))
-    reads = reads_of_20_steps(make_module(kind), data, make_trainer, [])
-    assert {step for step, *_ in reads} <= {10, 20}, reads
+    reads = reads_of_20_steps(make_module(kind), data, make_trainer(callbacks=[StepReads()], **SETTINGS))
+    assert {step for step, *_ in reads} == {10, 20}, reads
 
 
 @pytest.mark.parametrize("p_fake", [0.5, 1.0])
@@ -223,13 +237,51 @@ def test_steps_of_modules(
 def test_steps_of_synthesizers(
     synthesizer: str, p_fake: float, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
-    data = make_data(
-        batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of(synthesizer), augment=RandomCropFlip(padding=1)
+    augment = RandomCropFlip(padding=1)
+    data = make_data(batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of(synthesizer), augment=augment)
+    reads = reads_of_20_steps(make_module("distillation"), data, make_trainer(callbacks=[StepReads()], **SETTINGS))
+    assert {step for step, *_ in reads} == {10, 20}, reads
+
+
+def test_steps_with_callbacks(make_module: MakeModule, make_data: MakeData, tmp_path: Path) -> None:
+    """In the second epoch, in which the progress bar displays the means of the first."""
+    trainer = Trainer(
+        **{**SETTINGS, "max_epochs": 2},
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        logger=CSVLogger(tmp_path),
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[GeneratorEMA(), ProgressBar(), StepReads(first=22)],
     )
-    reads = reads_of_20_steps(make_module("distillation"), data, make_trainer, [])
-    assert {step for step, *_ in reads} <= {10, 20}, reads
+    reads = reads_of_20_steps(make_module("acgan"), make_data(batch_size=5), trainer)
+    assert {step for step, *_ in reads} == {30, 40}, reads
 
 
-def test_steps_with_callbacks(make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer) -> None:
-    reads = reads_of_20_steps(make_module("acgan"), make_data(batch_size=5), make_trainer, [GeneratorEMA()])
-    assert {step for step, *_ in reads} <= {10, 20}, reads
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda values: values.sum().item(),
+        lambda values: values.tolist(),
+        lambda values: values.numpy(),
+        lambda values: values.cpu(),
+        lambda values: bool(values.sum() > 0),
+        lambda values: float(values.sum()),
+        lambda values: values[values > 0],
+        lambda values: values.nonzero(),
+        lambda values: values.unique(),
+        lambda values: torch.masked_select(values, values > 0),
+        lambda values: values.index_put((values > 0,), values.new_zeros(())),
+        lambda values: torch.bincount(values.long()),
+        lambda values: torch.tensor([1.0], device=values.device),
+        lambda values: values + torch.ones(3),
+        lambda values: torch.equal(values, values),
+    ],
+)
+def test_reads_are_found(read: Callable[[Tensor], object]) -> None:
+    values = torch.arange(3.0)
+    with HostReads() as reads:
+        values[values.new_ones(2, dtype=torch.long)].where(values[:2] > 0, 0).sum()
+        assert not reads.found
+        read(values)
+    assert reads.found
