@@ -108,11 +108,11 @@ class ACGANModule(CompressionModule):
         fakes = self.generator(latents, fake_labels)
 
         with self.toggled_optimizer(discriminator_optimizer):
-            with parametrize.cached():  # one spectral normalization for both passes
+            with parametrize.cached():  # one spectral normalization for all passes
                 real_logits = self._logits(batch.inputs)
                 fake_logits = self._logits(fakes.detach())
+                penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach(), self.iteration)
             discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits, batch.labels, fake_labels)
-            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach(), self.iteration)
             total = discriminator_loss.total if penalty is None else discriminator_loss.total + penalty
             self.step(discriminator_optimizer, total, counted=False)
             self.loss.after_discriminator_step(self.discriminator)

@@ -21,9 +21,9 @@ from ganmc_lightning.losses.anc import (
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.losses.features import Shape, make_regressor, regressor_from_weight
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import with_schedules
 from ganmc_lightning.modules.classification import ClassificationModule
 from ganmc_lightning.modules.metric_logging import log_classification_metrics, log_sample_means
+from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats

@@ -142,11 +142,11 @@ class GANModule(CompressionModule):
             fakes = self.generator(latents)
 
         with self.toggled_optimizer(discriminator_optimizer):
-            with parametrize.cached():  # one spectral normalization for both passes
+            with parametrize.cached():  # one spectral normalization for all passes
                 real_logits = at_least_float32(self.discriminator(batch.inputs))
                 fake_logits = at_least_float32(self.discriminator(fakes.detach()))
+                penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
             discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
             total = discriminator_loss if penalty is None else discriminator_loss + penalty
             self.step(discriminator_optimizer, total, counted=False)
             self.loss.after_discriminator_step(self.discriminator)
