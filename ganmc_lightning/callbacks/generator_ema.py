@@ -74,7 +74,7 @@ class GeneratorEMA(Callback):
         decay = min(self.decay, (1 + step) / (10 + step))
         generator = self._generator(pl_module)
         weights = {name: _to_float32(parameter) for name, parameter in generator.named_parameters()}
-        update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        update = get_ema_multi_avg_fn(decay)
         update([self._average[name] for name in weights], list(weights.values()), None)
         for name, buffer in generator.named_buffers():
             if name in self._average:  # except non-persistent buffers, which are constant

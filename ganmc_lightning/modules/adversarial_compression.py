@@ -218,6 +218,10 @@ class AdversarialCompressionModule(ClassificationModule):
 
     # -- optimizers and checkpoints ------------------------------------------------------------------------
 
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the discriminator; the features of student and teacher are read by hooks."""
+        return [self.discriminator]
+
     def configure_optimizers(self) -> Any:
         """Return the optimizers of student (with projection) and discriminator, and their schedules."""
         student = self._student_optimizer([*self.student.parameters(), *self.projection.parameters()])

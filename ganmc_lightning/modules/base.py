@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
@@ -152,6 +152,10 @@ class CompressionModule(LightningModule, ABC):
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the networks that :func:`torch.compile` supports in the training step (default: none)."""
+        return []
 
     @property
     def train_seconds(self) -> float:

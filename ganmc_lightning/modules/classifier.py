@@ -77,6 +77,10 @@ class ClassifierModule(ClassificationModule):
             )
         super().on_train_batch_end(outputs, batch, batch_idx)
 
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the network."""
+        return [self.network]
+
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the network and its schedule."""
         return with_schedules((self._optimizer(self.network.parameters()), self._lr_scheduler))

@@ -114,6 +114,10 @@ class DistillationModule(ClassificationModule):
         self.record(**losses, agreement=agreement)
         return losses["loss"]
 
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return student and teacher; none for a feature loss, whose hooks would be compiled into the networks."""
+        return [] if isinstance(self.loss, FeatureLoss) else [self.student, self.teacher.network]
+
     def configure_optimizers(self) -> Any:
         """Return the optimizer of student and loss, and its schedule."""
         optimizer = self._optimizer([*self.student.parameters(), *self.loss.parameters()])

@@ -16,7 +16,7 @@ from ganmc_lightning.losses.generator_distillation import GeneratorDistillationL
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.gan import check_generator, gan_adam
+from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
 from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.base import Discriminator, Generator
@@ -219,6 +219,13 @@ class GANCompressionModule(CompressionModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one student sample for each sample of the batch."""
         return self(*self._latents_for(batch))  # type: ignore[no-any-return]
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return student, teacher and, without a gradient penalty, the discriminator."""
+        networks = [self.student, self.teacher.network]
+        if self.discriminator is not None and not has_penalty(self.loss.adversarial_loss):
+            networks.append(self.discriminator)
+        return networks
 
     def configure_optimizers(self) -> Any:
         """Return the optimizers of student and discriminator, and the student's schedule."""
