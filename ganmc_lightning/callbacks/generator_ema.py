@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -71,12 +72,11 @@ class GeneratorEMA(Callback):
             return
         self._step = step
         decay = min(self.decay, (1 + step) / (10 + step))
-        current = self._generator(pl_module).state_dict()
-        averaged = [name for name, value in current.items() if value.is_floating_point()]
-        torch._foreach_lerp_(
-            [self._average[name] for name in averaged], [_to_float32(current[name]) for name in averaged], 1 - decay
-        )
-        for name, buffer in self._generator(pl_module).named_buffers():
+        generator = self._generator(pl_module)
+        weights = {name: _to_float32(parameter) for name, parameter in generator.named_parameters()}
+        update = get_ema_multi_avg_fn(decay)
+        update([self._average[name] for name in weights], list(weights.values()), None)
+        for name, buffer in generator.named_buffers():
             if name in self._average:  # except non-persistent buffers, which are constant
                 self._average[name].copy_(buffer)
 

@@ -85,6 +85,7 @@ def filter_lightning_warnings() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",  # resumed run
         ".*The dirpath has changed.*",  # run started from the checkpoint of another run: its best metric is unrelated
         ".*Using ModelCheckpoint with manual optimization.*",  # weights after the optimizer step are intended
+        "The .grad attribute of a Tensor that is not a leaf.*",  # torch.compile, for generated samples
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 with torch >= 2.11
     ):
         warnings.filterwarnings("ignore", message)

@@ -14,6 +14,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
+from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
@@ -116,8 +117,9 @@ class TrainingCLI(LightningCLI):
         self._ckpt_path, config.ckpt_path = config.ckpt_path, None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add ``checkpoint``: the metric that selects ``best.ckpt``, and the intervals between checkpoints."""
+        """Add ``checkpoint`` (metric of ``best.ckpt``, intervals between checkpoints) and ``acceleration``."""
         parser.add_lightning_class_args(RunModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Acceleration, "acceleration")
 
     @property
     def run_folder(self) -> RunFolder:
@@ -133,6 +135,8 @@ class TrainingCLI(LightningCLI):
         config, folder = self.config[self.subcommand], self.run_folder
         config.ckpt_path = self._ckpt_path
         config.checkpoint.dirpath = str(folder.checkpoints)
+        if config.trainer.benchmark is None and not config.trainer.deterministic:
+            config.trainer.benchmark = True  # of convolution algorithms on CUDA; the sizes of batches are constant
         if requests_multiple_devices(config.trainer.devices):
             if self.subcommand == "predict":
                 raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
@@ -16,7 +16,7 @@ from ganmc_lightning.losses.acgan import ACGANLoss
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.gan import check_generator, gan_adam
+from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
 from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 from ganmc_lightning.networks.validation import check_logits, dry_run
@@ -108,11 +108,11 @@ class ACGANModule(CompressionModule):
         fakes = self.generator(latents, fake_labels)
 
         with self.toggled_optimizer(discriminator_optimizer):
-            with parametrize.cached():  # one spectral normalization for both passes
+            with parametrize.cached():  # one spectral normalization for all passes
                 real_logits = self._logits(batch.inputs)
                 fake_logits = self._logits(fakes.detach())
+                penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach(), self.iteration)
             discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits, batch.labels, fake_labels)
-            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach(), self.iteration)
             total = discriminator_loss.total if penalty is None else discriminator_loss.total + penalty
             self.step(discriminator_optimizer, total, counted=False)
             self.loss.after_discriminator_step(self.discriminator)
@@ -150,6 +150,11 @@ class ACGANModule(CompressionModule):
         """Return one generated sample for each label of the batch."""
         latents = self.generator.sample_latents(len(batch.labels), self.device)
         return self(latents, batch.labels)  # type: ignore[no-any-return]
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the generator and, without a gradient penalty, the discriminator."""
+        penalty = self.loss.r1_weight > 0 or has_penalty(self.loss.adversarial)
+        return [self.generator] if penalty else [self.generator, self.discriminator]
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the generator's optimizer, then the discriminator's."""

@@ -21,9 +21,9 @@ from ganmc_lightning.losses.anc import (
 from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.losses.features import Shape, make_regressor, regressor_from_weight
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import with_schedules
 from ganmc_lightning.modules.classification import ClassificationModule
 from ganmc_lightning.modules.metric_logging import log_classification_metrics, log_sample_means
+from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats
@@ -217,6 +217,10 @@ class AdversarialCompressionModule(ClassificationModule):
         log_sample_means(self, metrics, len(batch.labels))
 
     # -- optimizers and checkpoints ------------------------------------------------------------------------
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the discriminator; the features of student and teacher are read by hooks."""
+        return [self.discriminator]
 
     def configure_optimizers(self) -> Any:
         """Return the optimizers of student (with projection) and discriminator, and their schedules."""

@@ -8,11 +8,9 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.cli import LRSchedulerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
-from torch.optim import Optimizer
+from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
@@ -26,6 +24,7 @@ from ganmc_lightning.modules.checkpoint import (
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.metric_logging import MeanAccumulator
+from ganmc_lightning.modules.optimizers import choose_implementation
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
@@ -153,6 +152,10 @@ class CompressionModule(LightningModule, ABC):
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the networks that :func:`torch.compile` supports in the training step (default: none)."""
+        return []
 
     @property
     def train_seconds(self) -> float:
@@ -282,6 +285,8 @@ class CompressionModule(LightningModule, ABC):
                 if self.trained_on is not None:
                     set_training_data(child, self.trained_on)
         raise_epsilon(self.trainer.optimizers)
+        for optimizer in self.trainer.optimizers:
+            choose_implementation(optimizer)
         self._losses, self._first_batch = LossMonitor(), None
         # Buffers such as attention masks may contain -inf by design.
         self._unbounded = frozenset(nonfinite_names(dict(self.named_buffers())))
@@ -293,8 +298,3 @@ class CompressionModule(LightningModule, ABC):
             restore_random_state(self._resumed["random_state"], self.device)
             self._resumed = {}
         seed_process(self.global_rank, self.trainer.world_size, self.iteration)
-
-
-def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:
-    """Return the optimizers, and the learning rate schedules for Lightning, which steps them once per epoch."""
-    return [optimizer for optimizer, _ in pairs], [make(optimizer) for optimizer, make in pairs if make is not None]

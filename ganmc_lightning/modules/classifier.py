@@ -11,8 +11,8 @@ from torch.optim import Adam
 from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.classification import hard_cross_entropy
-from ganmc_lightning.modules.base import with_schedules
 from ganmc_lightning.modules.classification import ClassificationModule
+from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
@@ -76,6 +76,10 @@ class ClassifierModule(ClassificationModule):
                 "synthesizer with labels, such as a conditional generator, or a lower data.p_fake"
             )
         super().on_train_batch_end(outputs, batch, batch_idx)
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the network."""
+        return [self.network]
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the network and its schedule."""

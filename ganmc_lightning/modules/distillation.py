@@ -14,8 +14,8 @@ from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
 from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import with_schedules
 from ganmc_lightning.modules.classification import ClassificationModule
+from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.intermediate import dry_run_layers, forward_with_features
 from ganmc_lightning.networks.validation import check_trainable_classifier
@@ -113,6 +113,10 @@ class DistillationModule(ClassificationModule):
             agreement = (student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean()
         self.record(**losses, agreement=agreement)
         return losses["loss"]
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return student and teacher; none for a feature loss, whose hooks would be compiled into the networks."""
+        return [] if isinstance(self.loss, FeatureLoss) else [self.student, self.teacher.network]
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of student and loss, and its schedule."""

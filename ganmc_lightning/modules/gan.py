@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Adam, Optimizer
 
@@ -23,6 +23,11 @@ from ganmc_lightning.networks.validation import check_discriminator
 def gan_adam(parameters: Any) -> Optimizer:
     """Return Adam with the settings of Radford et al. 2016 and GAN-MC: lr 2e-4, beta1 0.5."""
     return Adam(parameters, lr=2e-4, betas=(0.5, 0.999))
+
+
+def has_penalty(loss: GANLoss) -> bool:
+    """Return whether a GAN loss adds a penalty, which may contain derivatives of the discriminator."""
+    return type(loss).penalty is not GANLoss.penalty
 
 
 def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bool) -> None:
@@ -142,11 +147,11 @@ class GANModule(CompressionModule):
             fakes = self.generator(latents)
 
         with self.toggled_optimizer(discriminator_optimizer):
-            with parametrize.cached():  # one spectral normalization for both passes
+            with parametrize.cached():  # one spectral normalization for all passes
                 real_logits = at_least_float32(self.discriminator(batch.inputs))
                 fake_logits = at_least_float32(self.discriminator(fakes.detach()))
+                penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
             discriminator_loss = self.loss.discriminator_loss(real_logits, fake_logits)
-            penalty = self.loss.penalty(self.discriminator, batch.inputs, fakes.detach())
             total = discriminator_loss if penalty is None else discriminator_loss + penalty
             self.step(discriminator_optimizer, total, counted=False)
             self.loss.after_discriminator_step(self.discriminator)
@@ -169,6 +174,10 @@ class GANModule(CompressionModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each sample of the batch."""
         return self(self.generator.sample_latents(len(batch.inputs), self.device))  # type: ignore[no-any-return]
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return the generator and, without a gradient penalty, the discriminator."""
+        return [self.generator] if has_penalty(self.loss) else [self.generator, self.discriminator]
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the generator's optimizer, then the discriminator's."""

@@ -15,9 +15,10 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.generator_distillation import GeneratorDistillationLoss, squared_distance
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
-from ganmc_lightning.modules.base import CompressionModule, with_schedules
-from ganmc_lightning.modules.gan import check_generator, gan_adam
+from ganmc_lightning.modules.base import CompressionModule
+from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
 from ganmc_lightning.modules.metric_logging import log_sample_means
+from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.training_data import check_classes, check_statistics, get_training_data
@@ -163,11 +164,11 @@ class GANCompressionModule(CompressionModule):
             assert isinstance(optimizers, list)
             loss = self.loss.adversarial_loss
             with self.toggled_optimizer(optimizers[1]):
-                with parametrize.cached():  # one spectral normalization for both passes
+                with parametrize.cached():  # one spectral normalization for all passes
                     real_logits = at_least_float32(self.discriminator(batch.inputs))
                     fake_logits = at_least_float32(self.discriminator(student_images.detach()))
+                    penalty = loss.penalty(self.discriminator, batch.inputs, student_images.detach())
                 discriminator_loss = loss.discriminator_loss(real_logits, fake_logits)
-                penalty = loss.penalty(self.discriminator, batch.inputs, student_images.detach())
                 total = discriminator_loss if penalty is None else discriminator_loss + penalty
                 self.step(optimizers[1], total, counted=False)
                 loss.after_discriminator_step(self.discriminator)
@@ -218,6 +219,13 @@ class GANCompressionModule(CompressionModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one student sample for each sample of the batch."""
         return self(*self._latents_for(batch))  # type: ignore[no-any-return]
+
+    def compilable_networks(self) -> list[nn.Module]:
+        """Return student, teacher and, without a gradient penalty, the discriminator."""
+        networks = [self.student, self.teacher.network]
+        if self.discriminator is not None and not has_penalty(self.loss.adversarial_loss):
+            networks.append(self.discriminator)
+        return networks
 
     def configure_optimizers(self) -> Any:
         """Return the optimizers of student and discriminator, and the student's schedule."""

@@ -30,7 +30,7 @@ class DiscriminatorSaturationWarning:
     def __init__(self, accuracy: float = 0.99, steps: int = 200) -> None:
         self.accuracy = accuracy
         self.steps = steps
-        self._streak = torch.zeros((), dtype=torch.long)
+        self._streak: Tensor | None = None
         self._updates = 0
         self._warned = False
 
@@ -42,8 +42,9 @@ class DiscriminatorSaturationWarning:
         """
         if self._warned:
             return
-        streak = self._streak.to(accuracy.device) + 1
-        self._streak = torch.where(accuracy > self.accuracy, streak, torch.zeros_like(streak))
+        if self._streak is None:
+            self._streak = torch.zeros_like(accuracy, dtype=torch.long)
+        self._streak = torch.where(accuracy > self.accuracy, self._streak + 1, 0)
         self._updates += 1
         if self._updates % self.steps == 0 and int(self._streak) >= self.steps:
             self._warned = True

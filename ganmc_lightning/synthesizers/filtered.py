@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -13,9 +15,11 @@ from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 
 CALIBRATION_SEED = 0
 CALIBRATION_SAMPLES = 2000
-"""Number of samples that determine the thresholds."""
-MAX_ROUNDS = 50
-"""Maximum number of draws; too few accepted samples of a class after them raise an error."""
+"""Number of samples that determine the thresholds, the acceptance rates and the reserve."""
+RESERVE_SHARE = 0.01
+"""Expected share of samples that may be taken from the reserve."""
+RESERVE_SIZE = 32
+"""Maximum number of samples of a class in the reserve."""
 
 
 class FilteredSynthesizer(Synthesizer):
@@ -24,6 +28,11 @@ class FilteredSynthesizer(Synthesizer):
     A sample is accepted if the teacher's prediction equals its label and the confidence is at least the threshold of
     the class. The threshold is a quantile of the confidence over correctly classified samples of a calibration draw.
     Class shares equal those of the wrapped synthesizer for every acceptance rate.
+
+    Rejected samples are replaced by accepted candidates of equal class. The number of candidates is computed from the
+    acceptance rates of the calibration draw, so that no step waits for the device. If the candidates do not suffice,
+    which is expected for at most 1 % of the samples, accepted samples of the calibration draw replace them; a class
+    that the calibration draw did not contain then keeps its rejected samples.
 
     Args:
         synthesizer: synthesizer of labeled samples.
@@ -53,10 +62,12 @@ class FilteredSynthesizer(Synthesizer):
         self.synthesizer = synthesizer
         self.teacher = Frozen(teacher)
         self.confidence_quantile = confidence_quantile
-        self._thresholds: Tensor | None = None
+        self._thresholds = self._shares = self._rates = torch.empty(0)
+        self._reserve: _AcceptedSamples | None = None
+        self._num_candidates: dict[int, int] = {}  # by number of samples
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Fit the wrapped synthesizer and compute the confidence threshold of each class."""
+        """Fit the wrapped synthesizer; compute the threshold and the acceptance rate of each class."""
         self.synthesizer.fit(inputs, labels, spec)
         check_classifier("data.synthesizer.teacher", self.teacher, spec)
         self.teacher.adapt_to("data.synthesizer.teacher", spec)
@@ -68,16 +79,15 @@ class FilteredSynthesizer(Synthesizer):
                 "data.synthesizer: FilteredSynthesizer got samples without labels, expected labeled samples"
             )
         confidence, predicted = self._predict(samples)
-        thresholds = torch.empty(spec.num_classes, device=labels.device)
-        for label in range(spec.num_classes):
-            correct = confidence[(targets == label) & (predicted == label)]
-            if len(correct) == 0 and bool((targets == label).any()):
-                raise ConfigurationError(
-                    f"data.synthesizer.teacher: predicts none of {int((targets == label).sum())} synthetic samples of "
-                    f"class {label} correctly; train the generator longer, or remove the filter"
-                )
-            thresholds[label] = correct.quantile(self.confidence_quantile) if len(correct) else 0.0
-        self._thresholds = thresholds
+        correct = predicted == targets
+        self._thresholds = self._compute_thresholds(confidence, correct, targets, spec.num_classes)
+        accepted = correct & (confidence >= self._thresholds[targets])
+        counts = torch.bincount(targets, minlength=spec.num_classes)
+        self._shares = counts.cpu() / len(targets)
+        self._rates = torch.bincount(targets[accepted], minlength=spec.num_classes).cpu() / counts.cpu().clamp(min=1)
+        self._num_candidates = {}
+        kept = accepted & (_rank_in_class(targets, accepted, spec.num_classes) < RESERVE_SIZE)
+        self._reserve = _AcceptedSamples(samples[kept], targets[kept], kept[kept], spec.num_classes)
 
     def start_epoch(self, epoch: int, seed: int) -> None:
         """Start an epoch of the wrapped synthesizer."""
@@ -85,27 +95,33 @@ class FilteredSynthesizer(Synthesizer):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Sample ``n`` accepted samples; see :meth:`Synthesizer.sample`."""
-        if self._thresholds is None:
+        if self._reserve is None:
             raise not_fitted_error(self)
         samples, labels = self.synthesizer.sample(n, generator)
         unfilled = ~self._accept(samples, labels)
-        for attempt in range(MAX_ROUNDS):
-            missing = int(unfilled.sum())
-            if missing == 0:
-                return samples, labels
-            # Twice the missing samples suffice at an acceptance rate of 1/2. Doubled on each attempt, because the last
-            # slots may require rare classes.
-            size = max(2 * missing, 16)
-            limit = max(size, CALIBRATION_SAMPLES)
-            fresh, fresh_labels = self.synthesizer.sample(min(size * 2**attempt, limit), generator)
-            accepted = self._accept(fresh, fresh_labels)
-            slots, chosen = _match_classes(labels, unfilled, fresh_labels, accepted)
-            samples[slots] = fresh[chosen]
-            unfilled[slots] = False
-        classes = sorted(set(labels[unfilled].tolist()))
-        raise ConfigurationError(
-            f"data.synthesizer.teacher: rejected every synthetic sample of classes {classes} in {MAX_ROUNDS} draws"
-        )
+        if n not in self._num_candidates:
+            self._num_candidates[n] = count_candidates(n, self._shares, self._rates)
+        fresh, fresh_labels = self.synthesizer.sample(self._num_candidates[n], generator)
+        candidates = _AcceptedSamples(fresh, fresh_labels, self._accept(fresh, fresh_labels), self._reserve.num_classes)
+        rank = _rank_in_class(labels, unfilled, self._reserve.num_classes)
+        # Without reads of the number of unfilled samples, a replacement is looked up for each sample.
+        position = torch.randint(RESERVE_SIZE, (n,), device=labels.device, generator=generator)
+        position = position % self._reserve.counts[labels].clamp(min=1)
+        samples = self._reserve.replace(samples, labels, unfilled, position)
+        return candidates.replace(samples, labels, unfilled, rank), labels
+
+    def _compute_thresholds(self, confidence: Tensor, correct: Tensor, targets: Tensor, num_classes: int) -> Tensor:
+        thresholds = torch.zeros(num_classes, device=targets.device)
+        for label in targets.unique().tolist():
+            of_class = targets == label
+            chosen = confidence[of_class & correct]
+            if len(chosen) == 0:
+                raise ConfigurationError(
+                    f"data.synthesizer.teacher: predicts none of {int(of_class.sum())} synthetic samples of class "
+                    f"{label} correctly; train the generator longer, or remove the filter"
+                )
+            thresholds[label] = chosen.quantile(self.confidence_quantile)
+        return thresholds
 
     def _predict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return confidence and predicted class of each sample."""
@@ -113,22 +129,74 @@ class FilteredSynthesizer(Synthesizer):
         return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
     def _accept(self, samples: Tensor, labels: Tensor) -> Tensor:
-        assert self._thresholds is not None
         confidence, predicted = self._predict(samples)
         return (predicted == labels) & (confidence >= self._thresholds[labels])
 
 
-def _match_classes(labels: Tensor, unfilled: Tensor, fresh_labels: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
-    """Pair unfilled slots with accepted fresh samples of equal class.
+class _AcceptedSamples:
+    """Samples with access by class and position, without reads of their number.
 
-    Returns:
-        Indices of slots and indices of fresh samples, of equal length.
+    Args:
+        samples: float (M, ...).
+        labels: int64 (M,) in [0, num_classes).
+        accepted: bool (M,), samples that can be accessed.
+        num_classes: number of classes K.
+
+    Attributes:
+        counts: number of accepted samples of each class, int64 (K,).
     """
-    slots, chosen = [], []
-    for label in labels[unfilled].unique():
-        slot = torch.nonzero(unfilled & (labels == label)).flatten()
-        fresh = torch.nonzero(accepted & (fresh_labels == label)).flatten()
-        count = min(len(slot), len(fresh))
-        slots.append(slot[:count])
-        chosen.append(fresh[:count])
-    return torch.cat(slots), torch.cat(chosen)
+
+    def __init__(self, samples: Tensor, labels: Tensor, accepted: Tensor, num_classes: int) -> None:
+        self.num_classes = num_classes
+        self._samples = samples
+        self._order, self._starts, self.counts = _sort_by_class(labels, accepted, num_classes)
+
+    def replace(self, samples: Tensor, labels: Tensor, unfilled: Tensor, position: Tensor) -> Tensor:
+        """Replace unfilled samples (N, ...) by those of their class at a position (N,), if there are as many."""
+        index = (self._starts[labels] + position).clamp(max=len(self._order) - 1)
+        replaced = unfilled & (position < self.counts[labels])
+        shape = (-1, *(1,) * (samples.dim() - 1))
+        return torch.where(replaced.view(shape), self._samples[self._order[index]], samples)
+
+
+def _sort_by_class(labels: Tensor, chosen: Tensor, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the order of samples by class, chosen samples first, and the start and number of each class in it."""
+    key = labels.masked_fill(~chosen, num_classes)
+    ordered, order = key.sort(stable=True)
+    bounds = torch.searchsorted(ordered, torch.arange(num_classes + 1, device=labels.device))
+    return order, bounds[:-1], bounds.diff()
+
+
+def _rank_in_class(labels: Tensor, chosen: Tensor, num_classes: int) -> Tensor:
+    """Return the number of earlier chosen samples of equal class, int64 (N,); defined for chosen samples."""
+    order, starts, _ = _sort_by_class(labels, chosen, num_classes)
+    position = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=labels.device))
+    return position - starts[labels]
+
+
+def count_candidates(n: int, shares: Tensor, rates: Tensor) -> int:
+    """Return the number of candidates that replace the rejected ones of ``n`` samples, except a share of 1 %.
+
+    The numbers of rejected samples and of accepted candidates of a class are approximated by normal distributions.
+
+    Args:
+        n: number of samples.
+        shares: class distribution, float (K,).
+        rates: acceptance rate of each class, float (K,).
+
+    Example:
+        >>> shares = torch.tensor([0.5, 0.5])
+        >>> [count_candidates(100, shares, torch.tensor([1.0, rate])) for rate in (1.0, 0.5, 0.1)]
+        [1, 130, 1157]
+    """
+    rejected = n * shares * (1 - rates)
+    count = 1.0
+    while True:
+        accepted = count * shares * rates
+        std = (rejected + accepted).sqrt().clamp(min=1e-6)
+        z = (accepted - rejected) / std
+        density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
+        missing = std * (density - z * torch.special.ndtr(-z))
+        if float(missing.sum()) <= RESERVE_SHARE * n:
+            return math.ceil(count)
+        count *= 1.1

@@ -12,9 +12,31 @@ from torch import nn
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ExponentialLR
 
-from ganmc_lightning.losses import ACGANLoss
-from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
-from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, MLPClassifier
+from ganmc_lightning.losses import (
+    ACGANLoss,
+    GANLoss,
+    GeneratorDistillationLoss,
+    HintLoss,
+    KnowledgeDistillationLoss,
+    WassersteinGPLoss,
+)
+from ganmc_lightning.modules import (
+    ACGANModule,
+    AdversarialCompressionModule,
+    ClassifierModule,
+    CompressionModule,
+    DistillationModule,
+    GANCompressionModule,
+    GANModule,
+)
+from ganmc_lightning.networks import (
+    ACGANDiscriminator,
+    ACGANGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    FeatureDiscriminator,
+    MLPClassifier,
+)
 
 
 def classifier() -> ClassifierModule:
@@ -35,10 +57,43 @@ def acgan(loss: ACGANLoss | None = None, lr: float = 0.001, dropout: float = 0.5
     return ACGANModule(generator, discriminator, loss, partial(Adam, lr=lr), partial(Adam, lr=lr))
 
 
+def hints() -> DistillationModule:
+    loss = HintLoss([("1", "features")], logits_loss=KnowledgeDistillationLoss())
+    return DistillationModule(
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3)), MLPClassifier(64, 3, (16,)), loss
+    )
+
+
+def anc() -> AdversarialCompressionModule:
+    return AdversarialCompressionModule(
+        MLPClassifier(64, 3, (8,)), MLPClassifier(64, 3, (16,)), FeatureDiscriminator(8), dropout=0.0
+    )
+
+
+def gan(loss: GANLoss | None = None) -> GANModule:
+    normalization = "none" if isinstance(loss, WassersteinGPLoss) else "batch"
+    discriminator = DCGANDiscriminator(8, 1, width=4, normalization=normalization)
+    return GANModule(DCGANGenerator(8, 1, latent_dim=6, width=4), discriminator, loss, n_critic=2)
+
+
+def gan_compression(alpha: float = 0.0) -> GANCompressionModule:
+    loss = GeneratorDistillationLoss(alpha=alpha)
+    discriminator = DCGANDiscriminator(8, 1, width=4) if alpha > 0 else None
+    return GANCompressionModule(
+        DCGANGenerator(8, 1, latent_dim=6, width=8), DCGANGenerator(8, 1, latent_dim=6, width=4), loss, discriminator
+    )
+
+
 KINDS: dict[str, Callable[[], CompressionModule]] = {
     "classifier": classifier,
     "distillation": distillation,
+    "hints": hints,
+    "anc": anc,
+    "gan": gan,
+    "wgan_gp": partial(gan, WassersteinGPLoss()),
     "acgan": acgan,
+    "gan_compression": gan_compression,
+    "joint": partial(gan_compression, alpha=0.5),
 }
 
 

@@ -89,14 +89,14 @@ def test_two_iterations_equal_a_loop_by_hand(
         fakes = g(torch.randn(32, 8), fake_labels)
         with parametrize.cached():
             (real_source, real_classes), (fake_source, fake_classes) = d(batch.inputs), d(fakes.detach())
+            penalty = 0.0
+            if r1_weight > 0 and k == 1:  # each second iteration
+                images = batch.inputs.clone().requires_grad_()
+                (slope,) = torch.autograd.grad(d(images)[0].sum(), images, create_graph=True)
+                penalty = 2 * r1_weight / 2 * slope.square().sum() / len(images)
         source = (1 - real_source).clamp(min=0).mean() + (1 + fake_source).clamp(min=0).mean()
         classes = F.cross_entropy(real_classes, batch.labels) + F.cross_entropy(fake_classes, fake_labels)
         d_adam.zero_grad()
-        penalty = 0.0
-        if r1_weight > 0 and k == 1:  # each second iteration
-            images = batch.inputs.clone().requires_grad_()
-            (slope,) = torch.autograd.grad(d(images)[0].sum(), images, create_graph=True)
-            penalty = 2 * r1_weight / 2 * slope.square().sum() / len(images)
         (0.5 * classes + 2 * source + penalty).backward()
         d_adam.step()
         fake_source, fake_classes = d(fakes)

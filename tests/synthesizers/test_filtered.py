@@ -145,14 +145,14 @@ def test_the_teacher_is_frozen():
 
 
 def test_many_classes():
-    """The last unfilled slots require a class with a share of 1 %, so draws must grow."""
+    """Each rejected sample requires a candidate of a class with a share of 1 %."""
     inner = Noisy(wrong=[0.3] * 100)
     filtered = fitted(inner, torch.arange(100), DataSpec((100,), 100))
     inner.drawn = 0
     for seed in range(20):
         samples, labels = filtered.sample(64, seeded(seed))
         assert torch.equal(samples.argmax(dim=1), labels)
-    assert inner.drawn / 20 < 4000  # and no more than they must
+    assert inner.drawn / 20 < 2000  # and no more than they must
 
 
 def test_classes_that_are_not_there():
@@ -165,13 +165,42 @@ def test_hopeless_class():
         fitted(Noisy(wrong=(0.1, 0.1, 1.0)))
 
 
-def test_class_that_fails_after_the_fit(monkeypatch):
-    monkeypatch.setattr("ganmc_lightning.synthesizers.filtered.MAX_ROUNDS", 3)
+def test_reserve_replaces_classes_without_accepted_candidates():
+    """Samples of the calibration draw are returned, which are accepted too; class shares stay equal."""
     inner = Noisy()
     filtered = fitted(inner)
+    drawn, _ = inner.sample(CALIBRATION_SAMPLES, seeded(CALIBRATION_SEED))
     inner.wrong = torch.tensor([0.1, 1.0, 1.0])
-    with pytest.raises(ConfigurationError, match=r"rejected every synthetic sample of classes \[1, 2\] in 3 draws"):
-        filtered.sample(64, seeded(0))
+    samples, labels = filtered.sample(300, seeded(0))
+    assert torch.equal(labels, inner.sample(300, seeded(0))[1])
+    assert torch.equal(samples.argmax(dim=1), labels)
+    repeated = (samples[:, None] == drawn).all(dim=2).any(dim=1)
+    assert torch.equal(repeated, labels > 0)
+    assert len(torch.unique(samples[labels == 2], dim=0)) > 20  # not a single one
+
+
+@pytest.mark.parametrize(("n", "classes"), [(64, 3), (64, 30), (7, 3)])
+def test_share_of_the_reserve(n, classes):
+    """Repeated samples are those of the reserve: at most about 1 %, with few candidates."""
+    inner = Noisy(wrong=[0.4] * classes)
+    filtered = fitted(inner, torch.arange(classes), DataSpec((classes,), classes), confidence_quantile=0.5)
+    drawn, _ = inner.sample(CALIBRATION_SAMPLES, seeded(CALIBRATION_SEED))
+    samples = torch.cat([filtered.sample(n, seeded(seed))[0] for seed in range(1, 60)])
+    repeated = torch.isin(samples.amax(dim=1), drawn.amax(dim=1))  # the largest logit identifies a sample
+    assert repeated.float().mean() < 0.015
+    inner.drawn = 0
+    filtered.sample(n, seeded(0))
+    assert inner.drawn < 40 * n + 1000
+
+
+def test_class_that_the_calibration_draw_did_not_contain():
+    inner = Noisy()
+    filtered = fitted(inner, labels=LABELS[LABELS != 1])
+    inner.labels = LABELS
+    inner.wrong = torch.tensor([0.0, 1.0, 0.0])
+    samples, labels = filtered.sample(100, seeded(0))
+    first, _ = inner.sample(100, seeded(0))
+    assert torch.equal(samples[labels == 1], first[labels == 1])
 
 
 def test_unknown_classes():

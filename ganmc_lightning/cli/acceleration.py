@@ -1,0 +1,107 @@
+"""Speed of training on CUDA: TensorFloat-32, memory format and compiled networks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.nn.utils import parametrize
+
+from ganmc_lightning.modules.base import CompressionModule
+
+DEVICES = ("cuda",)
+COMPILE_STEPS = 10_000
+"""Minimum number of training batches for which compilation, which takes up to minutes, is worthwhile."""
+
+
+class Acceleration(Callback):
+    """Settings of training on CUDA; on other devices nothing changes.
+
+    Weights of convolutions are stored in channels-last memory format, as the images of a batch are.
+
+    ``compile: auto`` compiles networks with ``torch.compile`` for runs of 10,000 or more batches on one CUDA device.
+    Compiled code is used in training steps only, in which all batches have equal sizes; validation, sample grids and
+    metrics run the networks eagerly. Parameter names in checkpoints stay the same. Networks that are not compiled:
+    those whose intermediate layers are compared (ANC, feature losses), discriminators with a gradient penalty, because
+    ``torch.compile`` does not support second derivatives, and networks with spectral normalization.
+
+    Args:
+        float32_matmul_precision: ``"high"`` uses TensorFloat-32 for float32 matrix products and convolutions (default);
+            ``"highest"`` uses float32.
+        compile: ``"off"`` (default) or ``"auto"``.
+
+    Example:
+        >>> Acceleration().float32_matmul_precision
+        'high'
+    """
+
+    def __init__(
+        self,
+        float32_matmul_precision: Literal["high", "highest"] = "high",
+        compile: Literal["auto", "off"] = "off",  # noqa: A002 - the name of the option
+    ) -> None:
+        self.float32_matmul_precision = float32_matmul_precision
+        self.compile = compile
+        self._compiled: list[tuple[nn.Module, Any]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Set the precision of float32, and the memory format of the weights."""
+        if trainer.strategy.root_device.type not in DEVICES:
+            return
+        torch.set_float32_matmul_precision(self.float32_matmul_precision)
+        torch.backends.cudnn.allow_tf32 = self.float32_matmul_precision == "high"
+        for parameter in pl_module.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.to(memory_format=torch.channels_last)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compile the networks, without running the compiler yet."""
+        assert isinstance(pl_module, CompressionModule)
+        self._compiled = []
+        single = trainer.world_size == 1 and trainer.strategy.root_device.type in DEVICES
+        if self.compile == "off" or not single or planned_batches(trainer) < COMPILE_STEPS:
+            return
+        for network in pl_module.compilable_networks():
+            if not any(parametrize.is_parametrized(layer) for layer in network.modules()):
+                network.compile(**compile_options(pl_module))
+                self._compiled.append((network, network._compiled_call_impl))
+        self._use_compiled(False)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Use the compiled networks in the training step."""
+        if self._compiled:
+            torch.compiler.cudagraph_mark_step_begin()
+            self._use_compiled(True)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Use the networks eagerly until the next training step."""
+        self._use_compiled(False)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Use the networks eagerly after the run."""
+        self._use_compiled(False)
+
+    def _use_compiled(self, use: bool) -> None:
+        for network, call in self._compiled:
+            network._compiled_call_impl = call if use else None  # PyTorch has no function to undo Module.compile
+
+
+def planned_batches(trainer: Trainer) -> float:
+    """Return the maximum number of training batches of a run; infinity if it is not limited."""
+    batches = float("inf")
+    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
+        batches = trainer.max_epochs * trainer.num_training_batches
+    return min(batches, trainer.max_steps) if trainer.max_steps >= 0 else batches
+
+
+def compile_options(module: CompressionModule) -> dict[str, Any]:
+    """Return the arguments of ``Module.compile``.
+
+    CUDA graphs, which remove the cost of kernel launches, overwrite the outputs of a network in its next forward pass.
+    They are used with one optimizer, where each network has one forward pass per step.
+    """
+    return {"dynamic": False, "mode": "reduce-overhead" if module.automatic_optimization else "default"}

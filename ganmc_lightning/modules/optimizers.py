@@ -1,0 +1,55 @@
+"""Optimizers with their schedules, and their implementation on CUDA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import LRSchedulerCallable
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+FUSED = (Adam, AdamW, SGD)
+"""Optimizers with a fused implementation on CUDA."""
+FUSED_DEVICES = ("cuda",)
+
+
+def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:
+    """Return the optimizers, and the learning rate schedules for Lightning, which steps them once per epoch."""
+    return [optimizer for optimizer, _ in pairs], [make(optimizer) for optimizer, make in pairs if make is not None]
+
+
+def choose_implementation(optimizer: Optimizer) -> None:
+    """Use the fused implementation of Adam, AdamW and SGD for parameters on CUDA, unless the optimizer sets another.
+
+    The state of a loaded optimizer is converted, because a checkpoint may be from a run on another device or with
+    another memory format.
+
+    Args:
+        optimizer: optimizer whose arguments ``fused`` and ``foreach`` were not given; others are not changed.
+
+    Example:
+        >>> optimizer = Adam([torch.nn.Parameter(torch.zeros(2))])
+        >>> choose_implementation(optimizer)
+        >>> optimizer.param_groups[0]["fused"] is None  # on the CPU
+        True
+    """
+    given = optimizer.defaults.get("fused"), optimizer.defaults.get("foreach")
+    if type(optimizer) not in FUSED or given != (None, None):
+        return
+    for group in optimizer.param_groups:
+        parameters = group["params"]
+        supported = all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters)
+        group["fused"] = True if supported else None
+        for parameter in parameters:
+            state = optimizer.state.get(parameter, {})
+            state.update({name: _converted(name, value, parameter, supported) for name, value in state.items()})
+
+
+def _converted(name: str, value: Any, parameter: Tensor, fused: bool) -> Any:
+    if name == "step" and isinstance(value, Tensor):  # fused implementations keep it on the device
+        return value.to(parameter.device if fused else "cpu")
+    if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+        # Fused implementations require equal strides.
+        return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return value

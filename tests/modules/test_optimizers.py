@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
+
+from ganmc_lightning.modules.optimizers import choose_implementation
+
+KINDS = [Adam, AdamW, partial(SGD, lr=0.1, momentum=0.9)]
+
+
+@pytest.fixture
+def cpu_as_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat the CPU, which has fused implementations too, as CUDA."""
+    monkeypatch.setattr("ganmc_lightning.modules.optimizers.FUSED_DEVICES", ("cpu",))
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Flatten(), nn.Linear(12, 1))
+
+
+def train(model: nn.Module, optimizer: Optimizer, steps: int = 3) -> list[torch.Tensor]:
+    for k in range(steps):
+        optimizer.zero_grad()
+        model(torch.full((2, 2, 4, 4), k + 1.0)).square().mean().backward()
+        optimizer.step()
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def test_nothing_changes_on_the_cpu() -> None:
+    optimizer = Adam(network().parameters())
+    before = copy.deepcopy(optimizer.param_groups[0])
+    choose_implementation(optimizer)
+    assert {name: value for name, value in optimizer.param_groups[0].items() if name != "params"} == {
+        name: value for name, value in before.items() if name != "params"
+    }
+
+
+@pytest.mark.usefixtures("cpu_as_cuda")
+@pytest.mark.parametrize("make", KINDS)
+def test_fused_steps_equal_those_of_the_default(make: Callable[..., Optimizer]) -> None:
+    plain, fused = network(), network()
+    optimizer = make(fused.parameters())
+    choose_implementation(optimizer)
+    assert optimizer.param_groups[0]["fused"] is True
+    for one, other in zip(train(plain, make(plain.parameters())), train(fused, optimizer), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.usefixtures("cpu_as_cuda")
+@pytest.mark.parametrize("make", [partial(Adam, foreach=False), partial(Adam, fused=False), partial(Adagrad, lr=0.1)])
+def test_given_arguments_are_kept(make: Callable[..., Any]) -> None:
+    optimizer = make(network().parameters())
+    before = [optimizer.param_groups[0].get(name) for name in ("fused", "foreach")]
+    choose_implementation(optimizer)
+    assert [optimizer.param_groups[0].get(name) for name in ("fused", "foreach")] == before
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("fused_first", [True, False])
+def test_state_of_another_device_and_memory_format(
+    make: Callable[..., Optimizer], fused_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint of the fused implementation resumes with the default one, and the reverse."""
+
+    def implementation(optimizer: Optimizer, fused: bool) -> None:
+        monkeypatch.setattr("ganmc_lightning.modules.optimizers.FUSED_DEVICES", ("cpu",) if fused else ())
+        choose_implementation(optimizer)
+
+    first = network()
+    optimizer = make(first.parameters())
+    implementation(optimizer, fused_first)
+    train(first, optimizer, steps=3)
+    second = network().to(memory_format=torch.channels_last)
+    second.load_state_dict(first.state_dict())
+    resumed = make(second.parameters())
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    implementation(resumed, not fused_first)
+    assert resumed.param_groups[0]["fused"] is (None if fused_first else True)
+    for parameter, state in resumed.state.items():
+        assert all(value.stride() == parameter.stride() for name, value in state.items() if name != "step")
+    plain = make(first.parameters())
+    plain.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for one, other in zip(train(second, resumed), train(first, plain), strict=True):
+        torch.testing.assert_close(one, other)
