@@ -88,7 +88,7 @@ class TreeKind(StudentKind):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first k leaves; the whole tree is the last stage."""
-        counts = [k for k in _smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
+        counts = [k for k in smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
         tree = fitted.tree_
         node_bytes = tree.__getstate__()["nodes"].itemsize + tree.value[0].nbytes
         total = pickled_bytes(fitted) or 0
@@ -154,11 +154,11 @@ class BoostingKind(StudentKind):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first iterations."""
-        counts = _smaller_sizes(fitted.max_iter, BOOSTING_STAGES)
+        counts = smaller_sizes(fitted.max_iter, BOOSTING_STAGES)
         staged = fitted.staged_predict_proba(X) if n_classes else fitted.staged_predict(X)
         for count, predictions in enumerate(staged, 1):
             if count in counts:
-                smaller = _first_iterations(fitted, count)
+                smaller = first_iterations(fitted, count)
                 nodes = sum(tree_nodes(smaller) or [])
                 yield StudentStage(clone(fitted).set_params(max_iter=count), predictions, nodes, pickled_bytes(smaller))
 
@@ -221,12 +221,12 @@ def _student_kind(item: Any, n_classes: int) -> StudentKind:
     return EstimatorKind(item)
 
 
-def _smaller_sizes(largest: int, stages: int) -> list[int]:
+def smaller_sizes(largest: int, stages: int) -> list[int]:
     """Return ascending sizes that end with the largest; neighbors differ by a factor of about the square root of 2."""
     return sorted({max(1, round(largest / 2 ** (step / 2))) for step in range(stages)})
 
 
-def _first_iterations(model: Any, count: int) -> Any:
+def first_iterations(model: Any, count: int) -> Any:
     """Return fitted boosting of the first iterations, equal to a fit with ``max_iter=count``."""
     smaller = copy.copy(model)
     smaller._predictors = model._predictors[:count]
