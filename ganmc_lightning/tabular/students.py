@@ -14,9 +14,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.profiling import pickled_bytes, tree_nodes
 from ganmc_lightning.tabular.student import student_probabilities, to_probabilities
-from ganmc_lightning.tabular.tree_size import staged_predict
+from ganmc_lightning.tabular.tree_size import first_leaves, staged_predict
 
 DEFAULT_MAX_NODES = 10_000
 """Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
@@ -33,14 +32,12 @@ class StudentStage(NamedTuple):
     Attributes:
         estimator: unfitted estimator of this size.
         predictions: probabilities (N, K), or values (N,) of a regression.
-        nodes: nodes of all trees; None for a model without trees.
-        bytes: size of the pickled student; None where it cannot be pickled.
+        fitted: fitted student of this size.
     """
 
     estimator: Any
     predictions: NDArray[np.float64]
-    nodes: int | None
-    bytes: int | None
+    fitted: Any
 
 
 class StudentKind(ABC):
@@ -64,9 +61,7 @@ class StudentKind(ABC):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with a fitted student of :meth:`estimators`, and with the smaller ones that it contains."""
-        predictions = student_probabilities(fitted, X) if n_classes else np.ravel(fitted.predict(X))
-        nodes = tree_nodes(fitted)
-        yield StudentStage(clone(fitted), predictions, None if nodes is None else sum(nodes), pickled_bytes(fitted))
+        yield StudentStage(clone(fitted), predict_outputs(fitted, X, n_classes), fitted)
 
 
 class TreeKind(StudentKind):
@@ -88,15 +83,10 @@ class TreeKind(StudentKind):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first k leaves; the whole tree is the last stage."""
-        counts = [k for k in smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
-        tree = fitted.tree_
-        node_bytes = tree.__getstate__()["nodes"].itemsize + tree.value[0].nbytes
-        total = pickled_bytes(fitted) or 0
+        counts = [k for k in _smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
         for k, values in zip(counts, staged_predict(fitted, X, counts), strict=True):
-            nodes = min(2 * k - 1, tree.node_count)
-            predictions = to_probabilities(values) if n_classes else values
-            size = total - node_bytes * (tree.node_count - nodes)
-            yield StudentStage(clone(fitted).set_params(max_leaf_nodes=k), predictions, nodes, size)
+            smaller = first_leaves(fitted, k)
+            yield StudentStage(clone(smaller), to_probabilities(values) if n_classes else values, smaller)
 
 
 class ForestKind(StudentKind):
@@ -154,13 +144,12 @@ class BoostingKind(StudentKind):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first iterations."""
-        counts = smaller_sizes(fitted.max_iter, BOOSTING_STAGES)
+        counts = _smaller_sizes(fitted.max_iter, BOOSTING_STAGES)
         staged = fitted.staged_predict_proba(X) if n_classes else fitted.staged_predict(X)
         for count, predictions in enumerate(staged, 1):
             if count in counts:
-                smaller = first_iterations(fitted, count)
-                nodes = sum(tree_nodes(smaller) or [])
-                yield StudentStage(clone(fitted).set_params(max_iter=count), predictions, nodes, pickled_bytes(smaller))
+                smaller = _first_iterations(fitted, count)
+                yield StudentStage(clone(smaller), predictions, smaller)
 
 
 class EstimatorKind(StudentKind):
@@ -221,12 +210,17 @@ def _student_kind(item: Any, n_classes: int) -> StudentKind:
     return EstimatorKind(item)
 
 
-def smaller_sizes(largest: int, stages: int) -> list[int]:
+def predict_outputs(fitted: Any, X: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Predict probabilities (N, K) with a student of ``n_classes`` classes, values (N,) for 0 classes."""
+    return student_probabilities(fitted, X) if n_classes else np.ravel(fitted.predict(X))
+
+
+def _smaller_sizes(largest: int, stages: int) -> list[int]:
     """Return ascending sizes that end with the largest; neighbors differ by a factor of about the square root of 2."""
     return sorted({max(1, round(largest / 2 ** (step / 2))) for step in range(stages)})
 
 
-def first_iterations(model: Any, count: int) -> Any:
+def _first_iterations(model: Any, count: int) -> Any:
     """Return fitted boosting of the first iterations, equal to a fit with ``max_iter=count``."""
     smaller = copy.copy(model)
     smaller._predictors = model._predictors[:count]

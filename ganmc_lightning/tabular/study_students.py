@@ -12,8 +12,9 @@ from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_limits
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
-from ganmc_lightning.tabular.students import BoostingKind, StudentStage, first_iterations
+from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.study_config import StudyConfig
 from ganmc_lightning.tabular.tasks import fit_classification_student
 from ganmc_lightning.tabular.training_sets import LabeledSamples, TrainingSet
@@ -135,8 +136,7 @@ def fit_study_students(
     forest = RandomForestRegressor(config.max_trees, random_state=seed)
     return FittedStudents(
         forest.fit(training_set.X, training_set.targets, training_set.sample_weight),
-        first_leaves(trees[tuned.min_samples_leaf], tuned.max_leaf_nodes),
-        first_leaves(trees[small.min_samples_leaf], small.max_leaf_nodes),
+        *(_first_leaves(trees[size.min_samples_leaf], size.max_leaf_nodes) for size in (tuned, small)),
         trees[small.min_samples_leaf],
         boosting,
     )
@@ -153,11 +153,13 @@ def _select_boosting(
             continue
         estimators = kind.estimators(n_classes, max_nodes, len(training_set.X))
         if not estimators:
-            raise ConfigurationError(f"boosting_nodes: got {max_nodes}, expected at least {3 * max(n_classes - 1, 1)}")
+            least = 3 * (n_classes if n_classes > 2 else 1)
+            raise ConfigurationError(f"boosting_nodes: got {max_nodes}, expected at least {least}")
         for estimator in estimators:
             fitted = _fit_boosting(training_set, estimator, seed)
             for stage in kind.stages(fitted, validation.X, n_classes):
-                candidates.append(_boosting_candidate(fitted, stage, metric(validation.y, stage.predictions)))
+                nodes, score = sum(tree_nodes(stage.fitted) or []), metric(validation.y, stage.predictions)
+                candidates.append(BoostingCandidate(stage.estimator, nodes, score, stage.fitted))
     return {
         max_nodes: max(
             (candidate for candidate in candidates if candidate.nodes <= max_nodes),
@@ -167,9 +169,8 @@ def _select_boosting(
     }
 
 
-def _boosting_candidate(fitted: Any, stage: StudentStage, score: float) -> BoostingCandidate:
-    assert stage.nodes is not None
-    return BoostingCandidate(stage.estimator, stage.nodes, score, first_iterations(fitted, stage.estimator.max_iter))
+def _first_leaves(student: StudentClassifier, max_leaf_nodes: int) -> StudentClassifier:
+    return StudentClassifier(first_leaves(student.regressor, max_leaf_nodes), student.classes)
 
 
 def _fit_tree(training_set: TrainingSet, size: TreeSize, seed: int) -> StudentClassifier:

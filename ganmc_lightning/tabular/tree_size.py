@@ -101,21 +101,21 @@ def staged_predict(
         yield last[:, 0] if last.shape[1] == 1 else last
 
 
-def first_leaves(student: StudentClassifier, max_leaf_nodes: int) -> StudentClassifier:
-    """Return the student of the first k leaves of a best-first tree, equal to a fit with ``max_leaf_nodes=k``.
+def first_leaves(tree: DecisionTreeRegressor, max_leaf_nodes: int) -> DecisionTreeRegressor:
+    """Return the first k leaves of a best-first tree, equal to a fit with ``max_leaf_nodes=k``.
 
     Args:
-        student: result of :func:`fit_best_first_tree`.
-        max_leaf_nodes: number of leaves k, at least 2 and at most the ``max_leaf_nodes`` of the student.
+        tree: fitted tree with ``max_leaf_nodes``.
+        max_leaf_nodes: number of leaves k, at least 2 and at most that of the tree.
 
     Example:
         >>> X, targets = np.arange(8.0)[:, None], np.array([0, 0, 0, 0, 0.5, 0.5, 1, 0.5])
-        >>> tree = fit_best_first_tree(X, targets, TreeSize(4, 1), seed=0)
-        >>> [first_leaves(tree, k).regressor.get_n_leaves() for k in (2, 3)]
+        >>> tree = DecisionTreeRegressor(max_leaf_nodes=4).fit(X, targets)
+        >>> [first_leaves(tree, k).get_n_leaves() for k in (2, 3)]
         [2, 3]
     """
-    regressor = copy.copy(student.regressor).set_params(max_leaf_nodes=max_leaf_nodes)
-    tree_class, arguments, state = regressor.tree_.__reduce__()
+    smaller = copy.copy(tree).set_params(max_leaf_nodes=max_leaf_nodes)
+    tree_class, arguments, state = smaller.tree_.__reduce__()
     count = min(2 * max_leaf_nodes - 1, state["node_count"])
     nodes = state["nodes"][:count].copy()
     leaf = nodes["left_child"] >= count  # the children are a pair of successive numbers
@@ -125,11 +125,11 @@ def first_leaves(student: StudentClassifier, max_leaf_nodes: int) -> StudentClas
     while len(level := np.concatenate([nodes["left_child"][level], nodes["right_child"][level]])):
         level = level[level != TREE_LEAF]
         depth += len(level) > 0
-    regressor.tree_ = tree_class(*arguments)
-    regressor.tree_.__setstate__(
+    smaller.tree_ = tree_class(*arguments)
+    smaller.tree_.__setstate__(
         {"max_depth": depth, "node_count": count, "nodes": nodes, "values": state["values"][:count].copy()}
     )
-    return StudentClassifier(regressor, student.classes)
+    return smaller
 
 
 def staged_sizes(student: StudentClassifier, max_leaf_nodes: Sequence[int]) -> list[int]:

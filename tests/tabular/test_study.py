@@ -182,11 +182,11 @@ def test_a_smaller_boosting_budget_is_met_too(binary):
 
 
 def test_labels_of_the_validation_split_are_counted(binary, done):
-    splits = make_splits(binary)
+    part = make_splits(binary).fit
     assert {v for k, v in done[0].metrics.items() if k.endswith("labeled_samples")} == {280}
     generator = TabularGenerator(6, 2)
-    gan = GeneratorSampler(generator, RowScaler.fit(torch.from_numpy(splits.fit.X).float()))
-    result, _ = run(make_splits(binary, train=splits.fit), synthesizers={"gan": gan, **SYNTHESIZERS})
+    gan = GeneratorSampler(generator, RowScaler.fit(torch.from_numpy(part.X).float()))
+    result, _ = run(make_splits(binary, fit=part, train=part), synthesizers={"gan": gan, "jitter": JitterSynthesizer()})
     counts = {name: result.metrics[f"{name}/labeled_samples"] for name in ("real", "jitter", "gan", "real+gan")}
     assert counts == {"real": 200, "jitter": 200, "gan": 280, "real+gan": 280}
     assert result.metrics["real/small/labeled_samples"] == result.metrics["jitter/boosting_300/labeled_samples"] == 280
@@ -194,9 +194,9 @@ def test_labels_of_the_validation_split_are_counted(binary, done):
 
 def test_sizes_selected_on_the_training_set_of_the_students(binary):
     """Fits shared by selection and report equal separate fits."""
-    splits = make_splits(binary)
-    shared, _ = run(make_splits(binary, train=splits.fit))
-    separate, _ = run(make_splits(binary, train=LabeledSamples(*splits.fit)))
+    part = make_splits(binary).fit
+    shared, _ = run(make_splits(binary, fit=part, train=part))
+    separate, _ = run(make_splits(binary, fit=part, train=LabeledSamples(*part)))
     assert untimed(shared) == pytest.approx(untimed(separate), rel=1e-9, abs=1e-10)
 
 

@@ -50,12 +50,12 @@ def test_bytes_match_a_tree_of_that_size(training_set):
 @pytest.mark.parametrize("k", SIZES)
 def test_first_leaves_equal_a_tree_of_that_size(training_set, k):
     full = fit_best_first_tree(*training_set, TreeSize(500, 3), seed=0)
-    smaller, reference = first_leaves(full, k), fit_best_first_tree(*training_set, TreeSize(k, 3), seed=0)
+    smaller, reference = first_leaves(full.regressor, k), fit_best_first_tree(*training_set, TreeSize(k, 3), seed=0)
     for name in ("children_left", "children_right", "feature", "threshold", "value", "n_node_samples", "impurity"):
-        actual, expected = getattr(smaller.regressor.tree_, name), getattr(reference.regressor.tree_, name)
+        actual, expected = getattr(smaller.tree_, name), getattr(reference.regressor.tree_, name)
         np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
-    assert smaller.regressor.get_depth() == reference.regressor.get_depth()
-    assert smaller.regressor.get_params() == reference.regressor.get_params()
+    assert smaller.get_depth() == reference.regressor.get_depth()
+    assert smaller.get_params() == reference.regressor.get_params()
     assert full.regressor.max_leaf_nodes == 500
 
 
