@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -79,7 +81,9 @@ class AdversarialForestSynthesizer(Synthesizer):
                 random_state=int(random.integers(2**31)),
             )
             is_real = np.repeat([1, 0], len(real))
-            forest.fit(np.concatenate([real, leaves.sample(len(real), random)]), is_real)
+            with warnings.catch_warnings():  # with few trees, some rows are in the bag of every tree
+                warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+                forest.fit(np.concatenate([real, leaves.sample(len(real), random)]), is_real)
             if forest.oob_score_ <= 0.5 and leaves is not single_leaf:
                 break
             leaves = _Leaves(real, groups, forest.apply(real))

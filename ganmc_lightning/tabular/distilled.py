@@ -41,7 +41,9 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     Class weights are parameters of the teacher, for example ``RandomForestClassifier(class_weight="balanced")``; the
     student inherits their effect. Columns of strings or categories are one-hot encoded, see
     :func:`~ganmc_lightning.tabular.encoding.fit_encoder`; an unknown category is encoded as zeros. NaN is accepted
-    where teacher and student accept it; a synthesizer is fitted to the rows without NaN.
+    where teacher and student accept it. A synthesizer is fitted to rows whose NaN is replaced by the value of a random
+    row of the class, and a synthetic row is NaN where a random real row is. A column with heavy tails is scaled for it
+    by quantiles, see :func:`~ganmc_lightning.tabular.sampling.robust_center_scale`.
 
     Args:
         teacher: Classifier with ``predict_proba``. A fitted one is used unchanged, an unfitted one is cloned and
