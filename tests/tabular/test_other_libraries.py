@@ -47,7 +47,7 @@ def test_three_classes_within_a_budget(three, library):
     assert model.profile_.student.trees == 60
     assert 300 < model.profile_.student.nodes <= 1000
     assert model.score(X, y) > 0.7
-    with pytest.raises(ConfigurationError, match=r"max_nodes: got 9, expected at least \\d+, the smallest student"):
+    with pytest.raises(ConfigurationError, match=r"max_nodes: got 9, expected at least \d+, the smallest student"):
         DistilledClassifier(FOREST, library("Classifier"), max_nodes=9, **FIXED).fit(X, y)
 
 
@@ -62,15 +62,15 @@ def test_a_classifier_as_teacher(binary, library):
     X = X.copy()
     X[::9, 3] = np.nan
     for teacher in (library("Classifier"), library("Classifier").fit(X, y)):
-        model = DistilledClassifier(teacher, "boosting", max_nodes=300, label_weight=0, random_state=0).fit(X, y)
+        model = DistilledClassifier(teacher, "boosting", max_nodes=60, label_weight=0, random_state=0).fit(X, y)
         assert model.chosen_.teacher_labels in ("in_bag", "cross_fit")
         assert model.profile_.teacher.trees == 20
-        assert model.score(X, y) > 0.8
+        assert model.score(X, y) > 0.75
 
 
 def test_regressors(library):
     random = np.random.default_rng(0)
-    X = random.normal(size=(300, 4))
+    X = random.normal(size=(600, 4))
     y = X[:, 0] ** 2 + X[:, 1]
-    model = DistilledRegressor(library("Regressor"), library("Regressor"), **FIXED).fit(X, y)
+    model = DistilledRegressor(library("Regressor"), library("Regressor", n_estimators=60), **FIXED).fit(X, y)
     assert model.score(X, y) > 0.8

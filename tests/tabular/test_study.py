@@ -37,6 +37,7 @@ CONFIG = StudyConfig(
     max_trees=3,
     max_leaf_nodes=(3, 10, 30),
     min_samples_leaf=(1, 8),
+    boosting_nodes=(60,),
     min_compression=40,
     teacher=RandomForestClassifier(30),
 )
@@ -76,7 +77,7 @@ def test_every_training_set_has_all_students_and_metrics(done):
     result, lines = done
     names = {key.rpartition("/")[0] for key in result.metrics}
     assert names == {"teacher"} | {
-        name + suffix for name in TRAINING_SETS for suffix in ("", "/forest", "/tuned", "/small", "/boosting_300")
+        name + suffix for name in TRAINING_SETS for suffix in ("", "/forest", "/tuned", "/small", "/boosting_60")
     }
     for name in names:
         for metric in (
@@ -164,12 +165,12 @@ def test_boosting_within_a_number_of_nodes(binary, done):
     splits = make_splits(binary)
     targets = RandomForestClassifier(30, random_state=0).fit(*splits.fit[:2]).predict_proba(splits.fit.X)
     scores = []
-    for estimator in BoostingKind().estimators(2, 300, 200):
+    for estimator in BoostingKind().estimators(2, 60, 200):
         fitted = fit_classification_student(estimator, splits.fit.X, targets, None, 0)
         stages = BoostingKind().stages(fitted, splits.validation.X, 2)
         scores += [roc_auc(splits.validation.y, stage.predictions) for stage in stages]
-    assert result.validation["real/boosting_300/auc"] == pytest.approx(max(scores), rel=1e-9)
-    assert result.metrics["real/boosting_300/nodes"] <= 300
+    assert result.validation["real/boosting_60/auc"] == pytest.approx(max(scores), rel=1e-9)
+    assert result.metrics["real/boosting_60/nodes"] <= 60
 
 
 def test_a_smaller_boosting_budget_is_met_too(binary):
@@ -189,7 +190,7 @@ def test_labels_of_the_validation_split_are_counted(binary, done):
     result, _ = run(make_splits(binary, fit=part, train=part), synthesizers={"gan": gan, "jitter": JitterSynthesizer()})
     counts = {name: result.metrics[f"{name}/labeled_samples"] for name in ("real", "jitter", "gan", "real+gan")}
     assert counts == {"real": 200, "jitter": 200, "gan": 280, "real+gan": 280}
-    assert result.metrics["real/small/labeled_samples"] == result.metrics["jitter/boosting_300/labeled_samples"] == 280
+    assert result.metrics["real/small/labeled_samples"] == result.metrics["jitter/boosting_60/labeled_samples"] == 280
 
 
 def test_sizes_selected_on_the_training_set_of_the_students(binary):
@@ -218,7 +219,7 @@ def test_results_depend_on_the_seed_not_on_n_jobs(binary, done):
 def test_three_classes(three):
     X, y = three
     splits = make_splits((X, y), fit=LabeledSamples(X[:280], y[:280]))
-    config = StudyConfig("accuracy", 1, 2, (4, 20), (1,), (300,), 10, RandomForestClassifier(20))
+    config = StudyConfig("accuracy", 1, 2, (4, 20), (1,), (60,), 10, RandomForestClassifier(20))
     result, _ = run(splits, config=config, synthesizers={"munge": MungeSynthesizer()})
     assert result.metrics["teacher/accuracy"] > result.metrics["labels/accuracy"] > 0.4
     assert 0.5 < result.metrics["munge/tuned/auc"] < 1
@@ -234,10 +235,10 @@ def test_training_sets(binary):
     }
     assert tuple(made) == TRAINING_SETS
     np.testing.assert_array_equal(made["labels"].targets, y)
-    forest = RandomForestClassifier(5, oob_score=True, random_state=0).fit(X, y)
-    in_bag = np.isnan(forest.oob_decision_function_).any(axis=1)
-    expected = np.where(in_bag, forest.predict_proba(X)[:, 1], forest.oob_decision_function_[:, 1])
-    np.testing.assert_allclose(made["real_oob"].targets, expected, atol=1e-12)
+    forest = RandomForestClassifier(40, oob_score=True, random_state=0).fit(X, y)
+    sets = make_training_sets(fit_teacher(forest, X, y, 0), LabeledSamples(X, y), {}, 1, 0)
+    out_of_bag = next(item for item in sets if item.name == "real_oob")
+    np.testing.assert_allclose(out_of_bag.targets, forest.oob_decision_function_[:, 1], atol=1e-12)
     rows = sample_rows(SYNTHESIZERS["smote"], X, y, 200, synthesizer_seed(7, "smote"))
     np.testing.assert_array_equal(made["smote"].X, rows)
     np.testing.assert_array_equal(made["smote"].targets, teacher.predict_proba(rows)[:, 1])
