@@ -136,7 +136,8 @@ def fit_study_students(
     forest = RandomForestRegressor(config.max_trees, random_state=seed)
     return FittedStudents(
         forest.fit(training_set.X, training_set.targets, training_set.sample_weight),
-        *(_first_leaves(trees[size.min_samples_leaf], size.max_leaf_nodes) for size in (tuned, small)),
+        _first_leaves(trees[tuned.min_samples_leaf], tuned.max_leaf_nodes),
+        _first_leaves(trees[small.min_samples_leaf], small.max_leaf_nodes),
         trees[small.min_samples_leaf],
         boosting,
     )
