@@ -54,9 +54,9 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
             more than two classes. Default: ``("boosting", "tree")``.
         max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
             10,000 for the named kinds.
-        max_bytes: Largest size of the pickled ``student_``, about that of its file in joblib or skops format. An object
-            file of the exported C is several times smaller, see
-            :func:`~ganmc_lightning.tabular.export.measure_object`. Default: None, no limit.
+        max_bytes: Largest size of the pickled ``student_``, that of its joblib file. The object file of its C source is
+            smaller, see :func:`~ganmc_lightning.tabular.export.measure_object`; a skops file is larger. Default:
+            None, no limit.
         max_predict_seconds: Longest prediction time of an encoded row: the time of a batch of 5,000 validation rows on
             one thread, divided by 5,000; the minimum of 5 calls. It is measured for every fitted candidate, and once
             more for the final student. A candidate close to the limit may be accepted in one run and rejected in
