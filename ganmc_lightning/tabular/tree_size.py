@@ -111,7 +111,7 @@ def first_leaves(tree: DecisionTreeRegressor, max_leaf_nodes: int) -> DecisionTr
     Example:
         >>> X, targets = np.arange(8.0)[:, None], np.array([0, 0, 0, 0, 0.5, 0.5, 1, 0.5])
         >>> tree = DecisionTreeRegressor(max_leaf_nodes=4).fit(X, targets)
-        >>> [first_leaves(tree, k).get_n_leaves() for k in (2, 3)]
+        >>> [int(first_leaves(tree, k).get_n_leaves()) for k in (2, 3)]
         [2, 3]
     """
     smaller = copy.copy(tree).set_params(max_leaf_nodes=max_leaf_nodes)
