@@ -1,5 +1,6 @@
 """Synthesizers: generators, stored samples, and baselines without a GAN."""
 
+from ganmc_lightning.synthesizers.adversarial_forest import AdversarialForestSynthesizer
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
@@ -10,6 +11,7 @@ from ganmc_lightning.synthesizers.smote import SmoteSynthesizer
 from ganmc_lightning.synthesizers.stored import StoredSynthesizer
 
 __all__ = [
+    "AdversarialForestSynthesizer",
     "FilteredSynthesizer",
     "GeneratorSynthesizer",
     "JitterSynthesizer",

@@ -41,7 +41,9 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     Class weights are parameters of the teacher, for example ``RandomForestClassifier(class_weight="balanced")``; the
     student inherits their effect. Columns of strings or categories are one-hot encoded, see
     :func:`~ganmc_lightning.tabular.encoding.fit_encoder`; an unknown category is encoded as zeros. NaN is accepted
-    where teacher and student accept it; a synthesizer is fitted to the rows without NaN.
+    where teacher and student accept it. A synthesizer is fitted to rows whose NaN is replaced by the value of a random
+    row of the class, and a synthetic row is NaN where a random real row is. A column with heavy tails is scaled for it
+    by quantiles, see :func:`~ganmc_lightning.tabular.sampling.robust_center_scale`.
 
     Args:
         teacher: Classifier with ``predict_proba``. A fitted one is used unchanged, an unfitted one is cloned and
@@ -52,7 +54,13 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
             more than two classes. Default: ``("boosting", "tree")``.
         max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
             10,000 for the named kinds.
-        max_bytes: Largest size of the pickled student. Default: None, no limit.
+        max_bytes: Largest size of the pickled ``student_``, that of its joblib file. The object file of its C source is
+            smaller, see :func:`~ganmc_lightning.tabular.export.measure_object`; a skops file is larger. Default:
+            None, no limit.
+        max_predict_seconds: Longest prediction time of an encoded row: the time of a batch of 5,000 validation rows on
+            one thread, divided by 5,000; the minimum of 5 calls. It is measured for every fitted candidate, and once
+            more for the final student. A candidate close to the limit may be accepted in one run and rejected in
+            another. Default: None, no limit.
         teacher_labels: Teacher's labels of real rows: ``"in_bag"``, from the whole teacher; ``"out_of_bag"``, from
             the trees of a bootstrap forest that were not fitted to the row; ``"cross_fit"``, from five clones, each
             fitted without a fifth of the rows; or ``"auto"`` (default), the in-bag labels and the others that the
@@ -104,6 +112,7 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         *,
         max_nodes: int | None = None,
         max_bytes: int | None = None,
+        max_predict_seconds: float | None = None,
         teacher_labels: TeacherLabelsArgument = "auto",
         label_weight: float | Literal["auto"] = "auto",
         synthesizer: SupportsSample | None = None,
@@ -117,6 +126,7 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         self.student = student
         self.max_nodes = max_nodes
         self.max_bytes = max_bytes
+        self.max_predict_seconds = max_predict_seconds
         self.teacher_labels = teacher_labels
         self.label_weight = label_weight
         self.synthesizer = synthesizer
@@ -176,6 +186,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
             10,000 for the named kinds.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
+        max_predict_seconds: Longest prediction time of a row in seconds, as in :class:`DistilledClassifier`. Default:
+            None, no limit.
         teacher_labels: ``"in_bag"``, ``"out_of_bag"``, ``"cross_fit"`` or ``"auto"`` (default), as in
             :class:`DistilledClassifier`.
         label_weight: Share of the true values in the targets of real rows, in [0, 1]. Default: ``"auto"``, 0, 1/2 and
@@ -216,6 +228,7 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         *,
         max_nodes: int | None = None,
         max_bytes: int | None = None,
+        max_predict_seconds: float | None = None,
         teacher_labels: TeacherLabelsArgument = "auto",
         label_weight: float | Literal["auto"] = "auto",
         synthesizer: SupportsSample | None = None,
@@ -228,6 +241,7 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         self.student = student
         self.max_nodes = max_nodes
         self.max_bytes = max_bytes
+        self.max_predict_seconds = max_predict_seconds
         self.teacher_labels = teacher_labels
         self.label_weight = label_weight
         self.synthesizer = synthesizer

@@ -123,7 +123,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             self.label_weight,
             REAL if self.training_data == "auto" else self.training_data,
         )
-        budget = SizeBudget(self.max_nodes, self.max_bytes)
+        budget = SizeBudget(self.max_nodes, self.max_bytes, self.max_predict_seconds)
         only = None
         if not try_synthetic:
             only = single_candidate(kinds, recipes, budget, task.n_classes, len(targets))
@@ -156,7 +156,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             isinstance(self.label_weight, int | float) and 0 <= self.label_weight <= 1
         ):
             raise ConfigurationError(f"label_weight: got {self.label_weight!r}, expected 'auto' or a value in [0, 1]")
-        for name in ("max_nodes", "max_bytes"):
+        for name in ("max_nodes", "max_bytes", "max_predict_seconds"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 

@@ -6,29 +6,31 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
 
 BINS = 15
 """Bins of the calibration error, as in Guo et al. 2017."""
 
 
 def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Compute AUC, accuracy, log loss and calibration error.
+    """Compute AUC, average precision, accuracy, log loss and calibration error.
 
     Args:
         labels: int64 (N,) in 0..K-1; every class occurs.
         probabilities: float64 (N, K); each row sums to 1.
 
     Returns:
-        ``auc``, see :func:`roc_auc`; ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
+        ``auc``, see :func:`roc_auc`; ``average_precision`` of class 1, or its mean over three or more classes;
+        ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
 
     Example:
         >>> metrics = classification_metrics(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]))
         >>> {name: round(value, 3) for name, value in metrics.items()}
-        {'auc': 1.0, 'accuracy': 0.667, 'log_loss': 0.499, 'ece': 0.367}
+        {'auc': 1.0, 'average_precision': 1.0, 'accuracy': 0.667, 'log_loss': 0.499, 'ece': 0.367}
     """
     return {
         "auc": roc_auc(labels, probabilities),
+        "average_precision": mean_one_vs_rest(average_precision_score, labels, probabilities),
         "accuracy": top1_accuracy(labels, probabilities),
         "log_loss": float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1]))),
         "ece": calibration_error(labels, probabilities),

@@ -15,6 +15,7 @@ from ganmc_lightning.tabular.sampling import (
     SupportsSample,
     check_finite,
     extend_weights,
+    fill_missing,
     one_hot_argmax,
     sample_rows,
     seeded_globals,
@@ -125,6 +126,7 @@ class TrainingRows:
         return drawn.encoded, teacher.predict_outputs(self.labels.inputs(drawn))
 
     def _draw_rows(self, rows: TableRows, codes: NDArray[np.int64], n: int) -> TableRows:
+        """Draw rows; those of a synthesizer of this package are NaN where a random real row is."""
         # imported here because PyTorch is needed only where a synthesizer is given
         from ganmc_lightning.synthesizers.base import Synthesizer
 
@@ -138,17 +140,20 @@ class TrainingRows:
                 encoded = encode_rows(self.encoder, raw)
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 raise ConfigurationError(f"synthesizer: samples differ from X in columns or types ({error})") from error
-            check_finite(encoded, self.names, f"synthesizer: samples of {type(self.synthesizer).__name__}")
+            allow_nan = bool(np.isnan(rows.encoded).any())
+            check_finite(encoded, self.names, f"synthesizer: samples of {type(self.synthesizer).__name__}", allow_nan)
             return TableRows(encoded, raw)
-        complete = ~np.isnan(rows.encoded).any(axis=1)
-        if not complete.any():
-            raise ConfigurationError("synthesizer: got NaN in every row of X, expected rows without missing values")
-        X = rows.encoded[complete].astype(np.float64)
-        class_codes = np.unique(codes[complete], return_inverse=True)[1].astype(np.int64)
+        missing = np.isnan(rows.encoded)
+        random = np.random.default_rng(self.seed)
+        X = fill_missing(rows.encoded.astype(np.float64), codes, random)
+        class_codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
         if self.encoder is None:
-            return TableRows(sample_rows(self.synthesizer, X, class_codes, n, self.seed, self.names))
-        varying = np.not_equal(X, X[:1]).any(axis=0)  # a rare category may be absent from a part of the rows
-        encoded = np.repeat(X[:1], n, axis=0)
-        encoded[:, varying] = sample_rows(self.synthesizer, X[:, varying], class_codes, n, self.seed)
-        encoded = one_hot_argmax(encoded, one_hot_blocks(self.encoder))
-        return TableRows(encoded, decode_rows(self.encoder, encoded, rows.raw))
+            encoded = sample_rows(self.synthesizer, X, class_codes, n, self.seed, self.names, missing.any())
+        else:
+            varying = np.not_equal(X, X[:1]).any(axis=0)  # a rare category may be absent from a part of the rows
+            encoded = np.repeat(X[:1], n, axis=0)
+            encoded[:, varying] = sample_rows(self.synthesizer, X[:, varying], class_codes, n, self.seed)
+            encoded = one_hot_argmax(encoded, one_hot_blocks(self.encoder))
+        if missing.any() and isinstance(self.synthesizer, Synthesizer):
+            encoded[missing[random.integers(len(missing), size=n)]] = np.nan
+        return TableRows(encoded, None if self.encoder is None else decode_rows(self.encoder, encoded, rows.raw))

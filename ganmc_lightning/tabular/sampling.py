@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ganmc_lightning.exceptions import ConfigurationError
 
 Samples = NDArray[np.float64]
+HEAVY_TAIL = 10
+"""Ratio of the standard deviation and that of the central values, from which a column has heavy tails."""
 MAX_ROUNDING = 1e-3
 """Largest float32 rounding error of a column, in standard deviations."""
 
@@ -35,16 +37,16 @@ def column_name(feature_names: Sequence[str] | None, column: int) -> str:
     return f"column {column}" if feature_names is None else f"column {str(feature_names[column])!r}"
 
 
-def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str) -> None:
-    """Validate that all values are finite.
+def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str, allow_nan: bool = False) -> None:
+    """Validate that all values are finite, or NaN where this is allowed.
 
     Raises:
         ConfigurationError: naming the first column with NaN or infinity.
     """
-    invalid = ~np.isfinite(X)
+    invalid = np.isinf(X) if allow_nan else ~np.isfinite(X)
     if invalid.any():
         column = int(invalid.any(axis=0).argmax())
-        kind = "NaN" if np.isnan(X[:, column]).any() else "infinity"
+        kind = "NaN" if np.isnan(X[invalid[:, column], column]).any() else "infinity"
         raise ConfigurationError(
             f"{name}: {column_name(feature_names, column)} contains {kind} in {int(invalid[:, column].sum())} samples, "
             "expected finite values"
@@ -69,9 +71,16 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
     """Validate that float32, the type scikit-learn's trees compare in, represents every column.
 
     Raises:
-        ConfigurationError: naming the first column whose rounding error exceeds :data:`MAX_ROUNDING` standard
-            deviations, such as timestamps.
+        ConfigurationError: naming the first column whose values exceed the range of float32, or whose rounding error
+            exceeds :data:`MAX_ROUNDING` standard deviations, such as timestamps.
     """
+    largest = np.abs(X).max(axis=0, initial=0)
+    if (largest > np.finfo(np.float32).max).any():
+        column = int((largest > np.finfo(np.float32).max).argmax())
+        raise ConfigurationError(
+            f"X: {column_name(feature_names, column)} has values up to {largest[column]:.3g}, beyond the range of "
+            "float32 in trees; divide the column by a constant"
+        )
     rounding = np.abs(X.astype(np.float32) - X).max(axis=0)
     imprecise = (rounding > MAX_ROUNDING * X.std(axis=0)) & np.not_equal(X, X[:1]).any(axis=0)
     if imprecise.any():
@@ -80,6 +89,29 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
             f"X: {column_name(feature_names, column)} has values near {X[0, column]:.0f}, which float32 in trees "
             f"rounds by up to {rounding[column]:.3g}; subtract the mean"
         )
+
+
+def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute center and scale (D,) of each column for synthesizers: mean and standard deviation, or robust ones.
+
+    Half the distance of the quantiles 0.159 and 0.841 equals the standard deviation of a normal distribution. Where the
+    standard deviation is more than :data:`HEAVY_TAIL` times as large, a few values determine it, and noise of a tenth
+    of it would hide all others; median and half the distance are used there. A column whose quantiles are equal keeps
+    mean and standard deviation.
+
+    Args:
+        X: real samples (N, D), finite, without constant columns.
+
+    Example:
+        >>> rows = np.column_stack([np.arange(101.0), np.append(np.arange(100.0), 1e12)])
+        >>> center, scale = robust_center_scale(rows)
+        >>> center.tolist(), scale.round(1).tolist()
+        ([50.0, 50.0], [29.2, 34.1])
+    """
+    deviation = X.std(axis=0)
+    low, median, high = np.quantile(X, (0.1587, 0.5, 0.8413), axis=0)
+    heavy = (high > low) & (deviation > HEAVY_TAIL * (high - low) / 2)
+    return np.where(heavy, median, X.mean(axis=0)), np.where(heavy, (high - low) / 2, deviation)
 
 
 def extend_weights(sample_weight: NDArray[np.float64] | None, n_synthetic: int) -> NDArray[np.float64] | None:
@@ -101,12 +133,13 @@ def sample_rows(
     n: int,
     seed: int,
     feature_names: Sequence[str] | None = None,
+    allow_nan: bool = False,
 ) -> Samples:
     """Draw synthetic samples in the units of the data.
 
-    A :class:`~ganmc_lightning.synthesizers.Synthesizer` is copied and fitted to the z-scores of the real samples, and
-    its samples are scaled back. Any other object must be fitted and return samples in the units of the data. The
-    global random generators of NumPy and PyTorch are seeded while it samples.
+    A :class:`~ganmc_lightning.synthesizers.Synthesizer` is copied and fitted to the z-scores of the real samples, see
+    :func:`robust_center_scale`, and its samples are scaled back. Any other object must be fitted and return samples in
+    the units of the data. The global random generators of NumPy and PyTorch are seeded while it samples.
 
     Args:
         synthesizer: source of the samples.
@@ -115,6 +148,7 @@ def sample_rows(
         n: number of samples to draw.
         seed: random seed.
         feature_names: names of the features; the columns of a returned data frame are reordered to them.
+        allow_nan: whether samples may contain NaN (default: False).
 
     Returns:
         float64 (n, D).
@@ -138,8 +172,32 @@ def sample_rows(
             raise ConfigurationError(
                 f"synthesizer: sample({n}) of {kind} returned shape {samples.shape}, expected ({n}, {X.shape[1]})"
             )
-    check_finite(samples, feature_names, f"synthesizer: samples of {kind}")
+    check_finite(samples, feature_names, f"synthesizer: samples of {kind}", allow_nan)
     return samples
+
+
+def fill_missing(X: Samples, codes: NDArray[np.int64], random: np.random.Generator) -> Samples:
+    """Replace each NaN by the value of a random row of the same class, else of any class; zeros in an empty column.
+
+    Args:
+        X: rows (N, D).
+        codes: classes (N,).
+        random: random generator.
+
+    Example:
+        >>> X = np.array([[1.0], [np.nan], [9.0], [np.nan]])
+        >>> fill_missing(X, np.array([0, 0, 1, 1]), np.random.default_rng(0))[:, 0].tolist()
+        [1.0, 1.0, 9.0, 9.0]
+    """
+    filled = X.copy()
+    for column in np.flatnonzero(np.isnan(X).any(axis=0)):
+        for code in np.unique(codes):
+            missing = np.isnan(X[:, column]) & (codes == code)
+            present = X[~np.isnan(X[:, column]) & (codes == code), column]
+            if not len(present):
+                present = X[~np.isnan(X[:, column]), column]
+            filled[missing, column] = random.choice(present, missing.sum()) if len(present) else 0
+    return filled
 
 
 def _fit_and_sample(
@@ -150,13 +208,13 @@ def _fit_and_sample(
     from ganmc_lightning.batch import DataSpec
 
     check_varying(X, feature_names)
-    mean, std = X.mean(axis=0), X.std(axis=0)
+    center, scale = robust_center_scale(X)
     synthesizer = copy.deepcopy(synthesizer)  # the caller's may be fitted to other data
-    inputs = torch.from_numpy(((X - mean) / std).astype(np.float32))
+    inputs = torch.from_numpy(((X - center) / scale).astype(np.float32))
     synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
     with torch.no_grad():
         samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
-    scaled_back: Samples = samples.numpy().astype(np.float64) * std + mean
+    scaled_back: Samples = samples.numpy().astype(np.float64) * scale + center
     return scaled_back
 
 

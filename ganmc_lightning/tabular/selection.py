@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.profiling import pickled_bytes, tree_nodes
+from ganmc_lightning.tabular.profiling import pickled_bytes, seconds_per_row, tree_nodes
 from ganmc_lightning.tabular.recipes import BOTH, SYNTHETIC, TrainingRecipe, TrainingRows
-from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind
+from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind, predict_outputs
 from ganmc_lightning.tabular.teacher import Teacher
 
 MIN_NODE_BYTES = 64
@@ -34,6 +34,7 @@ class StudentCandidate:
         score: mean score on the validation rows; NaN where there was only one candidate.
         nodes: nodes of all trees, at most; None for a student without trees.
         bytes: size of the pickled student, at most; None where it cannot be pickled.
+        predict_seconds: prediction time of a row, at most; None where it is not limited.
     """
 
     student: str
@@ -44,6 +45,7 @@ class StudentCandidate:
     score: float
     nodes: int | None
     bytes: int | None
+    predict_seconds: float | None
 
     @property
     def recipe(self) -> TrainingRecipe:
@@ -52,17 +54,19 @@ class StudentCandidate:
 
 
 class StudentSize(NamedTuple):
-    """Size of a student.
+    """Size and speed of a student.
 
     Attributes:
         student: name of its kind.
         nodes: nodes of all trees, or None.
         bytes: bytes of the pickled student, or None.
+        predict_seconds: prediction time of a row, or None.
     """
 
     student: str
     nodes: int | None
     bytes: int | None
+    predict_seconds: float | None
 
 
 class ValidationPart(NamedTuple):
@@ -83,29 +87,44 @@ class ValidationPart(NamedTuple):
 
 @dataclass(frozen=True)
 class SizeBudget:
-    """Largest size of a student.
+    """Largest size and longest prediction time of a student.
 
     Attributes:
         max_nodes: nodes of all trees, or None.
         max_bytes: bytes of the pickled student, or None.
+        max_predict_seconds: prediction time of a row, or None.
     """
 
     max_nodes: int | None
     max_bytes: int | None
+    max_predict_seconds: float | None
 
     def largest_nodes(self, n_rows: int) -> int:
         """Return the number of nodes that no candidate may exceed."""
         nodes = max(99, min(n_rows, DEFAULT_MAX_NODES)) if self.max_nodes is None else self.max_nodes
         return nodes if self.max_bytes is None else max(min(nodes, self.max_bytes // MIN_NODE_BYTES), min(nodes, 99))
 
-    def permits(self, nodes: int | None, size: int | None) -> bool:
-        """Return whether a student is small enough; one of unknown size is not, where that size is limited."""
-        return (self.max_nodes is None or (nodes is not None and nodes <= self.max_nodes)) and (
-            self.max_bytes is None or (size is not None and size <= self.max_bytes)
-        )
+    def measure(self, name: str, fitted: Any, X: NDArray[Any], n_classes: int) -> StudentSize:
+        """Measure a fitted student; its time only where it is limited.
+
+        Args:
+            name: name of its kind.
+            fitted: the student.
+            X: encoded rows (N, E) to predict.
+            n_classes: number of classes; 0 for regression.
+        """
+        nodes = tree_nodes(fitted)
+        seconds = None
+        if self.max_predict_seconds is not None:
+            seconds = seconds_per_row(lambda rows: predict_outputs(fitted, rows, n_classes), X)
+        return StudentSize(name, None if nodes is None else sum(nodes), pickled_bytes(fitted), seconds)
+
+    def permits(self, size: StudentSize | StudentCandidate) -> bool:
+        """Return whether a student is within the budget; one of unknown size is not, where that size is limited."""
+        return all(limit is None or (value is not None and value <= limit) for _, limit, value in self._limits(size))
 
     def require(self, sizes: Sequence[StudentSize]) -> None:
-        """Raise an error where no student is small enough.
+        """Raise an error where no student is within the budget.
 
         Args:
             sizes: sizes of all students.
@@ -113,21 +132,29 @@ class SizeBudget:
         Raises:
             ConfigurationError: naming the smallest student.
         """
-        if any(self.permits(item.nodes, item.bytes) for item in sizes):
+        if any(self.permits(size) for size in sizes):
             return
-        for name, limit, known in (
-            ("max_nodes", self.max_nodes, [(item.nodes, item.student) for item in sizes if item.nodes is not None]),
-            ("max_bytes", self.max_bytes, [(item.bytes, item.student) for item in sizes if item.bytes is not None]),
-        ):
+        for position, (name, limit, _) in enumerate(self._limits(sizes[0])):
+            values = [(self._limits(size)[position][2], size.student) for size in sizes]
+            known = [(value, student) for value, student in values if value is not None]
             if limit is not None and not known:
                 raise ConfigurationError(f"{name}: got {limit}, {sizes[0].student} has no such size; remove {name}")
             if limit is not None and min(known)[0] > limit:
+                least = f"{min(known)[0]:.2g}" if isinstance(min(known)[0], float) else min(known)[0]
                 raise ConfigurationError(
-                    f"{name}: got {limit}, expected at least {min(known)[0]}, the smallest student ({min(known)[1]})"
+                    f"{name}: got {limit}, expected at least {least}, the smallest student ({min(known)[1]})"
                 )
-        raise ConfigurationError(
-            f"max_nodes and max_bytes: got {self.max_nodes} and {self.max_bytes}, expected a size of one student"
-        )
+        given = [(name, limit) for name, limit, _ in self._limits(sizes[0]) if limit is not None]
+        names, limits = (" and ".join(map(str, part)) for part in zip(*given, strict=True))
+        raise ConfigurationError(f"{names}: got {limits}, expected the size of one student")
+
+    def _limits(self, size: StudentSize | StudentCandidate) -> list[tuple[str, float | None, float | None]]:
+        """Return name, limit and value of each quantity."""
+        return [
+            ("max_nodes", self.max_nodes, size.nodes),
+            ("max_bytes", self.max_bytes, size.bytes),
+            ("max_predict_seconds", self.max_predict_seconds, size.predict_seconds),
+        ]
 
 
 def score_candidates(
@@ -152,27 +179,24 @@ def score_candidates(
         Candidates with their mean score over the parts, larger ones than the budget included.
     """
     found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
+    n_classes, n_rows = rows.task.n_classes, len(rows.labels.y)
     for recipe in recipes:
         for part, teacher in parts:
             X, targets, weights = rows.build(recipe, teacher, part.fit_rows)
             for kind in kinds:
-                for estimator in kind.estimators(
-                    rows.task.n_classes, budget.largest_nodes(len(rows.labels.y)), len(rows.labels.y)
-                ):
+                for estimator in kind.estimators(n_classes, budget.largest_nodes(n_rows), n_rows):
                     fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
-                    for stage in kind.stages(fitted, part.X, rows.task.n_classes):
+                    for stage in kind.stages(fitted, part.X, n_classes):
                         score = rows.task.score(part.y, stage.predictions, part.sample_weight)
-                        unfitted = clone(stage.estimator)
-                        key = (kind.name, repr(sorted(unfitted.get_params().items(), key=str)), recipe)
-                        found[key].append(
-                            StudentCandidate(kind.name, unfitted, *recipe, score, stage.nodes, stage.bytes)
-                        )
+                        size = budget.measure(kind.name, stage.fitted, part.X, n_classes)
+                        key = (kind.name, repr(sorted(stage.estimator.get_params().items(), key=str)), recipe)
+                        found[key].append(StudentCandidate(kind.name, stage.estimator, *recipe, score, *size[1:]))
     return [_mean_candidate(group) for group in found.values()]
 
 
 def rank_candidates(candidates: Sequence[StudentCandidate], budget: SizeBudget) -> list[StudentCandidate]:
-    """Return the candidates within the budget, best score first, the smaller of ties first."""
-    fitting = [candidate for candidate in candidates if budget.permits(candidate.nodes, candidate.bytes)]
+    """Return the candidates within the budget, best score first, the one of fewer bytes first for equal scores."""
+    fitting = [candidate for candidate in candidates if budget.permits(candidate)]
     return sorted(fitting, key=lambda candidate: (-candidate.score, candidate.bytes or 0))
 
 
@@ -207,7 +231,7 @@ def select_students(
             if best is not None:
                 others = [best._replace(training_data=BOTH), TrainingRecipe("in_bag", 0.0, SYNTHETIC)]
                 candidates += score_candidates(rows, [kind], others, parts, budget, seed)
-    sizes = [StudentSize(candidate.student, candidate.nodes, candidate.bytes) for candidate in candidates]
+    sizes = [StudentSize(item.student, item.nodes, item.bytes, item.predict_seconds) for item in candidates]
     budget.require(sizes or _smallest_sizes(kinds, rows.task.n_classes))
     return rank_candidates(candidates, budget)
 
@@ -227,9 +251,8 @@ def fit_best(
     for candidate in ranked:
         training_set = rows.build(candidate.recipe, teacher, np.arange(len(rows.labels.y)))
         student = rows.task.fit(clone(candidate.estimator), *training_set, seed)
-        nodes = tree_nodes(student)
-        size = StudentSize(candidate.student, None if nodes is None else sum(nodes), pickled_bytes(student))
-        if budget.permits(size.nodes, size.bytes):
+        size = budget.measure(candidate.student, student, rows.labels.rows.encoded, rows.task.n_classes)
+        if budget.permits(size):
             return candidate, student
         sizes.append(size)
     budget.require(sizes)
@@ -245,23 +268,19 @@ def single_candidate(
     estimators = kinds[0].estimators(n_classes, budget.largest_nodes(n_rows), n_rows)
     if type(kinds[0]).stages is not StudentKind.stages or len(estimators) != 1:
         return None
-    return StudentCandidate(kinds[0].name, estimators[0], *recipes[0], float("nan"), None, None)
+    return StudentCandidate(kinds[0].name, estimators[0], *recipes[0], float("nan"), None, None, None)
 
 
 def _mean_candidate(group: Sequence[StudentCandidate]) -> StudentCandidate:
-    nodes = [candidate.nodes for candidate in group if candidate.nodes is not None]
-    sizes = [candidate.bytes for candidate in group if candidate.bytes is not None]
-    return StudentCandidate(
-        group[0].student,
-        group[0].estimator,
-        *group[0].recipe,
-        float(np.mean([candidate.score for candidate in group])),
-        max(nodes, default=None),
-        max(sizes, default=None),
-    )
+    largest = [
+        max((value for value in values if value is not None), default=None)
+        for values in zip(*((item.nodes, item.bytes, item.predict_seconds) for item in group), strict=True)
+    ]
+    score = float(np.mean([item.score for item in group]))
+    return StudentCandidate(group[0].student, group[0].estimator, *group[0].recipe, score, *largest)
 
 
 def _smallest_sizes(kinds: Sequence[StudentKind], n_classes: int) -> list[StudentSize]:
     """Return the nodes of the smallest student of each kind."""
     smallest = [next(n for n in range(1, 10_000) if kind.estimators(n_classes, n, 1000)) for kind in kinds]
-    return [StudentSize(kind.name, nodes, None) for kind, nodes in zip(kinds, smallest, strict=True)]
+    return [StudentSize(kind.name, nodes, None, None) for kind, nodes in zip(kinds, smallest, strict=True)]

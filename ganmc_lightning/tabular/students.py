@@ -14,9 +14,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.profiling import pickled_bytes, tree_nodes
 from ganmc_lightning.tabular.student import student_probabilities, to_probabilities
-from ganmc_lightning.tabular.tree_size import staged_predict
+from ganmc_lightning.tabular.tree_size import first_leaves, staged_predict
 
 DEFAULT_MAX_NODES = 10_000
 """Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
@@ -33,14 +32,12 @@ class StudentStage(NamedTuple):
     Attributes:
         estimator: unfitted estimator of this size.
         predictions: probabilities (N, K), or values (N,) of a regression.
-        nodes: nodes of all trees; None for a model without trees.
-        bytes: size of the pickled student; None where it cannot be pickled.
+        fitted: fitted student of this size.
     """
 
     estimator: Any
     predictions: NDArray[np.float64]
-    nodes: int | None
-    bytes: int | None
+    fitted: Any
 
 
 class StudentKind(ABC):
@@ -64,9 +61,7 @@ class StudentKind(ABC):
 
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with a fitted student of :meth:`estimators`, and with the smaller ones that it contains."""
-        predictions = student_probabilities(fitted, X) if n_classes else np.ravel(fitted.predict(X))
-        nodes = tree_nodes(fitted)
-        yield StudentStage(clone(fitted), predictions, None if nodes is None else sum(nodes), pickled_bytes(fitted))
+        yield StudentStage(clone(fitted), predict_outputs(fitted, X, n_classes), fitted)
 
 
 class TreeKind(StudentKind):
@@ -89,14 +84,9 @@ class TreeKind(StudentKind):
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with the first k leaves; the whole tree is the last stage."""
         counts = [k for k in _smaller_sizes(fitted.max_leaf_nodes, TREE_STAGES) if k >= 2]
-        tree = fitted.tree_
-        node_bytes = tree.__getstate__()["nodes"].itemsize + tree.value[0].nbytes
-        total = pickled_bytes(fitted) or 0
         for k, values in zip(counts, staged_predict(fitted, X, counts), strict=True):
-            nodes = min(2 * k - 1, tree.node_count)
-            predictions = to_probabilities(values) if n_classes else values
-            size = total - node_bytes * (tree.node_count - nodes)
-            yield StudentStage(clone(fitted).set_params(max_leaf_nodes=k), predictions, nodes, size)
+            smaller = first_leaves(fitted, k)
+            yield StudentStage(clone(smaller), to_probabilities(values) if n_classes else values, smaller)
 
 
 class ForestKind(StudentKind):
@@ -159,8 +149,7 @@ class BoostingKind(StudentKind):
         for count, predictions in enumerate(staged, 1):
             if count in counts:
                 smaller = _first_iterations(fitted, count)
-                nodes = sum(tree_nodes(smaller) or [])
-                yield StudentStage(clone(fitted).set_params(max_iter=count), predictions, nodes, pickled_bytes(smaller))
+                yield StudentStage(clone(smaller), predictions, smaller)
 
 
 class EstimatorKind(StudentKind):
@@ -219,6 +208,11 @@ def _student_kind(item: Any, n_classes: int) -> StudentKind:
     if is_classifier(item) and not hasattr(item, "predict_proba"):
         raise ConfigurationError(f"student: {kind} has no predict_proba")
     return EstimatorKind(item)
+
+
+def predict_outputs(fitted: Any, X: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Predict probabilities (N, K) with a student of ``n_classes`` classes, values (N,) for 0 classes."""
+    return student_probabilities(fitted, X) if n_classes else np.ravel(fitted.predict(X))
 
 
 def _smaller_sizes(largest: int, stages: int) -> list[int]:

@@ -85,19 +85,8 @@ class ClassificationTask(Task):
         return mix_labels(self.codes[index], outputs, label_weight, class_weights)
 
     def fit(self, estimator: Any, X: NDArray[Any], targets: Targets, weights: Weights, seed: int) -> Any:
-        """Fit a regressor to the probabilities, or a classifier to their cross-entropy."""
-        set_random_states(estimator, seed)
-        if is_classifier(estimator):
-            rows = round_to_quantiles(X) if is_histogram_boosting(estimator) else X
-            rows, codes, weights = repeat_by_class(rows, targets, weights)
-            return drop_bin_thresholds(estimator.fit(rows, codes, **weight_argument(estimator, weights, "student")))
-        regression_targets = to_targets(targets)
-        if regression_targets.ndim == 2 and not get_tags(estimator).target_tags.multi_output:
-            raise ConfigurationError(
-                f"student: {type(estimator).__name__} has one output, expected {targets.shape[1]}, one per class; wrap "
-                "it in sklearn.multioutput.MultiOutputRegressor"
-            )
-        return estimator.fit(X, regression_targets, **weight_argument(estimator, weights, "student"))
+        """See :func:`fit_classification_student`."""
+        return fit_classification_student(estimator, X, targets, weights, seed)
 
     def score(self, y: NDArray[Any], predictions: NDArray[np.float64], weights: Weights) -> float:
         """Compute ``scoring``; for three or more classes the mean of one-vs-rest AUC or average precision."""
@@ -107,6 +96,34 @@ class ClassificationTask(Task):
             return -float(log_loss(y, predictions, sample_weight=weights, labels=np.arange(self.n_classes)))
         curve = binary_auc if self.scoring == "roc_auc" else average_precision_score
         return mean_one_vs_rest(curve, y, predictions, weights)
+
+
+def fit_classification_student(estimator: Any, X: NDArray[Any], targets: Targets, weights: Weights, seed: int) -> Any:
+    """Fit a regressor to probabilities by squared error, or a classifier to their cross-entropy, in place.
+
+    Args:
+        estimator: unfitted student.
+        X: samples (N, D).
+        targets: probabilities (N, K).
+        weights: weights (N,), or None.
+        seed: random seed where ``random_state`` is None.
+
+    Raises:
+        ConfigurationError: a regressor of one output for three or more classes, or a student without sample weights
+            where there are weights.
+    """
+    set_random_states(estimator, seed)
+    if is_classifier(estimator):
+        rows = round_to_quantiles(X) if is_histogram_boosting(estimator) else X
+        rows, codes, weights = repeat_by_class(rows, targets, weights)
+        return drop_bin_thresholds(estimator.fit(rows, codes, **weight_argument(estimator, weights, "student")))
+    regression_targets = to_targets(targets)
+    if regression_targets.ndim == 2 and not get_tags(estimator).target_tags.multi_output:
+        raise ConfigurationError(
+            f"student: {type(estimator).__name__} has one output, expected {targets.shape[1]}, one per class; wrap "
+            "it in sklearn.multioutput.MultiOutputRegressor"
+        )
+    return estimator.fit(X, regression_targets, **weight_argument(estimator, weights, "student"))
 
 
 @dataclass(frozen=True)

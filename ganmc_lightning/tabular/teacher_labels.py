@@ -143,9 +143,9 @@ class TeacherLabels:
 
     def _has_out_of_bag(self, teacher: Teacher) -> bool:
         """Return whether a fitted teacher is a bootstrap forest of the real rows."""
-        forest = teacher.model.steps[-1][1] if isinstance(teacher.model, Pipeline) else teacher.model
-        if not isinstance(forest, BaseForest) or not forest.bootstrap:
+        if not is_bootstrap_forest(teacher.model):
             return False
+        forest = teacher.model.steps[-1][1] if isinstance(teacher.model, Pipeline) else teacher.model
         return teacher.model is not self.teacher or forest._n_samples == len(self.y)
 
     def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -168,6 +168,12 @@ class TeacherLabels:
 
     def _fit_format(self, teacher: Teacher, rows: TableRows) -> Any:
         return teacher.to_fit_format(self.inputs(rows))
+
+
+def is_bootstrap_forest(model: Any) -> bool:
+    """Return whether a model, or the last step of a pipeline, is a forest whose trees have bootstrap samples."""
+    forest = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    return isinstance(forest, BaseForest) and bool(forest.bootstrap)
 
 
 def out_of_bag_outputs(model: Any, X: Any, in_bag: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,10 +12,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.sampling import SupportsSample, extend_weights, one_hot_argmax, sample_rows
-from ganmc_lightning.tabular.student import to_targets
+from ganmc_lightning.tabular.student import to_probabilities, to_targets
 from ganmc_lightning.tabular.teacher import Teacher
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, out_of_bag_outputs
 
-LABELS, REAL = "labels", "real"
+LABELS, REAL, REAL_OOB = "labels", "real", "real_oob"
 
 
 class LabeledSamples(NamedTuple):
@@ -36,7 +37,7 @@ class TrainingSet(NamedTuple):
     """Training set of one group of students.
 
     Attributes:
-        name: ``labels``, ``real``, ``<synthesizer>`` or ``real+<synthesizer>``.
+        name: ``labels``, ``real``, ``real_oob``, ``<synthesizer>`` or ``real+<synthesizer>``.
         X: float64 (N, D).
         targets: P(y = 1) (N,) for two classes, (N, K) for more.
         sample_weight: float64 (N,); a synthetic sample has the mean weight of the real ones. None weights all equally.
@@ -59,6 +60,9 @@ def make_training_sets(
 ) -> Iterator[TrainingSet]:
     """Yield every training set; each synthesizer samples once, and each sample is predicted once.
 
+    The teacher was fitted to the real samples, so that its probabilities of them (``real``) are close to the labels.
+    ``real_oob`` has those of the trees that were not fitted to the sample; only a bootstrap forest has them.
+
     Args:
         teacher: fitted to ``real``.
         real: real samples.
@@ -74,6 +78,9 @@ def make_training_sets(
     yield TrainingSet(LABELS, real.X, to_targets(np.eye(len(teacher.classes))[real.y]), real.sample_weight)
     soft_labels = predict_soft_labels(teacher, real.X, n_jobs)
     yield TrainingSet(REAL, real.X, soft_labels, real.sample_weight)
+    if is_bootstrap_forest(teacher.model):
+        out_of_bag = out_of_bag_outputs(teacher.model, real.X, to_probabilities(soft_labels))
+        yield TrainingSet(REAL_OOB, real.X, to_targets(out_of_bag), real.sample_weight)
     for name, synthesizer in synthesizers.items():
         try:
             drawn = sample_rows(

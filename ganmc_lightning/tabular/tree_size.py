@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
+
+TREE_LEAF, TREE_UNDEFINED = -1, -2
+"""Child and feature of a leaf in scikit-learn's trees."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,37 @@ def staged_predict(
         depth = np.add.reduceat(path.indices < 2 * k - 1, path.indptr[:-1], dtype=np.int64)
         last = values[path.indices[path.indptr[:-1] + depth - 1]]
         yield last[:, 0] if last.shape[1] == 1 else last
+
+
+def first_leaves(tree: DecisionTreeRegressor, max_leaf_nodes: int) -> DecisionTreeRegressor:
+    """Return the first k leaves of a best-first tree, equal to a fit with ``max_leaf_nodes=k``.
+
+    Args:
+        tree: fitted tree with ``max_leaf_nodes``.
+        max_leaf_nodes: number of leaves k, at least 2 and at most that of the tree.
+
+    Example:
+        >>> X, targets = np.arange(8.0)[:, None], np.array([0, 0, 0, 0, 0.5, 0.5, 1, 0.5])
+        >>> tree = DecisionTreeRegressor(max_leaf_nodes=4).fit(X, targets)
+        >>> [int(first_leaves(tree, k).get_n_leaves()) for k in (2, 3)]
+        [2, 3]
+    """
+    smaller = copy.copy(tree).set_params(max_leaf_nodes=max_leaf_nodes)
+    tree_class, arguments, state = smaller.tree_.__reduce__()
+    count = min(2 * max_leaf_nodes - 1, state["node_count"])
+    nodes = state["nodes"][:count].copy()
+    leaf = nodes["left_child"] >= count  # the children are a pair of successive numbers
+    for field in ("left_child", "right_child", "feature", "threshold"):
+        nodes[field][leaf] = TREE_LEAF if field.endswith("child") else TREE_UNDEFINED
+    depth, level = 0, np.zeros(1, dtype=np.int64)
+    while len(level := np.concatenate([nodes["left_child"][level], nodes["right_child"][level]])):
+        level = level[level != TREE_LEAF]
+        depth += len(level) > 0
+    smaller.tree_ = tree_class(*arguments)
+    smaller.tree_.__setstate__(
+        {"max_depth": depth, "node_count": count, "nodes": nodes, "values": state["values"][:count].copy()}
+    )
+    return smaller
 
 
 def staged_sizes(student: StudentClassifier, max_leaf_nodes: Sequence[int]) -> list[int]:

@@ -30,6 +30,7 @@ max_trees: 2
 synthetic_ratio: 2
 max_leaf_nodes: [3, 12]
 min_samples_leaf: [1]
+boosting_nodes: [60]
 min_compression: 20
 teacher: {{class_path: sklearn.ensemble.ExtraTreesClassifier, init_args: {{n_estimators: 12}}}}
 checkpoints: {{gan: {gan}}}

@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
-from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, selection
 from ganmc_lightning.tabular.profiling import tree_nodes
 
 FOREST = RandomForestClassifier(10, random_state=0)
@@ -81,6 +81,29 @@ class TestBudget:
         with pytest.raises(ConfigurationError, match=message):
             distil(*binary, student, **budget)
 
+    @pytest.mark.parametrize("slow", ["forest", "boosting"])
+    def test_max_predict_seconds(self, binary, slow, monkeypatch):
+        """Times are set by the kind of the student, so that the test does not depend on the machine."""
+        monkeypatch.setattr(selection, "predict_outputs", lambda fitted, *_: fitted)
+        monkeypatch.setattr(
+            selection,
+            "seconds_per_row",
+            lambda predict, X: 1e-7 if isinstance(predict(X), DecisionTreeRegressor) else 1,
+        )
+        given = {"teacher_labels": "in_bag", "label_weight": 0, "max_nodes": 60, "max_predict_seconds": 1e-6}
+        model = distil(*binary, [slow, "tree"], **given)
+        assert model.chosen_.student == "tree"
+        assert {(item.student, item.predict_seconds) for item in model.selection_} == {("tree", 1e-7)}
+        message = f"max_predict_seconds: got 1e-06, expected at least 1, the smallest student \\({slow}\\)"
+        with pytest.raises(ConfigurationError, match=message):
+            distil(*binary, slow, **given)
+
+    def test_prediction_time_is_measured_only_if_limited(self, binary):
+        given = {"teacher_labels": "in_bag", "label_weight": 0, "max_nodes": 21}
+        model = distil(*binary, "tree", max_predict_seconds=10, **given)
+        assert all(0 < candidate.predict_seconds < 10 for candidate in model.selection_)
+        assert distil(*binary, "tree", **given).chosen_.predict_seconds is None
+
     def test_candidates_are_ranked_and_the_best_is_fitted(self, binary):
         model = distil(*binary, ["tree", "boosting"], max_nodes=60)
         scores = [candidate.score for candidate in model.selection_]
@@ -112,14 +135,6 @@ class TestBoosting:
         loss = [-np.mean(targets * np.log(p) + (1 - targets) * np.log(1 - p)) for p in (soft, hard)]
         assert loss[0] < loss[1]
         assert model.classifier_.predict_proba(X).shape == (400, 2)
-
-    @pytest.mark.parametrize(("package", "name"), [("xgboost", "XGBClassifier"), ("lightgbm", "LGBMClassifier")])
-    def test_students_of_other_libraries(self, three, package, name):
-        X, y = three
-        student = getattr(pytest.importorskip(package), name)(n_estimators=5, max_depth=3)
-        model = distil(X, y, student, max_nodes=500, teacher_labels="in_bag", label_weight=0)
-        assert model.profile_.student.trees == 15
-        assert model.score(X, y) > 0.7
 
 
 class TestLabels:
@@ -203,7 +218,7 @@ class TestColumns:
         )
         assert model.score(X, y) > 0.7
         assert np.isfinite(model.predict_proba(X)).all()
-        with pytest.raises(ConfigurationError, match="synthesizer: got NaN in every row"):
+        with pytest.raises(ConfigurationError, match="X: column 1 is constant"):
             distil(np.where(np.arange(6) == 1, np.nan, X), y, synthesizer=JitterSynthesizer(), training_data="both")
 
 

@@ -3,20 +3,27 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeRegressor
 
+from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import TabularGenerator
 from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer
+from ganmc_lightning.tabular.checkpoint import GeneratorSampler
 from ganmc_lightning.tabular.metrics import classification_metrics, roc_auc
 from ganmc_lightning.tabular.sampling import sample_rows
 from ganmc_lightning.tabular.student import StudentClassifier
+from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.study import Study
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
+from ganmc_lightning.tabular.tasks import fit_classification_student
 from ganmc_lightning.tabular.teacher import Teacher, fit_teacher
 from ganmc_lightning.tabular.training_sets import (
     LabeledSamples,
@@ -30,6 +37,7 @@ CONFIG = StudyConfig(
     max_trees=3,
     max_leaf_nodes=(3, 10, 30),
     min_samples_leaf=(1, 8),
+    boosting_nodes=(60,),
     min_compression=40,
     teacher=RandomForestClassifier(30),
 )
@@ -52,23 +60,29 @@ def run(splits, seed=0, n_jobs=1, config=CONFIG, synthesizers=SYNTHESIZERS):
     return Study(splits, config, synthesizers, seed, n_jobs, lines.append).run(), lines
 
 
+def untimed(result):
+    """Metrics that do not depend on time, and the number of labels only for a validation split outside ``train``."""
+    return {key: v for key, v in result.metrics.items() if not key.endswith(("seconds", "speedup", "labeled_samples"))}
+
+
 @pytest.fixture(scope="module")
 def done(binary):
     return run(make_splits(binary))
 
 
-TRAINING_SETS = ("labels", "real", "jitter", "real+jitter", "smote", "real+smote")
+TRAINING_SETS = ("labels", "real", "real_oob", "jitter", "real+jitter", "smote", "real+smote")
 
 
 def test_every_training_set_has_all_students_and_metrics(done):
     result, lines = done
     names = {key.rpartition("/")[0] for key in result.metrics}
     assert names == {"teacher"} | {
-        name + suffix for name in TRAINING_SETS for suffix in ("", "/forest", "/tuned", "/small")
+        name + suffix for name in TRAINING_SETS for suffix in ("", "/forest", "/tuned", "/small", "/boosting_60")
     }
     for name in names:
         for metric in (
             "auc",
+            "average_precision",
             "accuracy",
             "log_loss",
             "ece",
@@ -145,6 +159,48 @@ def test_sizes_are_selected_on_the_validation_split(binary, done):
     assert result.sizes["real"]["score"][position] == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
+def test_boosting_within_a_number_of_nodes(binary, done):
+    """Reference: all estimators of the budget, fitted with a teacher without the validation split."""
+    result, _ = done
+    splits = make_splits(binary)
+    targets = RandomForestClassifier(30, random_state=0).fit(*splits.fit[:2]).predict_proba(splits.fit.X)
+    scores = []
+    for estimator in BoostingKind().estimators(2, 60, 200):
+        fitted = fit_classification_student(estimator, splits.fit.X, targets, None, 0)
+        stages = BoostingKind().stages(fitted, splits.validation.X, 2)
+        scores += [roc_auc(splits.validation.y, stage.predictions) for stage in stages]
+    assert result.validation["real/boosting_60/auc"] == pytest.approx(max(scores), rel=1e-9)
+    assert result.metrics["real/boosting_60/nodes"] <= 60
+
+
+def test_a_smaller_boosting_budget_is_met_too(binary):
+    config = replace(CONFIG, boosting_nodes=(20, 200))
+    result, _ = run(make_splits(binary), config=config, synthesizers={})
+    assert result.metrics["labels/boosting_20/nodes"] <= 20 < result.metrics["labels/boosting_200/nodes"] <= 200
+    three_classes = make_splits((binary[0], np.arange(400) % 3))
+    with pytest.raises(ConfigurationError, match="boosting_nodes: got 5, expected at least 9"):
+        run(three_classes, config=replace(CONFIG, boosting_nodes=(5,)), synthesizers={})
+
+
+def test_labels_of_the_validation_split_are_counted(binary, done):
+    part = make_splits(binary).fit
+    assert {v for k, v in done[0].metrics.items() if k.endswith("labeled_samples")} == {280}
+    generator = TabularGenerator(6, 2)
+    gan = GeneratorSampler(generator, RowScaler.fit(torch.from_numpy(part.X).float()))
+    result, _ = run(make_splits(binary, fit=part, train=part), synthesizers={"gan": gan, "jitter": JitterSynthesizer()})
+    counts = {name: result.metrics[f"{name}/labeled_samples"] for name in ("real", "jitter", "gan", "real+gan")}
+    assert counts == {"real": 200, "jitter": 200, "gan": 280, "real+gan": 280}
+    assert result.metrics["real/small/labeled_samples"] == result.metrics["jitter/boosting_60/labeled_samples"] == 280
+
+
+def test_sizes_selected_on_the_training_set_of_the_students(binary):
+    """Fits shared by selection and report equal separate fits."""
+    part = make_splits(binary).fit
+    shared, _ = run(make_splits(binary, fit=part, train=part))
+    separate, _ = run(make_splits(binary, fit=part, train=LabeledSamples(*part)))
+    assert untimed(shared) == pytest.approx(untimed(separate), rel=1e-9, abs=1e-10)
+
+
 def test_the_test_split_does_not_select_sizes(binary, done):
     splits = make_splits(binary)
     shuffled = LabeledSamples(splits.test.X, np.random.default_rng(0).permutation(splits.test.y))
@@ -156,19 +212,14 @@ def test_the_test_split_does_not_select_sizes(binary, done):
 
 
 def test_results_depend_on_the_seed_not_on_n_jobs(binary, done):
-    timed = ("seconds", "speedup")
-
-    def numbers(result):
-        return {key: value for key, value in result.metrics.items() if not key.endswith(timed)}
-
-    assert numbers(run(make_splits(binary), n_jobs=3)[0]) == pytest.approx(numbers(done[0]), rel=1e-9, abs=1e-10)
-    assert numbers(run(make_splits(binary), seed=1)[0]) != numbers(done[0])
+    assert untimed(run(make_splits(binary), n_jobs=3)[0]) == pytest.approx(untimed(done[0]), rel=1e-9, abs=1e-10)
+    assert untimed(run(make_splits(binary), seed=1)[0]) != untimed(done[0])
 
 
 def test_three_classes(three):
     X, y = three
     splits = make_splits((X, y), fit=LabeledSamples(X[:280], y[:280]))
-    config = StudyConfig("accuracy", 1, 2, (4, 20), (1,), 10, RandomForestClassifier(20))
+    config = StudyConfig("accuracy", 1, 2, (4, 20), (1,), (60,), 10, RandomForestClassifier(20))
     result, _ = run(splits, config=config, synthesizers={"munge": MungeSynthesizer()})
     assert result.metrics["teacher/accuracy"] > result.metrics["labels/accuracy"] > 0.4
     assert 0.5 < result.metrics["munge/tuned/auc"] < 1
@@ -184,6 +235,10 @@ def test_training_sets(binary):
     }
     assert tuple(made) == TRAINING_SETS
     np.testing.assert_array_equal(made["labels"].targets, y)
+    forest = RandomForestClassifier(40, oob_score=True, random_state=0).fit(X, y)
+    sets = make_training_sets(fit_teacher(forest, X, y, 0), LabeledSamples(X, y), {}, 1, 0)
+    out_of_bag = next(item for item in sets if item.name == "real_oob")
+    np.testing.assert_allclose(out_of_bag.targets, forest.oob_decision_function_[:, 1], atol=1e-12)
     rows = sample_rows(SYNTHESIZERS["smote"], X, y, 200, synthesizer_seed(7, "smote"))
     np.testing.assert_array_equal(made["smote"].X, rows)
     np.testing.assert_array_equal(made["smote"].targets, teacher.predict_proba(rows)[:, 1])

@@ -10,6 +10,7 @@ from ganmc_lightning.tabular.metrics import roc_auc
 from ganmc_lightning.tabular.tree_size import (
     SizeCandidate,
     TreeSize,
+    first_leaves,
     fit_best_first_tree,
     select_size,
     staged_predict_proba,
@@ -44,6 +45,18 @@ def test_bytes_match_a_tree_of_that_size(training_set):
     for size, estimated in zip(SIZES[:5], staged_sizes(full, SIZES[:5]), strict=True):
         actual = len(pickle.dumps(fit_best_first_tree(*training_set, TreeSize(size, 1), seed=0)))
         assert abs(estimated - actual) <= 32  # small numbers take fewer bytes
+
+
+@pytest.mark.parametrize("k", SIZES)
+def test_first_leaves_equal_a_tree_of_that_size(training_set, k):
+    full = fit_best_first_tree(*training_set, TreeSize(500, 3), seed=0)
+    smaller, reference = first_leaves(full.regressor, k), fit_best_first_tree(*training_set, TreeSize(k, 3), seed=0)
+    for name in ("children_left", "children_right", "feature", "threshold", "value", "n_node_samples", "impurity"):
+        actual, expected = getattr(smaller.tree_, name), getattr(reference.regressor.tree_, name)
+        np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
+    assert smaller.get_depth() == reference.regressor.get_depth()
+    assert smaller.get_params() == reference.regressor.get_params()
+    assert full.regressor.max_leaf_nodes == 500
 
 
 def test_trees_have_no_bootstrap(training_set):
