@@ -18,7 +18,7 @@ from torch.utils.hooks import RemovableHandle
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules.checkpoint import (
-    check_weights,
+    check_state_dict,
     drop_frozen_keys,
     ignore_missing_frozen_keys,
     resumable_state,
@@ -262,7 +262,7 @@ class CompressionModule(LightningModule, ABC):
             ConfigurationError: weights or class names do not match, or a run is resumed from weights only.
         """
         checkpoint["state_dict"] = rename_weights(checkpoint["state_dict"], self.state_dict())
-        check_weights(checkpoint, self.state_dict(), type(self).__name__)
+        check_state_dict(checkpoint, self.state_dict(), type(self).__name__)
         trained_on = data_spec_of(checkpoint, "the checkpoint")
         if trained_on is not None and self._data is not None:
             check_class_names("the model of the checkpoint", trained_on, self._data)

@@ -53,7 +53,7 @@ def ignore_missing_frozen_keys(module: Any, keys: Any) -> None:
     keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
-def check_weights(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
+def check_state_dict(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
     """Validate that a checkpoint has the weights of a model and the counters of its run.
 
     Args:
