@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,36 @@ from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
 
-REFRESH_EVERY = 20
-"""Number of batches between updates of the progress bar, which take as long as a training step of a small network."""
+REFRESH_SECONDS = 1.0
+"""Interval between updates of the progress bar, each of which takes longer than a step of a small network."""
 
 
 class ProgressBar(RichProgressBar):
-    """Rich progress bar, refreshed every 20 batches, with the training losses and the monitored metric."""
+    """Rich progress bar, updated once per second, with the training losses and the monitored metric.
+
+    Lightning's updates it in each batch, which waits for the device to read the metrics.
+    """
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=REFRESH_EVERY)
+        super().__init__(refresh_rate=round(1 / REFRESH_SECONDS))  # per second, unlike that of TQDMProgressBar
+        self._updated_at = 0.0
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Update the bar if the interval has elapsed, and after the last batch."""
+        if self._is_due() or trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, *args)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Update the bar if the interval has elapsed."""
+        if self._is_due():
+            super().on_validation_batch_end(trainer, pl_module, *args)
+
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        due = now - self._updated_at >= REFRESH_SECONDS
+        if due:
+            self._updated_at = now
+        return due
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return the training losses and the monitored metric, which fit into one line."""

@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from ganmc_lightning.batch import to_uint8_images
-from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.io.image_grid import save_image_grid
@@ -59,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if samples.dim() == 2:
+            from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows  # imports scikit-learn
+
             units = f" ({write_rows(samples, labels, CheckpointTable.from_checkpoint(read_checkpoint(path)), out)})"
         else:
             write_images(samples, labels, out)

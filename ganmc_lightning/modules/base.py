@@ -16,9 +16,10 @@ from torch.utils.hooks import RemovableHandle
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules.checkpoint import (
-    check_resumable,
+    check_state_dict,
     drop_frozen_keys,
     ignore_missing_frozen_keys,
+    resumable_state,
     unsaved_hyperparameters,
 )
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
@@ -240,7 +241,7 @@ class CompressionModule(LightningModule, ABC):
     # -- checkpoints ---------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add iteration, training time, running means, random state, training data and the class of this module.
+        """Add iteration, training time, training data and module class; besides optimizer states also random state.
 
         Raises:
             DivergenceError: losses, weights or :attr:`finite_metrics` are NaN or infinite; nothing is written.
@@ -248,10 +249,10 @@ class CompressionModule(LightningModule, ABC):
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             check_losses(self, self.iteration, self._losses)
             check_checkpoint(self, self.iteration, checkpoint["state_dict"], self.finite_metrics, self._unbounded)
-        checkpoint["iteration"] = self.iteration
-        checkpoint["train_seconds"] = self.train_seconds
-        checkpoint["running_means"] = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}
-        checkpoint["random_state"] = random_state(self.device)
+        checkpoint.update(iteration=self.iteration, train_seconds=self.train_seconds)
+        if "optimizer_states" in checkpoint:  # else only weights are saved
+            means = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}
+            checkpoint.update(running_means=means, random_state=random_state(self.device))
         if self.trained_on is not None:
             checkpoint[TRAINED_ON] = self.trained_on.state_dict()
         class_path = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -261,17 +262,16 @@ class CompressionModule(LightningModule, ABC):
         """Restore iteration and training time; running means and random state are restored when training starts.
 
         Raises:
-            ConfigurationError: weights of the checkpoint do not match the module, or its class names do not match the
-                data.
+            ConfigurationError: weights or class names do not match, or a run is resumed from weights only.
         """
         checkpoint["state_dict"] = rename_weights(checkpoint["state_dict"], self.state_dict())
-        check_resumable(checkpoint, self.state_dict(), type(self).__name__)
+        check_state_dict(checkpoint, self.state_dict(), type(self).__name__)
         trained_on = data_spec_of(checkpoint, "the checkpoint")
         if trained_on is not None and self._data is not None:
             check_class_names("the model of the checkpoint", trained_on, self._data)
-        self.iteration = checkpoint["iteration"]
-        self._previous_seconds = checkpoint["train_seconds"]
-        self._resumed = {key: checkpoint[key] for key in ("running_means", "random_state")}
+        self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, type(self).__name__)
 
     def on_train_start(self) -> None:
         """Start measuring time, and restore running means and random state if the run is resumed.

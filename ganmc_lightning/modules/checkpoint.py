@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
 
-RESUMED = ("iteration", "train_seconds", "running_means", "random_state")
-"""Keys of a checkpoint from which a run is resumed."""
+COUNTERS = ("iteration", "train_seconds")
+"""Keys of every checkpoint of a run."""
+RESUMED = ("running_means", "random_state")
+"""Keys of a checkpoint from which a run is resumed, besides those of Lightning."""
 
 
 def unsaved_hyperparameters(module: LightningModule) -> list[str]:
@@ -50,8 +53,8 @@ def ignore_missing_frozen_keys(module: Any, keys: Any) -> None:
     keys.missing_keys[:] = [key for key in keys.missing_keys if not key.startswith(frozen)]
 
 
-def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
-    """Validate that a checkpoint has the weights of a model and the keys required to resume its run.
+def check_state_dict(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], class_name: str) -> None:
+    """Validate that a checkpoint has the weights of a model and the counters of its run.
 
     Args:
         checkpoint: contents of the checkpoint file; its ``state_dict`` uses the names of ``state``.
@@ -59,7 +62,7 @@ def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], 
         class_name: class of the model, for the error message.
 
     Raises:
-        ConfigurationError: a weight or another key is missing, or a weight has another shape.
+        ConfigurationError: a weight or a counter is missing, or a weight has another shape.
     """
     expected, actual = (
         {name: tuple(value.shape) for name, value in weights.items()} for weights in (state, checkpoint["state_dict"])
@@ -70,7 +73,31 @@ def check_resumable(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor], 
                 f"--ckpt_path: the checkpoint does not match the model: {name} is {actual.get(name, 'missing')}, "
                 f"expected {expected.get(name, 'no such weight')}; use another checkpoint, or the config of its run"
             )
-    for key in RESUMED:
+    _check_keys(checkpoint, COUNTERS, class_name)
+
+
+def resumable_state(checkpoint: Mapping[str, Any], path: str | Path | None, class_name: str) -> dict[str, Any]:
+    """Return the running means and the random state of a checkpoint from which a run is resumed.
+
+    Args:
+        checkpoint: contents of the checkpoint file.
+        path: path of the checkpoint file, for the error message.
+        class_name: class of the model, for the error message.
+
+    Raises:
+        ConfigurationError: the checkpoint contains only weights, or a key is missing.
+    """
+    if "optimizer_states" not in checkpoint:
+        last = "last.ckpt" if path is None else Path(path).with_name("last.ckpt")
+        raise ConfigurationError(
+            f"--ckpt_path: got {path}, which contains only weights, expected {last} to resume the run"
+        )
+    _check_keys(checkpoint, RESUMED, class_name)
+    return {key: checkpoint[key] for key in RESUMED}
+
+
+def _check_keys(checkpoint: Mapping[str, Any], keys: Sequence[str], class_name: str) -> None:
+    for key in keys:
         if key not in checkpoint:
             raise ConfigurationError(
                 f"--ckpt_path: the checkpoint has no key '{key}', expected a checkpoint of {class_name}"

@@ -1,4 +1,4 @@
-"""Checkpointing of a run: ``best.ckpt`` by validation metric, ``last.ckpt`` to resume from."""
+"""Checkpointing of a run: weights in ``best.ckpt`` by validation metric, ``last.ckpt`` to resume from."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS
 from ganmc_lightning.runs.sigterm import SigtermHandler
 
 SYNC_EVERY = 10
 """Number of batches between two synchronizations about SIGTERM, which wait for the slowest process."""
+BEST_KEYS = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", HYPER_PARAMETERS}
+"""Keys of ``best.ckpt``, besides the state of the data module and the keys that the LightningModule adds."""
 
 
 class RunModelCheckpoint(ModelCheckpoint):
@@ -24,6 +27,8 @@ class RunModelCheckpoint(ModelCheckpoint):
 
     Differences from Lightning's ModelCheckpoint:
 
+    - ``best.ckpt`` contains the weights, after changes by callbacks such as an average, and what describes networks and
+      data. It has no states of optimizers, loops and callbacks, and no run is resumed from it.
     - ``last.ckpt`` is saved even if the metric did not improve; with Lightning's, a run would resume from the best
       epoch.
     - The model is validated after the last batch, independent of ``check_val_every_n_epoch``, so that ``best.ckpt``
@@ -82,14 +87,22 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._val_intervals: tuple[int | None, float | None] | None = None
         self._sigterm = SigtermHandler()
         self._stopping = False
+        self._saving_best = False
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add :attr:`best_scores` to the state of this callback."""
+        """Add :attr:`best_scores` to the state of this callback; remove all but the weights for ``best.ckpt``.
+
+        Lightning calls this method after those of other callbacks, and calls none with ``save_weights_only``.
+        """
         if self.best_model_score is not self._scored:  # Lightning replaces the tensor for each new best
             self._scored = self.best_model_score
             metrics = trainer.callback_metrics
             self.best_scores = {name: float(value) for name, value in metrics.items() if name.startswith("val/")}
         checkpoint["callbacks"][self.state_key]["best_scores"] = self.best_scores
+        if self._saving_best:
+            datamodule = trainer.datamodule  # type: ignore[attr-defined]
+            for key in checkpoint.keys() - BEST_KEYS - {type(datamodule).__qualname__}:
+                del checkpoint[key]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best metric, even if the run folder was moved.
@@ -163,6 +176,14 @@ class RunModelCheckpoint(ModelCheckpoint):
             self._last_step = 0  # the additional validation saved before the batch was counted
         self._save_last(trainer)
         self._stop()
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Save ``best.ckpt``."""
+        self._saving_best = True
+        try:
+            super()._save_checkpoint(trainer, filepath)
+        finally:
+            self._saving_best = False
 
     def _validate_after_last_batch(self, trainer: Trainer) -> None:
         """Set the validation intervals so that Lightning validates after the last batch."""

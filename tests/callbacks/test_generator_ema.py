@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.callbacks.generator_ema import RAW_KEY
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ACGANModule
@@ -169,6 +170,9 @@ def test_the_average_of_half_precision_weights_is_wide(
         found = average._average["project.bias"]
         stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         assert torch.equal(stored["generator.project.bias"], found)
+        best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)  # also that of the last epoch
+        assert torch.equal(best["state_dict"]["generator.project.bias"], found)
+        assert RAW_KEY not in best
         return found
 
     whole = fit(tmp_path / "whole", 4)

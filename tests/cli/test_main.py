@@ -65,6 +65,33 @@ def test_help_imports_no_large_library(tmp_path: Path) -> None:
     assert "usage: ganmc" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("terminal", "config", "first_line"),
+    [
+        (True, "empty.yaml", "ganmc: loading PyTorch and Lightning ..."),
+        (False, "empty.yaml", "Traceback (most recent call last):"),
+        (True, "missing.yaml", "ganmc: --config missing.yaml: No such file or directory, expected a YAML file"),
+    ],
+)
+def test_the_first_line_is_written_before_pytorch_is_imported(
+    tmp_path: Path, terminal: bool, config: str, first_line: str
+) -> None:
+    """The import raises an exception here."""
+    (tmp_path / "empty.yaml").touch()
+    code = f"""if True:
+        import sys
+        class Finder:
+            def find_spec(name, path=None, target=None):
+                if name == "torch":
+                    raise ImportError
+        sys.meta_path.insert(0, Finder)
+        sys.stderr.isatty = lambda: {terminal}
+        from ganmc_lightning.cli import main
+        main(["fit", "-c", "{config}"])"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.stderr.splitlines()[0] == first_line
+
+
 def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> None:
     done = shell("fit", "--config", configs.teacher, "--data.p_fake", "0.5", cwd=tmp_path)
     assert done.returncode == 2

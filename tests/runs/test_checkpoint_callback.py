@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ClassifierModule
 from ganmc_lightning.networks import MLPClassifier
 from ganmc_lightning.runs.metrics_csv import read_metrics
@@ -131,23 +132,41 @@ def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp
     assert epochs(tmp_path) == {"best": 2, "last": 2}
 
 
-def best_scores(path: Path) -> dict[str, float]:
-    (state,) = (state for state in torch.load(path, weights_only=True)["callbacks"].values() if "best_scores" in state)
-    return state["best_scores"]
-
-
-def test_best_scores_are_those_of_the_best_epoch_in_both_checkpoints(
-    fit: Callable[..., Trainer], tmp_path: Path
-) -> None:
+def test_best_scores_are_those_of_the_best_epoch(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     trainer = fit(tmp_path, max_epochs=3)
     rows = [row for row in read_metrics(tmp_path / "metrics.csv") if "val/accuracy" in row]
     expected = {name: float(value) for name, value in rows[1].items() if name.startswith("val/")}
     assert trainer.checkpoint_callback.best_scores == pytest.approx(expected, rel=1e-5, abs=1e-6)
-    for name in ("best", "last"):
-        saved = best_scores(tmp_path / "checkpoints" / f"{name}.ckpt")
-        assert saved == pytest.approx(expected, rel=1e-5, abs=1e-6)
     resumed = fit(tmp_path, resume=True, max_epochs=6)
     assert resumed.checkpoint_callback.best_scores == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_best_has_only_the_weights_and_descriptions(
+    fit: Callable[..., Trainer], make_data: Callable[..., GANAugmentedDataModule], tmp_path: Path
+) -> None:
+    trainer = fit(tmp_path, max_epochs=2)
+    best, last = (torch.load(tmp_path / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    resuming = {"callbacks", "loops", "optimizer_states", "lr_schedulers", "running_means", "random_state"}
+    assert last.keys() - best.keys() == resuming
+    torch.testing.assert_close(best["state_dict"], last["state_dict"], rtol=0, atol=0)  # the second epoch is the best
+    (scores,) = trainer.test(Scripted(), make_data(), ckpt_path=tmp_path / "checkpoints" / "best.ckpt", verbose=False)
+    assert scores.keys() == {"test/accuracy", "test/cross_entropy"}
+
+
+def test_a_run_is_not_resumed_from_best(
+    fit: Callable[..., Trainer],
+    make_run_trainer: Callable[..., Trainer],
+    make_data: Callable[..., GANAugmentedDataModule],
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path, max_epochs=1)
+    folder = tmp_path / "checkpoints"
+    with pytest.raises(ConfigurationError) as error:
+        make_run_trainer(tmp_path, max_epochs=2).fit(Scripted(), make_data(), ckpt_path=folder / "best.ckpt")
+    assert str(error.value) == (
+        f"--ckpt_path: got {folder / 'best.ckpt'}, which contains only weights, expected {folder / 'last.ckpt'} to "
+        "resume the run"
+    )
 
 
 class Kill(Callback):

@@ -1,0 +1,46 @@
+"""Validation of configuration files before PyTorch is imported."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.yaml_text import check_yaml
+
+
+def check_config_files(arguments: Sequence[str]) -> None:
+    """Validate that the files of ``--config`` exist and are YAML.
+
+    The parser of the command validates their keys and values; its import takes seconds.
+
+    Args:
+        arguments: command line without ``ganmc`` and the subcommand.
+
+    Raises:
+        ConfigurationError: a file does not exist, is not readable or is not YAML.
+    """
+    parser = argparse.ArgumentParser("ganmc", add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    try:
+        parsed, _ = parser.parse_known_args(arguments)
+    except argparse.ArgumentError:  # no value: the parser of the command reports it
+        return
+    for text in parsed.config:
+        _check_file(text)
+
+
+def _check_file(text: str) -> None:
+    path = Path(text)
+    try:
+        check_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        if not any(character in text for character in "{:"):  # else YAML instead of a path
+            raise ConfigurationError(f"--config {text}: {error.strerror}, expected a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{text}: not UTF-8, expected a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{text}: {one_line(error)}") from error
