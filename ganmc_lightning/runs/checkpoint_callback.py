@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -142,7 +144,8 @@ class RunModelCheckpoint(ModelCheckpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save at the step and time intervals; validate after the last batch; poll for SIGTERM."""
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        with self._save_only_weights():
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         steps = self._save_every_n_steps
         if (steps is not None and trainer.global_step % steps == 0) or self._interval_elapsed(trainer):
             self._save_last(trainer)
@@ -155,14 +158,16 @@ class RunModelCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if ``save_on_train_epoch_end`` is set; poll for SIGTERM."""
-        super().on_train_epoch_end(trainer, pl_module)
+        with self._save_only_weights():
+            super().on_train_epoch_end(trainer, pl_module)
         if self._save_after_train_epoch:
             self._save_last(trainer)
         self._poll_sigterm(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the best and the last checkpoint; poll for SIGTERM."""
-        super().on_validation_end(trainer, pl_module)
+        with self._save_only_weights():
+            super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             if not self._save_after_train_epoch:
                 self._save_last(trainer)
@@ -177,11 +182,12 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._save_last(trainer)
         self._stop()
 
-    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
-        """Save ``best.ckpt``."""
+    @contextmanager
+    def _save_only_weights(self) -> Iterator[None]:
+        """Remove all but the weights from the checkpoints that Lightning saves in this context."""
         self._saving_best = True
         try:
-            super()._save_checkpoint(trainer, filepath)
+            yield
         finally:
             self._saving_best = False
 
