@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from benchmarks.rows import Row, row
+
 REPEATS = 5
 ADAM_PASSES = 7 * 4  # bytes per parameter: weight and two averages read and written, gradient read
 
@@ -42,6 +44,12 @@ def measure_rates() -> Rates:
     source = torch.zeros(2**28 if on_gpu else 2**26, device=device)
     target = torch.empty_like(source)
     return Rates(flops, 2 * source.nbytes / _best(lambda: target.copy_(source)))
+
+
+def measure(rates: Rates) -> list[Row]:
+    """Return the measured rates."""
+    rows = [row(f"matrix product, {name}", rate / 1e9, "GFLOP/s") for name, rate in rates.flops.items()]
+    return [*rows, row("copy, read and written", rates.copied / 1e9, "GB/s")]
 
 
 def _best(function: Callable[[], object]) -> float:

@@ -24,8 +24,8 @@ ROWS, FEATURES = 13_312, 10  # as MAGIC
 SINGLE_ROWS = 2000
 
 
-def measure() -> list[dict[str, Any]]:
-    """Measure on one thread, with noisy labels, so that the teacher's trees are as large as on MAGIC."""
+def make_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and labels with noise, so that a forest's trees are as large as on MAGIC."""
     X, y = make_classification(
         ROWS,
         FEATURES,
@@ -36,6 +36,12 @@ def measure() -> list[dict[str, Any]]:
         flip_y=0.1,
         random_state=0,
     )
+    return X, y
+
+
+def measure() -> list[dict[str, Any]]:
+    """Measure a tree that was distilled from a forest."""
+    X, y = make_rows()
     student = DecisionTreeRegressor(max_leaf_nodes=1250, random_state=0)
     model = DistilledClassifier(
         RandomForestClassifier(500),

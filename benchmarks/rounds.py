@@ -11,11 +11,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -71,7 +69,7 @@ class Worker:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._process.kill()
         self._process.wait()
 
@@ -135,11 +133,3 @@ def alternate(workers: Mapping[str, Worker], budget: Budget) -> dict[str, Timing
             steps, settle = plan[name]
             seconds[name].append(workers[name].seconds(steps, settle))
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
-
-
-def start_all(scripts: Mapping[str, str], folder: Path, stack: ExitStack) -> dict[str, Worker]:
-    """Start workers at the same time and wait until they have imported their packages."""
-    workers = {name: stack.enter_context(Worker(script, folder)) for name, script in scripts.items()}
-    for worker in workers.values():
-        worker.receive()
-    return workers

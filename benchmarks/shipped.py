@@ -17,7 +17,7 @@ from benchmarks.rounds import ROOT, Worker
 # A CPU runs the teacher and the generator on few images: their number does not change the time of a step.
 ON_GPU = torch.cuda.is_available()
 TRAIN_SIZES = {"cifar10": 45_000 if ON_GPU else 1296, "fashion_mnist": 54_000 if ON_GPU else 4608}
-POOL_SIZE = 50_000 if ON_GPU else 512
+POOL_SIZE = 10_000 if ON_GPU else 512
 SHAPES = {"cifar10": (32, 3), "fashion_mnist": (28, 1)}
 CLASSES = 10
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False, "accelerator": "auto"}
@@ -46,17 +46,17 @@ class Checkout:
 
     def write(self, name: str, config: dict[str, Any]) -> Path:
         """Write a configuration, with its run folder in this folder."""
-        trainer = {"default_root_dir": f"timed/{name}", **QUIET}
+        trainer = {"default_root_dir": f"runs/{name}", **QUIET}
         file = self.folder / f"{name}.yaml"
         file.write_text(yaml.safe_dump({**config, "trainer": {**config.get("trainer", {}), **trainer}}))
         return file
 
-    def write_timed(self, name: str, config: dict[str, Any]) -> Path:
-        """Write a configuration to be timed: no validation, and the callback that times steps."""
+    def write_timed(self, config: dict[str, Any]) -> Path:
+        """Write a configuration to be timed in a new run folder: no validation, and the callback that times steps."""
         trainer = dict(config["trainer"])
         trainer["limit_val_batches"] = 0
         trainer["callbacks"] = [*trainer.get("callbacks", []), {"class_path": "round_timer.RoundTimer"}]
-        return self.write(name, {**config, "trainer": trainer})
+        return self.write(f"timed-{len(list(self.folder.glob('timed-*.yaml')))}", {**config, "trainer": trainer})
 
     def prepare(self, paths: Iterable[str]) -> None:
         """Write random data, and train the networks that other configurations load for one step."""
@@ -100,12 +100,10 @@ def pooled(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "data": data}
 
 
-def unpooled(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration that runs generator and teacher in every step."""
-    return {
-        **config,
-        "data": {**config["data"], "synthesizer": _innermost(config["data"]["synthesizer"]), "cache_logits": False},
-    }
+def unpooled(config: dict[str, Any], cache_logits: bool) -> dict[str, Any]:
+    """Return a configuration that runs the generator in every step."""
+    synthesizer = _innermost(config["data"]["synthesizer"])
+    return {**config, "data": {**config["data"], "synthesizer": synthesizer, "cache_logits": cache_logits}}
 
 
 def real_only(config: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ images, and generator and teacher in every step; torchdistill for distillation o
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from benchmarks import torchdistill_environment
 from benchmarks.floor import Rates
 from benchmarks.rounds import Budget, Timing, Worker, alternate
 from benchmarks.rows import Row, row, speedup, throughput
-from benchmarks.shipped import CLASSES, Checkout, pooled, real_only, unpooled
+from benchmarks.shipped import CLASSES, ON_GPU, Checkout, pooled, real_only, unpooled
 
 
 class Pair(NamedTuple):
@@ -24,6 +24,7 @@ class Pair(NamedTuple):
     Attributes:
         name: name in the results.
         config: path below ``configs``.
+        networks: configurations of the networks that it loads.
         data: data set of the images; None if none are read.
         distills: whether it is a distillation on real and generated images.
         train_size: number of training images; None for all.
@@ -32,93 +33,83 @@ class Pair(NamedTuple):
 
     name: str
     config: str
+    networks: tuple[str, ...]
     data: str | None
     distills: bool
     train_size: int | None = None
     target: str = ">= 0.90"
 
 
-PREREQUISITES = (
-    "fashion_mnist/teacher.yaml",
-    "fashion_mnist/acgan.yaml",
-    "fashion_mnist/anc_teacher.yaml",
-    "cifar10/nin.yaml",
-    "cifar10/resnet18.yaml",
-    "cifar10/acgan.yaml",
-    "cifar10/dcgan.yaml",
-)
-LENET4 = Pair("LeNet-4, L2, p_fake 0.5", "fashion_mnist/distillation.yaml", "fashion_mnist", True, 2000)
-NIN = Pair("NIN -> LeNet, L2, p_fake 0.8", "cifar10/nin_lenet_l2.yaml", "cifar10", True)
+_FASHION = ("fashion_mnist/teacher.yaml", "fashion_mnist/acgan.yaml")
+_NIN = ("cifar10/nin.yaml", "cifar10/acgan.yaml")
+_RESNET = ("cifar10/resnet18.yaml", "cifar10/acgan.yaml")
+LENET4 = Pair("LeNet-4, L2, p_fake 0.5", "fashion_mnist/distillation.yaml", _FASHION, "fashion_mnist", True, 2000)
+NIN = Pair("NIN -> LeNet, L2, p_fake 0.8", "cifar10/nin_lenet_l2.yaml", _NIN, "cifar10", True)
 PAIRS = (
     LENET4,
     NIN,
-    Pair("ResNet-18 -> CNN, KD, p_fake 0.2", "cifar10/resnet18_cnn.yaml", "cifar10", True),
-    Pair("ANC, LeNet-4", "fashion_mnist/anc.yaml", "fashion_mnist", False, 2000),
-    Pair("AC-GAN, 32 pixels", "cifar10/acgan.yaml", "cifar10", False),
-    Pair("W-DCGAN, MSE, 64 pixels", "cifar10/gan_compression_mse.yaml", None, False),
+    Pair("ResNet-18 -> CNN, KD, p_fake 0.2", "cifar10/resnet18_cnn.yaml", _RESNET, "cifar10", True),
+    Pair("ANC, LeNet-4", "fashion_mnist/anc.yaml", ("fashion_mnist/anc_teacher.yaml",), "fashion_mnist", False, 2000),
+    Pair("AC-GAN, 32 pixels", "cifar10/acgan.yaml", ("cifar10/nin.yaml",), "cifar10", False),
+    Pair("W-DCGAN, MSE, 64 pixels", "cifar10/gan_compression_mse.yaml", ("cifar10/dcgan.yaml",), None, False),
 )
 POOL, NO_POOL, SHIPPED = "ganmc fit, pool and cached logits", "ganmc fit, no pool or cache", "ganmc fit"
 REAL, LOOP, USUAL, OTHER = "ganmc fit, p_fake 0", "loop, same tricks", "loop, usual style", "torchdistill, p_fake 0"
 
 
-def measure(checkout: Checkout, rates: Rates, budget: Budget, names: list[str] | None, quick: bool) -> list[Row]:
-    """Measure the chosen pairs; a trial omits torchdistill and is limited to one pair."""
-    chosen = [pair for pair in PAIRS if names is None or pair.name in names][: 1 if quick else None]
-    python = None if quick else torchdistill_environment.create(checkout.folder)
+def measure(checkout: Checkout, rates: Rates, budget: Budget, pairs: Sequence[Pair], compare_others: bool) -> list[Row]:
+    """Measure pairs; ``compare_others`` adds torchdistill. On a GPU, all processes are started at once."""
+    python = torchdistill_environment.create(checkout.folder) if compare_others else None
     rows = []
-    for pair in chosen:
-        rows += _measure_pair(pair, checkout, rates, budget, python)
+    with ExitStack() as everything:
+        ahead = {pair: everything.enter_context(_Contenders(pair, checkout, python)) for pair in pairs if ON_GPU}
+        for pair in pairs:
+            with ahead.get(pair) or _Contenders(pair, checkout, python) as contenders:
+                rows += contenders.measure(rates, budget)
     return rows
 
 
-def _measure_pair(pair: Pair, checkout: Checkout, rates: Rates, budget: Budget, python: str | None) -> list[Row]:
-    config = checkout.config(pair.config)
-    if pair.distills:
-        fits = {POOL: pooled(config), NO_POOL: unpooled(config)}
-        if python is not None:
-            fits[REAL] = real_only(config)
-    else:
-        fits = {SHIPPED: config}
-    with ExitStack() as stack:
-        workers, infos = start_fits(fits, checkout, stack)
-        fastest = next(iter(fits))
+class _Contenders(ExitStack):
+    """Workers of one pair: ``ganmc fit`` in one or several configurations, and the loops."""
+
+    def __init__(self, pair: Pair, checkout: Checkout, python: str | None) -> None:
+        super().__init__()
+        self.pair, self.checkout = pair, checkout
+        self.config = config = checkout.config(pair.config)
+        self.fits = {SHIPPED: config}
+        if pair.distills:
+            self.fits = {POOL: pooled(config), NO_POOL: unpooled(config, cache_logits=False)}
+        self.workers = {LOOP: Worker("loop.py", checkout.folder), USUAL: Worker("loop.py", checkout.folder)}
+        if pair.distills and python is not None:
+            self.fits[REAL] = real_only(config)
+            self.workers[OTHER] = Worker("torchdistill_worker.py", checkout.folder, python=python)
+        self.workers = {name: checkout.worker() for name in self.fits} | self.workers
+        for worker in self.workers.values():
+            self.enter_context(worker)
+
+    def measure(self, rates: Rates, budget: Budget) -> list[Row]:
+        for worker in self.workers.values():
+            worker.receive()  # imports are finished
+        infos = start_fits({name: self.workers[name] for name in self.fits}, self.fits, self.checkout)
+        fastest = next(iter(self.fits))
         precision = infos[fastest]["precision"]
-        loops = {
-            LOOP: ("loop.py", fits[fastest], None),
-            USUAL: ("loop.py", fits[fastest], None),
-            OTHER: ("torchdistill_worker.py", fits.get(REAL), python),
-        }
-        for name, (script, loop_config, interpreter) in loops.items():
-            if name == OTHER and (REAL not in fits or interpreter is None):
-                continue
-            worker = _worker(script, checkout, interpreter, stack)
-            file = checkout.write(f"loop-{len(workers)}", loop_config or {})
-            infos[name] = worker.ask(**loop_request(pair, checkout, file, precision, usual=name == USUAL))
-            workers[name] = worker
-        timings = alternate(workers, budget)
-        memory = {name: worker.stop() for name, worker in workers.items()}
-    return _rows(pair, config["data"]["batch_size"], timings, memory, infos, rates)
+        for name in self.workers:
+            if name not in self.fits:
+                file = self.checkout.write("loop", self.fits[REAL if name == OTHER else fastest])
+                request = loop_request(self.pair, self.checkout, file, precision, usual=name == USUAL)
+                infos[name] = self.workers[name].ask(**request)
+        timings = alternate(self.workers, budget)
+        memory = {name: worker.stop() for name, worker in self.workers.items()}
+        return _rows(self.pair, self.config["data"]["batch_size"], timings, memory, infos, rates)
 
 
 def start_fits(
-    configs: dict[str, dict[str, Any]], checkout: Checkout, stack: ExitStack
-) -> tuple[dict[str, Worker], dict[str, dict[str, Any]]]:
-    """Start ``ganmc fit`` for each configuration; return workers before their first step, and their first replies."""
-    workers = {name: stack.enter_context(checkout.worker()) for name in configs}
-    for k, (name, worker) in enumerate(workers.items()):
-        file = checkout.write_timed(f"fit-{k}", configs[name])
-        shutil.rmtree(checkout.folder / "timed" / file.stem, ignore_errors=True)
-        worker.send(arguments=["fit", "--config", str(file)])
-    for worker in workers.values():
-        worker.receive()  # imports are finished
-    return workers, {name: worker.receive() for name, worker in workers.items()}
-
-
-def _worker(script: str, checkout: Checkout, python: str | None, stack: ExitStack) -> Worker:
-    interpreter = {} if python is None else {"python": python}
-    worker = stack.enter_context(Worker(script, checkout.folder, **interpreter))
-    worker.receive()
-    return worker
+    workers: Mapping[str, Worker], configs: Mapping[str, dict[str, Any]], checkout: Checkout
+) -> dict[str, dict[str, Any]]:
+    """Start ``ganmc fit`` in each worker up to its first step; return the replies."""
+    for name, worker in workers.items():
+        worker.send(arguments=["fit", "--config", str(checkout.write_timed(configs[name]))])
+    return {name: worker.receive() for name, worker in workers.items()}
 
 
 def loop_request(pair: Pair, checkout: Checkout, file: Path, precision: str, usual: bool) -> dict[str, Any]:
