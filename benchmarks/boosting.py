@@ -6,22 +6,25 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor
 
-from benchmarks.forests import make_rows, seconds
+from benchmarks.forests import fit_forest, make_rows, seconds
 from benchmarks.rows import Row, row
 from ganmc_lightning.tabular import DistilledClassifier
 from ganmc_lightning.tabular.export import CModel, compile_c, measure_object, to_c
 from ganmc_lightning.tabular.profiling import batch_of
 
-NODES = 300
+LEAVES, TREES = 8, 20  # 300 nodes
 OBJECT_BYTES = 8000
 
 
 def measure() -> list[Row]:
     """Measure a batch of 5,000 rows, a single row and the object file."""
     X, y = make_rows()
-    model = DistilledClassifier(RandomForestClassifier(500), "boosting", max_nodes=NODES, random_state=0).fit(X, y)
+    student = HistGradientBoostingRegressor(max_leaf_nodes=LEAVES, max_iter=TREES, early_stopping=False)
+    model = DistilledClassifier(fit_forest(), student, teacher_labels="in_bag", label_weight=0, random_state=0).fit(
+        X, y
+    )
     nodes = model.profile_.student.nodes
     batch, single = batch_of(X.astype(np.float32)), X[:1].astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
