@@ -75,9 +75,9 @@ class Suite:
         self.benchmarks: dict[str, Callable[[], list[Row]]] = {
             "floor": lambda: floor.measure(self.rates),
             "training": lambda: training.measure(self.checkout, self.rates, budget, self._pairs, full),
-            "sweep": lambda: sweep.measure(self.checkout, budget, quick),
+            "sweep": lambda: sweep.measure(self.checkout, budget.halved(), quick),
             "baseline": lambda: baseline.measure(self.checkout, arguments.baseline, budget),
-            "jobs": lambda: jobs.measure(folder, max(1, budget.rounds // 2)),
+            "jobs": lambda: jobs.measure(folder),
             "startup": lambda: startup.measure(self.workspace),
             "memory": lambda: memory.measure(self.workspace),
             "evaluation": lambda: evaluation.measure(self.workspace),

@@ -132,13 +132,21 @@ def _draw_sweep(axes: Axes, rows: list[Row], key: str, label: str) -> None:
     axes.legend(frameon=False, fontsize=7)
 
 
+def read_results() -> list[dict[str, Any]]:
+    """Read the results of all devices."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
+
+
+def with_tables(page: str) -> str:
+    """Return the page with the tables of all devices between its two marks."""
+    figure = f"![Throughput of training]({FIGURE.relative_to(PAGE.parent)})"
+    text = "\n\n".join([START, figure, *(tables(results) for results in read_results()), END])
+    return re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL)
+
+
 def main() -> None:
-    all_results = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
-    page = PAGE.read_text(encoding="utf-8")
-    text = f"{START}\n\n" + "\n\n".join(tables(results) for results in all_results) + f"\n\n{END}"
-    page = re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL)
-    PAGE.write_text(page, encoding="utf-8")
-    draw(next(results for results in all_results if "training" in results["benchmarks"]), FIGURE)
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    draw(next(results for results in read_results() if "training" in results["benchmarks"]), FIGURE)
 
 
 if __name__ == "__main__":

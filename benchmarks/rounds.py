@@ -20,6 +20,7 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 WORKERS = Path(__file__).parent / "workers"
+SETTLE = 5
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Budget:
         if torch.cuda.is_available():
             return cls(0.1, 3) if quick else cls(0.25, 4)
         return cls(0.3, 2) if quick else cls(1.5, 4)
+
+    def halved(self) -> Budget:
+        """Return rounds of half the duration, for benchmarks with many cases."""
+        return Budget(self.seconds / 2, self.rounds)
 
 
 class Worker:
@@ -120,16 +125,20 @@ class Timing:
 
 
 def alternate(workers: Mapping[str, Worker], budget: Budget) -> dict[str, Timing]:
-    """Time all workers in alternating rounds; in every second round, the order is reversed."""
+    """Time all workers in alternating rounds; in every second round, the order is reversed.
+
+    A round of short steps starts with steps that are not timed: batches that a DataLoader prepared before the round are
+    used up, and the caches of the processor are filled.
+    """
     plan = {}
     for name, worker in workers.items():
         step = worker.seconds(steps=1, settle=1)
-        if step < budget.seconds / 4:
-            step = worker.seconds(steps=3, settle=5)
-        plan[name] = (max(1, round(budget.seconds / step)), 1 if step > budget.seconds / 8 else 5)
+        is_short = step < budget.seconds / 4
+        if is_short:
+            step = worker.seconds(steps=3, settle=SETTLE)
+        plan[name] = (max(1, round(budget.seconds / step)), SETTLE if is_short else 0)
     seconds: dict[str, list[float]] = {name: [] for name in workers}
     for k in range(budget.rounds):
         for name in list(workers)[:: -1 if k % 2 else 1]:
-            steps, settle = plan[name]
-            seconds[name].append(workers[name].seconds(steps, settle))
+            seconds[name].append(workers[name].seconds(*plan[name]))
     return {name: Timing(tuple(values)) for name, values in seconds.items()}
