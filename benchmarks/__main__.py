@@ -69,12 +69,13 @@ class Suite:
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         self._folder = folder
-        self._budget = Budget.choose(arguments.quick)
-        self._pairs = training.PAIRS[: 1 if arguments.quick else None]
-        quick, budget, full = arguments.quick, self._budget, not arguments.quick
+        quick, budget = arguments.quick, Budget.choose(arguments.quick)
+        pairs = training.PAIRS[: 1 if quick else None]
+        used = {*pairs, training.NIN} if arguments.baseline else set(pairs)
+        self._networks = sorted({path for pair in used for path in pair.networks})
         self.benchmarks: dict[str, Callable[[], list[Row]]] = {
             "floor": lambda: floor.measure(self.rates),
-            "training": lambda: training.measure(self.checkout, self.rates, budget, self._pairs, full),
+            "training": lambda: training.measure(self.checkout, self.rates, budget, pairs, not quick),
             "sweep": lambda: sweep.measure(self.checkout, budget.halved(), quick),
             "baseline": lambda: baseline.measure(self.checkout, arguments.baseline, budget),
             "jobs": lambda: jobs.measure(folder),
@@ -94,8 +95,7 @@ class Suite:
     @cached_property
     def checkout(self) -> Checkout:
         checkout = Checkout(self._folder / "shipped")
-        pairs = {*self._pairs, training.LENET4, training.NIN}
-        checkout.prepare(sorted({path for pair in pairs for path in pair.networks}))
+        checkout.prepare(self._networks)
         return checkout
 
     @cached_property

@@ -96,7 +96,9 @@ def _name(pool: bool, precision: str) -> str:
 def older_version(checkout: Checkout, commit: str) -> Iterator[Checkout]:
     """Check an older commit out, and train the networks that its configuration loads for one step."""
     folder = checkout.folder / "older"
-    subprocess.run(["git", "worktree", "add", "--detach", str(folder / "source"), commit], cwd=ROOT, check=True)
+    subprocess.run(
+        ["git", "worktree", "add", "--quiet", "--detach", str(folder / "source"), commit], cwd=ROOT, check=True
+    )
     try:
         older = Checkout(folder, folder / "source")
         older.prepare(NIN.networks)
