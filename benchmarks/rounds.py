@@ -39,7 +39,7 @@ class Budget:
     def choose(cls, quick: bool) -> Budget:
         """Return short rounds for a trial and for GPUs, whose steps take milliseconds."""
         if torch.cuda.is_available():
-            return cls(0.1, 3) if quick else cls(0.25, 4)
+            return cls(0.1, 3) if quick else cls(0.15, 3)
         return cls(0.3, 2) if quick else cls(1.5, 4)
 
     def halved(self) -> Budget:
