@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.results_file import RESULTS, meets
 from benchmarks.rows import Row
+from benchmarks.sweep import BATCH_SIZE, P_FAKE
 from benchmarks.training import LOOP, NO_POOL, OTHER, PAIRS, POOL, REAL, SHIPPED, USUAL
 
 ROOT = Path(__file__).parents[1]
@@ -84,10 +85,13 @@ def draw(results: dict[str, Any], path: Path) -> None:
     with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
         figure, (pairs, p_fake, batch) = plt.subplots(1, 3, figsize=(12, 3.8), dpi=100, width_ratios=(1.6, 1, 1))
         _draw_pairs(pairs, benchmarks["training"]["rows"])
-        if "sweep" in benchmarks:
-            cells = [row for row in benchmarks["sweep"]["rows"] if row.get("sweep")]
-            _draw_sweep(p_fake, [row for row in cells if row["batch_size"] == 256], "p_fake", "share of GAN images")
-            _draw_sweep(batch, [row for row in cells if row["p_fake"] == 0.5], "batch_size", "batch size")
+        if "sweep" not in benchmarks:
+            p_fake.set_axis_off()
+            batch.set_axis_off()
+        else:
+            cells = [row for row in benchmarks["sweep"]["rows"] if "contender" in row]
+            _draw_sweep(p_fake, [row for row in cells if row["batch_size"] == BATCH_SIZE], "p_fake", "p_fake")
+            _draw_sweep(batch, [row for row in cells if row["p_fake"] == P_FAKE], "batch_size", "batch size")
             batch.set_xscale("log", base=2)
             batch.set_xticks(sorted({row["batch_size"] for row in cells}))
             batch.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
