@@ -58,5 +58,5 @@ def measure(checkout: Checkout, budget: Budget, quick: bool) -> list[Row]:
 def _config(checkout: Checkout, p_fake: float, batch_size: int) -> dict[str, Any]:
     config = checkout.config(LENET4.config)
     config["data"] |= {"p_fake": p_fake, "batch_size": batch_size}
-    del config["data"]["train_size"]
+    config["data"].pop("train_size", None)
     return pooled(config)
