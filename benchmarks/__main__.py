@@ -1,80 +1,120 @@
-"""Run all benchmarks, print their table and write ``benchmarks/results/<device>.json``.
+"""Measure speed and memory, print the results and write ``benchmarks/results/<device>.json``.
 
-python -m benchmarks [--only distillation startup ...] [--steps 200]
+python -m benchmarks [--only training sweep ...] [--quick] [--device-part] [--baseline COMMIT]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import re
 import tempfile
-from importlib.metadata import version
+import time
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
-import torch
+from benchmarks import (
+    baseline,
+    boosting,
+    evaluation,
+    floor,
+    forests,
+    generator_metrics,
+    jobs,
+    memory,
+    metrics,
+    results_file,
+    startup,
+    sweep,
+    training,
+)
+from benchmarks.rounds import Budget
+from benchmarks.rows import Row
+from benchmarks.shipped import ON_GPU, Checkout
+from benchmarks.workspace import Workspace, make_workspace
 
-from benchmarks import adversarial, distillation, evaluation, forests, gan_compression, memory, metrics, startup
-from benchmarks.workspace import make_workspace
+DEVICE_PART = ("floor", "training")
+REST = ("startup", "memory", "evaluation", "generator_metrics", "forests", "boosting", "metrics", "jobs")
+CHOICES = (*DEVICE_PART, "sweep", "baseline", *REST)
+QUICK = ("floor", "training", "sweep", "boosting")
 
-RESULTS = Path(__file__).parent / "results"
-CHOICES = ["distillation", "startup", "memory", "metrics", "evaluation", "forests", "gan_compression", "adversarial"]
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", nargs="+", choices=CHOICES, metavar="NAME", help=f"one or more of {', '.join(CHOICES)}"
+    )
+    parser.add_argument("--quick", action="store_true", help="short rounds and few cases, as a trial")
+    parser.add_argument(
+        "--device-part", action="store_true", help=f"only {' and '.join(DEVICE_PART)}; default on a GPU"
+    )
+    parser.add_argument("--baseline", metavar="COMMIT", help="older commit that the steps are compared with")
+    arguments = parser.parse_args()
+    if "baseline" in (arguments.only or ()) and arguments.baseline is None:
+        parser.error("--only baseline requires --baseline COMMIT")
+    return arguments
+
+
+def choose(arguments: argparse.Namespace) -> list[str]:
+    """Return the names of the benchmarks to run."""
+    if arguments.only:
+        return list(arguments.only)
+    if arguments.device_part or ON_GPU:
+        return list(DEVICE_PART)
+    chosen = QUICK if arguments.quick else CHOICES
+    return [name for name in chosen if name != "baseline" or arguments.baseline]
+
+
+class Suite:
+    """The benchmarks by name; data sets and networks are made when the first benchmark needs them."""
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        self._folder = folder
+        quick, budget = arguments.quick, Budget.choose(arguments.quick)
+        pairs = training.PAIRS[: 1 if quick else None]
+        used = {*pairs, training.NIN} if arguments.baseline else set(pairs)
+        self._networks = sorted({path for pair in used for path in pair.networks})
+        self.benchmarks: dict[str, Callable[[], list[Row]]] = {
+            "floor": lambda: floor.measure(self.rates),
+            "training": lambda: training.measure(self.checkout, self.rates, budget, pairs, not quick),
+            "sweep": lambda: sweep.measure(self.checkout, budget.halved(), quick),
+            "baseline": lambda: baseline.measure(self.checkout, arguments.baseline, budget),
+            "jobs": lambda: jobs.measure(folder),
+            "startup": lambda: startup.measure(self.workspace),
+            "memory": lambda: memory.measure(self.workspace),
+            "evaluation": lambda: evaluation.measure(self.workspace),
+            "generator_metrics": lambda: generator_metrics.measure(self.workspace),
+            "metrics": metrics.measure,
+            "forests": forests.measure,
+            "boosting": boosting.measure,
+        }
+
+    @cached_property
+    def rates(self) -> floor.Rates:
+        return floor.measure_rates()
+
+    @cached_property
+    def checkout(self) -> Checkout:
+        checkout = Checkout(self._folder / "shipped")
+        checkout.prepare(self._networks)
+        return checkout
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        folder = self._folder / "workspace"
+        folder.mkdir()
+        return make_workspace(folder)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=CHOICES)
-    parser.add_argument("--steps", type=int, default=200, help="steps per timed round (default: 200)")
-    arguments = parser.parse_args()
-    chosen = arguments.only or CHOICES
-    rows = []
-    if "metrics" in chosen:
-        rows += metrics.measure()
-    if "forests" in chosen:
-        rows += forests.measure()
+    arguments = parse_arguments()
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        if set(chosen) - {"metrics", "forests"}:
-            workspace = make_workspace(Path(folder))
-        if "startup" in chosen:
-            rows += startup.measure(workspace)
-        if "memory" in chosen:
-            rows += memory.measure(workspace)
-        if "evaluation" in chosen:
-            rows += evaluation.measure(workspace)
-        if "distillation" in chosen:
-            rows += distillation.measure(workspace, arguments.steps)
-        if "gan_compression" in chosen:
-            rows += gan_compression.measure(workspace, arguments.steps)
-        if "adversarial" in chosen:
-            rows += adversarial.measure(workspace, arguments.steps)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _cpu_name()
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        target = "" if row["target"] is None else f"   target {row['target']}"
-        print(f"{row['name']:<{width}}  {row['value']:>10.3f} {row['unit']:<10}{target}")
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{re.sub('[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
-    kept = json.loads(file.read_text())["rows"] if file.exists() else []
-    names = {row["name"] for row in rows}
-    content = {
-        "command": "python -m benchmarks",
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": {name: version(name) for name in ("torch", "lightning", "jsonargparse")},
-        "rows": [row for row in kept if row["name"] not in names] + rows,
-    }
-    file.write_text(json.dumps(content, indent=2) + "\n")
-    print(file)
-
-
-def _cpu_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+        suite = Suite(arguments, Path(folder))
+        for name in choose(arguments):
+            rows = suite.benchmarks[name]()
+            results_file.print_rows(rows)
+            file = results_file.save(name, rows)
+            print(f"{file}, {name}: {time.perf_counter() - started:.0f} s since the start", flush=True)
 
 
 if __name__ == "__main__":

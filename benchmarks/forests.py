@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ ROWS, FEATURES = 13_312, 10  # as MAGIC
 SINGLE_ROWS = 2000
 
 
-def measure() -> list[dict[str, Any]]:
-    """Measure on one thread, with noisy labels, so that the teacher's trees are as large as on MAGIC."""
+@cache
+def make_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and labels with noise, so that a forest's trees are as large as on MAGIC."""
     X, y = make_classification(
         ROWS,
         FEATURES,
@@ -36,9 +38,21 @@ def measure() -> list[dict[str, Any]]:
         flip_y=0.1,
         random_state=0,
     )
+    return X, y
+
+
+@cache
+def fit_forest(trees: int = 500) -> RandomForestClassifier:
+    """Fit the teacher."""
+    return RandomForestClassifier(trees, random_state=0).fit(*make_rows())
+
+
+def measure() -> list[dict[str, Any]]:
+    """Measure a tree that was distilled from a forest."""
+    X, y = make_rows()
     student = DecisionTreeRegressor(max_leaf_nodes=1250, random_state=0)
     model = DistilledClassifier(
-        RandomForestClassifier(500),
+        fit_forest(),
         student,
         teacher_labels="in_bag",
         label_weight=0,

@@ -47,3 +47,9 @@ def test_values_of_table_and_json_are_equal(folder: Path) -> None:
 def test_readme_table_is_computed_from_the_reports() -> None:
     table = runpy.run_path(str(ROOT / "scripts" / "readme_results.py"))["results_table"]()
     assert f"\n\n{table}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_tables_of_the_speed_page_are_those_of_the_results() -> None:
+    report = runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert report["with_tables"](page) == page

@@ -1,0 +1,158 @@
+"""Write the tables of ``docs/speed.md`` and its figure from ``benchmarks/results``.
+
+python -m benchmarks.report
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.results_file import RESULTS, meets
+from benchmarks.rows import Row
+from benchmarks.sweep import BATCH_SIZE, P_FAKE
+from benchmarks.training import LOOP, NO_POOL, OTHER, PAIRS, POOL, REAL, SHIPPED, USUAL
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "speed.md"
+FIGURE = ROOT / "docs" / "figures" / "speed.png"
+START, END = "<!-- tables of benchmarks/report.py -->", "<!-- end of tables -->"
+COLUMNS = {
+    "`ganmc fit`": (POOL, SHIPPED),
+    "no pool or cache": (NO_POOL,),
+    "loop, same tricks": (LOOP,),
+    "loop, usual style": (USUAL,),
+    "`ganmc fit`, p_fake 0": (REAL,),
+    "torchdistill, p_fake 0": (OTHER,),
+}
+
+
+def tables(results: dict[str, Any]) -> str:
+    """Return the Markdown of one device: throughput of the pairs, and all rows with a target."""
+    benchmarks = results["benchmarks"]
+    lines = [f"## {results['device']}", ""]
+    if "training" in benchmarks:
+        lines += [*_pair_table(benchmarks["training"]["rows"]), ""]
+    lines += ["| measured | value | target | met |", "|---|---|---|---|"]
+    for benchmark in benchmarks.values():
+        for row in benchmark["rows"]:
+            if row["target"] is not None:
+                value = f"{_number(row['value'])} {row['unit']}".strip()
+                lines.append(f"| {row['name']} | {value} | {row['target']} | {'yes' if meets(row) else 'no'} |")
+    lines += ["", "Runs:", ""]
+    for name, benchmark in benchmarks.items():
+        versions = ", ".join(f"{package} {version}" for package, version in benchmark["versions"].items())
+        seed = f"threads: {benchmark['threads']}, seed {benchmark['seed']}, {benchmark['date']}"
+        lines.append(f"- {name}: `{benchmark['command']}`; {seed}; {versions}")
+    return "\n".join(lines)
+
+
+def _pair_table(rows: list[Row]) -> list[str]:
+    speeds = {(row["pair"], row["contender"]): row for row in rows if "contender" in row}
+    ratios = {row["name"]: row["value"] for row in rows}
+    names = [*COLUMNS, "`ganmc fit` / same tricks", "share of the floor", "peak memory"]
+    lines = [f"| samples per second | precision | {' | '.join(names)} |", "|" + "---|" * (len(names) + 2)]
+    for pair in PAIRS:
+        found = {
+            column: next((speeds[pair.name, name] for name in contenders if (pair.name, name) in speeds), None)
+            for column, contenders in COLUMNS.items()
+        }
+        fit = found["`ganmc fit`"]
+        if fit is None:
+            continue
+        cells = ["" if row is None else _number(row["value"]) for row in found.values()]
+        ratio = ratios[f"{pair.name}: ratio to the loop with the same tricks"]
+        share = ratios[f"{pair.name}: share of the device's floor"]
+        memory = "" if fit["memory_mib"] is None else f"{fit['memory_mib'] / 1024:.2f} GiB"
+        cells += [f"{ratio:.2f}", f"{share:.0%}", memory]
+        lines.append(f"| {pair.name} | {fit['precision']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draw the speed relative to the loop in the usual style, and the sweeps over p_fake and the batch size."""
+    benchmarks = results["benchmarks"]
+    with mpl.rc_context({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9}):
+        figure, (pairs, p_fake, batch) = plt.subplots(1, 3, figsize=(12, 3.8), dpi=100, width_ratios=(1.6, 1, 1))
+        _draw_pairs(pairs, benchmarks["training"]["rows"])
+        if "sweep" not in benchmarks:
+            p_fake.set_axis_off()
+            batch.set_axis_off()
+        else:
+            cells = [row for row in benchmarks["sweep"]["rows"] if "contender" in row]
+            _draw_sweep(p_fake, [row for row in cells if row["batch_size"] == BATCH_SIZE], "p_fake", "p_fake")
+            _draw_sweep(batch, [row for row in cells if row["p_fake"] == P_FAKE], "batch_size", "batch size")
+            batch.set_xscale("log", base=2)
+            batch.set_xticks(sorted({row["batch_size"] for row in cells}))
+            batch.xaxis.set_major_formatter(mpl.ticker.ScalarFormatter())
+        figure.tight_layout()
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, metadata={"Software": None})
+        plt.close(figure)
+
+
+def _draw_pairs(axes: Axes, rows: list[Row]) -> None:
+    speeds = {(row["pair"], row["contender"]): row["value"] for row in rows if "contender" in row}
+    names = [pair.name for pair in PAIRS if (pair.name, USUAL) in speeds]
+    shown = {"ganmc fit": (POOL, SHIPPED), "loop, same tricks": (LOOP,), "loop, usual style": (USUAL,)}
+    height = 0.8 / len(shown)
+    for k, (label, contenders) in enumerate(shown.items()):
+        values = [
+            next(speeds[name, contender] for contender in contenders if (name, contender) in speeds)
+            / speeds[name, USUAL]
+            for name in names
+        ]
+        bars = axes.barh([n + k * height for n in range(len(names))], values, height, label=label)
+        axes.bar_label(bars, fmt="%.2g", padding=2, fontsize=8)
+    axes.set_yticks([n + height for n in range(len(names))], names)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_title("samples per second, relative to the usual style")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def _draw_sweep(axes: Axes, rows: list[Row], key: str, label: str) -> None:
+    for precision in dict.fromkeys(row["precision"] for row in rows):
+        color = None
+        for contender, style in (("ganmc fit", "o-"), (LOOP, "o:")):
+            line = sorted(
+                (row[key], row["value"])
+                for row in rows
+                if row["precision"] == precision and row["contender"] == contender
+            )
+            (drawn,) = axes.plot(*zip(*line, strict=True), style, color=color, label=f"{contender}, {precision}")
+            color = drawn.get_color()
+    axes.set(xlabel=label, ylabel="samples per second", ylim=(0, None), title="LeNet-4 with a pool")
+    axes.legend(frameon=False, fontsize=7)
+
+
+def read_results() -> list[dict[str, Any]]:
+    """Read the results of all devices."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted(RESULTS.glob("*.json"))]
+
+
+def with_tables(page: str) -> str:
+    """Return the page with the tables of all devices between its two marks."""
+    everything = read_results()
+    figure = [f"![Throughput of training]({FIGURE.relative_to(PAGE.parent)})"] if everything else []
+    text = "\n\n".join([START, *figure, *(tables(results) for results in everything), END])
+    return re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL)
+
+
+def main() -> None:
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    draw(next(results for results in read_results() if "training" in results["benchmarks"]), FIGURE)
+
+
+if __name__ == "__main__":
+    main()
