@@ -24,6 +24,7 @@ from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile
 from ganmc_lightning.tabular.recipes import BOTH, REAL, SYNTHETIC, TrainingRows, make_recipes
 from ganmc_lightning.tabular.sampling import check_float32, check_varying
 from ganmc_lightning.tabular.selection import (
+    ShouldFit,
     SizeBudget,
     ValidationPart,
     fit_best,
@@ -83,6 +84,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         X_val: Any = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        oob_outputs: ArrayLike | None = None,
+        should_fit: ShouldFit | None = None,
     ) -> Self:
         """Fit the teacher unless it is fitted, choose the student on validation rows and fit it to all rows of X.
 
@@ -94,6 +97,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             X_val: Validation samples (M, D) to choose the student on. Default: None, a part of X.
             y_val: Labels or values (M,) of ``X_val``.
             sample_weight_val: Weights (M,) of ``X_val``. Default: None, equal weights.
+            oob_outputs: Out-of-bag outputs of a fitted teacher on X, probabilities (N, K) or values (N,), where X is a
+                part of its training rows. Default: None, computed where X contains all of them.
+            should_fit: Called with the kind of students and the training set, a
+                :class:`~ganmc_lightning.tabular.recipes.TrainingRecipe`, before students are compared; returns
+                whether to fit them, for example until a deadline. Default: None, all.
 
         Returns:
             The fitted estimator.
@@ -108,6 +116,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             int(seed) for seed in check_random_state(self.random_state).randint(2**31 - 1, size=3)
         )
         labels = self._teacher_labels(rows, targets, weights, teacher_seed)
+        labels.oob_outputs = None if oob_outputs is None else np.asarray(oob_outputs, dtype=np.float64)
         everything = np.arange(len(targets))
         teacher = labels.fit(everything)
         task = self._make_task(teacher, targets)
@@ -132,7 +141,9 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 parts = self._split(labels, task, targets, weights)
             else:
                 parts = [(self._read_validation_part(everything, X_val, y_val, sample_weight_val), teacher)]
-            self.selection_ = select_students(training, kinds, recipes, parts, budget, student_seed, try_synthetic)
+            self.selection_ = select_students(
+                training, kinds, recipes, parts, budget, student_seed, try_synthetic, should_fit
+            )
         else:
             self.selection_ = [only]
         self.chosen_, student = fit_best(training, self.selection_, teacher, budget, student_seed)
