@@ -56,16 +56,21 @@ class BoosterClassifier(ArgmaxClassifier):
             probabilities (N, K).
         classes: class labels (K,), in the order of the numbers that the booster was fitted to.
         n_features: number of features D.
+        feature_names: names of the features (D,), or None for a booster that was fitted to an array (default).
 
     Attributes:
         classes_: class labels (K,).
         n_features_in_: number of features D.
+        feature_names_in_: names of the features (D,), or None.
     """
 
-    def __init__(self, booster: Any, classes: Sequence[Any], n_features: int) -> None:
+    def __init__(
+        self, booster: Any, classes: Sequence[Any], n_features: int, feature_names: Sequence[str] | None = None
+    ) -> None:
         self.booster = booster
         self.classes = classes
         self.n_features = n_features
+        self.feature_names = feature_names
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -85,6 +90,11 @@ class BoosterClassifier(ArgmaxClassifier):
         """Number of features."""
         return self.n_features
 
+    @property
+    def feature_names_in_(self) -> NDArray[Any] | None:
+        """Names of the features (D,), or None."""
+        return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
+
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of samples (N, D)."""
         predict = getattr(self.booster, "predict_proba", self.booster.predict)
@@ -93,19 +103,22 @@ class BoosterClassifier(ArgmaxClassifier):
 
 
 class BoosterRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Fitted regressor that predicts with a booster of LightGBM.
+    """Fitted regressor that predicts with a booster of XGBoost or LightGBM.
 
     Args:
         booster: object with ``predict``.
         n_features: number of features D.
+        feature_names: names of the features (D,), or None for a booster that was fitted to an array (default).
 
     Attributes:
         n_features_in_: number of features D.
+        feature_names_in_: names of the features (D,), or None.
     """
 
-    def __init__(self, booster: Any, n_features: int) -> None:
+    def __init__(self, booster: Any, n_features: int, feature_names: Sequence[str] | None = None) -> None:
         self.booster = booster
         self.n_features = n_features
+        self.feature_names = feature_names
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -119,6 +132,11 @@ class BoosterRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     def n_features_in_(self) -> int:
         """Number of features."""
         return self.n_features
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any] | None:
+        """Names of the features (D,), or None."""
+        return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict values (N,) of samples (N, D)."""
@@ -160,10 +178,10 @@ def _load_xgboost(path: Path, classes: Sequence[Any]) -> Any:
         model = xgboost.XGBClassifier()
         model.load_model(path)
         _check_count(path, int(model.n_classes_), classes)
-        return BoosterClassifier(model, list(classes), int(booster.num_features()))
+        return BoosterClassifier(model, list(classes), int(booster.num_features()), booster.feature_names)
     model = xgboost.XGBRegressor()
     model.load_model(path)
-    return BoosterRegressor(model, int(booster.num_features()))
+    return BoosterRegressor(model, int(booster.num_features()), booster.feature_names)
 
 
 def _load_lightgbm(path: Path, classes: Sequence[Any]) -> Any:
@@ -173,11 +191,14 @@ def _load_lightgbm(path: Path, classes: Sequence[Any]) -> Any:
         objective = str(booster.dump_model(num_iteration=1).get("objective", ""))
     except Exception as error:  # lightgbm has its own exceptions
         raise ConfigurationError(f"{path}: cannot be read as a LightGBM model: {one_line(error)}") from error
+    names: list[str] | None = list(booster.feature_name())
+    if names == [f"Column_{number}" for number in range(len(names))]:  # LightGBM's names of the columns of an array
+        names = None
     if not objective.startswith(("binary", "multiclass")):
-        return BoosterRegressor(booster, int(booster.num_feature()))
+        return BoosterRegressor(booster, int(booster.num_feature()), names)
     per_iteration = int(booster.num_model_per_iteration())
     _check_count(path, 2 if per_iteration == 1 else per_iteration, classes)
-    return BoosterClassifier(booster, list(classes), int(booster.num_feature()))
+    return BoosterClassifier(booster, list(classes), int(booster.num_feature()), names)
 
 
 def _import_library(name: str, path: Path) -> Any:
