@@ -68,6 +68,8 @@ def split_rows(teacher: Any, X: Any, y: NDArray[Any], test: tuple[Any, Any] | No
     regression = not hasattr(teacher, "predict_proba")
     fitted = is_fitted(teacher)
     checked = _check_teacher(teacher, X, y, regression) if fitted else None
+    if test is not None and not regression:
+        _check_classes(np.asarray(test[1]), y)
     if test is not None:
         model = teacher if fitted else _fit(teacher, X, y, seed)
         outputs = _predict(checked or _check_teacher(model, X, y, regression), test[0])
@@ -83,7 +85,7 @@ def split_rows(teacher: Any, X: Any, y: NDArray[Any], test: tuple[Any, Any] | No
         return CompressionRows(X_train, y_train, X_test, y_test, model, None, outputs, "unseen", True)
     outputs = _predict(checked, X)
     if _is_bootstrap_forest_of(teacher, len(y)):
-        oob = out_of_bag_outputs(teacher, checked.to_fit_format(X), outputs)
+        oob = out_of_bag_outputs(teacher, teacher_inputs(teacher, X), outputs)
         return CompressionRows(
             X_train, y_train, X_test, y_test, teacher, oob[~held_out], oob[held_out], "out_of_bag", True
         )
@@ -126,27 +128,18 @@ def check_columns(model: Any, columns: list[str], source: str) -> None:
             )
 
 
+def teacher_inputs(model: Any, X: Any) -> Any:
+    """Return rows as a fitted model receives them: an array where it was fitted without names of columns."""
+    if hasattr(X, "iloc") and getattr(model, "feature_names_in_", None) is None and not _has_text(X):
+        return X.to_numpy()
+    return X
+
+
 def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Teacher:
-    if hasattr(X, "iloc"):
-        check_columns(model, [str(name) for name in X.columns], "X")
     names = list(X.columns) if hasattr(X, "iloc") else None
-    teacher = fit_teacher(model, X, y, 0, names, regression=regression)
-    if teacher.feature_names is None and names is not None and not _has_text(X):
-        return Teacher(_ArrayModel(model), teacher.classes, None)
-    return teacher
-
-
-class _ArrayModel:
-    """A model that was fitted to an array, so that it receives one."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-
-    def predict_proba(self, X: Any) -> Any:
-        return self._model.predict_proba(np.asarray(X))
-
-    def predict(self, X: Any) -> Any:
-        return self._model.predict(np.asarray(X))
+    if names is not None:
+        check_columns(model, [str(name) for name in names], "X")
+    return fit_teacher(model, X, y, 0, names, regression=regression)
 
 
 def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
@@ -158,9 +151,17 @@ def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
     return model.fit(X, y)
 
 
+def _check_classes(y_test: NDArray[Any], y: NDArray[Any]) -> None:
+    unknown = np.setdiff1d(y_test, y)
+    if len(unknown):
+        raise ConfigurationError(
+            f"y_test: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
+        )
+
+
 def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
     try:
-        return teacher.predict_outputs(X)
+        return teacher.predict_outputs(teacher_inputs(teacher.model, X))
     except ConfigurationError:
         raise
     except (ValueError, TypeError, KeyError) as error:  # such as an unknown category or NaN

@@ -1,0 +1,220 @@
+"""Compress a fitted model of tabular data: choose a student, compare it with plain boosting, measure both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.compress_rows import CompressionRows, default_teacher, split_rows
+from ganmc_lightning.tabular.compress_search import (
+    OnProgress,
+    TimeLimit,
+    TriedStudent,
+    deployable,
+    search_students,
+    shrink_to_bytes,
+)
+from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
+from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
+from ganmc_lightning.tabular.sampling import SupportsSample
+from ganmc_lightning.tabular.students import BoostingKind
+from ganmc_lightning.tabular.teacher_labels import IN_BAG
+from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
+
+SEARCH_SECONDS = 90.0
+"""Default time limit of the search; fitting a teacher and the measurements of the card are not part of it."""
+KINDS = ("boosting", "tree", "forest")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Result of :func:`compress_table`.
+
+    Attributes:
+        model: the chosen :class:`~ganmc_lightning.tabular.DistilledClassifier` or
+            :class:`~ganmc_lightning.tabular.DistilledRegressor`.
+        plain: boosting that was fitted to the labels of the same rows, with at most as many nodes.
+        synthesizer: name of the synthesizer of the chosen student; empty for real rows.
+        tried: all students that were compared on validation rows, best first.
+        skipped: training sets that were not tried because of the time limit.
+        unusable: synthesizers that cannot be used for the rows, with the reason.
+        rows: training and test rows, with the teacher's outputs.
+        search_seconds: time of the search.
+        scoring: score on the validation rows.
+    """
+
+    model: DistilledClassifier | DistilledRegressor
+    plain: DistilledClassifier | DistilledRegressor
+    synthesizer: str
+    tried: Sequence[TriedStudent]
+    skipped: Sequence[str]
+    unusable: Mapping[str, str]
+    rows: CompressionRows
+    search_seconds: float
+    scoring: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the chosen student is boosting that was fitted to the labels alone."""
+        return self.plain is self.model
+
+    @property
+    def student(self) -> Any:
+        """The student of rows of the table: where these have categories, a pipeline with the encoder."""
+        inner = deployable(self.model)
+        return inner if self.model.encoder_ is None else Pipeline([("encoder", self.model.encoder_), ("student", inner)])
+
+
+def compress_table(
+    teacher: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    regression: bool = False,
+    validation: tuple[Any, ArrayLike] | None = None,
+    test: tuple[Any, ArrayLike] | None = None,
+    synthesizers: Mapping[str, SupportsSample] | None = None,
+    students: Sequence[str] = KINDS,
+    max_nodes: int | None = None,
+    max_bytes: int | None = None,
+    seconds: float = SEARCH_SECONDS,
+    random_state: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Compression:
+    """Compress a model of tabular data into the student with the best validation score (Bucila et al. 2006).
+
+    Trees, forests and boosting are fitted to the labels and to the teacher's outputs (in-bag, and out-of-bag or
+    cross-fitted) of real rows, then with each synthesizer, until the time limit. The test rows are used only to measure
+    the chosen student, the teacher and plain boosting of the same size.
+
+    Args:
+        teacher: fitted or unfitted classifier or regressor; None for a random forest of 500 trees.
+        X: rows (N, D), data frame or array. Columns of text are categories, NaN are missing values.
+        y: labels or values (N,).
+        regression: whether a regressor is compressed (default: False).
+        validation: rows and labels to choose the student on; None (default) for a part of X.
+        test: rows and labels to measure on; None (default) for a fifth of X, which is not used otherwise.
+        synthesizers: sources of synthetic rows by name, see :class:`DistilledClassifier`; None (default) for none.
+        students: kinds to compare (default: boosting, tree and forest).
+        max_nodes: largest number of nodes of the student; None (default) as in :class:`DistilledClassifier`.
+        max_bytes: largest size of each exported file: skops, C source and ONNX; None (default) for no limit.
+        seconds: time limit of the search (default: 90). At least two training sets are tried.
+        random_state: random seed (default: 0).
+        on_progress: called with a description of the next step and the seconds since the start of the search, or None.
+
+    Raises:
+        ConfigurationError: rows, labels or teacher are invalid, or no student is small enough.
+
+    Example:
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> forest = RandomForestClassifier(20, random_state=0)
+        >>> result = compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=1)
+        >>> result.rows.teacher_scores, result.model.profile_.student.nodes <= 15
+        ('unseen', True)
+    """
+    targets = _check_arguments(X, y, regression, max_nodes, max_bytes, seconds)
+    if teacher is None:
+        teacher = default_teacher(regression)
+    if on_progress is not None:
+        on_progress("teacher", 0.0)
+    rows = split_rows(teacher, X, targets, test, random_state)
+    fit = _fit_function(rows, regression, validation, random_state)
+    limit = TimeLimit(seconds, on_progress)
+    chosen_fit = _with_limits(fit, max_nodes, max_bytes)
+    named = dict(synthesizers or {})
+    model, tried, unusable = search_students(chosen_fit, students, named, limit)
+    if max_bytes is not None:
+        limit.report("size of the exported files")
+        model = shrink_to_bytes(chosen_fit, model, tried, named, max_bytes, largest_file)
+    limit.report("plain boosting of the same size")
+    synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
+    plain = model if _is_plain(model) else fit(**_plain_arguments(model))
+    scoring = "r2" if regression else str(getattr(model, "scoring", ""))
+    return Compression(
+        model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring
+    )
+
+
+def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
+    """Return the size of the largest exported file: skops, C source or ONNX; a format without support is ignored."""
+    inner = deployable(model)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        files = [save_skops(inner, Path(folder, "student.skops"))]
+        for write in (to_c, to_onnx):
+            target = Path(folder, "student.c" if write is to_c else "student.onnx")
+            try:
+                files.append(write(inner, target))
+            except ConfigurationError:  # the format does not support the student
+                continue
+        return max(file.stat().st_size for file in files)
+
+
+def _check_arguments(
+    X: Any, y: ArrayLike, regression: bool, max_nodes: int | None, max_bytes: int | None, seconds: float
+) -> NDArray[Any]:
+    """Validate arguments and targets before anything is fitted; return the targets."""
+    targets = np.asarray(y, dtype=np.float64) if regression else np.asarray(y)
+    if regression:
+        check_values(targets)
+    else:
+        check_class_targets(targets)
+    check_no_index(X)
+    if len(X) != len(targets):
+        raise ConfigurationError(f"y: got {len(targets)} values for {len(X)} rows, expected one per row")
+    for name, value in (("max_nodes", max_nodes), ("max_bytes", max_bytes), ("seconds", seconds)):
+        if value is not None:
+            check_positive(name, value)
+    return targets
+
+
+def _fit_function(
+    rows: CompressionRows, regression: bool, validation: tuple[Any, ArrayLike] | None, seed: int
+) -> Callable[..., Any]:
+    kind = DistilledRegressor if regression else DistilledClassifier
+    X_val, y_val = (None, None) if validation is None else validation
+
+    def fit(should_fit: Any = None, **arguments: Any) -> Any:
+        model = kind(rows.teacher, random_state=seed, **arguments)
+        return model.fit(
+            rows.X, rows.y, X_val=X_val, y_val=y_val, oob_outputs=rows.oob_outputs, should_fit=should_fit
+        )
+
+    return fit
+
+
+def _with_limits(fit: Callable[..., Any], max_nodes: int | None, max_bytes: int | None) -> Callable[..., Any]:
+    def limited(should_fit: Any = None, **arguments: Any) -> Any:
+        return fit(should_fit=should_fit, **{"max_nodes": max_nodes, "max_bytes": max_bytes, **arguments})
+
+    return limited
+
+
+def _is_plain(model: Any) -> bool:
+    chosen = model.chosen_
+    return bool(
+        chosen.student == BoostingKind.name and chosen.teacher_labels == LABELS_ONLY and chosen.training_data == REAL
+    )
+
+
+def _plain_arguments(model: Any) -> dict[str, Any]:
+    """Return the arguments of boosting on the labels, with at most as many nodes as a student, at least one tree."""
+    classes = len(getattr(model, "classes_", ()))
+    smallest = 3 * (classes if classes > 2 else 1)
+    return {
+        "student": BoostingKind.name,
+        "teacher_labels": IN_BAG,
+        "label_weight": 1.0,
+        "training_data": REAL,
+        "max_nodes": max(smallest, model.profile_.student.nodes),
+    }
