@@ -30,7 +30,7 @@ from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.teacher_labels import IN_BAG
 from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
 
-SEARCH_SECONDS = 90.0
+SEARCH_SECONDS = 120.0
 """Default time limit of the search; fitting a teacher and the measurements of the card are not part of it."""
 KINDS = ("boosting", "tree", "forest")
 
@@ -68,10 +68,17 @@ class Compression:
         return self.plain is self.model
 
     @property
+    def training_text(self) -> str:
+        """Description of the training set of the chosen student."""
+        return TriedStudent(self.model.chosen_, self.synthesizer).labels
+
+    @property
     def student(self) -> Any:
         """The student of rows of the table: where these have categories, a pipeline with the encoder."""
         inner = deployable(self.model)
-        return inner if self.model.encoder_ is None else Pipeline([("encoder", self.model.encoder_), ("student", inner)])
+        return (
+            inner if self.model.encoder_ is None else Pipeline([("encoder", self.model.encoder_), ("student", inner)])
+        )
 
 
 def compress_table(
@@ -107,7 +114,7 @@ def compress_table(
         students: kinds to compare (default: boosting, tree and forest).
         max_nodes: largest number of nodes of the student; None (default) as in :class:`DistilledClassifier`.
         max_bytes: largest size of each exported file: skops, C source and ONNX; None (default) for no limit.
-        seconds: time limit of the search (default: 90). At least two training sets are tried.
+        seconds: time limit of the search (default: 120). At least two training sets are tried.
         random_state: random seed (default: 0).
         on_progress: called with a description of the next step and the seconds since the start of the search, or None.
 
@@ -141,9 +148,7 @@ def compress_table(
     synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
     plain = model if _is_plain(model) else fit(**_plain_arguments(model))
     scoring = "r2" if regression else str(getattr(model, "scoring", ""))
-    return Compression(
-        model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring
-    )
+    return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
 
 
 def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
@@ -186,9 +191,7 @@ def _fit_function(
 
     def fit(should_fit: Any = None, **arguments: Any) -> Any:
         model = kind(rows.teacher, random_state=seed, **arguments)
-        return model.fit(
-            rows.X, rows.y, X_val=X_val, y_val=y_val, oob_outputs=rows.oob_outputs, should_fit=should_fit
-        )
+        return model.fit(rows.X, rows.y, X_val=X_val, y_val=y_val, oob_outputs=rows.oob_outputs, should_fit=should_fit)
 
     return fit
 

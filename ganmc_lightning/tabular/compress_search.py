@@ -37,11 +37,22 @@ class TriedStudent:
 
     @property
     def labels(self) -> str:
-        """Description of the labels and rows, such as ``out_of_bag + jitter``."""
-        weight = self.candidate.label_weight
-        source = self.candidate.teacher_labels.replace("_", "-")
-        mixed = f"{source}, labels {weight:.0%}" if 0 < weight < 1 else source
-        return f"{mixed} + {self.synthesizer}" if self.synthesizer else mixed
+        """Description of the targets and rows, such as ``out-of-bag teacher + jitter``."""
+        text = describe_recipe(self.candidate.recipe)
+        return f"{text} + {self.synthesizer}" if self.synthesizer else text
+
+
+def describe_recipe(recipe: TrainingRecipe) -> str:
+    """Describe the targets of real rows.
+
+    Example:
+        >>> describe_recipe(TrainingRecipe("out_of_bag", 0.5, "real"))
+        'out-of-bag teacher and labels'
+    """
+    if recipe.teacher_labels == LABELS_ONLY:
+        return "labels"
+    teacher = f"{recipe.teacher_labels.replace('_', '-')} teacher"
+    return f"{teacher} and labels" if recipe.label_weight else teacher
 
 
 class TimeLimit:
@@ -91,8 +102,7 @@ class TimeLimit:
         first = self._recipe is None or recipe.teacher_labels == LABELS_ONLY
         fits = first or end <= self.seconds
         self._recipe = (recipe, fits, now)
-        text = f"{recipe.teacher_labels.replace('_', '-')}, labels {recipe.label_weight:.0%}"
-        self._report(text, now, fits)
+        self._report(describe_recipe(recipe), now, fits)
         return fits
 
     def allows(self, text: str, seconds: float) -> bool:

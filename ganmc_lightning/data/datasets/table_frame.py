@@ -92,7 +92,9 @@ def _column(column: Any, name: str) -> Any:
     if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
         return column.astype(np.float64)
     if not is_text(column):
-        raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; convert it or drop it (--drop)")
+        raise ConfigurationError(
+            f"{name}: got {column.dtype}, expected numbers or text; convert it or drop it (--drop)"
+        )
     text = column.astype(object).str.strip()
     lowered = text.str.casefold()
     present = text[~(text.isna() | lowered.isin(MISSING_NUMBERS))].unique()

@@ -129,7 +129,9 @@ def pareto_svg(compression: Compression) -> str:
 def reliability_svg(scores: TestScores, is_plain: bool) -> str:
     """Plot accuracy against confidence; empty for regression."""
     series = [
-        Series(MODEL_NAMES[name], [Point(x, y, f"confidence {x:.2f}, accuracy {y:.2f}") for x, y in points], color, True)
+        Series(
+            MODEL_NAMES[name], [Point(x, y, f"confidence {x:.2f}, accuracy {y:.2f}") for x, y in points], color, True
+        )
         for (name, points), color in zip(scores.reliability.items(), (6, 0, 2), strict=False)
         if points and not (is_plain and name == "plain")
     ]
