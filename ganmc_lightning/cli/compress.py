@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,13 @@ from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
 from ganmc_lightning.tabular.card.text import format_bytes, format_interval, format_seconds, verdict_of
-from ganmc_lightning.tabular.compress import SEARCH_SECONDS, Compression, compress_table
+from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS, Compression, compress_table
 from ganmc_lightning.tabular.compress_files import check_output_folder, write_compression
+from ganmc_lightning.tabular.compress_search import OnProgress
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
+
+OPTIONS = {"max_nodes": "--max-nodes", "max_bytes": "--max-bytes", "seconds": "--time", "student": "--students"}
+"""Argument of Python -> option, for error messages."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--teacher", choices=["forest"], help="fit a random forest of 500 trees instead of reading a model")
     add("--trust", action="store_true", help="read models whose files can run code: pickles, other types in .skops")
     add("--task", choices=["auto", "classification", "regression"], default="auto", help="default: by model or target")
-    add("--drop", type=_split_columns, default=[], metavar="A,B", help="columns to ignore, such as row numbers")
+    add(
+        "--students",
+        type=_split_names,
+        default=list(KINDS),
+        metavar="A,B",
+        help=f"kinds to compare (default: {','.join(KINDS)})",
+    )
+    add("--drop", type=_split_names, default=[], metavar="A,B", help="columns to ignore, such as row numbers")
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
     add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
@@ -91,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compress(arguments: argparse.Namespace, inputs: CompressInputs, report: object) -> Compression:
+def _compress(arguments: argparse.Namespace, inputs: CompressInputs, report: OnProgress) -> Compression:
     try:
         return compress_table(
             inputs.teacher,
@@ -101,16 +113,17 @@ def _compress(arguments: argparse.Namespace, inputs: CompressInputs, report: obj
             validation=inputs.validation,
             test=inputs.test,
             synthesizers=inputs.synthesizers,
+            students=arguments.students,
             max_nodes=arguments.max_nodes,
             max_bytes=arguments.max_bytes,
             seconds=arguments.time,
             random_state=arguments.seed,
-            on_progress=report,  # type: ignore[arg-type]
+            on_progress=report,
         )
     except ConfigurationError as error:
         text = str(error)
-        for argument, option in (("max_nodes", "--max-nodes"), ("max_bytes", "--max-bytes"), ("seconds", "--time")):
-            if text.startswith(argument):
+        for argument, option in OPTIONS.items():
+            if text.startswith(f"{argument}:"):
                 raise ConfigurationError(f"{option}{text.removeprefix(argument)}") from error
         raise
 
@@ -147,7 +160,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
                 name: {"trees": item.trees, "nodes": item.nodes, "bytes": item.bytes} for name, item in profiles.items()
             },
             "files": dict(card.files),
-            "object": None if card.compiled is None else card.compiled.size._asdict(),
+            "object": None if card.compiled is None else asdict(card.compiled.size),
         },
         costs={
             **{name: item._asdict() for name, item in card.latencies.items()},
@@ -181,5 +194,5 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _split_columns(text: str) -> list[str]:
+def _split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]

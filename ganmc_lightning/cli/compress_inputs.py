@@ -133,7 +133,7 @@ def _is_regression(arguments: argparse.Namespace, teacher: Any, y: NDArray[Any],
     elif teacher is not None:
         regression = not hasattr(teacher, "predict_proba")
     else:
-        regression = _is_continuous(y) or (numeric and len(np.unique(y)) > MAX_CLASSES)
+        regression = _is_continuous(y) or bool(numeric and len(np.unique(y)) > MAX_CLASSES)
     if teacher is not None and regression == hasattr(teacher, "predict_proba"):
         kind = type(teacher).__name__
         raise ConfigurationError(f"--task: got {arguments.task}, the model {kind} is not of this kind")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.compress_rows import CompressionRows, default_teacher, split_rows
@@ -27,6 +26,7 @@ from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.students import BoostingKind
+from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
 from ganmc_lightning.tabular.teacher_labels import IN_BAG
 from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
 
@@ -74,11 +74,12 @@ class Compression:
 
     @property
     def student(self) -> Any:
-        """The student of rows of the table: where these have categories, a pipeline with the encoder."""
+        """The student of rows of the table: where these have categories, with the encoder."""
         inner = deployable(self.model)
-        return (
-            inner if self.model.encoder_ is None else Pipeline([("encoder", self.model.encoder_), ("student", inner)])
-        )
+        if self.model.encoder_ is None:
+            return inner
+        kind = TableRegressor if isinstance(self.model, DistilledRegressor) else TableClassifier
+        return kind(self.model.encoder_, inner)
 
 
 def compress_table(

@@ -12,7 +12,8 @@ import numpy as np
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
-from ganmc_lightning.tabular.compress import Compression, deployable
+from ganmc_lightning.tabular.compress import Compression
+from ganmc_lightning.tabular.compress_search import deployable
 from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_onnx
 
 CARD = "card.html"
@@ -29,7 +30,7 @@ def check_output_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: is a file, expected a folder")
     if folder.is_dir():
-        others = sorted(set(os.listdir(folder)) - set(FILES))
+        others = sorted({path.name for path in folder.iterdir()} - set(FILES))
         if others:
             raise ConfigurationError(
                 f"{folder}: contains {others[0]!r}, expected a new or empty folder, or one of an earlier compression"

@@ -158,7 +158,7 @@ def _load_pickle(path: Path, trust: bool) -> Any:
             f"{path}: a pickle runs code when it is loaded; pass --trust if you know its origin, or save the model as "
             ".skops"
         )
-    import joblib
+    import joblib  # type: ignore[import-untyped]
 
     try:
         return joblib.load(path)  # also reads plain pickles
@@ -191,9 +191,9 @@ def _load_lightgbm(path: Path, classes: Sequence[Any]) -> Any:
         objective = str(booster.dump_model(num_iteration=1).get("objective", ""))
     except Exception as error:  # lightgbm has its own exceptions
         raise ConfigurationError(f"{path}: cannot be read as a LightGBM model: {one_line(error)}") from error
-    names: list[str] | None = list(booster.feature_name())
-    if names == [f"Column_{number}" for number in range(len(names))]:  # LightGBM's names of the columns of an array
-        names = None
+    given = list(booster.feature_name())
+    unnamed = given == [f"Column_{number}" for number in range(len(given))]  # LightGBM's names of columns of an array
+    names = None if unnamed else given
     if not objective.startswith(("binary", "multiclass")):
         return BoosterRegressor(booster, int(booster.num_feature()), names)
     per_iteration = int(booster.num_model_per_iteration())

@@ -20,7 +20,7 @@ from ganmc_lightning.data.datasets.table_reader import pandas, read_table, unnam
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import suggestion
 
-ROW_NUMBERS_FIX = "drop it (--drop)"
+DROP_FIX = "drop it (--drop)"
 
 
 class TargetTable(NamedTuple):
@@ -92,9 +92,7 @@ def _column(column: Any, name: str) -> Any:
     if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
         return column.astype(np.float64)
     if not is_text(column):
-        raise ConfigurationError(
-            f"{name}: got {column.dtype}, expected numbers or text; convert it or drop it (--drop)"
-        )
+        raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; {DROP_FIX}")
     text = column.astype(object).str.strip()
     lowered = text.str.casefold()
     present = text[~(text.isna() | lowered.isin(MISSING_NUMBERS))].unique()
@@ -115,14 +113,14 @@ def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
         if name == unnamed(place) and name in X.columns:
             raise ConfigurationError(
                 f"{path}: column {name!r} has no name in the header, like the row numbers that pandas writes; "
-                f"{ROW_NUMBERS_FIX}"
+                f"{DROP_FIX}"
             )
     target = y.astype(str)
     for name in X.columns:
         if (X[name].astype(str) == target).all():
-            raise ConfigurationError(f"{path}: column {name!r} is a copy of the target; {ROW_NUMBERS_FIX}")
+            raise ConfigurationError(f"{path}: column {name!r} is a copy of the target; {DROP_FIX}")
         if X[name].dtype.kind == "f" and not X[name].isna().any():
-            check_no_row_numbers(X[[name]].to_numpy(), [name], str(path), ROW_NUMBERS_FIX)
+            check_no_row_numbers(X[[name]].to_numpy(), [name], str(path), DROP_FIX)
 
 
 def _to_types_of(X: Any, like: Any, path: Path) -> Any:

@@ -19,7 +19,6 @@ from ganmc_lightning.tabular.card.text import (
     candidate_rows,
     format_bytes,
     format_difference,
-    format_interval,
     format_metric_value,
     format_seconds,
     metric_headings,
@@ -28,8 +27,9 @@ from ganmc_lightning.tabular.card.text import (
     reliability_svg,
     verdict_of,
 )
-from ganmc_lightning.tabular.compress import Compression, deployable
+from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_rows import teacher_inputs
+from ganmc_lightning.tabular.compress_search import deployable
 
 MODELS = ("teacher", "student", "plain")
 """Names of the models in scores; ``plain`` is boosting of the same size on the labels."""
@@ -155,7 +155,6 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters.update(
     bytes=format_bytes,
     seconds=format_seconds,
-    interval=format_interval,
     difference=format_difference,
     metric=format_metric_value,
 )

@@ -88,8 +88,9 @@ def compute_test_scores(
         >>> scores.intervals["student"].value, scores.metrics["student"]["accuracy"]
         (1.0, 1.0)
     """
+    targets: NDArray[Any]
     if len(classes):
-        targets = np.searchsorted(classes, y) if np.all(classes[:-1] < classes[1:]) else _codes(y, classes)
+        targets = np.equal(np.asarray(y)[:, None], classes).argmax(axis=1)
         metrics = {name: _class_metrics(targets, values) for name, values in outputs.items()}
         groups = _class_recalls(targets, outputs, classes)
         reliability = {name: _reliability(targets, values) for name, values in outputs.items()}
@@ -198,8 +199,3 @@ def _reliability(y: NDArray[np.int64], probabilities: NDArray[np.float64]) -> tu
         for number in range(10)
         if (bins == number).sum() >= MIN_BIN_ROWS
     )
-
-
-def _codes(y: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
-    codes: NDArray[np.int64] = np.equal(np.asarray(y)[:, None], classes).argmax(axis=1)
-    return codes

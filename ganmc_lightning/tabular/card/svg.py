@@ -136,12 +136,11 @@ def _marks(item: Series, x: Scale, y: Scale) -> list[str]:
         path = " ".join(f"{x(point.x):.1f},{y(point.y):.1f}" for point in item.points)
         parts.append(f'<polyline class="s{item.color}" points="{path}"/>')
     radius = 6 if item.large else 3
-    for point in item.points:
-        parts.append(
-            f'<circle class="s{item.color}" cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{radius}">'
-            f"<title>{escape(point.text)}</title></circle>"
-        )
-    return parts
+    return parts + [
+        f'<circle class="s{item.color}" cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{radius}">'
+        f"<title>{escape(point.text)}</title></circle>"
+        for point in item.points
+    ]
 
 
 def _scale(values: Sequence[float], start: float, end: float, log: bool) -> Scale:

@@ -23,6 +23,8 @@ LOSSES = (
 )
 KNOWN = (
     "ganmc_lightning.tabular.student.StudentClassifier",
+    "ganmc_lightning.tabular.table_student.TableClassifier",
+    "ganmc_lightning.tabular.table_student.TableRegressor",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     # the next two encode categories of boosting; skops also requires that the function of a partial is trusted
