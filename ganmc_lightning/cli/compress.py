@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
     add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
-    add("--max-bytes", type=parse_size, metavar="SIZE", help="largest exported file, e.g. 64k (default: no limit)")
+    add("--max-bytes", metavar="SIZE", help="largest exported file, e.g. 64k (default: no limit)")
     add(
         "--time",
         type=float,
@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: an argument, a file or a table is invalid, or no student is small enough.
     """
+    max_bytes = None if arguments.max_bytes is None else parse_size(arguments.max_bytes)
     check_packages((*ONNX_PACKAGES, "skops"))
     try:
         check_output_folder(arguments.out)
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         def report(text: str, seconds: float) -> None:
             progress.update(task, description=text, completed=min(seconds, arguments.time))
 
-        compression = _compress(arguments, inputs, report)
+        compression = _compress(arguments, inputs, max_bytes, report)
         progress.update(task, description="writing", completed=arguments.time)
         card = write_compression(
             compression,
@@ -103,7 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _compress(arguments: argparse.Namespace, inputs: CompressInputs, report: OnProgress) -> Compression:
+def _compress(
+    arguments: argparse.Namespace, inputs: CompressInputs, max_bytes: int | None, report: OnProgress
+) -> Compression:
     try:
         return compress_table(
             inputs.teacher,
@@ -115,7 +118,7 @@ def _compress(arguments: argparse.Namespace, inputs: CompressInputs, report: OnP
             synthesizers=inputs.synthesizers,
             students=arguments.students,
             max_nodes=arguments.max_nodes,
-            max_bytes=arguments.max_bytes,
+            max_bytes=max_bytes,
             seconds=arguments.time,
             random_state=arguments.seed,
             on_progress=report,

@@ -32,6 +32,15 @@ class _TableStudent(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no
         """Number of columns of the table."""
         return int(self.encoder.n_features_in_)
 
+    def _encode(self, X: Any) -> Any:
+        """Return encoded rows, as a data frame for a student with names of columns."""
+        encoded, names = encode_rows(self.encoder, X), getattr(self.student, "feature_names_in_", None)
+        if names is None:
+            return encoded
+        from pandas import DataFrame
+
+        return DataFrame(encoded, columns=list(names))
+
 
 class TableClassifier(ArgmaxClassifier, _TableStudent):
     """Classifier of rows with categories.
@@ -52,7 +61,7 @@ class TableClassifier(ArgmaxClassifier, _TableStudent):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of rows (N, D), data frame or object array."""
-        return np.asarray(self.student.predict_proba(encode_rows(self.encoder, X)), dtype=np.float64)
+        return np.asarray(self.student.predict_proba(self._encode(X)), dtype=np.float64)
 
 
 class TableRegressor(RegressorMixin, _TableStudent):
@@ -68,4 +77,4 @@ class TableRegressor(RegressorMixin, _TableStudent):
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict values (N,) of rows (N, D), data frame or object array."""
-        return np.asarray(self.student.predict(encode_rows(self.encoder, X)), dtype=np.float64).ravel()
+        return np.asarray(self.student.predict(self._encode(X)), dtype=np.float64).ravel()

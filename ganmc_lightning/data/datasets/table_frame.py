@@ -64,7 +64,7 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
     for option, names in (("--target", (target,)), ("--drop", tuple(drop_columns))):
         for name in names:
             if name not in table.columns:
-                raise ConfigurationError(f"{option}: {path} has no column {name!r}, {suggestion(name, table.columns)}")
+                raise ConfigurationError(f"{option}: {path} has no column {name!r}, {_suggest(name, table.columns)}")
     y = _column(table[target], f"{path}: column {target!r}")
     if y.isna().any():
         raise ConfigurationError(
@@ -84,6 +84,11 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
         _check_features(X, y, table, path)
         return TargetTable(X, y)
     return TargetTable(_to_types_of(X, like, path), y)
+
+
+def _suggest(name: str, columns: Sequence[str]) -> str:
+    same = [column for column in columns if column.casefold() == name.casefold()]
+    return f"did you mean {same[0]!r}?" if same else suggestion(name, columns)
 
 
 def _column(column: Any, name: str) -> Any:

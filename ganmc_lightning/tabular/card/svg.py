@@ -77,7 +77,7 @@ class Scale:
             return found if len(found) <= MAX_TICKS + 1 else [value for value in found if f"{value:e}".startswith("1.")]
         rough = (self.high - self.low) / MAX_TICKS
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= 0.8 * rough)
         first = math.ceil(self.low / step - 1e-9)
         return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
