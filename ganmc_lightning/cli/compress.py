@@ -16,13 +16,19 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
-from ganmc_lightning.tabular.card.text import format_bytes, format_interval, format_seconds, verdict_of
+from ganmc_lightning.tabular.card.text import conclusion_of, format_bytes, format_interval, format_seconds
 from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS, Compression, compress_table
 from ganmc_lightning.tabular.compress_files import check_output_folder, write_compression
 from ganmc_lightning.tabular.compress_search import OnProgress
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
 
-OPTIONS = {"max_nodes": "--max-nodes", "max_bytes": "--max-bytes", "seconds": "--time", "student": "--students"}
+OPTIONS = {
+    "max_nodes": "--max-nodes",
+    "max_bytes": "--max-bytes",
+    "max_predict_seconds": "--max-predict-seconds",
+    "seconds": "--time",
+    "student": "--students",
+}
 """Argument of Python -> option, for error messages."""
 
 
@@ -53,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
     add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
     add("--max-bytes", metavar="SIZE", help="largest exported file, e.g. 64k (default: no limit)")
+    add(
+        "--max-predict-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="longest prediction time of a row in Python, in a batch (default: no limit)",
+    )
     add(
         "--time",
         type=float,
@@ -119,6 +131,7 @@ def _compress(
             students=arguments.students,
             max_nodes=arguments.max_nodes,
             max_bytes=max_bytes,
+            max_predict_seconds=arguments.max_predict_seconds,
             seconds=arguments.time,
             random_state=arguments.seed,
             on_progress=report,
@@ -173,7 +186,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
 
 
 def _print_summary(card: CompressionCard, folder: Path) -> None:
-    print(verdict_of(card.compression, card.scores).text)
+    print(conclusion_of(card.compression, card.scores).text)
     for name, interval in card.scores.intervals.items():
         if name == "plain" and card.compression.is_plain:
             continue

@@ -128,6 +128,7 @@ def _is_regression(arguments: argparse.Namespace, teacher: Any, y: NDArray[Any],
     """
     column = f"{path}: column {arguments.target!r}"
     numeric = y.dtype.kind in "if"
+    regression: bool
     if arguments.task != "auto":
         regression = arguments.task == "regression"
     elif teacher is not None:

@@ -94,6 +94,7 @@ def compress_table(
     students: Sequence[str] = KINDS,
     max_nodes: int | None = None,
     max_bytes: int | None = None,
+    max_predict_seconds: float | None = None,
     seconds: float = SEARCH_SECONDS,
     random_state: int = 0,
     on_progress: OnProgress | None = None,
@@ -115,6 +116,8 @@ def compress_table(
         students: kinds to compare (default: boosting, tree and forest).
         max_nodes: largest number of nodes of the student; None (default) as in :class:`DistilledClassifier`.
         max_bytes: largest size of each exported file: skops, C source and ONNX; None (default) for no limit.
+        max_predict_seconds: longest prediction time of a row in Python, in a batch, as in :class:`DistilledClassifier`;
+            None (default) for no limit.
         seconds: time limit of the search (default: 120). At least two training sets are tried.
         random_state: random seed (default: 0).
         on_progress: called with a description of the next step and the seconds since the start of the search, or None.
@@ -139,7 +142,7 @@ def compress_table(
     rows = split_rows(teacher, X, targets, test, random_state)
     fit = _fit_function(rows, regression, validation, random_state)
     limit = TimeLimit(seconds, on_progress)
-    chosen_fit = _with_limits(fit, max_nodes, max_bytes)
+    chosen_fit = _with_limits(fit, max_nodes, max_bytes, max_predict_seconds)
     named = dict(synthesizers or {})
     model, tried, unusable = search_students(chosen_fit, students, named, limit)
     if max_bytes is not None:
@@ -197,9 +200,13 @@ def _fit_function(
     return fit
 
 
-def _with_limits(fit: Callable[..., Any], max_nodes: int | None, max_bytes: int | None) -> Callable[..., Any]:
+def _with_limits(
+    fit: Callable[..., Any], max_nodes: int | None, max_bytes: int | None, max_predict_seconds: float | None
+) -> Callable[..., Any]:
+    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
+
     def limited(should_fit: Any = None, **arguments: Any) -> Any:
-        return fit(should_fit=should_fit, **{"max_nodes": max_nodes, "max_bytes": max_bytes, **arguments})
+        return fit(should_fit=should_fit, **{**limits, **arguments})
 
     return limited
 

@@ -14,10 +14,11 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
-from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_onnx
+from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_c_encoder, to_onnx
+from ganmc_lightning.tabular.export.boosting import is_boosting
 
 CARD = "card.html"
-FILES = ("student.skops", "student.c", "student.h", "student.onnx", CARD, "result.json")
+FILES = ("student.skops", "student.c", "student.h", "student_encode.h", "student.onnx", CARD, "result.json")
 """Files of a folder that another compression may replace."""
 
 
@@ -51,9 +52,9 @@ def write_compression(
 ) -> CompressionCard:
     """Write ``student.skops``, ``student.c``, ``student.h``, ``student.onnx`` and ``card.html``.
 
-    ``student.skops`` predicts rows of the table; the C source and ONNX predict encoded columns, which the header of the
-    C source lists. A format that does not support the student is skipped. The files are written to a temporary folder
-    that replaces ``folder`` when all are complete.
+    ``student.skops`` predicts rows of the table. The C source and ONNX predict encoded columns, which the header of the
+    C source lists; for a table with categories, ``student_encode.h`` encodes a row in C. A format that does not support
+    the student is skipped. The files are written to a temporary folder that replaces ``folder`` when all are complete.
 
     Args:
         compression: result of :func:`~ganmc_lightning.tabular.compress_table`.
@@ -99,6 +100,9 @@ def _export(compression: Compression, folder: Path) -> None:
         except ConfigurationError as error:
             if "support" not in str(error):
                 raise
+    if compression.model.encoder_ is not None and (folder / "student.c").exists():
+        feature_bytes = 8 if is_boosting(inner) else 4
+        to_c_encoder(compression.model.encoder_, folder / "student_encode.h", "student", feature_bytes)
 
 
 def _verify_pipeline(compression: Compression, file: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.ensemble._forest import BaseForest
 from sklearn.pipeline import Pipeline
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
@@ -17,7 +16,7 @@ from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
-from ganmc_lightning.tabular.teacher_labels import out_of_bag_outputs
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, out_of_bag_outputs
 
 TeacherScores = Literal["unseen", "out_of_bag", "seen"]
 TEST_FOLDS = 5
@@ -84,7 +83,7 @@ def split_rows(teacher: Any, X: Any, y: NDArray[Any], test: tuple[Any, Any] | No
         outputs = _predict(_check_teacher(model, X_train, y_train, regression), X_test)
         return CompressionRows(X_train, y_train, X_test, y_test, model, None, outputs, "unseen", True)
     outputs = _predict(checked, X)
-    if _is_bootstrap_forest_of(teacher, len(y)):
+    if is_bootstrap_forest(teacher) and _fitted_rows(teacher) == len(y):
         oob = out_of_bag_outputs(teacher, teacher_inputs(teacher, X), outputs)
         return CompressionRows(
             X_train, y_train, X_test, y_test, teacher, oob[~held_out], oob[held_out], "out_of_bag", True
@@ -178,9 +177,9 @@ def _missing_column(X: Any) -> str | None:
     return column_name(list(X.columns), missing[0]) if missing else None
 
 
-def _is_bootstrap_forest_of(model: Any, n_rows: int) -> bool:
-    forest = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    return isinstance(forest, BaseForest) and bool(forest.bootstrap) and forest._n_samples == n_rows
+def _fitted_rows(model: Any) -> int:
+    """Return the number of rows that a forest, or the last step of a pipeline, was fitted to."""
+    return int((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples)
 
 
 def _has_text(X: Any) -> bool:

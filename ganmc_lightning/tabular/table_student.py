@@ -64,7 +64,7 @@ class TableClassifier(ArgmaxClassifier, _TableStudent):
         return np.asarray(self.student.predict_proba(self._encode(X)), dtype=np.float64)
 
 
-class TableRegressor(RegressorMixin, _TableStudent):
+class TableRegressor(RegressorMixin, _TableStudent):  # type: ignore[misc]  # scikit-learn has no types
     """Regressor of rows with categories.
 
     Args:

@@ -17,6 +17,7 @@ from ganmc_lightning.tabular.card.latency import CompiledStudent, Latency, measu
 from ganmc_lightning.tabular.card.scores import TestScores, compute_test_scores
 from ganmc_lightning.tabular.card.text import (
     candidate_rows,
+    conclusion_of,
     format_bytes,
     format_difference,
     format_metric_value,
@@ -25,7 +26,6 @@ from ganmc_lightning.tabular.card.text import (
     notes_of,
     pareto_svg,
     reliability_svg,
-    verdict_of,
 )
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_rows import teacher_inputs
@@ -115,7 +115,7 @@ def render_card(card: CompressionCard) -> str:
     return _TEMPLATES.get_template("card.html.j2").render(
         card=card,
         models=[name for name in MODELS if name != "plain" or not card.compression.is_plain],
-        verdict=verdict_of(card.compression, card.scores),
+        conclusion=conclusion_of(card.compression, card.scores),
         headings=metric_headings(card.scores),
         notes=notes_of(card.compression),
         candidates=candidate_rows(card.compression),

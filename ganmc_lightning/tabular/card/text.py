@@ -26,7 +26,7 @@ LISTED = 15
 COLORS = {"boosting": 0, "tree": 1, "forest": 2}
 
 
-class Verdict(NamedTuple):
+class Conclusion(NamedTuple):
     """Result of a compression in one sentence.
 
     Attributes:
@@ -38,11 +38,11 @@ class Verdict(NamedTuple):
     warning: bool
 
 
-def verdict_of(compression: Compression, scores: TestScores) -> Verdict:
+def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
     """Compare the student with plain boosting of the same size."""
     name = HEADINGS[scores.score]
     if compression.is_plain:
-        return Verdict(
+        return Conclusion(
             "No student of the teacher beats plain boosting on the labels on the validation rows. "
             "The exported model is plain boosting on the labels.",
             True,
@@ -50,10 +50,10 @@ def verdict_of(compression: Compression, scores: TestScores) -> Verdict:
     difference = scores.differences["plain"]
     amount = f"{name} {format_difference(difference)}"
     if difference.low > 0:
-        return Verdict(f"The student beats plain boosting of the same size on the labels: {amount}.", False)
+        return Conclusion(f"The student beats plain boosting of the same size on the labels: {amount}.", False)
     if difference.high < 0:
-        return Verdict(f"Plain boosting of the same size on the labels is better on the test rows: {amount}.", True)
-    return Verdict(
+        return Conclusion(f"Plain boosting of the same size on the labels is better on the test rows: {amount}.", True)
+    return Conclusion(
         f"The student does not differ measurably from plain boosting of the same size on the labels: {amount}.", True
     )
 

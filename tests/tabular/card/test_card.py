@@ -15,7 +15,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import compress_table, write_compression
 from ganmc_lightning.tabular.card import measure_card, render_card
 from ganmc_lightning.tabular.card.scores import Interval
-from ganmc_lightning.tabular.card.text import verdict_of
+from ganmc_lightning.tabular.card.text import conclusion_of
 from ganmc_lightning.tabular.export import CModel, compile_c, load_skops
 
 
@@ -59,7 +59,7 @@ def written(compression, tmp_path_factory):
 def test_folder(written):
     card, folder = written
     assert {path.name for path in folder.iterdir()} == {*card.files, "card.html"}
-    assert set(card.files) == {"student.skops", "student.c", "student.h", "student.onnx"}
+    assert set(card.files) == {"student.skops", "student.c", "student.h", "student_encode.h", "student.onnx"}
     assert all((folder / name).stat().st_size == size for name, size in card.files.items())
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
@@ -98,7 +98,7 @@ def test_plain_boosting_is_stated_first(compression):
     text = render_card(measure_card(plain))
     body = text[text.index("<main>") :]
     assert body.index("No student of the teacher beats plain boosting") < body.index("Scores on the test rows")
-    assert 'class="verdict warning"' in body
+    assert 'class="conclusion warning"' in body
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_plain_boosting_is_stated_first(compression):
         ((-0.01, -0.02, -0.005), "Plain boosting of the same size on the labels is better", True),
     ],
 )
-def test_verdict(written, interval, words, warning):
+def test_conclusion(written, interval, words, warning):
     card = written[0]
     scores = dataclasses.replace(card.scores, differences={"plain": Interval(*interval)})
-    verdict = verdict_of(card.compression, scores)
-    assert words in verdict.text
-    assert verdict.warning is warning
+    conclusion = conclusion_of(card.compression, scores)
+    assert words in conclusion.text
+    assert conclusion.warning is warning
 
 
 def test_regression_card(tmp_path):
