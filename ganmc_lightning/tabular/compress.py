@@ -10,9 +10,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.compress_rows import CompressionRows, default_teacher, split_rows
+from ganmc_lightning.tabular.compress_rows import (
+    ChoiceRows,
+    CompressionRows,
+    default_teacher,
+    has_out_of_bag,
+    split_rows,
+)
 from ganmc_lightning.tabular.compress_search import (
     OnProgress,
     TimeLimit,
@@ -27,7 +34,7 @@ from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
-from ganmc_lightning.tabular.teacher_labels import IN_BAG
+from ganmc_lightning.tabular.teacher_labels import IN_BAG, OUT_OF_BAG
 from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
 
 SEARCH_SECONDS = 120.0
@@ -102,8 +109,12 @@ def compress_table(
     """Compress a model of tabular data into the student with the best validation score (Bucila et al. 2006).
 
     Trees, forests and boosting are fitted to the labels and to the teacher's outputs (in-bag, and out-of-bag or
-    cross-fitted) of real rows, then with each synthesizer, until the time limit. The test rows are used only to measure
-    the chosen student, the teacher and plain boosting of the same size.
+    cross-fitted) of real rows, then with each synthesizer, until the time limit. The best is fitted again to all rows
+    except the test rows, which are used only to measure it, the teacher and plain boosting of the same size.
+
+    A student of a teacher that was fitted to the test or validation rows scores too high on them. A teacher of
+    scikit-learn is therefore fitted again without the rows that are held out. Other teachers are used as they are; pass
+    ``validation`` and ``test`` rows that they were not fitted to.
 
     Args:
         teacher: fitted or unfitted classifier or regressor; None for a random forest of 500 trees.
@@ -139,8 +150,8 @@ def compress_table(
         teacher = default_teacher(regression)
     if on_progress is not None:
         on_progress("teacher", 0.0)
-    rows = split_rows(teacher, X, targets, test, random_state)
-    fit = _fit_function(rows, regression, validation, random_state)
+    rows = split_rows(teacher, X, targets, validation, test, random_state)
+    fit = _fit_function(rows.choice, regression, random_state)
     limit = TimeLimit(seconds, on_progress)
     chosen_fit = _with_limits(fit, max_nodes, max_bytes, max_predict_seconds)
     named = dict(synthesizers or {})
@@ -150,7 +161,11 @@ def compress_table(
         model = shrink_to_bytes(chosen_fit, model, tried, named, max_bytes, largest_file)
     limit.report("plain boosting of the same size")
     synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
-    plain = model if _is_plain(model) else fit(**_plain_arguments(model))
+    plain = None if _is_plain(model) else _fit_to_all_rows(fit(**_plain_arguments(model)), rows)
+    final = _fit_to_all_rows(model, rows)
+    if max_bytes is None or largest_file(final) <= max_bytes:
+        model = final  # else the student of fewer rows, which is small enough
+    plain = model if plain is None else plain
     scoring = "r2" if regression else str(getattr(model, "scoring", ""))
     return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
 
@@ -187,17 +202,34 @@ def _check_arguments(
     return targets
 
 
-def _fit_function(
-    rows: CompressionRows, regression: bool, validation: tuple[Any, ArrayLike] | None, seed: int
-) -> Callable[..., Any]:
+def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[..., Any]:
     kind = DistilledRegressor if regression else DistilledClassifier
-    X_val, y_val = (None, None) if validation is None else validation
 
     def fit(should_fit: Any = None, **arguments: Any) -> Any:
-        model = kind(rows.teacher, random_state=seed, **arguments)
-        return model.fit(rows.X, rows.y, X_val=X_val, y_val=y_val, oob_outputs=rows.oob_outputs, should_fit=should_fit)
+        model = kind(choice.teacher, random_state=seed, **arguments)
+        return model.fit(choice.X, choice.y, X_val=choice.X_val, y_val=choice.y_val, should_fit=should_fit)
 
     return fit
+
+
+def _fit_to_all_rows(model: Any, rows: CompressionRows) -> Any:
+    """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these."""
+    chosen = model.chosen_
+    if rows.choice.given or (chosen.teacher_labels == OUT_OF_BAG and not has_out_of_bag(rows.teacher, len(rows.y))):
+        return model
+    final = clone(model).set_params(
+        teacher=rows.teacher,
+        student=chosen.estimator,
+        teacher_labels=IN_BAG if chosen.teacher_labels == LABELS_ONLY else chosen.teacher_labels,
+        label_weight=chosen.label_weight,
+        training_data=chosen.training_data,
+        max_bytes=None,
+        max_predict_seconds=None,
+    )
+    final.teacher, final.synthesizer = rows.teacher, model.synthesizer  # clone copies them without what was fitted
+    final.fit(rows.X, rows.y)
+    final.selection_, final.chosen_ = model.selection_, chosen
+    return final
 
 
 def _with_limits(

@@ -16,79 +16,130 @@ from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
-from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, out_of_bag_outputs
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest
 
-TeacherScores = Literal["unseen", "out_of_bag", "seen"]
-TEST_FOLDS = 5
+TeacherScores = Literal["unseen", "refitted", "seen"]
+FOLDS = 5
 """One of the parts is held out."""
 
 
 @dataclass(frozen=True)
 class CompressionRows:
-    """Rows to fit and to test students on, with the teacher's outputs.
+    """Rows to fit, choose and test students on, with teachers that were not fitted to the held-out rows.
 
     Attributes:
-        X: training rows (N, D), data frame or array.
+        X: training rows (N, D) of the final student, data frame or array.
         y: their labels or values (N,).
+        teacher: fitted teacher of the final student.
         X_test: test rows (M, D).
         y_test: their labels or values (M,).
-        teacher: fitted teacher.
-        oob_outputs: out-of-bag outputs of X where the teacher was fitted to the test rows too, else None.
         test_outputs: the teacher's probabilities (M, K) or values (M,) of the test rows.
-        teacher_scores: ``unseen`` where the teacher was not fitted to the test rows, ``out_of_bag`` where
-            ``test_outputs`` are averages of the trees that were not, ``seen`` where it may have been.
+        teacher_scores: ``unseen`` where the teacher was not fitted to the test rows, ``refitted`` where a fitted
+            teacher was fitted again without them, ``seen`` where it may have been fitted to them.
         held_out: whether the test rows are a part of the given training rows.
+        choice: rows to choose a student on: training and validation rows, and their teacher.
     """
 
     X: Any
     y: NDArray[Any]
+    teacher: Any
     X_test: Any
     y_test: NDArray[Any]
-    teacher: Any
-    oob_outputs: NDArray[np.float64] | None
     test_outputs: NDArray[np.float64]
     teacher_scores: TeacherScores
     held_out: bool
+    choice: ChoiceRows
 
 
-def split_rows(teacher: Any, X: Any, y: NDArray[Any], test: tuple[Any, Any] | None, seed: int) -> CompressionRows:
-    """Hold out a fifth of the rows unless test rows are given, and fit an unfitted teacher to the others.
+@dataclass(frozen=True)
+class ChoiceRows:
+    """Rows to choose a student on.
+
+    Attributes:
+        X: rows to fit candidates to.
+        y: their labels or values.
+        X_val: validation rows.
+        y_val: their labels or values.
+        teacher: fitted teacher.
+        given: whether the validation rows were given, so that candidates are fitted to all training rows.
+        seen: whether the teacher may have been fitted to the validation rows.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    X_val: Any
+    y_val: NDArray[Any]
+    teacher: Any
+    given: bool
+    seen: bool
+
+
+def split_rows(
+    teacher: Any,
+    X: Any,
+    y: NDArray[Any],
+    validation: tuple[Any, Any] | None,
+    test: tuple[Any, Any] | None,
+    seed: int,
+) -> CompressionRows:
+    """Hold out test and validation rows where they are not given, and fit teachers without them.
+
+    The teacher's outputs of other rows depend on the labels that it was fitted to, so that a student of it would be
+    scored too high on these. A scikit-learn teacher is therefore fitted again, with its parameters.
 
     Args:
         teacher: classifier or regressor, fitted or not.
         X: rows (N, D).
         y: labels or values (N,).
-        test: test rows and their labels or values, or None.
-        seed: random seed of the part and of an unfitted teacher.
+        validation: validation rows and their labels or values, or None for a fifth of the other rows.
+        test: test rows and their labels or values, or None for a fifth of the rows.
+        seed: random seed of the parts and of the fits.
 
     Raises:
         ConfigurationError: the teacher was fitted to other columns or classes, or cannot predict the rows.
     """
     regression = not hasattr(teacher, "predict_proba")
     fitted = is_fitted(teacher)
-    checked = _check_teacher(teacher, X, y, regression) if fitted else None
-    if test is not None and not regression:
-        _check_classes(np.asarray(test[1]), y)
-    if test is not None:
-        model = teacher if fitted else _fit(teacher, X, y, seed)
-        outputs = _predict(checked or _check_teacher(model, X, y, regression), test[0])
-        return CompressionRows(X, y, test[0], np.asarray(test[1]), model, None, outputs, "unseen", False)
+    if fitted:
+        _check_teacher(teacher, X, y, regression)
+    for name, part in (("y_val", validation), ("y_test", test)):
+        if part is not None and not regression:
+            _check_classes(np.asarray(part[1]), y, name)
+    held_out = test is None
+    if test is None:
+        X, y, *test_part = _hold_out(X, y, regression, seed)
+    else:
+        test_part = [test[0], np.asarray(test[1])]
+    scores: TeacherScores = "unseen"
+    if not fitted or (held_out and _can_refit(teacher)):
+        scores = "refitted" if fitted else "unseen"
+        teacher = _fit(teacher, X, y, seed)
+    elif held_out:
+        scores = "seen"
+    outputs = _predict(_check_teacher(teacher, X, y, regression), test_part[0])
+    if validation is not None:
+        choice = ChoiceRows(X, y, validation[0], np.asarray(validation[1]), teacher, True, False)
+    else:
+        parts = _hold_out(X, y, regression, seed + 1)
+        refit = _can_refit(teacher)
+        choice = ChoiceRows(*parts, _fit(teacher, parts[0], parts[1], seed) if refit else teacher, False, not refit)
+    return CompressionRows(X, y, teacher, *test_part, outputs, scores, held_out, choice)
+
+
+def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> tuple[Any, NDArray[Any], Any, NDArray[Any]]:
+    """Return the rows to keep and a stratified fifth, each with its targets."""
     codes = np.zeros(len(y), dtype=np.int64) if regression else np.unique(y, return_inverse=True)[1].astype(np.int64)
-    held_out = stratified_folds(codes, TEST_FOLDS, seed) == 0
-    if not held_out.any() or (not regression and len(np.unique(y[held_out])) < 2):
-        raise ConfigurationError(f"X: got {len(y)} rows, too few to hold out test rows; pass test rows")
-    X_train, y_train, X_test, y_test = _take(X, ~held_out), y[~held_out], _take(X, held_out), y[held_out]
-    if checked is None:
-        model = _fit(teacher, X_train, y_train, seed)
-        outputs = _predict(_check_teacher(model, X_train, y_train, regression), X_test)
-        return CompressionRows(X_train, y_train, X_test, y_test, model, None, outputs, "unseen", True)
-    outputs = _predict(checked, X)
-    if is_bootstrap_forest(teacher) and _fitted_rows(teacher) == len(y):
-        oob = out_of_bag_outputs(teacher, teacher_inputs(teacher, X), outputs)
-        return CompressionRows(
-            X_train, y_train, X_test, y_test, teacher, oob[~held_out], oob[held_out], "out_of_bag", True
+    part = stratified_folds(codes, FOLDS, seed) == 0
+    if len(np.unique(y[part])) < 2:
+        raise ConfigurationError(
+            f"X: got {len(y)} rows, too few to hold out a fifth of them; pass validation and test rows"
         )
-    return CompressionRows(X_train, y_train, X_test, y_test, teacher, None, outputs[held_out], "seen", True)
+    return _take(X, ~part), y[~part], _take(X, part), y[part]
+
+
+def _can_refit(teacher: Any) -> bool:
+    """Return whether a clone of a teacher is an unfitted estimator."""
+    return hasattr(teacher, "fit") and hasattr(teacher, "get_params") and not is_fitted(clone(teacher))
 
 
 def default_teacher(regression: bool) -> Any:
@@ -144,17 +195,22 @@ def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Tea
 def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
     """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
     model = set_random_states(clone(teacher), seed)
+    jobs = {"n_jobs": -1} if "n_jobs" in model.get_params() and model.n_jobs is None else {}
+    model.set_params(**jobs)  # the fitted forest does not depend on the number of threads
     encoder = None if isinstance(model, Pipeline) else fit_encoder(X)
     if encoder is not None:
         model = Pipeline([("encoder", encoder), ("model", model)])
-    return model.fit(X, y)
+    inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X
+    model.fit(inputs, y)
+    (model if encoder is None else model[-1]).set_params(**dict.fromkeys(jobs))
+    return model
 
 
-def _check_classes(y_test: NDArray[Any], y: NDArray[Any]) -> None:
-    unknown = np.setdiff1d(y_test, y)
+def _check_classes(given: NDArray[Any], y: NDArray[Any], name: str) -> None:
+    unknown = np.setdiff1d(given, y)
     if len(unknown):
         raise ConfigurationError(
-            f"y_test: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
+            f"{name}: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
         )
 
 
@@ -177,9 +233,11 @@ def _missing_column(X: Any) -> str | None:
     return column_name(list(X.columns), missing[0]) if missing else None
 
 
-def _fitted_rows(model: Any) -> int:
-    """Return the number of rows that a forest, or the last step of a pipeline, was fitted to."""
-    return int((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples)
+def has_out_of_bag(model: Any, n_rows: int) -> bool:
+    """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
+    if not is_bootstrap_forest(model):
+        return False
+    return bool((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples == n_rows)
 
 
 def _has_text(X: Any) -> bool:

@@ -84,7 +84,6 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         X_val: Any = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
-        oob_outputs: ArrayLike | None = None,
         should_fit: ShouldFit | None = None,
     ) -> Self:
         """Fit the teacher unless it is fitted, choose the student on validation rows and fit it to all rows of X.
@@ -97,8 +96,6 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             X_val: Validation samples (M, D) to choose the student on. Default: None, a part of X.
             y_val: Labels or values (M,) of ``X_val``.
             sample_weight_val: Weights (M,) of ``X_val``. Default: None, equal weights.
-            oob_outputs: Out-of-bag outputs of a fitted teacher on X, probabilities (N, K) or values (N,), where X is a
-                part of its training rows. Default: None, computed where X contains all of them.
             should_fit: Called with the kind of students and the training set, a
                 :class:`~ganmc_lightning.tabular.recipes.TrainingRecipe`, before students are compared; returns
                 whether to fit them, for example until a deadline. Default: None, all.
@@ -116,7 +113,6 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             int(seed) for seed in check_random_state(self.random_state).randint(2**31 - 1, size=3)
         )
         labels = self._teacher_labels(rows, targets, weights, teacher_seed)
-        labels.oob_outputs = None if oob_outputs is None else np.asarray(oob_outputs, dtype=np.float64)
         everything = np.arange(len(targets))
         teacher = labels.fit(everything)
         task = self._make_task(teacher, targets)

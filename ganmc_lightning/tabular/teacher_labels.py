@@ -52,7 +52,6 @@ class TeacherLabels:
         sample_weight: weights (N,) for an unfitted teacher, or None.
         seed: random seed.
         regression: whether the teacher is a regressor.
-        oob_outputs: out-of-bag outputs (N, K) or (N,) of a fitted teacher; None computes them.
     """
 
     teacher: Any
@@ -64,7 +63,6 @@ class TeacherLabels:
     sample_weight: NDArray[np.float64] | None
     seed: int
     regression: bool
-    oob_outputs: NDArray[np.float64] | None = None
 
     def inputs(self, rows: TableRows) -> Any:
         """Return rows in the form that the teacher receives."""
@@ -113,8 +111,6 @@ class TeacherLabels:
         """
         if source == CROSS_FIT:
             return self._cross_fit(teacher, index)
-        if source == OUT_OF_BAG and self.oob_outputs is not None:
-            return self.oob_outputs[index]
         if source == OUT_OF_BAG and teacher.model is self.teacher:
             return self._out_of_bag_outputs[index]
         rows = self.rows.take(index)
@@ -146,9 +142,7 @@ class TeacherLabels:
         return not is_fitted(clone(self.teacher))
 
     def _has_out_of_bag(self, teacher: Teacher) -> bool:
-        """Return whether a fitted teacher is a bootstrap forest of the real rows, or its outputs are given."""
-        if self.oob_outputs is not None:
-            return True
+        """Return whether a fitted teacher is a bootstrap forest of the real rows."""
         if not is_bootstrap_forest(teacher.model):
             return False
         forest = teacher.model.steps[-1][1] if isinstance(teacher.model, Pipeline) else teacher.model

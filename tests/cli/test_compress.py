@@ -81,7 +81,7 @@ def test_trusted_pickle(compress, tmp_path):
     outcome = compress("forest.joblib", "train.csv", "--trust")
     assert outcome.status == 0, outcome.err
     result = json.loads((tmp_path / "small" / "result.json").read_text())
-    assert result["settings"]["teacher_scores"] == "out_of_bag"
+    assert result["settings"]["teacher_scores"] == "refitted"
     assert result["data"] == {"train_rows": 160, "test_rows": 40}
 
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_regression
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -17,6 +18,7 @@ from ganmc_lightning.tabular.compress import largest_file
 from ganmc_lightning.tabular.compress_rows import check_columns, split_rows
 from ganmc_lightning.tabular.compress_search import TimeLimit
 from ganmc_lightning.tabular.recipes import TrainingRecipe
+from ganmc_lightning.tabular.teacher_files import BoosterClassifier
 
 
 def quick(teacher, X, y, **arguments):
@@ -29,40 +31,50 @@ def split_pair(X, y, n=300):
 
 @pytest.fixture(scope="module")
 def forest(binary):
-    return RandomForestClassifier(60, max_depth=6, random_state=0, oob_score=True).fit(*binary)
+    return RandomForestClassifier(60, max_depth=6, random_state=0).fit(*binary)
 
 
 class TestRows:
-    def test_held_out_outputs_of_a_fitted_forest_are_out_of_bag(self, binary, forest):
+    def test_fitted_teacher_is_fitted_again_without_held_out_rows(self, binary, forest):
         X, y = binary
-        rows = split_rows(forest, X, y, None, seed=0)
-        assert rows.teacher_scores == "out_of_bag"
-        assert (len(rows.y), len(rows.y_test)) == (320, 80)
-        expected = {tuple(x): p for x, p in zip(X, forest.oob_decision_function_, strict=True)}
-        for part, outputs in ((rows.X, rows.oob_outputs), (rows.X_test, rows.test_outputs)):
-            np.testing.assert_allclose(outputs, [expected[tuple(x)] for x in part], equal_nan=True)
+        rows = split_rows(forest, X, y, None, None, seed=0)
+        assert rows.teacher_scores == "refitted"
+        assert [len(part) for part in (rows.y, rows.y_test, rows.choice.y, rows.choice.y_val)] == [320, 80, 256, 64]
+        assert rows.teacher.n_jobs is None
+        assert not rows.choice.seen
+        for teacher, fitted, unseen in (
+            (rows.teacher, (rows.X, rows.y), rows.X_test),
+            (rows.choice.teacher, (rows.choice.X, rows.choice.y), rows.choice.X_val),
+        ):
+            expected = clone(forest).fit(*fitted).predict_proba(unseen)
+            np.testing.assert_array_equal(teacher.predict_proba(unseen), expected)
+        parts = (rows.choice.X, rows.choice.X_val, rows.X_test)
+        assert {tuple(x) for part in parts for x in part} == {tuple(x) for x in X}
 
     def test_unfitted_teacher_is_not_fitted_to_the_test_rows(self, binary):
         X, y = binary
-        rows = split_rows(DecisionTreeClassifier(random_state=0), X, y, None, seed=0)
+        rows = split_rows(DecisionTreeClassifier(random_state=0), X, y, None, None, seed=0)
         expected = DecisionTreeClassifier(random_state=0).fit(rows.X, rows.y).predict_proba(rows.X_test)
         assert rows.teacher_scores == "unseen"
         np.testing.assert_array_equal(rows.test_outputs, expected)
 
-    def test_fitted_model_without_out_of_bag_rows_is_reported(self, binary):
+    def test_model_that_cannot_be_fitted_again_is_reported(self, binary, forest):
         X, y = binary
-        model = HistGradientBoostingClassifier(max_iter=3).fit(X, y)
-        assert split_rows(model, X, y, None, seed=0).teacher_scores == "seen"
+        model = BoosterClassifier(forest, [0, 1], 6)
+        rows = split_rows(model, X, y, None, None, seed=0)
+        assert (rows.teacher_scores, rows.choice.seen) == ("seen", True)
+        assert rows.choice.teacher is model
 
-    def test_given_test_rows(self, binary, forest):
+    def test_given_rows(self, binary, forest):
         train, test = split_pair(*binary)
-        rows = split_rows(forest, *train, test, seed=0)
-        assert len(rows.y) == 300
+        rows = split_rows(forest, *train, test, test, seed=0)
+        assert len(rows.y) == len(rows.choice.y) == 300
+        assert rows.teacher is rows.choice.teacher is forest
         np.testing.assert_array_equal(rows.test_outputs, forest.predict_proba(test[0]))
 
     def test_categories_reach_an_unfitted_teacher_encoded(self):
         X = pd.DataFrame({"color": ["red", "blue"] * 50, "size": np.arange(100.0)})
-        rows = split_rows(DecisionTreeClassifier(), X, np.array(["n", "y"] * 50), None, seed=0)
+        rows = split_rows(DecisionTreeClassifier(), X, np.array(["n", "y"] * 50), None, None, seed=0)
         assert rows.test_outputs.max(axis=1).min() == 1
 
     def test_unknown_category(self):
@@ -72,7 +84,7 @@ class TestRows:
         model = make_pipeline(encoder, DecisionTreeClassifier()).fit(X, y)
         test = X.assign(color="green"), y
         with pytest.raises(ConfigurationError, match=r"teacher: cannot predict .*unknown categories \['green'\]"):
-            split_rows(model, X, y, test, seed=0)
+            split_rows(model, X, y, None, test, seed=0)
 
     @pytest.mark.parametrize(
         ("columns", "message"),

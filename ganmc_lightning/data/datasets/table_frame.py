@@ -14,7 +14,7 @@ from ganmc_lightning.data.datasets.table_columns import (
     MISSING_TEXTS,
     is_number,
     is_number_like,
-    is_text,
+    is_text_column,
 )
 from ganmc_lightning.data.datasets.table_reader import pandas, read_table, unnamed
 from ganmc_lightning.exceptions import ConfigurationError
@@ -96,7 +96,7 @@ def _column(column: Any, name: str) -> Any:
     api = pandas().api.types
     if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
         return column.astype(np.float64)
-    if not is_text(column):
+    if not is_text_column(column):
         raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; {DROP_FIX}")
     text = column.astype(object).str.strip()
     lowered = text.str.casefold()

@@ -18,10 +18,10 @@ from ganmc_lightning.tabular.card.scores import TestScores, compute_test_scores
 from ganmc_lightning.tabular.card.text import (
     candidate_rows,
     conclusion_of,
-    format_bytes,
     format_difference,
     format_metric_value,
     format_seconds,
+    format_size,
     metric_headings,
     notes_of,
     pareto_svg,
@@ -153,7 +153,7 @@ _TEMPLATES = Environment(
     keep_trailing_newline=True,
 )
 _TEMPLATES.filters.update(
-    bytes=format_bytes,
+    bytes=format_size,
     seconds=format_seconds,
     difference=format_difference,
     metric=format_metric_value,

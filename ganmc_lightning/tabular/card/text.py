@@ -72,11 +72,12 @@ def notes_of(compression: Compression) -> list[str]:
     else:
         notes = [f"Scores: {count} rows of the test table, not used to fit or choose a student."]
     notes.append("Intervals: 95 %, bootstrap of the test rows, paired for differences.")
-    if rows.teacher_scores == "out_of_bag":
-        notes.append("Scores of the teacher: out-of-bag, from the trees that were not fitted to the row.")
+    if rows.teacher_scores == "refitted":
+        notes.append("The teacher was fitted again without the test rows, with its parameters, and labels the rows.")
     elif rows.teacher_scores == "seen":
         notes.append(
-            "The teacher may have been fitted to the test rows: its scores are then too high, and the student's may be."
+            "The teacher may have been fitted to the test rows: its scores and the student's are then too high. "
+            "Pass test rows that it has not seen."
         )
     elif not rows.held_out:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
@@ -85,6 +86,11 @@ def notes_of(compression: Compression) -> list[str]:
         "with at most as many nodes as the student."
     )
     notes.append("Bytes of a model: pickled. Latency: minimum of several calls on this machine.")
+    if rows.choice.seen:
+        notes.append(
+            "The teacher may have been fitted to the validation rows, which then favor its students over plain "
+            "boosting. Pass validation rows that it has not seen."
+        )
     if compression.skipped:
         notes.append(f"Not tried because of the time limit: {'; '.join(compression.skipped)}.")
     notes += [f"Not usable here: {name} ({reason})." for name, reason in compression.unusable.items()]
@@ -141,11 +147,11 @@ def reliability_svg(scores: TestScores, is_plain: bool) -> str:
     return plot + _legend(series)
 
 
-def format_bytes(count: float) -> str:
+def format_size(count: float) -> str:
     """Format a size.
 
     Example:
-        >>> format_bytes(512), format_bytes(26_400), format_bytes(97_122_820)
+        >>> format_size(512), format_size(26_400), format_size(97_122_820)
         ('512 B', '26.4 kB', '97.1 MB')
     """
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -52,5 +52,5 @@ def test_rows_equal_the_encoder(tmp_path):
 
 def test_categories_that_are_numbers(tmp_path):
     table = pd.DataFrame({"code": pd.Categorical([1, 2, 1]), "size": [0.0, 1.0, 2.0]})
-    with pytest.raises(ConfigurationError, match="got the category 1, C export supports text"):
+    with pytest.raises(ConfigurationError, match=r"got the category .*, C export supports text"):
         to_c_encoder(fit_encoder(table), tmp_path / "student_encode.h", "student", 4)
