@@ -107,23 +107,23 @@ def split_rows(
             _check_classes(np.asarray(part[1]), y, name)
     held_out = test is None
     if test is None:
-        X, y, *test_part = _hold_out(X, y, regression, seed)
+        X, y, X_test, y_test = _hold_out(X, y, regression, seed)
     else:
-        test_part = [test[0], np.asarray(test[1])]
+        X_test, y_test = test[0], np.asarray(test[1])
     scores: TeacherScores = "unseen"
     if not fitted or (held_out and _can_refit(teacher)):
         scores = "refitted" if fitted else "unseen"
         teacher = _fit(teacher, X, y, seed)
     elif held_out:
         scores = "seen"
-    outputs = _predict(_check_teacher(teacher, X, y, regression), test_part[0])
+    outputs = _predict(_check_teacher(teacher, X, y, regression), X_test)
     if validation is not None:
         choice = ChoiceRows(X, y, validation[0], np.asarray(validation[1]), teacher, True, False)
     else:
         parts = _hold_out(X, y, regression, seed + 1)
         refit = _can_refit(teacher)
         choice = ChoiceRows(*parts, _fit(teacher, parts[0], parts[1], seed) if refit else teacher, False, not refit)
-    return CompressionRows(X, y, teacher, *test_part, outputs, scores, held_out, choice)
+    return CompressionRows(X, y, teacher, X_test, y_test, outputs, scores, held_out, choice)
 
 
 def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> tuple[Any, NDArray[Any], Any, NDArray[Any]]:
