@@ -24,6 +24,7 @@ TRAINING = {
     "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
+    "compress": "compress a fitted model of a table:  ganmc compress forest.skops train.csv --target y --out small/",
     "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",

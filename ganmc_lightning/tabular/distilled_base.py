@@ -24,6 +24,7 @@ from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile
 from ganmc_lightning.tabular.recipes import BOTH, REAL, SYNTHETIC, TrainingRows, make_recipes
 from ganmc_lightning.tabular.sampling import check_float32, check_varying
 from ganmc_lightning.tabular.selection import (
+    ShouldFit,
     SizeBudget,
     ValidationPart,
     fit_best,
@@ -83,6 +84,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         X_val: Any = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        should_fit: ShouldFit | None = None,
     ) -> Self:
         """Fit the teacher unless it is fitted, choose the student on validation rows and fit it to all rows of X.
 
@@ -94,6 +96,9 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             X_val: Validation samples (M, D) to choose the student on. Default: None, a part of X.
             y_val: Labels or values (M,) of ``X_val``.
             sample_weight_val: Weights (M,) of ``X_val``. Default: None, equal weights.
+            should_fit: Called with the kind of students and the training set, a
+                :class:`~ganmc_lightning.tabular.recipes.TrainingRecipe`, before students are compared; returns
+                whether to fit them, for example until a deadline. Default: None, all.
 
         Returns:
             The fitted estimator.
@@ -132,7 +137,9 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 parts = self._split(labels, task, targets, weights)
             else:
                 parts = [(self._read_validation_part(everything, X_val, y_val, sample_weight_val), teacher)]
-            self.selection_ = select_students(training, kinds, recipes, parts, budget, student_seed, try_synthetic)
+            self.selection_ = select_students(
+                training, kinds, recipes, parts, budget, student_seed, try_synthetic, should_fit
+            )
         else:
             self.selection_ = [only]
         self.chosen_, student = fit_best(training, self.selection_, teacher, budget, student_seed)

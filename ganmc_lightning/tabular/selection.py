@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from ganmc_lightning.tabular.recipes import BOTH, SYNTHETIC, TrainingRecipe, Tra
 from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind, predict_outputs
 from ganmc_lightning.tabular.teacher import Teacher
 
+ShouldFit = Callable[[str, TrainingRecipe], bool]
+"""Called with the name of a kind of students and a training set; returns whether to fit them."""
 MIN_NODE_BYTES = 64
 """Size of a node in scikit-learn's trees, without its value."""
 
@@ -164,6 +166,7 @@ def score_candidates(
     parts: Sequence[tuple[ValidationPart, Teacher]],
     budget: SizeBudget,
     seed: int,
+    should_fit: ShouldFit | None = None,
 ) -> list[StudentCandidate]:
     """Fit every kind and size to every training set, and score it on the validation rows.
 
@@ -174,6 +177,7 @@ def score_candidates(
         parts: validation parts, each with its teacher.
         budget: largest size.
         seed: random seed of the students.
+        should_fit: returns whether to fit a kind to a training set; None (default) fits all.
 
     Returns:
         Candidates with their mean score over the parts, larger ones than the budget included.
@@ -181,9 +185,10 @@ def score_candidates(
     found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
     n_classes, n_rows = rows.task.n_classes, len(rows.labels.y)
     for recipe in recipes:
-        for part, teacher in parts:
+        fitted_kinds = [kind for kind in kinds if should_fit is None or should_fit(kind.name, recipe)]
+        for part, teacher in parts if fitted_kinds else ():
             X, targets, weights = rows.build(recipe, teacher, part.fit_rows)
-            for kind in kinds:
+            for kind in fitted_kinds:
                 for estimator in kind.estimators(n_classes, budget.largest_nodes(n_rows), n_rows):
                     fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
                     for stage in kind.stages(fitted, part.X, n_classes):
@@ -208,6 +213,7 @@ def select_students(
     budget: SizeBudget,
     seed: int,
     try_synthetic: bool,
+    should_fit: ShouldFit | None = None,
 ) -> list[StudentCandidate]:
     """Rank students; where asked, synthetic rows are tried with the best training set of each kind.
 
@@ -219,18 +225,19 @@ def select_students(
         budget: largest size.
         seed: random seed of the students.
         try_synthetic: whether each kind's best training set is also tried with synthetic rows, and with these alone.
+        should_fit: returns whether to fit a kind to a training set; None (default) fits all.
 
     Raises:
         ConfigurationError: no student is small enough.
     """
-    candidates = score_candidates(rows, kinds, recipes, parts, budget, seed)
+    candidates = score_candidates(rows, kinds, recipes, parts, budget, seed, should_fit)
     if try_synthetic:
         ranked = rank_candidates(candidates, budget)
         for kind in kinds:
             best = next((candidate.recipe for candidate in ranked if candidate.student == kind.name), None)
             if best is not None:
                 others = [best._replace(training_data=BOTH), TrainingRecipe("in_bag", 0.0, SYNTHETIC)]
-                candidates += score_candidates(rows, [kind], others, parts, budget, seed)
+                candidates += score_candidates(rows, [kind], others, parts, budget, seed, should_fit)
     sizes = [StudentSize(item.student, item.nodes, item.bytes, item.predict_seconds) for item in candidates]
     budget.require(sizes or _smallest_sizes(kinds, rows.task.n_classes))
     return rank_candidates(candidates, budget)

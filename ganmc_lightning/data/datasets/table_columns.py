@@ -62,7 +62,7 @@ def encode_column(column: Any, name: str) -> Encoded:
         return _encode_bool(_numbers(column, name), str(column.name))
     if api.is_numeric_dtype(column):
         return Encoded(_numbers(column, name), Field(str(column.name)))
-    if not _is_text(column):
+    if not is_text_column(column):
         raise ConfigurationError(
             f"{name}: got {column.dtype} with {column.nunique()} distinct values, expected numbers; convert it, or add "
             "it to categorical_columns or drop_columns"
@@ -76,7 +76,7 @@ def encode_category(column: Any, name: str) -> Encoded:
     Raises:
         ConfigurationError: missing values, or two spellings of one number (``1`` and ``1.0``).
     """
-    column = _stripped(column) if _is_text(column) else column
+    column = _stripped(column) if is_text_column(column) else column
     _check_present(column, frozenset({""}), name)
     codes, values = _numbered(column, name)
     return Encoded(np.asarray(np.eye(len(values))[codes]), Field(str(column.name), values, one_hot=True))
@@ -92,7 +92,7 @@ def encode_labels(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str,
         ConfigurationError: missing values, a continuous target, class names that differ only in case or whitespace, or
             only one row in at least half of the classes. Fewer classes with one row issue a warning.
     """
-    column = _stripped(column) if _is_text(column) else column
+    column = _stripped(column) if is_text_column(column) else column
     _check_present(column, MISSING_TEXTS, name)
     _check_classes([str(value) for value in column.unique()], len(column), name)
     codes, names = _numbered(column, name)
@@ -114,11 +114,11 @@ def _encode_text(column: Any, name: str) -> Encoded:
     if len(distinct) and set(lowered[present.index].unique()) <= {"true", "false"}:
         _check_present(column, MISSING_NUMBERS, name)
         return _encode_bool((lowered == "true").to_numpy(dtype=np.float64)[:, None], str(column.name))
-    numeric = [value for value in distinct if _is_number(value)]
+    numeric = [value for value in distinct if is_number(value)]
     if len(distinct) and len(numeric) == len(distinct):
         _check_present(column, MISSING_NUMBERS, name)
         return Encoded(_numbers(pandas().to_numeric(column), name), Field(str(column.name)))
-    like = [value for value in distinct if _is_number_like(value)]
+    like = [value for value in distinct if is_number_like(value)]
     if 2 * len(like) > len(distinct):
         example = next(value for value in distinct if value not in numeric)
         raise ConfigurationError(
@@ -155,7 +155,7 @@ def _numbered(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...
     """Return integer codes in sorted order, and the texts of the values."""
     codes, values = pandas().factorize(column, sort=True)
     names = [str(value) for value in values]
-    if _is_text(column) and all(map(_is_number, names)):
+    if is_text_column(column) and all(map(is_number, names)):
         numbers = np.array([float(name) for name in names])
         order = numbers.argsort(kind="stable")
         twins = np.flatnonzero(np.diff(numbers[order]) == 0)
@@ -170,7 +170,7 @@ def _numbered(column: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...
 
 def _check_classes(names: Sequence[str], rows: int, name: str) -> None:
     """Reject continuous targets, and different names that probably mean one class."""
-    if all(map(_is_number, names)):
+    if all(map(is_number, names)):
         numbers = np.array([float(name) for name in names])
         consecutive = numbers.min() in (0, 1) and len(numbers) == np.ptp(numbers) + 1
         if (numbers != np.round(numbers)).any() or (len(names) > MAX_CATEGORIES and not consecutive):
@@ -190,7 +190,7 @@ def _check_classes(names: Sequence[str], rows: int, name: str) -> None:
 
 def _check_present(column: Any, missing: frozenset[str], name: str) -> None:
     missing_cells = column.isna()
-    if _is_text(column):
+    if is_text_column(column):
         missing_cells |= column.str.casefold().isin(missing)
     if missing_cells.any():
         first = column[missing_cells].iloc[0]
@@ -201,7 +201,8 @@ def _check_present(column: Any, missing: frozenset[str], name: str) -> None:
         )
 
 
-def _is_text(column: Any) -> bool:
+def is_text_column(column: Any) -> bool:
+    """Return whether every value of a column that is present is text."""
     kind = pandas().api.types
     if kind.is_numeric_dtype(column) or not (kind.is_object_dtype(column) or kind.is_string_dtype(column)):
         return False
@@ -212,7 +213,8 @@ def _stripped(column: Any) -> Any:
     return column.astype(object).str.strip()
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a text is a plain number, such as ``-1.5e3``."""
     try:
         float(text)
     except ValueError:
@@ -220,5 +222,6 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _is_number_like(text: str) -> bool:
-    return _is_number(text) or _NUMBER.fullmatch(_AROUND_NUMBERS.sub("", text)) is not None
+def is_number_like(text: str) -> bool:
+    """Return whether a text is a number with a unit, separators of thousands or a decimal comma, or a plain one."""
+    return is_number(text) or _NUMBER.fullmatch(_AROUND_NUMBERS.sub("", text)) is not None

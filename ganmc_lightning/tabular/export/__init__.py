@@ -6,6 +6,7 @@ from ganmc_lightning.tabular.export.c_source import to_c
 from ganmc_lightning.tabular.export.dependencies import check_exports
 from ganmc_lightning.tabular.export.fixed_point_source import FixedPointReport, to_c_int16
 from ganmc_lightning.tabular.export.onnx import count_label_differences, to_onnx
+from ganmc_lightning.tabular.export.row_encoder import to_c_encoder
 from ganmc_lightning.tabular.export.skops import load_skops, save_skops
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "measure_object",
     "save_skops",
     "to_c",
+    "to_c_encoder",
     "to_c_int16",
     "to_onnx",
 ]

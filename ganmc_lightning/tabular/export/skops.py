@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.export.dependencies import check_packages
@@ -22,6 +23,8 @@ LOSSES = (
 )
 KNOWN = (
     "ganmc_lightning.tabular.student.StudentClassifier",
+    "ganmc_lightning.tabular.table_student.TableClassifier",
+    "ganmc_lightning.tabular.table_student.TableRegressor",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     # the next two encode categories of boosting; skops also requires that the function of a partial is trusted
@@ -61,7 +64,7 @@ def save_skops(model: Any, path: Path | str) -> Path:
     from skops import io
 
     try:
-        content = io.dumps(model)
+        content = io.dumps(model, compression=ZIP_DEFLATED)
         # all types are trusted, because the content was written by this process
         loaded = io.loads(content, trusted=io.get_untrusted_types(data=content))
     except Exception as error:  # skops raises exceptions of many types for models it does not support

@@ -1,0 +1,189 @@
+"""Read the files of ``ganmc compress``: teacher, tables, GAN."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganmc_lightning.data.datasets.table_frame import TargetTable, read_target_table
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.checkpoint import load_synthesizer
+from ganmc_lightning.tabular.compress_rows import check_columns
+from ganmc_lightning.tabular.sampling import SupportsSample
+from ganmc_lightning.tabular.teacher_files import load_teacher
+
+TABLES = (".csv", ".tsv", ".parquet")
+MAX_CLASSES = 20
+"""Integer targets with more distinct values are values of a regression, unless the model is a classifier."""
+UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 1000**2, "mb": 1000**2, "mib": 1024**2}
+
+
+class CompressInputs(NamedTuple):
+    """Content of the files of the command.
+
+    Attributes:
+        teacher: fitted model, or None.
+        X: features of the training table.
+        y: labels or values.
+        regression: whether the target is continuous.
+        validation: rows and targets to choose the student on, or None.
+        test: rows and targets to measure on, or None.
+        synthesizers: sources of synthetic rows by name.
+    """
+
+    teacher: Any
+    X: Any
+    y: NDArray[Any]
+    regression: bool
+    validation: tuple[Any, NDArray[Any]] | None
+    test: tuple[Any, NDArray[Any]] | None
+    synthesizers: Mapping[str, SupportsSample]
+
+
+def parse_size(text: str) -> int:
+    """Parse a number of bytes with a unit.
+
+    Raises:
+        ConfigurationError: no number, or an unknown unit.
+
+    Example:
+        >>> parse_size("64k"), parse_size("1.5MB"), parse_size("2KiB")
+        (64000, 1500000, 2048)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2].lower() not in UNITS:
+        raise ConfigurationError(f"--max-bytes: got {text!r}, expected a size such as 64k, 64KiB or 1.5MB")
+    return round(float(match[1]) * UNITS[match[2].lower()])
+
+
+def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
+    """Read and validate all files of the command.
+
+    Raises:
+        ConfigurationError: a file is missing or invalid, or the teacher was fitted to other columns.
+    """
+    model, path = _paths(arguments)
+    table = read_target_table(path, arguments.target, arguments.drop)
+    y = _plain_values(table.y)
+    classes: list[Any] = [] if _is_continuous(y) else np.unique(y).tolist()
+    teacher = None if model is None else load_teacher(model, classes, arguments.trust)
+    regression = _is_regression(arguments, teacher, y, path)
+    if teacher is not None:
+        check_columns(teacher, [str(name) for name in table.X.columns], str(path))
+        if not regression:
+            y = _like_classes(y, getattr(teacher, "classes_", None))
+
+    def read(option: Path | None) -> tuple[Any, NDArray[Any]] | None:
+        if option is None:
+            return None
+        other: TargetTable = read_target_table(option, arguments.target, arguments.drop, table.X)
+        return other.X, _targets_like(_plain_values(other.y), y, regression, f"{option}: column {arguments.target!r}")
+
+    return CompressInputs(
+        teacher,
+        table.X,
+        np.asarray(y, dtype=np.float64) if regression else y,
+        regression,
+        read(arguments.validation),
+        read(arguments.test),
+        _synthesizers(arguments.gan),
+    )
+
+
+def _paths(arguments: argparse.Namespace) -> tuple[Path | None, Path]:
+    paths = [Path(text).expanduser() for text in arguments.inputs]
+    expected = 1 if arguments.teacher else 2
+    if len(paths) != expected:
+        needed = "one table with --teacher" if arguments.teacher else "a model and a table, or --teacher and a table"
+        raise ConfigurationError(f"inputs: got {' '.join(arguments.inputs)}, expected {needed}")
+    table = paths[-1]
+    if table.suffix.lower() not in TABLES:
+        raise ConfigurationError(f"{table}: got the suffix {table.suffix!r}, expected a table: {', '.join(TABLES)}")
+    return (None if arguments.teacher else paths[0]), table
+
+
+def _plain_values(series: Any) -> NDArray[Any]:
+    """Return text as objects, whole numbers as integers, other numbers as float64."""
+    values: NDArray[Any] = series.to_numpy()
+    if values.dtype.kind != "f":
+        return values.astype(object)
+    return values.astype(np.int64) if np.equal(values, np.round(values)).all() else values
+
+
+def _is_continuous(y: NDArray[Any]) -> bool:
+    return y.dtype.kind == "f"
+
+
+def _is_regression(arguments: argparse.Namespace, teacher: Any, y: NDArray[Any], path: Path) -> bool:
+    """Decide the task: ``--task``, else by the model, else by the target.
+
+    Raises:
+        ConfigurationError: the model or the target does not fit the task.
+    """
+    column = f"{path}: column {arguments.target!r}"
+    numeric = y.dtype.kind in "if"
+    regression: bool
+    if arguments.task != "auto":
+        regression = arguments.task == "regression"
+    elif teacher is not None:
+        regression = not hasattr(teacher, "predict_proba")
+    else:
+        regression = _is_continuous(y) or bool(numeric and len(np.unique(y)) > MAX_CLASSES)
+    if teacher is not None and regression == hasattr(teacher, "predict_proba"):
+        kind = type(teacher).__name__
+        raise ConfigurationError(f"--task: got {arguments.task}, the model {kind} is not of this kind")
+    if regression and not numeric:
+        raise ConfigurationError(f"{column}: got text, e.g. {y[0]!r}, expected numbers for regression")
+    if not regression and _is_continuous(y):
+        raise ConfigurationError(
+            f"{column}: got a continuous target, e.g. {y[0]!r}, expected classes; choose --task regression and a "
+            "regressor"
+        )
+    if len(np.unique(y.astype(str))) == 1:
+        raise ConfigurationError(f"{column}: got one value, {y[0]!r}, expected two or more")
+    return regression
+
+
+def _like_classes(y: NDArray[Any], classes: Any) -> NDArray[Any]:
+    """Convert labels to the type of a model's classes, such as 1 to '1' or True, where their texts are equal."""
+    if classes is None:
+        return y
+    known: dict[str, Any] = {}
+    for label in np.asarray(classes).tolist():
+        known[str(int(label)) if isinstance(label, bool | float) and label == int(label) else str(label)] = label
+    if y.dtype.kind == "O":
+        known |= {str(label): label for label in np.asarray(classes).tolist()}
+    texts = [str(value) for value in y.tolist()]
+    if not set(texts) <= set(known):
+        return y
+    return np.asarray([known[text] for text in texts], dtype=np.asarray(classes).dtype)
+
+
+def _targets_like(values: NDArray[Any], y: NDArray[Any], regression: bool, name: str) -> NDArray[Any]:
+    if regression:
+        if values.dtype.kind not in "if":
+            raise ConfigurationError(f"{name}: got text, e.g. {values[0]!r}, expected numbers for regression")
+        return values.astype(np.float64)
+    labels = _like_classes(values, np.unique(y))
+    unknown = sorted({str(value) for value in labels.tolist()} - {str(value) for value in y.tolist()})
+    if unknown:
+        raise ConfigurationError(f"{name}: got {unknown[0]!r}, expected one of the classes of the training table")
+    return labels
+
+
+def _synthesizers(gan: str | None) -> dict[str, SupportsSample]:
+    from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer
+
+    given: dict[str, SupportsSample] = {} if gan is None else {"gan": load_synthesizer(gan)}
+    others: dict[str, Any] = {
+        "jitter": JitterSynthesizer(),
+        "smote": SmoteSynthesizer(),
+        "munge": MungeSynthesizer(),
+    }
+    return {**given, **others}

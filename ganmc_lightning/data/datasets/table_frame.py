@@ -1,0 +1,141 @@
+"""Read a table with a target column as a data frame: numbers, texts as categories, missing values as NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ganmc_lightning.data.datasets.row_numbers import check_no_row_numbers
+from ganmc_lightning.data.datasets.table_columns import (
+    MISSING_NUMBERS,
+    MISSING_TEXTS,
+    is_number,
+    is_number_like,
+    is_text_column,
+)
+from ganmc_lightning.data.datasets.table_reader import pandas, read_table, unnamed
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.structured import suggestion
+
+DROP_FIX = "drop it (--drop)"
+
+
+class TargetTable(NamedTuple):
+    """Features and target of a table.
+
+    Attributes:
+        X: data frame (N, D): float64 columns with NaN for missing values, and object columns of text.
+        y: series (N,) without missing values.
+    """
+
+    X: Any
+    y: Any
+
+
+def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (), like: Any = None) -> TargetTable:
+    r"""Read a table for a model that accepts missing values and categories.
+
+    Args:
+        path: ``.csv``, ``.tsv`` or ``.parquet`` file, see
+            :func:`~ganmc_lightning.data.datasets.table_reader.read_table`.
+        target: name of the target column.
+        drop_columns: names of columns to ignore.
+        like: features of another table, whose columns are selected in their order and converted to their types; None
+            (default) returns all columns.
+
+    Raises:
+        ConfigurationError: the file cannot be read; a column does not exist, contains numbers written as text, numbers
+            the rows or is a copy of the target; or the target has missing values.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "demo.csv"
+        >>> _ = path.write_text("size,color,sold\n1.5,red,yes\n,blue,no\n")
+        >>> X, y = read_target_table(path, "sold")
+        >>> X["size"].tolist(), X["color"].tolist(), y.tolist()
+        ([1.5, nan], ['red', 'blue'], ['yes', 'no'])
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"{path}: file not found")
+    table = read_table(path, ())
+    for option, names in (("--target", (target,)), ("--drop", tuple(drop_columns))):
+        for name in names:
+            if name not in table.columns:
+                raise ConfigurationError(f"{option}: {path} has no column {name!r}, {_suggest(name, table.columns)}")
+    y = _column(table[target], f"{path}: column {target!r}")
+    if y.isna().any():
+        raise ConfigurationError(
+            f"{path}: column {target!r}: got {int(y.isna().sum())} missing values, expected a target in every row"
+        )
+    features = [name for name in table.columns if name not in (target, *drop_columns)]
+    if not features:
+        raise ConfigurationError(f"{path}: got no feature columns, expected at least one")
+    if like is not None:
+        missing = [name for name in like.columns if name not in features]
+        if missing:
+            raise ConfigurationError(f"{path}: has no column {missing[0]!r}, expected the columns of the training rows")
+        features = list(like.columns)
+    columns = {name: _column(table[name], f"{path}: column {name!r}") for name in features}
+    X = pandas().DataFrame(columns)
+    if like is None:
+        _check_features(X, y, table, path)
+        return TargetTable(X, y)
+    return TargetTable(_to_types_of(X, like, path), y)
+
+
+def _suggest(name: str, columns: Sequence[str]) -> str:
+    same = [column for column in columns if column.casefold() == name.casefold()]
+    return f"did you mean {same[0]!r}?" if same else suggestion(name, columns)
+
+
+def _column(column: Any, name: str) -> Any:
+    """Convert a column to float64 with NaN, or to objects: text with NaN."""
+    api = pandas().api.types
+    if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
+        return column.astype(np.float64)
+    if not is_text_column(column):
+        raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; {DROP_FIX}")
+    text = column.astype(object).str.strip()
+    lowered = text.str.casefold()
+    present = text[~(text.isna() | lowered.isin(MISSING_NUMBERS))].unique()
+    if len(present) and all(map(is_number, present)):
+        return pandas().to_numeric(text.where(~lowered.isin(MISSING_NUMBERS), np.nan)).astype(np.float64)
+    like_numbers = [value for value in present if is_number_like(value)]
+    if 2 * len(like_numbers) > len(present):
+        example = next(value for value in present if not is_number(value))
+        raise ConfigurationError(
+            f"{name}: got numbers written as text, e.g. {example!r}, expected plain numbers (1234.5); rewrite them or "
+            "drop the column (--drop)"
+        )
+    return text.where(~lowered.isin(MISSING_TEXTS), np.nan)
+
+
+def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
+    for place, name in enumerate(table.columns):
+        if name == unnamed(place) and name in X.columns:
+            raise ConfigurationError(
+                f"{path}: column {name!r} has no name in the header, like the row numbers that pandas writes; "
+                f"{DROP_FIX}"
+            )
+    target = y.astype(str)
+    for name in X.columns:
+        if (X[name].astype(str) == target).all():
+            raise ConfigurationError(f"{path}: column {name!r} is a copy of the target; {DROP_FIX}")
+        if X[name].dtype.kind == "f" and not X[name].isna().any():
+            check_no_row_numbers(X[[name]].to_numpy(), [name], str(path), DROP_FIX)
+
+
+def _to_types_of(X: Any, like: Any, path: Path) -> Any:
+    """Convert numbers to text where the other table has text; numbers of text categories are formatted as there."""
+    for name in X.columns:
+        if like[name].dtype.kind == "f" and X[name].dtype.kind != "f":
+            example = next(value for value in X[name].dropna() if not is_number(value))
+            raise ConfigurationError(
+                f"{path}: column {name!r}: got the text {example!r}, expected numbers as in the training rows"
+            )
+        if like[name].dtype.kind != "f" and X[name].dtype.kind == "f":
+            X[name] = X[name].map(lambda value: value if np.isnan(value) else f"{value:g}").astype(object)
+    return X

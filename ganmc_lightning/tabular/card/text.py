@@ -1,0 +1,217 @@
+"""Sentences, table cells and plots of a card."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ganmc_lightning.tabular.card.scores import Interval, TestScores
+from ganmc_lightning.tabular.card.svg import Point, Series, scatter_svg
+from ganmc_lightning.tabular.compress import Compression
+from ganmc_lightning.tabular.compress_search import TriedStudent, best_of_each_kind
+from ganmc_lightning.tabular.recipes import LABELS_ONLY
+
+HEADINGS = {
+    "auc": "AUC",
+    "average_precision": "average precision",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "mean absolute error",
+}
+MODEL_NAMES = {"teacher": "teacher", "student": "student", "plain": "plain boosting, same size"}
+LISTED = 15
+COLORS = {"boosting": 0, "tree": 1, "forest": 2}
+
+
+class Conclusion(NamedTuple):
+    """Result of a compression in one sentence.
+
+    Attributes:
+        text: the sentence.
+        warning: whether the teacher did not help.
+    """
+
+    text: str
+    warning: bool
+
+
+def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
+    """Compare the student with plain boosting of the same size."""
+    name = HEADINGS[scores.score]
+    if compression.is_plain:
+        return Conclusion(
+            "No student of the teacher beats plain boosting on the labels on the validation rows. "
+            "The exported model is plain boosting on the labels.",
+            True,
+        )
+    difference = scores.differences["plain"]
+    amount = f"{name} {format_difference(difference)}"
+    if difference.low > 0:
+        return Conclusion(f"The student beats plain boosting of the same size on the labels: {amount}.", False)
+    if difference.high < 0:
+        return Conclusion(f"Plain boosting of the same size on the labels is better on the test rows: {amount}.", True)
+    return Conclusion(
+        f"The student does not differ measurably from plain boosting of the same size on the labels: {amount}.", True
+    )
+
+
+def metric_headings(scores: TestScores) -> dict[str, str]:
+    """Return the names of the metrics except the main one, in the order of the table."""
+    return {key: HEADINGS[key] for key in next(iter(scores.metrics.values())) if key != scores.score}
+
+
+def notes_of(compression: Compression) -> list[str]:
+    """Return the remarks without which the numbers would mislead."""
+    rows = compression.rows
+    count = f"{len(rows.y_test):,}"
+    if rows.held_out:
+        notes = [f"Scores: {count} held-out rows of the training table, not used to fit or choose a student."]
+    else:
+        notes = [f"Scores: {count} rows of the test table, not used to fit or choose a student."]
+    notes.append("Intervals: 95 %, bootstrap of the test rows, paired for differences.")
+    if rows.teacher_scores == "refitted":
+        notes.append("The teacher was fitted again without the test rows, with its parameters, and labels the rows.")
+    elif rows.teacher_scores == "seen":
+        notes.append(
+            "The teacher may have been fitted to the test rows: its scores and the student's are then too high. "
+            "Pass test rows that it has not seen."
+        )
+    elif not rows.held_out:
+        notes.append("The scores of the teacher assume that it was not fitted to the test table.")
+    notes.append(
+        "Plain boosting: scikit-learn's histogram gradient boosting on the labels, tuned on the same validation rows, "
+        "with at most as many nodes as the student."
+    )
+    notes.append("Bytes of a model: pickled. Latency: minimum of several calls on this machine.")
+    if rows.choice.seen:
+        notes.append(
+            "The teacher may have been fitted to the validation rows, which then favor its students over plain "
+            "boosting. Pass validation rows that it has not seen."
+        )
+    if compression.skipped:
+        notes.append(f"Not tried because of the time limit: {'; '.join(compression.skipped)}.")
+    notes += [f"Not usable here: {name} ({reason})." for name, reason in compression.unusable.items()]
+    return notes
+
+
+def candidate_rows(compression: Compression) -> list[tuple[str, str, str, str]]:
+    """Return kind, labels, nodes and validation score of the best students."""
+    return [
+        (
+            item.candidate.student,
+            item.labels,
+            "" if item.candidate.nodes is None else f"{item.candidate.nodes:,}",
+            f"{item.candidate.score:.4f}",
+        )
+        for item in compression.tried[:LISTED]
+    ]
+
+
+def pareto_svg(compression: Compression) -> str:
+    """Plot the validation score of the best student of each size; the chosen one is large."""
+    tried = [item for item in compression.tried if item.candidate.nodes]
+    series = []
+    for kind in [item.candidate.student for item in best_of_each_kind(tried)]:
+        own = [item for item in tried if item.candidate.student == kind]
+        for plain, label in ((False, f"{kind}, teacher"), (True, f"{kind}, labels only")):
+            group = [item for item in own if (item.candidate.teacher_labels == LABELS_ONLY) is plain]
+            points = [_point(item) for item in _frontier(group)]
+            if points:
+                series.append(Series(label, points, 2 * COLORS.get(kind, 3) + plain, line=True))
+    chosen = compression.model.chosen_
+    if chosen.nodes and chosen.score == chosen.score:
+        point = Point(chosen.nodes, chosen.score, f"chosen: {chosen.nodes:,} nodes, {chosen.score:.4f}")
+        series.append(Series("chosen", [point], 8, large=True))
+    if not series:
+        return ""
+    name = HEADINGS["auc" if compression.scoring == "roc_auc" else "r2"]
+    plot = scatter_svg(f"{name} against nodes", ("nodes", f"{name}, validation rows"), series, log_x=True)
+    return plot + _legend(series)
+
+
+def reliability_svg(scores: TestScores, is_plain: bool) -> str:
+    """Plot accuracy against confidence; empty for regression."""
+    series = [
+        Series(
+            MODEL_NAMES[name], [Point(x, y, f"confidence {x:.2f}, accuracy {y:.2f}") for x, y in points], color, True
+        )
+        for (name, points), color in zip(scores.reliability.items(), (6, 0, 2), strict=False)
+        if points and not (is_plain and name == "plain")
+    ]
+    if not series:
+        return ""
+    plot = scatter_svg("Reliability", ("mean confidence", "accuracy"), series, diagonal=True)
+    return plot + _legend(series)
+
+
+def format_size(count: float) -> str:
+    """Format a size.
+
+    Example:
+        >>> format_size(512), format_size(26_400), format_size(97_122_820)
+        ('512 B', '26.4 kB', '97.1 MB')
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
+def format_seconds(seconds: float) -> str:
+    """Format a duration with three digits.
+
+    Example:
+        >>> format_seconds(0.0123), format_seconds(2.5e-6), format_seconds(1.5)
+        ('12.3 ms', '2.5 µs', '1.5 s')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} µs"
+
+
+def format_interval(interval: Interval) -> str:
+    """Format an estimate with its interval.
+
+    Example:
+        >>> format_interval(Interval(0.93123, 0.925, 0.937))
+        '0.9312 (0.9250 to 0.9370)'
+    """
+    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
+
+
+def format_difference(interval: Interval) -> str:
+    """Format a difference with its sign and interval.
+
+    Example:
+        >>> format_difference(Interval(-0.001, -0.004, 0.002))
+        '-0.0010 (-0.0040 to +0.0020)'
+    """
+    return f"{interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
+
+
+def format_metric_value(value: float) -> str:
+    """Format a metric with four digits after the point, or four digits of a large value."""
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
+
+
+def _frontier(group: list[TriedStudent]) -> list[TriedStudent]:
+    """Return the students that no smaller one equals in score, by size."""
+    found: list[TriedStudent] = []
+    for item in sorted(group, key=lambda item: (item.candidate.nodes or 0, -item.candidate.score)):
+        if not found or item.candidate.score > found[-1].candidate.score:
+            found.append(item)
+    return found
+
+
+def _point(item: TriedStudent) -> Point:
+    nodes, score = item.candidate.nodes or 0, item.candidate.score
+    return Point(nodes, score, f"{item.candidate.student}, {item.labels}: {nodes:,} nodes, {score:.4f}")
+
+
+def _legend(series: list[Series]) -> str:
+    entries = "".join(f'<span><i class="s{item.color}"></i>{item.name}</span>' for item in series)
+    return f'<p class="legend">{entries}</p>'

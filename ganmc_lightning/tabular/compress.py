@@ -1,0 +1,263 @@
+"""Compress a fitted model of tabular data: choose a student, compare it with plain boosting, measure both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.compress_rows import (
+    ChoiceRows,
+    CompressionRows,
+    default_teacher,
+    has_out_of_bag,
+    split_rows,
+)
+from ganmc_lightning.tabular.compress_search import (
+    OnProgress,
+    TimeLimit,
+    TriedStudent,
+    deployable,
+    search_students,
+    shrink_to_bytes,
+)
+from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
+from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
+from ganmc_lightning.tabular.sampling import SupportsSample
+from ganmc_lightning.tabular.students import BoostingKind
+from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
+from ganmc_lightning.tabular.teacher_labels import IN_BAG, OUT_OF_BAG
+from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
+
+SEARCH_SECONDS = 120.0
+"""Default time limit of the search; fitting a teacher and the measurements of the card are not part of it."""
+KINDS = ("boosting", "tree", "forest")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Result of :func:`compress_table`.
+
+    Attributes:
+        model: the chosen :class:`~ganmc_lightning.tabular.DistilledClassifier` or
+            :class:`~ganmc_lightning.tabular.DistilledRegressor`.
+        plain: boosting that was fitted to the labels of the same rows, with at most as many nodes.
+        synthesizer: name of the synthesizer of the chosen student; empty for real rows.
+        tried: all students that were compared on validation rows, best first.
+        skipped: training sets that were not tried because of the time limit.
+        unusable: synthesizers that cannot be used for the rows, with the reason.
+        rows: training and test rows, with the teacher's outputs.
+        search_seconds: time of the search.
+        scoring: score on the validation rows.
+    """
+
+    model: DistilledClassifier | DistilledRegressor
+    plain: DistilledClassifier | DistilledRegressor
+    synthesizer: str
+    tried: Sequence[TriedStudent]
+    skipped: Sequence[str]
+    unusable: Mapping[str, str]
+    rows: CompressionRows
+    search_seconds: float
+    scoring: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the chosen student is boosting that was fitted to the labels alone."""
+        return self.plain is self.model
+
+    @property
+    def training_text(self) -> str:
+        """Description of the training set of the chosen student."""
+        return TriedStudent(self.model.chosen_, self.synthesizer).labels
+
+    @property
+    def student(self) -> Any:
+        """The student of rows of the table: where these have categories, with the encoder."""
+        inner = deployable(self.model)
+        if self.model.encoder_ is None:
+            return inner
+        kind = TableRegressor if isinstance(self.model, DistilledRegressor) else TableClassifier
+        return kind(self.model.encoder_, inner)
+
+
+def compress_table(
+    teacher: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    regression: bool = False,
+    validation: tuple[Any, ArrayLike] | None = None,
+    test: tuple[Any, ArrayLike] | None = None,
+    synthesizers: Mapping[str, SupportsSample] | None = None,
+    students: Sequence[str] = KINDS,
+    max_nodes: int | None = None,
+    max_bytes: int | None = None,
+    max_predict_seconds: float | None = None,
+    seconds: float = SEARCH_SECONDS,
+    random_state: int = 0,
+    on_progress: OnProgress | None = None,
+) -> Compression:
+    """Compress a model of tabular data into the student with the best validation score (Bucila et al. 2006).
+
+    Trees, forests and boosting are fitted to the labels and to the teacher's outputs (in-bag, and out-of-bag or
+    cross-fitted) of real rows, then with each synthesizer, until the time limit. The best is fitted again to all rows
+    except the test rows, which are used only to measure it, the teacher and plain boosting of the same size.
+
+    A student of a teacher that was fitted to the test or validation rows scores too high on them. A teacher of
+    scikit-learn is therefore fitted again without the rows that are held out. Other teachers are used as they are; pass
+    ``validation`` and ``test`` rows that they were not fitted to.
+
+    Args:
+        teacher: fitted or unfitted classifier or regressor; None for a random forest of 500 trees.
+        X: rows (N, D), data frame or array. Columns of text are categories, NaN are missing values.
+        y: labels or values (N,).
+        regression: whether a regressor is compressed (default: False).
+        validation: rows and labels to choose the student on; None (default) for a part of X.
+        test: rows and labels to measure on; None (default) for a fifth of X, which is not used otherwise.
+        synthesizers: sources of synthetic rows by name, see :class:`DistilledClassifier`; None (default) for none.
+        students: kinds to compare (default: boosting, tree and forest).
+        max_nodes: largest number of nodes of the student; None (default) as in :class:`DistilledClassifier`.
+        max_bytes: largest size of each exported file: skops, C source and ONNX; None (default) for no limit.
+        max_predict_seconds: longest prediction time of a row in Python, in a batch, as in :class:`DistilledClassifier`;
+            None (default) for no limit.
+        seconds: time limit of the search (default: 120). At least two training sets are tried.
+        random_state: random seed (default: 0).
+        on_progress: called with a description of the next step and the seconds since the start of the search, or None.
+
+    Raises:
+        ConfigurationError: rows, labels or teacher are invalid, or no student is small enough.
+
+    Example:
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.ensemble import RandomForestClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> forest = RandomForestClassifier(20, random_state=0)
+        >>> result = compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=1)
+        >>> result.rows.teacher_scores, result.model.profile_.student.nodes <= 15
+        ('unseen', True)
+    """
+    targets = _check_arguments(X, y, regression, max_nodes, max_bytes, seconds)
+    if teacher is None:
+        teacher = default_teacher(regression)
+    if on_progress is not None:
+        on_progress("teacher", 0.0)
+    rows = split_rows(teacher, X, targets, validation, test, random_state)
+    fit = _fit_function(rows.choice, regression, random_state)
+    limit = TimeLimit(seconds, on_progress)
+    chosen_fit = _with_limits(fit, max_nodes, max_bytes, max_predict_seconds)
+    named = dict(synthesizers or {})
+    model, tried, unusable = search_students(chosen_fit, students, named, limit)
+    if max_bytes is not None:
+        limit.report("size of the exported files")
+        model = shrink_to_bytes(chosen_fit, model, tried, named, max_bytes, largest_file)
+    limit.report("plain boosting of the same size")
+    synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
+    plain = None if _is_plain(model) else _fit_to_all_rows(fit(**_plain_arguments(model)), rows)
+    final = _fit_to_all_rows(model, rows)
+    if max_bytes is None or largest_file(final) <= max_bytes:
+        model = final  # else the student of fewer rows, which is small enough
+    plain = model if plain is None else plain
+    scoring = "r2" if regression else str(getattr(model, "scoring", ""))
+    return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
+
+
+def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
+    """Return the size of the largest exported file: skops, C source or ONNX; a format without support is ignored."""
+    inner = deployable(model)
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        files = [save_skops(inner, Path(folder, "student.skops"))]
+        for write in (to_c, to_onnx):
+            target = Path(folder, "student.c" if write is to_c else "student.onnx")
+            try:
+                files.append(write(inner, target))
+            except ConfigurationError:  # the format does not support the student
+                continue
+        return max(file.stat().st_size for file in files)
+
+
+def _check_arguments(
+    X: Any, y: ArrayLike, regression: bool, max_nodes: int | None, max_bytes: int | None, seconds: float
+) -> NDArray[Any]:
+    """Validate arguments and targets before anything is fitted; return the targets."""
+    targets = np.asarray(y, dtype=np.float64) if regression else np.asarray(y)
+    if regression:
+        check_values(targets)
+    else:
+        check_class_targets(targets)
+    check_no_index(X)
+    if len(X) != len(targets):
+        raise ConfigurationError(f"y: got {len(targets)} values for {len(X)} rows, expected one per row")
+    for name, value in (("max_nodes", max_nodes), ("max_bytes", max_bytes), ("seconds", seconds)):
+        if value is not None:
+            check_positive(name, value)
+    return targets
+
+
+def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[..., Any]:
+    kind = DistilledRegressor if regression else DistilledClassifier
+
+    def fit(should_fit: Any = None, **arguments: Any) -> Any:
+        model = kind(choice.teacher, random_state=seed, **arguments)
+        return model.fit(choice.X, choice.y, X_val=choice.X_val, y_val=choice.y_val, should_fit=should_fit)
+
+    return fit
+
+
+def _fit_to_all_rows(model: Any, rows: CompressionRows) -> Any:
+    """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these."""
+    chosen = model.chosen_
+    if rows.choice.given or (chosen.teacher_labels == OUT_OF_BAG and not has_out_of_bag(rows.teacher, len(rows.y))):
+        return model
+    final = clone(model).set_params(
+        teacher=rows.teacher,
+        student=chosen.estimator,
+        teacher_labels=IN_BAG if chosen.teacher_labels == LABELS_ONLY else chosen.teacher_labels,
+        label_weight=chosen.label_weight,
+        training_data=chosen.training_data,
+        max_bytes=None,
+        max_predict_seconds=None,
+    )
+    final.teacher, final.synthesizer = rows.teacher, model.synthesizer  # clone copies them without what was fitted
+    final.fit(rows.X, rows.y)
+    final.selection_, final.chosen_ = model.selection_, chosen
+    return final
+
+
+def _with_limits(
+    fit: Callable[..., Any], max_nodes: int | None, max_bytes: int | None, max_predict_seconds: float | None
+) -> Callable[..., Any]:
+    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
+
+    def limited(should_fit: Any = None, **arguments: Any) -> Any:
+        return fit(should_fit=should_fit, **{**limits, **arguments})
+
+    return limited
+
+
+def _is_plain(model: Any) -> bool:
+    chosen = model.chosen_
+    return bool(
+        chosen.student == BoostingKind.name and chosen.teacher_labels == LABELS_ONLY and chosen.training_data == REAL
+    )
+
+
+def _plain_arguments(model: Any) -> dict[str, Any]:
+    """Return the arguments of boosting on the labels, with at most as many nodes as a student, at least one tree."""
+    classes = len(getattr(model, "classes_", ()))
+    smallest = 3 * (classes if classes > 2 else 1)
+    return {
+        "student": BoostingKind.name,
+        "teacher_labels": IN_BAG,
+        "label_weight": 1.0,
+        "training_data": REAL,
+        "max_nodes": max(smallest, model.profile_.student.nodes),
+    }

@@ -1,0 +1,248 @@
+"""Held-out rows of a compression, and the teacher's predictions of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.pipeline import Pipeline
+
+from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.tabular.encoding import fit_encoder
+from ganmc_lightning.tabular.folds import stratified_folds
+from ganmc_lightning.tabular.sampling import column_name
+from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest
+
+TeacherScores = Literal["unseen", "refitted", "seen"]
+FOLDS = 5
+"""One of the parts is held out."""
+
+
+@dataclass(frozen=True)
+class CompressionRows:
+    """Rows to fit, choose and test students on, with teachers that were not fitted to the held-out rows.
+
+    Attributes:
+        X: training rows (N, D) of the final student, data frame or array.
+        y: their labels or values (N,).
+        teacher: fitted teacher of the final student.
+        X_test: test rows (M, D).
+        y_test: their labels or values (M,).
+        test_outputs: the teacher's probabilities (M, K) or values (M,) of the test rows.
+        teacher_scores: ``unseen`` where the teacher was not fitted to the test rows, ``refitted`` where a fitted
+            teacher was fitted again without them, ``seen`` where it may have been fitted to them.
+        held_out: whether the test rows are a part of the given training rows.
+        choice: rows to choose a student on: training and validation rows, and their teacher.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    teacher: Any
+    X_test: Any
+    y_test: NDArray[Any]
+    test_outputs: NDArray[np.float64]
+    teacher_scores: TeacherScores
+    held_out: bool
+    choice: ChoiceRows
+
+
+@dataclass(frozen=True)
+class ChoiceRows:
+    """Rows to choose a student on.
+
+    Attributes:
+        X: rows to fit candidates to.
+        y: their labels or values.
+        X_val: validation rows.
+        y_val: their labels or values.
+        teacher: fitted teacher.
+        given: whether the validation rows were given, so that candidates are fitted to all training rows.
+        seen: whether the teacher may have been fitted to the validation rows.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    X_val: Any
+    y_val: NDArray[Any]
+    teacher: Any
+    given: bool
+    seen: bool
+
+
+def split_rows(
+    teacher: Any,
+    X: Any,
+    y: NDArray[Any],
+    validation: tuple[Any, Any] | None,
+    test: tuple[Any, Any] | None,
+    seed: int,
+) -> CompressionRows:
+    """Hold out test and validation rows where they are not given, and fit teachers without them.
+
+    The teacher's outputs of other rows depend on the labels that it was fitted to, so that a student of it would be
+    scored too high on these. A scikit-learn teacher is therefore fitted again, with its parameters.
+
+    Args:
+        teacher: classifier or regressor, fitted or not.
+        X: rows (N, D).
+        y: labels or values (N,).
+        validation: validation rows and their labels or values, or None for a fifth of the other rows.
+        test: test rows and their labels or values, or None for a fifth of the rows.
+        seed: random seed of the parts and of the fits.
+
+    Raises:
+        ConfigurationError: the teacher was fitted to other columns or classes, or cannot predict the rows.
+    """
+    regression = not hasattr(teacher, "predict_proba")
+    fitted = is_fitted(teacher)
+    if fitted:
+        _check_teacher(teacher, X, y, regression)
+    for name, part in (("y_val", validation), ("y_test", test)):
+        if part is not None and not regression:
+            _check_classes(np.asarray(part[1]), y, name)
+    held_out = test is None
+    if test is None:
+        X, y, X_test, y_test = _hold_out(X, y, regression, seed)
+    else:
+        X_test, y_test = test[0], np.asarray(test[1])
+    scores: TeacherScores = "unseen"
+    if not fitted or (held_out and _can_refit(teacher)):
+        scores = "refitted" if fitted else "unseen"
+        teacher = _fit(teacher, X, y, seed)
+    elif held_out:
+        scores = "seen"
+    outputs = _predict(_check_teacher(teacher, X, y, regression), X_test)
+    if validation is not None:
+        choice = ChoiceRows(X, y, validation[0], np.asarray(validation[1]), teacher, True, False)
+    else:
+        parts = _hold_out(X, y, regression, seed + 1)
+        refit = _can_refit(teacher)
+        choice = ChoiceRows(*parts, _fit(teacher, parts[0], parts[1], seed) if refit else teacher, False, not refit)
+    return CompressionRows(X, y, teacher, X_test, y_test, outputs, scores, held_out, choice)
+
+
+def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> tuple[Any, NDArray[Any], Any, NDArray[Any]]:
+    """Return the rows to keep and a stratified fifth, each with its targets."""
+    codes = np.zeros(len(y), dtype=np.int64) if regression else np.unique(y, return_inverse=True)[1].astype(np.int64)
+    part = stratified_folds(codes, FOLDS, seed) == 0
+    if len(np.unique(y[part])) < 2:
+        raise ConfigurationError(
+            f"X: got {len(y)} rows, too few to hold out a fifth of them; pass validation and test rows"
+        )
+    return _take(X, ~part), y[~part], _take(X, part), y[part]
+
+
+def _can_refit(teacher: Any) -> bool:
+    """Return whether a clone of a teacher is an unfitted estimator."""
+    return hasattr(teacher, "fit") and hasattr(teacher, "get_params") and not is_fitted(clone(teacher))
+
+
+def default_teacher(regression: bool) -> Any:
+    """Return the unfitted random forest of 500 trees of GAN-MC section 4."""
+    return (RandomForestRegressor if regression else RandomForestClassifier)(TEACHER_TREES)
+
+
+def check_columns(model: Any, columns: list[str], source: str) -> None:
+    """Validate that a fitted model has the columns of a table in their order; models without names are not checked.
+
+    Args:
+        model: fitted classifier or regressor.
+        columns: names of the columns.
+        source: name of the table, for error messages.
+
+    Raises:
+        ConfigurationError: naming the first column that is missing, additional or in another place.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        count = getattr(model, "n_features_in_", None)
+        if count is not None and count != len(columns):
+            raise ConfigurationError(f"teacher: was fitted to {count} columns, {source} has {len(columns)}")
+        return
+    for name in names:
+        if name not in columns:
+            raise ConfigurationError(f"teacher: was fitted to the column {name!r}, which {source} does not have")
+    for name in columns:
+        if name not in names:
+            raise ConfigurationError(f"teacher: was not fitted to the column {name!r} of {source}; drop it")
+    for place, (own, given) in enumerate(zip(names, columns, strict=True)):
+        if own != given:
+            raise ConfigurationError(
+                f"teacher: was fitted to the columns in another order, {own!r} is at place {place + 1} where {source} "
+                f"has {given!r}"
+            )
+
+
+def teacher_inputs(model: Any, X: Any) -> Any:
+    """Return rows as a fitted model receives them: an array where it was fitted without names of columns."""
+    if hasattr(X, "iloc") and getattr(model, "feature_names_in_", None) is None and not _has_text(X):
+        return X.to_numpy()
+    return X
+
+
+def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Teacher:
+    names = list(X.columns) if hasattr(X, "iloc") else None
+    if names is not None:
+        check_columns(model, [str(name) for name in names], "X")
+    return fit_teacher(model, X, y, 0, names, regression=regression)
+
+
+def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
+    """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
+    model = set_random_states(clone(teacher), seed)
+    jobs = {"n_jobs": -1} if "n_jobs" in model.get_params() and model.n_jobs is None else {}
+    model.set_params(**jobs)  # the fitted forest does not depend on the number of threads
+    encoder = None if isinstance(model, Pipeline) else fit_encoder(X)
+    if encoder is not None:
+        model = Pipeline([("encoder", encoder), ("model", model)])
+    inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X
+    model.fit(inputs, y)
+    (model if encoder is None else model[-1]).set_params(**dict.fromkeys(jobs))
+    return model
+
+
+def _check_classes(given: NDArray[Any], y: NDArray[Any], name: str) -> None:
+    unknown = np.setdiff1d(given, y)
+    if len(unknown):
+        raise ConfigurationError(
+            f"{name}: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
+        )
+
+
+def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
+    try:
+        return teacher.predict_outputs(teacher_inputs(teacher.model, X))
+    except ConfigurationError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:  # such as an unknown category or NaN
+        detail = f"{type(error).__name__}: {one_line(error)}"
+        missing = _missing_column(X)
+        hint = "" if missing is None else f"; {missing} has missing values"
+        raise ConfigurationError(f"teacher: cannot predict the rows ({detail}){hint}") from error
+
+
+def _missing_column(X: Any) -> str | None:
+    if not hasattr(X, "iloc"):
+        return None
+    missing = [int(place) for place, name in enumerate(X.columns) if X[name].isna().any()]
+    return column_name(list(X.columns), missing[0]) if missing else None
+
+
+def has_out_of_bag(model: Any, n_rows: int) -> bool:
+    """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
+    if not is_bootstrap_forest(model):
+        return False
+    return bool((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples == n_rows)
+
+
+def _has_text(X: Any) -> bool:
+    return any(X[name].dtype.kind not in "fiub" for name in X.columns)
+
+
+def _take(X: Any, rows: NDArray[np.bool_]) -> Any:
+    return X.iloc[np.flatnonzero(rows)] if hasattr(X, "iloc") else X[rows]

@@ -1,0 +1,132 @@
+"""C source that encodes a row of a table with text categories for an exported student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.tabular.encoding import one_hot_blocks
+from ganmc_lightning.tabular.export.target import writing
+
+_TEMPLATE = """\
+/* Encode a row of the table for {name}_predict. Written by ganmc_lightning.
+ *
+ * Text columns, NULL is a missing value:
+{text_columns}
+ * Columns of numbers, NaN is a missing value:
+{number_columns}
+ * An unknown category is encoded as scikit-learn does: as a rare category, or as zeros.
+ */
+#ifndef {guard}_ENCODE_H
+#define {guard}_ENCODE_H
+#include <string.h>
+
+static const char *const {name}_categories[] = {{{categories}}}; /* NULL: missing */
+static const int {name}_category_columns[] = {{{columns}}};
+static const int {name}_category_starts[] = {{{starts}}};
+static const int {name}_unknown_columns[] = {{{unknown}}}; /* -1: zeros */
+
+/* text: {n_text} strings; numbers: {n_numbers} values; out: {n_encoded} values, a row of {name}_predict. */
+static void {name}_encode(const char *const *text, const double *numbers, {dtype} *out)
+{{
+    int column, k;
+    for (k = 0; k < {n_one_hot}; k++)
+        out[k] = 0;
+    for (column = 0; column < {n_text}; column++) {{
+        int found = {name}_unknown_columns[column];
+        for (k = {name}_category_starts[column]; k < {name}_category_starts[column + 1]; k++) {{
+            const char *category = {name}_categories[k];
+            if (text[column] && category ? !strcmp(text[column], category) : !text[column] && !category)
+                found = {name}_category_columns[k];
+        }}
+        if (found >= 0)
+            out[found] = 1;
+    }}
+    for (k = 0; k < {n_numbers}; k++)
+        out[{n_one_hot} + k] = ({dtype})numbers[k];
+}}
+#endif
+"""
+
+
+def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, feature_bytes: int) -> Path:
+    """Write the one-hot encoding of a table as a C header, for the rows of a student written by :func:`to_c`.
+
+    Args:
+        encoder: encoder of a fitted :class:`~ganmc_lightning.tabular.DistilledClassifier`, ``encoder_``.
+        path: header file.
+        name: prefix of the C symbols of the student, such as ``"student"``.
+        feature_bytes: 4 where the student receives float, 8 for double.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        ConfigurationError: a category is not text, or the file cannot be written.
+    """
+    path = Path(path)
+    one_hot = encoder.named_transformers_["categories"]
+    names = [str(column) for column in encoder.transformers_[0][2]]
+    numbers = [str(column) for column in _number_columns(encoder)]
+    categories: list[str] = []
+    columns: list[int] = []
+    starts, unknown = [0], []
+    blocks = one_hot_blocks(encoder)
+    for (start, stop), values, rare in zip(blocks, one_hot.categories_, one_hot.infrequent_categories_, strict=True):
+        rare_values = [] if rare is None else list(rare)
+        frequent = [value for value in values if not _contains(rare_values, value)]
+        for place, value in enumerate([*frequent, *rare_values]):
+            categories.append(_literal(value))
+            columns.append(start + min(place, len(frequent)))
+        starts.append(len(categories))
+        unknown.append(stop - 1 if rare_values else -1)
+    text = _TEMPLATE.format(
+        name=name,
+        guard=name.upper(),
+        text_columns=_listed(names),
+        number_columns=_listed(numbers),
+        categories=", ".join(categories),
+        columns=", ".join(map(str, columns)),
+        starts=", ".join(map(str, starts)),
+        unknown=", ".join(map(str, unknown)),
+        n_text=len(names),
+        n_numbers=len(numbers),
+        n_one_hot=blocks[-1][1],
+        n_encoded=blocks[-1][1] + len(numbers),
+        dtype="float" if feature_bytes == 4 else "double",
+    )
+    with writing(path), atomic_write(path) as file:
+        file.write(text)
+    return path
+
+
+def _number_columns(encoder: ColumnTransformer) -> list[Any]:
+    """Return the columns that the encoder passes through, in their order after the one-hot columns."""
+    found = [columns for name, _, columns in encoder.transformers_ if name == "remainder"]
+    return list(found[0]) if found else []
+
+
+def _contains(values: list[Any], value: Any) -> bool:
+    return any(other is value or other == value for other in values)
+
+
+def _literal(value: Any) -> str:
+    """Format a category as a C string of UTF-8 bytes; NULL for a missing value."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "NULL"
+    if not isinstance(value, str):
+        raise ConfigurationError(f"encoder: got the category {value!r}, C export supports text")
+    escaped = "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in value.encode()
+    )
+    return f'"{escaped}"'
+
+
+def _listed(names: list[str]) -> str:
+    shown = [repr(name).replace("*/", "* /").encode("ascii", "backslashreplace").decode() for name in names]
+    return "\n".join(f" *   {number}  {name}" for number, name in enumerate(shown)) or " *   none"

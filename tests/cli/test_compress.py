@@ -1,0 +1,123 @@
+"""`ganmc compress` on small tables."""
+
+from __future__ import annotations
+
+import json
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+from ganmc_lightning.tabular.export import load_skops, save_skops
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Tables and models of 3 columns, fitted on data frames."""
+    path = tmp_path_factory.mktemp("compress")
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(300, 3)), columns=["a", "b", "c"])
+    X = table.copy()
+    table["y"] = np.where(X["a"] * X["b"] + 0.3 * random.normal(size=300) > 0, "yes", "no")
+    table["value"] = (X["a"] + X["c"] ** 2).round(3)
+    table[:200].to_csv(path / "train.csv", index=False)
+    table[200:].to_csv(path / "test.csv", index=False)
+    forest = RandomForestClassifier(20, max_depth=6, random_state=0).fit(X[:200], table["y"][:200])
+    save_skops(forest, path / "forest.skops")
+    joblib.dump(forest, path / "forest.joblib")
+    regressor = RandomForestRegressor(20, max_depth=6, random_state=0).fit(X[:200], table["value"][:200])
+    save_skops(regressor, path / "regressor.skops")
+    save_skops(forest.fit(X[["b", "a", "c"]], table["y"]), path / "other_order.skops")
+    save_skops(forest.fit(X[["a", "b"]], table["y"]), path / "fewer.skops")
+    return path
+
+
+@pytest.fixture
+def compress(ganmc, folder, tmp_path):
+    """Run the command with options that make it fast; paths without folder are those of the fixture."""
+
+    def run(*arguments, options=("--target", "y", "--drop", "value")):
+        inputs = [folder / name if (folder / name).exists() else name for name in arguments]
+        fast = ("--students", "tree", "--max-nodes", "31", "--time", "0.01", "--out", tmp_path / "small")
+        return ganmc("compress", *inputs, *options, *fast)
+
+    return run
+
+
+def test_forest(compress, folder, tmp_path):
+    outcome = compress("forest.skops", "train.csv", "--test", "test.csv")
+    assert outcome.status == 0, outcome.err
+    assert outcome.err == ""
+    files = {path.name for path in (tmp_path / "small").iterdir()}
+    assert files == {"student.skops", "student.c", "student.h", "student.onnx", "card.html", "result.json"}
+    test = pd.read_csv(folder / "test.csv")
+    student = load_skops(tmp_path / "small" / "student.skops")
+    accuracy = (student.predict(test[["a", "b", "c"]]) == test["y"]).mean()
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["metrics"]["test/student/accuracy"] == pytest.approx(accuracy)
+    assert result["data"] == {"train_rows": 200, "test_rows": 100}
+    assert result["sizes"]["models"]["student"]["nodes"] <= 31
+    assert result["command"].startswith("ganmc compress")
+    assert f"auc {result['settings']['intervals']['student auc'][0]:.4f}" in outcome.out
+
+
+def test_fitted_teacher_from_the_command_line(compress, tmp_path):
+    outcome = compress("train.csv", "--teacher", "forest", "--validation", "test.csv")
+    assert outcome.status == 0, outcome.err
+    assert json.loads((tmp_path / "small" / "result.json").read_text())["settings"]["teacher_scores"] == "unseen"
+
+
+def test_regression_by_the_model(compress, tmp_path):
+    outcome = compress(
+        "regressor.skops", "train.csv", "--test", "test.csv", options=("--target", "value", "--drop", "y")
+    )
+    assert outcome.status == 0, outcome.err
+    assert "test/student/r2" in json.loads((tmp_path / "small" / "result.json").read_text())["metrics"]
+
+
+def test_trusted_pickle(compress, tmp_path):
+    outcome = compress("forest.joblib", "train.csv", "--trust")
+    assert outcome.status == 0, outcome.err
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["settings"]["teacher_scores"] == "refitted"
+    assert result["data"] == {"train_rows": 160, "test_rows": 40}
+
+
+VALUE = ("--target", "value", "--drop", "y")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("forest.joblib", "train.csv"), None, "a pickle runs code when it is loaded; pass --trust"),
+        (("other_order.skops", "train.csv"), None, "fitted to the columns in another order, 'b' is at place 1"),
+        (("fewer.skops", "train.csv"), None, "was not fitted to the column 'c' of"),
+        (("forest.skops", "train.csv"), ("--target", "Y"), "has no column 'Y', did you mean 'y'?"),
+        (("forest.skops", "train.csv"), VALUE, "got a continuous target, e.g. "),
+        (("regressor.skops", "train.csv"), None, "got text, e.g. 'no', expected numbers for regression"),
+        (("regressor.skops", "train.csv", "--task", "classification"), None, "--task: got classification, the model"),
+        (("train.csv",), None, "expected a model and a table, or --teacher and a table"),
+        (("forest.skops", "train.csv", "--teacher", "forest"), None, "expected one table with --teacher"),
+        (("train.csv", "forest.skops"), None, "got the suffix '.skops', expected a table"),
+        (("none.skops", "train.csv"), None, "none.skops: file not found"),
+        (("forest.skops", "train.csv", "--max-bytes", "1"), None, "--max-bytes: got 1, expected at least "),
+        (("forest.skops", "train.csv", "--max-bytes", "big"), None, "--max-bytes: got 'big', expected a size"),
+        (("forest.skops", "train.csv", "--gan", "none.ckpt"), None, "none.ckpt"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(compress, tmp_path, arguments, options, message):
+    outcome = compress(*arguments) if options is None else compress(*arguments, options=options)
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_value(compress, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b,c,y\n" + "1.5,2,3,yes\n2,1,4,yes\n" * 10)
+    outcome = compress(table, "--teacher", "forest", options=("--target", "y"))
+    assert outcome.status == 2
+    assert "column 'y': got one value, 'yes', expected two or more" in outcome.err

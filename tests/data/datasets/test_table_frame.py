@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganmc_lightning.data.datasets.table_frame import read_target_table
+from ganmc_lightning.exceptions import ConfigurationError
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_missing_values_and_text(tmp_path, separator):
+    text = "size,color,big,sold\n1.5,red,true,yes\n?, ,false,no\n-,blue,true,yes\n"
+    X, y = read_target_table(write(tmp_path / "t.csv", text.replace(",", separator)), "sold")
+    assert list(X.columns) == ["size", "color", "big"]
+    np.testing.assert_array_equal(X["size"], [1.5, np.nan, np.nan])
+    assert X["color"].tolist()[::2] == ["red", "blue"]
+    assert pd.isna(X["color"].iloc[1])
+    assert y.tolist() == ["yes", "no", "yes"]
+
+
+def test_parquet_equals_csv(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2, 4], "b": ["x", None, "z"], "y": [0.5, 1.5, 2.5]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    for one, other in zip(
+        read_target_table(tmp_path / "t.parquet", "y"), read_target_table(tmp_path / "t.csv", "y"), strict=True
+    ):
+        assert one.equals(other)
+
+
+def test_columns_of_another_table(tmp_path):
+    X, _ = read_target_table(write(tmp_path / "a.csv", "code,n,y\nx,1,0\n7,2,1\n"), "y")
+    other, _ = read_target_table(write(tmp_path / "b.csv", "extra,n,y,code\n1,3,0,7\n2,4,1,8\n"), "y", like=X)
+    assert list(other.columns) == ["code", "n"]
+    assert other["code"].tolist() == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,Sold\n1,yes\n2,no\n", "--target: .* has no column 'sold', did you mean 'Sold'"),
+        ("a,sold\n1,yes\n2,\n", "column 'sold': got 1 missing values"),
+        ("sold\nyes\nno\n", "got no feature columns"),
+        (",a,sold\n0,5,yes\n1,6,no\n", r"column 'Unnamed: 0' has no name .*; drop it \(--drop\)"),
+        ("id,a,sold\n" + "".join(f"{n},{n % 3},{'yn'[n % 2]}\n" for n in range(20)), "column 'id' numbers the rows"),
+        ("a,copy,sold\n1,yes,yes\n2,no,no\n", "column 'copy' is a copy of the target"),
+        ('a,sold\n"1,234",yes\n"5,678",no\n', "numbers written as text, e.g. '1,234'"),
+    ],
+)
+def test_errors(tmp_path, text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        read_target_table(write(tmp_path / "t.csv", text), "sold")
+
+
+def test_errors_of_another_table(tmp_path):
+    X, _ = read_target_table(write(tmp_path / "a.csv", "a,b,y\n1,2,0\n3,5,1\n"), "y")
+    with pytest.raises(ConfigurationError, match=r"b\.csv: has no column 'b'"):
+        read_target_table(write(tmp_path / "b.csv", "a,y\n1,0\n3,1\n"), "y", like=X)
+    with pytest.raises(ConfigurationError, match="column 'b': got the text 'x', expected numbers"):
+        read_target_table(write(tmp_path / "c.csv", "a,b,y\n1,x,0\n3,2,1\n"), "y", like=X)
+    with pytest.raises(ConfigurationError, match=r"--drop: .* has no column 'c'"):
+        read_target_table(tmp_path / "a.csv", "y", ["c"])
+    with pytest.raises(ConfigurationError, match="file not found"):
+        read_target_table(tmp_path / "none.csv", "y")

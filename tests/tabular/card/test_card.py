@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_regression
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular import compress_table, write_compression
+from ganmc_lightning.tabular.card import measure_card, render_card
+from ganmc_lightning.tabular.card.scores import Interval
+from ganmc_lightning.tabular.card.text import conclusion_of
+from ganmc_lightning.tabular.export import CModel, compile_c, load_skops
+
+
+class Tags(HTMLParser):
+    """Collects the tags, and checks that they are closed in order."""
+
+    VOID = ("meta",)
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.names = [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.names.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.names.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def compression():
+    random = np.random.default_rng(0)
+    X = pd.DataFrame({"color": random.choice(["red", "blue"], 200), "a<b": random.normal(size=200)})
+    y = np.where((X["color"] == "red") ^ (X["a<b"] > 0), "yes", "<no>")
+    forest = RandomForestClassifier(10, random_state=0)
+    return compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=0.01)
+
+
+@pytest.fixture(scope="module")
+def written(compression, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compress") / "small"
+    card = write_compression(compression, folder, "ganmc compress <x>", {"python": "3"})
+    return card, folder
+
+
+def test_folder(written):
+    card, folder = written
+    assert {path.name for path in folder.iterdir()} == {*card.files, "card.html"}
+    assert set(card.files) == {"student.skops", "student.c", "student.h", "student_encode.h", "student.onnx"}
+    assert all((folder / name).stat().st_size == size for name, size in card.files.items())
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
+
+
+def test_skops_predicts_rows_of_the_table(written, compression):
+    X = compression.rows.X_test
+    loaded = load_skops(written[1] / "student.skops")
+    np.testing.assert_array_equal(loaded.predict_proba(X), compression.model.predict_proba(X))
+    assert set(loaded.predict(X)) <= {"yes", "<no>"}
+
+
+def test_c_predicts_encoded_rows(written, compression, tmp_path):
+    for name in ("student.c", "student.h"):
+        (tmp_path / name).write_bytes((written[1] / name).read_bytes())
+    X = compression.rows.X_test
+    encoded = compression.model.encoder_.transform(X)
+    actual = CModel(compile_c(tmp_path / "student.c")).predict(np.asarray(encoded))
+    np.testing.assert_array_equal(actual, compression.model.predict_proba(X))
+
+
+def test_page(written):
+    text = (written[1] / "card.html").read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert not {"script", "link", "img"} & set(tags.names)
+    assert not re.search(r"(src|href)=", text)
+    assert tags.names.count("svg") == 2
+    for words in ("&lt;no&gt;", "ganmc compress &lt;x&gt;", "plain boosting, same size", "prefers-color-scheme: dark"):
+        assert words in text
+    assert "<no>" not in text
+
+
+def test_plain_boosting_is_stated_first(compression):
+    plain = dataclasses.replace(compression, model=compression.plain)
+    text = render_card(measure_card(plain))
+    body = text[text.index("<main>") :]
+    assert body.index("No student of the teacher beats plain boosting") < body.index("Scores on the test rows")
+    assert 'class="conclusion warning"' in body
+
+
+@pytest.mark.parametrize(
+    ("interval", "words", "warning"),
+    [
+        ((0.01, 0.005, 0.02), "The student beats plain boosting", False),
+        ((0.01, -0.005, 0.02), "does not differ measurably", True),
+        ((-0.01, -0.02, -0.005), "Plain boosting of the same size on the labels is better", True),
+    ],
+)
+def test_conclusion(written, interval, words, warning):
+    card = written[0]
+    scores = dataclasses.replace(card.scores, differences={"plain": Interval(*interval)})
+    conclusion = conclusion_of(card.compression, scores)
+    assert words in conclusion.text
+    assert conclusion.warning is warning
+
+
+def test_regression_card(tmp_path):
+    X, y = make_regression(200, 4, random_state=0)
+    forest = RandomForestRegressor(5, random_state=0)
+    result = compress_table(forest, X, y, regression=True, students=["tree"], max_nodes=31, seconds=0.01)
+    write_compression(result, tmp_path / "small")
+    text = (tmp_path / "small" / "card.html").read_text()
+    assert "RMSE by value of the target" in text
+    assert "calibration error" not in text
+
+
+class TestFolder:
+    def test_an_earlier_compression_is_replaced(self, compression, tmp_path):
+        folder = tmp_path / "small"
+        folder.mkdir()
+        (folder / "card.html").write_text("old")
+        (folder / "result.json").write_text("{}")
+
+        def add(card, path):
+            (path / "result.json").write_text(json.dumps({"new": 1}))
+
+        write_compression(compression, folder, add_files=add)
+        assert "old" not in (folder / "card.html").read_text()
+        assert json.loads((folder / "result.json").read_text()) == {"new": 1}
+        assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+    def test_other_files_are_kept(self, compression, tmp_path):
+        (tmp_path / "notes.txt").write_text("mine")
+        with pytest.raises(ConfigurationError, match=r"contains 'notes\.txt', expected a new or empty folder"):
+            write_compression(compression, tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+    def test_a_failure_leaves_nothing(self, compression, tmp_path):
+        def fail(card, path):
+            raise RuntimeError("full disk")
+
+        with pytest.raises(RuntimeError, match="full disk"):
+            write_compression(compression, tmp_path / "small", add_files=fail)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file_is_no_folder(self, compression, tmp_path):
+        (tmp_path / "small").write_text("")
+        with pytest.raises(ConfigurationError, match="is a file, expected a folder"):
+            write_compression(compression, tmp_path / "small")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import brier_score_loss, recall_score, roc_auc_score, root_mean_squared_error
+
+from ganmc_lightning.tabular.card.scores import compute_test_scores
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    random = np.random.default_rng(0)
+    y = random.integers(2, size=600)
+    models = {}
+    for name, noise in (("teacher", 1.0), ("student", 1.1), ("plain", 3.0)):
+        positive = norm.cdf(y - 0.5 + noise * random.normal(size=600))
+        models[name] = np.stack([1 - positive, positive], axis=1)
+    return y, models
+
+
+def test_metrics_equal_scikit_learn(outputs):
+    y, models = outputs
+    scores = compute_test_scores(np.array(["a", "b"])[y], models, np.array(["a", "b"]), seed=0)
+    for name, values in models.items():
+        metrics = scores.metrics[name]
+        assert metrics["auc"] == pytest.approx(roc_auc_score(y, values[:, 1]))
+        assert metrics["brier"] == pytest.approx(brier_score_loss(y, values[:, 1]))
+        recalls = recall_score(y, values.argmax(axis=1), average=None)
+        assert [group.scores[name] for group in scores.groups] == pytest.approx(recalls.tolist())
+    assert [group.name for group in scores.groups] == ["a", "b"]
+
+
+def test_intervals(outputs):
+    y, models = outputs
+    scores = compute_test_scores(y, models, np.array([0, 1]), seed=0)
+    for interval in scores.intervals.values():
+        assert interval.low < interval.value < interval.high
+    assert scores.differences["plain"].low > 0
+    # Hanley and McNeil 1982
+    auc, n = scores.intervals["student"].value, (y == 1).sum()
+    variance = auc * (1 - auc) + (n - 1) * (auc / (2 - auc) + 2 * auc**2 / (1 + auc) - 2 * auc**2)
+    error = np.sqrt(variance / (n * (y == 0).sum()))
+    width = scores.intervals["student"].high - scores.intervals["student"].low
+    assert width == pytest.approx(2 * 1.96 * error, rel=0.2)
+
+
+def test_difference_of_equal_models_is_zero(outputs):
+    y, models = outputs
+    scores = compute_test_scores(y, {**models, "teacher": models["student"]}, np.array([0, 1]), seed=0)
+    assert scores.differences["teacher"] == (0, 0, 0)
+
+
+def test_reliability_of_perfect_calibration():
+    random = np.random.default_rng(0)
+    positive = random.uniform(size=20_000)
+    y = (random.uniform(size=20_000) < positive).astype(int)
+    scores = compute_test_scores(y, {"student": np.stack([1 - positive, positive], axis=1)}, np.array([0, 1]), seed=0)
+    confidence, accuracy = np.array(scores.reliability["student"]).T
+    np.testing.assert_allclose(accuracy, confidence, atol=0.03)
+
+
+def test_regression():
+    random = np.random.default_rng(0)
+    y = random.normal(size=200)
+    values = y + 0.1 * random.normal(size=200)
+    scores = compute_test_scores(y, {"student": values}, np.empty(0), seed=0)
+    assert scores.score == "r2"
+    lowest = y <= np.quantile(y, 0.25)
+    assert scores.groups[0].scores["student"] == pytest.approx(root_mean_squared_error(y[lowest], values[lowest]))
+    assert sum(group.rows for group in scores.groups) == 200

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_regression
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.synthesizers import JitterSynthesizer
+from ganmc_lightning.tabular import compress_table
+from ganmc_lightning.tabular.compress import largest_file
+from ganmc_lightning.tabular.compress_rows import check_columns, split_rows
+from ganmc_lightning.tabular.compress_search import TimeLimit
+from ganmc_lightning.tabular.recipes import TrainingRecipe
+from ganmc_lightning.tabular.teacher_files import BoosterClassifier
+
+
+def quick(teacher, X, y, **arguments):
+    return compress_table(teacher, X, y, **{"students": ["tree"], "max_nodes": 31, "seconds": 0.01, **arguments})
+
+
+def split_pair(X, y, n=300):
+    return (X[:n], y[:n]), (X[n:], y[n:])
+
+
+@pytest.fixture(scope="module")
+def forest(binary):
+    return RandomForestClassifier(60, max_depth=6, random_state=0).fit(*binary)
+
+
+class TestRows:
+    def test_fitted_teacher_is_fitted_again_without_held_out_rows(self, binary, forest):
+        X, y = binary
+        rows = split_rows(forest, X, y, None, None, seed=0)
+        assert rows.teacher_scores == "refitted"
+        assert [len(part) for part in (rows.y, rows.y_test, rows.choice.y, rows.choice.y_val)] == [320, 80, 256, 64]
+        assert rows.teacher.n_jobs is None
+        assert not rows.choice.seen
+        for teacher, fitted, unseen in (
+            (rows.teacher, (rows.X, rows.y), rows.X_test),
+            (rows.choice.teacher, (rows.choice.X, rows.choice.y), rows.choice.X_val),
+        ):
+            expected = clone(forest).fit(*fitted).predict_proba(unseen)
+            np.testing.assert_array_equal(teacher.predict_proba(unseen), expected)
+        parts = (rows.choice.X, rows.choice.X_val, rows.X_test)
+        assert {tuple(x) for part in parts for x in part} == {tuple(x) for x in X}
+
+    def test_unfitted_teacher_is_not_fitted_to_the_test_rows(self, binary):
+        X, y = binary
+        rows = split_rows(DecisionTreeClassifier(random_state=0), X, y, None, None, seed=0)
+        expected = DecisionTreeClassifier(random_state=0).fit(rows.X, rows.y).predict_proba(rows.X_test)
+        assert rows.teacher_scores == "unseen"
+        np.testing.assert_array_equal(rows.test_outputs, expected)
+
+    def test_model_that_cannot_be_fitted_again_is_reported(self, binary, forest):
+        X, y = binary
+        model = BoosterClassifier(forest, [0, 1], 6)
+        rows = split_rows(model, X, y, None, None, seed=0)
+        assert (rows.teacher_scores, rows.choice.seen) == ("seen", True)
+        assert rows.choice.teacher is model
+
+    def test_given_rows(self, binary, forest):
+        train, test = split_pair(*binary)
+        rows = split_rows(forest, *train, test, test, seed=0)
+        assert len(rows.y) == len(rows.choice.y) == 300
+        assert rows.teacher is rows.choice.teacher is forest
+        np.testing.assert_array_equal(rows.test_outputs, forest.predict_proba(test[0]))
+
+    def test_categories_reach_an_unfitted_teacher_encoded(self):
+        X = pd.DataFrame({"color": ["red", "blue"] * 50, "size": np.arange(100.0)})
+        rows = split_rows(DecisionTreeClassifier(), X, np.array(["n", "y"] * 50), None, None, seed=0)
+        assert rows.test_outputs.max(axis=1).min() == 1
+
+    def test_unknown_category(self):
+        X = pd.DataFrame({"color": ["red", "blue"] * 50, "size": np.arange(100.0)})
+        y = np.array([0, 1] * 50)
+        encoder = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
+        model = make_pipeline(encoder, DecisionTreeClassifier()).fit(X, y)
+        test = X.assign(color="green"), y
+        with pytest.raises(ConfigurationError, match=r"teacher: cannot predict .*unknown categories \['green'\]"):
+            split_rows(model, X, y, None, test, seed=0)
+
+    @pytest.mark.parametrize(
+        ("columns", "message"),
+        [
+            (["a", "c"], "fitted to the column 'b', which data does not have"),
+            (["a", "b", "c"], "not fitted to the column 'c' of data"),
+            (["b", "a"], "in another order, 'a' is at place 1 where data has 'b'"),
+        ],
+    )
+    def test_other_columns(self, columns, message):
+        model = DecisionTreeClassifier().fit(pd.DataFrame({"a": [0, 1], "b": [1, 0]}), [0, 1])
+        check_columns(model, ["a", "b"], "data")
+        with pytest.raises(ConfigurationError, match=message):
+            check_columns(model, columns, "data")
+
+    def test_other_number_of_columns(self):
+        model = DecisionTreeClassifier().fit([[0, 1], [1, 0]], [0, 1])
+        with pytest.raises(ConfigurationError, match="fitted to 2 columns, data has 1"):
+            check_columns(model, ["a"], "data")
+
+
+class TestTimeLimit:
+    def test_recipes_are_predicted_by_the_longest(self):
+        now = [0.0]
+        messages = []
+        limit = TimeLimit(10, lambda text, seconds: messages.append((text, seconds)), lambda: now[0])
+        found = []
+        for source, duration in (("in_bag", 4), ("out_of_bag", 3), ("labels", 1), ("cross_fit", 1)):
+            recipe = TrainingRecipe(source, 0.0, "real")
+            found.append([limit.should_fit(kind, recipe) for kind in ("tree", "forest")])
+            now[0] += duration
+        assert found == [[True] * 2, [True] * 2, [True] * 2, [False] * 2]
+        assert limit.skipped == ["cross-fit teacher"]
+        assert messages == [("in-bag teacher", 0), ("out-of-bag teacher", 4), ("labels", 7)]
+
+    def test_real_rows_are_skipped_after_the_limit(self, binary, forest):
+        (X, y), validation = split_pair(*binary)
+        result = quick(forest, X, y, validation=validation, test=validation, seconds=1e-9)
+        assert {item.labels for item in result.tried} == {"in-bag teacher", "labels"}
+        assert result.skipped
+
+
+class TestCompressTable:
+    def test_synthesizers_and_baseline(self, binary, forest):
+        (X, y), validation = split_pair(*binary)
+        result = quick(forest, X, y, validation=validation, seconds=100, synthesizers={"jitter": JitterSynthesizer()})
+        assert {item.synthesizer for item in result.tried} == {"", "jitter"}
+        scores = [item.candidate.score for item in result.tried]
+        assert scores == sorted(scores, reverse=True)
+        assert result.model.chosen_.score == scores[0]
+        assert not result.is_plain
+        plain = result.plain.chosen_
+        assert (plain.student, plain.teacher_labels) == ("boosting", "labels")
+        assert result.plain.profile_.student.nodes <= result.model.profile_.student.nodes
+
+    def test_constant_column_excludes_synthesizers(self, binary):
+        (X, y), (X_val, y_val) = split_pair(*(np.column_stack([binary[0], np.ones(400)]), binary[1]))
+        result = quick(
+            RandomForestClassifier(5, random_state=0),
+            X,
+            y,
+            validation=(X_val, y_val),
+            seconds=100,
+            synthesizers={"jitter": JitterSynthesizer()},
+        )
+        assert list(result.unusable) == ["jitter"]
+        assert "is constant" in result.unusable["jitter"]
+
+    def test_labels_are_chosen_where_the_teacher_knows_nothing(self, binary):
+        (X, y), validation = split_pair(*binary)
+        random = RandomForestClassifier(3, random_state=0).fit(X, np.random.default_rng(0).integers(2, size=300))
+        result = quick(random, X, y, validation=validation, test=validation, students=["boosting"], max_nodes=99)
+        assert result.is_plain
+        assert result.plain is result.model
+
+    def test_regression(self):
+        X, y = make_regression(300, 4, n_informative=4, random_state=0)
+        result = quick(RandomForestRegressor(10, random_state=0), X, y, regression=True, max_nodes=99)
+        assert result.scoring == "r2"
+        assert result.rows.test_outputs.shape == (60,)
+        assert result.student.predict(X).shape == (300,)
+
+    def test_max_bytes_limits_every_exported_file(self, binary, forest):
+        (X, y), validation = split_pair(*binary)
+        result = quick(
+            forest, X, y, validation=validation, students=["boosting", "tree"], max_nodes=300, max_bytes=9000
+        )
+        assert largest_file(result.model) <= 9000
+
+    def test_max_bytes_that_no_student_meets(self, binary, forest):
+        (X, y), validation = split_pair(*binary)
+        with pytest.raises(ConfigurationError, match=r"max_bytes: got 2000, expected at least \d+"):
+            quick(forest, X, y, validation=validation, max_bytes=2000)
+
+    def test_student_of_categories_predicts_rows_of_the_table(self):
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"color": random.choice(["red", "blue", "green"], 200), "size": random.normal(size=200)})
+        y = np.where((X["color"] == "red") ^ (X["size"] > 0), "yes", "no")
+        result = quick(RandomForestClassifier(10, random_state=0), X, y)
+        assert (result.student.predict(X) == y).mean() > 0.8
+        assert result.student.predict(X.assign(color="violet")).shape == (200,)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"y": np.zeros(400)}, "y: got one class, 0.0"),
+            ({"y": np.linspace(0, 1, 400)}, "Unknown label type: continuous"),
+            ({"y": np.zeros(399, dtype=int) + np.arange(399) % 2}, "y: got 399 values for 400 rows"),
+            ({"max_nodes": 0}, "max_nodes: got 0, expected a positive number"),
+            ({"max_nodes": 1}, "max_nodes: got 1, expected at least 3, the smallest student"),
+            ({"seconds": -1}, "seconds: got -1, expected a positive number"),
+            ({"students": ["net"]}, "student: got 'net'"),
+            ({"test": ([[0.0] * 6], ["new"])}, "y_test: got 'new', expected one of the classes"),
+        ],
+    )
+    def test_errors(self, binary, forest, change, message):
+        X, y = binary
+        with pytest.raises(ConfigurationError, match=message):
+            quick(forest, X, change.pop("y", y), **change)
