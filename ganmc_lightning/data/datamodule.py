@@ -18,11 +18,13 @@ from ganmc_lightning.data.loaders import Loader, ResumableDistributedSampler, ma
 from ganmc_lightning.data.loading import LoadedData, load_data
 from ganmc_lightning.data.mixing import MixMode, concat_synthetic, synthetic_count
 from ganmc_lightning.data.precision import autocast, convert_inputs
+from ganmc_lightning.data.reuse import real_uses, warn_of_reuse
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.seeds import derive_seed
 from ganmc_lightning.data.splits import Split, check_validation_fraction
-from ganmc_lightning.data.teacher_logits import TeacherLogits, served_repeatedly
+from ganmc_lightning.data.teacher_logits import TeacherLogits, samples_to_label
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
@@ -55,8 +57,9 @@ class GANAugmentedDataModule(LightningDataModule):
         train_size: number of training samples to keep after the validation split, stratified by class (default: all).
         quantile_transform: whether to transform each column of rows to a normal distribution, which removes skew and
             heavy tails (default: False). All stages of an experiment require equal values.
-        cache_logits: whether to compute the teacher's logits only once for samples that are returned unchanged. They
-            equal logits computed in every step up to rounding errors, which depend on the batch size.
+        cache_logits: whether to compute the teacher's logits only once for samples that are returned unchanged: where
+            this is exact and saves time (None, default), always or with an error (True), or never (False). Cached
+            logits equal those of every step up to rounding errors, which depend on the batch size.
         num_workers: number of worker processes for data sets read from files.
         root: folder of the cached data sets (default: ``$GANMC_DATA`` or ``./data``).
 
@@ -87,7 +90,7 @@ class GANAugmentedDataModule(LightningDataModule):
         validation_fraction: float = 0.1,
         train_size: int | None = None,
         quantile_transform: bool = False,
-        cache_logits: bool = True,
+        cache_logits: bool | None = None,
         num_workers: int = 0,
         root: str | None = None,
     ) -> None:
@@ -175,6 +178,13 @@ class GANAugmentedDataModule(LightningDataModule):
             train = self._split("train")
             inputs = train.inputs if isinstance(train, TensorDataset) else None
             self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
+            if isinstance(self.synthesizer, PooledSynthesizer):
+                self.synthesizer.set_process(*self._process)
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        """Index of this process, and number of processes."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     @property
     def device(self) -> torch.device:
@@ -199,7 +209,7 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _loader(self, name: str, seed: int | None) -> Loader:
         data = self._split(name)
-        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        rank, world_size = self._process
         if len(data) < world_size:
             raise ConfigurationError(
                 f"trainer.devices: got {world_size} processes for {len(data)} {name} samples of {self.dataset.name}, "
@@ -216,22 +226,31 @@ class GANAugmentedDataModule(LightningDataModule):
             pin_memory=pin_memory,
         )
 
-    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
+    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor], obstacle: str = "") -> None:
         """Add a teacher's logits to the training batches; see :class:`~ganmc_lightning.batch.SupportsTeacherLogits`.
 
         Logits of real samples are not cached if the samples are augmented or returned fewer than two times on average.
+
+        Raises:
+            ConfigurationError: ``cache_logits`` is True, and logits cannot be cached.
         """
-        if not self.cache_logits:
+        trainer = self.trainer
+        if trainer is None or self.cache_logits is False:
             return
-        train = self._split("train")
-        stored = None
-        if isinstance(train, TensorDataset) and self.augment is None and self.trainer is not None:
-            repeated = served_repeatedly(self.trainer, len(train), self.batch_size, self.p_fake)
-            stored = train.inputs if repeated else None
         pool = self.synthesizer if isinstance(self.synthesizer, PooledSynthesizer) and self.p_fake > 0 else None
-        with torch.no_grad(), autocast(self.trainer):
+        key = "" if pool is None or pool.folder is None else hash_object([teacher, trainer.precision])
+        train = self._split("train")
+        stored = samples_to_label(
+            train,
+            uses=real_uses(trainer, len(train), self.batch_size, self.p_fake),
+            required=self.cache_logits is True,
+            obstacle=obstacle or ("" if self.augment is None else "data.augment changes the samples"),
+        )
+        if obstacle:
+            return
+        with torch.no_grad(), autocast(trainer):
             self._teacher_logits = TeacherLogits(
-                lambda samples: teacher(convert_inputs(samples, self.trainer)), stored, pool
+                lambda samples: teacher(convert_inputs(samples, trainer)), stored, pool, key
             )
 
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
@@ -252,7 +271,7 @@ class GANAugmentedDataModule(LightningDataModule):
             labels: int64 (N,).
             index: indices of the samples in the training set, int64 (N,); None for data read from files.
         """
-        rank = 0 if self.trainer is None else self.trainer.global_rank
+        rank, _ = self._process
         seed = derive_seed(self._seed, MIX_STREAM, rank, self.step)
         count = synthetic_count(self.step, len(labels), self.p_fake, self.mix_mode, seed)
         self._generator.manual_seed(derive_seed(self._seed, SYNTHESIS_STREAM, rank, self.step))
@@ -278,6 +297,8 @@ class GANAugmentedDataModule(LightningDataModule):
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         if epoch != self._epoch:
             self.synthesizer.start_epoch(epoch, derive_seed(self._seed, POOL_STREAM, rank))
+            if self._epoch is None and self.trainer is not None:
+                warn_of_reuse(self.trainer, self.synthesizer, self.batch_size, self.p_fake)
             self._epoch = epoch
         if isinstance(self.synthesizer, PooledSynthesizer):
             samples, labels, logits = self.synthesizer.sample_with_logits(count, self._generator)
