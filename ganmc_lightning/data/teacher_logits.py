@@ -13,7 +13,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer, compute_logits
 
 
-def samples_to_label(train: Split, *, uses: float, required: bool, obstacle: str) -> Tensor | None:
+def samples_to_label(train: Split, uses: float, *, required: bool, obstacle: str) -> Tensor | None:
     """Return the real samples whose logits are computed once, or None to run the teacher in every step.
 
     Args:
@@ -43,7 +43,7 @@ class TeacherLogits:
         stored: training samples to compute logits of, uint8 (N, C, H, W) or float (N, D); None if real samples are
             augmented, not in memory, or used too rarely.
         pool: pool of synthetic samples with cached logits, or None.
-        key: hash that identifies the teacher, for the logits of a shared pool.
+        identity: objects whose hash identifies the teacher, for the logits of a shared pool.
 
     Example:
         >>> rows = torch.tensor([[1.0], [2.0], [3.0]])
@@ -58,12 +58,12 @@ class TeacherLogits:
         teacher: Callable[[Tensor], Tensor],
         stored: Tensor | None,
         pool: PooledSynthesizer | None,
-        key: str = "",
+        identity: object = None,
     ) -> None:
         self.teacher = teacher
         self.table = None if stored is None else compute_logits(teacher, stored)
         if pool is not None:
-            pool.set_teacher(teacher, key)
+            pool.set_teacher(teacher, identity)
 
     def __call__(
         self, real: Tensor, index: Tensor | None, synthetic: Tensor | None, synthetic_logits: Tensor | None

@@ -70,7 +70,7 @@ class _State:
         if isinstance(value, Tensor | np.ndarray):
             array = value.detach().cpu().contiguous() if isinstance(value, Tensor) else torch.from_numpy(value.copy())
             self._write("array", array.dtype, tuple(array.shape))
-            self.digest.update(array.flatten().view(torch.uint8).numpy())
+            self.digest.update(array.flatten().view(torch.uint8).numpy().data)
         elif isinstance(value, Mapping):
             self._write("mapping", len(value))
             for key, item in value.items():

@@ -111,15 +111,16 @@ class PooledSynthesizer(Synthesizer):
             raise ConfigurationError(f"PooledSynthesizer.size: got {self.size} for {world_size} processes")
         self._rank, self._world_size = (0, 1) if self.folder is None else (rank, world_size)
 
-    def set_teacher(self, teacher: Callable[[Tensor], Tensor], key: str = "") -> None:
+    def set_teacher(self, teacher: Callable[[Tensor], Tensor], identity: object = None) -> None:
         """Set the teacher; its logits of all samples of the pool are cached.
 
         Args:
             teacher: deterministic function of samples (N, *sample_shape) that returns logits (N, K).
-            key: hash that identifies the teacher, for the logits of a shared pool; "" does not share them.
+            identity: objects whose hash identifies the teacher, to share the logits of a shared pool; None does not
+                share them.
         """
         self._teacher = teacher
-        self._teacher_key = key
+        self._teacher_key = "" if self.folder is None or identity is None else hash_object(identity)
         if self._pool is not None:
             self._pool = self._pool._replace(logits=self._label(self._pool.samples))
 
@@ -211,8 +212,9 @@ class PooledSynthesizer(Synthesizer):
             # Per block, because a resumed run has equal logits only for equal chunks.
             return {"logits": torch.cat([compute_logits(teacher, part) for part in samples.split(self._block_size)])}
 
-        shared = self.folder is not None and self._teacher_key
-        return (self._load(f"{self._key} {self._teacher_key}", compute) if shared else compute())["logits"]
+        if not self._teacher_key:
+            return compute()["logits"]
+        return self._load(f"{self._key} {self._teacher_key}", compute)["logits"]
 
 
 def compute_logits(teacher: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
