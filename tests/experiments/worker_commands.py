@@ -13,6 +13,7 @@ from ganmc_lightning.experiments.fingerprint import Fingerprint
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.runner import describe_failure
 from ganmc_lightning.experiments.scheduling import run_stages
+from ganmc_lightning.experiments.workers import WorkerPool
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.signals import sigterm_raises
 
@@ -71,7 +72,7 @@ def main(out: Path) -> int:
         for name in ("a", "b")
     ]
     with sigterm_raises():
-        outcomes = run_stages(runs, wait_and_save, Recorder(), jobs=2)
+        outcomes = run_stages(runs, wait_and_save, Recorder(), WorkerPool(2), jobs=2)
     return max(outcome.code for outcome in outcomes.values())
 
 
