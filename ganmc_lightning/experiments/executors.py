@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.ray_executor import RayExecutor
+from ganmc_lightning.experiments.slurm_executor import SlurmExecutor
 from ganmc_lightning.experiments.workers import WorkerPool
 
 
@@ -39,13 +41,9 @@ def make_executor(on: str | None, jobs: int, folder: Path, resources: Mapping[st
         return InProcessExecutor() if jobs == 1 else WorkerPool(jobs)
     if on not in ("ray", "slurm") and not on.startswith("ray://"):
         raise ConfigurationError(f"--on: got {on!r}, expected ray, ray://HOST:PORT or slurm")
-    try:  # imported here, because the libraries are optional
+    try:
         if on == "slurm":
-            from ganmc_lightning.experiments.slurm_executor import SlurmExecutor
-
             return SlurmExecutor(folder, jobs, resources)
-        from ganmc_lightning.experiments.ray_executor import RayExecutor
-
         return RayExecutor(None if on == "ray" else on, resources)
     except ModuleNotFoundError as error:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -9,8 +10,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
-
-import ray
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 
@@ -34,15 +33,18 @@ class RayExecutor(Executor):
     """
 
     def __init__(self, address: str | None, options: Mapping[str, Any]) -> None:
+        import ray  # optional, and slow to import
+
         handler = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             gpus = min(1, ray.cluster_resources().get("GPU", 0))
             self._task = ray.remote(_call).options(**{"num_gpus": gpus, "max_retries": MAX_RETRIES, **options})
         except (ConnectionError, ValueError, TypeError) as error:
             raise ConfigurationError(f"--on ray: {one_line(error)}") from error
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray installs its own
+        self._ray = ray
         self._tasks: dict[Future[Any], Any] = {}
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -58,10 +60,10 @@ class RayExecutor(Executor):
         tasks = list(self._tasks.values())
         if cancel_futures:
             for task in tasks:
-                ray.cancel(task)
+                self._ray.cancel(task)
         if wait and tasks:
-            ray.wait(tasks, num_returns=len(tasks))
-        ray.shutdown()
+            self._ray.wait(tasks, num_returns=len(tasks))
+        self._ray.shutdown()
 
 
 def _call(folder: str, data: str | None, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -7,10 +7,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import submitit
-from submitit.core.utils import FailedJobError, UncompletedJobError
-from submitit.helpers import DelayedSubmission
-
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 
 TIMEOUT_MINUTES = 240
@@ -34,12 +30,14 @@ class SlurmExecutor(Executor):
     """
 
     def __init__(self, folder: Path, jobs: int, parameters: Mapping[str, Any], cluster: str = "slurm") -> None:
+        import submitit  # optional
+
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster)
             self._executor.update_parameters(**{"name": "ganmc", "timeout_min": TIMEOUT_MINUTES, **parameters})
         except (RuntimeError, NameError, ValueError, TypeError) as error:
             raise ConfigurationError(f"--on slurm: {one_line(error)}") from error
-        self._jobs: list[submitit.Job[Any]] = []
+        self._jobs: list[Any] = []
         self._threads = ThreadPoolExecutor(jobs)  # one waits for each job
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -63,11 +61,15 @@ class _Requeueable:
     def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
 
-    def checkpoint(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> DelayedSubmission:
+    def checkpoint(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        from submitit.helpers import DelayedSubmission
+
         return DelayedSubmission(self, fn, *args, **kwargs)
 
 
-def _wait(job: submitit.Job[Any]) -> Any:
+def _wait(job: Any) -> Any:
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
     try:
         return job.result()
     except (FailedJobError, UncompletedJobError) as error:

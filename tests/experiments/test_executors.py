@@ -112,6 +112,5 @@ def test_invalid_clusters(on, resources, message, tmp_path, monkeypatch):
 
 def test_missing_library(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
-    monkeypatch.delitem(sys.modules, "ganmc_lightning.experiments.slurm_executor", raising=False)
     with pytest.raises(ConfigurationError, match=r"--on slurm: submitit is missing; pip install"):
         make_executor("slurm", 2, tmp_path, {})
