@@ -123,12 +123,14 @@ class SupportsDataSpec(Protocol):
 class SupportsTeacherLogits(Protocol):
     """Interface of a data module that caches a teacher's logits of stored samples and adds them to the batches."""
 
-    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
+    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor], obstacle: str = "") -> None:
         """Fill :attr:`Batch.teacher_logits` for samples that are returned unchanged more than once.
 
         Args:
             teacher: function of samples (N, *sample_shape) on the training device that returns logits (N, K), without
                 a graph and without random layers such as dropout.
+            obstacle: reason why the logits of a sample differ between steps or do not suffice, such as dropout; then no
+                logits are added. "" if there is none.
         """
         ...
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.yaml_text import load_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", metavar="0,1,2", help="seeds that replace those of the file")
     parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="run up to N stages in parallel, also on one GPU (default: 1)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="run up to N stages in parallel, also on one GPU (default: 1; with --on: all that are ready)",
+    )
+    parser.add_argument(
+        "--on", metavar="CLUSTER", help="run the stages on a cluster: ray, ray://HOST:PORT or slurm (default: here)"
+    )
+    parser.add_argument(
+        "--resources",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --on ray: options of each task, such as num_gpus=0.5 num_cpus=4; with --on slurm: parameters of "
+        "submitit, such as slurm_partition=gpu gpus_per_node=1 timeout_min=120",
     )
     parser.add_argument(
         "--keep-going",
@@ -64,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "NAME-or-FILE: missing, expected an experiment; `ganmc reproduce --list` lists the built-in ones"
         )
-    if args.jobs < 1:
+    if args.jobs is not None and args.jobs < 1:
         raise ConfigurationError(f"--jobs: got {args.jobs}, expected at least 1")
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
@@ -80,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         seeds=seeds,
         quick=args.quick,
         jobs=args.jobs,
+        on=args.on,
+        resources=_resources(args.resources),
         keep_going=args.keep_going,
         accept_older_code=args.accept_older_code,
         wandb_project=args.wandb,
@@ -98,3 +115,11 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
         raise ConfigurationError(f"--seeds: got {text!r}, expected distinct integers such as 0,1,2")
     return tuple(map(int, parts))
+
+
+def _resources(words: list[str]) -> dict[str, object]:
+    pairs = [word.partition("=") for word in words]
+    for word, (key, _, value) in zip(words, pairs, strict=True):
+        if not key or not value:
+            raise ConfigurationError(f"--resources: got {word!r}, expected KEY=VALUE")
+    return {key: load_yaml(value) for key, _, value in pairs}

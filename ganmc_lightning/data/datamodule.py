@@ -14,14 +14,15 @@ from torch import Tensor
 from ganmc_lightning.batch import Batch, DataSpec, to_float_images
 from ganmc_lightning.data.augment import Augment
 from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
-from ganmc_lightning.data.loaders import Loader, ResumableDistributedSampler, make_loader
+from ganmc_lightning.data.loaders import Loader, ResumableDistributedSampler, check_split_size, make_loader
 from ganmc_lightning.data.loading import LoadedData, load_data
-from ganmc_lightning.data.mixing import MixMode, concat_synthetic, synthetic_count
+from ganmc_lightning.data.mixing import MixMode, check_mixing, concat_synthetic, synthetic_count
 from ganmc_lightning.data.precision import autocast, convert_inputs
+from ganmc_lightning.data.reuse import real_uses, warn_of_reuse
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.seeds import derive_seed
 from ganmc_lightning.data.splits import Split, check_validation_fraction
-from ganmc_lightning.data.teacher_logits import TeacherLogits, served_repeatedly
+from ganmc_lightning.data.teacher_logits import TeacherLogits, samples_to_label
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
@@ -55,8 +56,9 @@ class GANAugmentedDataModule(LightningDataModule):
         train_size: number of training samples to keep after the validation split, stratified by class (default: all).
         quantile_transform: whether to transform each column of rows to a normal distribution, which removes skew and
             heavy tails (default: False). All stages of an experiment require equal values.
-        cache_logits: whether to compute the teacher's logits only once for samples that are returned unchanged. They
-            equal logits computed in every step up to rounding errors, which depend on the batch size.
+        cache_logits: whether to compute the teacher's logits only once for samples that are returned unchanged: where
+            this is exact and saves time (None, default), always or with an error (True), or never (False). Cached
+            logits equal those of every step up to rounding errors, which depend on the batch size.
         num_workers: number of worker processes for data sets read from files.
         root: folder of the cached data sets (default: ``$GANMC_DATA`` or ``./data``).
 
@@ -87,17 +89,12 @@ class GANAugmentedDataModule(LightningDataModule):
         validation_fraction: float = 0.1,
         train_size: int | None = None,
         quantile_transform: bool = False,
-        cache_logits: bool = True,
+        cache_logits: bool | None = None,
         num_workers: int = 0,
         root: str | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= p_fake <= 1:
-            raise ConfigurationError(f"data.p_fake: got {p_fake}, expected a value in [0, 1]")
-        if p_fake > 0 and synthesizer is None:
-            raise ConfigurationError(f"data.synthesizer: got none with data.p_fake {p_fake}, expected a synthesizer")
-        if batch_size < 1:
-            raise ConfigurationError(f"data.batch_size: got {batch_size}, expected at least 1")
+        check_mixing(p_fake, synthesizer is not None, batch_size)
         check_validation_fraction(validation_fraction)
         self.dataset = dataset
         self.synthesizer = synthesizer
@@ -111,8 +108,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.cache_logits = cache_logits
         self.num_workers = num_workers
         self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
-        self.step = 0
-        self._seed = 0
+        self.step = self._seed = 0
         self._data: LoadedData | None = None
         self._generator = torch.Generator()
         self._epoch: int | None = None  # of the last call of synthesizer.start_epoch
@@ -176,6 +172,13 @@ class GANAugmentedDataModule(LightningDataModule):
             inputs = train.inputs if isinstance(train, TensorDataset) else None
             with torch.no_grad(), autocast(self.trainer):  # as in training: a filter's thresholds depend on rounding
                 self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
+            if isinstance(self.synthesizer, PooledSynthesizer):
+                self.synthesizer.set_process(*self._process)
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        """Index of this process, and number of processes."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     @property
     def device(self) -> torch.device:
@@ -200,12 +203,8 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _loader(self, name: str, seed: int | None) -> Loader:
         data = self._split(name)
-        rank, world_size = (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-        if len(data) < world_size:
-            raise ConfigurationError(
-                f"trainer.devices: got {world_size} processes for {len(data)} {name} samples of {self.dataset.name}, "
-                "expected at least one sample per process"
-            )
+        rank, world_size = self._process
+        check_split_size(len(data), world_size, f"{name} samples of {self.dataset.name}")
         sampler = ResumableDistributedSampler(len(data), rank, world_size, seed)
         pin_memory = self.device.type == "cuda"
         return make_loader(
@@ -217,22 +216,24 @@ class GANAugmentedDataModule(LightningDataModule):
             pin_memory=pin_memory,
         )
 
-    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor]) -> None:
+    def supply_logits_of(self, teacher: Callable[[Tensor], Tensor], obstacle: str = "") -> None:
         """Add a teacher's logits to the training batches; see :class:`~ganmc_lightning.batch.SupportsTeacherLogits`.
 
-        Logits of real samples are not cached if the samples are augmented or returned fewer than two times on average.
+        Raises:
+            ConfigurationError: ``cache_logits`` is True, and logits cannot be cached.
         """
-        if not self.cache_logits:
+        trainer = self.trainer
+        if trainer is None or self.cache_logits is False:
             return
         train = self._split("train")
-        stored = None
-        if isinstance(train, TensorDataset) and self.augment is None and self.trainer is not None:
-            repeated = served_repeatedly(self.trainer, len(train), self.batch_size, self.p_fake)
-            stored = train.inputs if repeated else None
-        pool = self.synthesizer if isinstance(self.synthesizer, PooledSynthesizer) and self.p_fake > 0 else None
-        with torch.no_grad(), autocast(self.trainer):
+        uses = real_uses(trainer, len(train), self.batch_size, self.p_fake)
+        reason = obstacle or ("" if self.augment is None else "data.augment changes the samples")
+        stored = samples_to_label(train, uses, required=self.cache_logits is True, obstacle=reason)
+        synthesizer = self.synthesizer if self.p_fake > 0 and not obstacle else None
+        pool = synthesizer if isinstance(synthesizer, PooledSynthesizer) else None
+        with torch.no_grad(), autocast(trainer):
             self._teacher_logits = TeacherLogits(
-                lambda samples: teacher(convert_inputs(samples, self.trainer)), stored, pool
+                lambda samples: teacher(convert_inputs(samples, trainer)), stored, pool, (teacher, trainer.precision)
             )
 
     def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> Batch:
@@ -253,7 +254,7 @@ class GANAugmentedDataModule(LightningDataModule):
             labels: int64 (N,).
             index: indices of the samples in the training set, int64 (N,); None for data read from files.
         """
-        rank = 0 if self.trainer is None else self.trainer.global_rank
+        rank, _ = self._process
         seed = derive_seed(self._seed, MIX_STREAM, rank, self.step)
         count = synthetic_count(self.step, len(labels), self.p_fake, self.mix_mode, seed)
         self._generator.manual_seed(derive_seed(self._seed, SYNTHESIS_STREAM, rank, self.step))
@@ -265,25 +266,23 @@ class GANAugmentedDataModule(LightningDataModule):
         if self._teacher_logits is not None:
             real_index = None if index is None else index[count:]
             logits = self._teacher_logits(real, real_index, None if synthetic is None else synthetic[0], logits)
-        batch = concat_synthetic((real, labels[count:]), synthetic, logits)
         train = self._split("train")
+        weights = None
         if index is not None and isinstance(train, TensorDataset) and train.weights is not None:
             weights = train.weights[index[count:]]
-            batch = batch._replace(weights=torch.cat([weights.new_ones(count), weights]))  # 1 is the mean weight
-        return batch
+        return concat_synthetic((real, labels[count:]), synthetic, logits, weights)
 
-    def _sample(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor] | None, Tensor | None]:
+    def _sample(self, count: int, rank: int) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
         """Sample synthetic inputs and labels, and the teacher's logits if a pool caches them."""
-        if self.synthesizer is None:
-            return None, None
+        assert self.synthesizer is not None  # count is 0 without a synthesizer
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         if epoch != self._epoch:
             self.synthesizer.start_epoch(epoch, derive_seed(self._seed, POOL_STREAM, rank))
+            if self._epoch is None and self.trainer is not None:
+                warn_of_reuse(self.trainer, self.synthesizer, self.batch_size, self.p_fake)
             self._epoch = epoch
-        if isinstance(self.synthesizer, PooledSynthesizer):
-            samples, labels, logits = self.synthesizer.sample_with_logits(count, self._generator)
-            return (samples, labels), logits
-        return self.synthesizer.sample(count, self._generator), None
+        samples, labels, logits = self.synthesizer.sample_with_logits(count, self._generator)
+        return (samples, labels), logits
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of training batches and, for rows, the scaler and the schema."""

@@ -190,6 +190,23 @@ class ResumableDataLoader(_Loader):
 Loader = InMemoryLoader | ResumableDataLoader
 
 
+def check_split_size(size: int, world_size: int, name: str) -> None:
+    """Check that each process has a sample of a split.
+
+    Args:
+        size: number of samples.
+        world_size: number of processes.
+        name: split and data set, for the error message.
+
+    Raises:
+        ConfigurationError: there are more processes than samples.
+    """
+    if size < world_size:
+        raise ConfigurationError(
+            f"trainer.devices: got {world_size} processes for {size} {name}, expected at least one sample per process"
+        )
+
+
 def make_loader(
     data: Split,
     sampler: ResumableDistributedSampler,

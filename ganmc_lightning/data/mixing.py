@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import Batch
+from ganmc_lightning.exceptions import ConfigurationError
 
 MixMode = Literal["per_sample", "per_batch"]
 """Whether ``p_fake`` is the share of synthetic samples in every batch, or the probability of a synthetic batch."""
@@ -39,8 +40,25 @@ def synthetic_count(step: int, batch_size: int, p_fake: float, mix_mode: MixMode
     return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
 
 
+def check_mixing(p_fake: float, has_synthesizer: bool, batch_size: int) -> None:
+    """Validate the arguments of a data module.
+
+    Raises:
+        ConfigurationError: ``p_fake`` is not in [0, 1] or requires a synthesizer, or ``batch_size`` is not positive.
+    """
+    if not 0 <= p_fake <= 1:
+        raise ConfigurationError(f"data.p_fake: got {p_fake}, expected a value in [0, 1]")
+    if p_fake > 0 and not has_synthesizer:
+        raise ConfigurationError(f"data.synthesizer: got none with data.p_fake {p_fake}, expected a synthesizer")
+    if batch_size < 1:
+        raise ConfigurationError(f"data.batch_size: got {batch_size}, expected at least 1")
+
+
 def concat_synthetic(
-    real: tuple[Tensor, Tensor], synthetic: tuple[Tensor, Tensor] | None, teacher_logits: Tensor | None = None
+    real: tuple[Tensor, Tensor],
+    synthetic: tuple[Tensor, Tensor] | None,
+    teacher_logits: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Batch:
     """Concatenate synthetic and real samples into a batch, synthetic samples first.
 
@@ -50,6 +68,7 @@ def concat_synthetic(
         real: float inputs and int64 labels of the real samples; may be empty.
         synthetic: inputs and labels of the synthetic samples, or None.
         teacher_logits: float (N, K) of the whole batch, or None.
+        weights: weights of the real samples, or None; synthetic samples have the mean weight 1.
 
     Example:
         >>> real, synthetic = (torch.ones(2, 1), torch.tensor([0, 1])), (torch.zeros(1, 1), torch.tensor([1]))
@@ -64,4 +83,6 @@ def concat_synthetic(
     if inputs.dim() == 4:
         # Not `contiguous`: for one channel, which fits both formats, it would keep channels-first strides.
         inputs = inputs.to(memory_format=torch.channels_last)
-    return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count, teacher_logits)
+    if weights is not None:
+        weights = torch.cat([weights.new_ones(count), weights])
+    return Batch(inputs, labels, torch.arange(len(labels), device=labels.device) < count, teacher_logits, weights)

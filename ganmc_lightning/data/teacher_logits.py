@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
+from ganmc_lightning.data.datasets.base import TensorDataset
+from ganmc_lightning.data.splits import Split
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer, compute_logits
 
 
-def served_repeatedly(trainer: Trainer, num_samples: int, batch_size: int, p_fake: float) -> bool:
-    """Return whether training uses each real sample at least twice on average, so that caching its logits saves time.
+def samples_to_label(train: Split, uses: float, *, required: bool, obstacle: str) -> Tensor | None:
+    """Return the real samples whose logits are computed once, or None to run the teacher in every step.
 
     Args:
-        trainer: trainer; its maximum numbers of epochs and steps define the length of training.
-        num_samples: number of real training samples.
-        batch_size: number of samples in a batch.
-        p_fake: share of synthetic samples.
+        train: training samples.
+        uses: average number of uses of each sample; fewer than 2 save no time.
+        required: whether the logits must be cached.
+        obstacle: reason why cached logits would be wrong, or "".
+
+    Raises:
+        ConfigurationError: logits are required but cannot be cached.
     """
-    batches = float(trainer.num_training_batches)
-    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
-        batches *= trainer.max_epochs
-    elif trainer.max_steps < 0:  # unlimited
-        return p_fake < 1
-    if trainer.max_steps >= 0:
-        batches = min(batches, trainer.max_steps)
-    return (1 - p_fake) * batches * batch_size >= 2 * num_samples
+    if not isinstance(train, TensorDataset):
+        obstacle = obstacle or "the data set is read from files"
+    if required and obstacle:
+        raise ConfigurationError(f"data.cache_logits: got true, but {obstacle}; expected null or false")
+    if obstacle or not isinstance(train, TensorDataset) or (uses < 2 and not required):
+        return None
+    return train.inputs
 
 
 class TeacherLogits:
@@ -39,6 +43,7 @@ class TeacherLogits:
         stored: training samples to compute logits of, uint8 (N, C, H, W) or float (N, D); None if real samples are
             augmented, not in memory, or used too rarely.
         pool: pool of synthetic samples with cached logits, or None.
+        identity: objects whose hash identifies the teacher, for the logits of a shared pool.
 
     Example:
         >>> rows = torch.tensor([[1.0], [2.0], [3.0]])
@@ -49,12 +54,16 @@ class TeacherLogits:
     """
 
     def __init__(
-        self, teacher: Callable[[Tensor], Tensor], stored: Tensor | None, pool: PooledSynthesizer | None
+        self,
+        teacher: Callable[[Tensor], Tensor],
+        stored: Tensor | None,
+        pool: PooledSynthesizer | None,
+        identity: object = None,
     ) -> None:
         self.teacher = teacher
         self.table = None if stored is None else compute_logits(teacher, stored)
         if pool is not None:
-            pool.set_teacher(teacher)
+            pool.set_teacher(teacher, identity)
 
     def __call__(
         self, real: Tensor, index: Tensor | None, synthetic: Tensor | None, synthetic_logits: Tensor | None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.executors import make_executor
 from ganmc_lightning.experiments.partial import drop_missing
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.progress import ProgressPrinter, print_report
@@ -28,7 +30,9 @@ def reproduce(
     console: Console,
     seeds: Sequence[int] | None = None,
     quick: bool = False,
-    jobs: int = 1,
+    jobs: int | None = None,
+    on: str | None = None,
+    resources: Mapping[str, Any] | None = None,
     keep_going: bool = False,
     accept_older_code: bool = False,
     wandb_project: str | None = None,
@@ -43,7 +47,9 @@ def reproduce(
         console: terminal output.
         seeds: seeds that replace those of the file.
         quick: whether to apply the file's ``quick`` overrides.
-        jobs: number of parallel runs, each in a worker process if more than 1.
+        jobs: maximum number of parallel runs (default: 1 on this machine, all on a cluster); more than 1 use processes.
+        on: cluster of the runs; see :func:`~ganmc_lightning.experiments.executors.make_executor`.
+        resources: resources of each run on the cluster.
         keep_going: after a failure, skip the runs that depend on it, execute all others, and report what is available.
         accept_older_code: reuse results of another version of this package.
         wandb_project: W&B project that also receives the runs and the report.
@@ -60,10 +66,14 @@ def reproduce(
     folder = out.resolve() / experiment.name
     make_writable(folder, "--out")
     runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
+    jobs = min(jobs or (1 if on is None else len(runs)), len(runs))
+    executor = make_executor(on, jobs, folder / "slurm", resources or {})
     # In a terminal, the name of a run precedes its progress bar.
-    progress = ProgressPrinter(experiment, runs, console, quick, show_starts=jobs > 1 or console.is_terminal)
+    progress = ProgressPrinter(
+        experiment, runs, console, quick, show_starts=jobs > 1 or on is not None or console.is_terminal
+    )
     outcomes = run_stages(
-        runs, run_command, progress, jobs=jobs, keep_going=keep_going, accept_older_code=accept_older_code
+        runs, run_command, progress, executor, jobs=jobs, keep_going=keep_going, accept_older_code=accept_older_code
     )
     failures = [outcome for outcome in outcomes.values() if outcome.code]
     finished = [run for run in runs if run.id in outcomes and not outcomes[run.id].code]

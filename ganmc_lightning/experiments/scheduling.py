@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
 from graphlib import TopologicalSorter
-from typing import Any, Protocol
+from typing import Protocol
 
-from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated, one_line
+from ganmc_lightning.experiments.executors import InProcessExecutor
 from ganmc_lightning.experiments.planning import PlannedRun, RunId
 from ganmc_lightning.experiments.runner import Outcome, RunCommand, archive_outdated, execute, is_complete
-from ganmc_lightning.experiments.workers import end_workers, execute_in_worker, start_workers
+from ganmc_lightning.experiments.workers import execute_in_worker
 
 
 class Progress(Protocol):
@@ -32,6 +32,7 @@ def run_stages(
     runs: Sequence[PlannedRun],
     run_command: RunCommand,
     progress: Progress,
+    executor: Executor,
     *,
     jobs: int = 1,
     keep_going: bool = False,
@@ -43,9 +44,10 @@ def run_stages(
 
     Args:
         runs: all runs, in the order in which they start if several are ready.
-        run_command: entry point of the command line; with several ``jobs`` it must be importable.
+        run_command: entry point of the command line; other processes must be able to import it.
         progress: notified of each run.
-        jobs: number of parallel runs; with 1, runs are executed in this process, else in worker processes.
+        executor: executor of the runs, shut down at the end; see :func:`~.executors.make_executor`.
+        jobs: maximum number of parallel runs.
         keep_going: after a failure, skip the runs that depend on it and execute all others.
         accept_older_code: reuse finished runs of another version of this package.
 
@@ -53,8 +55,8 @@ def run_stages(
         Outcomes of the runs that ended; after Ctrl-C or SIGTERM, the last outcome is an interruption.
     """
     schedule = _Schedule(runs, keep_going)
-    pool: Executor
-    with start_workers(min(jobs, len(runs))) if jobs > 1 else nullcontext(_InProcessExecutor()) as pool:
+    call = execute if isinstance(executor, InProcessExecutor) else execute_in_worker
+    with executor:
         running: dict[Future[Outcome], PlannedRun] = {}
 
         def end(run: PlannedRun, outcome: Outcome) -> None:
@@ -74,13 +76,13 @@ def run_stages(
                         end(run, Outcome(reused=True))
                         continue
                     progress.on_start(run)
-                    running[pool.submit(execute if jobs == 1 else execute_in_worker, run, run_command)] = run
+                    running[executor.submit(call, run, run_command)] = run
                 # Without a timeout, a signal that arrives just before the wait would not be handled.
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-                    outcome = future.result()  # raises if the pool broke; the run must still be in `running` then
+                    outcome = _outcome(future)  # raises if the pool broke; the run must still be in `running` then
                     end(running.pop(future), outcome)
         except (KeyboardInterrupt, Terminated) as interruption:
-            end_workers(pool)
+            executor.shutdown(cancel_futures=True)
             if not running:
                 raise
             for run in running.values():
@@ -90,6 +92,16 @@ def run_stages(
             for run in running.values():
                 end(run, Outcome(1, error))
     return schedule.outcomes
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """Return the outcome of a run that ended; the exception of a lost task or job is a failure of its run."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise
+    except Exception as error:
+        return Outcome(1, one_line(error))
 
 
 class _Schedule:
@@ -127,13 +139,3 @@ class _Schedule:
 
     def _add_ready(self) -> None:
         self._ready = sorted([*self._ready, *self._sorter.get_ready()], key=self._order.__getitem__)
-
-
-class _InProcessExecutor(Executor):
-    """Executor that runs each call immediately in this process, with output to the terminal."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call a function and return its result as a finished future."""
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future

@@ -11,9 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 
@@ -29,27 +27,28 @@ _working = threading.Lock()
 """Lock that a worker holds during a run."""
 
 
-def end_workers(pool: Executor) -> None:
-    """Interrupt the runs of all workers, and wait until they have saved their checkpoints."""
-    if isinstance(pool, ProcessPoolExecutor):
-        for process in multiprocessing.active_children():
-            process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
+class WorkerPool(ProcessPoolExecutor):
+    """Executor of worker processes, each with an equal share of the CPU threads unless OMP_NUM_THREADS is set.
 
+    Args:
+        jobs: number of processes.
+    """
 
-@contextmanager
-def start_workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Start workers, each with an equal share of the CPU threads unless OMP_NUM_THREADS is set."""
-    context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
-    given = os.environ.get("OMP_NUM_THREADS")
-    if given is None:  # workers read the variable when they import PyTorch
-        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-    try:
-        with ProcessPoolExecutor(jobs, context, _start_worker, (context.Value("i", 0),)) as pool:
-            yield pool
-    finally:
-        if given is None:
-            del os.environ["OMP_NUM_THREADS"]
+    def __init__(self, jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
+        self._sets_threads = "OMP_NUM_THREADS" not in os.environ
+        if self._sets_threads:  # workers read the variable when they import PyTorch
+            os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+        super().__init__(jobs, context, _start_worker, (context.Value("i", 0),))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers; with ``cancel_futures``, first interrupt their runs, which save checkpoints."""
+        if cancel_futures:
+            for process in multiprocessing.active_children():
+                process.terminate()
+        super().shutdown(wait, cancel_futures=cancel_futures)
+        if self._sets_threads:
+            os.environ.pop("OMP_NUM_THREADS", None)
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
@@ -86,7 +85,7 @@ def _choose_gpu(number: int) -> None:
 
 
 def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
-    """Execute one run in this worker process; its output goes to ``log.txt`` in the run folder."""
+    """Execute one run in this process of a pool or a cluster; its output goes to ``log.txt`` in the run folder."""
     if run.trains:
         run = replace(run, command=(*run.command, "--trainer.enable_progress_bar=false"))
     run.folder.path.mkdir(parents=True, exist_ok=True)

@@ -88,9 +88,9 @@ class DistillationModule(ClassificationModule):
         """Let the data module cache the teacher's logits, unless dropout or a feature loss requires the teacher."""
         super().on_train_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        cacheable = not self.teacher_dropout and not isinstance(self.loss, FeatureLoss)
-        if cacheable and isinstance(data, SupportsTeacherLogits):
-            data.supply_logits_of(self.teacher)
+        if isinstance(data, SupportsTeacherLogits):
+            features = "model.loss compares features" if isinstance(self.loss, FeatureLoss) else ""
+            data.supply_logits_of(self.teacher, "model.teacher_dropout is true" if self.teacher_dropout else features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Forward teacher and student, and return the distillation loss."""

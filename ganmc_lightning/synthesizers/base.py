@@ -47,6 +47,12 @@ class Synthesizer(ABC):
             ConfigurationError: the synthesizer is not fitted.
         """
 
+    def sample_with_logits(
+        self, n: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Sample inputs and labels, with the teacher's logits (n, K) if they are stored, else None."""
+        return (*self.sample(n, generator), None)
+
     def start_epoch(self, epoch: int, seed: int) -> None:  # noqa: B027 - most synthesizers need no preparation
         """Prepare for an epoch; called before its first ``sample``. No-op by default.
 

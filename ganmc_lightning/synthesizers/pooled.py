@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,8 +11,12 @@ from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
+from ganmc_lightning.synthesizers.pool_files import load_or_compute
 
+SHARED_SEED = 0
+"""Seed of shared pools, independent of the seed of the run."""
 _CHUNK = 1000  # number of samples per draw and teacher pass
 
 
@@ -31,8 +36,13 @@ class PooledSynthesizer(Synthesizer):
     of the pool is replaced. A sample is kept for ``1 / refresh`` epochs and returned about ``p_fake * N / (size *
     refresh)`` times for ``N`` training samples per epoch.
 
+    With ``folder`` and ``refresh`` 0, the pool is shared: the first run writes samples and logits to files, and all
+    later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. File names are hashes of the
+    synthesizer (weights and settings), the real training samples, ``size``, the precision and, for logits, the teacher.
+    Each run selects samples in its own order, and processes of one run select disjoint samples.
+
     Images are stored as uint8, like real images. The content of the pool depends only on the seed of the run, the
-    process and the epoch, so that a resumed run has an equal pool.
+    process and the epoch, so that a resumed run has an equal pool. A shared pool is equal in all runs.
 
     Args:
         synthesizer: synthesizer that fills the pool, e.g. a :class:`~ganmc_lightning.synthesizers.GeneratorSynthesizer`
@@ -40,9 +50,10 @@ class PooledSynthesizer(Synthesizer):
         size: number of samples in the pool (default: 50,000).
         refresh: share of the pool that is replaced per epoch, in [0, 1] (default: 0.25). With 1, every epoch has new
             samples, as in GAN-MC; 0 replaces none.
+        folder: folder of shared pools, usually in the run folder of the generator; None for a pool in memory.
 
     Raises:
-        ConfigurationError: ``size`` is not positive, or ``refresh`` is not in [0, 1].
+        ConfigurationError: ``size`` is not positive, ``refresh`` is not in [0, 1], or not 0 with ``folder``.
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -55,34 +66,61 @@ class PooledSynthesizer(Synthesizer):
         True
     """
 
-    def __init__(self, synthesizer: Synthesizer, size: int = 50_000, refresh: float = 0.25) -> None:
+    def __init__(
+        self, synthesizer: Synthesizer, size: int = 50_000, refresh: float = 0.25, folder: str | None = None
+    ) -> None:
         if size < 1:
             raise ConfigurationError(f"PooledSynthesizer.size: got {size}, expected at least 1")
         if not 0 <= refresh <= 1:
             raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh}, expected a value in [0, 1]")
+        if folder is not None and refresh != 0:
+            raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh} with a folder, expected 0")
         self.synthesizer = synthesizer
         self.size = size
         self.refresh = refresh
+        self.folder = None if folder is None else Path(folder)
         self._block_size = size if refresh == 0 else max(1, round(size * refresh))
         self._device: torch.device | None = None
         self._teacher: Callable[[Tensor], Tensor] | None = None
         self._pool: _Pool | None = None
         self._sources: list[tuple[int, int]] = []  # seed and epoch of the draw of each block
+        self._key = ""  # hash of synthesizer and data, of a shared pool
+        self._teacher_key = ""
+        self._rank, self._world_size = 0, 1
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Fit the wrapped synthesizer; the pool is filled at the start of the first epoch."""
+        if self.folder is not None:  # before fit: fitted thresholds may differ by rounding
+            self._key = hash_object([type(self), self.synthesizer, self.size, inputs, labels, spec])
         self.synthesizer.fit(inputs, labels, spec)
         self._device = labels.device
         self._teacher = None
         self._pool = None
 
-    def set_teacher(self, teacher: Callable[[Tensor], Tensor]) -> None:
+    def set_process(self, rank: int, world_size: int) -> None:
+        """Select disjoint samples of a shared pool in each process.
+
+        Args:
+            rank: index of this process.
+            world_size: number of processes.
+
+        Raises:
+            ConfigurationError: the pool has fewer samples than processes.
+        """
+        if self.size < world_size:
+            raise ConfigurationError(f"PooledSynthesizer.size: got {self.size} for {world_size} processes")
+        self._rank, self._world_size = (0, 1) if self.folder is None else (rank, world_size)
+
+    def set_teacher(self, teacher: Callable[[Tensor], Tensor], identity: object = None) -> None:
         """Set the teacher; its logits of all samples of the pool are cached.
 
         Args:
             teacher: deterministic function of samples (N, *sample_shape) that returns logits (N, K).
+            identity: objects whose hash identifies the teacher, to share the logits of a shared pool; None does not
+                share them.
         """
         self._teacher = teacher
+        self._teacher_key = "" if self.folder is None or identity is None else hash_object(identity)
         if self._pool is not None:
             self._pool = self._pool._replace(logits=self._label(self._pool.samples))
 
@@ -91,19 +129,17 @@ class PooledSynthesizer(Synthesizer):
         """Replace the oldest blocks of the pool; see :meth:`Synthesizer.start_epoch`."""
         if self._device is None:
             raise not_fitted_error(self)
+        if self.folder is not None:
+            seed = SHARED_SEED
         sources = [(seed, self._drawn_at(block, epoch)) for block in range(-(-self.size // self._block_size))]
         if self._pool is None:
-            blocks = [self._draw(block, *source) for block, source in enumerate(sources)]
-            logits = [block.logits for block in blocks if block.logits is not None]
-            self._pool = _Pool(
-                torch.cat([block.samples for block in blocks]),
-                torch.cat([block.labels for block in blocks]),
-                torch.cat(logits) if logits else None,
-            )
+            samples, labels = self._fill(sources)
+            self._pool = _Pool(samples, labels, self._label(samples))
         else:
             for block, source in enumerate(sources):
                 if source != self._sources[block]:
-                    self._replace(block, self._draw(block, *source))
+                    samples, labels = self._draw(block, *source)
+                    self._replace(block, _Pool(samples, labels, self._label(samples)))
         self._sources = sources
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -117,7 +153,9 @@ class PooledSynthesizer(Synthesizer):
         """Return ``n`` samples of the pool, their labels, and the teacher's logits (n, K) if a teacher is set."""
         if self._pool is None:
             raise not_fitted_error(self)
-        chosen = torch.randint(self.size, (n,), device=self._pool.labels.device, generator=generator)
+        device = self._pool.labels.device
+        chosen = torch.randint(self.size // self._world_size, (n,), device=device, generator=generator)
+        chosen = chosen * self._world_size + self._rank
         samples, labels, logits = self._pool
         return to_float_images(samples[chosen]), labels[chosen], None if logits is None else logits[chosen]
 
@@ -128,14 +166,33 @@ class PooledSynthesizer(Synthesizer):
             return 0
         return epoch - (epoch - 1 - block) % blocks
 
-    def _draw(self, block: int, seed: int, epoch: int) -> _Pool:
+    def _fill(self, sources: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Draw all blocks, or load the samples of a shared pool."""
+
+        def draw() -> dict[str, Tensor]:
+            samples, labels = zip(*(self._draw(block, *source) for block, source in enumerate(sources)), strict=True)
+            return {"samples": torch.cat(samples), "labels": torch.cat(labels)}
+
+        pool = draw() if self.folder is None else self._load(self._key, draw)
+        return pool["samples"], pool["labels"]
+
+    def _load(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Load tensors of a shared pool; they depend on the type of the device and on the precision."""
+        assert self.folder is not None
+        assert self._device is not None
+        device = self._device.type
+        precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
+        name = hash_object([key, device, precision])[:32]
+        return load_or_compute(self.folder / f"{name}.pt", compute, self._device)
+
+    def _draw(self, block: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
         start = block * self._block_size
         n = min(self._block_size, self.size - start)
         # Blocks and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)
         drawn = [self.synthesizer.sample(min(_CHUNK, n - first), generator) for first in range(0, n, _CHUNK)]
         samples = torch.cat([to_uint8_images(samples) if samples.dim() == 4 else samples for samples, _ in drawn])
-        return _Pool(samples, torch.cat([labels for _, labels in drawn]), self._label(samples))
+        return samples, torch.cat([labels for _, labels in drawn])
 
     def _replace(self, block: int, drawn: _Pool) -> None:
         assert self._pool is not None
@@ -146,7 +203,18 @@ class PooledSynthesizer(Synthesizer):
 
     @torch.no_grad()
     def _label(self, samples: Tensor) -> Tensor | None:
-        return None if self._teacher is None else compute_logits(self._teacher, samples)
+        """Compute the teacher's logits of stored samples, or load those of a shared pool."""
+        teacher = self._teacher
+        if teacher is None:
+            return None
+
+        def compute() -> dict[str, Tensor]:
+            # Per block, because a resumed run has equal logits only for equal chunks.
+            return {"logits": torch.cat([compute_logits(teacher, part) for part in samples.split(self._block_size)])}
+
+        if not self._teacher_key:
+            return compute()["logits"]
+        return self._load(f"{self._key} {self._teacher_key}", compute)["logits"]
 
 
 def compute_logits(teacher: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:

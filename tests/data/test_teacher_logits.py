@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.augment import RandomCropFlip
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import DistillationModule
 from ganmc_lightning.networks import ACGANGenerator, MLPClassifier
 from ganmc_lightning.synthesizers import GeneratorSynthesizer, JitterSynthesizer, PooledSynthesizer
@@ -47,10 +49,10 @@ class Keep(Callback):
         self.batches.append(batch)
 
 
-def pooled(refresh: float = 0.5) -> PooledSynthesizer:
+def pooled(refresh: float = 0.5, folder: str | None = None) -> PooledSynthesizer:
     torch.manual_seed(2)
     generator = ACGANGenerator(image_size=8, channels=1, num_classes=3, latent_dim=8, width=4)
-    return PooledSynthesizer(GeneratorSynthesizer(generator), size=60, refresh=refresh)
+    return PooledSynthesizer(GeneratorSynthesizer(generator), size=60, refresh=refresh, folder=folder)
 
 
 def train(make_data: MakeData, make_trainer: MakeTrainer, **arguments: Any) -> tuple[nn.Module, Keep, CountingTeacher]:
@@ -70,7 +72,7 @@ def test_stored_logits_train_the_student_that_a_called_teacher_trains(
     make_data: MakeData, make_trainer: MakeTrainer, p_fake: float, precision: str
 ) -> None:
     students = {}
-    for cache_logits in (True, False):
+    for cache_logits in (None, False):
         synthesizer = pooled() if p_fake else None
         student, keep, teacher = train(
             make_data,
@@ -80,9 +82,9 @@ def test_stored_logits_train_the_student_that_a_called_teacher_trains(
             cache_logits=cache_logits,
             precision=precision,
         )
-        assert all((batch.teacher_logits is not None) == cache_logits for batch in keep.batches)
+        assert all((batch.teacher_logits is None) == (cache_logits is False) for batch in keep.batches)
         students[cache_logits] = student
-        if cache_logits:
+        if cache_logits is None:
             reference = copy.deepcopy(teacher.network).eval()
             for batch in keep.batches:
                 wanted = reference(batch.inputs.float()).detach()
@@ -90,8 +92,47 @@ def test_stored_logits_train_the_student_that_a_called_teacher_trains(
                 torch.testing.assert_close(batch.teacher_logits, wanted, rtol=close, atol=close)
     # Adam divides by tiny gradients in its first steps, which magnifies what rounding changes.
     tolerance = 1e-4 if precision == "32-true" else 3e-2
-    for one, other in zip(students[True].parameters(), students[False].parameters(), strict=True):
+    for one, other in zip(students[None].parameters(), students[False].parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
+
+
+class Elementwise(nn.Module):
+    """A teacher whose logits of a sample do not depend on the size of its batch, not even by rounding."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)[:, :3] * 1.7 - 0.3
+
+
+@pytest.mark.parametrize("p_fake", [0.0, 0.5])
+@pytest.mark.parametrize("folder", [None, "pools"])
+def test_equal_logits_give_an_equal_student(
+    make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path, p_fake: float, folder: str | None
+) -> None:
+    """Bit for bit, also with the logits in the file of a shared pool, which the first run writes."""
+    weights = []
+    for cache_logits in (None, False, None):
+        torch.manual_seed(0)
+        student = MLPClassifier(64, 3)
+        synthesizer = pooled(0.0, None if folder is None else str(tmp_path / folder)) if p_fake else None
+        data = make_data(p_fake=p_fake, synthesizer=synthesizer, cache_logits=cache_logits)
+        make_trainer(max_epochs=2).fit(DistillationModule(Elementwise(), student), data)
+        weights.append(torch.cat([parameter.flatten() for parameter in student.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"augment": RandomCropFlip(1)}, "data.augment changes the samples"),
+        ({"teacher_dropout": True}, "model.teacher_dropout is true"),
+    ],
+)
+def test_required_logits_that_would_be_wrong(
+    make_data: MakeData, make_trainer: MakeTrainer, arguments: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"data.cache_logits: got true, but {reason}; expected null or false"):
+        train(make_data, make_trainer, cache_logits=True, **arguments)
 
 
 def test_the_teacher_sees_each_real_sample_once(make_data: MakeData, make_trainer: MakeTrainer) -> None:

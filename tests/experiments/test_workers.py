@@ -14,7 +14,7 @@ from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reproduce import reproduce
 from ganmc_lightning.experiments.run_state import read_run_state
 from ganmc_lightning.experiments.scheduling import run_stages
-from ganmc_lightning.experiments.workers import LOG
+from ganmc_lightning.experiments.workers import LOG, WorkerPool
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def run_plan(experiment_file, tmp_path, commands):
     def run(command, seeds=(0,), **options):
         runs = plan_runs(load_experiment(experiment_file), tmp_path / "runs", seeds, quick=False)
         recorder = commands.Recorder()
-        outcomes = run_stages(runs, command, recorder, jobs=2, **options)
+        outcomes = run_stages(runs, command, recorder, WorkerPool(2), jobs=2, **options)
         assert outcomes == recorder.outcomes
         return {node: outcome.code for node, outcome in outcomes.items()}, recorder.started, outcomes
 

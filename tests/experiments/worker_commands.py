@@ -13,6 +13,7 @@ from ganmc_lightning.experiments.fingerprint import Fingerprint
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.runner import describe_failure
 from ganmc_lightning.experiments.scheduling import run_stages
+from ganmc_lightning.experiments.workers import WorkerPool
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.signals import sigterm_raises
 
@@ -34,13 +35,24 @@ def kill_worker(argv: list[str]) -> int:
     return 0
 
 
+def kill_once(argv: list[str], stage: str) -> int:
+    """Kill this process in the first `fit` of a stage, after it wrote a checkpoint."""
+    from conftest import FakeCommand
+
+    folder = FakeCommand._folder(argv)
+    if folder.parent.name == stage and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        signal.raise_signal(signal.SIGKILL)
+    return fake(argv)
+
+
 def wait_and_save(argv: list[str]) -> int:
     """Write the id of this process, wait, and save a file when interrupted."""
     folder = Path(argv[1])
     (folder / "process").write_text(str(os.getpid()))
     try:
         time.sleep(300)
-    except Terminated:
+    except (KeyboardInterrupt, Terminated):
         (folder / "saved").touch()
         raise
     return 0
@@ -64,14 +76,19 @@ class Recorder:
             print(describe_failure(run, outcome), file=sys.stderr)
 
 
-def main(out: Path) -> int:
-    """Run two stages in two workers, until a signal ends them."""
-    runs = [
+def waiting_runs(out: Path) -> list[PlannedRun]:
+    """Return two runs for `wait_and_save`."""
+    return [
         PlannedRun(name, 0, RunFolder(out / name), Fingerprint({}, "", {}), {}, ("forest", str(out / name)), None)
         for name in ("a", "b")
     ]
+
+
+def main(out: Path) -> int:
+    """Run two stages in two workers, until a signal ends them."""
+    runs = waiting_runs(out)
     with sigterm_raises():
-        outcomes = run_stages(runs, wait_and_save, Recorder(), jobs=2)
+        outcomes = run_stages(runs, wait_and_save, Recorder(), WorkerPool(2), jobs=2)
     return max(outcome.code for outcome in outcomes.values())
 
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -94,9 +98,14 @@ def test_logits_belong_to_their_samples_also_after_a_replacement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"size": 0}, "size: got 0"), ({"refresh": 1.5}, "refresh: got 1.5")]
+    ("arguments", "message"),
+    [
+        ({"size": 0}, "size: got 0"),
+        ({"refresh": 1.5}, "refresh: got 1.5"),
+        ({"folder": "pools"}, "refresh: got 0.25 with a folder, expected 0"),
+    ],
 )
-def test_values_out_of_range(arguments: dict[str, float], message: str) -> None:
+def test_values_out_of_range(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         PooledSynthesizer(Noise(), **arguments)
 
@@ -106,3 +115,119 @@ def test_drawing_before_an_epoch_has_started() -> None:
         PooledSynthesizer(Noise(), size=4).start_epoch(0, seed=0)
     with pytest.raises(ConfigurationError, match="not fitted"):
         fitted(PooledSynthesizer(Noise(), size=4)).sample(1)
+
+
+class Jitter(Synthesizer):
+    """Noise of a given scale, which counts its samples."""
+
+    drawn = 0
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
+        self.labels = labels
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        type(self).drawn += n
+        return torch.rand(n, 1, 2, 2, generator=generator) * self.scale, self.labels[torch.arange(n) % 3]
+
+
+def shared(folder: Path, size: int = 12, scale: float = 1.0, seed: int = 0) -> PooledSynthesizer:
+    pool = fitted(PooledSynthesizer(Jitter(scale), size=size, refresh=0, folder=str(folder)))
+    pool.start_epoch(0, seed=seed)
+    return pool
+
+
+def draw(pool: PooledSynthesizer, seed: int = 0, n: int = 30) -> Tensor:
+    return pool.sample(n, torch.Generator().manual_seed(seed))[0]
+
+
+def test_shared_pool_is_drawn_once_for_all_seeds(tmp_path: Path) -> None:
+    first = shared(tmp_path, seed=1)
+    before = Jitter.drawn
+    second = shared(tmp_path, seed=2)
+    assert Jitter.drawn == before
+    assert len(list(tmp_path.glob("*.pt"))) == 1
+    assert torch.equal(draw(first), draw(second))
+    assert not torch.equal(draw(first, seed=0), draw(first, seed=1))  # another order
+    (file,) = tmp_path.glob("*.pt")
+    file.unlink()
+    assert torch.equal(draw(shared(tmp_path)), draw(first))  # drawn again, equally
+
+
+@pytest.mark.parametrize("other", [{"size": 13}, {"scale": 0.5}])
+def test_other_settings_have_another_pool(tmp_path: Path, other: dict[str, Any]) -> None:
+    pools = [shared(tmp_path), shared(tmp_path, **other)]
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert not torch.equal(*map(draw, pools))
+
+
+def test_other_training_samples_or_precision_have_another_pool(tmp_path: Path) -> None:
+    shared(tmp_path)
+    pool = PooledSynthesizer(Jitter(), size=12, refresh=0, folder=str(tmp_path))
+    pool.fit(None, torch.tensor([0, 0, 1]), SPEC)
+    pool.start_epoch(0, seed=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        shared(tmp_path)
+    assert len(list(tmp_path.glob("*.pt"))) == 3
+
+
+def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> None:
+    seen = []
+    for rank in range(3):
+        pool = shared(tmp_path, size=13)
+        pool.set_process(rank, 3)
+        seen.append({tuple(sample) for sample in draw(pool, seed=rank, n=200).flatten(1).tolist()})
+    assert [len(samples) for samples in seen] == [4, 4, 4]
+    assert len(set.union(*seen)) == 12
+    with pytest.raises(ConfigurationError, match="size: got 13 for 14 processes"):
+        pool.set_process(0, 14)
+
+
+class Counted(torch.nn.Module):
+    calls = 0
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, samples: Tensor) -> Tensor:
+        type(self).calls += 1
+        return samples.flatten(1) * self.factor
+
+
+def test_logits_of_a_shared_pool_are_computed_once_per_teacher(tmp_path: Path) -> None:
+    for factor, calls in ((2.0, 1), (2.0, 1), (3.0, 2)):
+        pool, teacher = shared(tmp_path), Counted(factor)
+        pool.set_teacher(teacher, teacher)
+        samples, _, logits = pool.sample_with_logits(20)
+        assert torch.equal(logits, samples.flatten(1) * factor)
+        assert Counted.calls == calls
+
+
+def test_damaged_file(tmp_path: Path) -> None:
+    shared(tmp_path)
+    (file,) = tmp_path.glob("*.pt")
+    file.write_bytes(b"PK no archive")
+    with pytest.raises(ConfigurationError, match="is damaged; delete it"):
+        shared(tmp_path)
+
+
+def _fill(folder: Path, queue: Any) -> None:
+    pool = shared(folder, size=3000)
+    queue.put((Jitter.drawn, draw(pool).sum().item()))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="forks")
+def test_two_processes_fill_a_pool_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    queue, before = context.Queue(), Jitter.drawn
+    processes = [context.Process(target=_fill, args=(tmp_path, queue)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    drawn, sums = zip(*(queue.get(timeout=60) for _ in processes), strict=True)
+    for process in processes:
+        process.join()
+    assert sorted(number - before for number in drawn) == [0, 0, 3000]
+    assert len(set(sums)) == 1

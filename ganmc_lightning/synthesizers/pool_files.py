@@ -1,0 +1,54 @@
+"""Files of a shared pool: computed by the first process that needs them, then mapped into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write
+
+
+def load_or_compute(file: Path, compute: Callable[[], dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
+    """Load tensors from a file, or compute them and write the file.
+
+    Of several processes that need a missing file, one computes it and the others wait. On the CPU the file is mapped
+    into memory, so that processes on one machine share it.
+
+    Args:
+        file: path that identifies the tensors.
+        compute: function that returns the tensors by name.
+        device: device of the returned tensors.
+
+    Raises:
+        ConfigurationError: the folder cannot be written, or the file is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "demo.pt"
+        >>> for value in (1, 2):
+        ...     print(load_or_compute(file, lambda: {"x": torch.tensor([value])}, torch.device("cpu")))
+        {'x': tensor([1])}
+        {'x': tensor([1])}
+    """
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(file.with_suffix(".lock")):
+                if not file.exists():
+                    _write(file, compute())
+        tensors: dict[str, Tensor] = torch.load(str(file), map_location=device, mmap=True, weights_only=True)
+    except OSError as error:
+        raise ConfigurationError(f"PooledSynthesizer.folder: {file}: {error.strerror}") from error
+    except RuntimeError as error:
+        raise ConfigurationError(f"PooledSynthesizer.folder: {file} is damaged; delete it") from error
+    return tensors
+
+
+def _write(file: Path, tensors: dict[str, Tensor]) -> None:
+    with atomic_write(file, "wb") as stream:
+        torch.save({name: tensor.cpu() for name, tensor in tensors.items()}, stream)

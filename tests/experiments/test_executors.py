@@ -1,0 +1,116 @@
+"""Runs of an experiment on a Ray cluster and as jobs of submitit, both on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments import scheduling
+from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.executors import InProcessExecutor, make_executor
+from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.results import read_result
+from ganmc_lightning.experiments.scheduling import run_stages
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Command lines that other processes can import, because PYTHONPATH contains this folder."""
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return importlib.import_module("worker_commands")
+
+
+@pytest.fixture
+def ray_executor(monkeypatch, commands):
+    """Start Ray with two workers on this machine."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=2, include_dashboard=False))
+    return make_executor("ray", 2, Path(), {"max_retries": 1})
+
+
+@pytest.fixture
+def local_jobs(tmp_path, commands):
+    pytest.importorskip("submitit")
+    from ganmc_lightning.experiments.slurm_executor import SlurmExecutor
+
+    return SlurmExecutor(tmp_path / "jobs", 2, {}, cluster="local")
+
+
+@pytest.fixture
+def run_two(experiment_file, tmp_path, commands):
+    """Execute two independent stages; return outcomes and metrics by stage."""
+
+    def run_two(executor, command, out, **options):
+        runs = plan_runs(load_experiment(experiment_file), tmp_path / out, (0,), quick=False)
+        runs = [run for run in runs if run.stage in ("teacher", "gan")]
+        outcomes = run_stages(runs, command, commands.Recorder(), executor, jobs=2, **options)
+        finished = [run for run in runs if not outcomes[run.id].code]
+        return {stage: outcome for (stage, _), outcome in outcomes.items()}, {
+            run.stage: read_result(run).metrics for run in finished
+        }
+
+    return run_two
+
+
+@pytest.mark.filterwarnings("ignore")  # of Ray
+def test_ray_repeats_a_killed_run(ray_executor, run_two, commands, tmp_path):
+    """Results equal those of this process."""
+    expected = run_two(InProcessExecutor(), commands.fake, "here")
+    assert run_two(ray_executor, partial(commands.kill_once, stage="teacher"), "ray") == expected
+    assert (tmp_path / "ray" / "tiny" / "teacher" / "seed0" / "killed").exists()
+
+
+def test_killed_job_fails_its_run_only(local_jobs, run_two, commands):
+    """The other job has the results of this process."""
+    _, expected = run_two(InProcessExecutor(), commands.fake, "here")
+    outcomes, metrics = run_two(local_jobs, partial(commands.kill_once, stage="teacher"), "remote")
+    assert {stage: outcome.code for stage, outcome in outcomes.items()} == {"teacher": 1, "gan": 0}
+    assert "ended without a result" in outcomes["teacher"].error
+    assert metrics == {"gan": expected["gan"]}
+
+
+def test_interrupted_jobs_save(local_jobs, commands, tmp_path, monkeypatch):
+    """Ctrl-C while two jobs run; they save a file."""
+    runs = commands.waiting_runs(tmp_path)
+    recorder = commands.Recorder()
+
+    def interrupt(*_, **__):
+        marks = [run.folder.path / "process" for run in runs]
+        while not all(mark.exists() and mark.read_text() for mark in marks):
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduling, "wait", interrupt)
+    outcomes = run_stages(runs, commands.wait_and_save, recorder, local_jobs, jobs=2)
+    assert {outcome.code for outcome in outcomes.values()} == {130}
+    assert all((run.folder.path / "saved").exists() for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("on", "resources", "message"),
+    [
+        (None, {"num_gpus": 1}, "--resources: got num_gpus without --on"),
+        ("dask", {}, "--on: got 'dask', expected ray"),
+        ("slurm", {}, "--on slurm: "),  # not installed here
+    ],
+)
+def test_invalid_clusters(on, resources, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    if on == "slurm":
+        pytest.importorskip("submitit")
+    with pytest.raises(ConfigurationError, match=message):
+        make_executor(on, 2, tmp_path, resources)
+
+
+def test_missing_library(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(ConfigurationError, match=r"--on slurm: submitit is missing; pip install"):
+        make_executor("slurm", 2, tmp_path, {})
