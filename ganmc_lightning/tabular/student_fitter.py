@@ -17,6 +17,9 @@ from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.tasks import ClassificationTask
 from ganmc_lightning.tabular.teacher import Teacher
 
+LOW_LEARNING_RATE = 0.1
+"""Rate of boosting that is tried too: with a hundredth of a forest's nodes, higher rates overfit tables of few rows."""
+
 
 @dataclass(frozen=True)
 class StudiedStudent:
@@ -68,7 +71,12 @@ class StudentFitter:
         shapes = KINDS[kind].estimators(self._task.n_classes, self.max_nodes, len(self.splits.fit.X))
         if not shapes:
             raise ConfigurationError(f"node_ratio: {self.max_nodes} nodes are too few for the student {kind}")
-        return shapes
+        slow = {
+            shape.max_leaf_nodes: clone(shape).set_params(learning_rate=LOW_LEARNING_RATE)
+            for shape in shapes
+            if "learning_rate" in shape.get_params()
+        }
+        return [*shapes, *slow.values()]
 
     def fit(self, kind: str, target_set: TargetSet, shapes: Sequence[Any]) -> list[StudiedStudent]:
         """Fit each shape; return its size with the best validation AUC, the smaller of ties, best shape first."""
