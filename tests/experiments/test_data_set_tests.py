@@ -44,7 +44,7 @@ report:
 
 @pytest.fixture
 def experiment(tmp_path):
-    stages = "\n".join(f"  {name}: {{command: study --out {{run_dir}}}}" for name in DATA_SETS)
+    stages = "\n".join(f"  {name}: {{command: 'study --out {{run_dir}}'}}" for name in DATA_SETS)
     file = tmp_path / "tests.experiment.yaml"
     file.write_text(EXPERIMENT.format(stages=stages, names=", ".join(DATA_SETS)))
     return load_experiment(file)
