@@ -113,10 +113,9 @@ def distill(file: Path, time_limit: float) -> dict[str, Any]:
         teacher_auc = compute_auc(y, predictor.predict_proba(frames["test"], model=teacher).to_numpy())
     small = {name: student for name, student in students.items() if student["nodes"] <= max_nodes}
     chosen = max(small, key=lambda name: small[name]["validation_auc"]) if small else None
-    data_set, _, seed = file.stem.rpartition("_seed")
     return {
-        "data_set": data_set,
-        "seed": int(seed),
+        "data_set": file.stem.rpartition("_seed")[0],
+        "seed": int(file.stem.rpartition("_seed")[2]),
         "max_nodes": max_nodes,
         "autogluon_teacher_auc": teacher_auc,
         "autogluon_auc": None if chosen is None else small[chosen]["auc"],

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble._forest import BaseForest
 from sklearn.metrics import average_precision_score
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -37,7 +38,7 @@ class StudentStudyConfig:
         node_ratio: nodes of the teacher per node of the largest student, positive.
         synthetic_ratio: synthetic rows per real row, positive.
         students: kinds of students: ``tree``, ``forest``, ``boosting``.
-        teacher: unfitted classifier; null for the random forest of 500 trees of GAN-MC.
+        teacher: unfitted forest with ``bootstrap=True``; null for the random forest of 500 trees of GAN-MC.
     """
 
     node_ratio: float = 100
@@ -52,6 +53,11 @@ class StudentStudyConfig:
         for student in self.students:
             if student not in KINDS:
                 raise ConfigurationError(f"students: got {student!r}, expected {', '.join(KINDS)}")
+        if self.teacher is not None and not (isinstance(self.teacher, BaseForest) and self.teacher.bootstrap):
+            kind = type(self.teacher).__name__
+            raise ConfigurationError(
+                f"teacher: got {kind} without out-of-bag rows, expected a forest with bootstrap=True"
+            )
 
 
 class StudentStudy:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -105,6 +106,8 @@ def test_ties_are_won_by_the_first_student():
     [
         ({"node_ratio": 0}, "node_ratio: got 0, expected a positive number"),
         ({"students": ("trees",)}, "students: got 'trees', expected tree, forest, boosting"),
+        ({"teacher": ExtraTreesClassifier()}, "teacher: got ExtraTreesClassifier without out-of-bag rows, expected"),
+        ({"teacher": LogisticRegression()}, "teacher: got LogisticRegression without out-of-bag rows, expected"),
     ],
 )
 def test_invalid_configuration(arguments, message):
