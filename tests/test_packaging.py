@@ -38,7 +38,8 @@ def numbered(blocks: list[tuple[str, str]]) -> list[object]:
 YAML = numbered(fenced("yaml"))
 PYTHON = numbered(fenced("python"))
 README = numbered([(page, block) for page, block in fenced("python") if page == "README.md"])
-OWN_PARSERS = ("evaluate", "forest", "profile", "reproduce", "sample")  # fit and others: see the YAML test
+# fit and others: see the YAML test
+OWN_PARSERS = ("evaluate", "forest", "profile", "reproduce", "sample", "tabular-study")
 
 
 @pytest.fixture(scope="session")

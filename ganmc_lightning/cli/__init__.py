@@ -26,6 +26,7 @@ TRAINING = {
 COMMANDS = {
     "compress": "compress a fitted model of a table:  ganmc compress forest.skops train.csv --target y --out small/",
     "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
+    "tabular-study": "compare students, label sources and synthesizers on one table",
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
     "sample": "generate samples from a checkpoint of a generator",
@@ -59,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with _imports():
                     from ganmc_lightning.cli.forest import run_forest
                 return run_forest(arguments, command)
+            if arguments and arguments[0] == "tabular-study":
+                with _imports():
+                    from ganmc_lightning.cli.tabular_study import run_tabular_study
+                return run_tabular_study(arguments, command)
             return _run_command(arguments, command)
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)

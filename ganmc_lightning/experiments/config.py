@@ -20,8 +20,9 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
+from ganmc_lightning.experiments.config_types import FORBID_EXTRA, ListOf, Text
 from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
-from ganmc_lightning.experiments.report_config import FORBID_EXTRA, ListOf, ReportConfig, Text
+from ganmc_lightning.experiments.report_config import ReportConfig
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -18,6 +18,8 @@ from ganmc_lightning.experiments.plots import (
     plot_scatter,
     plot_sweep,
 )
+from ganmc_lightning.experiments.rank_plot import plot_ranks
+from ganmc_lightning.experiments.rank_tests import RankTestResult
 from ganmc_lightning.experiments.report import ReportFigure
 from ganmc_lightning.experiments.report_config import Scatter, Sweep
 from ganmc_lightning.experiments.results import Results
@@ -52,6 +54,7 @@ def make_figures(
     rows: Sequence[ReportRow],
     tables: Sequence[TableResult],
     sweeps: Sequence[SweepMeans],
+    rank_tests: Sequence[RankTestResult] = (),
 ) -> list[ReportFigure]:
     """Plot all figures of a report.
 
@@ -61,12 +64,14 @@ def make_figures(
         rows: rows of the main table.
         tables: tables of several metrics.
         sweeps: sweeps with their means.
+        rank_tests: rank tests over data sets (default: none).
 
     Raises:
         ConfigurationError: a result lacks a curve, a metric or a column of a figure.
     """
     labels = {row.stage: row.spec.name for row in reversed(rows)}  # names of the main table's rows
     specs = [
+        *_rank_diagrams(rank_tests),
         *_learning_curves(experiment, results, rows, labels),
         *_sweeps(experiment, results, sweeps, labels),
         *_result_curves(experiment, results),
@@ -84,6 +89,12 @@ def _merge_equal(figures: Sequence[ReportFigure]) -> list[ReportFigure]:
         title = f"{first.title}; equal values: {figure.title}" if first else figure.title
         unique[figure.png] = replace(first or figure, title=title)
     return list(unique.values())
+
+
+def _rank_diagrams(tests: Sequence[RankTestResult]) -> Iterator[FigureSpec]:
+    for number, test in enumerate(tests, 1):
+        draw = partial(plot_ranks, test.ranks, test.groups(), test.critical_difference)
+        yield FigureSpec(f"figures/ranks_{number}.png", f"Mean ranks: {test.spec.title}", draw)
 
 
 def _learning_curves(

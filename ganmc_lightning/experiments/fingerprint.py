@@ -91,7 +91,8 @@ def hash_source() -> str:
 def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> dict[str, Path]:
     """Find the data files and folders that a stage reads.
 
-    These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``.
+    These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``, also
+    if the command sets it as ``--data.dataset=NAME``.
 
     Args:
         strings: dotted key and text of each string in the effective config, without paths of other stages.
@@ -100,7 +101,9 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
     Returns:
         Path as written in the config, or file name of a downloaded data set -> path.
     """
-    strings = list(strings)
+    words = list(words)
+    options = (word.removeprefix("--").partition("=") for word in words if word.startswith("--"))
+    strings = [*strings, *((key, value) for key, _, value in options)]
     keyed = [(key.rpartition(".")[2], text) for key, text in strings]
     keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
     named = {

@@ -84,6 +84,16 @@ def format_ratio(number: float) -> str:
     return f"{number:,.{2 if number < 1 else 1 if number < 10 else 0}f}"
 
 
+def format_p(p: float) -> str:
+    """Format a p-value.
+
+    Example:
+        >>> format_p(0.0313), format_p(0.00002)
+        ('p = 0.031', 'p < 0.001')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def format_duration(seconds: float) -> str:
     """Format a time in its two largest units.
 

@@ -32,10 +32,16 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         )
         for sweep in report.sweep
     ]
+    paired_tests, rank_tests = (
+        [_update(test, stages=tuple(stage for stage in test.stages if stage in available)) for test in tests]
+        for tests in (report.paired_tests, report.rank_tests)
+    )
     curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.learning_curves]
     report = _update(
         report,
         rows=rows,
+        paired_tests=tuple(test for test in paired_tests if len(test.stages) > 1),
+        rank_tests=tuple(test for test in rank_tests if len(test.stages) > 1),
         tables=tuple(t for t in tables if t.rows),
         sweep=tuple(sweep for sweep in sweeps if sweep.x_to_stage),
         learning_curves=tuple(c for c in curves if c.stages),

@@ -16,11 +16,11 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
 # Okabe and Ito's colors, distinct for color-blind readers and in gray.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 # After seven curves the colors repeat with dashes, after fourteen with dots (length and gap in points).
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = ((0, ()), (0, (5, 2)), (0, (1, 1.5)))
 _MARKERS = ("o", "s", "^", "D")
-_INK, _GRID = "#333333", "#e3e3e3"
+INK, _GRID = "#333333", "#e3e3e3"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def plot_learning_curves(curves: Sequence[SeedCurves], y_label: str) -> bytes:
     _style_axes(axes, "epoch", y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     _set_ylim(axes, [seed for curve in curves for seed in curve.seeds])
-    return _png(figure)
+    return to_png(figure)
 
 
 def plot_sweep(means: Mapping[float, MeanCI], baselines: Sequence[Baseline], x_label: str, y_label: str) -> bytes:
@@ -74,7 +74,7 @@ def plot_sweep(means: Mapping[float, MeanCI], baselines: Sequence[Baseline], x_l
         list(means),
         [mean.mean for mean in means.values()],
         yerr=[mean.ci95 or 0.0 for mean in means.values()],
-        color=_COLORS[0],
+        color=COLORS[0],
         marker="o",
         markersize=6,
         linewidth=1.8,
@@ -84,7 +84,7 @@ def plot_sweep(means: Mapping[float, MeanCI], baselines: Sequence[Baseline], x_l
     _plot_baselines(axes, baselines, first=1)
     axes.set_xticks(list(means))
     _style_axes(axes, x_label, y_label)
-    return _png(figure)
+    return to_png(figure)
 
 
 def plot_result_curves(
@@ -97,7 +97,7 @@ def plot_result_curves(
     _plot_baselines(axes, baselines, first=len(curves))
     _style_axes(axes, x_label, y_label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    return _png(figure)
+    return to_png(figure)
 
 
 def plot_scatter(
@@ -117,7 +117,7 @@ def plot_scatter(
             [y.mean for _, y in points],
             yerr=[y.ci95 or 0.0 for _, y in points],
             color=_color(index),
-            marker=_MARKERS[index // len(_COLORS) % len(_MARKERS)],
+            marker=_MARKERS[index // len(COLORS) % len(_MARKERS)],
             markersize=7,
             linewidth=1.8,
             linestyle="-" if len(points) > 1 else "",
@@ -131,7 +131,7 @@ def plot_scatter(
         axes.xaxis.set_major_formatter(EngFormatter())  # 20 k
         axes.xaxis.set_minor_formatter(NullFormatter())
     _style_axes(axes, x_label, y_label)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _finite(points: Sequence[tuple[MeanCI, MeanCI]]) -> list[tuple[MeanCI, MeanCI]]:
@@ -149,7 +149,7 @@ def _plot_mean_ci(axes: Axes, curve: SeedCurves, index: int) -> None:
     """Plot the mean over seeds and, for several seeds, its 95 % band."""
     epochs = sorted(set.intersection(*(set(seed) for seed in curve.seeds)))
     points = [mean_ci([seed[epoch] for seed in curve.seeds]) for epoch in epochs]
-    dash = _DASHES[index // len(_COLORS) % len(_DASHES)]
+    dash = _DASHES[index // len(COLORS) % len(_DASHES)]
     means = [point.mean for point in points]
     marker = "o" if len(epochs) == 1 else ""
     axes.plot(epochs, means, color=_color(index), linestyle=dash, linewidth=1.8, marker=marker, label=curve.label)
@@ -174,11 +174,11 @@ def _set_ylim(axes: Axes, curves: Sequence[Mapping[int, float]]) -> None:
 
 
 def _style_axes(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label, color=_INK)
-    axes.set_ylabel(y_label, color=_INK)
+    axes.set_xlabel(x_label, color=INK)
+    axes.set_ylabel(y_label, color=INK)
     axes.grid(axis="y", color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, length=3, labelsize=9)
+    axes.tick_params(colors=INK, length=3, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -186,10 +186,11 @@ def _style_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 
 def _color(index: int) -> str:
-    return _COLORS[index % len(_COLORS)]
+    return COLORS[index % len(COLORS)]
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG, with its legend below the axes."""
     FigureCanvasAgg(figure)
     if figure.axes[0].get_legend_handles_labels()[1]:
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

@@ -71,7 +71,7 @@ class ProgressPrinter:
 
 
 def print_report(console: Console, report: Report, file: Path) -> None:
-    """Print the rows of a report with means and values from the paper, and the path of the report."""
+    """Print the rows of a report with means and values from the paper, its conclusions, and its path."""
     print_line(console, "")
     mark_one = has_several_seeds(row.mean for row in report.rows)
     width = max((len(row.label) for row in report.rows), default=0)
@@ -80,6 +80,9 @@ def print_report(console: Console, report: Report, file: Path) -> None:
         print_line(console, f"  {row.label:<{width}}  {format_ci(row.mean, mark_one)}{paper}")
     if report.rows and not mark_one:
         print_line(console, f"  {ONE_SEED}", "dim")
+    for test in report.paired_tests:
+        if test.spec.subject:
+            print_line(console, f"  {test.conclusion}")
     print_line(console, f"\nreport: {file}")
 
 

@@ -14,6 +14,8 @@ from ganmc_lightning.experiments.formatting import (
     format_metric,
     format_paper,
 )
+from ganmc_lightning.experiments.paired_tests import PairedTestResult
+from ganmc_lightning.experiments.rank_tests import RankTestResult
 from ganmc_lightning.experiments.report_config import Sweep
 from ganmc_lightning.experiments.results import StageResult
 from ganmc_lightning.experiments.statistics import MeanCI
@@ -51,6 +53,8 @@ class Report:
         seconds: total training time of all runs in seconds.
         rows: rows of the main table.
         notes: notes below the main table.
+        paired_tests: tests of pairs of models over data sets.
+        rank_tests: tests of the ranks of models over data sets.
         tables: tables of several metrics.
         sweeps: pairs of a sweep and its mean per value of the setting.
         runs: results of all runs.
@@ -65,6 +69,8 @@ class Report:
     seconds: float
     rows: Sequence[ReportRow]
     notes: Sequence[str]
+    paired_tests: Sequence[PairedTestResult]
+    rank_tests: Sequence[RankTestResult]
     tables: Sequence[TableResult]
     sweeps: Sequence[tuple[Sweep, Mapping[float, MeanCI]]]
     runs: Sequence[StageResult]
@@ -81,10 +87,17 @@ class Report:
             "environment": self.environment,
             "seconds": round(self.seconds, 1),
             "rows": [_row_json(row, self.experiment.metric) for row in self.rows],
+            "paired_tests": [test.as_json() for test in self.paired_tests],
+            "rank_tests": [test.as_json() for test in self.rank_tests],
             "tables": [table.as_json() for table in self.tables],
             "sweeps": [_sweep_json(sweep, means) for sweep, means in self.sweeps],
             "notes": list(self.notes),
         }
+
+    @property
+    def captioned_tables(self) -> list[PairedTestResult | RankTestResult | TableResult]:
+        """All tables below the main table, in order."""
+        return [*self.paired_tests, *self.rank_tests, *self.tables]
 
     @property
     def summary(self) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.figures import make_figures
+from ganmc_lightning.experiments.paired_tests import make_paired_tests
+from ganmc_lightning.experiments.rank_tests import make_rank_tests
 from ganmc_lightning.experiments.rendering import render_html, render_markdown
 from ganmc_lightning.experiments.report import Report
 from ganmc_lightning.experiments.results import Results, StageResult
@@ -35,6 +37,7 @@ def make_report(
     """
     rows = make_rows(experiment, results)
     tables = make_tables(experiment, results)
+    rank_tests = make_rank_tests(experiment, results)
     sweeps = [
         (sweep, {x: mean_ci(report_values(experiment, results, stage)) for x, stage in sweep.x_to_stage.items()})
         for sweep in experiment.report.sweep
@@ -51,10 +54,12 @@ def make_report(
         seconds=sum(run.result.train_seconds for run in runs),
         rows=rows,
         notes=notes + environment_notes,
+        paired_tests=make_paired_tests(experiment, results),
+        rank_tests=rank_tests,
         tables=tables,
         sweeps=sweeps,
         runs=runs,
-        figures=make_figures(experiment, results, rows, tables, sweeps),
+        figures=make_figures(experiment, results, rows, tables, sweeps, rank_tests),
     )
 
 

@@ -5,43 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import field
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, model_validator
 from pydantic.dataclasses import dataclass
 
+from ganmc_lightning.experiments.comparison_config import PairedTest, RankTest
+from ganmc_lightning.experiments.config_types import FORBID_EXTRA, KnownStage, ListOf, Number, Text
 from ganmc_lightning.io.structured import key_error, suggestion
-
-FORBID_EXTRA = ConfigDict(extra="forbid")
-T = TypeVar("T")
-
-
-def _as_list(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _known_stage(name: str, info: ValidationInfo) -> str:
-    stages = (info.context or {}).get("stages", [name])
-    if name not in stages:
-        raise ValueError(f"unknown stage '{name}', {suggestion(name, stages)}")
-    return name
-
-
-Text = Annotated[str, Field(min_length=1)]
-"""Non-empty text."""
-ListOf = Annotated[tuple[T, ...], BeforeValidator(_as_list)]
-"""A list, or a single item."""
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-KnownStage = Annotated[str, AfterValidator(_known_stage)]
-"""A stage name in ``ValidationInfo.context["stages"]``."""
 
 
 def _refuse_repeated_names(rows: Iterable[Row | TableRow]) -> None:
@@ -238,6 +209,8 @@ class ReportConfig:
 
     Attributes:
         rows: rows of the main table, which compares methods by the experiment's metric.
+        paired_tests: tests of pairs of models over data sets.
+        rank_tests: tests of the ranks of several models over data sets.
         tables: tables of several metrics.
         sweep: figures of the metric over a setting.
         learning_curves: figures over the epochs.
@@ -246,6 +219,8 @@ class ReportConfig:
     """
 
     rows: ListOf[Row] = ()
+    paired_tests: ListOf[PairedTest] = ()
+    rank_tests: ListOf[RankTest] = ()
     tables: ListOf[MetricTable] = ()
     sweep: ListOf[Sweep] = ()
     learning_curves: ListOf[LearningCurves] = ()

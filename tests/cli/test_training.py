@@ -68,7 +68,7 @@ def test_run_folder_of_a_gan(trained: Any) -> None:
     assert result["metrics"]["val/compression_score"] == pytest.approx(max(scores), rel=1e-5, abs=1e-6)
     generator = load_generator(str(trained.generator_checkpoint))
     assert result["parameters"] == sum(parameter.numel() for parameter in generator.parameters())
-    checkpoint = torch.load(trained.generator_checkpoint, weights_only=True)
+    checkpoint = torch.load(trained.generator_checkpoint.with_name("last.ckpt"), weights_only=True)
     assert not torch.equal(
         checkpoint["state_dict"]["generator.project.weight"], checkpoint["generator_ema_raw"]["project.weight"]
     )

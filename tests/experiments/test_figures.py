@@ -82,7 +82,7 @@ def test_joined_rows_form_a_group_and_a_row_without_x_a_baseline(report, monkeyp
 
 
 def test_groups_are_joined_from_left_to_right(monkeypatch):
-    monkeypatch.setattr(plots, "_png", lambda figure: figure.axes[0])
+    monkeypatch.setattr(plots, "to_png", lambda figure: figure.axes[0])
     groups = [
         ScatterGroup("teacher", [(one(900), one(5.0))]),
         ScatterGroup("MSE", [(one(90), MeanCI(6.0, 0.5, 3)), (one(20), MeanCI(8.0, 1.0, 3))]),
@@ -113,7 +113,7 @@ def test_values_that_are_not_finite_are_omitted(monkeypatch):
     for drawn, labels in ((groups, ["real", "MSE"]), (groups[:1], ["real"])):
         assert plot_scatter(drawn, references, "parameters", "FID", log_x=True).startswith(b"\x89PNG")
         with monkeypatch.context() as patch:
-            patch.setattr(plots, "_png", lambda figure: figure.axes[0])
+            patch.setattr(plots, "to_png", lambda figure: figure.axes[0])
             axes = plot_scatter(drawn, references, "parameters", "FID", log_x=True)
         assert axes.get_legend_handles_labels()[1] == labels
 

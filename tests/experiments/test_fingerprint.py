@@ -82,6 +82,13 @@ def test_downloaded_data_sets_are_found_by_class_name(tmp_path, monkeypatch, dat
     assert sorted(find_data(walk_strings({"data": {"dataset": dataset, **root}}))) == expected
 
 
+def test_data_set_of_a_command_is_found(tmp_path):
+    file = tmp_path / "magic.npz"
+    file.touch()
+    words = ["study", f"--data.root={tmp_path}", "--data.dataset=ganmc_lightning.data.datasets.MAGIC", "--seed", "0"]
+    assert find_data([("data.dataset", "Digits")], words) == {"magic.npz": file, str(tmp_path): tmp_path}
+
+
 def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
     """The rule for file names holds for each class that stores an ``.npz`` file."""
     from ganmc_lightning.data import datasets

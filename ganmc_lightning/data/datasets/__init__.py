@@ -5,6 +5,7 @@ from ganmc_lightning.data.datasets.data_free import DataFreeSource
 from ganmc_lightning.data.datasets.files import NpzFile, TableFile
 from ganmc_lightning.data.datasets.folders import ImageFolder, ImageNet
 from ganmc_lightning.data.datasets.images import CIFAR10, CIFAR100, MNIST, SVHN, CelebA, Digits, FashionMNIST
+from ganmc_lightning.data.datasets.keel import KeelTable
 from ganmc_lightning.data.datasets.resized import ResizedDataset
 from ganmc_lightning.data.datasets.tables import HIGGS, MAGIC, BreastCancer
 
@@ -25,6 +26,7 @@ __all__ = [
     "ImageFileDataset",
     "ImageFolder",
     "ImageNet",
+    "KeelTable",
     "NpzFile",
     "ResizedDataset",
     "TableFile",

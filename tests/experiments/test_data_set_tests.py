@@ -1,0 +1,119 @@
+"""Paired tests and rank tests over data sets, from the experiment file to the report."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.partial import drop_missing
+from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.rank_tests import not_significant_groups
+from ganmc_lightning.experiments.report_builder import make_report, write_report
+from ganmc_lightning.experiments.results import load_results
+
+DATA_SETS = [f"set{i}" for i in range(8)]
+EXPERIMENT = """
+experiment: tests
+seeds: [0, 1, 2]
+metric: best/auc
+stages:
+{stages}
+report:
+  paired_tests:
+    - title: Pairs
+      subject: More rows
+      metric: auc
+      label: AUC
+      stages: &sets [{names}]
+      tie: 0.001
+      pairs:
+        - {{name: trees, model: better, baseline: base}}
+        - {{name: forests, model: same, baseline: base}}
+  rank_tests:
+    - title: Models
+      metric: auc
+      stages: *sets
+      baseline: base
+      models: {{base: base, better: better, same: same}}
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    stages = "\n".join(f"  {name}: {{command: 'study --out {{run_dir}}'}}" for name in DATA_SETS)
+    file = tmp_path / "tests.experiment.yaml"
+    file.write_text(EXPERIMENT.format(stages=stages, names=", ".join(DATA_SETS)))
+    return load_experiment(file)
+
+
+@pytest.fixture
+def results(tmp_path, experiment):
+    """Results where `better` has 0.02 more than `base` on all sets but the last, and `same` differs by chance."""
+    random = np.random.default_rng(0)
+    runs = plan_runs(experiment, tmp_path / "runs", experiment.seeds, quick=False)
+    for run in runs:
+        base = 0.7 + random.normal(scale=0.01)
+        last = run.stage == DATA_SETS[-1]
+        metrics = {
+            "test/base/auc": base,
+            "test/better/auc": base + (-0.0002 if last else 0.02 + random.normal(scale=1e-4)),
+            "test/same/auc": base + random.choice([-1, 1]) * random.uniform(0, 0.01),
+        }
+        run.folder.update_result(metrics=metrics, seed=run.seed, train_seconds=1.0)
+    return load_results(runs)
+
+
+def test_report_contains_counts_p_values_and_the_conclusion(tmp_path, experiment, results):
+    report = make_report(experiment, results, "ganmc reproduce tests", quick=False)
+    (paired,), (ranked,) = report.paired_tests, report.rank_tests
+    better, same = paired.pairs
+    assert better.counts == (7, 1, 0)
+    assert better.beyond_interval == (7, 1)
+    assert better.p < 0.05 < same.p
+    assert paired.conclusion.startswith("More rows raise the AUC of trees (7/1/0, +0.0175, p = 0.0")
+    assert "; they do not significantly change the AUC of forests (" in paired.conclusion
+    assert next(iter(ranked.ranks)) == "better"
+    write_report(report, tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert paired.conclusion in text
+    assert "| trees | 7 | 1 | 0 | +0.0175 | 7, 1 | 0.0" in text
+    assert "![Mean ranks: Models](figures/ranks_1.png)" in text
+    content = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert content["paired_tests"][0]["pairs"][0]["wins"] == 7
+    assert content["rank_tests"][0]["scores"].keys() == set(DATA_SETS)
+
+
+def test_missing_data_sets_are_left_out(experiment, results):
+    available = {name: results[name] for name in DATA_SETS[:5]}
+    report = make_report(drop_missing(experiment, available), available, "", quick=False, missing=["set5 seed 0"])
+    assert report.paired_tests[0].pairs[0].counts == (5, 0, 0)
+    assert "Number of data sets, of 5," in report.paired_tests[0].notes()[1]
+    assert not drop_missing(experiment, {"set0": results["set0"]}).report.rank_tests
+
+
+def test_groups_of_ranks_are_maximal():
+    ranks = {"a": 1.0, "b": 1.4, "c": 1.9, "d": 3.5, "e": 3.6}
+    assert not_significant_groups(ranks, 1.0) == [["a", "b", "c"], ["d", "e"]]
+    assert not_significant_groups(ranks, 0.05) == []
+    assert not_significant_groups(ranks, 5.0) == [list(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("baseline: base\n      models", "baseline: bose\n      models", "unknown model 'bose', did you mean 'base'"),
+        ("stages: &sets [set0, ", "stages: &sets [sat0, ", "unknown stage 'sat0', did you mean"),
+        ("tie: 0.001", "tie: -1", "tie: got -1"),
+    ],
+)
+def test_errors_of_the_experiment_file(tmp_path, experiment, old, new, message):
+    file = tmp_path / "tests.experiment.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.raises(ConfigurationError, match=message):
+        load_experiment(file)

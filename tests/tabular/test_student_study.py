@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.synthesizers import JitterSynthesizer
+from ganmc_lightning.tabular.label_sources import LABEL_SOURCES, SyntheticRows, label_real_rows
+from ganmc_lightning.tabular.student_fitter import LOW_LEARNING_RATE, StudentFitter, StudiedStudent
+from ganmc_lightning.tabular.student_study import StudentStudy, StudentStudyConfig, select_best
+from ganmc_lightning.tabular.study_config import StudySplits
+from ganmc_lightning.tabular.teacher import fit_teacher
+from ganmc_lightning.tabular.training_sets import LabeledSamples
+
+FOREST = RandomForestClassifier(30)
+JITTER = {"jitter": JitterSynthesizer(noise_std=0.2)}
+
+
+def split(rows, one_hot_blocks=()):
+    X, y = rows
+    fit, validation, test = (LabeledSamples(X[part], y[part]) for part in np.split(np.arange(len(X)), [200, 300]))
+    return StudySplits(fit, validation, fit, test, one_hot_blocks)
+
+
+@pytest.fixture(scope="module", params=["binary", "three"])
+def study(request):
+    splits = split(request.getfixturevalue(request.param))
+    config = StudentStudyConfig(node_ratio=10, synthetic_ratio=1, teacher=FOREST)
+    return splits, StudentStudy(splits, config, JITTER, 0, log=lambda text: None).run()
+
+
+def test_every_student_is_within_the_budget(study):
+    _, metrics = study
+    names = {key.split("/", 1)[1].rpartition("/")[0] for key in metrics if key.startswith("test/")} - {"teacher"}
+    sets = [*LABEL_SOURCES, "jitter", "real+jitter", "best", "best_real", "best_synthetic"]
+    assert names == {f"{kind}/{rows}" for kind in ("tree", "forest", "boosting") for rows in sets} | {*sets[-3:]}
+    assert all(metrics[f"test/{name}/nodes"] <= metrics["test/teacher/nodes"] / 10 for name in names)
+    assert all(0.5 < metrics[f"test/{name}/auc"] <= 1 for name in names)
+
+
+def test_best_students_are_selected_on_validation_rows(study):
+    _, metrics = study
+    for prefix, kinds in (("", ("tree", "forest", "boosting")), ("tree/", ("tree",))):
+        for name, rows in (("best_real", LABEL_SOURCES), ("best_synthetic", ("jitter", "real+jitter"))):
+            candidates = [f"{kind}/{source}" for kind in kinds for source in rows]
+            chosen = max(candidates, key=lambda candidate: metrics[f"val/{candidate}/auc"])
+            assert metrics[f"val/{prefix}{name}/auc"] == metrics[f"val/{chosen}/auc"]
+            assert metrics[f"test/{prefix}{name}/accuracy"] == metrics[f"test/{chosen}/accuracy"]
+    assert metrics["val/best/auc"] == max(value for key, value in metrics.items() if key.startswith("val/"))
+
+
+def test_teacher_is_scored_on_test_rows(study):
+    splits, metrics = study
+    forest = RandomForestClassifier(30, random_state=0).fit(splits.fit.X, splits.fit.y)
+    probabilities = forest.predict_proba(splits.test.X)
+    expected = roc_auc_score(
+        splits.test.y, probabilities if len(forest.classes_) > 2 else probabilities[:, 1], multi_class="ovr"
+    )
+    assert metrics["test/teacher/auc"] == pytest.approx(expected)
+
+
+def test_out_of_bag_labels_are_those_of_scikit_learn(three):
+    splits = split(three)
+    forest = RandomForestClassifier(60, oob_score=True, random_state=0).fit(splits.fit.X, splits.fit.y)
+    labels, in_bag, out_of_bag = label_real_rows(fit_teacher(forest, splits.fit.X, splits.fit.y, 0), splits.fit)
+    np.testing.assert_allclose(out_of_bag.targets, forest.oob_decision_function_)
+    np.testing.assert_allclose(in_bag.targets, forest.predict_proba(splits.fit.X))
+    np.testing.assert_array_equal(labels.targets.argmax(axis=1), splits.fit.y)
+
+
+def test_synthetic_rows_keep_constant_columns_and_categories(binary):
+    X, y = binary
+    codes = np.random.default_rng(0).integers(3, size=len(X))
+    X = np.column_stack([X, np.full(len(X), 7.0), np.eye(3)[codes]])
+    splits = split((X, y), one_hot_blocks=((7, 10),))
+    teacher = fit_teacher(FOREST, splits.fit.X, splits.fit.y, 0)
+    rows = SyntheticRows.draw(JITTER["jitter"], teacher, splits, 2, 0, "jitter")
+    assert rows.X.shape == (400, 10)
+    np.testing.assert_array_equal(rows.X[:, 6], 7)
+    np.testing.assert_array_equal(rows.X[:, 7:].sum(axis=1), 1)
+    np.testing.assert_allclose(rows.targets, teacher.predict_proba(rows.X))
+    both = rows.added_to(label_real_rows(teacher, splits.fit)[1])
+    assert (both.name, both.X.shape) == ("real+jitter", (600, 10))
+
+
+def test_low_learning_rate_is_tried_for_boosting_only(binary):
+    splits = split(binary)
+    fitter = StudentFitter(splits, fit_teacher(FOREST, splits.fit.X, splits.fit.y, 0), 300, 0)
+    rates = {shape.learning_rate for shape in fitter.shapes("boosting")}
+    assert LOW_LEARNING_RATE in rates
+    assert len(rates) == 3
+    assert not any("learning_rate" in shape.get_params() for shape in fitter.shapes("tree"))
+
+
+def test_ties_are_won_by_the_first_student():
+    students = [StudiedStudent(name, 0.5, 3, np.zeros((1, 2)), None) for name in ("tree/labels", "tree/smote")]
+    assert select_best(students, ["tree"])["best"].name == "tree/labels"
+    assert select_best(students[:1], ["tree"]).keys() == {"best", "best_real", "tree/best", "tree/best_real"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"node_ratio": 0}, "node_ratio: got 0, expected a positive number"),
+        ({"students": ("trees",)}, "students: got 'trees', expected tree, forest, boosting"),
+        ({"teacher": ExtraTreesClassifier()}, "teacher: got ExtraTreesClassifier without out-of-bag rows, expected"),
+        ({"teacher": LogisticRegression()}, "teacher: got LogisticRegression without out-of-bag rows, expected"),
+    ],
+)
+def test_invalid_configuration(arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        StudentStudyConfig(**arguments)
+
+
+def test_budget_that_no_student_meets(binary):
+    config = StudentStudyConfig(node_ratio=1000, teacher=FOREST)
+    with pytest.raises(ConfigurationError, match="node_ratio: 1 nodes are too few for the student tree"):
+        StudentStudy(split(binary), config, {}, 0, log=lambda text: None).run()
