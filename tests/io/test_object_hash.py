@@ -94,9 +94,8 @@ def test_definitions_of_interactive_sessions_are_refused() -> None:
             except ConfigurationError as error:
                 print(error)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == [
-        f"hash of {name}: got a name in an interactive session, expected a name in a module" for name in ("Part", "part")
-    ]
+    expected = "hash of {}: got a name in an interactive session, expected a name in a module"
+    assert done.stdout.splitlines() == [expected.format(name) for name in ("Part", "part")]
 
 
 def test_local_functions_are_refused() -> None:
