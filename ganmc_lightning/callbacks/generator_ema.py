@@ -73,10 +73,12 @@ class GeneratorEMA(Callback):
         self._step = step
         decay = min(self.decay, (1 + step) / (10 + step))
         generator = self._generator(pl_module)
-        weights = {name: _to_float32(parameter) for name, parameter in generator.named_parameters()}
+        # Under all names of shared weights, because each of them is a key of the state.
+        named = generator.named_parameters(remove_duplicate=False)
+        weights = {name: _to_float32(parameter) for name, parameter in named}
         update = get_ema_multi_avg_fn(decay)
         update([self._average[name] for name in weights], list(weights.values()), None)
-        for name, buffer in generator.named_buffers():
+        for name, buffer in generator.named_buffers(remove_duplicate=False):
             if name in self._average:  # except non-persistent buffers, which are constant
                 self._average[name].copy_(buffer)
 

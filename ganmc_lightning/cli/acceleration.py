@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torch.nn.utils import parametrize
 
+from ganmc_lightning.data.reuse import count_batches
 from ganmc_lightning.modules.base import CompressionModule
 
 DEVICES = ("cuda",)
@@ -61,7 +62,7 @@ class Acceleration(Callback):
         assert isinstance(pl_module, CompressionModule)
         self._compiled = []
         single = trainer.world_size == 1 and trainer.strategy.root_device.type in DEVICES
-        if self.compile == "off" or not single or planned_batches(trainer) < COMPILE_STEPS:
+        if self.compile == "off" or not single or count_batches(trainer) < COMPILE_STEPS:
             return
         for network in pl_module.compilable_networks():
             if not any(parametrize.is_parametrized(layer) for layer in network.modules()):
@@ -88,14 +89,6 @@ class Acceleration(Callback):
     def _use_compiled(self, use: bool) -> None:
         for network, call in self._compiled:
             network._compiled_call_impl = call if use else None  # PyTorch has no function to undo Module.compile
-
-
-def planned_batches(trainer: Trainer) -> float:
-    """Return the maximum number of training batches of a run; infinity if it is not limited."""
-    batches = float("inf")
-    if trainer.max_epochs is not None and trainer.max_epochs >= 0:
-        batches = trainer.max_epochs * trainer.num_training_batches
-    return min(batches, trainer.max_steps) if trainer.max_steps >= 0 else batches
 
 
 def compile_options(module: CompressionModule) -> dict[str, Any]:

@@ -52,12 +52,13 @@ class RayExecutor(Executor):
         task = self._task.remote(str(Path.cwd()), os.environ.get("GANMC_DATA"), fn, args, kwargs)
         future: Future[Any] = task.future()
         self._tasks[future] = task
-        future.add_done_callback(self._tasks.pop)
+        future.add_done_callback(lambda done: self._tasks.pop(done, None))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for all tasks and disconnect; with ``cancel_futures``, first interrupt the tasks like Ctrl-C."""
         tasks = list(self._tasks.values())
+        self._tasks.clear()  # a second call must not use Ray, which would start another cluster
         if cancel_futures:
             for task in tasks:
                 self._ray.cancel(task)

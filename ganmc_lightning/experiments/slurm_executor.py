@@ -16,7 +16,8 @@ TIMEOUT_MINUTES = 240
 class SlurmExecutor(Executor):
     """Executor whose calls are SLURM jobs, in the working directory and with the environment of this process.
 
-    A job that is preempted or exceeds its time limit is requeued. A training then resumes from its last checkpoint.
+    A job that is preempted is requeued, and up to three times a job that exceeds its time limit. A training then
+    resumes from its last checkpoint.
 
     Args:
         folder: folder for scripts, arguments, results and logs of the jobs, visible on all machines.
@@ -41,8 +42,15 @@ class SlurmExecutor(Executor):
         self._threads = ThreadPoolExecutor(jobs)  # one waits for each job
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Submit a job."""
-        job = self._executor.submit(_Requeueable(), fn, *args, **kwargs)
+        """Submit a job; if SLURM refuses it, the future has the exception."""
+        from submitit.core.utils import FailedJobError
+
+        try:
+            job = self._executor.submit(_Requeueable(), fn, *args, **kwargs)
+        except FailedJobError as error:
+            refused: Future[Any] = Future()
+            refused.set_exception(error)
+            return refused
         self._jobs.append(job)
         return self._threads.submit(_wait, job)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ganmc_lightning.exceptions import ConfigurationError
 
@@ -30,7 +31,8 @@ def hash_object(value: object) -> str:
         value: a network, a synthesizer, a tensor, or a container of these.
 
     Raises:
-        ConfigurationError: a part cannot be pickled, such as a function defined in another function.
+        ConfigurationError: a part cannot be pickled, such as a function defined in another function, or is defined in
+            an interactive session.
 
     Example:
         >>> one, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
@@ -67,10 +69,16 @@ class _State:
             del self._enclosing[id(value)]
 
     def _add_content(self, value: Any) -> None:
-        if isinstance(value, Tensor | np.ndarray):
-            array = value.detach().cpu().contiguous() if isinstance(value, Tensor) else torch.from_numpy(value.copy())
-            self._write("array", array.dtype, tuple(array.shape))
-            self.digest.update(array.flatten().view(torch.uint8).numpy().data)
+        if isinstance(value, Tensor):
+            tensor = value.detach().cpu().contiguous()
+            self._write("tensor", tensor.dtype, tuple(tensor.shape))
+            self.digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        elif isinstance(value, np.ndarray):
+            self._write("array", value.dtype.str, value.shape)
+            if value.dtype.hasobject:
+                self.add(value.tolist())
+            else:
+                self.digest.update(value.tobytes())
         elif isinstance(value, Mapping):
             self._write("mapping", len(value))
             for key, item in value.items():
@@ -87,6 +95,10 @@ class _State:
 
     def _add_state(self, value: Any) -> None:
         """Add the class and the state that pickle stores."""
+        if isinstance(value, nn.Module) and parametrize.is_parametrized(value):  # its class is local, and not pickled
+            self._add_definition(parametrize.type_before_parametrizations(value))
+            self.add(vars(value))
+            return
         self._add_definition(type(value))
         try:
             reduced = value.__reduce_ex__(4)
@@ -126,4 +138,12 @@ def _hash_source(definition: Any) -> str:
         file = inspect.getsourcefile(definition)
     except TypeError:
         return ""
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else ""
+    except OSError:  # class of an interactive session
+        file = None
+    if file and Path(file).is_file():
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    if definition.__module__ == "__main__":
+        raise ConfigurationError(
+            f"hash of {definition.__qualname__}: got a name in an interactive session, expected a name in a module"
+        )
+    return ""

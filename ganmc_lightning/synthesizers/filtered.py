@@ -79,7 +79,7 @@ class FilteredSynthesizer(Synthesizer):
                 "data.synthesizer: FilteredSynthesizer got samples without labels, expected labeled samples"
             )
         confidence, predicted = self._predict(samples)
-        correct = predicted == targets
+        correct = (predicted == targets) & ~confidence.isnan()
         self._thresholds = self._compute_thresholds(confidence, correct, targets, spec.num_classes)
         accepted = correct & (confidence >= self._thresholds[targets])
         counts = torch.bincount(targets, minlength=spec.num_classes)

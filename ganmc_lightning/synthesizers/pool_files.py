@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -35,20 +36,29 @@ def load_or_compute(file: Path, compute: Callable[[], dict[str, Tensor]], device
         {'x': tensor([1])}
         {'x': tensor([1])}
     """
-    try:
-        if not file.exists():
+    if not file.exists():
+        with _folder_errors(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(file.with_suffix(".lock")):
-                if not file.exists():
-                    _write(file, compute())
-        tensors: dict[str, Tensor] = torch.load(str(file), map_location=device, mmap=True, weights_only=True)
-    except OSError as error:
-        raise ConfigurationError(f"PooledSynthesizer.folder: {file}: {error.strerror}") from error
+            lock = FileLock(file.with_suffix(".lock")).acquire()
+        with lock:
+            if not file.exists():
+                _write(file, compute())
+    try:
+        with _folder_errors(file):
+            tensors: dict[str, Tensor] = torch.load(str(file), map_location="cpu", mmap=True, weights_only=True)
     except RuntimeError as error:
         raise ConfigurationError(f"PooledSynthesizer.folder: {file} is damaged; delete it") from error
-    return tensors
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
 def _write(file: Path, tensors: dict[str, Tensor]) -> None:
-    with atomic_write(file, "wb") as stream:
+    with _folder_errors(file), atomic_write(file, "wb") as stream:
         torch.save({name: tensor.cpu() for name, tensor in tensors.items()}, stream)
+
+
+@contextmanager
+def _folder_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(f"PooledSynthesizer.folder: {file}: {error.strerror}") from error

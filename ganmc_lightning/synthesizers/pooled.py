@@ -98,18 +98,23 @@ class PooledSynthesizer(Synthesizer):
         self._pool = None
 
     def set_process(self, rank: int, world_size: int) -> None:
-        """Select disjoint samples of a shared pool in each process.
+        """Select disjoint samples of a shared pool in each process; other pools belong to one process.
 
         Args:
             rank: index of this process.
             world_size: number of processes.
 
         Raises:
-            ConfigurationError: the pool has fewer samples than processes.
+            ConfigurationError: a shared pool has fewer samples than processes.
         """
+        if self.folder is None:
+            return
         if self.size < world_size:
-            raise ConfigurationError(f"PooledSynthesizer.size: got {self.size} for {world_size} processes")
-        self._rank, self._world_size = (0, 1) if self.folder is None else (rank, world_size)
+            raise ConfigurationError(
+                f"PooledSynthesizer.size: got {self.size} for {world_size} processes, expected at least one sample per "
+                "process"
+            )
+        self._rank, self._world_size = rank, world_size
 
     def set_teacher(self, teacher: Callable[[Tensor], Tensor], identity: object = None) -> None:
         """Set the teacher; its logits of all samples of the pool are cached.

@@ -3,13 +3,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.callbacks.generator_ema import RAW_KEY
@@ -184,3 +185,22 @@ def test_the_average_of_half_precision_weights_is_wide(
     torch.testing.assert_close(whole.double(), expected, rtol=1e-5, atol=1e-5)
     fit(tmp_path / "parts", 2)
     assert torch.equal(fit(tmp_path / "parts", 4, resume=True), whole)
+
+
+def test_shared_weights_are_averaged_under_each_of_their_names() -> None:
+    first, last = nn.Linear(2, 2), nn.Linear(2, 2)
+    last.weight = first.weight
+    module: Any = nn.Module()
+    module.generator = nn.Sequential(first, last)
+    trainer: Any = SimpleNamespace(global_step=0)
+    average = GeneratorEMA(decay=0.5)
+    average.on_fit_start(trainer, module)
+    average.on_train_start(trainer, module)
+    with torch.no_grad():
+        first.weight.fill_(7.0)
+    trainer.global_step = 100
+    average.on_train_batch_end(trainer, module, None, None, 0)
+    average.on_validation_start(trainer, module)
+    assert torch.equal(first.weight, average._average["0.weight"])
+    assert not torch.equal(first.weight, torch.full((2, 2), 7.0))
+    assert torch.equal(average._average["0.weight"], average._average["1.weight"])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from ganmc_lightning.cli import acceleration
-from ganmc_lightning.cli.acceleration import Acceleration, planned_batches
+from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import ACGANLoss, HintLoss, WassersteinGPLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule, DistillationModule, GANModule
@@ -180,21 +180,3 @@ def test_nothing_changes_on_the_cpu(make_data: MakeData, make_trainer: MakeTrain
     make_trainer(max_steps=1, callbacks=[Acceleration(compile="auto")]).fit(module, make_data())
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
     assert module.generator.upsample[2].weight.is_contiguous()
-
-
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [({"max_epochs": 2}, 6), ({"max_epochs": 2, "max_steps": 4}, 4), ({"max_epochs": -1}, float("inf"))],
-)
-def test_planned_batches(
-    limits: dict[str, int], expected: float, make_data: MakeData, make_trainer: MakeTrainer
-) -> None:
-    found: list[float] = []
-
-    class Planned(Callback):
-        def on_train_start(self, trainer: Trainer, *_: Any) -> None:
-            found.append(planned_batches(trainer))
-            trainer.should_stop = True
-
-    make_trainer(callbacks=[Planned()], **limits).fit(distillation(), make_data())
-    assert found == [expected]

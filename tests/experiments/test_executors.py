@@ -77,8 +77,11 @@ def test_killed_job_fails_its_run_only(local_jobs, run_two, commands):
     assert metrics == {"gan": expected["gan"]}
 
 
-def test_interrupted_jobs_save(local_jobs, commands, tmp_path, monkeypatch):
-    """Ctrl-C while two jobs run; they save a file."""
+@pytest.mark.filterwarnings("ignore")  # of Ray
+@pytest.mark.parametrize("executor", ["ray_executor", "local_jobs"])
+def test_interrupted_runs_save(executor, commands, tmp_path, monkeypatch, request):
+    """Ctrl-C while two runs are in progress; they save a file."""
+    executor = request.getfixturevalue(executor)
     runs = commands.waiting_runs(tmp_path)
     recorder = commands.Recorder()
 
@@ -89,9 +92,20 @@ def test_interrupted_jobs_save(local_jobs, commands, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scheduling, "wait", interrupt)
-    outcomes = run_stages(runs, commands.wait_and_save, recorder, local_jobs, jobs=2)
+    outcomes = run_stages(runs, commands.wait_and_save, recorder, executor, jobs=2)
     assert {outcome.code for outcome in outcomes.values()} == {130}
     assert all((run.folder.path / "saved").exists() for run in runs)
+
+
+def test_refused_job_fails_its_run(tmp_path, monkeypatch):
+    """`sbatch` refuses a partition."""
+    pytest.importorskip("submitit")
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'sbatch: error: invalid partition' >&2\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with make_executor("slurm", 2, tmp_path / "jobs", {"slurm_partition": "none"}) as executor:
+        assert str(executor.submit(print).exception()) == "sbatch: error: invalid partition"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ def wait_and_save(argv: list[str]) -> int:
     folder = Path(argv[1])
     (folder / "process").write_text(str(os.getpid()))
     try:
-        time.sleep(300)
+        for _ in range(3000):
+            time.sleep(0.1)  # Ray interrupts the next instruction of Python, not a call
     except (KeyboardInterrupt, Terminated):
         (folder / "saved").touch()
         raise

@@ -203,6 +203,19 @@ def test_class_that_the_calibration_draw_did_not_contain():
     assert torch.equal(samples[labels == 1], first[labels == 1])
 
 
+def test_samples_without_a_confidence_are_rejected():
+    """Some logits of a teacher are NaN, e.g. after an overflow in half precision."""
+
+    class Overflow(nn.Module):
+        def forward(self, inputs):
+            return inputs.masked_fill(inputs.amax(dim=1, keepdim=True) > 3.5, torch.nan)
+
+    filtered = fitted(teacher=Overflow())
+    samples, labels = filtered.sample(300, seeded(0))
+    assert samples.amax() <= 3.5
+    assert torch.equal(samples.argmax(dim=1), labels)
+
+
 def test_unknown_classes():
     class Unconditional(Noisy):
         def sample(self, n, generator=None):

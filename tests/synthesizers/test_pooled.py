@@ -11,6 +11,7 @@ from torch import Tensor
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import PooledSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers.pool_files import load_or_compute
 
 SPEC = DataSpec((1, 2, 2), 3)
 
@@ -183,6 +184,23 @@ def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> N
     assert len(set.union(*seen)) == 12
     with pytest.raises(ConfigurationError, match="size: got 13 for 14 processes"):
         pool.set_process(0, 14)
+    fitted(PooledSynthesizer(Noise(), size=13)).set_process(0, 14)  # each process has a pool
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), FileNotFoundError(2, "No such file")])
+def test_errors_of_a_draw_are_not_those_of_the_file(tmp_path: Path, error: Exception) -> None:
+    def fail() -> dict[str, Tensor]:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        load_or_compute(tmp_path / "pool.pt", fail, torch.device("cpu"))
+    assert raised.value is error
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"PooledSynthesizer.folder: .*: Not a directory"):
+        shared(tmp_path / "file" / "pools")
 
 
 class Counted(torch.nn.Module):
