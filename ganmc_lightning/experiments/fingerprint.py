@@ -18,8 +18,9 @@ SOURCE = "package source"
 _REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
 """Parts of the package that start stages or write reports, but do not compute results."""
 
-_NO_DATA = ("root", "save_dir", "dirpath", "class_path")
-"""Config keys with values that are not data paths: the root of all data sets, output folders, and classes."""
+_NO_DATA = ("root", "save_dir", "dirpath", "folder", "class_path")
+"""Config keys with values that are not data paths: the root of all data sets, output folders, folders of shared pools,
+and classes."""
 
 
 @dataclass(frozen=True)

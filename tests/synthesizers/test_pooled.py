@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,18 +149,18 @@ def test_shared_pool_is_drawn_once_for_all_seeds(tmp_path: Path) -> None:
     before = Jitter.drawn
     second = shared(tmp_path, seed=2)
     assert Jitter.drawn == before
-    assert len(list(tmp_path.glob("*.pt"))) == 1
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 1
     assert torch.equal(draw(first), draw(second))
     assert not torch.equal(draw(first, seed=0), draw(first, seed=1))  # another order
-    (file,) = tmp_path.glob("*.pt")
-    file.unlink()
+    (file,) = tmp_path.glob("*/samples.npy")
+    shutil.rmtree(file.parent)
     assert torch.equal(draw(shared(tmp_path)), draw(first))  # drawn again, equally
 
 
 @pytest.mark.parametrize("other", [{"size": 13}, {"scale": 0.5}])
 def test_other_settings_have_another_pool(tmp_path: Path, other: dict[str, Any]) -> None:
     pools = [shared(tmp_path), shared(tmp_path, **other)]
-    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 2
     assert not torch.equal(*map(draw, pools))
 
 
@@ -170,7 +171,7 @@ def test_other_training_samples_or_precision_have_another_pool(tmp_path: Path) -
     pool.start_epoch(0, seed=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         shared(tmp_path)
-    assert len(list(tmp_path.glob("*.pt"))) == 3
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 3
 
 
 def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> None:
@@ -204,14 +205,6 @@ def test_logits_of_a_shared_pool_are_computed_once_per_teacher(tmp_path: Path) -
         samples, _, logits = pool.sample_with_logits(20)
         assert torch.equal(logits, samples.flatten(1) * factor)
         assert Counted.calls == calls
-
-
-def test_damaged_file(tmp_path: Path) -> None:
-    shared(tmp_path)
-    (file,) = tmp_path.glob("*.pt")
-    file.write_bytes(b"PK no archive")
-    with pytest.raises(ConfigurationError, match="is damaged; delete it"):
-        shared(tmp_path)
 
 
 def _fill(folder: Path, queue: Any) -> None:
