@@ -37,8 +37,9 @@ class PooledSynthesizer(Synthesizer):
     refresh)`` times for ``N`` training samples per epoch.
 
     With ``folder`` and ``refresh`` 0, the pool is shared: the first run writes samples and logits to files, and all
-    later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. File names are hashes of the
-    synthesizer (weights and settings), the real training samples, ``size``, the precision and, for logits, the teacher.
+    later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. Names are hashes of the
+    synthesizer (weights and settings), the real training samples, ``size``, the type of device, the precision and, for
+    logits, the teacher. On the CPU the files are mapped into memory.
     Each run selects samples in its own order, and processes of one run select disjoint samples.
 
     Images are stored as uint8, like real images. The content of the pool depends only on the seed of the run, the
