@@ -192,7 +192,7 @@ class PooledSynthesizer(Synthesizer):
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)
         for first in range(0, n, _CHUNK):
             samples, labels = self.synthesizer.sample(min(_CHUNK, n - first), generator)
-            stored = to_uint8_images(samples) if samples.dim() == 4 else samples.float()
+            stored = to_uint8_images(samples) if samples.dim() == 4 else samples.float()  # no bfloat16 in .npy
             yield {"samples": stored, "labels": labels}
 
     def _replace(self, block: int, drawn: _Pool) -> None:

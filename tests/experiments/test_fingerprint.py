@@ -50,7 +50,8 @@ def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
         "data": {
             "root": "./",
             "dataset": {"class_path": "TableFile", "init_args": {"path": "rows.csv"}},
-            "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}, {"folder": "./pools.d"}],
+            "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}],
+            "shared": {"synthesizer": {"init_args": {"folder": "./pools.d"}}},
         },
         "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs"}},
         "checkpoint": {"mode": "max"},

@@ -186,6 +186,21 @@ def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> N
         pool.set_process(0, 14)
 
 
+class HalfRows(Jitter):
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        images, labels = super().sample(n, generator)
+        return images.flatten(1).bfloat16(), labels
+
+
+def test_rows_of_half_precision_are_stored_in_float32(tmp_path: Path) -> None:
+    pools = [fitted(PooledSynthesizer(HalfRows(), 12, 0, folder)) for folder in (None, str(tmp_path))]
+    for pool in pools:
+        pool.start_epoch(0, seed=0)
+    one, other = map(draw, pools)
+    assert one.dtype == torch.float32
+    assert torch.equal(one, other)
+
+
 class Counted(torch.nn.Module):
     calls = 0
 
