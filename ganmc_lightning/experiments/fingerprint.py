@@ -21,6 +21,9 @@ _REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
 _NO_DATA = ("root", "save_dir", "dirpath", "class_path")
 """Config keys with values that are not data paths: the root of all data sets, output folders, and classes."""
 
+_POOL_FOLDER = "synthesizer.init_args.folder"
+"""End of the dotted key of a shared pool's folder, to which the runs themselves add files."""
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -104,7 +107,7 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
     words = list(words)
     options = (word.removeprefix("--").partition("=") for word in words if word.startswith("--"))
     strings = [*strings, *((key, value) for key, _, value in options)]
-    keyed = [(key.rpartition(".")[2], text) for key, text in strings]
+    keyed = [(key.rpartition(".")[2], text) for key, text in strings if not key.endswith(_POOL_FOLDER)]
     keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
     named = {
         text: Path(text).expanduser()

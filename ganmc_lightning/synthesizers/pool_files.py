@@ -1,64 +1,103 @@
-"""Files of a shared pool: computed by the first process that needs them, then mapped into memory."""
+"""Files of a shared pool: written in chunks by the first process that needs them, then mapped into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import torch
 from filelock import FileLock
+from numpy.lib import format as npy
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.atomic import atomic_write
 
 
-def load_or_compute(file: Path, compute: Callable[[], dict[str, Tensor]], device: torch.device) -> dict[str, Tensor]:
-    """Load tensors from a file, or compute them and write the file.
+def load_or_compute(
+    folder: Path, size: int, compute: Callable[[], Iterable[Mapping[str, Tensor]]], device: torch.device
+) -> dict[str, Tensor]:
+    """Load tensors from a folder of ``.npy`` files, or compute them in chunks and write the files.
 
-    Of several processes that need a missing file, one computes it and the others wait. On the CPU the file is mapped
-    into memory, so that processes on one machine share it.
+    Of several processes that need a missing folder, one computes it and the others wait. A chunk is written before the
+    next one is computed. On the CPU the files are mapped into memory, so that processes on one machine share them.
 
     Args:
-        file: path that identifies the tensors.
-        compute: function that returns the tensors by name.
+        folder: path that identifies the tensors; exists only with complete files.
+        size: length of the tensors.
+        compute: function that returns the tensors by name, in consecutive chunks.
         device: device of the returned tensors.
 
     Raises:
-        ConfigurationError: the folder cannot be written, or the file is damaged.
+        ConfigurationError: the folder cannot be written, or a file is damaged.
 
     Example:
         >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp()) / "demo.pt"
+        >>> folder = Path(tempfile.mkdtemp()) / "demo"
         >>> for value in (1, 2):
-        ...     print(load_or_compute(file, lambda: {"x": torch.tensor([value])}, torch.device("cpu")))
-        {'x': tensor([1])}
-        {'x': tensor([1])}
+        ...     chunks = lambda: ({"x": torch.tensor([value + step])} for step in (0, 10))
+        ...     print(load_or_compute(folder, 2, chunks, torch.device("cpu")))
+        {'x': tensor([ 1, 11])}
+        {'x': tensor([ 1, 11])}
     """
-    if not file.exists():
-        with _folder_errors(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(file.with_suffix(".lock")).acquire()
+    if not folder.exists():
+        with _folder_errors(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder.with_suffix(".lock")).acquire()
         with lock:
-            if not file.exists():
-                _write(file, compute())
-    try:
-        with _folder_errors(file):
-            tensors: dict[str, Tensor] = torch.load(str(file), map_location="cpu", mmap=True, weights_only=True)
-    except RuntimeError as error:
-        raise ConfigurationError(f"PooledSynthesizer.folder: {file} is damaged; delete it") from error
+            if not folder.exists():
+                _write(folder, size, compute())
+    with _folder_errors(folder):
+        tensors = {file.stem: _load(file, size) for file in sorted(folder.glob("*.npy"))}
     return {name: tensor.to(device) for name, tensor in tensors.items()}
 
 
-def _write(file: Path, tensors: dict[str, Tensor]) -> None:
-    with _folder_errors(file), atomic_write(file, "wb") as stream:
-        torch.save({name: tensor.cpu() for name, tensor in tensors.items()}, stream)
+def _load(file: Path, size: int) -> Tensor:
+    """Map a file into memory."""
+    try:
+        array = np.load(file, mmap_mode="c")  # copy-on-write, because PyTorch has no read-only tensors
+    except (ValueError, EOFError):
+        array = np.empty(0)
+    if len(array) != size:
+        raise ConfigurationError(f"PooledSynthesizer.folder: {file} is damaged; delete {file.parent}")
+    return torch.from_numpy(array)
+
+
+def _write(folder: Path, size: int, chunks: Iterable[Mapping[str, Tensor]]) -> None:
+    """Write a temporary folder and rename it when all files are complete."""
+    temporary = folder.with_suffix(".part")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed; only one process holds the lock
+    try:
+        with ExitStack() as stack:
+            files: dict[str, BinaryIO] = {}
+            for chunk in chunks:  # errors of a draw are not errors of the folder
+                with _folder_errors(folder):
+                    temporary.mkdir(exist_ok=True)
+                    for name, tensor in chunk.items():
+                        array = tensor.cpu().contiguous().numpy()
+                        if name not in files:
+                            files[name] = stack.enter_context((temporary / f"{name}.npy").open("wb"))
+                            header = {"descr": npy.dtype_to_descr(array.dtype), "fortran_order": False}
+                            npy.write_array_header_1_0(files[name], {**header, "shape": (size, *array.shape[1:])})
+                        files[name].write(array.data)
+            with _folder_errors(folder):
+                for file in files.values():
+                    file.flush()
+                    os.fsync(file.fileno())
+        with _folder_errors(folder):
+            temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 @contextmanager
-def _folder_errors(file: Path) -> Iterator[None]:
+def _folder_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigurationError(f"PooledSynthesizer.folder: {file}: {error.strerror}") from error
+        raise ConfigurationError(f"PooledSynthesizer.folder: {folder}: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +37,9 @@ class PooledSynthesizer(Synthesizer):
     refresh)`` times for ``N`` training samples per epoch.
 
     With ``folder`` and ``refresh`` 0, the pool is shared: the first run writes samples and logits to files, and all
-    later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. File names are hashes of the
-    synthesizer (weights and settings), the real training samples, ``size``, the precision and, for logits, the teacher.
+    later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. Names are hashes of the
+    synthesizer (weights and settings), the real training samples, ``size``, the type of device, the precision and, for
+    logits, the teacher. On the CPU the files are mapped into memory.
     Each run selects samples in its own order, and processes of one run select disjoint samples.
 
     Images are stored as uint8, like real images. The content of the pool depends only on the seed of the run, the
@@ -138,13 +139,13 @@ class PooledSynthesizer(Synthesizer):
             seed = SHARED_SEED
         sources = [(seed, self._drawn_at(block, epoch)) for block in range(-(-self.size // self._block_size))]
         if self._pool is None:
-            samples, labels = self._fill(sources)
-            self._pool = _Pool(samples, labels, self._label(samples))
+            drawn = self._fill(sources)
+            self._pool = _Pool(**drawn, logits=self._label(drawn["samples"]))
         else:
             for block, source in enumerate(sources):
                 if source != self._sources[block]:
-                    samples, labels = self._draw(block, *source)
-                    self._replace(block, _Pool(samples, labels, self._label(samples)))
+                    drawn = _concatenate(self._draw(block, *source))
+                    self._replace(block, _Pool(**drawn, logits=self._label(drawn["samples"])))
         self._sources = sources
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -171,33 +172,33 @@ class PooledSynthesizer(Synthesizer):
             return 0
         return epoch - (epoch - 1 - block) % blocks
 
-    def _fill(self, sources: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        """Draw all blocks, or load the samples of a shared pool."""
+    def _fill(self, sources: list[tuple[int, int]]) -> dict[str, Tensor]:
+        """Draw samples and labels of all blocks, or load those of a shared pool."""
 
-        def draw() -> dict[str, Tensor]:
-            samples, labels = zip(*(self._draw(block, *source) for block, source in enumerate(sources)), strict=True)
-            return {"samples": torch.cat(samples), "labels": torch.cat(labels)}
+        def draw() -> Iterator[dict[str, Tensor]]:
+            for block, source in enumerate(sources):
+                yield from self._draw(block, *source)
 
-        pool = draw() if self.folder is None else self._load(self._key, draw)
-        return pool["samples"], pool["labels"]
+        return _concatenate(draw()) if self.folder is None else self._load(self._key, draw)
 
-    def _load(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _load(self, key: str, compute: Callable[[], Iterable[Mapping[str, Tensor]]]) -> dict[str, Tensor]:
         """Load tensors of a shared pool; they depend on the type of the device and on the precision."""
         assert self.folder is not None
         assert self._device is not None
         device = self._device.type
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         name = hash_object([key, device, precision])[:32]
-        return load_or_compute(self.folder / f"{name}.pt", compute, self._device)
+        return load_or_compute(self.folder / name, self.size, compute, self._device)
 
-    def _draw(self, block: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
-        start = block * self._block_size
-        n = min(self._block_size, self.size - start)
+    def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
+        """Draw a block in chunks."""
+        n = min(self._block_size, self.size - block * self._block_size)
         # Blocks and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)
-        drawn = [self.synthesizer.sample(min(_CHUNK, n - first), generator) for first in range(0, n, _CHUNK)]
-        samples = torch.cat([to_uint8_images(samples) if samples.dim() == 4 else samples for samples, _ in drawn])
-        return samples, torch.cat([labels for _, labels in drawn])
+        for first in range(0, n, _CHUNK):
+            samples, labels = self.synthesizer.sample(min(_CHUNK, n - first), generator)
+            stored = to_uint8_images(samples) if samples.dim() == 4 else samples.float()  # no bfloat16 in .npy
+            yield {"samples": stored, "labels": labels}
 
     def _replace(self, block: int, drawn: _Pool) -> None:
         assert self._pool is not None
@@ -213,13 +214,13 @@ class PooledSynthesizer(Synthesizer):
         if teacher is None:
             return None
 
-        def compute() -> dict[str, Tensor]:
-            # Per block, because a resumed run has equal logits only for equal chunks.
-            return {"logits": torch.cat([compute_logits(teacher, part) for part in samples.split(self._block_size)])}
+        def compute() -> Iterator[dict[str, Tensor]]:
+            for part in samples.split(self._block_size):  # a resumed run has equal logits only for equal chunks
+                yield from ({"logits": chunk} for chunk in _compute_chunks(teacher, part))
 
-        if not self._teacher_key:
-            return compute()["logits"]
-        return self._load(f"{self._key} {self._teacher_key}", compute)["logits"]
+        shared = bool(self._teacher_key)
+        labeled = self._load(f"{self._key} {self._teacher_key}", compute) if shared else _concatenate(compute())
+        return labeled["logits"]
 
 
 def compute_logits(teacher: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
@@ -229,10 +230,17 @@ def compute_logits(teacher: Callable[[Tensor], Tensor], samples: Tensor) -> Tens
         teacher: function of samples (N, *sample_shape) that returns logits (N, K).
         samples: uint8 images (N, C, H, W) or float rows (N, D).
     """
-    chunks = []
+    return torch.cat(list(_compute_chunks(teacher, samples)))
+
+
+def _compute_chunks(teacher: Callable[[Tensor], Tensor], samples: Tensor) -> Iterator[Tensor]:
     for chunk in samples.split(_CHUNK):
         inputs = to_float_images(chunk)
         if inputs.dim() == 4:
             inputs = inputs.to(memory_format=torch.channels_last)
-        chunks.append(teacher(inputs).float())
-    return torch.cat(chunks)
+        yield teacher(inputs).float()
+
+
+def _concatenate(chunks: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    parts = list(chunks)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -43,7 +43,7 @@ def test_folder_hash_follows_names_sizes_and_times(tmp_path, change):
 
 def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("rows.csv", "pool.npz", "ref.npz", "images", "max", "logs.txt"):
+    for name in ("rows.csv", "pool.npz", "ref.npz", "images", "max", "logs.txt", "pools.d"):
         (tmp_path / name).touch()
     (tmp_path / "runs").mkdir()
     config = {
@@ -51,6 +51,7 @@ def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
             "root": "./",
             "dataset": {"class_path": "TableFile", "init_args": {"path": "rows.csv"}},
             "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}],
+            "shared": {"synthesizer": {"init_args": {"folder": "./pools.d"}}},
         },
         "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs"}},
         "checkpoint": {"mode": "max"},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from torch import Tensor
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import PooledSynthesizer, Synthesizer
-from ganmc_lightning.synthesizers.pool_files import load_or_compute
 
 SPEC = DataSpec((1, 2, 2), 3)
 
@@ -149,18 +149,18 @@ def test_shared_pool_is_drawn_once_for_all_seeds(tmp_path: Path) -> None:
     before = Jitter.drawn
     second = shared(tmp_path, seed=2)
     assert Jitter.drawn == before
-    assert len(list(tmp_path.glob("*.pt"))) == 1
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 1
     assert torch.equal(draw(first), draw(second))
     assert not torch.equal(draw(first, seed=0), draw(first, seed=1))  # another order
-    (file,) = tmp_path.glob("*.pt")
-    file.unlink()
+    (file,) = tmp_path.glob("*/samples.npy")
+    shutil.rmtree(file.parent)
     assert torch.equal(draw(shared(tmp_path)), draw(first))  # drawn again, equally
 
 
 @pytest.mark.parametrize("other", [{"size": 13}, {"scale": 0.5}])
 def test_other_settings_have_another_pool(tmp_path: Path, other: dict[str, Any]) -> None:
     pools = [shared(tmp_path), shared(tmp_path, **other)]
-    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 2
     assert not torch.equal(*map(draw, pools))
 
 
@@ -171,7 +171,7 @@ def test_other_training_samples_or_precision_have_another_pool(tmp_path: Path) -
     pool.start_epoch(0, seed=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         shared(tmp_path)
-    assert len(list(tmp_path.glob("*.pt"))) == 3
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 3
 
 
 def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> None:
@@ -187,20 +187,26 @@ def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> N
     fitted(PooledSynthesizer(Noise(), size=13)).set_process(0, 14)  # each process has a pool
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), FileNotFoundError(2, "No such file")])
-def test_errors_of_a_draw_are_not_those_of_the_file(tmp_path: Path, error: Exception) -> None:
-    def fail() -> dict[str, Tensor]:
-        raise error
-
-    with pytest.raises(type(error)) as raised:
-        load_or_compute(tmp_path / "pool.pt", fail, torch.device("cpu"))
-    assert raised.value is error
-
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"PooledSynthesizer.folder: .*: Not a directory"):
         shared(tmp_path / "file" / "pools")
+
+
+class HalfRows(Jitter):
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        images, labels = super().sample(n, generator)
+        return images.flatten(1).bfloat16(), labels
+
+
+def test_rows_of_half_precision_are_stored_in_float32(tmp_path: Path) -> None:
+    pools = [fitted(PooledSynthesizer(HalfRows(), 12, 0, folder)) for folder in (None, str(tmp_path))]
+    for pool in pools:
+        pool.start_epoch(0, seed=0)
+    one, other = map(draw, pools)
+    assert one.dtype == torch.float32
+    assert torch.equal(one, other)
 
 
 class Counted(torch.nn.Module):
@@ -222,14 +228,6 @@ def test_logits_of_a_shared_pool_are_computed_once_per_teacher(tmp_path: Path) -
         samples, _, logits = pool.sample_with_logits(20)
         assert torch.equal(logits, samples.flatten(1) * factor)
         assert Counted.calls == calls
-
-
-def test_damaged_file(tmp_path: Path) -> None:
-    shared(tmp_path)
-    (file,) = tmp_path.glob("*.pt")
-    file.write_bytes(b"PK no archive")
-    with pytest.raises(ConfigurationError, match="is damaged; delete it"):
-        shared(tmp_path)
 
 
 def _fill(folder: Path, queue: Any) -> None:
