@@ -30,7 +30,7 @@ from ganmc_lightning.tabular.compress_search import (
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
-from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
+from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
@@ -73,6 +73,11 @@ class Compression:
     def is_plain(self) -> bool:
         """Whether the chosen student is boosting that was fitted to the labels alone."""
         return self.plain is self.model
+
+    @property
+    def uses_labels_alone(self) -> bool:
+        """Whether the chosen student was fitted to the labels alone, without outputs of the teacher."""
+        return self.model.chosen_.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL)
 
     @property
     def training_text(self) -> str:
@@ -245,9 +250,7 @@ def _with_limits(
 
 def _is_plain(model: Any) -> bool:
     chosen = model.chosen_
-    return bool(
-        chosen.student == BoostingKind.name and chosen.teacher_labels == LABELS_ONLY and chosen.training_data == REAL
-    )
+    return bool(chosen.student == BoostingKind.name and chosen.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL))
 
 
 def _plain_arguments(model: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import re
@@ -115,6 +116,17 @@ def test_conclusion(written, interval, words, warning):
     conclusion = conclusion_of(card.compression, scores)
     assert words in conclusion.text
     assert conclusion.warning is warning
+
+
+def test_conclusion_where_labels_are_enough(written):
+    card = written[0]
+    chosen = dataclasses.replace(card.compression.model.chosen_, teacher_labels="labels", label_weight=1.0)
+    model = copy.copy(card.compression.model)
+    model.chosen_ = chosen
+    scores = dataclasses.replace(card.scores, differences={"plain": Interval(0.01, 0.005, 0.02)})
+    conclusion = conclusion_of(dataclasses.replace(card.compression, model=model), scores)
+    assert "is fitted to the labels alone. AUC minus that of plain boosting: +0.0100" in conclusion.text
+    assert conclusion.warning
 
 
 def test_regression_card(tmp_path):
