@@ -253,8 +253,11 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict values (N,) of samples (N, D) with the student."""
         check_is_fitted(self)
-        rows = self._encode(X, get_tags(self.regressor_).input_tags.allow_nan)
-        return np.asarray(self.regressor_.predict(rows), dtype=np.float64).ravel()
+        return self._predict_values(self._encode(X, get_tags(self.regressor_).input_tags.allow_nan))
+
+    def _predict_values(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        names = getattr(self.regressor_, "feature_names_in_", None)
+        return Teacher(self.regressor_, np.empty(0), names).predict_outputs(rows)
 
     def _check_targets(self, y: NDArray[Any]) -> None:
         check_values(y)
@@ -269,5 +272,7 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         return np.asarray(y, dtype=np.float64)
 
     def _store_student(self, student: Any, batch: NDArray[Any]) -> Any:
-        self.regressor_ = student
-        return profile_model(student, student.predict, batch)
+        self.regressor_, names = student, self._names()
+        if names is not None and not hasattr(type(student), "feature_names_in_"):  # a property of other libraries
+            student.feature_names_in_ = np.asarray(names, dtype=object)
+        return profile_model(student, self._predict_values, batch)
