@@ -17,7 +17,7 @@ from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
-from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
 
 TeacherScores = Literal["unseen", "refitted", "seen"]
 FOLDS = 5
@@ -243,9 +243,7 @@ def _missing_column(X: Any) -> str | None:
 
 def has_out_of_bag(model: Any, n_rows: int) -> bool:
     """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
-    if not is_bootstrap_forest(model):
-        return False
-    return bool((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples == n_rows)
+    return is_bootstrap_forest(model) and is_forest_of(model, n_rows)
 
 
 def _has_text(X: Any) -> bool:

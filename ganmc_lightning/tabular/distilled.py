@@ -35,8 +35,12 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     The teacher labels real rows, synthetic rows or both with its probabilities. Students of several kinds and sizes
     are fitted to them and compared on validation rows; the best within the budget is fitted again to all rows.
     Boosting minimizes the cross-entropy of the probabilities, trees and forests their squared error. With fewer than
-    5,000 rows the score is the mean of a cross-validation, for which an unfitted teacher is fitted once per part. A
-    fitted teacher is not fitted again, except for cross-fitted labels.
+    5,000 rows the score is the mean of a cross-validation.
+
+    A teacher that was fitted to the validation rows passes their labels on to its students, which then score too high.
+    An unfitted teacher, and a forest of scikit-learn that was fitted to as many rows as X, are therefore cloned and
+    fitted without the validation rows to choose the student. Any other fitted teacher is used unchanged: pass ``X_val``
+    that it was not fitted to.
 
     Class weights are parameters of the teacher, for example ``RandomForestClassifier(class_weight="balanced")``; the
     student inherits their effect. Columns of strings or categories are one-hot encoded, see
@@ -46,9 +50,9 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     by quantiles, see :func:`~ganmc_lightning.tabular.sampling.robust_center_scale`.
 
     Args:
-        teacher: Classifier with ``predict_proba``. A fitted one is used unchanged, an unfitted one is cloned and
-            fitted. A fitted one and a pipeline receive categories as they are, any other receives encoded columns.
-            Default: None, the ``RandomForestClassifier`` of 500 trees of GAN-MC.
+        teacher: Classifier with ``predict_proba``. A fitted one labels the rows of the final student, an unfitted one
+            is cloned and fitted. A fitted one and a pipeline receive categories as they are, any other receives
+            encoded columns. Default: None, the ``RandomForestClassifier`` of 500 trees of GAN-MC.
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor or classifier of scikit-learn,
             XGBoost or LightGBM, or a list of these, compared by score. A regressor needs one output per class for
             more than two classes. Default: ``("boosting", "tree")``.
