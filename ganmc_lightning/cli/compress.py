@@ -177,6 +177,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
             },
             "files": dict(card.files),
             "object": None if card.compiled is None else asdict(card.compiled.size),
+            "object_int16": None if card.compiled is None else asdict(card.compiled.rounded_size),
         },
         costs={
             **{name: item._asdict() for name, item in card.latencies.items()},

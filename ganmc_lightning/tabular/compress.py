@@ -29,6 +29,7 @@ from ganmc_lightning.tabular.compress_search import (
     shrink_to_bytes,
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular.encoding import encode_rows
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
@@ -83,6 +84,11 @@ class Compression:
     def training_text(self) -> str:
         """Description of the training set of the chosen student."""
         return TriedStudent(self.model.chosen_, self.synthesizer).labels
+
+    def encode(self, X: Any) -> NDArray[np.float64]:
+        """Return rows of the table (N, D) as the exported C source and ONNX receive them (N, E)."""
+        encoder = self.model.encoder_
+        return np.asarray(X, dtype=np.float64) if encoder is None else encode_rows(encoder, X)
 
     @property
     def student(self) -> Any:

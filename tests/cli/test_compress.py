@@ -52,7 +52,8 @@ def test_forest(compress, folder, tmp_path):
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
     files = {path.name for path in (tmp_path / "small").iterdir()}
-    assert files == {"student.skops", "student.c", "student.h", "student.onnx", "card.html", "result.json"}
+    sources = {"student.c", "student.h", "student_int16.c", "student_int16.h"}
+    assert files == {"student.skops", "student.onnx", "card.html", "result.json", *sources}
     test = pd.read_csv(folder / "test.csv")
     student = load_skops(tmp_path / "small" / "student.skops")
     accuracy = (student.predict(test[["a", "b", "c"]]) == test["y"]).mean()

@@ -49,8 +49,8 @@ def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
         )
     if compression.uses_labels_alone:
         return Conclusion(
-            f"No student of the teacher has the best validation score. The exported {compression.model.chosen_.student} "
-            f"is fitted to the labels alone. {name} minus that of plain boosting: "
+            "No student of the teacher beats those of the labels on the validation rows. The exported "
+            f"{compression.model.chosen_.student} is fitted to the labels alone. {name} minus that of plain boosting: "
             f"{format_difference(scores.differences['plain'])}.",
             True,
         )
