@@ -181,6 +181,14 @@ class TestCompressTable:
         )
         assert largest_file(result.model) <= 9000
 
+    def test_max_bytes_includes_the_encoder(self):
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"color": random.choice(list("abcdefgh"), 200), "size": random.normal(size=200)})
+        y = (X["color"] < "e").to_numpy() ^ (X["size"] > 0).to_numpy()
+        # the student alone has 3,000 bytes as skops file, with the encoder 6,000
+        with pytest.raises(ConfigurationError, match=r"max_bytes: got 4000, expected at least \d+"):
+            quick(RandomForestClassifier(10, random_state=0), X, y, max_bytes=4000)
+
     def test_max_bytes_that_no_student_meets(self, binary, forest):
         (X, y), validation = split_pair(*binary)
         with pytest.raises(ConfigurationError, match=r"max_bytes: got 2000, expected at least \d+"):
