@@ -16,7 +16,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
-from ganmc_lightning.tabular.card.text import conclusion_of, format_interval, format_seconds, format_size
+from ganmc_lightning.tabular.card.text import HEADINGS, conclusion_of, format_interval, format_seconds, format_size
 from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS, Compression, compress_table
 from ganmc_lightning.tabular.compress_files import check_output_folder, write_compression
 from ganmc_lightning.tabular.compress_search import OnProgress
@@ -177,6 +177,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
             },
             "files": dict(card.files),
             "object": None if card.compiled is None else asdict(card.compiled.size),
+            "object_int16": None if card.compiled is None else asdict(card.compiled.rounded_size),
         },
         costs={
             **{name: item._asdict() for name, item in card.latencies.items()},
@@ -193,7 +194,7 @@ def _print_summary(card: CompressionCard, folder: Path) -> None:
         profile, latency = card.profiles[name], card.latencies[name]
         nodes = "" if profile.nodes is None else f"{profile.nodes:,} nodes, "
         size = "" if profile.bytes is None else f"{format_size(profile.bytes)}, "
-        score = f"{card.scores.score} {format_interval(interval)}"
+        score = f"{HEADINGS[card.scores.score]} {format_interval(interval)}"
         print(f"  {name:<8} {score}, {nodes}{size}{format_seconds(latency.row)} per row")
     if card.compiled is not None:
         print(f"  {'C':<8} {card.compiled.size.flash_bytes:,} B, {format_seconds(card.compiled.latency.row)} per row")

@@ -72,7 +72,7 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
     table = read_target_table(path, arguments.target, arguments.drop)
     y = _plain_values(table.y)
     classes: list[Any] = [] if _is_continuous(y) else np.unique(y).tolist()
-    teacher = None if model is None else load_teacher(model, classes, arguments.trust)
+    teacher = None if model is None else load_teacher(model, classes, arguments.trust, list(table.X.columns))
     regression = _is_regression(arguments, teacher, y, path)
     if teacher is not None:
         check_columns(teacher, [str(name) for name in table.X.columns], str(path))
@@ -126,7 +126,7 @@ def _is_regression(arguments: argparse.Namespace, teacher: Any, y: NDArray[Any],
     Raises:
         ConfigurationError: the model or the target does not fit the task.
     """
-    column = f"{path}: column {arguments.target!r}"
+    column, first = f"{path}: column {arguments.target!r}", y.tolist()[0]
     numeric = y.dtype.kind in "if"
     regression: bool
     if arguments.task != "auto":
@@ -139,14 +139,14 @@ def _is_regression(arguments: argparse.Namespace, teacher: Any, y: NDArray[Any],
         kind = type(teacher).__name__
         raise ConfigurationError(f"--task: got {arguments.task}, the model {kind} is not of this kind")
     if regression and not numeric:
-        raise ConfigurationError(f"{column}: got text, e.g. {y[0]!r}, expected numbers for regression")
+        raise ConfigurationError(f"{column}: got text, e.g. {first!r}, expected numbers for regression")
     if not regression and _is_continuous(y):
         raise ConfigurationError(
-            f"{column}: got a continuous target, e.g. {y[0]!r}, expected classes; choose --task regression and a "
+            f"{column}: got a continuous target, e.g. {first!r}, expected classes; choose --task regression and a "
             "regressor"
         )
     if len(np.unique(y.astype(str))) == 1:
-        raise ConfigurationError(f"{column}: got one value, {y[0]!r}, expected two or more")
+        raise ConfigurationError(f"{column}: got one value, {first!r}, expected two or more")
     return regression
 
 

@@ -29,8 +29,9 @@ from ganmc_lightning.tabular.compress_search import (
     shrink_to_bytes,
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
+from ganmc_lightning.tabular.encoding import encode_rows
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
-from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL
+from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
@@ -75,18 +76,24 @@ class Compression:
         return self.plain is self.model
 
     @property
+    def uses_labels_alone(self) -> bool:
+        """Whether the chosen student was fitted to the labels alone, without outputs of the teacher."""
+        return self.model.chosen_.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL)
+
+    @property
     def training_text(self) -> str:
         """Description of the training set of the chosen student."""
         return TriedStudent(self.model.chosen_, self.synthesizer).labels
 
+    def encode(self, X: Any) -> NDArray[np.float64]:
+        """Return rows of the table (N, D) as the exported C source and ONNX receive them (N, E)."""
+        encoder = self.model.encoder_
+        return np.asarray(X, dtype=np.float64) if encoder is None else encode_rows(encoder, X)
+
     @property
     def student(self) -> Any:
         """The student of rows of the table: where these have categories, with the encoder."""
-        inner = deployable(self.model)
-        if self.model.encoder_ is None:
-            return inner
-        kind = TableRegressor if isinstance(self.model, DistilledRegressor) else TableClassifier
-        return kind(self.model.encoder_, inner)
+        return table_student(self.model)
 
 
 def compress_table(
@@ -161,20 +168,26 @@ def compress_table(
         model = shrink_to_bytes(chosen_fit, model, tried, named, max_bytes, largest_file)
     limit.report("plain boosting of the same size")
     synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
-    plain = None if _is_plain(model) else _fit_to_all_rows(fit(**_plain_arguments(model)), rows)
-    final = _fit_to_all_rows(model, rows)
-    if max_bytes is None or largest_file(final) <= max_bytes:
-        model = final  # else the student of fewer rows, which is small enough
-    plain = model if plain is None else plain
+    baseline = None if _is_plain(model) else fit(**_plain_arguments(model))
+    model = _fit_to_all_rows(model, rows, max_bytes)
+    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)
     scoring = "r2" if regression else str(getattr(model, "scoring", ""))
     return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
+
+
+def table_student(model: DistilledClassifier | DistilledRegressor) -> Any:
+    """Return the student of a distilled estimator for rows of the table: where these have categories, with encoder."""
+    inner = deployable(model)
+    if model.encoder_ is None:
+        return inner
+    return (TableRegressor if isinstance(model, DistilledRegressor) else TableClassifier)(model.encoder_, inner)
 
 
 def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
     """Return the size of the largest exported file: skops, C source or ONNX; a format without support is ignored."""
     inner = deployable(model)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        files = [save_skops(inner, Path(folder, "student.skops"))]
+        files = [save_skops(table_student(model), Path(folder, "student.skops"))]
         for write in (to_c, to_onnx):
             target = Path(folder, "student.c" if write is to_c else "student.onnx")
             try:
@@ -212,8 +225,11 @@ def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[.
     return fit
 
 
-def _fit_to_all_rows(model: Any, rows: CompressionRows) -> Any:
-    """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these."""
+def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = None) -> Any:
+    """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these.
+
+    Where its files are then larger than ``max_bytes``, the student of fewer rows is returned.
+    """
     chosen = model.chosen_
     if rows.choice.given or (chosen.teacher_labels == OUT_OF_BAG and not has_out_of_bag(rows.teacher, len(rows.y))):
         return model
@@ -229,7 +245,7 @@ def _fit_to_all_rows(model: Any, rows: CompressionRows) -> Any:
     final.teacher, final.synthesizer = rows.teacher, model.synthesizer  # clone copies them without what was fitted
     final.fit(rows.X, rows.y)
     final.selection_, final.chosen_ = model.selection_, chosen
-    return final
+    return final if max_bytes is None or largest_file(final) <= max_bytes else model
 
 
 def _with_limits(
@@ -245,9 +261,7 @@ def _with_limits(
 
 def _is_plain(model: Any) -> bool:
     chosen = model.chosen_
-    return bool(
-        chosen.student == BoostingKind.name and chosen.teacher_labels == LABELS_ONLY and chosen.training_data == REAL
-    )
+    return bool(chosen.student == BoostingKind.name and chosen.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL))
 
 
 def _plain_arguments(model: Any) -> dict[str, Any]:

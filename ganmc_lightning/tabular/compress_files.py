@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
-from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_c_encoder, to_onnx
+from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_c_encoder, to_c_int16, to_onnx
 from ganmc_lightning.tabular.export.boosting import is_boosting
 
-CARD = "card.html"
-FILES = ("student.skops", "student.c", "student.h", "student_encode.h", "student.onnx", CARD, "result.json")
+CARD, INTEGERS = "card.html", "student_int16.c"
+SOURCES = ("student.c", "student.h", "student_encode.h", INTEGERS, "student_int16.h")
+FILES = ("student.skops", *SOURCES, "student.onnx", CARD, "result.json")
 """Files of a folder that another compression may replace."""
 
 
@@ -50,7 +52,7 @@ def write_compression(
     environment: Mapping[str, str] | None = None,
     add_files: Callable[[CompressionCard, Path], None] | None = None,
 ) -> CompressionCard:
-    """Write ``student.skops``, ``student.c``, ``student.h``, ``student.onnx`` and ``card.html``.
+    """Write ``student.skops``, ``student.c``, ``student_int16.c``, their headers, ``student.onnx`` and ``card.html``.
 
     ``student.skops`` predicts rows of the table. The C source and ONNX predict encoded columns, which the header of the
     C source lists; for a table with categories, ``student_encode.h`` encodes a row in C. A format that does not support
@@ -94,7 +96,12 @@ def _export(compression: Compression, folder: Path) -> None:
     if compression.model.encoder_ is not None:  # save_skops verifies models of numbers only
         _verify_pipeline(compression, file)
     inner = deployable(compression.model)
-    for write, name in ((to_c, "student.c"), (to_onnx, "student.onnx")):
+    writers: dict[str, Callable[[Any, Path], object]] = {
+        "student.c": to_c,
+        INTEGERS: partial(to_c_int16, X=compression.encode(compression.rows.X)),
+        "student.onnx": to_onnx,
+    }
+    for name, write in writers.items():
         try:
             write(inner, folder / name)
         except ConfigurationError as error:

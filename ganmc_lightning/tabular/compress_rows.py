@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble._forest import BaseForest
 from sklearn.pipeline import Pipeline
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
@@ -16,7 +17,7 @@ from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
-from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest
+from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
 
 TeacherScores = Literal["unseen", "refitted", "seen"]
 FOLDS = 5
@@ -195,13 +196,17 @@ def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Tea
 def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
     """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
     model = set_random_states(clone(teacher), seed)
-    jobs = {"n_jobs": -1} if "n_jobs" in model.get_params() and model.n_jobs is None else {}
-    model.set_params(**jobs)  # the fitted forest does not depend on the number of threads
+    # the fitted forest does not depend on the number of threads
+    jobs = {"n_jobs": -1} if isinstance(model, BaseForest) and model.n_jobs is None else {}
+    model.set_params(**jobs)
     encoder = None if isinstance(model, Pipeline) else fit_encoder(X)
     if encoder is not None:
         model = Pipeline([("encoder", encoder), ("model", model)])
     inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X
-    model.fit(inputs, y)
+    try:
+        model.fit(inputs, y)
+    except (ValueError, TypeError) as error:  # such as NaN
+        raise _unusable_rows("fit", X, error) from error
     (model if encoder is None else model[-1]).set_params(**dict.fromkeys(jobs))
     return model
 
@@ -220,10 +225,13 @@ def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
     except ConfigurationError:
         raise
     except (ValueError, TypeError, KeyError) as error:  # such as an unknown category or NaN
-        detail = f"{type(error).__name__}: {one_line(error)}"
-        missing = _missing_column(X)
-        hint = "" if missing is None else f"; {missing} has missing values"
-        raise ConfigurationError(f"teacher: cannot predict the rows ({detail}){hint}") from error
+        raise _unusable_rows("predict", X, error) from error
+
+
+def _unusable_rows(action: str, X: Any, error: Exception) -> ConfigurationError:
+    missing = _missing_column(X)
+    hint = "" if missing is None else f"; {missing} has missing values"
+    return ConfigurationError(f"teacher: cannot {action} the rows ({type(error).__name__}: {one_line(error)}){hint}")
 
 
 def _missing_column(X: Any) -> str | None:
@@ -235,9 +243,7 @@ def _missing_column(X: Any) -> str | None:
 
 def has_out_of_bag(model: Any, n_rows: int) -> bool:
     """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
-    if not is_bootstrap_forest(model):
-        return False
-    return bool((model.steps[-1][1] if isinstance(model, Pipeline) else model)._n_samples == n_rows)
+    return is_bootstrap_forest(model) and is_forest_of(model, n_rows)
 
 
 def _has_text(X: Any) -> bool:

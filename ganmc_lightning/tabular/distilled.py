@@ -35,8 +35,12 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     The teacher labels real rows, synthetic rows or both with its probabilities. Students of several kinds and sizes
     are fitted to them and compared on validation rows; the best within the budget is fitted again to all rows.
     Boosting minimizes the cross-entropy of the probabilities, trees and forests their squared error. With fewer than
-    5,000 rows the score is the mean of a cross-validation, for which an unfitted teacher is fitted once per part. A
-    fitted teacher is not fitted again, except for cross-fitted labels.
+    5,000 rows the score is the mean of a cross-validation.
+
+    A teacher that was fitted to the validation rows passes their labels on to its students, which then score too high.
+    An unfitted teacher, and a forest of scikit-learn that was fitted to as many rows as X, are therefore cloned and
+    fitted without the validation rows to choose the student. Any other fitted teacher is used unchanged: pass ``X_val``
+    that it was not fitted to.
 
     Class weights are parameters of the teacher, for example ``RandomForestClassifier(class_weight="balanced")``; the
     student inherits their effect. Columns of strings or categories are one-hot encoded, see
@@ -46,9 +50,9 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     by quantiles, see :func:`~ganmc_lightning.tabular.sampling.robust_center_scale`.
 
     Args:
-        teacher: Classifier with ``predict_proba``. A fitted one is used unchanged, an unfitted one is cloned and
-            fitted. A fitted one and a pipeline receive categories as they are, any other receives encoded columns.
-            Default: None, the ``RandomForestClassifier`` of 500 trees of GAN-MC.
+        teacher: Classifier with ``predict_proba``. A fitted one labels the rows of the final student, an unfitted one
+            is cloned and fitted. A fitted one and a pipeline receive categories as they are, any other receives
+            encoded columns. Default: None, the ``RandomForestClassifier`` of 500 trees of GAN-MC.
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor or classifier of scikit-learn,
             XGBoost or LightGBM, or a list of these, compared by score. A regressor needs one output per class for
             more than two classes. Default: ``("boosting", "tree")``.
@@ -253,8 +257,11 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict values (N,) of samples (N, D) with the student."""
         check_is_fitted(self)
-        rows = self._encode(X, get_tags(self.regressor_).input_tags.allow_nan)
-        return np.asarray(self.regressor_.predict(rows), dtype=np.float64).ravel()
+        return self._predict_values(self._encode(X, get_tags(self.regressor_).input_tags.allow_nan))
+
+    def _predict_values(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        names = getattr(self.regressor_, "feature_names_in_", None)
+        return Teacher(self.regressor_, np.empty(0), names).predict_outputs(rows)
 
     def _check_targets(self, y: NDArray[Any]) -> None:
         check_values(y)
@@ -269,5 +276,7 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
         return np.asarray(y, dtype=np.float64)
 
     def _store_student(self, student: Any, batch: NDArray[Any]) -> Any:
-        self.regressor_ = student
-        return profile_model(student, student.predict, batch)
+        self.regressor_, names = student, self._names()
+        if names is not None and not hasattr(type(student), "feature_names_in_"):  # a property of other libraries
+            student.feature_names_in_ = np.asarray(names, dtype=object)
+        return profile_model(student, self._predict_values, batch)

@@ -250,7 +250,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             if len(np.unique(targets[held_out])) > 1:  # a score needs two values
                 part_weights = None if weights is None else weights[held_out]
                 part = ValidationPart(index, labels.rows.encoded[held_out], targets[held_out], part_weights)
-                parts.append((part, labels.fit(index)))
+                parts.append((part, labels.fit_part(index)))
         if not parts:
             raise ConfigurationError(
                 f"X: got {len(y)} rows, too few to choose a student on validation rows; pass X_val and y_val, or one "

@@ -16,23 +16,24 @@ def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.
     """Compute AUC, average precision, accuracy, log loss and calibration error.
 
     Args:
-        labels: int64 (N,) in 0..K-1; every class occurs.
-        probabilities: float64 (N, K); each row sums to 1.
+        labels: int64 (N,) in 0..K-1; at least two classes occur.
+        probabilities: float64 (N, K); each row sums to 1, up to the rounding of float32.
 
     Returns:
-        ``auc``, see :func:`roc_auc`; ``average_precision`` of class 1, or its mean over three or more classes;
-        ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
+        ``auc``, see :func:`roc_auc`, and ``average_precision``, of class 1, or their means over the classes that occur
+        of three or more; ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
 
     Example:
         >>> metrics = classification_metrics(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]))
         >>> {name: round(value, 3) for name, value in metrics.items()}
         {'auc': 1.0, 'average_precision': 1.0, 'accuracy': 0.667, 'log_loss': 0.499, 'ece': 0.367}
     """
+    normalized = probabilities / probabilities.sum(axis=1, keepdims=True)  # those of float32 models do not sum to 1
     return {
-        "auc": roc_auc(labels, probabilities),
+        "auc": mean_one_vs_rest(binary_auc, labels, probabilities),
         "average_precision": mean_one_vs_rest(average_precision_score, labels, probabilities),
         "accuracy": top1_accuracy(labels, probabilities),
-        "log_loss": float(log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1]))),
+        "log_loss": float(log_loss(labels, normalized, labels=np.arange(probabilities.shape[1]))),
         "ece": calibration_error(labels, probabilities),
     }
 

@@ -19,7 +19,9 @@ PICKLES, XGBOOST, LIGHTGBM = (".joblib", ".pkl", ".pickle"), (".json", ".ubj"), 
 SUFFIXES = (".skops", *PICKLES, *XGBOOST, *LIGHTGBM)
 
 
-def load_teacher(path: Path | str, classes: Sequence[Any] = (), trust: bool = False) -> Any:
+def load_teacher(
+    path: Path | str, classes: Sequence[Any] = (), trust: bool = False, columns: Sequence[str] = ()
+) -> Any:
     """Load a fitted classifier or regressor.
 
     Args:
@@ -28,6 +30,7 @@ def load_teacher(path: Path | str, classes: Sequence[Any] = (), trust: bool = Fa
             other files and for regressors.
         trust: whether to load files that can run code: pickles, and skops files with other types than those of
             scikit-learn (default: False).
+        columns: names of the columns of the table; LightGBM stores them with underscores in place of spaces.
 
     Raises:
         ConfigurationError: the file is not found, is not trusted, cannot be read, or has another number of classes; or
@@ -44,7 +47,7 @@ def load_teacher(path: Path | str, classes: Sequence[Any] = (), trust: bool = Fa
     if suffix in XGBOOST:
         return _load_xgboost(path, classes)
     if suffix in LIGHTGBM:
-        return _load_lightgbm(path, classes)
+        return _load_lightgbm(path, classes, columns)
     return load_skops(path, _types_of(path) if trust else ())
 
 
@@ -184,7 +187,7 @@ def _load_xgboost(path: Path, classes: Sequence[Any]) -> Any:
     return BoosterRegressor(model, int(booster.num_features()), booster.feature_names)
 
 
-def _load_lightgbm(path: Path, classes: Sequence[Any]) -> Any:
+def _load_lightgbm(path: Path, classes: Sequence[Any], columns: Sequence[str]) -> Any:
     lightgbm = _import_library("lightgbm", path)
     try:
         booster = lightgbm.Booster(model_file=path)
@@ -193,7 +196,8 @@ def _load_lightgbm(path: Path, classes: Sequence[Any]) -> Any:
         raise ConfigurationError(f"{path}: cannot be read as a LightGBM model: {one_line(error)}") from error
     given = list(booster.feature_name())
     unnamed = given == [f"Column_{number}" for number in range(len(given))]  # LightGBM's names of columns of an array
-    names = None if unnamed else given
+    stored = {name.replace(" ", "_"): name for name in columns}
+    names = None if unnamed else [stored.get(name, name) for name in given]
     if not objective.startswith(("binary", "multiclass")):
         return BoosterRegressor(booster, int(booster.num_feature()), names)
     per_iteration = int(booster.num_model_per_iteration())

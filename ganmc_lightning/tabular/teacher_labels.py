@@ -72,6 +72,16 @@ class TeacherLabels:
         """Fit an unfitted teacher to the real rows ``index``; use a fitted one unchanged."""
         return self._fit(self.teacher, index)
 
+    def fit_part(self, index: NDArray[np.int64]) -> Teacher:
+        """Fit a teacher to the real rows ``index`` to choose students on the others.
+
+        A forest that was fitted to all real rows would pass on the labels of the others, so a clone is fitted. Any
+        other fitted teacher is used unchanged: its training rows are unknown.
+        """
+        if is_fitted(self.teacher) and is_forest_of(self.teacher, len(self.y)):
+            return self._fit(clone(self.teacher), index)
+        return self.fit(index)
+
     def sources(self, teacher: Teacher, requested: str) -> list[str]:
         """Return the sources of labels to compare: the requested one, or for ``"auto"`` those that the teacher has.
 
@@ -143,10 +153,8 @@ class TeacherLabels:
 
     def _has_out_of_bag(self, teacher: Teacher) -> bool:
         """Return whether a fitted teacher is a bootstrap forest of the real rows."""
-        if not is_bootstrap_forest(teacher.model):
-            return False
-        forest = teacher.model.steps[-1][1] if isinstance(teacher.model, Pipeline) else teacher.model
-        return teacher.model is not self.teacher or forest._n_samples == len(self.y)
+        fitted_here = teacher.model is not self.teacher
+        return is_bootstrap_forest(teacher.model) and (fitted_here or is_forest_of(teacher.model, len(self.y)))
 
     def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
         folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed)
@@ -172,8 +180,18 @@ class TeacherLabels:
 
 def is_bootstrap_forest(model: Any) -> bool:
     """Return whether a model, or the last step of a pipeline, is a forest whose trees have bootstrap samples."""
-    forest = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    forest = _last_step(model)
     return isinstance(forest, BaseForest) and bool(forest.bootstrap)
+
+
+def is_forest_of(model: Any, n_rows: int) -> bool:
+    """Return whether a fitted model, or the last step of a pipeline, is a forest that was fitted to as many rows."""
+    forest = _last_step(model)
+    return isinstance(forest, BaseForest) and bool(forest._n_samples == n_rows)
+
+
+def _last_step(model: Any) -> Any:
+    return model.steps[-1][1] if isinstance(model, Pipeline) else model
 
 
 def out_of_bag_outputs(model: Any, X: Any, in_bag: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.multiclass import type_of_target
 
@@ -64,14 +65,17 @@ def check_missing(X: NDArray[Any], feature_names: Any, model: Any, argument: str
     Args:
         X: encoded rows (N, E).
         feature_names: names of the columns, or None.
-        model: teacher or student; an object without scikit-learn's tags is not checked.
+        model: teacher or student. Not checked are an object without scikit-learn's tags and a pipeline, whose tags
+            do not state whether a step imputes missing values.
         argument: name of the argument for error messages.
 
     Raises:
         ConfigurationError: naming the first column with NaN.
     """
     missing = np.isnan(X)
-    if not missing.any() or not hasattr(model, "__sklearn_tags__") or get_tags(model).input_tags.allow_nan:
+    if not missing.any() or not hasattr(model, "__sklearn_tags__") or isinstance(model, Pipeline):
+        return
+    if get_tags(model).input_tags.allow_nan:
         return
     column = int(missing.any(axis=0).argmax())
     raise ConfigurationError(

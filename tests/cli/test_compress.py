@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import joblib
 import numpy as np
@@ -51,7 +52,8 @@ def test_forest(compress, folder, tmp_path):
     assert outcome.status == 0, outcome.err
     assert outcome.err == ""
     files = {path.name for path in (tmp_path / "small").iterdir()}
-    assert files == {"student.skops", "student.c", "student.h", "student.onnx", "card.html", "result.json"}
+    sources = {"student.c", "student.h", "student_int16.c", "student_int16.h"}
+    assert files == {"student.skops", "student.onnx", "card.html", "result.json", *sources}
     test = pd.read_csv(folder / "test.csv")
     student = load_skops(tmp_path / "small" / "student.skops")
     accuracy = (student.predict(test[["a", "b", "c"]]) == test["y"]).mean()
@@ -60,7 +62,7 @@ def test_forest(compress, folder, tmp_path):
     assert result["data"] == {"train_rows": 200, "test_rows": 100}
     assert result["sizes"]["models"]["student"]["nodes"] <= 31
     assert result["command"].startswith("ganmc compress")
-    assert f"auc {result['settings']['intervals']['student auc'][0]:.4f}" in outcome.out
+    assert f"AUC {result['settings']['intervals']['student auc'][0]:.4f}" in outcome.out
 
 
 def test_fitted_teacher_from_the_command_line(compress, tmp_path):
@@ -113,6 +115,17 @@ def test_errors_are_one_line_and_leave_nothing(compress, tmp_path, arguments, op
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_regression_student_has_the_names_of_the_columns(compress, folder, tmp_path):
+    options = ("--target", "value", "--drop", "y")
+    outcome = compress("train.csv", "--teacher", "forest", "--validation", "test.csv", options=options)
+    assert outcome.status == 0, outcome.err
+    assert "0  'a'" in (tmp_path / "small" / "student.h").read_text()
+    student = load_skops(tmp_path / "small" / "student.skops")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(student.predict(pd.read_csv(folder / "test.csv")[["a", "b", "c"]])) == 100
 
 
 def test_one_value(compress, tmp_path):

@@ -7,6 +7,8 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import make_regression
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
@@ -85,6 +87,11 @@ class TestRows:
         test = X.assign(color="green"), y
         with pytest.raises(ConfigurationError, match=r"teacher: cannot predict .*unknown categories \['green'\]"):
             split_rows(model, X, y, None, test, seed=0)
+
+    def test_teacher_that_cannot_be_fitted_to_missing_values(self):
+        X = pd.DataFrame({"size": [*np.arange(99.0), np.nan], "mass": np.arange(100.0)})
+        with pytest.raises(ConfigurationError, match=r"teacher: cannot fit the rows .*; column 'size' has missing"):
+            split_rows(LogisticRegression(), X, np.array([0, 1] * 50), None, None, seed=0)
 
     @pytest.mark.parametrize(
         ("columns", "message"),
@@ -174,6 +181,14 @@ class TestCompressTable:
         )
         assert largest_file(result.model) <= 9000
 
+    def test_max_bytes_includes_the_encoder(self):
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"color": random.choice(list("abcdefgh"), 200), "size": random.normal(size=200)})
+        y = (X["color"] < "e").to_numpy() ^ (X["size"] > 0).to_numpy()
+        # the student alone has 3,000 bytes as skops file, with the encoder 6,000
+        with pytest.raises(ConfigurationError, match=r"max_bytes: got 4000, expected at least \d+"):
+            quick(RandomForestClassifier(10, random_state=0), X, y, max_bytes=4000)
+
     def test_max_bytes_that_no_student_meets(self, binary, forest):
         (X, y), validation = split_pair(*binary)
         with pytest.raises(ConfigurationError, match=r"max_bytes: got 2000, expected at least \d+"):
@@ -186,6 +201,17 @@ class TestCompressTable:
         result = quick(RandomForestClassifier(10, random_state=0), X, y)
         assert (result.student.predict(X) == y).mean() > 0.8
         assert result.student.predict(X.assign(color="violet")).shape == (200,)
+
+    @pytest.mark.parametrize("given", [False, True])
+    def test_categories_and_missing_values(self, given):
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"color": random.choice(["red", "blue", None], 200), "size": random.normal(size=200)})
+        y = np.where((X["color"] == "red") ^ (X["size"] > 0), "yes", "no")
+        X.loc[::9, "size"] = np.nan
+        encoder = make_column_transformer((OneHotEncoder(), ["color"]), (SimpleImputer(), ["size"]))
+        forest = RandomForestClassifier(10, random_state=0)
+        result = quick(make_pipeline(encoder, forest).fit(X, y) if given else forest, X, y)
+        assert (result.student.predict(X) == y).mean() > 0.8
 
     @pytest.mark.parametrize(
         ("change", "message"),

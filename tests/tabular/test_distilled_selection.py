@@ -17,7 +17,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -103,6 +103,24 @@ class TestBudget:
         model = distil(*binary, "tree", max_predict_seconds=10, **given)
         assert all(0 < candidate.predict_seconds < 10 for candidate in model.selection_)
         assert distil(*binary, "tree", **given).chosen_.predict_seconds is None
+
+    @pytest.mark.parametrize("pipeline", [False, True])
+    def test_a_fitted_forest_does_not_pass_on_labels_of_validation_rows(self, pipeline):
+        random = np.random.default_rng(0)
+        X, y = random.normal(size=(400, 1)), random.integers(2, size=400)
+        teacher = RandomForestClassifier(10, bootstrap=False, random_state=0)
+        model = DistilledClassifier(
+            make_pipeline(StandardScaler(), teacher).fit(X, y) if pipeline else teacher.fit(X, y),
+            "tree",
+            max_nodes=399,
+            synthesizer=JitterSynthesizer(),
+            synthetic_ratio=4,
+            training_data="synthetic",
+            random_state=0,
+        ).fit(X, y)
+        # the labels are random; with the labels of the validation rows the score is 0.86
+        assert model.chosen_.score < 0.6
+        assert model.teacher_ is model.teacher
 
     def test_candidates_are_ranked_and_the_best_is_fitted(self, binary):
         model = distil(*binary, ["tree", "boosting"], max_nodes=60)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from ganmc_lightning.tabular.metrics import calibration_error, classification_metrics
 
@@ -23,6 +26,16 @@ def test_three_classes_by_hand():
     scores = classification_metrics(labels, probabilities)
     assert scores["auc"] == pytest.approx((1 + 2 / 3 * 0 + 3 / 3 + 1) / 3, rel=1e-9, abs=1e-10)
     assert scores["accuracy"] == 3 / 4
+
+
+def test_float32_probabilities_and_a_class_that_does_not_occur():
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=4).astype(np.float32).astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = classification_metrics(labels, probabilities)
+    areas = [roc_auc_score(labels == code, probabilities[:, code]) for code in (0, 1)]
+    assert scores["auc"] == pytest.approx(np.mean(areas), rel=1e-9, abs=1e-10)
 
 
 def test_calibrated_probabilities_have_zero_error():

@@ -88,6 +88,17 @@ def test_lightgbm(binary, three, tmp_path, classes):
         np.testing.assert_allclose(loaded.predict(X), model.booster_.predict(X))
 
 
+def test_lightgbm_columns_with_spaces(binary, tmp_path):
+    lightgbm = pytest.importorskip("lightgbm")
+    columns = ["mean radius", *"abcde"]
+    X = pd.DataFrame(binary[0], columns=columns)
+    model = lightgbm.LGBMClassifier(n_estimators=3, verbose=-1, n_jobs=1).fit(X, binary[1])
+    model.booster_.save_model(tmp_path / "model.txt")
+    loaded = load_teacher(tmp_path / "model.txt", [0, 1], columns=columns)
+    assert loaded.feature_names_in_.tolist() == columns
+    np.testing.assert_allclose(loaded.predict_proba(X), model.predict_proba(X))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

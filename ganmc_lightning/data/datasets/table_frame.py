@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ganmc_lightning.data.datasets.row_numbers import check_no_row_numbers
+from ganmc_lightning.data.datasets.row_numbers import MIN_ROWS, check_no_row_numbers
 from ganmc_lightning.data.datasets.table_columns import (
     MISSING_NUMBERS,
     MISSING_TEXTS,
@@ -48,7 +48,7 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
 
     Raises:
         ConfigurationError: the file cannot be read; a column does not exist, contains numbers written as text, numbers
-            the rows or is a copy of the target; or the target has missing values.
+            the rows, has another text in every row or is a copy of the target; or the target has missing values.
 
     Example:
         >>> import tempfile
@@ -126,6 +126,8 @@ def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
             raise ConfigurationError(f"{path}: column {name!r} is a copy of the target; {DROP_FIX}")
         if X[name].dtype.kind == "f" and not X[name].isna().any():
             check_no_row_numbers(X[[name]].to_numpy(), [name], str(path), DROP_FIX)
+        if X[name].dtype.kind == "O" and len(X) >= MIN_ROWS and X[name].nunique() == len(X):
+            raise ConfigurationError(f"{path}: column {name!r} has another text in every row like an index; {DROP_FIX}")
 
 
 def _to_types_of(X: Any, like: Any, path: Path) -> Any:

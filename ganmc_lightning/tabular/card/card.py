@@ -103,7 +103,7 @@ def measure_card(
         compression,
         compute_test_scores(rows.y_test, outputs, classes, seed),
         latencies,
-        measure_compiled(deployable(model), model.encoder_, rows.X_test),
+        measure_compiled(deployable(model), compression.encode(rows.X_test), compression.encode(rows.X)),
         command,
         dict(files or {}),
         dict(environment or {}),

@@ -11,8 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.encoding import encode_rows
-from ganmc_lightning.tabular.export import CModel, ObjectSize, compile_c, measure_object, to_c
+from ganmc_lightning.tabular.export import (
+    CModel,
+    FixedPointReport,
+    ObjectSize,
+    compile_c,
+    measure_object,
+    to_c,
+    to_c_int16,
+)
 from ganmc_lightning.tabular.profiling import BATCH, time_call
 
 ROW_CALLS, BATCH_CALLS = 20, 3
@@ -40,10 +47,14 @@ class CompiledStudent(NamedTuple):
     Attributes:
         size: bytes of the object file, compiled with ``-Os``.
         latency: time of the shared library, called from Python.
+        rounded: errors of the student in 16-bit integers.
+        rounded_size: bytes of its object file, without floating-point predictions.
     """
 
     size: ObjectSize
     latency: Latency
+    rounded: FixedPointReport
+    rounded_size: ObjectSize
 
 
 def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
@@ -68,20 +79,22 @@ def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
     )
 
 
-def measure_compiled(student: Any, encoder: Any, X: Any) -> CompiledStudent | None:
+def measure_compiled(student: Any, X: NDArray[np.float64], X_train: NDArray[np.float64]) -> CompiledStudent | None:
     """Compile a student; None where there is no C compiler or C export does not support the student.
 
     Args:
         student: fitted student of encoded columns.
-        encoder: encoder of the categorical columns, or None; its time is not measured.
-        X: rows (N, D) of the table.
+        X: encoded rows (N, E) to predict.
+        X_train: encoded training rows (M, E), to round the student to 16-bit integers.
     """
-    encoded: NDArray[Any] = np.asarray(X, dtype=np.float64) if encoder is None else encode_rows(encoder, X)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             source = to_c(student, Path(folder, "student.c"))
             compiled = CModel(compile_c(source))
             size = measure_object(source)
+            rounded = to_c_int16(student, Path(folder, "rounded.c"), X_train)
+            rounded_size = measure_object(rounded.path, ["-DROUNDED_NO_DOUBLE"])
         except ConfigurationError:
             return None
-        return CompiledStudent(size, measure_latency(compiled.predict, encoded.astype(compiled.dtype)))
+        latency = measure_latency(compiled.predict, X.astype(compiled.dtype))
+        return CompiledStudent(size, latency, rounded, rounded_size)

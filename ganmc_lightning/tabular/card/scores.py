@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, log_loss, mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from ganmc_lightning.tabular.metrics import binary_auc, calibration_error, mean_one_vs_rest, top1_accuracy
+from ganmc_lightning.tabular.metrics import binary_auc, classification_metrics, mean_one_vs_rest
 
 RESAMPLES = 500
 CONFIDENCE = 95
@@ -147,14 +147,9 @@ def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
 
 def _class_metrics(y: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
     one_hot = np.eye(probabilities.shape[1])[y]
-    return {
-        "auc": mean_one_vs_rest(binary_auc, y, probabilities),
-        "average_precision": mean_one_vs_rest(average_precision_score, y, probabilities),
-        "accuracy": top1_accuracy(y, probabilities),
-        "log_loss": float(log_loss(y, probabilities, labels=np.arange(probabilities.shape[1]))),
-        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean() / (2 if probabilities.shape[1] == 2 else 1)),
-        "ece": calibration_error(y, probabilities),
-    }
+    squares = ((probabilities - one_hot) ** 2).sum(axis=1)
+    brier = float(squares.mean() / (2 if probabilities.shape[1] == 2 else 1))
+    return {**classification_metrics(y, probabilities), "brier": brier}
 
 
 def _value_metrics(y: NDArray[np.float64], values: NDArray[np.float64]) -> dict[str, float]:

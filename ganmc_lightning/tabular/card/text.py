@@ -47,6 +47,13 @@ def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
             "The exported model is plain boosting on the labels.",
             True,
         )
+    if compression.uses_labels_alone:
+        return Conclusion(
+            "No student of the teacher beats those of the labels on the validation rows. The exported "
+            f"{compression.model.chosen_.student} is fitted to the labels alone. {name} minus that of plain boosting: "
+            f"{format_difference(scores.differences['plain'])}.",
+            True,
+        )
     difference = scores.differences["plain"]
     amount = f"{name} {format_difference(difference)}"
     if difference.low > 0:
@@ -83,7 +90,7 @@ def notes_of(compression: Compression) -> list[str]:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
     notes.append(
         "Plain boosting: scikit-learn's histogram gradient boosting on the labels, tuned on the same validation rows, "
-        "with at most as many nodes as the student."
+        "with at most as many nodes as the student, at least one tree per class."
     )
     notes.append("Bytes of a model: pickled. Latency: minimum of several calls on this machine.")
     if rows.choice.seen:

@@ -49,6 +49,7 @@ def test_columns_of_another_table(tmp_path):
         ("sold\nyes\nno\n", "got no feature columns"),
         (",a,sold\n0,5,yes\n1,6,no\n", r"column 'Unnamed: 0' has no name .*; drop it \(--drop\)"),
         ("id,a,sold\n" + "".join(f"{n},{n % 3},{'yn'[n % 2]}\n" for n in range(20)), "column 'id' numbers the rows"),
+        ("who,a,sold\n" + "".join(f"p{n},{n % 3},{'yn'[n % 2]}\n" for n in range(20)), "column 'who' has another text"),
         ("a,copy,sold\n1,yes,yes\n2,no,no\n", "column 'copy' is a copy of the target"),
         ('a,sold\n"1,234",yes\n"5,678",no\n', "numbers written as text, e.g. '1,234'"),
     ],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import re
@@ -59,7 +60,8 @@ def written(compression, tmp_path_factory):
 def test_folder(written):
     card, folder = written
     assert {path.name for path in folder.iterdir()} == {*card.files, "card.html"}
-    assert set(card.files) == {"student.skops", "student.c", "student.h", "student_encode.h", "student.onnx"}
+    sources = {"student.c", "student.h", "student_encode.h", "student_int16.c", "student_int16.h"}
+    assert set(card.files) == {"student.skops", "student.onnx", *sources}
     assert all((folder / name).stat().st_size == size for name, size in card.files.items())
     assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
@@ -78,6 +80,17 @@ def test_c_predicts_encoded_rows(written, compression, tmp_path):
     encoded = compression.model.encoder_.transform(X)
     actual = CModel(compile_c(tmp_path / "student.c")).predict(np.asarray(encoded))
     np.testing.assert_array_equal(actual, compression.model.predict_proba(X))
+
+
+def test_c_in_16_bit_integers_changes_as_many_labels_as_stated(written, compression, tmp_path):
+    for name in ("student_int16.c", "student_int16.h"):
+        (tmp_path / name).write_bytes((written[1] / name).read_bytes())
+    X = compression.rows.X
+    labels = CModel(compile_c(tmp_path / "student_int16.c")).labels(compression.encode(X).astype(np.float32))
+    expected = compression.model.predict_proba(X).argmax(axis=1)
+    rounded = written[0].compiled.rounded
+    assert (labels != expected).sum() == rounded.changed_labels
+    assert f"changes by at most {rounded.bound:.1e}" in (written[1] / "card.html").read_text()
 
 
 def test_page(written):
@@ -115,6 +128,17 @@ def test_conclusion(written, interval, words, warning):
     conclusion = conclusion_of(card.compression, scores)
     assert words in conclusion.text
     assert conclusion.warning is warning
+
+
+def test_conclusion_where_labels_are_enough(written):
+    card = written[0]
+    chosen = dataclasses.replace(card.compression.model.chosen_, teacher_labels="labels", label_weight=1.0)
+    model = copy.copy(card.compression.model)
+    model.chosen_ = chosen
+    scores = dataclasses.replace(card.scores, differences={"plain": Interval(0.01, 0.005, 0.02)})
+    conclusion = conclusion_of(dataclasses.replace(card.compression, model=model), scores)
+    assert "is fitted to the labels alone. AUC minus that of plain boosting: +0.0100" in conclusion.text
+    assert conclusion.warning
 
 
 def test_regression_card(tmp_path):
