@@ -1,6 +1,6 @@
-"""No training step waits for the device, tested without one.
+"""No step of training, validation or test waits for the device, tested without one.
 
-A training step on the CPU calls the functions that it would call on a GPU. Those that read values on the host, and
+A step on the CPU calls the functions that it would call on a GPU. Those that read values on the host, and
 those that create tensors on the host, are recorded. ``test_cuda.py`` contains the test on a GPU.
 """
 
@@ -16,6 +16,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import TorchFunctionMode, resolve_name
@@ -187,6 +188,24 @@ class StepReads(Callback):
             self.reads.__exit__(None, None, None)
 
 
+class EvaluationReads(Callback):
+    """Record host reads from the start of the first batch of validation or test to the end of the last."""
+
+    def __init__(self) -> None:
+        self.reads = HostReads()
+        self.batches = 0
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        self.batches += 1
+        self.reads.step = self.batches
+        self.reads.__enter__()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self.reads.__exit__(None, None, None)
+
+    on_test_batch_start, on_test_batch_end = on_validation_batch_start, on_validation_batch_end
+
+
 class ByPosition(nn.Module):
     """Teacher of the tiny data set: the position of the bright bar."""
 
@@ -230,6 +249,21 @@ def test_steps_of_modules(
     data = make_data(batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of("jitter"))
     reads = reads_of_20_steps(make_module(kind), data, make_trainer(callbacks=[StepReads()], **SETTINGS))
     assert {step for step, *_ in reads} == {10, 20}, reads
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+@pytest.mark.parametrize("kind", ["classifier", "distillation", "anc", "gan", "acgan", "gan_compression"])
+def test_steps_of_evaluation(
+    kind: str, stage: str, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
+    callback = EvaluationReads()
+    trainer, data = make_trainer(callbacks=[callback]), make_data(batch_size=5)
+    module = make_module(kind)
+    if stage == "test" and not is_overridden("test_step", module):
+        pytest.skip("the module has no test step")
+    getattr(trainer, stage)(module, data, verbose=False)
+    assert callback.batches > 2
+    assert not callback.reads.found
 
 
 @pytest.mark.parametrize("p_fake", [0.5, 1.0])
