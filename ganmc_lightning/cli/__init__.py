@@ -98,7 +98,7 @@ def _run_command(arguments: list[str], command: str) -> int:
             add_import_argument(subparser)
     parsed = parser.parse_args(arguments)
     parsed.command = command
-    import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").check_arguments(parsed)
+    import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").validate_arguments(parsed)
     with nullcontext() if arguments[0] in LIGHT else _imports():
         module = import_module(f"ganmc_lightning.cli.{arguments[0]}")
     allow_imports(parsed.imports)

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="random seed (default: 0)")
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
+def validate_arguments(arguments: argparse.Namespace) -> None:
     """Validate the size limit, and that the files exist.
 
     Raises:

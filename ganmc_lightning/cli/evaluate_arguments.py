@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--nearest-plot", type=Path, metavar="FILE.png", help="plot samples next to their nearest training samples")
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
+def validate_arguments(arguments: argparse.Namespace) -> None:
     """Validate numbers, combinations and paths.
 
     Raises:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
+def validate_arguments(arguments: argparse.Namespace) -> None:
     """Validate the numbers, and that the checkpoints exist.
 
     Raises:

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action="store_true", help="list the built-in experiments")
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
+def validate_arguments(arguments: argparse.Namespace) -> None:
     """Validate that an experiment is named, and the number of jobs.
 
     Raises:

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
-def check_arguments(arguments: argparse.Namespace) -> None:
+def validate_arguments(arguments: argparse.Namespace) -> None:
     """Validate the number of samples and the paths.
 
     Raises:
