@@ -193,8 +193,8 @@ class TrainingCLI(LightningCLI):
             plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
             **kwargs,
         )
-        if isinstance(built.profiler, PassThroughProfiler):  # no trainer.profiler
-            built.profiler = DisabledProfiler()
+        if isinstance(built.profiler, PassThroughProfiler):  # type: ignore[attr-defined]  # set outside the class
+            built.profiler = DisabledProfiler()  # type: ignore[attr-defined]
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
         return built
