@@ -9,8 +9,8 @@ from pathlib import Path
 import ganmc_lightning
 
 ROOT = Path(ganmc_lightning.__file__).parent
-# Modules of subcommands share an interface: ganmc_lightning.cli calls add_arguments() and run() of each.
-COMMAND_INTERFACE = {"add_arguments", "run"}
+# Modules of subcommands share an interface: ganmc_lightning.cli calls these functions of each.
+COMMAND_INTERFACE = {"add_arguments", "validate_arguments", "run"}
 
 
 def definitions(root: Path) -> dict[str, list[str]]:

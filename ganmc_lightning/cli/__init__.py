@@ -1,4 +1,4 @@
-"""Entry point of the ``ganmc`` command; subcommands are imported lazily."""
+"""Entry point of the ``ganmc`` command; arguments are validated before the subcommand is imported."""
 
 from __future__ import annotations
 
@@ -94,14 +94,15 @@ def _run_command(arguments: list[str], command: str) -> int:
     for name, text in COMMANDS.items():
         subparser = commands.add_parser(name, help=text, description=text)
         if arguments and arguments[0] == name:
-            with nullcontext() if name in LIGHT else _imports():
-                module = import_module(f"ganmc_lightning.cli.{name}")
-            module.add_arguments(subparser)
+            import_module(f"ganmc_lightning.cli.{name}_arguments").add_arguments(subparser)
             add_import_argument(subparser)
-            subparser.set_defaults(run=module.run, command=command)
     parsed = parser.parse_args(arguments)
+    parsed.command = command
+    import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").validate_arguments(parsed)
+    with nullcontext() if arguments[0] in LIGHT else _imports():
+        module = import_module(f"ganmc_lightning.cli.{arguments[0]}")
     allow_imports(parsed.imports)
-    status: int = parsed.run(parsed)
+    status: int = module.run(parsed)
     return status
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ganmc_lightning.cli.compress_inputs import CompressInputs, parse_size, read_inputs
+from ganmc_lightning.cli.compress_arguments import parse_size
+from ganmc_lightning.cli.compress_inputs import CompressInputs, read_inputs
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
 from ganmc_lightning.tabular.card.text import HEADINGS, conclusion_of, format_interval, format_seconds, format_size
-from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS, Compression, compress_table
+from ganmc_lightning.tabular.compress import Compression, compress_table
 from ganmc_lightning.tabular.compress_files import check_output_folder, write_compression
 from ganmc_lightning.tabular.compress_search import OnProgress
 from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
@@ -30,50 +31,6 @@ OPTIONS = {
     "student": "--students",
 }
 """Argument of Python -> option, for error messages."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    add = parser.add_argument
-    add(
-        "inputs",
-        nargs="+",
-        metavar="[MODEL] TABLE",
-        help="fitted model (.skops; .json or .ubj of XGBoost; .txt of LightGBM; .joblib or .pkl with --trust) and "
-        "training table (.csv, .tsv or .parquet); only the table with --teacher",
-    )
-    add("--target", required=True, metavar="COLUMN", help="column to predict")
-    add("--out", type=Path, required=True, metavar="FOLDER", help="new folder for the student and its card")
-    add("--teacher", choices=["forest"], help="fit a random forest of 500 trees instead of reading a model")
-    add("--trust", action="store_true", help="read models whose files can run code: pickles, other types in .skops")
-    add("--task", choices=["auto", "classification", "regression"], default="auto", help="default: by model or target")
-    add(
-        "--students",
-        type=_split_names,
-        default=list(KINDS),
-        metavar="A,B",
-        help=f"kinds to compare (default: {','.join(KINDS)})",
-    )
-    add("--drop", type=_split_names, default=[], metavar="A,B", help="columns to ignore, such as row numbers")
-    add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
-    add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
-    add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
-    add("--max-bytes", metavar="SIZE", help="largest exported file, e.g. 64k (default: no limit)")
-    add(
-        "--max-predict-seconds",
-        type=float,
-        metavar="SECONDS",
-        help="longest prediction time of a row in Python, in a batch (default: no limit)",
-    )
-    add(
-        "--time",
-        type=float,
-        default=SEARCH_SECONDS,
-        metavar="SECONDS",
-        help=f"time limit of the search (default: {SEARCH_SECONDS:.0f})",
-    )
-    add("--gan", metavar="CHECKPOINT", help="also try rows of a tabular GAN trained by ganmc fit")
-    add("--seed", type=int, default=0, help="random seed (default: 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -209,7 +166,3 @@ def _environment() -> dict[str, str]:
     if described["git"] is not None:
         found["commit"] = str(described["git"])
     return found
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

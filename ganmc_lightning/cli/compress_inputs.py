@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganmc_lightning.cli.compress_arguments import input_paths
 from ganmc_lightning.data.datasets.table_frame import TargetTable, read_target_table
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
@@ -18,10 +18,8 @@ from ganmc_lightning.tabular.compress_rows import check_columns
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.teacher_files import load_teacher
 
-TABLES = (".csv", ".tsv", ".parquet")
 MAX_CLASSES = 20
 """Integer targets with more distinct values are values of a regression, unless the model is a classifier."""
-UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 1000**2, "mb": 1000**2, "mib": 1024**2}
 
 
 class CompressInputs(NamedTuple):
@@ -46,29 +44,13 @@ class CompressInputs(NamedTuple):
     synthesizers: Mapping[str, SupportsSample]
 
 
-def parse_size(text: str) -> int:
-    """Parse a number of bytes with a unit.
-
-    Raises:
-        ConfigurationError: no number, or an unknown unit.
-
-    Example:
-        >>> parse_size("64k"), parse_size("1.5MB"), parse_size("2KiB")
-        (64000, 1500000, 2048)
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if match is None or match[2].lower() not in UNITS:
-        raise ConfigurationError(f"--max-bytes: got {text!r}, expected a size such as 64k, 64KiB or 1.5MB")
-    return round(float(match[1]) * UNITS[match[2].lower()])
-
-
 def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
     """Read and validate all files of the command.
 
     Raises:
         ConfigurationError: a file is missing or invalid, or the teacher was fitted to other columns.
     """
-    model, path = _paths(arguments)
+    model, path = input_paths(arguments)
     table = read_target_table(path, arguments.target, arguments.drop)
     y = _plain_values(table.y)
     classes: list[Any] = [] if _is_continuous(y) else np.unique(y).tolist()
@@ -94,18 +76,6 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
         read(arguments.test),
         _synthesizers(arguments.gan),
     )
-
-
-def _paths(arguments: argparse.Namespace) -> tuple[Path | None, Path]:
-    paths = [Path(text).expanduser() for text in arguments.inputs]
-    expected = 1 if arguments.teacher else 2
-    if len(paths) != expected:
-        needed = "one table with --teacher" if arguments.teacher else "a model and a table, or --teacher and a table"
-        raise ConfigurationError(f"inputs: got {' '.join(arguments.inputs)}, expected {needed}")
-    table = paths[-1]
-    if table.suffix.lower() not in TABLES:
-        raise ConfigurationError(f"{table}: got the suffix {table.suffix!r}, expected a table: {', '.join(TABLES)}")
-    return (None if arguments.teacher else paths[0]), table
 
 
 def _plain_values(series: Any) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ganmc_lightning.batch import to_uint8_images
+from ganmc_lightning.cli.profile_arguments import parse_generators
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
@@ -33,29 +34,6 @@ Costs = dict[str, float]
 LATENT_SPEC = ("latent_dim", "latent_std", "num_classes", "sample_shape")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    add = parser.add_argument
-    add(
-        "generators",
-        nargs="+",
-        metavar="NAME=CHECKPOINT",
-        help="generators with equal latents, compared with the first; CHECKPOINT:SUBMODULE if the generator is not "
-        "named generator or student",
-    )
-    add("--out", type=Path, required=True, help="folder for result.json and samples/comparison.png")
-    add(
-        "--metrics-json",
-        type=Path,
-        metavar="FILE",
-        help="result.json of `ganmc evaluate` with equal names; its metrics are added to the result",
-    )
-    add("--num-samples", type=int, default=10, metavar="N", help="samples per generator in the figure (default: 10)")
-    add("--batch-size", type=int, default=64, help="batch size of the throughput measurement (default: 64)")
-    add("--benchmark-seconds", type=float, default=1.0, help="seconds of measurement per generator (default: 1)")
-    add("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Measure the generators, plot their samples and write the result.
 
@@ -63,8 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigurationError: a checkpoint has no generator, latents or samples of the generators differ in shape, or the
             output cannot be written.
     """
-    if min(arguments.num_samples, arguments.batch_size) < 1 or arguments.benchmark_seconds <= 0:
-        raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive numbers")
     started = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generators = {name: generator.to(device) for name, generator in load_generators(arguments.generators).items()}
@@ -98,17 +74,8 @@ def load_generators(texts: list[str]) -> dict[str, Generator]:
     Raises:
         ConfigurationError: a text is not ``NAME=CHECKPOINT``, a name occurs twice, or a checkpoint has no generator.
     """
-    generators: dict[str, Generator] = {}
-    for text in texts:
-        name, equals, path = text.partition("=")
-        if not (name and equals and path):
-            raise ConfigurationError(
-                f"generators: got '{text}', expected NAME=CHECKPOINT, e.g. teacher=runs/gan/checkpoints/best.ckpt"
-            )
-        if name in generators:
-            raise ConfigurationError(f"generators: got the name '{name}' twice, expected distinct names")
-        generators[name] = load_generator(*split_checkpoint_path(path))
-    return generators
+    checkpoints = parse_generators(texts)
+    return {name: load_generator(*split_checkpoint_path(path)) for name, path in checkpoints.items()}
 
 
 def _read_metrics(path: Path) -> Costs:

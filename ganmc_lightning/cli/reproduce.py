@@ -4,53 +4,10 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from ganmc_lightning.cli.imports import import_words
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.yaml_text import load_yaml
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    parser.add_argument(
-        "experiment", nargs="?", metavar="NAME-or-FILE", help="a built-in experiment (see --list), or a YAML file"
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="output folder (default: runs)")
-    parser.add_argument("--seeds", metavar="0,1,2", help="seeds that replace those of the file")
-    parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        metavar="N",
-        help="run up to N stages in parallel, also on one GPU (default: 1; with --on: all that are ready)",
-    )
-    parser.add_argument(
-        "--on", metavar="CLUSTER", help="run the stages on a cluster: ray, ray://HOST:PORT or slurm (default: here)"
-    )
-    parser.add_argument(
-        "--resources",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="with --on ray: options of each task, such as num_gpus=0.5 num_cpus=4; with --on slurm: parameters of "
-        "submitit, such as slurm_partition=gpu gpus_per_node=1 timeout_min=120",
-    )
-    parser.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="after a failure, skip dependent stages, run all others and write a partial report (exit code 1); "
-        "default: start no further stage",
-    )
-    parser.add_argument(
-        "--accept-older-code",
-        action="store_true",
-        help="reuse results of another version of the package source; the report lists them",
-    )
-    parser.add_argument(
-        "--wandb", metavar="PROJECT", help="also log runs and report to W&B (local only with WANDB_MODE=offline)"
-    )
-    parser.add_argument("--list", action="store_true", help="list the built-in experiments")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,12 +32,6 @@ def run(args: argparse.Namespace) -> int:
         for name, title in listed:
             console.print(f"{name:<{width}}  {title}", markup=False, highlight=False, soft_wrap=True)
         return 0
-    if args.experiment is None:
-        raise ConfigurationError(
-            "NAME-or-FILE: missing, expected an experiment; `ganmc reproduce --list` lists the built-in ones"
-        )
-    if args.jobs is not None and args.jobs < 1:
-        raise ConfigurationError(f"--jobs: got {args.jobs}, expected at least 1")
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
 

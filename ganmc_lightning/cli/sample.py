@@ -22,34 +22,13 @@ from ganmc_lightning.networks.loading import load_generator
 CHUNK = 1024
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument(
-        "checkpoint",
-        metavar="CHECKPOINT",
-        help="checkpoint of a GAN; CHECKPOINT:SUBMODULE if the generator is not named generator or student",
-    )
-    parser.add_argument("--num-samples", type=int, default=100, metavar="N", help="number of samples (default: 100)")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a folder of images",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Generate samples and write them.
 
     Raises:
-        ConfigurationError: the checkpoint has no generator, or the output already exists or cannot be written.
+        ConfigurationError: the checkpoint has no generator, or the output cannot be written.
     """
     out: Path = arguments.out
-    if arguments.num_samples < 1:
-        raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
-    if out.exists():
-        raise ConfigurationError(f"--out: {out} already exists, expected a new path")
     path, submodule = split_checkpoint_path(arguments.checkpoint)
     generator = load_generator(path, submodule)
     _check_suffix(generator, arguments.checkpoint, out)

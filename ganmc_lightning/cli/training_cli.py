@@ -13,10 +13,12 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import PassThroughProfiler
 
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
+from ganmc_lightning.cli.disabled_profiler import DisabledProfiler
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
@@ -191,6 +193,8 @@ class TrainingCLI(LightningCLI):
             plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
             **kwargs,
         )
+        if isinstance(built.profiler, PassThroughProfiler):  # type: ignore[attr-defined]  # set outside the class
+            built.profiler = DisabledProfiler()  # type: ignore[attr-defined]
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
         return built

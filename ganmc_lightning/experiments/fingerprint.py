@@ -15,7 +15,7 @@ from ganmc_lightning import __version__
 SOURCE = "package source"
 """Name of a difference in the package source."""
 
-_REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py")
+_REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py", "cli/reproduce_arguments.py")
 """Parts of the package that start stages or write reports, but do not compute results."""
 
 _NO_DATA = ("root", "save_dir", "dirpath", "class_path")

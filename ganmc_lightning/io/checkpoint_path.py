@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganmc_lightning.exceptions import ConfigurationError
+
 
 def split_checkpoint_path(text: str) -> tuple[str, str | None]:
     """Split ``PATH:NAME`` into a checkpoint path and the name of a submodule or layer.
@@ -25,3 +27,14 @@ def split_checkpoint_path(text: str) -> tuple[str, str | None]:
     if colon and name and not Path(text).is_file() and Path(path).is_file():
         return path, name
     return text, None
+
+
+def check_checkpoint_exists(text: str) -> None:
+    """Validate that the checkpoint of ``PATH`` or ``PATH:NAME`` is a file.
+
+    Raises:
+        ConfigurationError: the file does not exist.
+    """
+    path, _ = split_checkpoint_path(text)
+    if not Path(path).is_file():
+        raise ConfigurationError(f"{path}: checkpoint not found")

@@ -16,4 +16,6 @@ def at_least_float32(values: Tensor) -> Tensor:
         >>> at_least_float32(torch.ones(2, dtype=torch.bfloat16)).dtype, at_least_float32(torch.ones(2).double()).dtype
         (torch.float32, torch.float64)
     """
+    if values.dtype in (torch.float32, torch.float64):  # without the calls below, because every step has several
+        return values
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -17,7 +17,6 @@ from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
-from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 from ganmc_lightning.networks.validation import check_logits, dry_run
 
@@ -129,9 +128,8 @@ class ACGANModule(CompressionModule):
                 discriminator_accuracy_fake=(fake_logits[0] <= 0).float().mean(),
                 class_accuracy_real=(real_logits[1].argmax(dim=1) == batch.labels).float().mean(),
                 class_accuracy_fake=(fake_logits[1].argmax(dim=1) == fake_labels).float().mean(),
+                **({} if penalty is None else {"penalty": penalty}),
             )
-            if penalty is not None:
-                self.record(penalty=penalty)
 
     def _logits(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         source, classes = self.discriminator(samples)
@@ -140,11 +138,11 @@ class ACGANModule(CompressionModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the discriminator's accuracies on held-out real samples; a decrease indicates overfitting."""
         source, classes = self.discriminator(batch.inputs)
-        accuracies = {
-            "val/discriminator_accuracy_real": (source > 0).float().mean(),
-            "val/class_accuracy_real": (classes.argmax(dim=1) == batch.labels).float().mean(),
+        correct = {
+            "discriminator_accuracy_real": (source > 0).sum(),
+            "class_accuracy_real": (classes.argmax(dim=1) == batch.labels).sum(),
         }
-        log_sample_means(self, accuracies, len(batch.labels))
+        self.record_samples(correct, len(batch.labels))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each label of the batch."""

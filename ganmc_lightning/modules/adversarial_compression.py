@@ -22,7 +22,7 @@ from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.losses.features import Shape, make_regressor, regressor_from_weight
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.classification import ClassificationModule
-from ganmc_lightning.modules.metric_logging import log_classification_metrics, log_sample_means
+from ganmc_lightning.modules.metric_logging import classification_sums
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
 from ganmc_lightning.networks.base import Discriminator
@@ -209,12 +209,12 @@ class AdversarialCompressionModule(ClassificationModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy``; ``val/logits_loss`` and ``val/agreement`` need no labels."""
         logits, teacher_logits = self.student(batch.inputs), self.teacher(batch.inputs)
-        log_classification_metrics(self, "val", logits, batch.labels)
-        metrics = {
-            "val/logits_loss": l2_logits_loss(logits, teacher_logits),
-            "val/agreement": (logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).float().mean(),
+        self.record_samples(*classification_sums(logits, batch.labels), prog_bar=True)
+        sums = {
+            "logits_loss": l2_logits_loss(logits, teacher_logits) * len(logits),
+            "agreement": (logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).sum(),
         }
-        log_sample_means(self, metrics, len(batch.labels))
+        self.record_samples(sums, len(logits))
 
     # -- optimizers and checkpoints ------------------------------------------------------------------------
 

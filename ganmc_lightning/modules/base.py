@@ -7,7 +7,6 @@ from abc import ABC
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -24,20 +23,17 @@ from ganmc_lightning.modules.checkpoint import (
 )
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
-from ganmc_lightning.modules.metric_logging import MeanAccumulator
 from ganmc_lightning.modules.optimizers import choose_implementation
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
+from ganmc_lightning.modules.recording import RecordingModule
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
 from ganmc_lightning.networks.recipes import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
 
-CHECK_EVERY = 500
-"""Maximum number of steps between two checks of the losses, for runs with a larger ``log_every_n_steps``."""
 
-
-class CompressionModule(LightningModule, ABC):
+class CompressionModule(RecordingModule, ABC):
     """Base class of modules that train on :class:`~ganmc_lightning.batch.Batch` objects.
 
     It adds these features to LightningModule:
@@ -92,12 +88,9 @@ class CompressionModule(LightningModule, ABC):
                 self.hparams[name] = resolve_recipe(recipe)
         self.register_state_dict_post_hook(drop_frozen_keys)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(ignore_missing_frozen_keys)  # type: ignore[no-untyped-call]
-        self.iteration = 0
         self._previous_seconds = 0.0
         self._started_at: float | None = None
-        self._epoch_means, self._step_means = MeanAccumulator(), MeanAccumulator()
         self._resumed: dict[str, Any] = {}
-        self._losses = LossMonitor()
         self._unbounded: frozenset[str] = frozenset()
         self._first_batch: list[RemovableHandle] | None = None
         self._data: DataSpec | None = None
@@ -128,6 +121,7 @@ class CompressionModule(LightningModule, ABC):
     def on_validation_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
+        super().on_validation_start()
 
     def _validate_data(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -181,21 +175,14 @@ class CompressionModule(LightningModule, ABC):
         else:  # LightningOptimizer.step counts; the strategy's method below it does not
             self.trainer.strategy.optimizer_step(optimizer.optimizer, lambda: None)
 
-    # -- logging -------------------------------------------------------------------------------------------
-
-    def record(self, **values: Tensor) -> None:
-        """Add scalars of this step to the means of the epoch and of the logging interval."""
-        self._epoch_means.update(values)
-        self._step_means.update(values)
-        self._losses.update(self.iteration, values)
+    # -- training ------------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Increment :attr:`iteration`, before callbacks save checkpoints in ``on_train_batch_end``.
+        """Count the batch; if the first batch has one sample, batch normalization of single values raises an error.
 
-        If the first batch has one sample, batch normalization of single values raises an error; all batches have equal
-        sizes.
+        All batches have equal sizes.
         """
-        self.iteration += 1
+        super().on_train_batch_start(batch, batch_idx)
         if self._first_batch is None:
             self._first_batch = []
             if isinstance(batch, Batch) and len(batch.labels) == 1:
@@ -213,15 +200,7 @@ class CompressionModule(LightningModule, ABC):
         """
         while self._first_batch:
             self._first_batch.pop().remove()
-        if self._step_means_due or self.iteration % CHECK_EVERY == 0:
-            check_losses(self, self.iteration, self._losses)
-        if self._step_means_due:
-            means = {f"train/{name}_step": value for name, value in self._step_means.compute_and_reset().items()}
-            self.log_dict({**means, "trainer/iteration": float(self.iteration)})
-
-    @property
-    def _step_means_due(self) -> bool:
-        return bool(self.iteration % self.trainer.log_every_n_steps == 0)  # type: ignore[attr-defined]
+        super().on_train_batch_end(outputs, batch, batch_idx)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; in manual optimization, step the learning rate schedules.
@@ -229,10 +208,7 @@ class CompressionModule(LightningModule, ABC):
         Raises:
             DivergenceError: the losses are NaN or infinite.
         """
-        check_losses(self, self.iteration, self._losses)
-        means = {f"train/{name}": value for name, value in self._epoch_means.compute_and_reset().items()}
-        self.log_dict(means, prog_bar=True, sync_dist=True)
-        self.log("trainer/iteration", float(self.iteration), sync_dist=True)
+        super().on_train_epoch_end()
         if not self.automatic_optimization:
             schedulers = self.lr_schedulers() or []
             for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
@@ -251,8 +227,7 @@ class CompressionModule(LightningModule, ABC):
             check_checkpoint(self, self.iteration, checkpoint["state_dict"], self.finite_metrics, self._unbounded)
         checkpoint.update(iteration=self.iteration, train_seconds=self.train_seconds)
         if "optimizer_states" in checkpoint:  # else only weights are saved
-            means = {"epoch": self._epoch_means.state_dict(), "step": self._step_means.state_dict()}
-            checkpoint.update(running_means=means, random_state=random_state(self.device))
+            checkpoint.update(running_means=self._step_means.state_dict(), random_state=random_state(self.device))
         if self.trained_on is not None:
             checkpoint[TRAINED_ON] = self.trained_on.state_dict()
         class_path = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -291,10 +266,9 @@ class CompressionModule(LightningModule, ABC):
         # Buffers such as attention masks may contain -inf by design.
         self._unbounded = frozenset(nonfinite_names(dict(self.named_buffers())))
         if self._resumed:
-            self._epoch_means.load_state_dict(self._resumed["running_means"]["epoch"], self.device)
-            self._step_means.load_state_dict(self._resumed["running_means"]["step"], self.device)
+            self._step_means.load_state_dict(self._resumed["running_means"], self.device)
             if self._step_means_due:  # already logged right after the checkpoint was saved
-                self._step_means.compute_and_reset()
+                self._step_means.compute_and_reset("step")
             restore_random_state(self._resumed["random_state"], self.device)
             self._resumed = {}
         seed_process(self.global_rank, self.trainer.world_size, self.iteration)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.metric_logging import log_classification_metrics
+from ganmc_lightning.modules.metric_logging import classification_sums
 
 
 class ClassificationModule(CompressionModule, ABC):
@@ -28,11 +28,11 @@ class ClassificationModule(CompressionModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/accuracy`` and ``val/cross_entropy``."""
-        log_classification_metrics(self, "val", self(batch.inputs), batch.labels)
+        self.record_samples(*classification_sums(self(batch.inputs), batch.labels), prog_bar=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/accuracy`` and ``test/cross_entropy``."""
-        log_classification_metrics(self, "test", self(batch.inputs), batch.labels)
+        self.record_samples(*classification_sums(self(batch.inputs), batch.labels), prog_bar=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return class probabilities (N, K)."""

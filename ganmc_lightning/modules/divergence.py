@@ -12,7 +12,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from ganmc_lightning.exceptions import DivergenceError
-from ganmc_lightning.losses.precision import at_least_float32
 
 PREFIX = "loss"
 """Prefix of the recorded values that must be finite; other values, such as ratios, may be NaN."""
@@ -41,21 +40,26 @@ class LossMonitor:
 
     Example:
         >>> losses = LossMonitor()
-        >>> losses.update(1, {"loss": torch.tensor(0.5)})
-        >>> losses.update(2, {"loss": torch.tensor(float("inf"))})
+        >>> losses.update(1, ["loss", "accuracy"], torch.tensor([0.5, 0.0]))
+        >>> losses.update(2, ["loss", "accuracy"], torch.tensor([float("inf"), 0.0]))
         >>> losses.failure()
         Failure(step=2, name='loss', value=inf, steps=1)
     """
 
     def __init__(self) -> None:
-        self._unread: list[tuple[int, tuple[str, ...], Tensor]] = []
+        self._unread: list[tuple[int, Sequence[str], Tensor]] = []
         self._failure: Failure | None = None
 
-    def update(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Store the losses among the recorded scalars of a step."""
-        losses = {name: at_least_float32(value.detach()) for name, value in values.items() if name.startswith(PREFIX)}
-        if losses:
-            self._unread.append((step, tuple(losses), torch.stack(list(losses.values()))))
+    def update(self, step: int, names: Sequence[str], values: Tensor) -> None:
+        """Store the scalars of a step, of which the losses are read.
+
+        Args:
+            step: number of the training batch.
+            names: names of the scalars.
+            values: float (K,), float32 or wider, without gradients.
+        """
+        if any(name.startswith(PREFIX) for name in names):
+            self._unread.append((step, names, values))
 
     def failure(self) -> Failure | None:
         """Read the losses since the last call.
@@ -65,10 +69,11 @@ class LossMonitor:
             skips steps that overflow in float16.
         """
         if self._unread:
-            values = torch.cat([losses for _, _, losses in self._unread]).tolist()
+            values = torch.cat([stored for _, _, stored in self._unread]).tolist()
             steps = [(step, name) for step, names, _ in self._unread for name in names]
             self._unread = []
-            self._read([(step, name, value) for (step, name), value in zip(steps, values, strict=True)])
+            found = [(step, name, value) for (step, name), value in zip(steps, values, strict=True)]
+            self._read([loss for loss in found if loss[1].startswith(PREFIX)])
         return self._failure
 
     def _read(self, losses: list[tuple[int, str, float]]) -> None:

@@ -15,7 +15,6 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.validation import check_discriminator
 
@@ -156,20 +155,24 @@ class GANModule(CompressionModule):
             self.step(discriminator_optimizer, total, counted=False)
             self.loss.after_discriminator_step(self.discriminator)
 
+        values = {
+            "loss_discriminator": discriminator_loss,
+            "score_real": real_logits.mean(),
+            "score_fake": fake_logits.mean(),
+        }
+        if penalty is not None:
+            values["penalty"] = penalty
         if update_generator:
             with self.toggled_optimizer(generator_optimizer):
                 generator_loss = self.loss.generator_loss(at_least_float32(self.discriminator(fakes)))
                 self.step(generator_optimizer, generator_loss)
-            self.record(loss_generator=generator_loss)
-
-        self.record(loss_discriminator=discriminator_loss, score_real=real_logits.mean(), score_fake=fake_logits.mean())
-        if penalty is not None:
-            self.record(penalty=penalty)
+            values["loss_generator"] = generator_loss
+        self.record(**values)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/score_real``, the mean logit of held-out real samples; low values indicate overfitting."""
-        score = at_least_float32(self.discriminator(batch.inputs)).mean()
-        log_sample_means(self, {"val/score_real": score}, len(batch.inputs))
+        score = at_least_float32(self.discriminator(batch.inputs)).sum()
+        self.record_samples({"score_real": score}, len(batch.inputs))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each sample of the batch."""

@@ -17,7 +17,6 @@ from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
-from ganmc_lightning.modules.metric_logging import log_sample_means
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
@@ -158,7 +157,7 @@ class GANCompressionModule(CompressionModule):
         latents = self._latents_for(batch)
         teacher_images = self.teacher(*latents)
         student_images = self.student(*latents)
-        fake_logits = None
+        fake_logits, values = None, {}
 
         if self.discriminator is not None:
             assert isinstance(optimizers, list)
@@ -172,16 +171,18 @@ class GANCompressionModule(CompressionModule):
                 total = discriminator_loss if penalty is None else discriminator_loss + penalty
                 self.step(optimizers[1], total, counted=False)
                 loss.after_discriminator_step(self.discriminator)
-            self.record(
-                loss_discriminator=discriminator_loss, score_real=real_logits.mean(), score_fake=fake_logits.mean()
-            )
+            values = {
+                "loss_discriminator": discriminator_loss,
+                "score_real": real_logits.mean(),
+                "score_fake": fake_logits.mean(),
+            }
 
         with self.toggled_optimizer(student_optimizer):
             if self.discriminator is not None:
                 fake_logits = at_least_float32(self.discriminator(student_images))
             parts = self.loss(student_images, teacher_images, fake_logits)
             self.step(student_optimizer, parts.total)
-        self.record(**loss_columns(parts))
+        self.record(**loss_columns(parts), **values)
 
     def _latents_for(self, batch: Batch) -> tuple[Tensor, ...]:
         n = len(batch.labels)
@@ -196,25 +197,26 @@ class GANCompressionModule(CompressionModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``val/mse`` over held-out latents."""
-        self._log_mse("val", len(batch.labels), batch_idx)
+        self._record_mse("val", len(batch.labels), batch_idx)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log ``test/mse`` over held-out latents that differ from those of validation."""
-        self._log_mse("test", len(batch.labels), batch_idx)
+        self._record_mse("test", len(batch.labels), batch_idx)
 
-    def _log_mse(self, stage: str, n: int, batch_idx: int) -> None:
+    def _record_mse(self, stage: str, n: int, batch_idx: int) -> None:
         batch_offset = batch_idx * self.trainer.world_size + self.global_rank
         latents = self._seeded_latents(n, HELD_OUT_SEEDS[stage] + batch_offset)
         mse = squared_distance(self.student(*latents), self.teacher(*latents))
-        log_sample_means(self, {f"{stage}/mse": mse}, n, prog_bar=True)
+        self.record_samples({"mse": mse * n}, n, prog_bar=True)
 
     def _seeded_latents(self, n: int, seed: int) -> tuple[Tensor, ...]:
         """Return latents and labels drawn on the CPU, so that they are equal on every device."""
         generator = torch.Generator().manual_seed(seed)
-        latents = self.student.sample_latents(n, "cpu", generator).to(self.device)
+        latents = self.student.sample_latents(n, "cpu", generator).to(self.device, non_blocking=True)
         if self.student.num_classes == 0:
             return (latents,)
-        return latents, torch.randint(self.student.num_classes, (n,), generator=generator).to(self.device)
+        labels = torch.randint(self.student.num_classes, (n,), generator=generator, device="cpu")
+        return latents, labels.to(self.device, non_blocking=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one student sample for each sample of the batch."""

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+from ganmc_lightning.cli import compress_arguments
+from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS
 from ganmc_lightning.tabular.export import load_skops, save_skops
 
 
@@ -134,3 +136,8 @@ def test_one_value(compress, tmp_path):
     outcome = compress(table, "--teacher", "forest", options=("--target", "y"))
     assert outcome.status == 2
     assert "column 'y': got one value, 'yes', expected two or more" in outcome.err
+
+
+def test_constants_equal_those_of_the_students():
+    assert compress_arguments.KINDS == KINDS
+    assert compress_arguments.SEARCH_SECONDS == SEARCH_SECONDS

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganmc_lightning.cli import evaluate_arguments
+from ganmc_lightning.evaluation import evaluator, samples
+
 STUDENT = (
     "{class_path: ganmc_lightning.networks.MLPClassifier, init_args: {in_features: 64, num_classes: 3, hidden: [8]}}"
 )
@@ -129,3 +132,8 @@ def test_teacher_without_student(ganmc, data_root):
     done = ganmc("evaluate", "real:train", "--data", data_root / "tiny.npz", "--teacher", "a.ckpt")
     assert done.status == 2
     assert "expected both or neither" in done.err
+
+
+def test_constants_equal_those_of_the_metrics():
+    assert evaluate_arguments.METRICS == evaluator.METRICS
+    assert evaluate_arguments.SPLITS == samples.SPLITS

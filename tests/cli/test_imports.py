@@ -42,8 +42,9 @@ def test_a_user_defined_network(checkpoint, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("command", ["sample", "fit"])
-def test_a_module_that_does_not_exist(command, capsys):
-    words = {"sample": ["a.ckpt", "--out", "a.npz"], "fit": []}[command]
+def test_a_module_that_does_not_exist(command, tmp_path, capsys):
+    (tmp_path / "a.ckpt").touch()
+    words = {"sample": [str(tmp_path / "a.ckpt"), "--out", "a.npz"], "fit": []}[command]
     assert main([command, *words, "--import", "no_such_module"]) == 2
     assert "ganmc: --import: module 'no_such_module' cannot be imported" in capsys.readouterr().err
 

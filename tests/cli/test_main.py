@@ -92,6 +92,55 @@ def test_the_first_line_is_written_before_pytorch_is_imported(
     assert done.stderr.splitlines()[0] == first_line
 
 
+WITHOUT_TORCH = """if True:
+    import sys
+    class Finder:
+        def find_spec(name, path=None, target=None):
+            if name in ("torch", "sklearn"):
+                raise ImportError
+    sys.meta_path.insert(0, Finder)
+    from ganmc_lightning.cli import main
+    for line in sys.stdin.read().splitlines():
+        assert main(line.split()) == 2, line
+"""
+
+
+def test_arguments_are_validated_before_pytorch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "old.npz").touch()
+    lines = {
+        "sample": "the following arguments are required: CHECKPOINT, --out",
+        "sample a.ckpt --out new.npz": "a.ckpt: checkpoint not found",
+        "sample a.ckpt --out old.npz": "--out: old.npz already exists",
+        "sample a.ckpt --out new.npz --num-samples 0": "--num-samples: got 0",
+        "evaluate real:test": "the following arguments are required: --data",
+        "evaluate real:test --data digits --real-split all": "argument --real-split: invalid choice: 'all'",
+        "evaluate real:test --data digits --seed -1": "--seed: got -1",
+        "evaluate real:test --data digits --teacher a.ckpt --student s.yaml": "a.ckpt: checkpoint not found",
+        "profile a.ckpt --out new": "generators: got 'a.ckpt', expected NAME=CHECKPOINT",
+        "profile a=a.ckpt --out new": "a.ckpt: checkpoint not found",
+        "compress a.skops t.csv --out new": "the following arguments are required: --target",
+        "compress a.skops t.csv --target y --out new": "a.skops: file not found",
+        "compress t.csv --teacher forest --target y --out new --max-bytes many": "--max-bytes: got 'many'",
+        "reproduce": "NAME-or-FILE: missing",
+        "reproduce none --jobs 0": "--jobs: got 0",
+        "reproduce digits --seeds a": "--seeds: got 'a'",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    position = -1
+    for message in lines.values():
+        position = done.stderr.find(message, position + 1)
+        assert position >= 0, f"{message} not in {done.stderr}"
+
+
 def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> None:
     done = shell("fit", "--config", configs.teacher, "--data.p_fake", "0.5", cwd=tmp_path)
     assert done.returncode == 2

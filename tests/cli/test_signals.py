@@ -21,9 +21,10 @@ def send(number=signal.SIGTERM):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_any_command(number, status, monkeypatch, capsys):
+def test_any_command(number, status, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.ckpt").touch()
     monkeypatch.setattr(sample, "run", lambda parsed: send(number))
-    assert main(["sample", "a.ckpt", "--out", "no-such-file.npz"]) == status
+    assert main(["sample", str(tmp_path / "a.ckpt"), "--out", "no-such-file.npz"]) == status
     assert capsys.readouterr().err.startswith("ganmc: interrupted")
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from ganmc_lightning import cli
 from ganmc_lightning.cli.imports import add_import_argument
-from ganmc_lightning.cli.reproduce import add_arguments, run
+from ganmc_lightning.cli.reproduce import run
+from ganmc_lightning.cli.reproduce_arguments import add_arguments, validate_arguments
 from ganmc_lightning.exceptions import ConfigurationError
 
 
@@ -63,7 +64,7 @@ def test_unusable_output_folder_is_an_error(experiment_file, tmp_path):
 
 def test_missing_name_is_an_error():
     with pytest.raises(ConfigurationError, match="NAME-or-FILE: missing"):
-        run(arguments())
+        validate_arguments(arguments())
 
 
 def test_experiments_import_neither_training_libraries_nor_the_command_line():

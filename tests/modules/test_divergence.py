@@ -199,18 +199,19 @@ def test_a_gradient_scaler_may_recover(make_data: MakeData, make_trainer: MakeTr
 
 def test_loss_monitor() -> None:
     losses = LossMonitor()
-    good, bad = torch.tensor(1.0), torch.tensor(float("nan"), dtype=torch.bfloat16)
+    nan = float("nan")
     assert losses.failure() is None
-    losses.update(1, {"loss": good, "ratio": bad})  # ratios may be 0 / 0
+    losses.update(1, ["ratio"], torch.tensor([nan]))
+    losses.update(1, ["loss", "ratio"], torch.tensor([1.0, nan]))  # ratios may be 0 / 0
     assert losses.failure() is None
-    losses.update(2, {"loss": good, "loss_other": bad})
-    losses.update(3, {"loss": good.double()})
+    losses.update(2, ["loss", "loss_other"], torch.tensor([1.0, nan]))
+    losses.update(3, ["loss"], torch.tensor([1.0], dtype=torch.float64))
     assert losses.failure() is None  # it recovered
-    losses.update(4, {"loss": good, "loss_other": bad})
+    losses.update(4, ["loss", "loss_other"], torch.tensor([1.0, nan]))
     failure = losses.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 1)
-    losses.update(5, {"loss": bad})
+    losses.update(5, ["ratio", "loss"], torch.tensor([1.0, nan]))
     failure = losses.failure()
     assert failure is not None
     assert (failure.step, failure.name, failure.steps) == (4, "loss_other", 2)

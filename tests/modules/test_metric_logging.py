@@ -7,62 +7,105 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.modules import ClassifierModule, DistillationModule
-from ganmc_lightning.modules.metric_logging import MeanAccumulator
+from ganmc_lightning.modules.metric_logging import StepMeans
 from ganmc_lightning.networks import MLPClassifier
 
 
 def test_means_since_the_last_time() -> None:
-    means = MeanAccumulator()
+    means = StepMeans()
     weight = torch.tensor(2.0, requires_grad=True)
-    means.update({"loss": weight * 1, "rare": torch.tensor(5.0)})
-    means.update({"loss": weight * 2})
-    computed = means.compute_and_reset()
-    assert {name: value.item() for name, value in computed.items()} == {"loss": 3.0, "rare": 5.0}
+    stacked = means.update({"loss": weight * 1, "accuracy": torch.tensor(0.5)})
+    assert stacked.tolist() == [2.0, 0.5]
+    assert not stacked.requires_grad
+    means.update({"loss": weight * 2, "accuracy": torch.tensor(1.0)})
+    computed = means.compute_and_reset("step")
+    assert {name: value.item() for name, value in computed.items()} == {"loss": 3.0, "accuracy": 0.75}
     assert not computed["loss"].requires_grad
-    assert means.compute_and_reset() == {}
-    means.update({"loss": torch.tensor(7.0)})
-    assert means.compute_and_reset()["loss"] == 7.0
+    assert means.compute_and_reset("step") == {}
+    means.update({"loss": torch.tensor(9.0), "accuracy": torch.tensor(0.0)})
+    assert {name: value.item() for name, value in computed.items()} == {"loss": 3.0, "accuracy": 0.75}  # a copy
+    assert means.compute_and_reset("step")["loss"] == 9.0
+    assert means.compute_and_reset("epoch") == {"loss": 5.0, "accuracy": 0.5}
+    assert means.compute_and_reset("epoch") == {}
+
+
+def test_means_of_values_that_some_steps_lack() -> None:
+    """The generator of a GAN is updated in every third step."""
+    losses = [float(step) for step in range(1, 8)]
+    means = StepMeans()
+    for step, loss in enumerate(losses):
+        extra = {"loss_generator": torch.tensor(10 * loss)} if step % 3 == 2 else {}
+        means.update({"loss_discriminator": torch.tensor(loss), **extra})
+    assert means.compute_and_reset("epoch") == {"loss_discriminator": 4.0, "loss_generator": 45.0}
 
 
 def test_values_are_not_changed_in_place() -> None:
-    means, value = MeanAccumulator(), torch.tensor(1.0)
+    means, value = StepMeans(), torch.tensor(1.0)
+    first = means.update({"loss": value})
     means.update({"loss": value})
-    means.update({"loss": value})
-    assert value == 1.0
+    assert value == first == 1.0
 
 
 def test_state_dict_round_trip() -> None:
-    first, second = MeanAccumulator(), MeanAccumulator()
-    first.update({"loss": torch.tensor(1.0)})
-    state = first.state_dict()
-    first.update({"loss": torch.tensor(100.0)})  # must not change the state
+    """The sum of a resumed run is equal to that of an uninterrupted one, also in rounding."""
+    values = torch.rand(30, generator=torch.Generator().manual_seed(0))
+    first, second = StepMeans(), StepMeans()
+    for step, value in enumerate(values):
+        first.update({"loss": value} if step % 2 else {"loss": value, "penalty": value})
+        if step == 6:
+            first.compute_and_reset("step")
+        if step == 16:
+            state = first.state_dict()
     second.load_state_dict(state, torch.device("cpu"))
-    second.update({"loss": torch.tensor(2.0)})
-    assert second.compute_and_reset()["loss"] == 1.5
+    for step, value in enumerate(values):
+        if step > 16:
+            second.update({"loss": value} if step % 2 else {"loss": value, "penalty": value})
+    assert first.compute_and_reset("step") == second.compute_and_reset("step")
+    assert first.compute_and_reset("epoch") == second.compute_and_reset("epoch")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sums_of_half_precision_are_wider(dtype: torch.dtype) -> None:
     """In bfloat16 a sum of ones stops at 256, in float16 one of hundreds is infinite after 600 steps."""
-    means = MeanAccumulator()
+    means = StepMeans()
     for _ in range(1000):
         means.update({"one": torch.ones((), dtype=dtype), "many": torch.full((), 120.0, dtype=dtype)})
-    computed = means.compute_and_reset()
+    computed = means.compute_and_reset("step")
     assert {name: value.item() for name, value in computed.items()} == {"one": 1.0, "many": 120.0}
     assert computed["one"].dtype == torch.float32
-    means.load_state_dict({"sums": {"one": torch.tensor(3.0, dtype=dtype)}, "counts": {"one": 2}}, torch.device("cpu"))
-    assert means.compute_and_reset()["one"].dtype == torch.float32
 
 
 def test_double_precision_is_kept() -> None:
-    means = MeanAccumulator()
+    means = StepMeans()
     means.update({"loss": torch.tensor(1.0, dtype=torch.float64)})
-    assert means.compute_and_reset()["loss"].dtype == torch.float64
+    assert means.compute_and_reset("step")["loss"].dtype == torch.float64
+
+
+def test_a_step_needs_two_operations() -> None:
+    """Stack and add, for any number of scalars."""
+    means, values = StepMeans(), {name: torch.tensor(1.0, requires_grad=True) for name in "abcdefgh"}
+    means.update(values)
+    with CountOperations() as operations:
+        means.update(values)
+    assert operations.names == ["aten.stack.default", "aten.add_.Tensor"]
+
+
+class CountOperations(TorchDispatchMode):
+    """Record the names of the operations inside the context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("stage", ["val", "test"])

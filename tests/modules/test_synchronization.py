@@ -1,6 +1,6 @@
-"""No training step waits for the device, tested without one.
+"""No step of training, validation or test waits for the device, tested without one.
 
-A training step on the CPU calls the functions that it would call on a GPU. Those that read values on the host, and
+A step on the CPU calls the functions that it would call on a GPU. Those that read values on the host, and
 those that create tensors on the host, are recorded. ``test_cuda.py`` contains the test on a GPU.
 """
 
@@ -187,6 +187,24 @@ class StepReads(Callback):
             self.reads.__exit__(None, None, None)
 
 
+class EvaluationReads(Callback):
+    """Record host reads from the second batch of validation or test to the end of the last, with the hooks between."""
+
+    def __init__(self) -> None:
+        self.reads = HostReads()
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        self.reads.step += 1
+        if self.reads.step == 2:
+            self.reads.__enter__()
+
+    def on_validation_epoch_end(self, *_: Any) -> None:  # before the hook of the module, which logs
+        self.reads.__exit__(None, None, None)
+
+    on_test_batch_start, on_test_epoch_end = on_validation_batch_start, on_validation_epoch_end
+    on_exception = on_validation_epoch_end
+
+
 class ByPosition(nn.Module):
     """Teacher of the tiny data set: the position of the bright bar."""
 
@@ -230,6 +248,23 @@ def test_steps_of_modules(
     data = make_data(batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of("jitter"))
     reads = reads_of_20_steps(make_module(kind), data, make_trainer(callbacks=[StepReads()], **SETTINGS))
     assert {step for step, *_ in reads} == {10, 20}, reads
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [
+        *((kind, "validate") for kind in ("classifier", "distillation", "anc", "gan", "acgan", "gan_compression")),
+        *((kind, "test") for kind in ("classifier", "distillation", "anc", "gan_compression")),
+    ],
+)
+def test_steps_of_evaluation(
+    kind: str, stage: str, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
+    callback = EvaluationReads()
+    run = getattr(make_trainer(callbacks=[callback]), stage)
+    run(make_module(kind), make_data(batch_size=4), verbose=False)
+    assert callback.reads.step >= 3
+    assert not callback.reads.found
 
 
 @pytest.mark.parametrize("p_fake", [0.5, 1.0])

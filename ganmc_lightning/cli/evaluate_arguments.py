@@ -1,0 +1,109 @@
+"""Arguments of ``ganmc evaluate``, parsed and validated before PyTorch is imported."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
+
+MINIMA = {"num_samples": 2, "seed": 0, "num_students": 1, "student_batch_size": 1}
+METRICS = ("inception_score", "fid", "kid", "prdc", "near_duplicates", "laplacian_variance", "compression_score")
+SPLITS = ("train", "val", "test")
+"""Copies of the constants in ``ganmc_lightning.evaluation``, which imports PyTorch; a test compares them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add(
+        "samples",
+        nargs="+",
+        metavar="SAMPLES",
+        help="checkpoint of a (compressed) GAN, CHECKPOINT:SUBMODULE if the generator is not named generator or "
+        "student; .npz file; folder of images; real:train, real:val or real:test; NAME=SAMPLES sets the column name",
+    )
+    add(
+        "--data",
+        required=True,
+        help="real data: a built-in data set such as digits, an .npz file, or the .yaml config of a run",
+    )
+    add(
+        "--metrics",
+        type=_split_names,
+        metavar="A,B",
+        help=f"comma-separated metrics from {','.join(METRICS)} (default: all that can be computed)",
+    )
+    add(
+        "--extractor",
+        help="feature extractor: inception, inception:WEIGHTS.pth, classifier:CHECKPOINT or "
+        "classifier:CHECKPOINT:LAYER (default: inception for images)",
+    )
+    add("--num-samples", type=int, default=10_000, metavar="N", help="number of samples per set (default: 10000)")
+    add("--seed", type=int, default=0, help="random seed for latents, subsets and students (default: 0)")
+    add("--real-split", default="test", choices=SPLITS, help="split of the real data to compare with (default: test)")
+    add(
+        "--sharpness-reference",
+        metavar="SAMPLES",
+        help="reference samples for the sharpness ratio (default: the real split)",
+    )
+    add("--teacher", metavar="CHECKPOINT", help="trained classifier for the Compression Score")
+    add("--student", metavar="CLASS|YAML", help="student of the Compression Score: network class or .yaml config")
+    add("--num-students", type=int, default=3, metavar="N", help="students per set and variant (default: 3)")
+    add(
+        "--student-batch-size",
+        type=int,
+        default=128,
+        metavar="N",
+        help="batch size for training the students (default: 128; use a smaller size for small data sets)",
+    )
+    add(
+        "--student-learning-rate",
+        type=float,
+        default=1e-3,
+        metavar="LR",
+        help="learning rate of the students' Adam optimizer (default: 0.001)",
+    )
+    add("--out", type=Path, metavar="FOLDER", help="write metrics and settings to FOLDER/result.json")
+    add("--nearest-plot", type=Path, metavar="FILE.png", help="plot samples next to their nearest training samples")
+
+
+def validate_arguments(arguments: argparse.Namespace) -> None:
+    """Validate numbers, combinations and paths.
+
+    Raises:
+        ConfigurationError: an argument is invalid.
+    """
+    for name, minimum in MINIMA.items():
+        if getattr(arguments, name) < minimum:
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigurationError(f"{flag}: got {getattr(arguments, name)}, expected at least {minimum}")
+    if not arguments.student_learning_rate > 0:
+        raise ConfigurationError(
+            f"--student-learning-rate: got {arguments.student_learning_rate}, expected a positive number"
+        )
+    if (arguments.teacher is None) != (arguments.student is None):
+        raise ConfigurationError("--teacher, --student: got only one, expected both or neither")
+    if arguments.nearest_plot and all(text.rpartition("=")[2] == "real:train" for text in arguments.samples):
+        raise ConfigurationError("--nearest-plot: got only real:train, expected samples to compare with it")
+    if arguments.teacher is not None:
+        check_checkpoint_exists(arguments.teacher)
+    for option, path in (("--out", arguments.out), ("--nearest-plot", arguments.nearest_plot)):
+        if path is not None:
+            _check_writable(option, path)
+
+
+def _split_names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _check_writable(option: str, path: Path) -> None:
+    folder, file = (path, path / "result.json") if option == "--out" else (path.parent, path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{option}: cannot write {file} ({error.strerror})") from error
+    if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(f"{option}: cannot write {file}")
