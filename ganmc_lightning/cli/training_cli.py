@@ -13,7 +13,6 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.profilers import PassThroughProfiler
 
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
@@ -191,10 +190,9 @@ class TrainingCLI(LightningCLI):
         built = super().instantiate_trainer(
             logger=loggers,
             plugins=[plugin for plugin in plugins if plugin is not None] + [AtomicCheckpointIO()],
+            profiler=trainer.profiler or DisabledProfiler(),
             **kwargs,
         )
-        if isinstance(built.profiler, PassThroughProfiler):  # type: ignore[attr-defined]  # set outside the class
-            built.profiler = DisabledProfiler()  # type: ignore[attr-defined]
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
         return built

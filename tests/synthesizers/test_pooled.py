@@ -187,7 +187,6 @@ def test_processes_select_disjoint_samples_of_a_shared_pool(tmp_path: Path) -> N
     fitted(PooledSynthesizer(Noise(), size=13)).set_process(0, 14)  # each process has a pool
 
 
-
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"PooledSynthesizer.folder: .*: Not a directory"):
