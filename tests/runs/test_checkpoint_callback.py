@@ -28,6 +28,7 @@ class Scripted(ClassifierModule):
         super().__init__(MLPClassifier(64, 3, hidden=()))
 
     def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
         self.log("score", SCORES[self.current_epoch])
 
 
