@@ -26,7 +26,7 @@ START, END = "<!-- tables of benchmarks/report.py -->", "<!-- end of tables -->"
 COLUMNS = {
     "`ganmc fit`": (POOL, SHIPPED),
     "no pool or cache": (NO_POOL,),
-    "loop, same tricks": (LOOP,),
+    "loop, same optimizations": (LOOP,),
     "loop, usual style": (USUAL,),
     "`ganmc fit`, p_fake 0": (REAL,),
     "torchdistill, p_fake 0": (OTHER,),
@@ -54,20 +54,20 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _pair_table(rows: list[Row]) -> list[str]:
-    speeds = {(row["pair"], row["contender"]): row for row in rows if "contender" in row}
+    speeds = {(row["pair"], row["implementation"]): row for row in rows if "implementation" in row}
     ratios = {row["name"]: row["value"] for row in rows}
-    names = [*COLUMNS, "`ganmc fit` / same tricks", "share of the floor", "peak memory"]
+    names = [*COLUMNS, "`ganmc fit` / same optimizations", "share of the floor", "peak memory"]
     lines = [f"| samples per second | precision | {' | '.join(names)} |", "|" + "---|" * (len(names) + 2)]
     for pair in PAIRS:
         found = {
-            column: next((speeds[pair.name, name] for name in contenders if (pair.name, name) in speeds), None)
-            for column, contenders in COLUMNS.items()
+            column: next((speeds[pair.name, name] for name in implementations if (pair.name, name) in speeds), None)
+            for column, implementations in COLUMNS.items()
         }
         fit = found["`ganmc fit`"]
         if fit is None:
             continue
         cells = ["" if row is None else _number(row["value"]) for row in found.values()]
-        ratio = ratios[f"{pair.name}: ratio to the loop with the same tricks"]
+        ratio = ratios[f"{pair.name}: ratio to the loop with the same optimizations"]
         share = ratios[f"{pair.name}: share of the device's floor"]
         memory = "" if fit["memory_mib"] is None else f"{fit['memory_mib'] / 1024:.2f} GiB"
         cells += [f"{ratio:.2f}", f"{share:.0%}", memory]
@@ -89,7 +89,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
             p_fake.set_axis_off()
             batch.set_axis_off()
         else:
-            cells = [row for row in benchmarks["sweep"]["rows"] if "contender" in row]
+            cells = [row for row in benchmarks["sweep"]["rows"] if "implementation" in row]
             _draw_sweep(p_fake, [row for row in cells if row["batch_size"] == BATCH_SIZE], "p_fake", "p_fake")
             _draw_sweep(batch, [row for row in cells if row["p_fake"] == P_FAKE], "batch_size", "batch size")
             batch.set_xscale("log", base=2)
@@ -102,13 +102,13 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def _draw_pairs(axes: Axes, rows: list[Row]) -> None:
-    speeds = {(row["pair"], row["contender"]): row["value"] for row in rows if "contender" in row}
+    speeds = {(row["pair"], row["implementation"]): row["value"] for row in rows if "implementation" in row}
     names = [pair.name for pair in PAIRS if (pair.name, USUAL) in speeds]
-    shown = {"ganmc fit": (POOL, SHIPPED), "loop, same tricks": (LOOP,), "loop, usual style": (USUAL,)}
+    shown = {"ganmc fit": (POOL, SHIPPED), "loop, same optimizations": (LOOP,), "loop, usual style": (USUAL,)}
     height = 0.8 / len(shown)
-    for k, (label, contenders) in enumerate(shown.items()):
+    for k, (label, implementations) in enumerate(shown.items()):
         values = [
-            next(speeds[name, contender] for contender in contenders if (name, contender) in speeds)
+            next(speeds[name, implementation] for implementation in implementations if (name, implementation) in speeds)
             / speeds[name, USUAL]
             for name in names
         ]
@@ -124,13 +124,13 @@ def _draw_pairs(axes: Axes, rows: list[Row]) -> None:
 def _draw_sweep(axes: Axes, rows: list[Row], key: str, label: str) -> None:
     for precision in dict.fromkeys(row["precision"] for row in rows):
         color = None
-        for contender, style in (("ganmc fit", "o-"), (LOOP, "o:")):
+        for implementation, style in (("ganmc fit", "o-"), (LOOP, "o:")):
             line = sorted(
                 (row[key], row["value"])
                 for row in rows
-                if row["precision"] == precision and row["contender"] == contender
+                if row["precision"] == precision and row["implementation"] == implementation
             )
-            (drawn,) = axes.plot(*zip(*line, strict=True), style, color=color, label=f"{contender}, {precision}")
+            (drawn,) = axes.plot(*zip(*line, strict=True), style, color=color, label=f"{implementation}, {precision}")
             color = drawn.get_color()
     axes.set(xlabel=label, ylabel="samples per second", ylim=(0, None), title="LeNet-4 with a pool")
     axes.legend(frameon=False, fontsize=7)

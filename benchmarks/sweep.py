@@ -48,8 +48,8 @@ def measure(checkout: Checkout, budget: Budget, quick: bool) -> list[Row]:
             name = f"LeNet-4 with a pool, p_fake {p_fake}, batch {batch_size}, {precision}"
             cell = {"p_fake": p_fake, "batch_size": batch_size, "precision": precision}
             rows += [
-                throughput(f"{name}: {contender}", timing, batch_size, contender=contender, **cell)
-                for contender, timing in timings.items()
+                throughput(f"{name}: {implementation}", timing, batch_size, implementation=implementation, **cell)
+                for implementation, timing in timings.items()
             ]
             rows.append(speedup(f"{name}: ratio to the loop", timings[LOOP], timings[FIT]))
     return rows

@@ -1,7 +1,7 @@
 """Throughput of ``ganmc fit`` and of other training loops, for six shipped configurations.
 
-Loops: with the same mathematics and the same tricks; in the usual style, with DataLoader workers, transforms of single
-images, and generator and teacher in every step; torchdistill for distillation on real images.
+Loops: with the same mathematics and the same optimizations; in the usual style, with DataLoader workers, transforms of
+single images, and generator and teacher in every step; torchdistill for distillation on real images.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Pair(NamedTuple):
         data: data set of the images; None if none are read.
         distills: whether it is a distillation on real and generated images.
         train_size: number of training images; None for all.
-        target: least ratio of ``ganmc fit`` and the loop with the same tricks.
+        target: least ratio of ``ganmc fit`` and the loop with the same optimizations.
     """
 
     name: str
@@ -54,7 +54,12 @@ PAIRS = (
     Pair("W-DCGAN, MSE, 64 pixels", "cifar10/gan_compression_mse.yaml", ("cifar10/dcgan.yaml",), None, False),
 )
 POOL, NO_POOL, SHIPPED = "ganmc fit, pool and cached logits", "ganmc fit, no pool or cache", "ganmc fit"
-REAL, LOOP, USUAL, OTHER = "ganmc fit, p_fake 0", "loop, same tricks", "loop, usual style", "torchdistill, p_fake 0"
+REAL, LOOP, USUAL, OTHER = (
+    "ganmc fit, p_fake 0",
+    "loop, same optimizations",
+    "loop, usual style",
+    "torchdistill, p_fake 0",
+)
 
 
 def measure(checkout: Checkout, rates: Rates, budget: Budget, pairs: Sequence[Pair], compare_others: bool) -> list[Row]:
@@ -62,14 +67,14 @@ def measure(checkout: Checkout, rates: Rates, budget: Budget, pairs: Sequence[Pa
     python = torchdistill_environment.create(checkout.folder) if compare_others else None
     rows = []
     with ExitStack() as everything:
-        ahead = {pair: everything.enter_context(_Contenders(pair, checkout, python)) for pair in pairs if ON_GPU}
+        ahead = {pair: everything.enter_context(_Implementations(pair, checkout, python)) for pair in pairs if ON_GPU}
         for pair in pairs:
-            with ahead.get(pair) or _Contenders(pair, checkout, python) as contenders:
-                rows += contenders.measure(rates, budget)
+            with ahead.get(pair) or _Implementations(pair, checkout, python) as implementations:
+                rows += implementations.measure(rates, budget)
     return rows
 
 
-class _Contenders(ExitStack):
+class _Implementations(ExitStack):
     """Workers of one pair: ``ganmc fit`` in one or several configurations, and the loops."""
 
     def __init__(self, pair: Pair, checkout: Checkout, python: str | None) -> None:
@@ -136,11 +141,11 @@ def _rows(
     precision = infos[fastest]["precision"]
     details = {"pair": pair.name, "precision": precision, "batch_size": batch_size}
     rows = [
-        throughput(f"{pair.name}: {name}", timing, batch_size, contender=name, memory_mib=memory[name], **details)
+        throughput(f"{pair.name}: {name}", timing, batch_size, implementation=name, memory_mib=memory[name], **details)
         for name, timing in timings.items()
     ]
     fit = timings[fastest]
-    rows.append(speedup(f"{pair.name}: ratio to the loop with the same tricks", timings[LOOP], fit, pair.target))
+    rows.append(speedup(f"{pair.name}: ratio to the loop with the same optimizations", timings[LOOP], fit, pair.target))
     rows.append(speedup(f"{pair.name}: ratio to the loop in the usual style", timings[USUAL], fit))
     if NO_POOL in timings:
         rows.append(speedup(f"{pair.name}: ratio of pool and cache to neither", timings[NO_POOL], fit))
