@@ -71,6 +71,8 @@ def test_no_files_after_an_error(tmp_path: Path) -> None:
 
 
 def _fill_and_die(folder: Path) -> None:
+    torch.set_num_threads(1)  # the threads of OpenMP do not exist in a forked process
+
     def compute() -> Iterator[dict[str, Tensor]]:
         yield from chunks(2)
         os.kill(os.getpid(), signal.SIGKILL)

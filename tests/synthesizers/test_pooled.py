@@ -230,6 +230,7 @@ def test_logits_of_a_shared_pool_are_computed_once_per_teacher(tmp_path: Path) -
 
 
 def _fill(folder: Path, queue: Any) -> None:
+    torch.set_num_threads(1)  # the threads of OpenMP do not exist in a forked process
     pool = shared(folder, size=3000)
     queue.put((Jitter.drawn, draw(pool).sum().item()))
 
