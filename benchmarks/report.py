@@ -144,14 +144,19 @@ def read_results() -> list[dict[str, Any]]:
 def with_tables(page: str) -> str:
     """Return the page with the tables of all devices between its two marks."""
     everything = read_results()
-    figure = [f"![Throughput of training]({FIGURE.relative_to(PAGE.parent)})"] if everything else []
+    figure = [f"![Throughput of training]({FIGURE.relative_to(PAGE.parent)})"] if _timed_devices(everything) else []
     text = "\n\n".join([START, *figure, *(tables(results) for results in everything), END])
     return re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL)
 
 
 def main() -> None:
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    draw(next(results for results in read_results() if "training" in results["benchmarks"]), FIGURE)
+    for results in _timed_devices(read_results())[:1]:
+        draw(results, FIGURE)
+
+
+def _timed_devices(everything: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [results for results in everything if "training" in results["benchmarks"]]
 
 
 if __name__ == "__main__":
