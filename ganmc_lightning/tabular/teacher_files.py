@@ -51,7 +51,32 @@ def load_teacher(
     return load_skops(path, _types_of(path) if trust else ())
 
 
-class BoosterClassifier(ArgmaxClassifier):
+class _FittedBooster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Properties of an estimator that predicts with a fitted booster, which accepts missing values."""
+
+    n_features: int
+    feature_names: Sequence[str] | None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of features."""
+        return self.n_features
+
+    @property
+    def feature_names_in_(self) -> NDArray[Any] | None:
+        """Names of the features (D,), or None."""
+        return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
+
+
+class BoosterClassifier(_FittedBooster, ArgmaxClassifier):
     """Fitted classifier that predicts with a booster of XGBoost or LightGBM, and names its classes.
 
     Args:
@@ -75,28 +100,10 @@ class BoosterClassifier(ArgmaxClassifier):
         self.n_features = n_features
         self.feature_names = feature_names
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     @property
     def classes_(self) -> NDArray[Any]:
         """Class labels (K,), in the order of the probabilities."""
         return np.asarray(self.classes)
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features."""
-        return self.n_features
-
-    @property
-    def feature_names_in_(self) -> NDArray[Any] | None:
-        """Names of the features (D,), or None."""
-        return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Predict class probabilities (N, K) of samples (N, D)."""
@@ -105,7 +112,7 @@ class BoosterClassifier(ArgmaxClassifier):
         return np.stack([1 - values, values], axis=1) if values.ndim == 1 else values
 
 
-class BoosterRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BoosterRegressor(RegressorMixin, _FittedBooster):  # type: ignore[misc]  # scikit-learn has no types
     """Fitted regressor that predicts with a booster of XGBoost or LightGBM.
 
     Args:
@@ -122,24 +129,6 @@ class BoosterRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.booster = booster
         self.n_features = n_features
         self.feature_names = feature_names
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of features."""
-        return self.n_features
-
-    @property
-    def feature_names_in_(self) -> NDArray[Any] | None:
-        """Names of the features (D,), or None."""
-        return None if self.feature_names is None else np.asarray(self.feature_names, dtype=object)
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Predict values (N,) of samples (N, D)."""
