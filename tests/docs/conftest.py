@@ -94,6 +94,14 @@ def documented_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def documented_configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the reduced configurations."""
+    folder = tmp_path_factory.mktemp("documented_configs")
+    write_configs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def python_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder on ``sys.path`` for the modules that pages contain.
 
@@ -105,10 +113,10 @@ def python_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained_runs(tmp_path_factory: pytest.TempPathFactory, documented_data: Path) -> Path:
+def trained_runs(tmp_path_factory: pytest.TempPathFactory, documented_configs: Path, documented_data: Path) -> Path:
     """Train the networks that pages load: the experiment digits and a classifier of Fashion-MNIST."""
     folder = tmp_path_factory.mktemp("trained_runs")
-    write_configs(folder / "configs")
+    shutil.copytree(documented_configs, folder / "configs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("GANMC_DATA", str(documented_data))
@@ -153,12 +161,17 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
 
 @pytest.fixture
 def project(
-    tmp_path: Path, documented_data: Path, python_path: Path, monkeypatch: pytest.MonkeyPatch, request: Any
+    tmp_path: Path,
+    documented_configs: Path,
+    documented_data: Path,
+    python_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: Any,
 ) -> Callable[[str], Path]:
     """Return a function that creates the working directory of a page with the files that its text names."""
 
     def create(text: str) -> Path:
-        write_configs(tmp_path / "configs")
+        shutil.copytree(documented_configs, tmp_path / "configs")
         for name, write in STAND_INS.items():
             if name in text:
                 write(tmp_path / name)

@@ -41,7 +41,7 @@ PARSED_ONLY = {  # pattern of a command or configuration: reason
 }
 EXTRA_ARGUMENTS = {  # that shorten a command
     "evaluate": ["--num-samples", "40", "--num-students", "1"],
-    "compress": ["--time", "2"],
+    "compress": ["--time", "1", "--students", "tree"],
     "forest": [
         *("--max_trees", "2", "--synthetic_ratio", "1"),
         *("--teacher", "sklearn.ensemble.RandomForestClassifier", "--teacher.n_estimators", "10"),
@@ -51,7 +51,7 @@ EXTRA_ARGUMENTS = {  # that shorten a command
 SHORTER = {  # in Python blocks
     r"max_epochs=\d+": "max_epochs=1",
     r"(Forest\w+)\(500": r"\1(20",
-    r"(compress_table\(.*)\)$": r"\1, seconds=2)",
+    r"(compress_table\(.*)\)$": r"\1, seconds=1, students=['tree'])",
 }
 UNCHECKED = (
     "cd ",
@@ -163,17 +163,20 @@ def is_complete(content: dict[str, Any]) -> bool:
 
 
 def run_yaml(block: Block, folder: Path, tiny_training: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
-    """Train with a complete configuration; parse an experiment, or a fragment on top of the configuration before it."""
+    """Train with a complete configuration; parse an experiment, or a fragment of a configuration.
+
+    A fragment is combined with the complete configuration before it, or with that of a distillation.
+    """
     file = folder / "configs" / "digits" / f"line_{block.line:04d}.yaml"  # an experiment names configurations beside it
     file.write_text(block.text, encoding="utf-8")
     content = yaml.safe_load(block.text)
     if "experiment" in content:
         return 0 if load_experiment(file).stages else 1
     if not is_complete(content):
-        earlier = [
-            other for other in sorted(file.parent.glob("line_*.yaml")) if is_complete(yaml.safe_load(other.read_text()))
-        ]
-        return main(["fit", "--config", str([BASE, *earlier][-1]), "--config", str(file), "--print_config"])
+        written = sorted(file.parent.glob("line_*.yaml"))
+        earlier = [path for path in written if is_complete(yaml.safe_load(path.read_text(encoding="utf-8")))]
+        options = ["--config", str(file), "--print_config"]
+        return min(main(["fit", "--config", str(base), *options]) for base in (BASE, *earlier[-1:]))
     if reason_not_to_run(block.text):
         return main(["fit", "--config", str(file), "--print_config"])
     file.write_text(yaml.safe_dump(tiny_training(content), sort_keys=False), encoding="utf-8")
