@@ -43,6 +43,17 @@ def check_size(size: int, key: str) -> int:
     return size
 
 
+def check_channels(channels: int, key: str) -> int:
+    """Return the number of channels after checking that images can be converted to it.
+
+    Raises:
+        ConfigurationError: the number is not 1 or 3; the message starts with ``key``.
+    """
+    if channels not in _MODES:
+        raise ConfigurationError(f"{key}: got {channels}, expected 3 for RGB or 1 for gray")
+    return channels
+
+
 def read_image(path: Path, image_size: int, shorter_side: int, channels: int, content: bytes | None = None) -> Tensor:
     """Decode an image, resize its shorter side and crop the center square.
 

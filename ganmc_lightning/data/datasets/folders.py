@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, ImageFileDataset
 from ganmc_lightning.data.datasets.image_splits import (
@@ -14,7 +13,7 @@ from ganmc_lightning.data.datasets.image_splits import (
 )
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.folders import contains_images, list_classes, list_folders, list_images
-from ganmc_lightning.io.images import check_size
+from ganmc_lightning.io.images import check_channels, check_size
 
 _LAYOUT = "expected one folder of images per class, or folders train and test that contain the class folders"
 
@@ -42,7 +41,7 @@ class ImageFolder(DatasetSource):
         channels: 3 for RGB (default), 1 for gray; files with other channels are converted.
 
     Raises:
-        ConfigurationError: ``image_size`` is not positive.
+        ConfigurationError: ``image_size`` is not positive, or ``channels`` is not 1 or 3.
 
     Example:
         >>> import tempfile
@@ -57,10 +56,10 @@ class ImageFolder(DatasetSource):
         (('cat', 'dog'), torch.Size([8, 3, 4, 4]), 2)
     """
 
-    def __init__(self, path: str | Path, image_size: int | None = None, channels: Literal[1, 3] = 3) -> None:
+    def __init__(self, path: str | Path, image_size: int | None = None, channels: int = 3) -> None:
         self.path = Path(path).expanduser()
         self.image_size = None if image_size is None else check_size(image_size, "image_size")
-        self.channels = channels
+        self.channels = check_channels(channels, "channels")
         self.name = self.path.resolve().name
 
     def prepare(self, root: Path) -> None:

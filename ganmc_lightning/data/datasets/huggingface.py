@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from ganmc_lightning.data.datasets.image_splits import common_image_size, identi
 from ganmc_lightning.data.datasets.image_table import LABEL_NAMES, unless_numbered
 from ganmc_lightning.data.datasets.table_columns import encode_labels
 from ganmc_lightning.exceptions import ConfigurationError, one_line
-from ganmc_lightning.io.images import check_size, read_image
+from ganmc_lightning.io.images import check_channels, check_size, read_image
 from ganmc_lightning.io.pixel_range import check_pixel_range
 
 _UNLABELED = -1  # label of a class label column for samples without a label, e.g. of public test splits
@@ -38,7 +37,7 @@ class HuggingFaceDataset(DatasetSource):
         channels: 3 for RGB (default), 1 for gray; images with other channels are converted.
 
     Raises:
-        ConfigurationError: ``image_size`` is not positive.
+        ConfigurationError: ``image_size`` is not positive, or ``channels`` is not 1 or 3.
 
     Example:
         >>> import datasets, tempfile
@@ -59,13 +58,13 @@ class HuggingFaceDataset(DatasetSource):
         image_column: str | None = None,
         label_column: str | None = None,
         image_size: int | None = None,
-        channels: Literal[1, 3] = 3,
+        channels: int = 3,
     ) -> None:
         self.path = str(path)
         self.image_column = image_column
         self.label_column = label_column
         self.image_size = None if image_size is None else check_size(image_size, "image_size")
-        self.channels = channels
+        self.channels = check_channels(channels, "channels")
         self.name = Path(path).name
 
     def prepare(self, root: Path) -> None:
@@ -199,7 +198,7 @@ def is_saved_to_disk(folder: Path) -> bool:
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
-def _datasets() -> ModuleType:
+def _datasets() -> Any:
     try:
         import datasets
     except ImportError as error:

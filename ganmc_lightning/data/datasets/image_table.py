@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ganmc_lightning.data.datasets.table_columns import encode_labels, is_text_c
 from ganmc_lightning.data.datasets.table_reader import pandas, read_table
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.folders import IMAGE_SUFFIXES
-from ganmc_lightning.io.images import check_size
+from ganmc_lightning.io.images import check_channels, check_size
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 """Suffixes of tables, in lower case."""
@@ -41,7 +41,7 @@ class ImageTable(DatasetSource):
         channels: 3 for RGB (default), 1 for gray; files with other channels are converted.
 
     Raises:
-        ConfigurationError: ``image_size`` is not positive.
+        ConfigurationError: ``image_size`` is not positive, or ``channels`` is not 1 or 3.
 
     Example:
         >>> import tempfile
@@ -63,14 +63,14 @@ class ImageTable(DatasetSource):
         label_column: str | None = None,
         split_column: str | None = None,
         image_size: int | None = None,
-        channels: Literal[1, 3] = 3,
+        channels: int = 3,
     ) -> None:
         self.path = Path(path).expanduser()
         self.image_column = image_column
         self.label_column = label_column
         self.split_column = split_column
         self.image_size = None if image_size is None else check_size(image_size, "image_size")
-        self.channels = channels
+        self.channels = check_channels(channels, "channels")
         self.name = self.path.stem
 
     def prepare(self, root: Path) -> None:

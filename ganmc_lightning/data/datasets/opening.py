@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Literal
 
 from ganmc_lightning.data.datasets.base import DatasetSource
 from ganmc_lightning.data.datasets.files import NpzFile
@@ -19,7 +18,7 @@ _NAMED = {dataset.name: dataset for dataset in (Digits, MNIST, FashionMNIST, CIF
 _FORMS = "a folder of images, an .npz file, a .csv, .tsv or .parquet table, hf:NAME_OR_FOLDER"
 
 
-def open_dataset(path: str, *, image_size: int | None = None, channels: Literal[1, 3] | None = None) -> DatasetSource:
+def open_dataset(path: str, *, image_size: int | None = None, channels: int | None = None) -> DatasetSource:
     """Return the data set of images at a path, by its type; nothing is read except the names of files.
 
     Args:
@@ -37,7 +36,7 @@ def open_dataset(path: str, *, image_size: int | None = None, channels: Literal[
         channels: 3 for RGB, 1 for gray; None is RGB, or the channels of an ``.npz`` file. Only for image files.
 
     Raises:
-        ConfigurationError: nothing is found at the path, or a size or channels are given for stored arrays.
+        ConfigurationError: nothing is found at the path, or a size or channels are invalid, or given for stored arrays.
 
     Example:
         >>> open_dataset("digits").name

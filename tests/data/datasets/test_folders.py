@@ -274,5 +274,7 @@ def test_file_dataset_subset_and_batches(folder: Path, tmp_path: Path) -> None:
 def test_sizes_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="image_size: got 0, expected a positive"):
         ImageFolder(tmp_path, image_size=0)
+    with pytest.raises(ConfigurationError, match="channels: got 2, expected 3 for RGB or 1 for gray"):
+        ImageFolder(tmp_path, channels=2)
     with pytest.raises(ConfigurationError, match="shorter_side: got 200, expected at least image_size 224"):
         ImageNet(tmp_path, shorter_side=200)
