@@ -104,8 +104,8 @@ def propose_student(
         smallest.append(descending[-1])
     least = min(smallest, key=lambda each: each.parameters)
     raise ConfigurationError(
-        f"smaller: got {smaller:g}, expected a smaller factor: no proposed network has at most {budget:,.0f} parameters "
-        f"and {most_flops:,} FLOPs; the smallest, {least.reference}, has {least.parameters:,} parameters"
+        f"smaller: got {smaller:g}, expected a smaller factor: no proposed network has at most {budget:,.0f} "
+        f"parameters and {most_flops:,} FLOPs; the smallest, {least.reference}, has {least.parameters:,} parameters"
     )
 
 
