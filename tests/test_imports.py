@@ -41,7 +41,7 @@ LIBRARIES = {
     "__main__": set(),
     "exceptions": {"jsonargparse", "lightning"},  # inside functions only
     "batch": {"torch"},
-    "networks": {"torch"},
+    "networks": {"torch", "timm"},  # timm: inside functions only
     "losses": {"torch"},
     "io": {"numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
 }

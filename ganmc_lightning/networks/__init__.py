@@ -21,6 +21,7 @@ from ganmc_lightning.networks.mlp import MLPClassifier
 from ganmc_lightning.networks.nin import NIN
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.preact_resnet import PreActResNet
+from ganmc_lightning.networks.proposal import StudentProposal, propose_student
 from ganmc_lightning.networks.resnet import CIFARResNet, ResNet18
 from ganmc_lightning.networks.tabular import TabularDiscriminator, TabularGenerator
 from ganmc_lightning.networks.wide_resnet import WideResNet
@@ -46,6 +47,7 @@ __all__ = [
     "Normalize",
     "PreActResNet",
     "ResNet18",
+    "StudentProposal",
     "SupportsForwardFeatures",
     "TabularDiscriminator",
     "TabularGenerator",
@@ -56,4 +58,5 @@ __all__ = [
     "load_discriminator",
     "load_generator",
     "load_network",
+    "propose_student",
 ]

@@ -75,6 +75,26 @@ def test_run_folder_of_a_gan(trained: Any) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "parts"),
+    [
+        ("KnowledgeDistillationLoss", {"standardize_logits": True, "temperature": 2.0}, ("soft", "hard")),
+        ("DecoupledKnowledgeDistillationLoss", {"beta": 2.0}, ("target_class", "other_classes", "hard")),
+    ],
+)
+def test_distillation_losses(
+    ganmc: Ganmc, configs: Any, tmp_path: Path, name: str, arguments: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    loss = {"class_path": f"ganmc_lightning.losses.{name}", "init_args": arguments}
+    config = tmp_path / "loss.yaml"
+    config.write_text(yaml.safe_dump({"model": {"init_args": {"loss": loss}}}))
+    assert ganmc("fit", "--config", configs.student, "--config", config).status == 0
+    rows = read_metrics(tmp_path / "runs" / "student" / "metrics.csv")
+    values = [float(row[f"train/loss_{part}"]) for row in rows for part in parts if f"train/loss_{part}" in row]
+    assert len(values) >= 2 * len(parts)
+    assert np.isfinite(values).all()
+
+
 def test_distillation_with_synthetic_samples(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
     before = files_of(trained.teacher) | files_of(trained.acgan)
     assert ganmc("fit", "--config", configs.student).status == 0
