@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import plain_name, rename_weights
 
-PREFERRED = ("", "model.", "network.", "net.", "module.")
-"""Prefixes that are used if several contain all weights of the network."""
+NAME_PREFIXES = ("model.", "network.", "net.", "student.", "teacher.")
+"""Usual attributes of a LightningModule for its network; the first under which all its weights are is used."""
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], path: str) -> None:
@@ -51,12 +51,10 @@ def _without_prefix(weights: Mapping[str, Tensor], state: Mapping[str, Tensor]) 
     if not required or all(name in weights for name in required):
         return dict(weights)
     plain = {plain_name(name): value for name, value in weights.items()}
-    first = required[0]
-    found = [name.removesuffix(first) for name in plain if name.endswith(f".{first}")]
-    found = [prefix for prefix in found if all(f"{prefix}{name}" in plain for name in required)]
-    if not found:
+    matching = (prefix for prefix in NAME_PREFIXES if all(f"{prefix}{name}" in plain for name in required))
+    prefix = next(matching, None)
+    if prefix is None:
         return dict(weights)
-    prefix = next((prefix for prefix in PREFERRED if prefix in found), found[0])
     return {name.removeprefix(prefix): value for name, value in plain.items() if name.startswith(prefix)}
 
 

@@ -144,7 +144,7 @@ class TestTimm:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"model_name": "hf-hub:some/one"}, "timm has no network"),
+            ({"model_name": "hf-hub:some/one"}, "expected the reference of an untrained network"),
             ({"model_name": "test_resnet", "pretrained": True}, "the argument pretrained in a recipe, which reads"),
             ({"model_name": "test_resnet", "checkpoint_path": "a.pt"}, "the argument checkpoint_path in a recipe"),
             ({}, "expected 'torchvision:NAME'"),

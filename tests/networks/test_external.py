@@ -87,7 +87,7 @@ class TestFiles:
 
     def test_weights_without_a_network(self, path):
         message = error(path)
-        assert message.startswith(f"{path}: contains 4 weights (hidden.")
+        assert message.startswith(f"{path}: contains 4 weights (features.")
         assert f"use a reference such as 'timm:resnet18:{path}'" in message
 
     def test_refused(self, path, tmp_path):
@@ -200,7 +200,7 @@ class TestTimm:
         path, spec = f"timm:test_vit:{tmp_path / 'vit.pt'}", DataSpec((3, 32, 32), 3)
         teacher = load_network(path, num_classes=3)
         with pytest.raises(
-            ConfigurationError, match=r"got images of 32 x 32 .*, expected 160 x 160; set image_size: 160"
+            ConfigurationError, match=r"got images of 32 x 32 .* expected 160 x 160; set image_size: 160"
         ):
             dry_run_layers("model.teacher", Frozen(teacher), (), spec)
         teacher = load_network(path, num_classes=3, image_size=160)
@@ -216,7 +216,7 @@ class TestTimm:
         teacher.adapt_to("model.teacher", DataSpec((3, 32, 32), 4, ("a", "b", "c", "d")))
         teacher.adapt_to("model.teacher", DataSpec((3, 32, 32), 4))
         for names in (("a", "b", "d", "c"), ("w", "x", "y", "z")):
-            with pytest.raises(ConfigurationError, match="model.teacher: class . of its training data is"):
+            with pytest.raises(ConfigurationError, match=r"model.teacher: class . of its training data is"):
                 teacher.adapt_to("model.teacher", DataSpec((3, 32, 32), 4, names))
 
     def test_as_student_it_is_rebuilt_without_its_file(self, path, tmp_path):

@@ -23,7 +23,7 @@ def loaded(weights):
 
 @pytest.mark.parametrize(
     "prefix",
-    ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "network.", "net.", "model.module.", "my.net."],
+    ["", "module.", "_orig_mod.", "module._orig_mod.", "model.", "network.", "net.", "model.module.", "student."],
 )
 def test_prefixes(prefix):
     assert loaded({f"{prefix}{name}": value for name, value in make(0).state_dict().items()})
@@ -63,6 +63,11 @@ def test_another_class():
         "a.pt: its weights do not match Sequential: 6 missing (1.weight, 1.bias, 1.running_mean, ...), "
         "2 unexpected (3.weight, 3.bias); expected the class"
     )
+
+
+def test_a_layer_of_the_file_is_not_the_network():
+    with pytest.raises(ConfigurationError, match=r"do not match Linear: 2 missing \(weight, bias\), 9 unexpected"):
+        load_weights(nn.Linear(2, 4), make(0).state_dict(), "a.pt")
 
 
 def test_another_number_of_classes():
