@@ -122,7 +122,7 @@ class _Reading:
         class_path, arguments = recipe["class_path"], arguments_of_recipe(recipe)
         if not isinstance(arguments, Mapping):
             raise ConfigurationError(f"{path}: got init_args of type {type(arguments).__name__}, expected a mapping")
-        class_path, arguments = _by_reference(class_path, arguments)
+        class_path, arguments = _by_reference(class_path, arguments, path)
         target = _LOADERS[class_path] if is_loader(class_path) else find_network(class_path, path)
         check_arguments(class_path, target, arguments, path)
         arguments = {key: self.build(item, path, depth + 1) for key, item in arguments.items()}
@@ -162,10 +162,13 @@ def _open_file(path: str) -> Iterator[_Reading]:
         _reading.reset(token)
 
 
-def _by_reference(class_path: object, arguments: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+def _by_reference(class_path: object, arguments: Mapping[str, Any], path: str) -> tuple[Any, Mapping[str, Any]]:
     """Replace the functions of timm and torchvision that take the name of a network by :data:`BUILDER`."""
     if not isinstance(class_path, str) or class_path not in BY_NAME:
         return class_path, arguments
-    library, name = BY_NAME[class_path]
-    rest = {key: value for key, value in arguments.items() if key != name}
-    return BUILDER, {"reference": f"{library}:{arguments.get(name, '')}", "arguments": rest}
+    library, key = BY_NAME[class_path]
+    rest = dict(arguments)
+    name = rest.pop(key, None)
+    if not isinstance(name, str) or ":" in name:
+        raise ConfigurationError(f"{path}: got {class_path} with {key}={name!r}, expected the name of a network")
+    return BUILDER, {"reference": f"{library}:{name}", "arguments": rest}

@@ -144,10 +144,10 @@ class TestTimm:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"model_name": "hf-hub:some/one"}, "expected the reference of an untrained network"),
+            ({"model_name": "hf-hub:some/one"}, "model_name='hf-hub:some/one', expected the name of a network"),
             ({"model_name": "test_resnet", "pretrained": True}, "the argument pretrained in a recipe, which reads"),
             ({"model_name": "test_resnet", "checkpoint_path": "a.pt"}, "the argument checkpoint_path in a recipe"),
-            ({}, "expected 'torchvision:NAME'"),
+            ({}, "model_name=None, expected the name of a network"),
         ],
     )
     def test_recipes_read_no_files(self, tmp_path, arguments, message):
