@@ -12,7 +12,7 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.io.network_reference import LIBRARIES, NetworkReference, parse_reference
-from ganmc_lightning.networks.allowed import READING_ARGUMENTS, allow_import, find_network
+from ganmc_lightning.networks.allowed import READING_ARGUMENTS, allow_import, check_arguments, find_network
 from ganmc_lightning.networks.libraries import HF_CONFIG, build_from_library
 from ganmc_lightning.networks.pretrained import PretrainedClassifier
 from ganmc_lightning.networks.recipes import in_recipe, recipe_loader
@@ -83,6 +83,8 @@ def _build_own(
     reference: NetworkReference, num_classes: int | None, in_channels: int | None, arguments: dict[str, Any]
 ) -> nn.Module:
     factory = _find_factory(reference)
+    if in_recipe():
+        check_arguments(f"{reference.library}.{reference.name}", factory, arguments, str(reference))
     accepted = inspect.signature(factory).parameters
     for value, names in ((num_classes, ("num_classes",)), (in_channels, ("in_channels", "in_chans"))):
         name = next((name for name in names if name in accepted), None)

@@ -127,8 +127,9 @@ def _build_hf(
     reference: NetworkReference, num_classes: int | None, in_channels: int | None, arguments: Mapping[str, Any]
 ) -> nn.Module:
     transformers = import_library("transformers", str(reference))
-    values = {**hf_config(reference, arguments), "use_pretrained_backbone": False}
+    values = hf_config(reference, arguments)
     values.update((key, value) for key, value in arguments.items() if key != HF_CONFIG)
+    values["use_pretrained_backbone"] = False  # it would be downloaded
     if num_classes is not None and num_classes != len(values.get("id2label") or ()):
         values.update(id2label={str(label): f"LABEL_{label}" for label in range(num_classes)}, label2id=None)
         values["label2id"] = {name: int(label) for label, name in values["id2label"].items()}
@@ -136,7 +137,7 @@ def _build_hf(
         values["num_channels"] = in_channels
     values.pop("num_labels", None)
     config = _call_any(reference, transformers.AutoConfig.for_model, **values)
-    return _call(reference, transformers.AutoModelForImageClassification.from_config, config)
+    return _call(reference, transformers.AutoModelForImageClassification.from_config, config, trust_remote_code=False)
 
 
 def _hf_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any]) -> Preprocessing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
@@ -112,6 +113,12 @@ class TestTorchvision:
         assert "have 3 input channels, got 1" in error("torchvision:squeezenet1_1", in_channels=1)
         assert "cannot be built: " in error("torchvision:squeezenet1_1", arguments={"depth": 1})
 
+    def test_recipes_read_no_files_by_default(self, tmp_path):
+        recipe = {"class_path": BUILDER, "init_args": {"reference": "torchvision.models.segmentation:fcn_resnet50"}}
+        path = checkpoint(tmp_path / "a.ckpt", recipe, nn.Linear(1, 1))
+        with pytest.raises(ConfigurationError, match=r"weights_backbone=.*, which reads another file"):
+            load_network(path)
+
     def test_recipe_of_the_function_by_name(self, tmp_path):
         network = build_network("torchvision:squeezenet1_1", num_classes=4)
         arguments = {"init_args": {"name": "squeezenet1_1"}, "dict_kwargs": {"num_classes": 4}}
@@ -181,6 +188,15 @@ class TestHuggingFace:
         path = checkpoint(tmp_path / "b.ckpt", recipe, network)
         with pytest.raises(ConfigurationError, match="a recipe without the argument 'config', which would read"):
             load_network(path)
+
+    def test_no_code_of_the_folder_runs(self, folder):
+        """A model type without an image classifier in transformers, which names code of its own."""
+        values = {"model_type": "bert", "auto_map": {"AutoModelForImageClassification": "modeling_own.Net"}}
+        (folder / "config.json").write_text(json.dumps(values))
+        (folder / "modeling_own.py").write_text("raise SystemExit('imported')")
+        assert "cannot be built: " in error(f"hf:{folder}")
+        with pytest.raises(ConfigurationError, match="its pretrained weights cannot be loaded"):
+            load_network(f"hf:{folder}")
 
     def test_refused(self, tmp_path, folder):
         (folder / "config.json").write_text('{"model_type": "no_such_type"}')
