@@ -40,6 +40,8 @@ def load_by_reference(path: str, options: ClassifierOptions) -> nn.Module:
         ConfigurationError: see :func:`~ganmc_lightning.networks.load_network`.
     """
     reference = parse_reference(path)
+    if reference.library in LIBRARIES and "num_classes" in (options.arguments or {}):
+        raise ConfigurationError(f"{path}: got num_classes in arguments, expected it as an argument of load_network")
     with torch.random.fork_rng(devices=()):  # initial weights of other networks must not depend on loading one
         network, known = _build(reference, options)
     if reference.weights is not None:

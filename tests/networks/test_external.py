@@ -179,6 +179,7 @@ class TestTimm:
             "timm:test_resnet", num_classes=10
         )
         assert "checkpoint not found" in error("timm:test_resnet:no.pt", num_classes=4)
+        assert "got num_classes in arguments" in error(path, arguments={"num_classes": 4})
         assert "expected only the reference" in error(path, network=nn.Linear(1, 1))
         assert "expected only the reference" in error(path, "network")
 
