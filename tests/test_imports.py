@@ -30,7 +30,7 @@ ALLOWED = {
     "modules": {"networks", "losses", "batch", "exceptions"},
     "evaluation": {"metrics", "data", "synthesizers", "networks", "batch", "io", "exceptions"},
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
-    "cards": {"io", "exceptions"},
+    "cards": {"networks.profiling", "io", "exceptions"},
     "tabular": {"cards", "synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.checkpoints", "io", "exceptions"},
     "experiments": {"runs", "io", "exceptions"},

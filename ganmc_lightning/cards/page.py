@@ -42,6 +42,5 @@ def make_templates(package: str) -> Environment:
         difference=formatting.format_difference,
         metric=formatting.format_metric_value,
         percent=formatting.format_percent,
-        points=formatting.format_points,
     )
     return templates

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
+from ganmc_lightning.cards.formatting import format_large
+
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
 MAX_TICKS = 6
@@ -166,6 +168,4 @@ def _scale(values: Sequence[float], start: float, end: float, log: bool) -> Scal
 
 
 def _number(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return format_large(round(value)) if abs(value) >= 10_000 else f"{value:,.4g}"

@@ -30,12 +30,13 @@ def conclude(models: Sequence[ClassifierScores], samples: int) -> Conclusion:
         return Conclusion(main, False)
     compared = max(equal or baselines, key=lambda model: model.accuracy.value)
     assert compared.student_minus is not None  # only of the first student
-    difference = f"student minus {compared.name}: {format_points(compared.student_minus)}"
+    difference = f"student minus baseline {format_points(compared.student_minus)}"
     if not equal:
-        return Conclusion(f"{main} It is better than {compared.name} ({difference}).", False)
+        return Conclusion(f"{main} It beats the baseline {compared.name}: {difference}.", False)
     if compared.student_minus.high < 0:
-        return Conclusion(f"{compared.name} is better than the student ({difference}). {main}", True)
-    return Conclusion(f"{compared.name} does not differ measurably from the student ({difference}). {main}", True)
+        return Conclusion(f"The baseline {compared.name} beats the student: {difference}. {main}", True)
+    text = f"The student does not differ measurably from the baseline {compared.name}: {difference}."
+    return Conclusion(f"{text} {main}", True)
 
 
 def notes_of_card(models: Sequence[ClassifierScores], samples: int) -> list[str]:
@@ -107,10 +108,11 @@ def cost_svg(models: Sequence[ClassifierScores]) -> str:
     for point in points:
         if not front or point.y > front[-1].y:
             front.append(point)
-    line = Series("Pareto front", [point._replace(interval=None) for point in front], 7, line=True)
+    if len(front) > 1:
+        line = Series("Pareto front", [point._replace(interval=None) for point in front], 7, line=True)
+        series.insert(0, line)
     title = "Accuracy in percent over parameters. " + "; ".join(point.text for point in points)
-    plot = scatter_svg(title, ("parameters", "accuracy, %"), [line, *series], log_x=True)
-    return plot + legend_html([line, *series])
+    return scatter_svg(title, ("parameters", "accuracy, %"), series, log_x=True) + legend_html(series)
 
 
 def calibration_svg(models: Sequence[ClassifierScores]) -> str:
