@@ -14,7 +14,7 @@ from ganmc_lightning.cards import ClassifierCard, ClassifierResult, make_classif
 from ganmc_lightning.cards.results import Role
 from ganmc_lightning.cli.card_networks import load_run_network, load_teacher
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
-from ganmc_lightning.data.datasets.base import TensorDataset
+from ganmc_lightning.data.loaders import InMemoryLoader
 from ganmc_lightning.evaluation.real_data import load_datamodule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
@@ -87,8 +87,8 @@ def make_run_card(
         logits, labels = predict_logits(frozen, data.test_dataloader(), device)
         sample = torch.zeros(1, *data.spec.sample_shape, device=device)
         results.append(measure_classifier(name, role, network, sample, logits, val_logits, val_labels))
-    test = data.test_dataloader().dataset
-    is_stored_image = isinstance(test, TensorDataset) and test.inputs.dtype == torch.uint8
+    test = data.test_dataloader()
+    images = test.inputs if isinstance(test, InMemoryLoader) and test.inputs.dtype == torch.uint8 else None
     return make_classifier_card(
         results,
         labels,
@@ -96,7 +96,7 @@ def make_run_card(
         command=command,
         seed=seed,
         environment=_environment(device),
-        images=test.inputs if is_stored_image else None,
+        images=images,  # None for rows and for images that are read from files
         notes=[f"Data: {data.dataset.name}."],
     )
 

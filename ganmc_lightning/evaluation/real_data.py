@@ -25,6 +25,7 @@ def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule
     Args:
         name: a built-in data set (``digits``, ``FashionMNIST``, ...), an ``.npz`` file, the class path of a dataset, or
             the config (``.yaml``) of a training run, to use its data set, splits and scaling.
+        in_memory: whether to raise an error for a data set that is read from files (default: True).
 
     Raises:
         ConfigurationError: the data set is not found, has weights, or is not loaded into memory.
