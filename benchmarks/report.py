@@ -46,10 +46,12 @@ def tables(results: dict[str, Any]) -> str:
                 value = f"{_number(row['value'])} {row['unit']}".strip()
                 lines.append(f"| {row['name']} | {value} | {row['target']} | {'yes' if meets(row) else 'no'} |")
     lines += ["", "Runs:", ""]
+    runs: dict[str, list[str]] = {}
     for name, benchmark in benchmarks.items():
         versions = ", ".join(f"{package} {version}" for package, version in benchmark["versions"].items())
         seed = f"threads: {benchmark['threads']}, seed {benchmark['seed']}, {benchmark['date']}"
-        lines.append(f"- {name}: `{benchmark['command']}`; {seed}; {versions}")
+        runs.setdefault(f"`{benchmark['command']}`; {seed}; {versions}", []).append(name)
+    lines += [f"- {', '.join(names)}: {run}" for run, names in runs.items()]
     return "\n".join(lines)
 
 

@@ -100,7 +100,10 @@ class Worker:
 
     def seconds(self, steps: int, settle: int = 0) -> float:
         """Return the seconds of one step, averaged over ``steps`` steps after ``settle`` others."""
-        seconds: float = self.ask(steps=steps, settle=settle)["seconds"]
+        reply = self.ask(steps=steps, settle=settle)
+        if "seconds" not in reply:
+            sys.exit(f"a run ended before it was timed ({reply}), see {self._log}:\n" + self._log.read_text()[-2000:])
+        seconds: float = reply["seconds"]
         return seconds / steps
 
     def stop(self) -> float | None:

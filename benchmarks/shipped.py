@@ -16,7 +16,7 @@ from benchmarks.rounds import ROOT, Worker
 
 # A CPU runs the teacher and the generator on few images: their number does not change the time of a step.
 ON_GPU = torch.cuda.is_available()
-TRAIN_SIZES = {"cifar10": 45_000 if ON_GPU else 1296, "fashion_mnist": 54_000 if ON_GPU else 4608}
+TRAIN_SIZES = {"cifar10": 45_000 if ON_GPU else 1296, "fashion_mnist": 54_000 if ON_GPU else 18_432}
 POOL_SIZE = 10_000 if ON_GPU else 512
 SHAPES = {"cifar10": (32, 3), "fashion_mnist": (28, 1)}
 CLASSES = 10
@@ -54,7 +54,7 @@ class Checkout:
     def write_timed(self, config: dict[str, Any]) -> Path:
         """Write a configuration to be timed in a new run folder: no validation, and the callback that times steps."""
         trainer = dict(config["trainer"])
-        trainer["limit_val_batches"] = 0
+        trainer |= {"limit_val_batches": 0, "max_epochs": -1}  # ends on request
         trainer["callbacks"] = [*trainer.get("callbacks", []), {"class_path": "round_timer.RoundTimer"}]
         return self.write(f"timed-{len(list(self.folder.glob('timed-*.yaml')))}", {**config, "trainer": trainer})
 
