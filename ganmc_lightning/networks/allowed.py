@@ -47,6 +47,9 @@ READING_ARGUMENTS = frozenset(
 )
 """Arguments by which the model functions of torchvision and timm read files or download weights."""
 
+EXTRAS = {"timm": "vision", "safetensors": "vision", "transformers": "hub"}
+"""Packages that are not always installed, and the extra of this package that installs each."""
+
 _allowed: list[str] = []
 
 
@@ -113,7 +116,7 @@ def find_network(class_path: object, origin: str) -> Any:
             "torchvision.models or timm.models; if you trust its module, allow it with --import MODULE (in Python: "
             "ganmc_lightning.networks.allow_import)"
         )
-    target = _look_up(_import(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
+    target = _look_up(import_library(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
     if target is None:
         raise ConfigurationError(
             f"{origin}: {name} does not exist in the installed {home}; install a version that defines it"
@@ -170,13 +173,18 @@ def makes_network(target: object, any_module: bool = True) -> bool:
     return isinstance(target, type) and issubclass(target, nn.Module)
 
 
-def _import(home: str, origin: str) -> ModuleType:
-    """Import an allowed package, but not a file with its name in the current folder."""
+def import_library(home: str, origin: str) -> ModuleType:
+    """Import a package that files may refer to, but not a file with its name in the current folder.
+
+    Raises:
+        ConfigurationError: the package is not installed.
+    """
     package = home.partition(".")[0]
     if package not in sys.modules:
         spec = find_spec(package)
         if spec is None or spec.origin is None or Path.cwd() in Path(spec.origin).parents[:2]:
-            raise ConfigurationError(f"{origin}: requires {package}, which is not installed: pip install {package}")
+            name = f"'ganmc-lightning[{EXTRAS[package]}]'" if package in EXTRAS else package
+            raise ConfigurationError(f"{origin}: requires {package}, which is not installed: pip install {name}")
     return import_module(home)
 
 
