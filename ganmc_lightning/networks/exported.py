@@ -43,7 +43,9 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
         with _weights_only(not trust):
             program = torch.export.load(path)
     except Exception as error:  # any type on invalid data
-        raise ConfigurationError(f"{path}: cannot be read as a network of torch.export: {relevant_line(error)}") from error
+        raise ConfigurationError(
+            f"{path}: cannot be read as a network of torch.export: {relevant_line(error)}"
+        ) from error
     inputs = program.graph_signature.user_inputs
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     sample = values.get(str(inputs[0])) if len(inputs) == 1 else None

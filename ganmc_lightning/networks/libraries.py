@@ -112,7 +112,9 @@ def hf_config(reference: NetworkReference, arguments: Mapping[str, Any]) -> dict
     transformers = import_library("transformers", str(reference))
     try:
         local = Path(reference.name).is_dir()
-        config = transformers.AutoConfig.from_pretrained(reference.name, local_files_only=local, trust_remote_code=False)
+        config = transformers.AutoConfig.from_pretrained(
+            reference.name, local_files_only=local, trust_remote_code=False
+        )
     except Exception as error:  # any type, for missing files and for downloads
         raise ConfigurationError(
             f"{reference}: its config.json cannot be read ({one_line(error)[:200]}); pass a folder with config.json"

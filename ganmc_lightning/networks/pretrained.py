@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.normalize import Normalize

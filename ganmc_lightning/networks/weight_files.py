@@ -69,8 +69,8 @@ def read_weights(path: str, trust: bool = False) -> Any:
             raise ConfigurationError(f"{path}: cannot be read as safetensors: {relevant_line(error)}") from error
     if kind == "torchscript":
         raise ConfigurationError(
-            f"{path}: contains a TorchScript network, expected a state_dict, .safetensors or a network of torch.export; "
-            "save it with torch.export.save"
+            f"{path}: contains a TorchScript network, expected a state_dict, .safetensors or .pt2; save it with "
+            "torch.export.save"
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust)
@@ -78,8 +78,8 @@ def read_weights(path: str, trust: bool = False) -> Any:
         if not trust and "Unsupported global" in str(error):
             name = str(error).partition("GLOBAL ")[2].split(" ", 1)[0]
             raise ConfigurationError(
-                f"{path}: contains a pickled object ({name or 'unknown'}), which runs code when it is loaded; save only "
-                "the weights with torch.save(network.state_dict(), path), or if you trust the file, set trust: true"
+                f"{path}: contains a pickled object ({name or 'unknown'}), which runs code when it is loaded; save "
+                "only the weights, torch.save(network.state_dict(), path), or if you trust the file, set trust: true"
             ) from error
         raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
 
