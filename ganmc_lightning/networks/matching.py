@@ -84,8 +84,8 @@ def _shape_problem(
     if len(layers) == 1 and len(rows) == 1 and same_columns and all(actual[name].dim() for name in wrong):
         ((got, due),) = rows
         return (
-            f"layer '{layers.pop()}' has weights of {got[0]} classes, expected {due[0]} as in {type(network).__name__}; "
-            f"set num_classes: {got[0]}, the number of classes that it was trained with"
+            f"layer '{layers.pop()}' has weights of {got[0]} classes, expected {due[0]} as in "
+            f"{type(network).__name__}; set num_classes: {got[0]}, the number of classes that it was trained with"
         )
     name = wrong[0]
     return (

@@ -83,11 +83,11 @@ def loader_of(class_path: str) -> Callable[..., nn.Module]:
     return _LOADERS[class_path]
 
 
-def recipe_arguments(recipe: Mapping[str, Any]) -> Any:
+def arguments_of_recipe(recipe: Mapping[str, Any]) -> Any:
     """Return ``init_args`` and ``dict_kwargs`` (arguments that a function accepts by ``**kwargs``) of a recipe.
 
     Example:
-        >>> recipe_arguments({"init_args": {"model_name": "resnet18"}, "dict_kwargs": {"num_classes": 10}})
+        >>> arguments_of_recipe({"init_args": {"model_name": "resnet18"}, "dict_kwargs": {"num_classes": 10}})
         {'model_name': 'resnet18', 'num_classes': 10}
     """
     arguments, further = recipe.get("init_args") or {}, recipe.get("dict_kwargs") or {}
@@ -119,7 +119,7 @@ class _Reading:
         return value
 
     def _network(self, recipe: Mapping[str, Any], path: str, depth: int) -> Any:
-        class_path, arguments = recipe["class_path"], recipe_arguments(recipe)
+        class_path, arguments = recipe["class_path"], arguments_of_recipe(recipe)
         if not isinstance(arguments, Mapping):
             raise ConfigurationError(f"{path}: got init_args of type {type(arguments).__name__}, expected a mapping")
         class_path, arguments = _by_reference(class_path, arguments)

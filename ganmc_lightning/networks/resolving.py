@@ -22,7 +22,7 @@ from ganmc_lightning.networks.external import (
 )
 from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, hf_config
 from ganmc_lightning.networks.loading import load_network, needs_wrapper
-from ganmc_lightning.networks.recipes import BUILDER, is_loader, loader_of, recipe_arguments
+from ganmc_lightning.networks.recipes import BUILDER, is_loader, loader_of, arguments_of_recipe
 
 WRAPPER = "ganmc_lightning.networks.PretrainedClassifier"
 
@@ -41,7 +41,7 @@ def resolve_recipe(value: Any) -> Any:
     """
     if not (isinstance(value, Mapping) and is_loader(value.get("class_path"))):
         return value
-    arguments = recipe_arguments(value)
+    arguments = arguments_of_recipe(value)
     if loader_of(value["class_path"]) is not load_network:
         return _resolve_other(value, arguments)
     options = ClassifierOptions(**{key: arguments[key] for key in ClassifierOptions._fields if key in arguments})

@@ -40,7 +40,7 @@ def file_format(path: str) -> FileFormat:
         if any(name.endswith("archive_format") or name.endswith("serialized_exported_program.json") for name in names):
             return "exported"
         return "torchscript" if any(name.endswith("/constants.pkl") for name in names) else "torch"
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         header = file.read(9)
     # The header of safetensors: its length in 8 bytes, then a JSON object.
     return "safetensors" if header[8:] == b"{" and int.from_bytes(header[:8], "little") < 100_000_000 else "torch"
