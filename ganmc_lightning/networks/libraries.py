@@ -181,6 +181,8 @@ def _hf_statistics(
 
 def _timm_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any]) -> Preprocessing:
     config = _timm_config(reference)
+    if config is None:  # an architecture without pretrained weights
+        return Preprocessing()
     channels, height, width = config.input_size
     size = arguments.get("img_size", height)
     shape = (arguments.get("in_chans", channels), size, size if "img_size" in arguments else width)
@@ -198,12 +200,12 @@ def _timm_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any
 
 def _timm_config(reference: NetworkReference) -> Any:
     timm = import_library("timm", str(reference))
-    if not timm.is_model(reference.name):
+    architecture, _, tag = reference.name.partition(".")
+    if not timm.is_model(architecture) or ":" in architecture:
         raise _unknown(reference, timm.list_models())
-    config = timm.get_pretrained_cfg(reference.name)
-    if config is None:
-        raise _unknown(reference, timm.list_pretrained(f"{reference.name.partition('.')[0]}.*"))
-    return config
+    if tag and not timm.is_model_pretrained(reference.name):
+        raise _unknown(reference, timm.list_pretrained(f"{architecture}.*"))
+    return timm.get_pretrained_cfg(reference.name)
 
 
 def _torchvision_builder(reference: NetworkReference) -> Any:

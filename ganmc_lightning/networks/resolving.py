@@ -22,7 +22,7 @@ from ganmc_lightning.networks.external import (
 )
 from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, hf_config
 from ganmc_lightning.networks.loading import load_network, needs_wrapper
-from ganmc_lightning.networks.recipes import BUILDER, is_loader, loader_of, arguments_of_recipe
+from ganmc_lightning.networks.recipes import BUILDER, arguments_of_recipe, is_loader, loader_of
 
 WRAPPER = "ganmc_lightning.networks.PretrainedClassifier"
 

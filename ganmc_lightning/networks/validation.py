@@ -78,7 +78,7 @@ def check_logits(name: str, network: nn.Module, logits: Any, spec: DataSpec) -> 
     if are_probabilities(logits):
         raise ConfigurationError(
             f"{key}: returned probabilities (each row sums to 1), expected logits; remove its final "
-            "softmax, or load it with load_network(..., outputs=\"probabilities\")"
+            'softmax, or load it with load_network(..., outputs="probabilities")'
         )
 
 

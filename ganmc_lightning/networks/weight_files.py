@@ -73,7 +73,8 @@ def read_weights(path: str, trust: bool = False) -> Any:
             "torch.export.save"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust)
+        with Path(path).open("rb") as file:  # a path named .safetensors would be read as such
+            return torch.load(file, map_location="cpu", weights_only=not trust)
     except Exception as error:  # the unpickler raises arbitrary exceptions on invalid data
         if not trust and "Unsupported global" in str(error):
             name = str(error).partition("GLOBAL ")[2].split(" ", 1)[0]
