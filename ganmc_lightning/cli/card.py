@@ -19,6 +19,7 @@ from ganmc_lightning.evaluation.real_data import load_datamodule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.io.structured import load_yaml_mapping
+from ganmc_lightning.networks.allowed import search_current_folder
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.networks.validation import check_classifier
@@ -31,14 +32,18 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: the run has no classifier or no test samples, or a network does not fit its data.
     """
+    search_current_folder()  # for the teacher's module, as in the run
     data = load_run_data(RunFolder(arguments.run).config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: list[tuple[str, Role, nn.Module]] = []
-    teacher = load_teacher(arguments.run, arguments.teacher)
+    teacher = load_teacher(arguments.run, arguments.teacher, data.spec.num_classes)
     if teacher is not None:
         networks.append((teacher.name, "teacher", teacher.network))
     networks.append((arguments.run.as_posix(), "student", load_run_network(arguments.run)))
-    networks += [(path.as_posix(), "baseline", load_run_network(path)) for path in arguments.baseline]
+    for path in arguments.baseline:
+        name = path.as_posix()
+        name += " (baseline)" if name in {other for other, _, _ in networks} else ""  # the teacher, on its own labels
+        networks.append((name, "baseline", load_run_network(path)))
     card = make_run_card(networks, data, device, arguments.command, _seed(arguments.run))
     print(card.conclusion.text)
     print(card.write(arguments.out))

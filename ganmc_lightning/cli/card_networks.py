@@ -10,8 +10,10 @@ from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.network_reference import is_reference
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.metrics.extractors import load_classifier
+from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.runs.folder import RunFolder
 
 
@@ -31,12 +33,14 @@ def load_run_network(folder: Path) -> nn.Module:
     return load_classifier(str(RunFolder(folder).best_checkpoint))
 
 
-def load_teacher(run: Path, reference: str | None) -> Teacher | None:
+def load_teacher(run: Path, reference: str | None, num_classes: int) -> Teacher | None:
     """Load the teacher of a run.
 
     Args:
         run: the run folder.
-        reference: run folder or checkpoint of the teacher; None for the teacher in ``config.yaml`` (default).
+        reference: run folder, file or reference of the teacher, see :func:`~ganmc_lightning.networks.load_network`;
+            None for the teacher in ``config.yaml``.
+        num_classes: number of classes of the data, for a reference.
 
     Returns:
         The teacher; None for a run without one.
@@ -46,9 +50,9 @@ def load_teacher(run: Path, reference: str | None) -> Teacher | None:
     """
     if reference is not None:
         path = Path(reference)
-        if path.is_dir():
+        if RunFolder(path).best_checkpoint.is_file():
             return Teacher(path.as_posix(), load_run_network(path))
-        return Teacher(reference, load_classifier(reference))
+        return Teacher(reference, load_network(reference, num_classes=num_classes if is_reference(reference) else None))
     config = RunFolder(run).config
     model = load_yaml_mapping(config).get("model")
     arguments = model.get("init_args") if isinstance(model, Mapping) else None
