@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 95
 RESAMPLES = 10_000
-MAX_VALUES = 1_000_000
-"""Maximum number of random numbers drawn at a time."""
 
 
 class Interval(NamedTuple):
@@ -27,11 +25,12 @@ class Interval(NamedTuple):
     high: float
 
 
-def bootstrap_mean(values: NDArray[np.floating], seed: int = 0) -> Interval:
+def bootstrap_mean(values: NDArray[np.floating] | NDArray[np.bool_], seed: int = 0) -> Interval:
     """Compute a mean and its 95 % percentile bootstrap interval (Efron and Tibshirani 1993, section 13.3).
 
     For paired differences, pass the difference of each sample. Numbers of occurrences of equal values are drawn
-    together, so that the time for correct and wrong predictions does not depend on the number of samples.
+    together: time and memory are proportional to the number of distinct values, which is two for correct and wrong
+    predictions.
 
     Args:
         values: values of the samples, (N,).
@@ -44,11 +43,7 @@ def bootstrap_mean(values: NDArray[np.floating], seed: int = 0) -> Interval:
     """
     random = np.random.default_rng(seed)
     distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
-    size = max(1, MAX_VALUES // len(distinct))
-    means = [
-        random.multinomial(len(values), counts / len(values), size=min(size, RESAMPLES - start)) @ distinct
-        for start in range(0, RESAMPLES, size)
-    ]
+    means = random.multinomial(len(values), counts / len(values), size=RESAMPLES) @ distinct / len(values)
     tail = (100 - CONFIDENCE) / 2
-    low, high = np.percentile(np.concatenate(means) / len(values), [tail, 100 - tail])
+    low, high = np.percentile(means, [tail, 100 - tail])
     return Interval(float(np.mean(values)), float(low), float(high))

@@ -82,12 +82,14 @@ class ClassifierCard:
 
     def render(self) -> str:
         """Render the card as HTML."""
+        sizes = {size for model in self.models for size in model.latency}
+        sizes |= {size for file in self.files for size in file.latency}
         return _TEMPLATES.get_template("classifier.html.j2").render(
             card=self,
             listed=LISTED,
             notes=[*notes_of_card(self.models, self.samples), *self.notes],
             class_summary=summarize_classes(self.classes, LISTED),
-            batch_sizes=sorted({size for item in (*self.models, *self.files) for size in item.latency}),
+            batch_sizes=sorted(sizes),
             costs=cost_svg(self.models),
             calibration=calibration_svg(self.models),
         )

@@ -8,7 +8,7 @@ from ganmc_lightning.cards.results import ClassifierResult, Role
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
 
 LATENCY_BATCHES = (1, 64)
-LATENCY_SECONDS = 0.5
+LATENCY_SECONDS = 0.2
 """Duration of the measurement of each batch size."""
 
 

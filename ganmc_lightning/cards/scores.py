@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,15 +133,17 @@ def kl_divergence(teacher: NDArray[np.float64], student: NDArray[np.float64]) ->
 
 def predictions(result: ClassifierResult) -> NDArray[np.int64]:
     """Return the class with the largest logit of each test sample, int64 (N,)."""
-    return to_array(result.logits).argmax(axis=1)
+    found: NDArray[np.int64] = to_array(result.logits).argmax(axis=1)
+    return found
 
 
 def correct_predictions(result: ClassifierResult, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether each test sample is classified correctly, bool (N,)."""
-    return predictions(result) == labels
+    correct: NDArray[np.bool_] = predictions(result) == labels
+    return correct
 
 
-def to_array(values: Tensor) -> NDArray:
+def to_array(values: Tensor) -> NDArray[Any]:
     """Convert a tensor to an array; half precision, which NumPy lacks in part, becomes float32."""
     values = values.detach().cpu()
     return np.asarray(values.float() if values.is_floating_point() and values.itemsize < 4 else values)

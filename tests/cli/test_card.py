@@ -69,7 +69,7 @@ def test_card_of_a_student(ganmc, student, trained, data_root, tmp_path):
     assert content["samples"] == 40
     assert content["seed"] == 5
     assert content["command"].startswith("ganmc card ")
-    assert content["environment"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(content["environment"]["torch"])
     assert outcome.out.splitlines() == [content["conclusion"]["text"], str(tmp_path / "card.html")]
     assert "data:image/png" in (tmp_path / "card.html").read_text()
 
@@ -84,7 +84,8 @@ def test_card_is_written_into_the_run(ganmc, trained, tmp_path):
 
 def test_teacher_of_own_code(ganmc, trained, tmp_path, monkeypatch):
     (tmp_path / "card_models.py").write_text(
-        "from torch import nn\n\n\ndef make(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+        "from torch import nn\n\n\ndef make(num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
     )
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     torch.save(network.state_dict(), tmp_path / "weights.pt")
