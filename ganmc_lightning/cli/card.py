@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.cards import ClassifierCard, ClassifierResult, make_classifier_card, measure_classifier
 from ganmc_lightning.cards.results import Role
-from ganmc_lightning.cli.card_networks import load_run_network, load_teacher
+from ganmc_lightning.cli.card_networks import load_run_network, load_run_teacher
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.data.loaders import InMemoryLoader
 from ganmc_lightning.evaluation.real_data import load_datamodule
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     data = load_run_data(RunFolder(arguments.run).config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     networks: list[tuple[str, Role, nn.Module]] = []
-    teacher = load_teacher(arguments.run, arguments.teacher, data.spec.num_classes)
+    teacher = load_run_teacher(arguments.run, arguments.teacher, data.spec.num_classes)
     if teacher is not None:
         networks.append((teacher.name, "teacher", teacher.network))
     networks.append((arguments.run.as_posix(), "student", load_run_network(arguments.run)))

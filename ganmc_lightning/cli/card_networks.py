@@ -17,7 +17,7 @@ from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.runs.folder import RunFolder
 
 
-class Teacher(NamedTuple):
+class RunTeacher(NamedTuple):
     """A teacher and its name on the page."""
 
     name: str
@@ -33,7 +33,7 @@ def load_run_network(folder: Path) -> nn.Module:
     return load_classifier(str(RunFolder(folder).best_checkpoint))
 
 
-def load_teacher(run: Path, reference: str | None, num_classes: int) -> Teacher | None:
+def load_run_teacher(run: Path, reference: str | None, num_classes: int) -> RunTeacher | None:
     """Load the teacher of a run.
 
     Args:
@@ -51,8 +51,10 @@ def load_teacher(run: Path, reference: str | None, num_classes: int) -> Teacher 
     if reference is not None:
         path = Path(reference)
         if RunFolder(path).best_checkpoint.is_file():
-            return Teacher(path.as_posix(), load_run_network(path))
-        return Teacher(reference, load_network(reference, num_classes=num_classes if is_reference(reference) else None))
+            return RunTeacher(path.as_posix(), load_run_network(path))
+        return RunTeacher(
+            reference, load_network(reference, num_classes=num_classes if is_reference(reference) else None)
+        )
     config = RunFolder(run).config
     model = load_yaml_mapping(config).get("model")
     arguments = model.get("init_args") if isinstance(model, Mapping) else None
@@ -65,7 +67,7 @@ def load_teacher(run: Path, reference: str | None, num_classes: int) -> Teacher 
         network = parser.instantiate(parser.parse_object({"teacher": recipe})).teacher
     except (ConfigurationError, ArgumentError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{config}: model.teacher: {one_line(error)}; set --teacher") from error
-    return Teacher(_name(recipe), network)
+    return RunTeacher(_name(recipe), network)
 
 
 def _name(recipe: Any) -> str:
