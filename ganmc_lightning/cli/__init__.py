@@ -30,6 +30,7 @@ COMMANDS = {
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
     "sample": "generate samples from a checkpoint of a generator",
+    "card": "compare a trained student with its teacher on one page:  ganmc card runs/digits/real_only/seed0",
     "profile": "profile generators (parameters, FLOPs, size, throughput) and plot their samples for the same latents",
 }
 LIGHT = {"reproduce"}
