@@ -35,12 +35,10 @@ class GANAugmentedDataModule(LightningDataModule):
     """Load a data set and replace a share of its training samples by synthetic samples (GAN-MC, section 2.3).
 
     Validation samples are those of the data set, or are split off its training samples, equally in every run; they are
-    used to select models. Test samples are used only by ``test`` and ``predict``. Images of data sets that fit into
-    memory are stored on the training device as uint8. Batches are converted to floats there and, in training, augmented
-    and mixed.
+    used to select models. Test samples are used only by ``test`` and ``predict``. Images in memory are stored on the
+    training device as uint8. Batches are converted to floats there and, in training, augmented and mixed.
 
-    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples; other splits have no
-    weights.
+    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples.
 
     The samples of a step depend only on the seed of the run, the process and the step. Runs are therefore reproducible,
     and a resumed run has the batches of an uninterrupted run.

@@ -118,8 +118,7 @@ class ImageTable(DatasetSource):
             columns = ", ".join(map(str, named or table.columns))
             kind = "columns of image files" if named else "no column of image files in the columns"
             raise ConfigurationError(
-                f"{self.path}: got {kind} {columns}, expected image_column, the column of paths; a table of numbers is a "
-                "TableFile"
+                f"{self.path}: got {kind} {columns}, expected image_column; a table of numbers is a TableFile"
             )
         return str(named[0])
 

@@ -69,7 +69,8 @@ class SampleReader:
         if image.shape != first.shape or image.dtype != first.dtype:
             raise ConfigurationError(
                 f"{place}: got an image {tuple(image.shape)} {image.dtype}, expected {tuple(first.shape)} "
-                f"{first.dtype} as the first image; add transforms to the data set, e.g. Resize and CenterCrop, or convert('RGB')"
+                f"{first.dtype} as the first image; add transforms to the "
+                "data set, e.g. Resize and CenterCrop, or convert('RGB')"
             )
         return image
 
