@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -87,15 +87,15 @@ class HuggingFaceDataset(DatasetSource):
         features = tables["train"].features
         image_column, label_column = self._find_image_column(features), self._find_label_column(features)
         labels, classes, num_classes = self._labels(tables, label_column)
-        contents = {
-            split: self._contents(table.cast_column(image_column, _datasets().Image(decode=False))[image_column], split)
-            for split, table in tables.items()
-            if split in labels
+        columns = {
+            split: tables[split].cast_column(image_column, _datasets().Image(decode=False))[image_column]
+            for split in labels
         }
         size = self.image_size
         if size is None:
-            size = common_image_size((image for images in contents.values() for image in images), self.path)
-        splits = {split: TensorDataset(self._decode(contents[split], size), labels[split]) for split in labels}
+            images = (image for split, column in columns.items() for image in self._contents(column, split))
+            size = common_image_size(images, self.path)
+        splits = {split: TensorDataset(self._decode(columns[split], split, size), labels[split]) for split in labels}
         return make_splits(splits, classes, num_classes, self.path)
 
     def _read(self) -> dict[str, Any]:
@@ -178,21 +178,20 @@ class HuggingFaceDataset(DatasetSource):
             labels[split] = torch.tensor(found)
         return labels, unless_numbered(kind.names), kind.num_classes
 
-    def _contents(self, column: Any, split: str) -> list[tuple[Path, bytes | None]]:
-        """Return path and bytes of each image; images without bytes are read from their paths."""
-        images = []
+    def _contents(self, column: Any, split: str) -> Iterator[tuple[Path, bytes | None]]:
+        """Yield path and bytes of each image; images without bytes are read from their paths."""
         for index, image in enumerate(column):
+            place = f"{self.path}[{split!r}][{index}]"
             if image is None:
-                raise ConfigurationError(f"{self.path}: {split}[{index}]: got no image, expected one; remove the row")
+                raise ConfigurationError(f"{place}: got no image, expected one; remove the row")
             content = image["bytes"]
-            images.append((Path(image["path"] if content is None else f"{self.path}[{split!r}][{index}]"), content))
-        return images
+            yield Path(image["path"] if content is None else place), content
 
-    def _decode(self, contents: list[tuple[Path, bytes | None]], size: int) -> Tensor:
-        images = torch.empty(len(contents), self.channels, size, size, dtype=torch.uint8)
-        for image, (path, content) in zip(images, contents, strict=True):
+    def _decode(self, column: Any, split: str, size: int) -> Tensor:
+        images = torch.empty(len(column), self.channels, size, size, dtype=torch.uint8)
+        for image, (path, content) in zip(images, self._contents(column, split), strict=True):
             image.copy_(read_image(path, size, size, self.channels, content))
-        return check_pixel_range(images, self.path)
+        return check_pixel_range(images, f"{self.path}[{split!r}]")
 
 
 def is_saved_to_disk(folder: Path) -> bool:

@@ -120,7 +120,7 @@ def test_invalid_tables_raise(folder: Path, columns: dict, arguments: dict, mess
 
 def test_table_without_image_files_raises(folder: Path) -> None:
     pd.DataFrame({"size": [1, 2], "label": [0, 1]}).to_csv(folder / "rows.csv", index=False)
-    with pytest.raises(ConfigurationError, match="no column of image files in the columns size, label, .*TableFile"):
+    with pytest.raises(ConfigurationError, match=r"no column of image files in the columns size, label, .*TableFile"):
         ImageTable(folder / "rows.csv").load(folder)
 
 
