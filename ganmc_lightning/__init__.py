@@ -27,6 +27,7 @@ _LAZY_IMPORTS = {
     "ConfigurationError": "exceptions",
     "Frozen": "networks",
     "Generator": "networks",
+    "build_network": "networks",
     "load_generator": "networks",
     "load_network": "networks",
     "resolve_precision": "cli.precision",

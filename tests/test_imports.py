@@ -21,7 +21,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "exceptions": set(),
     "batch": {"exceptions"},
-    "networks": {"batch", "exceptions"},
+    "networks": {"batch", "io", "exceptions"},
     "losses": {"batch", "exceptions"},
     "io": {"exceptions"},
     "synthesizers": {"networks", "batch", "io", "exceptions"},

@@ -13,6 +13,7 @@ from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
 from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
+from ganmc_lightning.networks.allowed import search_current_folder
 
 
 def run_training(arguments: list[str], command: str) -> int:
@@ -33,6 +34,7 @@ def run_training(arguments: list[str], command: str) -> int:
     with warnings.catch_warnings():
         filter_lightning_warnings()
         try:
+            search_current_folder()  # for the modules of the configuration, as if it were a script there
             modules, rest = take_imports(arguments)
             allow_imports(modules)
             TrainingCLI(rest, command, handler)
