@@ -15,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from ganmc_lightning.cli.acceleration import Acceleration
-from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
+from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.disabled_profiler import DisabledProfiler
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
+from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
 from ganmc_lightning.modules.base import CompressionModule
@@ -182,6 +183,8 @@ class TrainingCLI(LightningCLI):
         callbacks.append(PrecisionPrinter())
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
+        if trainer.enable_model_summary is not False:
+            callbacks.append(NetworkSummary())
         if self.subcommand == "fit":  # the other commands would overwrite metrics.csv
             loggers = [*loggers, ResumableCSVLogger(str(self.run_folder.path))]
         if self.subcommand == "predict":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.callbacks import RichProgressBar
 
-from ganmc_lightning.cli.callbacks import ProgressBar
+from ganmc_lightning.cli.progress_bar import ProgressBar
 
 
 @pytest.mark.parametrize(
