@@ -96,7 +96,7 @@ class TwoLineColumn(ProgressColumn):
 
     def render(self, task: Task) -> RenderableType:
         """Render a task."""
-        line = Table.grid(*(column.get_table_column() for column in self.columns), padding=(0, 1))
+        line = Table.grid(*(column.get_table_column().copy() for column in self.columns), padding=(0, 1))
         line.add_row(*(column(task) for column in self.columns))
         if not self.metrics or task.id != self.task:
             return line

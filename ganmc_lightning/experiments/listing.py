@@ -64,8 +64,9 @@ def format_list(listed: list[ListedExperiment]) -> Iterator[str]:
 
 
 def _data_state(content: Mapping[str, Any]) -> str:
-    data = content.get("data", [])
+    data = content.get("data") or []
     if not data:
         return INCLUDED
+    patterns = [data] if isinstance(data, str) else data
     root = Path(os.environ.get("GANMC_DATA") or "data")
-    return PRESENT if all(any(root.glob(pattern)) for pattern in data) else ABSENT
+    return PRESENT if all(any(root.glob(pattern)) for pattern in patterns) else ABSENT
