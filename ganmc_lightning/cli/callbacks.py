@@ -20,6 +20,7 @@ from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
 
+
 class SaveConfig(SaveConfigCallback):
     """Write ``config.yaml`` and send the configuration to W&B when training starts."""
 

@@ -60,7 +60,8 @@ def check_config_keys(arguments: Sequence[str]) -> None:
         content = load_yaml(file.read_text(encoding="utf-8"))
         if isinstance(content, dict):
             _check_file(file, content, keys)
-            if command == "fit" and len(files) == 1 and not any(".path" in word for word in words):
+            # With several files or such an option, the path of this file may be overridden.
+            if command == "fit" and len(files) == 1 and not any(".path" in word or "print_" in word for word in words):
                 _check_checkpoints(file, content)
 
 
@@ -131,5 +132,6 @@ def _walk(value: object, position: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _hint(name: str, known: Sequence[str], prefix: str = "") -> str:
-    close = get_close_matches(name, known, n=1)
-    return f", did you mean '{prefix}{close[0]}'?" if close else f", expected one of: {', '.join(known)}"
+    names = {other.lower(): other for other in known}
+    close = get_close_matches(name.lower(), names, n=1)
+    return f", did you mean '{prefix}{names[close[0]]}'?" if close else f", expected one of: {', '.join(known)}"

@@ -55,7 +55,19 @@ class CommandParser(argparse.ArgumentParser):
 
 
 class ShortHelpFormatter(argparse.HelpFormatter):
-    """Help page with one line for each argument, truncated at the width of the terminal."""
+    """Help page with one line for each argument, truncated at the width of the terminal, and only names in groups."""
+
+    def start_section(self, heading: str | None) -> None:
+        """Start the section of a group of arguments."""
+        self._lists_names = heading not in ("positional arguments", "options")
+        super().start_section(heading)
+
+    def add_arguments(self, actions: Iterable[argparse.Action]) -> None:
+        """Add the arguments of a section."""
+        if self._lists_names:
+            self.add_text(", ".join(action.option_strings[-1] for action in actions))
+        else:
+            super().add_arguments(actions)
 
     def add_usage(
         self,

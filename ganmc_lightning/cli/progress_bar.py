@@ -100,7 +100,9 @@ class TwoLineColumn(ProgressColumn):
         line.add_row(*(column(task) for column in self.columns))
         if not self.metrics or task.id != self.task:
             return line
-        return Group(line, Text("  ".join(f"{name}: {value:.4g}" for name, value in self.metrics.items()), style="italic"))
+        return Group(
+            line, Text("  ".join(f"{name}: {value:.4g}" for name, value in self.metrics.items()), style="italic")
+        )
 
 
 class NetworkSummary(ModelSummary):

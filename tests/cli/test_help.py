@@ -9,7 +9,7 @@ import pytest
 
 from ganmc_lightning.cli import COMMANDS, TRAINING
 from ganmc_lightning.cli.help_pages import PAGES
-from ganmc_lightning.cli.parser import take_help
+from ganmc_lightning.cli.parser import CommandParser, ShortHelpFormatter, take_help
 
 Ganmc = Callable[..., Any]
 
@@ -33,6 +33,18 @@ def test_full_pages(ganmc: Ganmc, monkeypatch: pytest.MonkeyPatch, command: str)
     outcome = ganmc(command, "--help", "full")
     assert outcome.status == 0
     assert outcome.out.count("\n") > 40
+
+
+def test_a_group_of_options_is_a_list_of_names() -> None:
+    parser = CommandParser("tool", formatter_class=ShortHelpFormatter)
+    group = parser.add_argument_group("images")
+    group.add_argument("--size", "--image-size", help="size in pixels")
+    group.add_argument("--gray", action="store_true", help="one channel")
+    parser.add_argument("--long", help="word " * 40)
+    page = parser.format_help()
+    assert "images:\n  --image-size, --gray\n" in page
+    assert "word ...\n" in page
+    assert "pixels" not in page
 
 
 @pytest.mark.parametrize("command", PAGES)
