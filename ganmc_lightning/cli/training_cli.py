@@ -64,6 +64,10 @@ class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
     """
 
 
+class FinishedRun(Exception):  # noqa: N818 - not an error
+    """Signal that the run folder contains the requested run, finished."""
+
+
 class TrainingCLI(LightningCLI):
     """Parse, build and run one of the four training commands.
 
@@ -133,6 +137,7 @@ class TrainingCLI(LightningCLI):
 
         Raises:
             ConfigurationError: the run folder contains another run, or the checkpoint does not exist.
+            FinishedRun: the run folder contains the same run, finished.
         """
         config, folder = self.config[self.subcommand], self.run_folder
         config.ckpt_path = self._ckpt_path
@@ -144,14 +149,7 @@ class TrainingCLI(LightningCLI):
                 raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
-        if self.subcommand == "fit":
-            resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
-            if resumed != folder.checkpoints.resolve() and folder.last_checkpoint.exists():
-                raise ConfigurationError(
-                    f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
-                    "choose another --trainer.default_root_dir"
-                )
-        elif config.ckpt_path is None:
+        if self.subcommand != "fit" and config.ckpt_path is None:
             config.ckpt_path = str(folder.best_checkpoint)
         if self.subcommand == "predict":
             config.return_predictions = False  # PredictionWriter collects them
@@ -161,6 +159,28 @@ class TrainingCLI(LightningCLI):
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
         if config.trainer.precision == "auto":  # config.yaml contains the resolved precision
             config.trainer.precision = resolve_precision(config.trainer.accelerator)
+        if self.subcommand == "fit":
+            self._check_run_folder()
+
+    def _check_run_folder(self) -> None:
+        """Validate that the run folder contains no other run.
+
+        Raises:
+            ConfigurationError: it contains a run with another configuration, or an interrupted one.
+            FinishedRun: it contains a finished run with the same configuration.
+        """
+        config, folder = self.config[self.subcommand], self.run_folder
+        resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
+        if resumed == folder.checkpoints.resolve() or not folder.last_checkpoint.exists():
+            return
+        if config.ckpt_path is None and folder.is_finished():
+            text = self._parser(self.subcommand).dump(config, skip_none=False)
+            if text == folder.config.read_text(encoding="utf-8"):
+                raise FinishedRun(f"{folder.path}: already finished; to repeat it, remove the folder")
+        raise ConfigurationError(
+            f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
+            "choose another --trainer.default_root_dir"
+        )
 
     def instantiate_classes(self) -> None:
         """Build the objects of the configuration.

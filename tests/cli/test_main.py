@@ -98,7 +98,7 @@ WITHOUT_TORCH = """if True:
 
 
 def test_arguments_are_validated_before_pytorch_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "old.npz").touch()
+    (tmp_path / "old").mkdir()
     lines = {
         "fitt": "unknown command 'fitt', did you mean 'fit'?",
         "fit --trainer.max_epoch 5": "--trainer.max_epoch: unknown key, did you mean 'max_epochs'?",
@@ -106,7 +106,7 @@ def test_arguments_are_validated_before_pytorch_is_imported(tmp_path: Path) -> N
         "reproduce digit": "unknown experiment 'digit', did you mean 'digits'?",
         "sample": "the following arguments are required: CHECKPOINT, --out",
         "sample a.ckpt --out new.npz": "a.ckpt: checkpoint not found",
-        "sample a.ckpt --out old.npz": "--out: old.npz already exists",
+        "sample a.ckpt --out old": "--out: the folder old already exists",
         "sample a.ckpt --out new.npz --num-samples 0": "--num-samples: got 0",
         "evaluate real:test": "the following arguments are required: --data",
         "evaluate real:test --data digits --real-split all": "argument --real-split: invalid choice: 'all'",
