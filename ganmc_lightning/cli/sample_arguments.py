@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         required=True,
-        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a new folder of images",
+        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a new folder of "
+        "images",
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
