@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
@@ -86,3 +87,9 @@ class ShortHelpFormatter(argparse.HelpFormatter):
         """Return the first line of the description of an argument."""
         lines = super()._split_lines(text, width)
         return lines if len(lines) == 1 else [f"{super()._split_lines(text, width - 4)[0]} ..."]
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Wrap a paragraph between words only, so that names of options stay whole."""
+        return textwrap.fill(
+            " ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
