@@ -66,9 +66,10 @@ class ProgressBar(RichProgressBar):
         """Show the training losses and the monitored metric in the second line; return none for Lightning's column."""
         checkpoint = trainer.checkpoint_callback
         monitor = checkpoint.monitor if isinstance(checkpoint, ModelCheckpoint) else None
+        metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         self._lines.metrics = {
             name.removeprefix("train/"): float(value)
-            for name, value in super().get_metrics(trainer, pl_module).items()
+            for name, value in metrics.items()
             if name == monitor or name.startswith("train/loss")
         }
         self._lines.task = self.train_progress_bar_id
