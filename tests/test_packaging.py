@@ -121,7 +121,7 @@ def test_python_of_the_readme_runs(block: str, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("command", OWN_PARSERS)
 def test_options_in_shell_blocks_exist(command: str, capsys: pytest.CaptureFixture[str]):
-    assert main([command, "--help"]) == 0
+    assert main([command, "--help", "full"]) == 0
     known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
     for page, block in fenced("sh"):
         for line in re.findall(rf"^ganmc {command} (.*)$", block.replace("\\\n", " "), re.MULTILINE):

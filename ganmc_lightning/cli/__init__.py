@@ -9,11 +9,15 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.config_files import check_config_files
+from ganmc_lightning.cli.config_keys import check_config_keys
+from ganmc_lightning.cli.help_pages import PAGES, help_page
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
+from ganmc_lightning.cli.parser import CommandParser, ShortHelpFormatter, take_help
 from ganmc_lightning.exceptions import (
     INTERRUPTED,
     TERMINATED,
@@ -60,8 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = shlex.join(["ganmc", *arguments])
     try:
         with sigterm_raises():
+            _check_command(arguments)
+            arguments, shows_help, full = take_help(arguments)
+            if shows_help and not full and arguments[0] in PAGES:
+                print(help_page(arguments[0]), end="")
+                return 0
             if arguments and arguments[0] in TRAINING:
                 check_config_files(arguments[1:])
+                if not shows_help:
+                    check_config_keys(arguments)
                 with _imports():
                     from ganmc_lightning.cli.training import run_training
                 return run_training(arguments, command)
@@ -74,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with _imports():
                     from ganmc_lightning.cli.tabular_study import run_tabular_study
                 return run_tabular_study(arguments, command)
-            return _run_command(arguments, command)
+            return _run_command(arguments, command, full)
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
@@ -91,22 +102,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _run_command(arguments: list[str], command: str) -> int:
-    parser = argparse.ArgumentParser(
+def _check_command(arguments: Sequence[str]) -> None:
+    names = [*TRAINING, *COMMANDS]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        close = get_close_matches(arguments[0], names, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of: {', '.join(names)}"
+        raise ConfigurationError(f"unknown command '{arguments[0]}', {hint}")
+
+
+def _run_command(arguments: list[str], command: str, full_help: bool) -> int:
+    style = argparse.HelpFormatter if full_help else ShortHelpFormatter
+    parser = CommandParser(
         "ganmc",
         description="Compress models with GAN-generated training data.",
-        epilog="ganmc COMMAND --help lists the options of a command.",
+        epilog="`ganmc COMMAND --help` lists the options of a command, `ganmc COMMAND --help full` describes all.",
     )
     parser.add_argument("--version", action="version", version=f"ganmc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text, add_help=False)
+    used = parser
     for name, text in COMMANDS.items():
-        subparser = commands.add_parser(name, help=text, description=text)
+        epilog = None if full_help else f"`ganmc {name} --help full` describes the options in full."
+        subparser = commands.add_parser(name, help=text, description=text, formatter_class=style, epilog=epilog)
         if arguments and arguments[0] == name:
+            used = subparser
             import_module(f"ganmc_lightning.cli.{name}_arguments").add_arguments(subparser)
             add_import_argument(subparser)
-    parsed = parser.parse_args(arguments)
+    parsed, unknown = parser.parse_known_args(arguments)
+    used.refuse_unknown(unknown)
     parsed.command = command
     import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").validate_arguments(parsed)
     with nullcontext() if arguments[0] in LIGHT else _imports():
@@ -127,7 +151,7 @@ def _imports() -> Iterator[None]:
         yield
         return
     if sys.stderr.isatty():  # not in log files, where errors are one line
-        print("ganmc: loading PyTorch and Lightning ...", file=sys.stderr, flush=True)
+        print("ganmc: loading PyTorch and Lightning (first time: up to a minute) ...", file=sys.stderr, flush=True)
     collecting = gc.isenabled()
     gc.disable()
     try:

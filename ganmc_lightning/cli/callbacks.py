@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,47 +22,6 @@ from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
-
-REFRESH_SECONDS = 1.0
-"""Interval between updates of the progress bar, each of which takes longer than a step of a small network."""
-
-
-class ProgressBar(RichProgressBar):
-    """Rich progress bar, updated once per second, with the training losses and the monitored metric.
-
-    Lightning's updates it in each batch, which waits for the device to read the metrics.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=round(1 / REFRESH_SECONDS))  # per second, unlike that of TQDMProgressBar
-        self._updated_at = 0.0
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Update the bar if the interval has elapsed, and after the last batch."""
-        if self._is_due() or trainer.is_last_batch:
-            super().on_train_batch_end(trainer, pl_module, *args)
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Update the bar if the interval has elapsed."""
-        if self._is_due():
-            super().on_validation_batch_end(trainer, pl_module, *args)
-
-    def _is_due(self) -> bool:
-        now = time.monotonic()
-        due = now - self._updated_at >= REFRESH_SECONDS
-        if due:
-            self._updated_at = now
-        return due
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return the training losses and the monitored metric, which fit into one line."""
-        checkpoint = trainer.checkpoint_callback
-        monitor = checkpoint.monitor if isinstance(checkpoint, ModelCheckpoint) else None
-        return {
-            name.removeprefix("train/"): value
-            for name, value in super().get_metrics(trainer, pl_module).items()
-            if name == monitor or name.startswith("train/loss")
-        }
 
 
 class SaveConfig(SaveConfigCallback):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
-from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
+from ganmc_lightning.cli.training_cli import FinishedRun, RelaunchRequired, TrainingCLI
 from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
 from ganmc_lightning.networks.allowed import search_current_folder
 
@@ -40,6 +40,8 @@ def run_training(arguments: list[str], command: str) -> int:
             TrainingCLI(rest, command, handler)
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
+        except FinishedRun as finished:
+            print(finished)
         except Exception as error:
             message = user_message(error)
             if message is None:

@@ -74,6 +74,13 @@ class RunFolder:
         """Folder of the images of generated samples."""
         return self.path / "samples"
 
+    def is_finished(self) -> bool:
+        """Return whether a training wrote its result after its last checkpoint and configuration."""
+        earlier = (self.config, self.last_checkpoint)
+        if not all(path.is_file() for path in (self.result, *earlier)):
+            return False
+        return self.result.stat().st_mtime >= max(path.stat().st_mtime for path in earlier)
+
     def latest_sample_grid(self) -> Path | None:
         """Return the last image in :attr:`samples`, in which file names are sorted by epoch, or None."""
         return max(self.samples.glob("*.png"), default=None)
