@@ -32,6 +32,10 @@ ALLOWED = {
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
     "tabular": {"synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.checkpoints", "io", "exceptions"},
+    "compression": {
+        *("batch", "callbacks", "cards", "data", "exceptions", "export", "io", "losses", "modules", "networks", "runs"),
+        "synthesizers",
+    },
     "experiments": {"runs", "io", "exceptions"},
     "cli": ANY,
 }
