@@ -17,6 +17,7 @@ _LAZY_IMPORTS = {
     "GANCompressionModule": "modules",
     "GANModule": "modules",
     "GANAugmentedDataModule": "data",
+    "compress_classifier": "compression",
     "CompressionScore": "metrics",
     "compression_score": "metrics",
     "DistilledClassifier": "tabular",
@@ -31,7 +32,7 @@ _LAZY_IMPORTS = {
     "build_network": "networks",
     "load_generator": "networks",
     "load_network": "networks",
-    "resolve_precision": "cli.precision",
+    "resolve_precision": "runs.precision",
     "Synthesizer": "synthesizers",
 }
 

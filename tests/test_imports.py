@@ -34,6 +34,10 @@ ALLOWED = {
     "cards": {"networks.profiling", "io", "exceptions"},
     "tabular": {"cards", "synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.checkpoints", "io", "exceptions"},
+    "compression": {
+        *("batch", "callbacks", "cards", "data", "exceptions", "export", "io", "losses", "modules", "networks", "runs"),
+        "synthesizers",
+    },
     "experiments": {"runs", "io", "exceptions"},
     "cli": ANY,
 }

@@ -35,7 +35,8 @@ TRAINING = {
     "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
-    "compress": "compress a fitted model of a table:  ganmc compress forest.skops train.csv --target y --out small/",
+    "compress": "train a small network from a classifier of images, or a small model from one of a table:  "
+    "ganmc compress photos/ --teacher timm:resnet18:weights.safetensors --out small/",
     "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
     "tabular-study": "compare students, label sources and synthesizers on one table",
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",

@@ -19,7 +19,7 @@ from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, Pr
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.disabled_profiler import DisabledProfiler
 from ganmc_lightning.cli.imports import HELP, OPTION
-from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
+from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
@@ -29,6 +29,7 @@ from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.precision import resolve_precision
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
