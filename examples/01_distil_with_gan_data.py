@@ -14,6 +14,19 @@
 # The trainings are too short to evaluate the method. `ganmc reproduce digits` has longer trainings, several seeds,
 # and baselines without a GAN.
 
+# %% [markdown]
+# On Colab, upload the wheel that `pip wheel --no-deps .` writes in a checkout; the next cell installs it. Where the
+# package is installed, the cell does nothing.
+
+# %%
+import subprocess
+import sys
+from importlib.util import find_spec
+
+SOURCE = "ganmc_lightning-0.1.0-py3-none-any.whl"  # or "git+https://..." with the address of the repository
+if find_spec("ganmc_lightning") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", SOURCE], check=True)
+
 # %%
 from pathlib import Path
 

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from ganmc_lightning.experiments.report import Report
 
+REPORT_FILES = ("report.html", "report.json", "report.md")
+
 
 def log_report(report: Report, folder: Path, project: str) -> None:
-    """Log the main table and the figures of a report to W&B, as a separate run.
+    """Log the main table, the figures and the files of a report to W&B, as a separate run.
+
+    The files are an artifact ``<experiment>-report`` of type ``report``.
 
     Args:
         report: the report.
@@ -35,3 +39,7 @@ def log_report(report: Report, folder: Path, project: str) -> None:
     ) as run:
         run.log({"table": wandb.Table(columns=columns, data=rows)})
         run.log({figure.title: wandb.Image(str(folder / figure.file)) for figure in report.figures})
+        files = wandb.Artifact(f"{report.experiment.name}-report", type="report")
+        for name in (*REPORT_FILES, *(figure.file for figure in report.figures)):
+            files.add_file(str(folder / name), name=str(name))
+        run.log_artifact(files)

@@ -1,4 +1,4 @@
-"""Learning curves, configuration and sample grids of an offline W&B run."""
+"""Learning curves, configuration, sample grids and checkpoint of an offline W&B run."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_CONSOLE", "off")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     over = tmp_path / "wandb.yaml"
     over.write_text(
         "trainer:\n  logger:\n    class_path: lightning.pytorch.loggers.WandbLogger\n"
-        f"    init_args: {{project: tiny, offline: true, save_dir: {tmp_path}}}\n"
+        f"    init_args: {{project: tiny, log_model: true, save_dir: {tmp_path}}}\n"
     )
     assert ganmc("fit", "--config", configs.acgan, "--config", over).status == 0
     (run,) = tmp_path.glob("wandb/offline-run-*")
@@ -80,6 +81,13 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
     assert config["trainer"]["max_epochs"] == 2
     assert config["model"]["init_args"]["generator"]["init_args"]["latent_dim"] == 8
     assert config["data"]["batch_size"] == 27
+
+    (artifact,) = (record.artifact for record in records if record.WhichOneof("record_type") == "artifact")
+    (checkpoint,) = artifact.manifest.contents
+    best = tmp_path / "runs" / "acgan" / "checkpoints" / "best.ckpt"
+    assert artifact.type == "model"
+    assert sorted(artifact.aliases) == ["best", "latest"]
+    assert (checkpoint.path, checkpoint.size) == ("model.ckpt", best.stat().st_size)
 
     images = sorted(path.name for path in (run / "files").rglob("*.png"))
     assert len(images) == 2

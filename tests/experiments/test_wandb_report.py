@@ -27,9 +27,10 @@ def test_each_training_has_its_own_logger_which_does_not_count(experiment_file, 
 
 
 @pytest.mark.filterwarnings("ignore")  # W&B's own
-def test_table_and_figures_are_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
+def test_table_figures_and_files_are_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
     code = reproduce(
         experiment_file,
         tmp_path,
@@ -47,3 +48,9 @@ def test_table_and_figures_are_in_an_offline_run(experiment_file, tmp_path, monk
     assert [row[0].partition(", chosen")[0] for row in content["data"]] == [row["name"] for row in report["rows"]]
     assert [row[2] for row in content["data"]] == [row["mean"] for row in report["rows"]]
     assert list(run.glob("files/media/images/*.png"))
+    (staged,) = (folder for folder in (tmp_path / "staged").rglob("staging") if folder.is_dir())
+    copies = {file.read_bytes() for file in staged.iterdir() if file.is_file()}
+    figures = sorted((tmp_path / "tiny").glob("figures/*.png"))
+    assert figures
+    names = ("report.html", "report.json", "report.md")
+    assert copies == {path.read_bytes() for path in (*(tmp_path / "tiny" / name for name in names), *figures)}

@@ -1,0 +1,193 @@
+"""A folder to run the documentation in: short configurations, random data sets, stand-in files, trained networks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from ganmc_lightning.cli import main
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY = {
+    "trainer": {
+        "max_epochs": 1,
+        "check_val_every_n_epoch": 1,
+        "limit_train_batches": 2,
+        "limit_val_batches": 1,
+        "limit_test_batches": 1,
+        "accelerator": "cpu",
+        "devices": 1,
+        "strategy": "auto",
+        "precision": "32-true",
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    },
+    "data": {"batch_size": 4, "num_workers": 0},
+}
+SMALLER = {"num_students": 1, "teacher_trees": 5, "synthetic_ratio": 1, "num_samples": 50, "n_estimators": 10}
+STAGES = ("teacher", "acgan", "mixed_02")  # of the experiment digits
+IMAGES = {"fashion_mnist": (28, 1), "mnist": (28, 1), "cifar10": (32, 3)}  # size, channels
+ROWS = {"magic": 10, "higgs": 28}  # columns
+
+
+def reduce_config(value: Any) -> Any:
+    """Reduce the counts of a configuration, and replace interpolated training sizes."""
+    if isinstance(value, list):
+        return [reduce_config(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    reduced = {key: min(item, SMALLER[key]) if key in SMALLER else reduce_config(item) for key, item in value.items()}
+    if "train_size" in reduced:
+        reduced["train_size"] = 40
+    return reduced
+
+
+def tiny_training(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a training with two batches."""
+    reduced: dict[str, Any] = reduce_config(content)
+    if "model" not in content and "trainer" not in content:  # a fragment, or a configuration of another command
+        return reduced
+    for section, limits in TINY.items():
+        if section in reduced:
+            reduced[section] = {**reduced[section], **limits}
+    return reduced
+
+
+def write_configs(folder: Path) -> None:
+    """Write all shipped configurations with short trainings; of the experiment digits, some stages."""
+    for file in CONFIGS.rglob("*.yaml"):
+        copy = folder / file.relative_to(CONFIGS)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if ".experiment." in file.name and file.name != "digits.experiment.yaml":
+            shutil.copy(file, copy)
+            continue
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if "stages" in content:
+            content["stages"] = {name: content["stages"][name] for name in STAGES}
+            content["report"] = {"rows": [{"name": name, "stage": name} for name in ("teacher", "mixed_02")]}
+            content["quick"] = {}
+        copy.write_text(yaml.safe_dump(tiny_training(content), sort_keys=False), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def documented_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create a data root with random data sets in the shapes of the built-in ones."""
+    root, random = tmp_path_factory.mktemp("documented_data"), np.random.default_rng(0)
+    for name, (size, channels) in IMAGES.items():
+        arrays = {}
+        for split, n in (("train", 80), ("test", 20)):
+            arrays[f"{split}_images"] = random.integers(0, 256, (n, size, size, channels), np.uint8)
+            arrays[f"{split}_labels"] = np.arange(n) % 10
+        np.savez(root / f"{name}.npz", **arrays)
+    for name, columns in ROWS.items():
+        X, y = random.normal(size=(120, columns)), np.arange(120) % 2
+        np.savez(root / f"{name}.npz", X_train=X[:80], y_train=y[:80], X_test=X[80:], y_test=y[80:])
+    return root
+
+
+@pytest.fixture(scope="session")
+def documented_configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the reduced configurations."""
+    folder = tmp_path_factory.mktemp("documented_configs")
+    write_configs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def python_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder on ``sys.path`` for the modules that pages contain.
+
+    It stays importable: the parser imports the modules of all subclasses that the process has defined.
+    """
+    folder = tmp_path_factory.mktemp("modules")
+    sys.path.insert(0, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory, documented_configs: Path, documented_data: Path) -> Path:
+    """Train the networks that pages load: the experiment digits and a classifier of Fashion-MNIST."""
+    folder = tmp_path_factory.mktemp("trained_runs")
+    shutil.copytree(documented_configs, folder / "configs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("GANMC_DATA", str(documented_data))
+        for command in ("reproduce digits", "fit --config configs/fashion_mnist/teacher.yaml"):
+            assert main(command.split()) == 0, command
+    return folder / "runs"
+
+
+def write_images(folder: Path) -> None:
+    """Write a folder of random images in two classes."""
+    random = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for k in range(20):
+            Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / name / f"{k}.png")
+
+
+def write_table(file: Path) -> None:
+    """Write a table with three columns and the target ``y``."""
+    X = np.random.default_rng(0).normal(size=(120, 3)).round(3)
+    rows = [f"{a},{b},{c},{int(a + b > 0)}" for a, b, c in X]
+    file.write_text("\n".join(["a,b,c,y", *rows, ""]), encoding="utf-8")
+
+
+def write_forest(file: Path) -> None:
+    """Fit a forest to the table of ``write_table``."""
+    skops = pytest.importorskip("skops.io")
+    from sklearn.ensemble import RandomForestClassifier
+
+    X = np.random.default_rng(0).normal(size=(120, 3)).round(3)
+    skops.dump(RandomForestClassifier(10, random_state=0).fit(X, X[:, 0] + X[:, 1] > 0), file)
+
+
+STAND_INS: dict[str, Callable[[Path], None]] = {
+    "photos": write_images,
+    "train.csv": write_table,
+    "test.csv": write_table,
+    "forest.skops": write_forest,
+}
+"""Files of the user that pages name, and functions that write them."""
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path,
+    documented_configs: Path,
+    documented_data: Path,
+    python_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: Any,
+) -> Callable[[str], Path]:
+    """Return a function that creates the working directory of a page with the files that its text names."""
+
+    def create(text: str) -> Path:
+        shutil.copytree(documented_configs, tmp_path / "configs")
+        for name, write in STAND_INS.items():
+            if name in text:
+                write(tmp_path / name)
+        if "runs/" in text:
+            shutil.copytree(request.getfixturevalue("trained_runs"), tmp_path / "runs")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("GANMC_DATA", str(documented_data))
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        monkeypatch.setenv("WANDB_SILENT", "true")
+        monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb_data"))
+        return tmp_path
+
+    return create
+
+
+@pytest.fixture(name="tiny_training")
+def _tiny_training() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the function that shortens a training."""
+    return tiny_training
