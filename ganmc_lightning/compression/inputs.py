@@ -136,7 +136,7 @@ def make_student(
     else:
         if student is None:
             student, arguments, *_ = propose_student(teacher, spec.sample_shape, spec.num_classes, smaller)
-        values = {
+        values: dict[str, Any] = {
             "reference": student,
             "num_classes": spec.num_classes,
             "in_channels": spec.sample_shape[0],

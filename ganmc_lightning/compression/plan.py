@@ -52,7 +52,9 @@ def hash_data(source: LoadedSource) -> str:
     """Compute the sha256 of the samples, for data read from files of their names, and of the labels."""
     parts: list[Any] = [source.splits.class_names]
     splits = source.splits
-    for split in filter(None, (splits.train, splits.validation, splits.test)):
+    for split in (splits.train, splits.validation, splits.test):
+        if split is None:
+            continue
         parts += [split.labels, split.inputs if isinstance(split, TensorDataset) else vars(split)]
     return hash_object(parts)
 
