@@ -107,7 +107,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
                 f"{' '.join(arguments.inputs)}"
             )
     if arguments.time is not None:
-        arguments.time = parse_duration(arguments.time)
+        arguments.time = parse_time_limit(arguments.time)
     if table:
         _validate_table_arguments(arguments)
     else:
@@ -150,14 +150,14 @@ def parse_size(text: str) -> int:
     return round(size)
 
 
-def parse_duration(text: str) -> float:
+def parse_time_limit(text: str) -> float:
     """Parse a duration; return seconds.
 
     Raises:
         ConfigurationError: no positive number, or an unknown unit.
 
     Example:
-        >>> parse_duration("30m"), parse_duration("1.5h"), parse_duration("90")
+        >>> parse_time_limit("30m"), parse_time_limit("1.5h"), parse_time_limit("90")
         (1800.0, 5400.0, 90.0)
     """
     seconds = _parse_quantity(text, SECONDS)
