@@ -17,6 +17,7 @@ _LAZY_IMPORTS = {
     "GANCompressionModule": "modules",
     "GANModule": "modules",
     "GANAugmentedDataModule": "data",
+    "compress_classifier": "compression",
     "CompressionScore": "metrics",
     "compression_score": "metrics",
     "DistilledClassifier": "tabular",
@@ -25,11 +26,13 @@ _LAZY_IMPORTS = {
     "DataSpec": "batch",
     "DivergenceError": "exceptions",
     "ConfigurationError": "exceptions",
+    "export_network": "export",
     "Frozen": "networks",
     "Generator": "networks",
+    "build_network": "networks",
     "load_generator": "networks",
     "load_network": "networks",
-    "resolve_precision": "cli.precision",
+    "resolve_precision": "runs.precision",
     "Synthesizer": "synthesizers",
 }
 

@@ -28,6 +28,9 @@ THIRD_PARTY_WARNINGS = (
     "ignore:.*does not have many workers:UserWarning",
     # pytest-xdist has its own thread; forked children do not use its locks.
     "ignore:.*use of fork.* may lead to deadlocks:DeprecationWarning",
+    # Raised once, when Python compiles torchao, which transformers imports.
+    "ignore:invalid escape sequence:DeprecationWarning",
+    "ignore:invalid escape sequence:SyntaxWarning",
 )
 
 

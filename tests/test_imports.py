@@ -21,7 +21,7 @@ ALLOWED = {
     "__main__": {"cli"},
     "exceptions": set(),
     "batch": {"exceptions"},
-    "networks": {"batch", "exceptions"},
+    "networks": {"batch", "io", "exceptions"},
     "losses": {"batch", "exceptions"},
     "io": {"exceptions"},
     "synthesizers": {"networks", "batch", "io", "exceptions"},
@@ -29,9 +29,15 @@ ALLOWED = {
     "metrics": {"losses", "networks", "batch", "io", "exceptions"},
     "modules": {"networks", "losses", "batch", "exceptions"},
     "evaluation": {"metrics", "data", "synthesizers", "networks", "batch", "io", "exceptions"},
+    "export": {"networks", "batch", "io", "exceptions"},
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
-    "tabular": {"synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
+    "cards": {"networks.profiling", "io", "exceptions"},
+    "tabular": {"cards", "synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.checkpoints", "io", "exceptions"},
+    "compression": {
+        *("batch", "callbacks", "cards", "data", "exceptions", "export", "io", "losses", "modules", "networks", "runs"),
+        "synthesizers",
+    },
     "experiments": {"runs", "io", "exceptions"},
     "cli": ANY,
 }
@@ -41,7 +47,7 @@ LIBRARIES = {
     "__main__": set(),
     "exceptions": {"jsonargparse", "lightning"},  # inside functions only
     "batch": {"torch"},
-    "networks": {"torch"},
+    "networks": {"torch", "timm"},  # timm: inside functions only
     "losses": {"torch"},
     "io": {"numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
 }

@@ -9,12 +9,23 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.config_files import check_config_files
+from ganmc_lightning.cli.config_keys import check_config_keys
+from ganmc_lightning.cli.help_pages import PAGES, help_page
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
-from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, DivergenceError, Terminated
+from ganmc_lightning.cli.parser import CommandParser, ShortHelpFormatter, take_help
+from ganmc_lightning.exceptions import (
+    INTERRUPTED,
+    TERMINATED,
+    ConfigurationError,
+    DivergenceError,
+    ExportError,
+    Terminated,
+)
 from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
@@ -24,12 +35,15 @@ TRAINING = {
     "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
-    "compress": "compress a fitted model of a table:  ganmc compress forest.skops train.csv --target y --out small/",
+    "compress": "train a small network from a classifier of images, or a small model from one of a table:  "
+    "ganmc compress photos/ --teacher timm:resnet18:weights.safetensors --out small/",
     "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
     "tabular-study": "compare students, label sources and synthesizers on one table",
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
+    "export": "write a trained network as ONNX, torch.export, safetensors or int8 file, verified and timed",
     "sample": "generate samples from a checkpoint of a generator",
+    "card": "compare a trained student with its teacher on one page:  ganmc card runs/digits/real_only/seed0",
     "profile": "profile generators (parameters, FLOPs, size, throughput) and plot their samples for the same latents",
 }
 LIGHT = {"reproduce"}
@@ -43,15 +57,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name (default: those of the process).
 
     Returns:
-        Exit code: 0 on success, 1 if training diverged, 2 for invalid arguments or configuration (one line on
-        stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is raised.
+        Exit code: 0 on success, 1 if training diverged or an exported file differs from its network, 2 for invalid
+        arguments or configuration (one line on stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is
+        raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["ganmc", *arguments])
     try:
         with sigterm_raises():
+            _check_command(arguments)
+            arguments, shows_help, full = take_help(arguments)
+            if shows_help and not full and arguments[0] in PAGES:
+                print(help_page(arguments[0]), end="")
+                return 0
             if arguments and arguments[0] in TRAINING:
                 check_config_files(arguments[1:])
+                if not shows_help:
+                    check_config_keys(arguments)
                 with _imports():
                     from ganmc_lightning.cli.training import run_training
                 return run_training(arguments, command)
@@ -64,11 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                 with _imports():
                     from ganmc_lightning.cli.tabular_study import run_tabular_study
                 return run_tabular_study(arguments, command)
-            return _run_command(arguments, command)
+            return _run_command(arguments, command, full)
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
-    except DivergenceError as error:
+    except (DivergenceError, ExportError) as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -81,22 +103,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
-def _run_command(arguments: list[str], command: str) -> int:
-    parser = argparse.ArgumentParser(
+def _check_command(arguments: Sequence[str]) -> None:
+    names = [*TRAINING, *COMMANDS]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in names:
+        close = get_close_matches(arguments[0], names, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of: {', '.join(names)}"
+        raise ConfigurationError(f"unknown command '{arguments[0]}', {hint}")
+
+
+def _run_command(arguments: list[str], command: str, full_help: bool) -> int:
+    style = argparse.HelpFormatter if full_help else ShortHelpFormatter
+    parser = CommandParser(
         "ganmc",
         description="Compress models with GAN-generated training data.",
-        epilog="ganmc COMMAND --help lists the options of a command.",
+        epilog="`ganmc COMMAND --help` lists the options of a command, `ganmc COMMAND --help full` describes all.",
     )
     parser.add_argument("--version", action="version", version=f"ganmc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text, add_help=False)
+    used = parser
     for name, text in COMMANDS.items():
-        subparser = commands.add_parser(name, help=text, description=text)
+        epilog = None if full_help else f"`ganmc {name} --help full` describes the options in full."
+        subparser = commands.add_parser(name, help=text, description=text, formatter_class=style, epilog=epilog)
         if arguments and arguments[0] == name:
+            used = subparser
             import_module(f"ganmc_lightning.cli.{name}_arguments").add_arguments(subparser)
             add_import_argument(subparser)
-    parsed = parser.parse_args(arguments)
+    parsed, unknown = parser.parse_known_args(arguments)
+    used.refuse_unknown(unknown)
     parsed.command = command
     import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").validate_arguments(parsed)
     with nullcontext() if arguments[0] in LIGHT else _imports():
@@ -117,7 +152,7 @@ def _imports() -> Iterator[None]:
         yield
         return
     if sys.stderr.isatty():  # not in log files, where errors are one line
-        print("ganmc: loading PyTorch and Lightning ...", file=sys.stderr, flush=True)
+        print("ganmc: loading PyTorch and Lightning (first time: up to a minute) ...", file=sys.stderr, flush=True)
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from ganmc_lightning.batch import SupportsDataSpec
+from ganmc_lightning.cli.prediction_table import write_prediction_table
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
-
-REFRESH_SECONDS = 1.0
-"""Interval between updates of the progress bar, each of which takes longer than a step of a small network."""
-
-
-class ProgressBar(RichProgressBar):
-    """Rich progress bar, updated once per second, with the training losses and the monitored metric.
-
-    Lightning's updates it in each batch, which waits for the device to read the metrics.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=round(1 / REFRESH_SECONDS))  # per second, unlike that of TQDMProgressBar
-        self._updated_at = 0.0
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Update the bar if the interval has elapsed, and after the last batch."""
-        if self._is_due() or trainer.is_last_batch:
-            super().on_train_batch_end(trainer, pl_module, *args)
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
-        """Update the bar if the interval has elapsed."""
-        if self._is_due():
-            super().on_validation_batch_end(trainer, pl_module, *args)
-
-    def _is_due(self) -> bool:
-        now = time.monotonic()
-        due = now - self._updated_at >= REFRESH_SECONDS
-        if due:
-            self._updated_at = now
-        return due
-
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return the training losses and the monitored metric, which fit into one line."""
-        checkpoint = trainer.checkpoint_callback
-        monitor = checkpoint.monitor if isinstance(checkpoint, ModelCheckpoint) else None
-        return {
-            name.removeprefix("train/"): value
-            for name, value in super().get_metrics(trainer, pl_module).items()
-            if name == monitor or name.startswith("train/loss")
-        }
 
 
 class SaveConfig(SaveConfigCallback):
@@ -110,10 +70,11 @@ class PrecisionPrinter(Callback):
 
 
 class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about loaders without a batch sampler
-    """Write ``predictions.npz`` into the run folder.
+    """Write ``predictions.npz`` and, for classifiers, ``predictions.csv`` into the run folder.
 
-    The file contains the float32 predictions for the test set, in an array named by the module's attribute
-    ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set.
+    The first file contains the float32 predictions for the test set, in an array named by the module's attribute
+    ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set; and ``class_names`` (K,) of named
+    classes. The second file contains the most probable class of each sample, by name.
     """
 
     def __init__(self) -> None:
@@ -134,12 +95,20 @@ class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about
         self._labels.append(batch.labels.cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file."""
+        """Write the files."""
         assert isinstance(pl_module, CompressionModule)
-        path = RunFolder(Path(trainer.default_root_dir)).predictions
+        folder, name = RunFolder(Path(trainer.default_root_dir)), pl_module.prediction_name
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
-        write_npz(path, {pl_module.prediction_name: outputs.numpy(), "labels": labels.numpy()})
-        print(f"{pl_module.prediction_name} of {len(labels)} samples: {path}")
+        data = getattr(trainer, "datamodule", None)
+        class_names = data.spec.class_names if isinstance(data, SupportsDataSpec) else ()
+        arrays = {name: outputs.numpy(), "labels": labels.numpy()}
+        if class_names:
+            arrays["class_names"] = np.array(class_names, dtype=np.str_)
+        write_npz(folder.predictions, arrays)
+        print(f"{name} of {len(labels)} samples: {folder.predictions}")
+        if name == CompressionModule.prediction_name:
+            write_prediction_table(folder.prediction_table, outputs, labels, class_names)
+            print(f"predicted classes: {folder.prediction_table}")
 
 
 class InterruptHandler(Callback):

@@ -23,18 +23,28 @@ def check_config_files(arguments: Sequence[str]) -> None:
     Raises:
         ConfigurationError: a file does not exist, is not readable or is not YAML.
     """
+    for path in config_paths(arguments):
+        _check_file(path)
+
+
+def config_paths(arguments: Sequence[str]) -> list[Path]:
+    """Return the values of ``--config``, which are files, or YAML instead of a path.
+
+    Args:
+        arguments: command line without ``ganmc`` and the subcommand.
+    """
     parser = argparse.ArgumentParser("ganmc", add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("-c", "--config", action="append", default=[], type=Path)
     try:
         parsed, _ = parser.parse_known_args(arguments)
     except argparse.ArgumentError:  # no value: the parser of the command reports it
-        return
-    for text in parsed.config:
-        _check_file(text)
+        return []
+    paths: list[Path] = parsed.config
+    return paths
 
 
-def _check_file(text: str) -> None:
-    path = Path(text)
+def _check_file(path: Path) -> None:
+    text = str(path)
     try:
         check_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader, set_loader
 
+from ganmc_lightning.cli.factories import expand_factories
 from ganmc_lightning.io.yaml_text import LimitError, check_yaml
 
 _load = get_loader("yaml")
@@ -20,8 +21,9 @@ def limit_yaml() -> None:
 def _load_limited(text: str) -> Any:
     check_yaml(text)
     try:
-        return _load(text)
+        value = _load(text)
     except yaml.YAMLError:
         raise
     except Exception as error:  # a value that PyYAML cannot convert, such as an integer of 5000 digits
         raise LimitError(f"a value cannot be read: {error}") from error
+    return expand_factories(value)

@@ -1,4 +1,4 @@
-"""``--import MODULE``: trusted modules with networks that checkpoints may refer to."""
+"""``--import MODULE``: trusted modules and files with networks that configurations and checkpoints may refer to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ganmc_lightning.exceptions import ConfigurationError
 
 OPTION = "--import"
-HELP = "trusted module that checkpoints may load networks from; repeatable"
+HELP = "trusted module, or file my_models.py, with networks of configurations and checkpoints; repeatable"
 
 
 def add_import_argument(parser: argparse.ArgumentParser) -> None:

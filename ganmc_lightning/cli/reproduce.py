@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from functools import partial
 
 from ganmc_lightning.cli.imports import import_words
@@ -21,19 +23,18 @@ def run(args: argparse.Namespace) -> int:
         ConfigurationError: an argument or the experiment file is invalid.
     """
     # imported here, so that --help and other commands do not import matplotlib
-    from rich.console import Console
-
-    from ganmc_lightning.experiments.discovery import find_experiment, list_experiments
-
-    console = Console()
     if args.list:
-        listed = list_experiments()
-        width = max((len(name) for name, _ in listed), default=0)
-        for name, title in listed:
-            console.print(f"{name:<{width}}  {title}", markup=False, highlight=False, soft_wrap=True)
+        _print_list()
         return 0
+
+    from ganmc_lightning.experiments.discovery import find_experiment
+
     file = find_experiment(args.experiment)
     seeds = None if args.seeds is None else _seeds(args.seeds)
+    if sys.stderr.isatty():
+        print(f"ganmc: loading {file} ...", file=sys.stderr, flush=True)
+
+    from rich.console import Console
 
     from ganmc_lightning.experiments.reproduce import reproduce
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         command=args.command,
         run_command=partial(_run_stage, import_words(args.imports)),
-        console=console,
+        console=Console(),
         seeds=seeds,
         quick=args.quick,
         jobs=args.jobs,
@@ -52,6 +53,17 @@ def run(args: argparse.Namespace) -> int:
         accept_older_code=args.accept_older_code,
         wandb_project=args.wandb,
     )
+
+
+def _print_list() -> None:
+    from ganmc_lightning.experiments.listing import ABSENT, format_list, list_experiments
+
+    listed = list_experiments()
+    width = os.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in format_list(listed):
+        print(line if width is None or len(line) <= width else f"{line[: width - 4].rstrip()} ...")
+    if any(line.data == ABSENT for line in listed):
+        print("\nabsent: not in $GANMC_DATA or ./data; built-in data sets are downloaded there when a stage needs them")
 
 
 def _run_stage(imports: list[str], arguments: list[str]) -> int:

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         required=True,
-        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a folder of images",
+        help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a new folder of "
+        "images",
     )
     parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
@@ -34,6 +35,6 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     """
     if arguments.num_samples < 1:
         raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
-    if arguments.out.exists():
-        raise ConfigurationError(f"--out: {arguments.out} already exists, expected a new path")
+    if arguments.out.is_dir():
+        raise ConfigurationError(f"--out: the folder {arguments.out} already exists, expected a new folder or a file")
     check_checkpoint_exists(arguments.checkpoint)

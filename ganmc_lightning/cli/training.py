@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import warnings
@@ -11,8 +10,10 @@ from contextlib import suppress
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
-from ganmc_lightning.cli.training_cli import RelaunchRequired, TrainingCLI
+from ganmc_lightning.cli.training_cli import FinishedRun, RelaunchRequired, TrainingCLI
 from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
+from ganmc_lightning.networks.allowed import search_current_folder
+from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
 
 
 def run_training(arguments: list[str], command: str) -> int:
@@ -33,11 +34,14 @@ def run_training(arguments: list[str], command: str) -> int:
     with warnings.catch_warnings():
         filter_lightning_warnings()
         try:
+            search_current_folder()  # for the modules of the configuration, as if it were a script there
             modules, rest = take_imports(arguments)
             allow_imports(modules)
             TrainingCLI(rest, command, handler)
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
+        except FinishedRun as finished:
+            print(finished)
         except Exception as error:
             message = user_message(error)
             if message is None:
@@ -72,20 +76,3 @@ def finish_wandb() -> None:
     wandb = sys.modules.get("wandb")  # not imported here, because the import takes a second
     if wandb is not None and wandb.run is not None:
         wandb.finish()
-
-
-def filter_lightning_warnings() -> None:
-    """Hide Lightning's tips, and the warnings that do not apply here."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        ".*smaller than the logging interval.*",  # metrics are logged once per epoch
-        ".*it is recommended to use `Trainer\\(devices=1.*",  # the sampler never repeats a sample to fill a batch
-        ".*in eval mode at the start of training.*",  # the frozen teacher
-        ".*Checkpoint directory .* exists and is not empty.*",  # resumed run
-        ".*The dirpath has changed.*",  # run started from the checkpoint of another run: its best metric is unrelated
-        ".*Using ModelCheckpoint with manual optimization.*",  # weights after the optimizer step are intended
-        "The .grad attribute of a Tensor that is not a leaf.*",  # torch.compile, for generated samples
-        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",  # Lightning 2.6 with torch >= 2.11
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -15,11 +15,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 
 from ganmc_lightning.cli.acceleration import Acceleration
-from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, ProgressBar, SaveConfig
+from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, SaveConfig
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.disabled_profiler import DisabledProfiler
 from ganmc_lightning.cli.imports import HELP, OPTION
-from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
+from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
+from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
 from ganmc_lightning.modules.base import CompressionModule
@@ -28,6 +29,7 @@ from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.precision import resolve_precision
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
 
@@ -61,6 +63,10 @@ class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
 
     Lightning starts one process per device by rerunning the command line of the current process.
     """
+
+
+class FinishedRun(Exception):  # noqa: N818 - not an error
+    """Signal that the run folder contains the requested run, finished."""
 
 
 class TrainingCLI(LightningCLI):
@@ -132,6 +138,7 @@ class TrainingCLI(LightningCLI):
 
         Raises:
             ConfigurationError: the run folder contains another run, or the checkpoint does not exist.
+            FinishedRun: the run folder contains the same run, finished.
         """
         config, folder = self.config[self.subcommand], self.run_folder
         config.ckpt_path = self._ckpt_path
@@ -143,14 +150,7 @@ class TrainingCLI(LightningCLI):
                 raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
-        if self.subcommand == "fit":
-            resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
-            if resumed != folder.checkpoints.resolve() and folder.last_checkpoint.exists():
-                raise ConfigurationError(
-                    f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
-                    "choose another --trainer.default_root_dir"
-                )
-        elif config.ckpt_path is None:
+        if self.subcommand != "fit" and config.ckpt_path is None:
             config.ckpt_path = str(folder.best_checkpoint)
         if self.subcommand == "predict":
             config.return_predictions = False  # PredictionWriter collects them
@@ -160,6 +160,28 @@ class TrainingCLI(LightningCLI):
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
         if config.trainer.precision == "auto":  # config.yaml contains the resolved precision
             config.trainer.precision = resolve_precision(config.trainer.accelerator)
+        if self.subcommand == "fit":
+            self._check_run_folder()
+
+    def _check_run_folder(self) -> None:
+        """Validate that the run folder contains no other run.
+
+        Raises:
+            ConfigurationError: it contains a run with another configuration, or an interrupted one.
+            FinishedRun: it contains a finished run with the same configuration.
+        """
+        config, folder = self.config[self.subcommand], self.run_folder
+        resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
+        if resumed == folder.checkpoints.resolve() or not folder.last_checkpoint.exists():
+            return
+        if config.ckpt_path is None and folder.is_finished():
+            text = self._parser(self.subcommand).dump(config, skip_none=False)
+            if text == folder.config.read_text(encoding="utf-8"):
+                raise FinishedRun(f"{folder.path}: already finished; to repeat it, remove the folder")
+        raise ConfigurationError(
+            f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
+            "choose another --trainer.default_root_dir"
+        )
 
     def instantiate_classes(self) -> None:
         """Build the objects of the configuration.
@@ -182,6 +204,8 @@ class TrainingCLI(LightningCLI):
         callbacks.append(PrecisionPrinter())
         if trainer.enable_progress_bar is not False:
             callbacks.append(ProgressBar())
+        if trainer.enable_model_summary is not False:
+            callbacks.append(NetworkSummary())
         if self.subcommand == "fit":  # the other commands would overwrite metrics.csv
             loggers = [*loggers, ResumableCSVLogger(str(self.run_folder.path))]
         if self.subcommand == "predict":

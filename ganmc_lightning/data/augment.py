@@ -12,6 +12,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 
 BLACK_PIXEL = -1.0
 """Value of black pixels of images in [-1, 1], which fill the border after a shift."""
+MAX_RATIO = 4 / 3
+"""Largest ratio of the relative sides of a resized crop."""
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator | None = None) -> Tensor:
@@ -51,6 +53,33 @@ def random_flip(images: Tensor, generator: torch.Generator | None = None) -> Ten
     return torch.where(flip, images.flip(3), images)
 
 
+def random_resized_crop(
+    images: Tensor, smallest: float, max_ratio: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Crop a random rectangle of each image and resize it bilinearly to the size of the image (Szegedy et al. 2015).
+
+    Args:
+        images: float (N, C, H, W).
+        smallest: least share of the area, in (0, 1]; shares are uniform.
+        max_ratio: largest ratio of the relative sides, at least 1; ratios are uniform on a logarithmic scale.
+        generator: random generator on the device of the images.
+
+    Example:
+        >>> images = torch.rand(2, 3, 8, 8)
+        >>> torch.allclose(random_resized_crop(images, smallest=1.0, max_ratio=1.0), images, atol=1e-6)
+        True
+    """
+    area, ratio, left, top = torch.rand(4, len(images), device=images.device, generator=generator)
+    area = smallest + (1 - smallest) * area
+    ratio = max_ratio ** (2 * ratio - 1)
+    width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    zero = torch.zeros_like(area)
+    x, y = (1 - width) * (2 * left - 1), (1 - height) * (2 * top - 1)
+    maps = torch.stack([torch.stack([width, zero, x], dim=1), torch.stack([zero, height, y], dim=1)], dim=1)
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False).to(images.dtype)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 class Augment(ABC):
     """Base class of augmentations: random transforms that preserve the class."""
 
@@ -84,10 +113,43 @@ class RandomCropFlip(Augment):
 
     def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
         """Crop, then flip float images (N, C, H, W) in [-1, 1]."""
-        if inputs.dim() != 4:
-            raise ConfigurationError(
-                f"data.augment: got samples of shape {tuple(inputs.shape[1:])}, expected images; remove it for rows"
-            )
+        _check_images(inputs)
         if self.padding > 0:
             inputs = random_crop(inputs, self.padding, generator)
         return random_flip(inputs, generator) if self.flip else inputs
+
+
+class RandomResizedCropFlip(Augment):
+    """Random crop resized to the image size, and horizontal flip, the standard augmentation of ImageNet.
+
+    Args:
+        smallest: least share of the area of a crop, in (0, 1] (default: 0.25; smaller crops often miss the object).
+        flip: whether to flip (default: True); False for digits, which flipping makes invalid.
+
+    Raises:
+        ConfigurationError: ``smallest`` is not in (0, 1].
+
+    Example:
+        >>> augment = RandomResizedCropFlip()
+        >>> augment(torch.rand(4, 3, 16, 16), torch.Generator().manual_seed(0)).shape
+        torch.Size([4, 3, 16, 16])
+    """
+
+    def __init__(self, smallest: float = 0.25, flip: bool = True) -> None:
+        if not 0 < smallest <= 1:
+            raise ConfigurationError(f"data.augment.smallest: got {smallest}, expected a value in (0, 1]")
+        self.smallest = smallest
+        self.flip = flip
+
+    def __call__(self, inputs: Tensor, generator: torch.Generator) -> Tensor:
+        """Crop, then flip float images (N, C, H, W) in [-1, 1]."""
+        _check_images(inputs)
+        inputs = random_resized_crop(inputs, self.smallest, MAX_RATIO, generator)
+        return random_flip(inputs, generator) if self.flip else inputs
+
+
+def _check_images(inputs: Tensor) -> None:
+    if inputs.dim() != 4:
+        raise ConfigurationError(
+            f"data.augment: got samples of shape {tuple(inputs.shape[1:])}, expected images; remove it for rows"
+        )

@@ -19,12 +19,13 @@ DATA_KEYS = ("dataset", "validation_fraction", "train_size", "quantile_transform
 """Keys of a config's ``data`` that determine the splits and the scaling of rows."""
 
 
-def load_datamodule(name: str) -> GANAugmentedDataModule:
+def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule:
     """Load a data set into a data module that is set up for evaluation.
 
     Args:
         name: a built-in data set (``digits``, ``FashionMNIST``, ...), an ``.npz`` file, the class path of a dataset, or
             the config (``.yaml``) of a training run, to use its data set, splits and scaling.
+        in_memory: whether to raise an error for a data set that is read from files (default: True).
 
     Raises:
         ConfigurationError: the data set is not found, has weights, or is not loaded into memory.
@@ -42,7 +43,7 @@ def load_datamodule(name: str) -> GANAugmentedDataModule:
     data.setup("test")
     if data.spec.weighted:
         raise ConfigurationError(f"--data {name}: got rows with weights, expected none: metrics count all rows equally")
-    for split in SPLITS:
+    for split in SPLITS if in_memory else ():
         data.samples(split)  # raises if the data set is not loaded into memory
     return data
 

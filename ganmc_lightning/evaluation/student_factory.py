@@ -13,7 +13,8 @@ from torch import nn
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.networks.allowed import allow_named
-from ganmc_lightning.networks.recipes import instantiate_network, resolve_recipe
+from ganmc_lightning.networks.recipes import instantiate_network
+from ganmc_lightning.networks.resolving import resolve_recipe
 
 
 def make_student_factory(text: str) -> Callable[[], nn.Module]:

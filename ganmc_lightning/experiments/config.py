@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from ganmc_lightning.experiments.config_types import FORBID_EXTRA, ListOf, Text
+from ganmc_lightning.experiments.config_types import FORBID_EXTRA, Duration, ListOf, Text
 from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
 from ganmc_lightning.experiments.report_config import ReportConfig
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
@@ -122,6 +122,9 @@ class Experiment:
         stages: stages by name, in order of execution.
         title: heading of the report; default: the name.
         seeds: seeds of every stage; default: ``[0]``.
+        duration: time of all stages with these seeds, for ``ganmc reproduce --list``; ``about ...`` marks an estimate.
+        device: device of that duration, ``CPU`` or ``GPU``.
+        data: files and folders in the data root that the stages read, as patterns such as ``mnist*.npz``.
         metric: reported metric, read as ``val/<metric>`` and ``test/<metric>``.
         mode: whether higher (``max``) or lower (``min``) is better.
         quick: overrides of all stages in a quick run.
@@ -132,6 +135,9 @@ class Experiment:
     stages: Annotated[dict[Annotated[str, AfterValidator(_stage_name)], Stage], Field(min_length=1)]
     title: str = ""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_repeats)] = (0,)
+    duration: Duration | None = None
+    device: Literal["CPU", "GPU"] | None = None
+    data: ListOf[Text] = ()
     metric: Text = "accuracy"
     mode: Literal["max", "min"] = "max"
     quick: dict[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.structured import load_yaml_mapping, suggestion
+from ganmc_lightning.io.structured import suggestion
 
 _SUFFIX = ".experiment.yaml"
 
@@ -32,11 +32,11 @@ def find_experiment(name: str) -> Path:
             raise ConfigurationError(f"{file}: file not found")
         return file
     files = experiment_files()
-    found = [file for file in files if name in (_short_name(file), _short_name(file, with_data=True))]
+    found = [file for file in files if name in (short_name(file), short_name(file, with_data=True))]
     if not found:
-        raise ConfigurationError(f"unknown experiment '{name}', {suggestion(name, map(_short_name, files))}")
+        raise ConfigurationError(f"unknown experiment '{name}', {suggestion(name, map(short_name, files))}")
     if len(found) > 1:
-        choices = ", ".join(_short_name(file, with_data=True) for file in found)
+        choices = ", ".join(short_name(file, with_data=True) for file in found)
         raise ConfigurationError(f"ambiguous experiment '{name}', expected one of: {choices}")
     return found[0]
 
@@ -46,20 +46,11 @@ def experiment_files() -> list[Path]:
     found: dict[str, Path] = {}
     for root in config_roots():
         for file in sorted(root.glob(f"*/*{_SUFFIX}")):
-            found.setdefault(_short_name(file, with_data=True), file)
+            found.setdefault(short_name(file, with_data=True), file)
     return [found[key] for key in sorted(found)]
 
 
-def list_experiments() -> list[tuple[str, str]]:
-    """List name and title of all experiments.
-
-    Raises:
-        ConfigurationError: a file is not a YAML mapping.
-    """
-    titles = ((file, load_yaml_mapping(file).get("title", "")) for file in experiment_files())
-    return [(_short_name(file), str(title)) for file, title in titles]
-
-
-def _short_name(file: Path, with_data: bool = False) -> str:
+def short_name(file: Path, with_data: bool = False) -> str:
+    """Return the name of an experiment file, such as ``digits``, or ``digits/digits`` with its data set."""
     name = file.name.removesuffix(_SUFFIX)
     return f"{file.parent.name}/{name}" if with_data else name

@@ -39,9 +39,13 @@ class ProgressPrinter:
         self.marks = ("ok", "-", "x") if console.options.ascii_only else ("✓", "·", "✗")
         self.number = 0
         seeds = len({run.seed for run in runs})
-        counts = [_plural(len(experiment.stages), "stage"), _plural(seeds, "seed"), _plural(self.total, "run")]
+        facts = [_plural(len(experiment.stages), "stage"), _plural(seeds, "seed"), _plural(self.total, "run")]
+        if quick:
+            facts.append("quick")
+        elif experiment.duration and {run.seed for run in runs} == set(experiment.seeds):
+            facts.append(f"{experiment.duration}{f' on a {experiment.device}' if experiment.device else ''}")
         print_line(console, experiment.title, "bold")
-        print_line(console, ", ".join([*counts, *(["quick"] if quick else [])]), "dim")
+        print_line(console, ", ".join(facts), "dim")
 
     def on_archive(self, run: PlannedRun, differences: Sequence[str]) -> None:
         """Print the differences because of which an earlier result is not reused."""

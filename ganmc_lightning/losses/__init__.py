@@ -11,6 +11,11 @@ from ganmc_lightning.losses.anc import (
     anc_student_loss,
 )
 from ganmc_lightning.losses.classification import hard_cross_entropy
+from ganmc_lightning.losses.decoupled import (
+    DecoupledDistillationParts,
+    DecoupledKnowledgeDistillationLoss,
+    decoupled_divergences,
+)
 from ganmc_lightning.losses.distillation import (
     DistillationLoss,
     KnowledgeDistillationLoss,
@@ -18,6 +23,7 @@ from ganmc_lightning.losses.distillation import (
     L2LogitsLoss,
     l2_logits_loss,
     soft_cross_entropy,
+    standardize_logits,
 )
 from ganmc_lightning.losses.features import (
     FeatureLoss,
@@ -52,6 +58,8 @@ from ganmc_lightning.losses.parts import LossParts, TotalLoss, loss_columns
 __all__ = [
     "ACGANLoss",
     "ACGANParts",
+    "DecoupledDistillationParts",
+    "DecoupledKnowledgeDistillationLoss",
     "DiscriminatorRegularizer",
     "DistillationLoss",
     "FSPLoss",
@@ -80,6 +88,7 @@ __all__ = [
     "WeightedSumLoss",
     "anc_discriminator_objective",
     "anc_student_loss",
+    "decoupled_divergences",
     "fsp_loss",
     "fsp_matrix",
     "gradient_penalty",
@@ -91,5 +100,6 @@ __all__ = [
     "r1_penalty",
     "soft_cross_entropy",
     "squared_distance",
+    "standardize_logits",
     "wasserstein",
 ]

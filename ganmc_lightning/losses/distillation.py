@@ -63,6 +63,27 @@ def soft_cross_entropy(
     return F.cross_entropy(student_logits / temperature, targets)
 
 
+def standardize_logits(logits: Tensor) -> Tensor:
+    """Z-score of each sample's logits (Sun et al. 2024, "Logit Standardization in Knowledge Distillation").
+
+    This is algorithm 1 without the division by the base temperature, which :func:`soft_cross_entropy` applies. Rows of
+    the result have mean 0 and population variance 1, whatever the shift and scale of the logits.
+
+    Args:
+        logits: float (N, K).
+
+    Returns:
+        Float (N, K), float32 or wider. A constant row becomes 0: 1e-5 is added to the variance.
+
+    Example:
+        >>> import torch
+        >>> standardize_logits(torch.tensor([[2.0, 0.0], [500.0, 300.0]]))
+        tensor([[ 1.0000, -1.0000],
+                [ 1.0000, -1.0000]])
+    """
+    return F.layer_norm(at_least_float32(logits), logits.shape[1:], eps=1e-5)
+
+
 class DistillationLoss(nn.Module, ABC):
     """Base class of the losses of :class:`~ganmc_lightning.modules.DistillationModule`.
 
@@ -135,6 +156,9 @@ class KnowledgeDistillationLoss(DistillationLoss):
             of T (default: True; Hinton et al.). GAN-MC's equation omits the factor, so its configs set ``false``.
         hard_loss_on_synthetic: whether L_0 includes synthetic samples, labeled with the class they were generated for,
             as in the authors' code (default: True).
+        standardize_logits: whether L_T compares logits after :func:`standardize_logits` (default: False). The student
+            then learns the relations between the teacher's logits and not their scale. ``temperature`` is the base
+            temperature, 2 in the code of Sun et al.
 
     Raises:
         ConfigurationError: ``temperature`` is not positive or ``alpha`` is not in [0, 1].
@@ -155,6 +179,7 @@ class KnowledgeDistillationLoss(DistillationLoss):
         alpha: float = 0.9,
         scale_by_temperature_squared: bool = True,
         hard_loss_on_synthetic: bool = True,
+        standardize_logits: bool = False,
     ) -> None:
         super().__init__()
         if temperature <= 0:
@@ -165,6 +190,7 @@ class KnowledgeDistillationLoss(DistillationLoss):
         self.alpha = alpha
         self.soft_weight = alpha * (temperature**2 if scale_by_temperature_squared else 1.0)
         self.hard_loss_on_synthetic = hard_loss_on_synthetic
+        self.standardize_logits = standardize_logits
 
     def forward(
         self,
@@ -177,6 +203,8 @@ class KnowledgeDistillationLoss(DistillationLoss):
         """Return the weighted sum of soft and hard cross-entropy, and both terms."""
         if not self.hard_loss_on_synthetic:
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
-        soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
         hard = hard_cross_entropy(student_logits, labels, weights)
+        if self.standardize_logits:
+            student_logits, teacher_logits = standardize_logits(student_logits), standardize_logits(teacher_logits)
+        soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
         return KnowledgeDistillationParts(self.soft_weight * soft + (1 - self.alpha) * hard, soft, hard)

@@ -28,7 +28,7 @@ from ganmc_lightning.modules.random_state import random_state, restore_random_st
 from ganmc_lightning.modules.recording import RecordingModule
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
-from ganmc_lightning.networks.recipes import resolve_recipe
+from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ganmc_lightning.networks.acgan import ACGANDiscriminator, ACGANGenerator
 from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Discriminator, Generator
+from ganmc_lightning.networks.building import build_network
 from ganmc_lightning.networks.cnn import FiveLayerCNN
 from ganmc_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from ganmc_lightning.networks.feature_discriminator import ConvFeatureDiscriminator, FeatureDiscriminator
@@ -21,6 +22,8 @@ from ganmc_lightning.networks.mlp import MLPClassifier
 from ganmc_lightning.networks.nin import NIN
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.preact_resnet import PreActResNet
+from ganmc_lightning.networks.pretrained import PretrainedClassifier
+from ganmc_lightning.networks.proposal import StudentProposal, propose_student
 from ganmc_lightning.networks.resnet import CIFARResNet, ResNet18
 from ganmc_lightning.networks.tabular import TabularDiscriminator, TabularGenerator
 from ganmc_lightning.networks.wide_resnet import WideResNet
@@ -45,15 +48,19 @@ __all__ = [
     "MLPClassifier",
     "Normalize",
     "PreActResNet",
+    "PretrainedClassifier",
     "ResNet18",
+    "StudentProposal",
     "SupportsForwardFeatures",
     "TabularDiscriminator",
     "TabularGenerator",
     "WideResNet",
     "allow_import",
+    "build_network",
     "forward_with_features",
     "load_acgan_discriminator",
     "load_discriminator",
     "load_generator",
     "load_network",
+    "propose_student",
 ]

@@ -22,7 +22,7 @@ from typing import Any
 
 from torch import nn
 
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line
 
 # Maps the first part of a name, longest first, to the package that defines its networks.
 HOMES = {
@@ -47,6 +47,9 @@ READING_ARGUMENTS = frozenset(
 )
 """Arguments by which the model functions of torchvision and timm read files or download weights."""
 
+EXTRAS = {"timm": "vision", "safetensors": "vision", "transformers": "hub"}
+"""Packages that are not always installed, and the extra of this package that installs each."""
+
 _allowed: list[str] = []
 
 
@@ -57,22 +60,74 @@ def allow_import(module: str) -> None:
     checkpoint contains, so only allow modules that you trust.
 
     Args:
-        module: full name, e.g. ``"my_project.networks"``; ``"__main__"`` for the networks of a script.
+        module: full name, e.g. ``"my_project.networks"``, also of a module in the current folder; the path of a file,
+            e.g. ``"code/my_models.py"``, whose networks are then named ``my_models.NAME``; or ``"__main__"`` for the
+            networks of a script.
 
     Raises:
-        ConfigurationError: the module, or a module that it imports, does not exist.
+        ConfigurationError: the module, or a module that it imports, does not exist or raises an exception; or another
+            module has the name of the file.
 
     Example:
         >>> allow_import("torch.nn")
     """
-    try:
-        import_module(module)  # the user's choice, so the current folder is searched as well
-    except (ImportError, ValueError, TypeError) as error:
-        raise ConfigurationError(
-            f"module '{module}' cannot be imported ({error}); install it, or add its folder to PYTHONPATH"
-        ) from error
+    if module.endswith(".py"):
+        module = import_file(Path(module))
+    else:
+        search_current_folder()  # the user's choice; files never name a module that is not allowed
+        try:
+            import_module(module)
+        except (ImportError, ValueError, TypeError) as error:
+            raise ConfigurationError(
+                f"module '{module}' cannot be imported ({error}); install it, add its folder to PYTHONPATH, or pass "
+                "the path of its file, --import FILE.py"
+            ) from error
+        except Exception as error:  # own code raises any type
+            raise ConfigurationError(f"module '{module}' raised {type(error).__name__}: {one_line(error)}") from error
     if module not in _allowed:
         _allowed.append(module)
+
+
+def search_current_folder() -> None:
+    """Let Python find modules in the current folder, after all installed ones, as it does for a script there."""
+    folder = str(Path.cwd())
+    if "" not in sys.path and folder not in sys.path:
+        sys.path.append(folder)
+
+
+def import_file(path: Path) -> str:
+    """Import a Python file under its name without the suffix, and let it import modules in its folder.
+
+    Returns:
+        The name of the module.
+
+    Raises:
+        ConfigurationError: the file does not exist, its name is no module name or that of another module, or it raises
+            an exception.
+    """
+    name, file = path.stem, path.resolve()
+    if not file.is_file():
+        raise ConfigurationError(f"{path}: file not found, expected a Python file")
+    if not name.isidentifier():
+        raise ConfigurationError(f"{path}: '{name}' is no module name; rename the file with letters, digits and _")
+    loaded = sys.modules.get(name)
+    if loaded is not None and Path(str(getattr(loaded, "__file__", None))).resolve() == file:
+        return name
+    if loaded is not None or (find_spec(name) is not None and not _is_file_of(name, file)):
+        raise ConfigurationError(f"{path}: a module '{name}' exists elsewhere; rename the file")
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        import_module(name)
+    except Exception as error:  # own code raises any type
+        raise ConfigurationError(f"{path}: cannot be imported, {type(error).__name__}: {one_line(error)}") from error
+    return name
+
+
+def _is_file_of(name: str, file: Path) -> bool:
+    spec = find_spec(name)
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == file
 
 
 def allow_named(class_path: str) -> None:
@@ -113,14 +168,16 @@ def find_network(class_path: object, origin: str) -> Any:
             "torchvision.models or timm.models; if you trust its module, allow it with --import MODULE (in Python: "
             "ganmc_lightning.networks.allow_import)"
         )
-    target = _look_up(_import(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
+    target = _look_up(import_library(home, origin), name.removeprefix(f"{home}."), submodules=by_user is not None)
     if target is None:
         raise ConfigurationError(
             f"{origin}: {name} does not exist in the installed {home}; install a version that defines it"
         )
     inside = f"{getattr(target, '__module__', '')}.".startswith(f"{by_user or HOMES[home]}.")
     if not inside or not makes_network(target, any_module=by_user is not None):
-        raise ConfigurationError(f"{origin}: {name} is not a network; it is not imported")
+        bare = inside and isinstance(target, FunctionType) and "return" not in target.__annotations__
+        fix = f"; annotate the function: def {target.__name__}(...) -> nn.Module" if bare else ""
+        raise ConfigurationError(f"{origin}: {name} is not a network; it is not imported{fix}")
     return target
 
 
@@ -170,13 +227,18 @@ def makes_network(target: object, any_module: bool = True) -> bool:
     return isinstance(target, type) and issubclass(target, nn.Module)
 
 
-def _import(home: str, origin: str) -> ModuleType:
-    """Import an allowed package, but not a file with its name in the current folder."""
+def import_library(home: str, origin: str) -> ModuleType:
+    """Import a package that files may refer to, but not a file with its name in the current folder.
+
+    Raises:
+        ConfigurationError: the package is not installed.
+    """
     package = home.partition(".")[0]
     if package not in sys.modules:
         spec = find_spec(package)
         if spec is None or spec.origin is None or Path.cwd() in Path(spec.origin).parents[:2]:
-            raise ConfigurationError(f"{origin}: requires {package}, which is not installed: pip install {package}")
+            name = f"'ganmc-lightning[{EXTRAS[package]}]'" if package in EXTRAS else package
+            raise ConfigurationError(f"{origin}: requires {package}, which is not installed: pip install {name}")
     return import_module(home)
 
 

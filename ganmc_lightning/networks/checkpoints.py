@@ -16,6 +16,8 @@ from ganmc_lightning.networks.wrappers import plain_name
 TRAINED_ON = "trained_on"
 """Checkpoint key of the data specification that the networks were trained on."""
 HYPER_PARAMETERS = "hyper_parameters"
+TRAINED_SUBMODULES = ("student", "network", "generator")
+"""Names of the networks to deploy; the checkpoint of a student of a generator also has a discriminator."""
 MODULES = "ganmc_lightning.modules."
 """Package of the LightningModules that accept their networks as arguments; other modules build them."""
 
@@ -47,6 +49,41 @@ def submodule_names(checkpoint: Mapping[str, Any]) -> set[str]:
         {'student'}
     """
     return {plain_name(key).partition(".")[0] for key in checkpoint["state_dict"]}
+
+
+def is_own_checkpoint(content: Any) -> bool:
+    """Whether the contents of a file are a checkpoint of this package, which names the class of its module.
+
+    Example:
+        >>> is_own_checkpoint({"state_dict": {}, "hyper_parameters": {"_class_path": "my_project.Module"}})
+        True
+        >>> is_own_checkpoint({"state_dict": {}})
+        False
+    """
+    if not isinstance(content, Mapping) or not isinstance(content.get("state_dict"), Mapping):
+        return False
+    hyper_parameters = content.get(HYPER_PARAMETERS)
+    return isinstance(hyper_parameters, Mapping) and "_class_path" in hyper_parameters
+
+
+def trained_submodule(checkpoint: Mapping[str, Any], path: str) -> str:
+    """Return the name of the network to deploy: the student, else the classifier, else the generator.
+
+    Raises:
+        ConfigurationError: the checkpoint contains none of them.
+
+    Example:
+        >>> trained_submodule({"state_dict": {"student.weight": 0, "discriminator.weight": 0}}, "demo.ckpt")
+        'student'
+    """
+    names = submodule_names(checkpoint)
+    found = next((name for name in TRAINED_SUBMODULES if name in names), None)
+    if found is None:
+        raise ConfigurationError(
+            f"{path}: got the submodules {', '.join(sorted(names)) or 'none'}, expected one of "
+            f"{', '.join(TRAINED_SUBMODULES)}; pass the name of a submodule"
+        )
+    return found
 
 
 def generator_submodule(checkpoint: Mapping[str, Any]) -> str:

@@ -1,51 +1,134 @@
-"""Load a trained network from a checkpoint, given only its path.
-
-A checkpoint contains the recipe of each network (``class_path`` and ``init_args``, as in the configuration), its
-weights, and the specification of the data that it was trained on.
-"""
+"""Load a trained network: from a checkpoint of this package, a file with weights, or a library."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.network_reference import is_reference
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.checkpoints import (
-    data_spec_of,
     generator_submodule,
+    is_own_checkpoint,
     read_checkpoint,
-    recipe_from_checkpoint,
-    relevant_line,
-    submodule_weights,
+    trained_submodule,
 )
-from ganmc_lightning.networks.recipes import instantiate_network, recipe_loader
-from ganmc_lightning.networks.training_data import set_training_data
-from ganmc_lightning.networks.wrappers import rename_weights
+from ganmc_lightning.networks.external import (
+    ClassifierOptions,
+    describe_classes,
+    load_by_reference,
+    load_file,
+    read_external,
+    wrapper_arguments,
+)
+from ganmc_lightning.networks.libraries import Preprocessing
+from ganmc_lightning.networks.pretrained import Outputs, PretrainedClassifier
+from ganmc_lightning.networks.recipe_metadata import load_described
+from ganmc_lightning.networks.recipes import in_recipe, recipe_loader
+from ganmc_lightning.networks.submodules import load_submodule
+from ganmc_lightning.networks.training_data import get_training_data, set_training_data
 
 
 @recipe_loader
-def load_network(path: str, submodule: str, network: nn.Module | None = None) -> nn.Module:
-    """Load a network of a training run with its trained weights, on the CPU, in evaluation mode.
+def load_network(
+    path: str,
+    submodule: str | None = None,
+    network: nn.Module | None = None,
+    *,
+    num_classes: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    image_size: int | None = None,
+    outputs: Outputs = "logits",
+    class_names: Sequence[str] | None = None,
+) -> nn.Module:
+    """Load a network with its trained weights, on the CPU, in evaluation mode.
 
-    The specification of its training data (class names, statistics) is attached to the network, and is compared with
-    the data that the network is used on. Weights of a compiled or distributed network are loaded into a plain one, and
-    vice versa.
+    ``path`` is one of:
+
+    * a checkpoint of this package, or a ``.safetensors`` file of ``ganmc export``; neither needs a further argument;
+    * a ``state_dict``, also nested in a training checkpoint, or a ``.safetensors`` file, with ``network``;
+    * a network of ``torch.export`` (``.pt2``);
+    * a reference: ``torchvision:NAME``, ``timm:NAME``, ``hf:ORG/NAME``, ``hf:FOLDER`` or ``MODULE:FACTORY`` (function
+      or class of own code), with ``:WEIGHTS_FILE``; without a file, the pretrained weights of the library are
+      downloaded.
+
+    A network that this package did not train is wrapped by :class:`~ganmc_lightning.networks.PretrainedClassifier`,
+    which normalizes images in [-1, 1] as the network requires and returns one tensor of logits. Mean and standard
+    deviation are the arguments, or those that timm, torchvision or ``preprocessor_config.json`` document, or none
+    (images in [-1, 1]). The classes are attached to the network and compared with those of the data.
+
+    Files are read with ``weights_only=True`` and run no code, unless ``trust`` is true.
 
     Args:
-        path: checkpoint of one of the LightningModules.
-        submodule: name of the network: ``"network"`` of a classifier, ``"student"`` of a distillation, ``"generator"``
-            or ``"discriminator"`` of a GAN.
-        network: network to load the weights into; required only for runs started from Python: their checkpoints contain
-            no recipe.
+        path: file or reference.
+        submodule: name of the network in a checkpoint, such as ``"network"``, ``"student"`` or ``"generator"``
+            (default: the trained one).
+        network: network to load the weights into; required for files that contain only weights.
+        num_classes: K, for references (default: that of the library).
+        arguments: further keyword arguments of the function or class of a reference.
+        trust: whether pickled objects may be loaded, which runs code from the file (default: False).
+        mean: per-channel mean of the network's training images in [0, 1].
+        std: per-channel standard deviation, required with ``mean``.
+        image_size: height and width to which images are resized (default: they are not resized).
+        outputs: ``"logits"``, or ``"probabilities"`` for a network that ends with a softmax.
+        class_names: names of the classes in the order of the outputs; empty for unnamed classes (default: those of the
+            checkpoint or of the library's configuration).
 
     Raises:
-        ConfigurationError: the file is missing, damaged or of another type, or its weights do not match the network.
+        ConfigurationError: the file is missing, damaged or of another type; a library or a network does not exist; or
+            weights, sizes or classes do not match the network.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> with TemporaryDirectory() as folder:
+        ...     torch.save({"model_state_dict": nn.Linear(4, 3).state_dict()}, f"{folder}/teacher.pt")
+        ...     teacher = load_network(f"{folder}/teacher.pt", network=nn.Linear(4, 3))
+        >>> teacher(torch.zeros(2, 4)).shape
+        torch.Size([2, 3])
     """
-    return _load(read_checkpoint(path), submodule, path, network)
+    options = ClassifierOptions(num_classes, arguments, trust, mean, std, image_size, outputs, class_names)
+    if in_recipe() and (trust or is_reference(path)):
+        raise ConfigurationError(
+            f"{path}: got a recipe with {'trust' if trust else 'a reference'}, which may read other files; pass the "
+            "network: load_network(path, submodule, network)"
+        )
+    if is_reference(path):
+        if network is not None or submodule is not None:
+            raise ConfigurationError(f"{path}: got a reference with network or submodule, expected only the reference")
+        return load_by_reference(path, options)
+    content = read_checkpoint(path) if submodule is not None else read_external(path, trust)
+    described = None
+    if submodule is None and not is_own_checkpoint(content):
+        if in_recipe() and content is None:
+            raise ConfigurationError(f"{path}: got a recipe that refers to an exported network, expected a checkpoint")
+        if network is None and isinstance(content, Mapping):
+            described = load_described(path, content)
+        if described is None:
+            return load_file(path, content, network, options)
+    if arguments:
+        raise ConfigurationError(
+            f"{path}: got arguments {dict(arguments)}, expected none: the checkpoint contains them"
+        )
+    loaded = described or load_submodule(content, submodule or trained_submodule(content, path), path, network)
+    if needs_wrapper(options):
+        spec = get_training_data(loaded)
+        loaded = PretrainedClassifier(loaded, **wrapper_arguments(Preprocessing(), options, path)).eval()
+        if spec is not None:
+            set_training_data(loaded, spec)
+    return describe_classes(loaded, Preprocessing(), options, path)
+
+
+def needs_wrapper(options: ClassifierOptions) -> bool:
+    """Whether a network of this package, which accepts images in [-1, 1], is used with other inputs or outputs."""
+    given = (options.mean, options.std, options.image_size)
+    return any(value is not None for value in given) or options.outputs != "logits"
 
 
 @recipe_loader
@@ -61,7 +144,7 @@ def load_generator(path: str, submodule: str | None = None) -> Generator:
     """
     checkpoint = read_checkpoint(path)
     submodule = submodule or generator_submodule(checkpoint)
-    network = _load(checkpoint, submodule, path)
+    network = load_submodule(checkpoint, submodule, path)
     if not isinstance(network, Generator):
         raise ConfigurationError(f"{path}: '{submodule}' is a {type(network).__name__}, expected a generator")
     return network
@@ -103,21 +186,3 @@ def load_discriminator(path: str, submodule: str = "discriminator") -> Discrimin
             f"{path}: '{submodule}' is a {type(network).__name__}, expected a discriminator without class logits"
         )
     return network
-
-
-def _load(checkpoint: Mapping[str, Any], submodule: str, path: str, network: nn.Module | None = None) -> nn.Module:
-    weights = submodule_weights(checkpoint, submodule, path)
-    if network is None:
-        recipe = recipe_from_checkpoint(checkpoint, submodule, path)
-        with torch.random.fork_rng(devices=()):  # initial weights of other networks must not depend on loading one
-            network = instantiate_network(recipe, path)
-    try:
-        network.load_state_dict(rename_weights(weights, network.state_dict()))
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"{path}: the weights of '{submodule}' do not match its network: {relevant_line(error)}"
-        ) from error
-    spec = data_spec_of(checkpoint, path)
-    if spec is not None:
-        set_training_data(network, spec)
-    return network.eval()

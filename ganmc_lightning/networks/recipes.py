@@ -16,17 +16,20 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.allowed import check_arguments, find_network
-from ganmc_lightning.networks.checkpoints import (
-    generator_submodule,
-    read_checkpoint,
-    recipe_from_checkpoint,
-    relevant_line,
-)
+from ganmc_lightning.networks.checkpoints import relevant_line
 
 MAX_RECIPE_DEPTH = 32
 """Maximum nesting of networks, lists and mappings in a recipe."""
 MAX_RECIPE_VALUES = 100_000
 """Maximum number of values of a recipe, counted at each use; a checkpoint that a recipe refers to counts as 1000."""
+
+BUILDER = "ganmc_lightning.networks.build_network"
+BY_NAME = {
+    "timm.create_model": ("timm", "model_name"),
+    "timm.models.create_model": ("timm", "model_name"),
+    "torchvision.models.get_model": ("torchvision", "name"),
+}
+"""Functions that build a network by name: library and argument of the name. With any name they could download files."""
 
 _LOADERS: dict[str, Callable[..., nn.Module]] = {}
 _reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
@@ -65,21 +68,30 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
     return network
 
 
-def resolve_recipe(value: Any) -> Any:
-    """Replace a recipe that refers to a checkpoint by the recipe in that checkpoint; return other values unchanged.
+def in_recipe() -> bool:
+    """Whether a network is being built from a recipe, which must not run other code or download files."""
+    return _reading.get() is not None
 
-    A network that is initialized with the weights of an earlier run can then be rebuilt after the earlier file is
-    deleted.
+
+def is_loader(class_path: object) -> bool:
+    """Whether a ``class_path`` is that of a function registered by :func:`recipe_loader`."""
+    return isinstance(class_path, str) and class_path in _LOADERS
+
+
+def loader_of(class_path: str) -> Callable[..., nn.Module]:
+    """Return the function registered by :func:`recipe_loader` under a ``class_path``."""
+    return _LOADERS[class_path]
+
+
+def arguments_of_recipe(recipe: Mapping[str, Any]) -> Any:
+    """Return ``init_args`` and ``dict_kwargs`` (arguments that a function accepts by ``**kwargs``) of a recipe.
+
+    Example:
+        >>> arguments_of_recipe({"init_args": {"model_name": "resnet18"}, "dict_kwargs": {"num_classes": 10}})
+        {'model_name': 'resnet18', 'num_classes': 10}
     """
-    if not (isinstance(value, Mapping) and _is_loader(value.get("class_path"))):
-        return value
-    arguments = value["init_args"]
-    if arguments.get("network") is not None:  # passed because the earlier run has no recipe
-        return arguments["network"]
-    path = arguments["path"]
-    checkpoint = read_checkpoint(path)
-    submodule = arguments["submodule"] or generator_submodule(checkpoint)
-    return recipe_from_checkpoint(checkpoint, submodule, path)
+    arguments, further = recipe.get("init_args") or {}, recipe.get("dict_kwargs") or {}
+    return {**arguments, **further} if isinstance(arguments, Mapping) and isinstance(further, Mapping) else arguments
 
 
 class _Reading:
@@ -107,10 +119,11 @@ class _Reading:
         return value
 
     def _network(self, recipe: Mapping[str, Any], path: str, depth: int) -> Any:
-        class_path, arguments = recipe["class_path"], recipe.get("init_args") or {}
+        class_path, arguments = recipe["class_path"], arguments_of_recipe(recipe)
         if not isinstance(arguments, Mapping):
             raise ConfigurationError(f"{path}: got init_args of type {type(arguments).__name__}, expected a mapping")
-        target = _LOADERS[class_path] if _is_loader(class_path) else find_network(class_path, path)
+        class_path, arguments = _by_reference(class_path, arguments, path)
+        target = _LOADERS[class_path] if is_loader(class_path) else find_network(class_path, path)
         check_arguments(class_path, target, arguments, path)
         arguments = {key: self.build(item, path, depth + 1) for key, item in arguments.items()}
         try:
@@ -149,5 +162,13 @@ def _open_file(path: str) -> Iterator[_Reading]:
         _reading.reset(token)
 
 
-def _is_loader(class_path: object) -> bool:
-    return isinstance(class_path, str) and class_path in _LOADERS
+def _by_reference(class_path: object, arguments: Mapping[str, Any], path: str) -> tuple[Any, Mapping[str, Any]]:
+    """Replace the functions of timm and torchvision that take the name of a network by :data:`BUILDER`."""
+    if not isinstance(class_path, str) or class_path not in BY_NAME:
+        return class_path, arguments
+    library, key = BY_NAME[class_path]
+    rest = dict(arguments)
+    name = rest.pop(key, None)
+    if not isinstance(name, str) or ":" in name:
+        raise ConfigurationError(f"{path}: got {class_path} with {key}={name!r}, expected the name of a network")
+    return BUILDER, {"reference": f"{library}:{name}", "arguments": rest}

@@ -77,7 +77,8 @@ def check_logits(name: str, network: nn.Module, logits: Any, spec: DataSpec) -> 
         )
     if are_probabilities(logits):
         raise ConfigurationError(
-            f"{key}: returned probabilities (each row sums to 1), expected logits; remove its final softmax"
+            f"{key}: returned probabilities (each row sums to 1), expected logits; remove its final "
+            'softmax, or load it with load_network(..., outputs="probabilities")'
         )
 
 
@@ -152,7 +153,7 @@ def dry_run(
         with torch.no_grad(), evaluating(network), unchanged_state(network, parameter.device), eager(network):
             network.train(training)
             return (forward or network)(samples)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:  # asserts of timm's networks
         raise ConfigurationError(
             f"{name} ({type(network).__name__}): does not accept samples of shape {shape} as in the data: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"

@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "predictions.npz"
 
     @property
+    def prediction_table(self) -> Path:
+        """``predictions.csv``: predicted classes on the test set, by name."""
+        return self.path / "predictions.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
@@ -68,6 +73,13 @@ class RunFolder:
     def samples(self) -> Path:
         """Folder of the images of generated samples."""
         return self.path / "samples"
+
+    def is_finished(self) -> bool:
+        """Return whether a training wrote its result after its last checkpoint and configuration."""
+        earlier = (self.config, self.last_checkpoint)
+        if not all(path.is_file() for path in (self.result, *earlier)):
+            return False
+        return self.result.stat().st_mtime >= max(path.stat().st_mtime for path in earlier)
 
     def latest_sample_grid(self) -> Path | None:
         """Return the last image in :attr:`samples`, in which file names are sorted by epoch, or None."""

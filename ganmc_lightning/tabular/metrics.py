@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
 
-BINS = 15
-"""Bins of the calibration error, as in Guo et al. 2017."""
+from ganmc_lightning.cards.calibration import calibration_error
 
 
 def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
@@ -21,7 +20,8 @@ def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.
 
     Returns:
         ``auc``, see :func:`roc_auc`, and ``average_precision``, of class 1, or their means over the classes that occur
-        of three or more; ``accuracy``; ``log_loss`` in nats; ``ece``, see :func:`calibration_error`.
+        of three or more; ``accuracy``; ``log_loss`` in nats; ``ece``, see
+        :func:`~ganmc_lightning.cards.calibration.calibration_error`.
 
     Example:
         >>> metrics = classification_metrics(np.array([0, 1, 1]), np.array([[0.8, 0.2], [0.3, 0.7], [0.6, 0.4]]))
@@ -95,28 +95,3 @@ def mean_one_vs_rest(
 def top1_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Compute the fraction of samples whose most probable class is the label."""
     return float(accuracy_score(labels, probabilities.argmax(axis=1)))
-
-
-def calibration_error(labels: NDArray[np.int64], probabilities: NDArray[np.float64], bins: int = BINS) -> float:
-    """Compute the expected calibration error of the most probable class (Guo et al. 2017, eq. 3), in [0, 1].
-
-    The samples are binned by confidence into bins of equal width. The error is the sample-weighted mean of
-    ``|accuracy - mean confidence|`` over the bins.
-
-    Args:
-        labels: int64 (N,) in 0..K-1.
-        probabilities: float64 (N, K).
-        bins: number of bins (default: 15).
-
-    Example:
-        >>> labels = np.array([0, 0, 0, 1])
-        >>> calibration_error(labels, np.tile([0.75, 0.25], (4, 1)))
-        0.0
-        >>> calibration_error(labels, np.tile([1.0, 0.0], (4, 1)))
-        0.25
-    """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    bin_index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_index, weights=confidence - correct, minlength=bins)
-    return float(np.abs(gap).sum() / len(labels))

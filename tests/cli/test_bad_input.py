@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,6 +193,26 @@ def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, 
     """A checkpoint of one run does not allow overwriting another run."""
     arguments = ["--trainer.default_root_dir", trained.teacher, "--ckpt_path", trained.generator_checkpoint]
     assert "already contains a run: resume it with --ckpt_path" in refused("fit", "--config", configs.acgan, *arguments)
+
+
+@pytest.mark.parametrize("change", ["option", "interrupted"])
+def test_a_finished_run_is_not_repeated(
+    refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc, tmp_path: Path, change: str
+) -> None:
+    """An interrupted run has a checkpoint that is newer than its result."""
+    folder = shutil.copytree(trained.teacher, tmp_path / "copy")
+    text = (folder / "config.yaml").read_text().replace(str(trained.teacher), str(folder))
+    (folder / "config.yaml").write_text(text)
+    os.utime(folder / "result.json")
+    arguments = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", folder]
+    outcome = ganmc(*arguments)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == f"{folder}: already finished; to repeat it, remove the folder\n"
+    if change == "option":
+        arguments += ["--trainer.max_epochs", "3"]
+    else:
+        os.utime(folder / "result.json", (0, 0))
+    assert "already contains a run: resume it with --ckpt_path" in refused(*arguments)
 
 
 def test_unknown_metric(ganmc: Ganmc, configs: Any) -> None:

@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from ganmc_lightning.cli import precision
-from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run, resolve_precision
+from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
+from ganmc_lightning.runs import precision
+from ganmc_lightning.runs.precision import resolve_precision
 
 INTEL = "flags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile\n"
 AMD = "flags\t\t: fpu avx512f avx512_bf16\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,26 @@ def test_run_folder_of_a_gan(trained: Any) -> None:
     assert not torch.equal(
         checkpoint["state_dict"]["generator.project.weight"], checkpoint["generator_ema_raw"]["project.weight"]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "parts"),
+    [
+        ("KnowledgeDistillationLoss", {"standardize_logits": True, "temperature": 2.0}, ("soft", "hard")),
+        ("DecoupledKnowledgeDistillationLoss", {"beta": 2.0}, ("target_class", "other_classes", "hard")),
+    ],
+)
+def test_distillation_losses(
+    ganmc: Ganmc, configs: Any, tmp_path: Path, name: str, arguments: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    loss = {"class_path": f"ganmc_lightning.losses.{name}", "init_args": arguments}
+    config = tmp_path / "loss.yaml"
+    config.write_text(yaml.safe_dump({"model": {"init_args": {"loss": loss}}}))
+    assert ganmc("fit", "--config", configs.student, "--config", config).status == 0
+    rows = read_metrics(tmp_path / "runs" / "student" / "metrics.csv")
+    values = [float(row[f"train/loss_{part}"]) for row in rows for part in parts if f"train/loss_{part}" in row]
+    assert len(values) >= 2 * len(parts)
+    assert np.isfinite(values).all()
 
 
 def test_distillation_with_synthetic_samples(ganmc: Ganmc, configs: Any, tmp_path: Path, trained: Any) -> None:
@@ -223,8 +244,13 @@ def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teache
     np.testing.assert_allclose(arrays["probabilities"], expected.numpy(), rtol=1e-5, atol=1e-5)
     assert arrays["labels"].tolist() == test.labels.tolist()
     after = files_of(copy_of_teacher)
-    del after["predictions.npz"]
+    for name in ("predictions.npz", "predictions.csv"):
+        del after[name]
     assert after == before
+    with (copy_of_teacher / "predictions.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["prediction"]) for row in table] == expected.argmax(dim=1).tolist()
+    assert [int(row["label"]) for row in table] == test.labels.tolist()
 
 
 def test_predict_with_a_gan_generates_samples(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path) -> None:

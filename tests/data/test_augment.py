@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganmc_lightning.data.augment import RandomCropFlip, random_crop, random_flip
+from ganmc_lightning.data.augment import (
+    RandomCropFlip,
+    RandomResizedCropFlip,
+    random_crop,
+    random_flip,
+    random_resized_crop,
+)
 from ganmc_lightning.exceptions import ConfigurationError
 
 
@@ -92,3 +98,31 @@ def test_bad_input() -> None:
         RandomCropFlip(padding=-1)
     with pytest.raises(ConfigurationError, match=r"data\.augment"):
         RandomCropFlip()(torch.zeros(4, 3), torch.Generator())
+
+
+def test_resized_crops_are_parts_of_the_image() -> None:
+    """An image whose values are its coordinates shows which rectangle was cropped."""
+    side = torch.linspace(-1, 1, 64)
+    grid = torch.stack(torch.meshgrid(side, side, indexing="ij")).expand(200, 2, 64, 64)
+    after = random_resized_crop(grid, 0.25, 4 / 3, torch.Generator().manual_seed(0))
+    spans = after.amax(dim=(2, 3)) - after.amin(dim=(2, 3))  # (N, 2), of 2
+    areas = spans.prod(dim=1) / 4
+    ratios = spans[:, 0] / spans[:, 1]
+    assert after.abs().max() <= 1 + 1e-5
+    assert (areas.min() - 0.25).abs() < 0.03
+    assert areas.max() > 0.9
+    assert ((ratios > 0.72) & (ratios < 1.4)).all()
+    assert ratios.min() < 0.8
+    assert ratios.max() > 1.25
+
+
+def test_resized_crop_and_flip_are_reproducible() -> None:
+    augment, before = RandomResizedCropFlip(), images(20)
+    one = augment(before, torch.Generator().manual_seed(5))
+    assert one.shape == before.shape
+    assert torch.equal(augment(before, torch.Generator().manual_seed(5)), one)
+    assert not torch.equal(augment(before, torch.Generator().manual_seed(6)), one)
+    with pytest.raises(ConfigurationError, match="smallest"):
+        RandomResizedCropFlip(smallest=0)
+    with pytest.raises(ConfigurationError, match=r"data\.augment"):
+        augment(torch.zeros(4, 3), torch.Generator())

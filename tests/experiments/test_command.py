@@ -47,7 +47,7 @@ def test_list_of_experiments(experiment_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(arguments("--list")) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(re.fullmatch(r"tiny +A tiny <experiment> & its report", line) for line in lines)
+    assert any(re.fullmatch(r"tiny +- +- +included +A tiny <experiment> & its report", line) for line in lines)
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])

@@ -48,20 +48,6 @@ def test_unknown_name(roots, name):
         discovery.find_experiment(name)
 
 
-def test_the_list(roots):
-    assert discovery.list_experiments() == [
-        ("table1", "other table"),
-        ("table1", "toy table"),
-        ("tiny", "my own"),
-    ]
-
-
-def test_list_names_an_invalid_file(roots):
-    (roots[0] / "toy" / "broken.experiment.yaml").write_text("- 1")
-    with pytest.raises(ConfigurationError, match=r"broken\.experiment\.yaml"):
-        discovery.list_experiments()
-
-
 def test_working_directory_has_precedence(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -23,9 +23,10 @@ def test_unknown_labels_are_excluded_from_sum_and_count():
     assert hard_cross_entropy(logits, labels).item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_nothing_known_is_zero_with_zero_gradient():
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 0.5])])
+def test_nothing_known_is_zero_with_zero_gradient(weights):
     logits = torch.randn(3, 4, requires_grad=True)
-    loss = hard_cross_entropy(logits, torch.full((3,), UNKNOWN_LABEL))
+    loss = hard_cross_entropy(logits, torch.full((3,), UNKNOWN_LABEL), weights)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(logits.grad, torch.zeros(3, 4))

@@ -5,10 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.special import log_softmax, softmax
-from scipy.stats import entropy
+from scipy.stats import entropy, zscore
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
-from ganmc_lightning.losses import KnowledgeDistillationLoss, L2LogitsLoss, l2_logits_loss, soft_cross_entropy
+from ganmc_lightning.losses import (
+    KnowledgeDistillationLoss,
+    L2LogitsLoss,
+    l2_logits_loss,
+    soft_cross_entropy,
+    standardize_logits,
+)
 
 
 @pytest.fixture
@@ -183,7 +189,48 @@ class TestKnowledgeDistillation:
             KnowledgeDistillationLoss(alpha=alpha)
 
 
-@pytest.mark.parametrize("loss", [L2LogitsLoss(), KnowledgeDistillationLoss(3.0, 0.7)], ids=["L2", "KD"])
+class TestLogitStandardization:
+    def test_algorithm_1(self, batch):
+        """Sun et al. 2024, algorithm 1, with base temperature 2; the hard loss is that of the original logits."""
+        student, teacher, labels, synthetic = batch
+        g, z = (zscore(x, axis=1) / 2 for x in (student.detach().numpy(), teacher.numpy()))
+        soft = -np.mean((softmax(z, axis=1) * log_softmax(g, axis=1)).sum(axis=1))
+        hard = -np.mean(log_softmax(student.detach().numpy(), axis=1)[np.arange(6), labels.numpy()])
+        loss = KnowledgeDistillationLoss(2.0, 0.7, standardize_logits=True)(student, teacher, labels, synthetic)
+        expected = (soft, hard, 0.7 * 4 * soft + 0.3 * hard)
+        # The variance is increased by 1e-5.
+        assert (loss.soft.item(), loss.hard.item(), loss.total.item()) == pytest.approx(expected, rel=1e-4)
+
+    @pytest.mark.parametrize(("scale", "shift"), [(1.0, 50.0), (20.0, 0.0), (0.3, -7.0)])
+    def test_soft_loss_does_not_depend_on_scale_and_shift(self, batch, scale, shift):
+        student, teacher, labels, synthetic = batch
+        loss = KnowledgeDistillationLoss(3.0, 1.0, standardize_logits=True)
+        expected = loss(*batch).soft.item()
+        assert loss(scale * student + shift, teacher, labels, synthetic).soft.item() == pytest.approx(
+            expected, rel=1e-4
+        )
+        assert loss(student, scale * teacher + shift, labels, synthetic).soft.item() == pytest.approx(
+            expected, rel=1e-4
+        )
+
+    @pytest.mark.parametrize("values", [[3.0, 3.0, 3.0], [1e5, -1e5, 0.0], [1e-6, 0.0, -1e-6]])
+    def test_gradient_of_constant_and_extreme_logits_is_finite(self, values):
+        student = torch.tensor([values], requires_grad=True)
+        loss = KnowledgeDistillationLoss(2.0, standardize_logits=True)
+        batch = torch.tensor([[1.0, 5.0, 2.0]]), torch.tensor([1]), torch.tensor([False])
+        total = loss(student, *batch).total
+        assert total.isfinite()
+        assert gradient(total, student).isfinite().all()
+
+    def test_constant_logits_become_zero(self):
+        assert torch.equal(standardize_logits(torch.full((2, 3), 7.0)), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [L2LogitsLoss(), KnowledgeDistillationLoss(3.0, 0.7), KnowledgeDistillationLoss(3.0, 0.7, standardize_logits=True)],
+    ids=["L2", "KD", "standardized KD"],
+)
 def test_weights_repeat_samples(batch, loss):
     counts = torch.tensor([1, 2, 0, 1, 0, 2])  # 1 on average
     repeated = [tensor.repeat_interleave(counts, dim=0) for tensor in batch]

@@ -7,12 +7,14 @@ from ganmc_lightning import losses
 from ganmc_lightning.losses import (
     L1Regularizer,
     L2Regularizer,
+    decoupled_divergences,
     fsp_loss,
     hard_cross_entropy,
     hint_loss,
     l2_logits_loss,
     soft_cross_entropy,
     squared_distance,
+    standardize_logits,
 )
 from ganmc_lightning.losses.precision import at_least_float32
 
@@ -41,9 +43,18 @@ def test_losses_of_half_precision_logits(dtype):
     layer = torch.nn.Linear(200, 200).to(dtype)
     with torch.no_grad():
         layer.weight.fill_(2.0)
+
+    def decoupled(student, teacher):
+        return sum(decoupled_divergences(student, teacher, labels, 4.0)).sum()
+
     for found, expected in (
         (l2_logits_loss(student, teacher), l2_logits_loss(student.float(), teacher.float())),
         (soft_cross_entropy(student, teacher, 4.0), soft_cross_entropy(student.float(), teacher.float(), 4.0)),
+        (
+            decoupled_divergences(student, teacher, labels, 4.0)[1].sum(),
+            decoupled_divergences(student.float(), teacher.float(), labels, 4.0)[1].sum(),
+        ),
+        (standardize_logits(student).sum(), standardize_logits(student.float()).sum()),
         (hard_cross_entropy(student, labels), hard_cross_entropy(student.float(), labels)),
         (hint_loss(student, teacher), hint_loss(student.float(), teacher.float())),
         (squared_distance(student, teacher), squared_distance(student.float(), teacher.float())),
@@ -91,6 +102,7 @@ def feature_maps():
 
 LOSSES = {
     "ACGANLoss": acgan_loss,
+    "DecoupledKnowledgeDistillationLoss": lambda: losses.DecoupledKnowledgeDistillationLoss()(*BATCH).total,
     "FSPLoss": feature_maps,
     "GeneratorDistillationLoss": lambda: losses.GeneratorDistillationLoss(0.5)(*MAPS[0], STUDENT[:, 0]).total,
     "HingeGANLoss": lambda: both(losses.HingeGANLoss()),
@@ -110,6 +122,7 @@ LOSSES = {
     "WeightedSumLoss": lambda: losses.WeightedSumLoss([losses.PixelMSELoss()], [0.3])(*MAPS[0]),
     "anc_discriminator_objective": lambda: losses.anc_discriminator_objective(TEACHER[:, 0], STUDENT[:, 0]),
     "anc_student_loss": lambda: losses.anc_student_loss(STUDENT[:, 0]),
+    "decoupled_divergences": lambda: losses.decoupled_divergences(STUDENT, TEACHER, LABELS, 4.0)[0].sum(),
     "fsp_loss": lambda: losses.fsp_loss(list(MAPS[0]), list(MAPS[1])),
     "fsp_matrix": lambda: losses.fsp_matrix(*MAPS[0]).sum(),
     "gradient_penalty": lambda: losses.gradient_penalty(critic, TEACHER, STUDENT),
@@ -119,10 +132,12 @@ LOSSES = {
     "r1_penalty": lambda: losses.r1_penalty(critic, TEACHER),
     "soft_cross_entropy": lambda: losses.soft_cross_entropy(STUDENT, TEACHER, 4.0),
     "squared_distance": lambda: losses.squared_distance(*MAPS[0]),
+    "standardize_logits": lambda: losses.standardize_logits(STUDENT).square().sum(),
     "wasserstein": lambda: losses.wasserstein(TEACHER[:, 0], STUDENT[:, 0]),
 }
 ABSTRACT_OR_NO_LOSS = {
     "ACGANParts",
+    "DecoupledDistillationParts",
     "DiscriminatorRegularizer",
     "DistillationLoss",
     "FeatureLoss",

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganmc_lightning.callbacks import GeneratorEMA
-from ganmc_lightning.cli.callbacks import ProgressBar
+from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.augment import RandomCropFlip
 from ganmc_lightning.modules import CompressionModule

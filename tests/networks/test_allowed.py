@@ -216,7 +216,9 @@ def test_a_timm_in_the_current_folder_is_not_timm(tmp_path, monkeypatch):
     write_timm(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="requires timm, which is not installed: pip install timm"):
+    with pytest.raises(
+        ConfigurationError, match="requires timm, which is not installed: pip install 'ganmc-lightning\\[vision\\]'"
+    ):
         find_network("timm.models.resnet10t", "a.ckpt")
     assert "timm" not in sys.modules
 

@@ -31,7 +31,6 @@ def test_rebuilt(tmp_path, make):
     "name",
     [
         "torchvision.models.list_models",  # no network
-        "torchvision.models.get_model",  # of any name
         "torch.hub.load",
         "torch.nn.utils.fuse_conv_bn_eval",
         f"{__name__}.foreign",

@@ -27,7 +27,8 @@ from ganmc_lightning.networks import (
 )
 from ganmc_lightning.networks.allowed import allow_import
 from ganmc_lightning.networks.checkpoints import read_checkpoint, recipe_from_checkpoint
-from ganmc_lightning.networks.recipes import instantiate_network, resolve_recipe
+from ganmc_lightning.networks.recipes import instantiate_network
+from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import get_training_data
 
 RECIPE = {

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ganmc_lightning.tabular.metrics import calibration_error, classification_metrics
+from ganmc_lightning.cards.calibration import calibration_error
+from ganmc_lightning.tabular.metrics import classification_metrics
 
 
 def test_two_classes_by_hand():

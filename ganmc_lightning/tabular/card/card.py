@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
+from ganmc_lightning.cards.page import make_templates
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.tabular.card.latency import CompiledStudent, Latency, measure_compiled, measure_latency
@@ -18,10 +18,6 @@ from ganmc_lightning.tabular.card.scores import TestScores, compute_test_scores
 from ganmc_lightning.tabular.card.text import (
     candidate_rows,
     conclusion_of,
-    format_difference,
-    format_metric_value,
-    format_seconds,
-    format_size,
     metric_headings,
     notes_of,
     pareto_svg,
@@ -144,17 +140,4 @@ def _predict_with(model: Any) -> Any:
     return model.predict if not hasattr(model, "predict_proba") else model.predict_proba
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("ganmc_lightning.tabular.card"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
-_TEMPLATES.filters.update(
-    bytes=format_size,
-    seconds=format_seconds,
-    difference=format_difference,
-    metric=format_metric_value,
-)
+_TEMPLATES = make_templates("ganmc_lightning.tabular.card")

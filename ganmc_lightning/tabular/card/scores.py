@@ -11,27 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+from ganmc_lightning.cards.bootstrap import CONFIDENCE, Interval
+from ganmc_lightning.cards.calibration import CurvePoint, reliability_curve
 from ganmc_lightning.tabular.metrics import binary_auc, classification_metrics, mean_one_vs_rest
 
 RESAMPLES = 500
-CONFIDENCE = 95
-MIN_BIN_ROWS = 10
-"""Bins of the reliability curve with fewer rows are not shown."""
 QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
-
-
-class Interval(NamedTuple):
-    """An estimate with its interval.
-
-    Attributes:
-        value: value on the test rows.
-        low: lower end of the 95 % bootstrap interval.
-        high: upper end.
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 class GroupScore(NamedTuple):
@@ -58,7 +43,7 @@ class TestScores:
         intervals: model -> main score with its interval.
         differences: model -> the student's main score minus that of the model, with its interval.
         groups: scores of classes, or of quarters of the values.
-        reliability: model -> mean confidence and accuracy of bins of the confidence; empty for regression.
+        reliability: model -> reliability curve; empty for regression.
     """
 
     __test__ = False  # pytest collects classes of this name
@@ -68,7 +53,7 @@ class TestScores:
     intervals: Mapping[str, Interval]
     differences: Mapping[str, Interval]
     groups: tuple[GroupScore, ...]
-    reliability: Mapping[str, tuple[tuple[float, float], ...]]
+    reliability: Mapping[str, tuple[CurvePoint, ...]]
 
 
 def compute_test_scores(
@@ -93,7 +78,7 @@ def compute_test_scores(
         targets = np.equal(np.asarray(y)[:, None], classes).argmax(axis=1)
         metrics = {name: _class_metrics(targets, values) for name, values in outputs.items()}
         groups = _class_recalls(targets, outputs, classes)
-        reliability = {name: _reliability(targets, values) for name, values in outputs.items()}
+        reliability = {name: reliability_curve(targets, values) for name, values in outputs.items()}
         main, score = "auc", _auc
     else:
         targets = np.asarray(y, dtype=np.float64)
@@ -183,14 +168,3 @@ def _quarter_errors(y: NDArray[np.float64], outputs: Mapping[str, NDArray[np.flo
             }
             found.append(GroupScore(name, int(members.sum()), errors))
     return tuple(found)
-
-
-def _reliability(y: NDArray[np.int64], probabilities: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
-    """Return mean confidence and accuracy in ten bins of the confidence of the most probable class."""
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == y
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    return tuple(
-        (float(confidence[bins == number].mean()), float(correct[bins == number].mean()))
-        for number in range(10)
-        if (bins == number).sum() >= MIN_BIN_ROWS
-    )

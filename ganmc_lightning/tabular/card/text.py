@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from ganmc_lightning.tabular.card.scores import Interval, TestScores
-from ganmc_lightning.tabular.card.svg import Point, Series, scatter_svg
+from ganmc_lightning.cards.formatting import format_difference
+from ganmc_lightning.cards.page import Conclusion
+from ganmc_lightning.cards.svg import Point, Series, legend_html, scatter_svg
+from ganmc_lightning.tabular.card.scores import TestScores
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import TriedStudent, best_of_each_kind
 from ganmc_lightning.tabular.recipes import LABELS_ONLY
@@ -24,18 +24,6 @@ HEADINGS = {
 MODEL_NAMES = {"teacher": "teacher", "student": "student", "plain": "plain boosting, same size"}
 LISTED = 15
 COLORS = {"boosting": 0, "tree": 1, "forest": 2}
-
-
-class Conclusion(NamedTuple):
-    """Result of a compression in one sentence.
-
-    Attributes:
-        text: the sentence.
-        warning: whether the teacher did not help.
-    """
-
-    text: str
-    warning: bool
 
 
 def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
@@ -136,14 +124,14 @@ def pareto_svg(compression: Compression) -> str:
         return ""
     name = HEADINGS["auc" if compression.scoring == "roc_auc" else "r2"]
     plot = scatter_svg(f"{name} against nodes", ("nodes", f"{name}, validation rows"), series, log_x=True)
-    return plot + _legend(series)
+    return plot + legend_html(series)
 
 
 def reliability_svg(scores: TestScores, is_plain: bool) -> str:
     """Plot accuracy against confidence; empty for regression."""
     series = [
         Series(
-            MODEL_NAMES[name], [Point(x, y, f"confidence {x:.2f}, accuracy {y:.2f}") for x, y in points], color, True
+            MODEL_NAMES[name], [Point(x, y, f"confidence {x:.2f}, accuracy {y:.2f}") for x, y, _ in points], color, True
         )
         for (name, points), color in zip(scores.reliability.items(), (6, 0, 2), strict=False)
         if points and not (is_plain and name == "plain")
@@ -151,58 +139,7 @@ def reliability_svg(scores: TestScores, is_plain: bool) -> str:
     if not series:
         return ""
     plot = scatter_svg("Reliability", ("mean confidence", "accuracy"), series, diagonal=True)
-    return plot + _legend(series)
-
-
-def format_size(count: float) -> str:
-    """Format a size.
-
-    Example:
-        >>> format_size(512), format_size(26_400), format_size(97_122_820)
-        ('512 B', '26.4 kB', '97.1 MB')
-    """
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
-
-
-def format_seconds(seconds: float) -> str:
-    """Format a duration with three digits.
-
-    Example:
-        >>> format_seconds(0.0123), format_seconds(2.5e-6), format_seconds(1.5)
-        ('12.3 ms', '2.5 µs', '1.5 s')
-    """
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
-
-
-def format_interval(interval: Interval) -> str:
-    """Format an estimate with its interval.
-
-    Example:
-        >>> format_interval(Interval(0.93123, 0.925, 0.937))
-        '0.9312 (0.9250 to 0.9370)'
-    """
-    return f"{interval.value:.4f} ({interval.low:.4f} to {interval.high:.4f})"
-
-
-def format_difference(interval: Interval) -> str:
-    """Format a difference with its sign and interval.
-
-    Example:
-        >>> format_difference(Interval(-0.001, -0.004, 0.002))
-        '-0.0010 (-0.0040 to +0.0020)'
-    """
-    return f"{interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f})"
-
-
-def format_metric_value(value: float) -> str:
-    """Format a metric with four digits after the point, or four digits of a large value."""
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
+    return plot + legend_html(series)
 
 
 def _frontier(group: list[TriedStudent]) -> list[TriedStudent]:
@@ -217,8 +154,3 @@ def _frontier(group: list[TriedStudent]) -> list[TriedStudent]:
 def _point(item: TriedStudent) -> Point:
     nodes, score = item.candidate.nodes or 0, item.candidate.score
     return Point(nodes, score, f"{item.candidate.student}, {item.labels}: {nodes:,} nodes, {score:.4f}")
-
-
-def _legend(series: list[Series]) -> str:
-    entries = "".join(f'<span><i class="s{item.color}"></i>{item.name}</span>' for item in series)
-    return f'<p class="legend">{entries}</p>'

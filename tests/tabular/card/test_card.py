@@ -12,10 +12,10 @@ import pytest
 from sklearn.datasets import make_regression
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+from ganmc_lightning.cards.bootstrap import Interval
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import compress_table, write_compression
 from ganmc_lightning.tabular.card import measure_card, render_card
-from ganmc_lightning.tabular.card.scores import Interval
 from ganmc_lightning.tabular.card.text import conclusion_of
 from ganmc_lightning.tabular.export import CModel, compile_c, load_skops
 

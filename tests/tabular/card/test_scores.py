@@ -56,7 +56,7 @@ def test_reliability_of_perfect_calibration():
     positive = random.uniform(size=20_000)
     y = (random.uniform(size=20_000) < positive).astype(int)
     scores = compute_test_scores(y, {"student": np.stack([1 - positive, positive], axis=1)}, np.array([0, 1]), seed=0)
-    confidence, accuracy = np.array(scores.reliability["student"]).T
+    confidence, accuracy, _ = np.array(scores.reliability["student"]).T
     np.testing.assert_allclose(accuracy, confidence, atol=0.03)
 
 

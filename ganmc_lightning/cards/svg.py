@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
+from ganmc_lightning.cards.formatting import format_large
+
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
 MAX_TICKS = 6
@@ -20,11 +22,13 @@ class Point(NamedTuple):
         x: horizontal value.
         y: vertical value.
         text: tooltip.
+        interval: ends of a vertical error bar, or None (default).
     """
 
     x: float
     y: float
     text: str
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def scatter_svg(
     """
     points = [point for item in series for point in item.points]
     x = _scale([point.x for point in points], LEFT, WIDTH - RIGHT, log_x)
-    y = _scale([point.y for point in points], HEIGHT - BOTTOM, TOP, False)
+    y = _scale([value for point in points for value in (point.y, *(point.interval or ()))], HEIGHT - BOTTOM, TOP, False)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
         'xmlns="http://www.w3.org/2000/svg">'
@@ -130,11 +134,21 @@ def scatter_svg(
     return "".join([*parts, "</svg>"])
 
 
+def legend_html(series: Sequence[Series]) -> str:
+    """Return a paragraph with color and name of each series."""
+    entries = "".join(f'<span><i class="s{item.color}"></i>{escape(item.name)}</span>' for item in series)
+    return f'<p class="legend">{entries}</p>'
+
+
 def _marks(item: Series, x: Scale, y: Scale) -> list[str]:
     parts = []
     if item.line and len(item.points) > 1:
         path = " ".join(f"{x(point.x):.1f},{y(point.y):.1f}" for point in item.points)
         parts.append(f'<polyline class="s{item.color}" points="{path}"/>')
+    for point in item.points:
+        if point.interval is not None:
+            at, (low, high) = f"{x(point.x):.1f}", (f"{y(value):.1f}" for value in point.interval)
+            parts.append(f'<line class="s{item.color}" x1="{at}" x2="{at}" y1="{low}" y2="{high}"/>')
     radius = 6 if item.large else 3
     return parts + [
         f'<circle class="s{item.color}" cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{radius}">'
@@ -154,6 +168,4 @@ def _scale(values: Sequence[float], start: float, end: float, log: bool) -> Scal
 
 
 def _number(value: float) -> str:
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return format_large(round(value)) if abs(value) >= 10_000 else f"{value:,.4g}"

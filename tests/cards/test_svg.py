@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ganmc_lightning.tabular.card.svg import Point, Scale, Series, scatter_svg
+from ganmc_lightning.cards.svg import Point, Scale, Series, scatter_svg
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 

@@ -1,0 +1,146 @@
+"""``ganmc compress DATA --teacher NETWORK``: compress a classifier of images."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from lightning.pytorch import Callback
+from torch import nn
+
+from ganmc_lightning.cli.acceleration import Acceleration
+from ganmc_lightning.cli.callbacks import InterruptHandler, ProgressBar
+from ganmc_lightning.cli.compress_environment import card_environment
+from ganmc_lightning.cli.malloc import keep_freed_memory
+from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
+from ganmc_lightning.compression.stages import generator_pool
+from ganmc_lightning.data.datasets import open_dataset
+from ganmc_lightning.exceptions import ConfigurationError, user_message
+from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
+from ganmc_lightning.io.dependencies import check_packages
+from ganmc_lightning.losses import (
+    DecoupledKnowledgeDistillationLoss,
+    KnowledgeDistillationLoss,
+    L2LogitsLoss,
+)
+from ganmc_lightning.losses.distillation import DistillationLoss
+from ganmc_lightning.networks import load_generator, load_network
+from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
+
+LOSSES: dict[str, Callable[[], DistillationLoss]] = {
+    "kd": KnowledgeDistillationLoss,
+    "standardized": lambda: KnowledgeDistillationLoss(temperature=2.0, standardize_logits=True),
+    "dkd": DecoupledKnowledgeDistillationLoss,
+    "l2": L2LogitsLoss,
+}
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+OPTIONS = {
+    "student_arguments": "--student-args",
+    "mean and std": "--teacher-mean, --teacher-std",
+    "teacher": "--teacher",
+    "student": "--student",
+    "smaller": "--smaller",
+}
+"""Argument of Python -> option, for error messages."""
+
+
+def run_images(arguments: argparse.Namespace) -> int:
+    """Compress a classifier, write the folder and print a summary.
+
+    Returns:
+        Exit code: 0, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Raises:
+        ConfigurationError: an argument, a file or the data are invalid.
+    """
+    if {"onnx", "int8"} & set(arguments.format):
+        check_packages(ONNX_PACKAGES)
+    keep_freed_memory()
+    handler = InterruptHandler()
+    try:
+        compressed = _compress(arguments, handler)
+    except SystemExit:
+        if handler.exit_code is None:
+            raise
+        cause = handler.message.partition(";")[0]
+        print(f"ganmc compress: {cause}; run the same command again to resume", file=sys.stderr)
+        return handler.exit_code
+    except Exception as error:
+        message = user_message(error)
+        if message is None:
+            raise
+        raise ConfigurationError(_with_options(message)) from error
+    print(f"{compressed.folder}{os.sep}: {', '.join(sorted(path.name for path in compressed.folder.iterdir()))}")
+    return 0
+
+
+def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> ClassifierCompression:
+    source = LoadedSource(
+        open_dataset(arguments.inputs[0], image_size=arguments.image_size, channels=1 if arguments.gray else None)
+    )
+    splits = source.splits
+    teacher = _load_teacher(arguments, splits.num_classes)
+
+    def make_callbacks() -> list[Callback]:
+        callbacks: list[Callback] = [handler, Acceleration()]
+        return [*callbacks, ProgressBar()] if os.isatty(2) else callbacks
+
+    return compress_classifier(
+        teacher,
+        source,
+        arguments.out,
+        student=arguments.student,
+        student_arguments=arguments.student_args,
+        smaller=arguments.smaller,
+        loss=LOSSES[arguments.loss](),
+        epochs=arguments.epochs,
+        seconds=arguments.time,
+        batch_size=arguments.batch_size,
+        flip=not arguments.no_flip,
+        baseline=arguments.baseline,
+        gan=arguments.gan is True,
+        synthesizers=_synthesizers(arguments, teacher, len(splits.train)),
+        formats=arguments.format,
+        seed=arguments.seed,
+        command=arguments.command,
+        environment=card_environment(),
+        make_callbacks=make_callbacks,
+        report=lambda line: print(line, flush=True),
+    )
+
+
+def _load_teacher(arguments: argparse.Namespace, num_classes: int) -> nn.Module:
+    path, submodule = split_checkpoint_path(arguments.teacher)
+    return load_network(
+        path,
+        submodule,
+        num_classes=num_classes,
+        arguments=arguments.teacher_args,
+        trust=arguments.trust,
+        mean=arguments.teacher_mean,
+        std=arguments.teacher_std,
+        image_size=arguments.teacher_size,
+        outputs="probabilities" if arguments.teacher_probabilities else "logits",
+        class_names=arguments.teacher_classes,
+    )
+
+
+def _synthesizers(arguments: argparse.Namespace, teacher: nn.Module, size: int) -> dict[str, Synthesizer]:
+    found: dict[str, Synthesizer] = {}
+    if isinstance(arguments.gan, str):
+        found["gan"] = generator_pool(load_generator(arguments.gan), teacher, size)
+    if arguments.synthetic is not None:
+        found["synthetic"] = StoredSynthesizer(str(arguments.synthetic))
+    if arguments.unlabeled is not None:
+        found["unlabeled"] = StoredSynthesizer(str(arguments.unlabeled), labeled=False)
+    return found
+
+
+def _with_options(message: str) -> str:
+    """Replace the name of an argument at the start of a message by that of its option."""
+    for name, option in OPTIONS.items():
+        if message.startswith(f"{name}:"):
+            return f"{option}{message.removeprefix(name)}"
+    return message

@@ -1,0 +1,163 @@
+"""Plan of a compression: what it depends on and how long it trains, stored so that a stopped command can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ganmc_lightning.compression.inputs import LoadedSource
+from ganmc_lightning.compression.stages import CompressionStage
+from ganmc_lightning.compression.training import TrainingPrecision, measure_epoch
+from ganmc_lightning.data.datasets import TensorDataset
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.object_hash import hash_object
+from ganmc_lightning.io.structured import read_json, validate, write_json
+from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.synthesizers import Synthesizer
+
+RUNS, PLAN = "runs", "plan.json"
+FILES = ("card.html", "card.json", "result.json", "student.ckpt")
+"""Files of a finished compression, besides the exports ``student.*``."""
+SHARE = 0.95
+"""Share of a time limit that is used for training; exports and the card need the rest."""
+
+
+@dataclass(frozen=True)
+class CompressionPlan:
+    """What a compression depends on, and its length.
+
+    Attributes:
+        settings: name -> value of each setting that changes the result; hashes of networks and data.
+        epochs: number of epochs of each network.
+        precision: precision of the training.
+        seconds: estimated duration of the training.
+    """
+
+    settings: Mapping[str, Any]
+    epochs: int
+    precision: TrainingPrecision
+    seconds: float
+
+
+def hash_network(network: nn.Module) -> str:
+    """Compute the sha256 of the type and the weights of a network."""
+    return hash_object([type(network).__qualname__, dict(network.state_dict())])
+
+
+def hash_data(source: LoadedSource) -> str:
+    """Compute the sha256 of the samples, for data read from files of their names, and of the labels."""
+    parts: list[Any] = [source.splits.class_names]
+    splits = source.splits
+    for split in (splits.train, splits.validation, splits.test):
+        if split is None:
+            continue
+        parts += [split.labels, split.inputs if isinstance(split, TensorDataset) else vars(split)]
+    return hash_object(parts)
+
+
+def describe_object(value: object) -> str:
+    """Return the class and the plain settings of a loss or synthesizer.
+
+    Example:
+        >>> from ganmc_lightning.synthesizers import JitterSynthesizer
+        >>> describe_object(JitterSynthesizer(0.5))
+        'JitterSynthesizer(noise_std=0.5)'
+    """
+    plain = {key: item for key, item in vars(value).items() if isinstance(item, bool | int | float | str | Path)}
+    settings = ", ".join(f"{key}={item}" for key, item in sorted(plain.items()) if key[0] != "_" and key != "training")
+    networks = "".join(f", {hash_network(item)}" for item in vars(value).values() if isinstance(item, nn.Module))
+    inner = "".join(f", {describe_object(item)}" for item in vars(value).values() if isinstance(item, Synthesizer))
+    return f"{type(value).__name__}({settings}{networks}{inner})"
+
+
+def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> str:
+    """Return one line with the networks to train, the number of epochs and the estimated duration."""
+    minutes = plan.seconds / 60
+    duration = (
+        f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    )
+    return (
+        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, about {duration} in total"
+    )
+
+
+def read_plan(out: Path, settings: Mapping[str, Any]) -> CompressionPlan | None:
+    """Read the plan of a stopped or finished compression.
+
+    Args:
+        out: output folder.
+        settings: settings of the command.
+
+    Returns:
+        The plan; None if the folder does not exist or is empty.
+
+    Raises:
+        ConfigurationError: the folder contains other files, or a compression with other settings.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigurationError(f"{out}: is a file, expected a folder")
+    path = out / RUNS / PLAN
+    content = read_json(path)
+    if content is None:
+        others = sorted(item.name for item in out.iterdir()) if out.is_dir() else []
+        if others:
+            raise ConfigurationError(f"{out}: contains {others[0]!r}, expected a new or empty folder")
+        return None
+    plan = validate(CompressionPlan, content, path)
+    for name, value in settings.items():
+        before = plan.settings.get(name)
+        if before != value:
+            change = "differs" if len(str(value)) == len(hash_object(0)) else f"was {before}, got {value}"
+            raise ConfigurationError(
+                f"{out}: contains a compression with other settings ({name} {change}); repeat its command to resume "
+                "it, or choose another folder"
+            )
+    return plan
+
+
+def make_plan(
+    out: Path,
+    settings: Mapping[str, Any],
+    stages: Sequence[CompressionStage],
+    *,
+    epochs: int,
+    seconds: float | None,
+    precision: TrainingPrecision,
+) -> CompressionPlan:
+    """Measure the steps of the stages, choose the number of epochs, and write the plan.
+
+    Args:
+        out: output folder.
+        settings: settings of the command.
+        stages: stages to train, in their order.
+        epochs: largest number of epochs.
+        seconds: time limit; None for no limit.
+        precision: precision of the training.
+
+    Raises:
+        ConfigurationError: one epoch of each stage takes longer than the limit.
+    """
+    measured: dict[str, float] = {}
+    for stage in stages:
+        if stage.measured_as not in measured:
+            measured[stage.measured_as] = measure_epoch(stage, precision)
+    epoch = sum(measured[stage.measured_as] for stage in stages)
+    if seconds is not None:
+        epochs = min(epochs, int(SHARE * seconds / epoch))
+        if epochs < 1:
+            raise ConfigurationError(
+                f"--time: got {seconds:.0f} s, expected at least {epoch / SHARE:.1f} s, for one epoch of "
+                f"{', '.join(stage.text for stage in stages)}"
+            )
+    plan = CompressionPlan(settings, epochs, precision, round(epochs * epoch, 1))
+    write_json(out / RUNS / PLAN, asdict(plan))
+    return plan
+
+
+def stage_folder(out: Path, stage: CompressionStage) -> RunFolder:
+    """Return the run folder of a stage."""
+    return RunFolder(out / RUNS / stage.name)

@@ -1,0 +1,107 @@
+"""Logits of a classifier on a split, and a check that a teacher is better than chance."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganmc_lightning.batch import to_float_images
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.modes import evaluating
+
+STANDARD_ERRORS = 3.0
+"""A teacher is at chance if its accuracy is at most this far above the share of the most frequent class."""
+
+
+class SplitLogits(NamedTuple):
+    """Outputs of a classifier for all samples of a split.
+
+    Attributes:
+        logits: float32 (N, K), on the CPU.
+        labels: int64 (N,).
+    """
+
+    logits: Tensor
+    labels: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions.
+
+        Example:
+            >>> SplitLogits(torch.eye(2), torch.tensor([0, 0])).accuracy
+            0.5
+        """
+        return float((self.logits.argmax(dim=1) == self.labels).double().mean())
+
+
+@torch.no_grad()
+def compute_split(network: nn.Module, data: GANAugmentedDataModule, split: str) -> SplitLogits:
+    """Compute the logits of a split in float32, in evaluation mode, on the accelerator if there is one.
+
+    Args:
+        network: classifier of images; it is moved back to the CPU.
+        data: data module after ``setup``, without a trainer.
+        split: ``"val"`` or ``"test"``.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+    logits, labels = [], []
+    network.to(device)
+    with evaluating(network):
+        for images, targets, *_ in loader:
+            logits.append(network(to_float_images(images.to(device))).float().cpu())
+            labels.append(targets.cpu())
+    network.cpu()
+    return SplitLogits(torch.cat(logits), torch.cat(labels))
+
+
+def check_better_than_chance(teacher: SplitLogits) -> None:
+    """Check that a teacher's accuracy is above the share of the most frequent class by more than chance.
+
+    Usual reasons for a teacher at chance are inputs with other means and standard deviations, and outputs in another
+    order than the classes of the data. The message names the second if another order has a high accuracy.
+
+    Args:
+        teacher: logits and labels of samples that the student is not trained on.
+
+    Raises:
+        ConfigurationError: the accuracy is at chance.
+
+    Example:
+        >>> labels = torch.arange(100) % 4
+        >>> check_better_than_chance(SplitLogits(torch.eye(4)[labels], labels))
+    """
+    n, classes = teacher.logits.shape
+    share = float(torch.bincount(teacher.labels).max()) / n
+    limit = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / n)
+    if teacher.accuracy > limit:
+        return
+    message = (
+        f"teacher: got an accuracy of {teacher.accuracy:.1%} on {n} validation and test images, expected more than "
+        f"{min(limit, 1):.1%}, which is chance"
+    )
+    reordered = _accuracy_in_best_order(teacher, classes)
+    if reordered > max(limit, 0.5):
+        raise ConfigurationError(
+            f"{message}; with its outputs in another order it would be {reordered:.1%}: pass --teacher-classes (in "
+            "Python: load_network(class_names=...)), the class names in the order of the outputs"
+        )
+    raise ConfigurationError(
+        f"{message}; pass the mean and the standard deviation of its inputs (--teacher-mean, --teacher-std) if they "
+        "are not [-1, 1], and check its weights"
+    )
+
+
+def _accuracy_in_best_order(teacher: SplitLogits, classes: int) -> float:
+    """Return the largest accuracy over all orders of the outputs."""
+    from scipy.optimize import linear_sum_assignment
+
+    counts = torch.zeros(classes, classes)
+    counts.index_put_((teacher.logits.argmax(dim=1), teacher.labels), torch.ones(len(teacher.labels)), accumulate=True)
+    rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
+    return float(counts[rows, columns].sum()) / len(teacher.labels)

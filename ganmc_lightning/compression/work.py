@@ -1,0 +1,144 @@
+"""Training and evaluation of the networks of one compression."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch import Callback
+from torch import nn
+
+from ganmc_lightning.cards.results import Role
+from ganmc_lightning.compression.outputs import Evaluated
+from ganmc_lightning.compression.plan import CompressionPlan, stage_folder
+from ganmc_lightning.compression.stages import GAN, LABELS, STUDENT, CompressionStage, StageFactory, generator_pool
+from ganmc_lightning.compression.teacher import SplitLogits, compute_split
+from ganmc_lightning.compression.training import load_trained, train_stage
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
+from ganmc_lightning.networks import load_generator
+from ganmc_lightning.synthesizers import Synthesizer
+
+Report = Callable[[str], None]
+MakeCallbacks = Callable[[], Sequence[Callback]]
+
+
+def synthetic_name(name: str) -> str:
+    """Return the name of the stage that trains a student with the samples of a synthesizer."""
+    return f"{STUDENT}_{name}"
+
+
+@dataclass(frozen=True)
+class CompressionWork:
+    """Networks of one compression, in the order in which they are trained.
+
+    Attributes:
+        factory: builder of the stages.
+        out: output folder.
+        seed: random seed of all runs.
+        command: command line for ``result.json`` of the runs.
+        baseline: whether the student is also trained on the labels only.
+        gan: whether an AC-GAN is trained, and a student with its images.
+        synthesizers: name -> synthesizer of further students.
+        make_callbacks: returns callbacks of a training, such as a progress bar.
+        report: called with each line for the user.
+    """
+
+    factory: StageFactory
+    out: Path
+    seed: int
+    command: str
+    baseline: bool
+    gan: bool
+    synthesizers: Mapping[str, Synthesizer]
+    make_callbacks: MakeCallbacks
+    report: Report
+
+    def stages(self) -> dict[str, CompressionStage]:
+        """Return the stages by name; the student of the trained GAN's images has no synthesizer yet.
+
+        Raises:
+            ConfigurationError: the AC-GAN does not support the size of the images.
+        """
+        make = self.factory
+        stages = [make.labels()] if self.baseline else []
+        stages.append(make.distillation(STUDENT, "student"))
+        for name, synthesizer in self.synthesizers.items():
+            stages.append(make.distillation(synthetic_name(name), f"student with {name} images", synthesizer))
+        if self.gan:
+            stages += [make.gan(), make.distillation(synthetic_name(GAN), "student with GAN images")]
+        return {stage.name: stage for stage in stages}
+
+    def train(self, plan: CompressionPlan) -> dict[str, float]:
+        """Train all stages that are not complete.
+
+        Returns:
+            Name -> validation accuracy of each distilled student, in the order of preference: without further images
+            first. The student of a GAN that diverged, or whose images the teacher does not recognize, is omitted.
+        """
+        accuracies: dict[str, float] = {}
+        for name, stage in self.stages().items():
+            try:
+                self._train(self._with_generator(stage), plan)
+            except DivergenceError as error:
+                if name != GAN:
+                    raise
+                self.report(f"{stage.text}: not used, {error}")
+                break
+            except UnrecognizedImagesError as error:
+                self.report(f"{stage.text}: not trained, {error}")
+                continue
+            if name not in (LABELS, GAN):
+                accuracies[name] = self.split_logits(self.trained(stage), "val").accuracy
+                self.report(f"{stage.text}: validation accuracy {accuracies[name]:.4f}")
+        return accuracies
+
+    def evaluate(self, name: str, role: Role, network: nn.Module) -> Evaluated:
+        """Compute the outputs of a classifier for validation and test samples."""
+        val, test = (self.split_logits(network, split) for split in ("val", "test"))
+        return Evaluated(name, role, network, val, test)
+
+    def split_logits(self, network: nn.Module, split: str) -> SplitLogits:
+        """Compute the logits of a classifier for the samples of a split."""
+        data = GANAugmentedDataModule(self.factory.source, batch_size=self.factory.batch_size)
+        data.setup("test")
+        return compute_split(network, data, split)
+
+    def trained(self, stage: CompressionStage) -> nn.Module:
+        """Return the student of a complete stage."""
+        network = copy.deepcopy(self.factory.student.network)
+        return load_trained(stage, stage_folder(self.out, stage), network)
+
+    def _train(self, stage: CompressionStage, plan: CompressionPlan) -> None:
+        train_stage(
+            stage,
+            stage_folder(self.out, stage),
+            epochs=plan.epochs,
+            seed=self.seed,
+            precision=plan.precision,
+            command=self.command,
+            callbacks=self.make_callbacks(),
+        )
+
+    def _with_generator(self, stage: CompressionStage) -> CompressionStage:
+        """Add the synthesizer of the trained GAN to the stage of its student.
+
+        Raises:
+            UnrecognizedImagesError: the teacher predicts no image of a class correctly.
+        """
+        if not self.gan or stage.name != synthetic_name(GAN):
+            return stage
+        checkpoint = stage_folder(self.out, self.stages()[GAN]).best_checkpoint
+        train = self.factory.source.splits.train
+        synthesizer = generator_pool(load_generator(str(checkpoint)), self.factory.teacher, len(train))
+        try:
+            synthesizer.fit(None, train.labels, self.factory.spec)
+        except ConfigurationError as error:
+            raise UnrecognizedImagesError(str(error)) from error
+        return self.factory.distillation(stage.name, stage.text, synthesizer)
+
+
+class UnrecognizedImagesError(Exception):
+    """The teacher predicts none of the generated images of a class correctly."""

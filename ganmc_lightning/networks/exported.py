@@ -1,0 +1,83 @@
+"""Networks exported by ``torch.export``, which need no class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.checkpoints import relevant_line
+
+
+class ExportedNetwork(NamedTuple):
+    """Network of a ``.pt2`` file.
+
+    Attributes:
+        network: the graph and its weights; its mode is fixed.
+        sample_shape: shape of one input without dynamic sizes: ``(C, H, W)``, or empty.
+        num_classes: number of outputs of one sample; 0 if unknown.
+    """
+
+    network: nn.Module
+    sample_shape: tuple[int, ...]
+    num_classes: int
+
+
+def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
+    """Load a network that was saved by ``torch.export.save``.
+
+    Args:
+        path: the file.
+        trust: whether pickled objects in the file may be loaded, which runs code from the file (default: False).
+
+    Raises:
+        ConfigurationError: the file cannot be read, the network has other inputs than one batch of samples, or its
+            batch size is fixed.
+    """
+    try:
+        with _weights_only(not trust):
+            program = torch.export.load(path)
+    except Exception as error:  # any type on invalid data
+        raise ConfigurationError(
+            f"{path}: cannot be read as a network of torch.export: {relevant_line(error)}"
+        ) from error
+    inputs = program.graph_signature.user_inputs
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    sample = values.get(str(inputs[0])) if len(inputs) == 1 else None
+    if not isinstance(sample, Tensor) or sample.dim() < 2:
+        raise ConfigurationError(f"{path}: got a network of {len(inputs)} inputs, expected one batch of samples")
+    if isinstance(sample.shape[0], int):
+        raise ConfigurationError(
+            f"{path}: got a network of the fixed batch size {sample.shape[0]}, expected any; export it with "
+            "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) and an example of 2 or more samples"
+        )
+    shape = tuple(sample.shape[1:])
+    outputs = [values.get(str(name)) for name in program.graph_signature.user_outputs]
+    classes = outputs[0].shape[-1] if outputs and isinstance(outputs[0], Tensor) and outputs[0].dim() == 2 else 0
+    network = program.module()
+    # Exported modules refuse train() and eval(); their graph does not depend on the flag that these methods set.
+    vars(network).pop("train", None)
+    vars(network).pop("eval", None)
+    fixed = all(isinstance(size, int) for size in shape)
+    return ExportedNetwork(network, shape if fixed else (), classes if isinstance(classes, int) else 0)
+
+
+@contextmanager
+def _weights_only(enabled: bool) -> Iterator[None]:
+    """Let every ``torch.load`` raise on pickled objects: ``torch.export.load`` has no argument for it."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    if enabled:
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before

@@ -1,0 +1,45 @@
+"""Precision of training that is fast on this machine and accurate enough: bf16-mixed or float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch.accelerators import Accelerator
+
+CPUINFO = Path("/proc/cpuinfo")
+CPU_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""Instruction sets with products of bfloat16 matrices."""
+
+
+def resolve_precision(accelerator: str | Accelerator = "auto") -> Literal["bf16-mixed", "32-true"]:
+    """Return the precision of ``trainer.precision: auto`` on this machine, for Lightning's ``Trainer(precision=...)``.
+
+    It is ``"bf16-mixed"`` on GPUs of compute capability 8.0 or higher and on CPUs with AMX-BF16 or AVX512-BF16, else
+    ``"32-true"``.
+
+    Args:
+        accelerator: the trainer's accelerator (default: ``"auto"``).
+
+    Example:
+        >>> resolve_precision("mps")
+        '32-true'
+    """
+    name = accelerator if isinstance(accelerator, str) else accelerator.name()
+    if name in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif name == "auto":
+        fast = not torch.backends.mps.is_available() and _cpu_supports_bf16()
+    else:
+        fast = name == "cpu" and _cpu_supports_bf16()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _cpu_supports_bf16() -> bool:
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return False
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return not CPU_FLAGS.isdisjoint(flags)

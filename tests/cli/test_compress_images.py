@@ -1,0 +1,167 @@
+"""`ganmc compress` on a folder of images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ganmc_lightning.cli import compress_image_arguments
+from ganmc_lightning.cli.compress_images import LOSSES
+from ganmc_lightning.compression import compress as defaults
+from ganmc_lightning.networks import MLPClassifier, load_network
+
+CLASSES = ("left", "middle", "right")
+FACTORY = "ganmc_lightning.networks:MLPClassifier"
+ARGUMENTS = json.dumps({"in_features": 192, "hidden": [32]})
+
+
+class Inputs(NamedTuple):
+    """Folder of class folders, and the state dict of a classifier of its images."""
+
+    photos: Path
+    weights: Path
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("compress_images")
+    random = torch.Generator().manual_seed(0)
+    images = torch.randint(60, (120, 8, 8), generator=random, dtype=torch.uint8)
+    labels = torch.arange(120) % 3
+    for index, label in enumerate(labels.tolist()):
+        images[index, :, 3 * label : 3 * label + 2] += 150
+        path = folder / "photos" / CLASSES[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[index].numpy()).save(path)
+    torch.manual_seed(0)
+    teacher = MLPClassifier(in_features=192, num_classes=3, hidden=[32])
+    optimizer = torch.optim.Adam(teacher.parameters(), lr=0.01)
+    batch = images[:, None].expand(-1, 3, -1, -1) / 127.5 - 1
+    for _ in range(40):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(teacher(batch), labels).backward()
+        optimizer.step()
+    torch.save({"model_state_dict": teacher.state_dict()}, folder / "teacher.pth")
+    return Inputs(folder / "photos", folder / "teacher.pth")
+
+
+@pytest.fixture(autouse=True)
+def _short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganmc_lightning.cards.measuring.LATENCY_SECONDS", 0.01)
+
+
+@pytest.fixture
+def compress(ganmc: Any, inputs: Inputs, tmp_path: Path) -> Any:
+    """Run the command with a small student, unless options say otherwise."""
+
+    def run(*options: Any, data: Any = inputs.photos, student: str = FACTORY) -> Any:
+        teacher = ("--teacher", f"{FACTORY}:{inputs.weights}", "--teacher-args", ARGUMENTS)
+        small = ("--student", student, "--student-args", '{"in_features": 192, "hidden": [4]}')
+        fast = ("--epochs", "2", "--batch-size", "24", "--format", "safetensors", "--out", tmp_path / "small")
+        return ganmc("compress", data, *teacher, *small, *fast, *options)
+
+    return run
+
+
+def test_folder_of_images(compress: Any, tmp_path: Path) -> None:
+    outcome = compress("--baseline", "--no-flip", "--epochs", "6")
+    assert outcome.status == 0, outcome.err
+    names = {path.name for path in (tmp_path / "small").iterdir()}
+    assert names == {"student.ckpt", "student.safetensors", "card.html", "card.json", "result.json", "runs"}
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["command"].startswith("ganmc compress")
+    assert result["data"] == {"class_names": list(CLASSES), "train_images": 96, "test_images": 24}
+    assert result["parameters"] == 192 * 4 + 4 + 4 * 3 + 3
+    assert result["metrics"]["test/teacher/accuracy"] > 0.9
+    assert f"{192 * 32 + 32 + 32 * 3 + 3:,}" in (tmp_path / "small" / "card.html").read_text()
+    assert isinstance(load_network(str(tmp_path / "small" / "student.ckpt")), MLPClassifier)
+    assert "6 epochs each, about" in outcome.out
+    again = compress("--baseline", "--no-flip", "--epochs", "6")
+    assert again.status == 0, again.err
+    assert "epochs each" not in again.out
+    changed = compress("--baseline", "--no-flip", "--epochs", "7")
+    assert changed.status == 2
+    assert "max_epochs was 6, got 7" in changed.err
+
+
+def test_interruption_says_how_to_resume(compress: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ganmc_lightning.cli.compress_images.Acceleration.on_train_start", interrupt)
+    outcome = compress()
+    assert outcome.status == 130
+    assert outcome.err.endswith("ganmc compress: interrupted; run the same command again to resume\n")
+    monkeypatch.undo()
+    assert compress().status == 0
+
+
+TEACHER = ("--teacher", "timm:resnet18")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{photos}",), "--teacher: missing, expected the trained network"),
+        (("none/", *TEACHER), "none/: not found, expected a folder of images"),
+        (("{photos}", "--teacher", "none.ckpt"), "none.ckpt: checkpoint not found"),
+        (("{photos}", "--teacher", "timm:resnet18:none.pth"), "--teacher: none.pth: file of the weights not found"),
+        (("{photos}", *TEACHER, "--student", "resnet18"), "--student: got the network 'resnet18', expected"),
+        (("{photos}", *TEACHER, "--student", "timm:a:b"), "--student: got weights in 'timm:a:b'"),
+        (("{photos}", *TEACHER, "--student", "timm:a", "--smaller", "2"), "--smaller: got a value with --student"),
+        (("{photos}", *TEACHER, "--student-args", "{}"), "--student-args: got arguments without --student"),
+        (("{photos}", *TEACHER, "--student-args", "3"), "argument --student-args: got '3', expected a JSON object"),
+        (("{photos}", *TEACHER, "--smaller", "0.5"), "--smaller: got 0.5, expected at least 1"),
+        (("{photos}", *TEACHER, "--epochs", "0"), "--epochs: got 0, expected at least 1"),
+        (("{photos}", *TEACHER, "--time", "soon"), "--time: got 'soon', expected a duration such as 90, 30m or 1.5h"),
+        (("{photos}", *TEACHER, "--format", "onxx"), "--format: got 'onxx', did you mean 'onnx'?"),
+        (("{photos}", *TEACHER, "--gan", "none.ckpt"), "none.ckpt: checkpoint not found"),
+        (("{photos}", *TEACHER, "--synthetic", "none"), "--synthetic: none: not found"),
+        (("{photos}", *TEACHER, "--unlabeled", "none"), "--unlabeled: none: not found"),
+        (("{photos}", *TEACHER, "--teacher-mean", "0,0,0"), "--teacher-mean, --teacher-std: got one of the options"),
+        (
+            ("{photos}", *TEACHER, "--max-nodes", "5"),
+            "--max-nodes: is an option for tables, expected options for images",
+        ),
+        (("x.csv", "--target", "y", "--student", "timm:a"), "--student: is an option for images"),
+        (("x.csv", "--target", "y", "--teacher", "timm:a"), "--teacher: got 'timm:a', expected forest for a table"),
+        (("model.skops", "x.csv"), "--target: missing, expected the column of x.csv"),
+        (("model.skops", "x.csv", "--target", "y", "--gan"), "model.skops: file not found"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    arguments: tuple[str, ...], message: str, ganmc: Any, inputs: Inputs, tmp_path: Path
+) -> None:
+    words = [word.format(photos=inputs.photos) if "{photos}" in word else word for word in arguments]
+    outcome = ganmc("compress", *words, "--out", tmp_path / "small")
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_teacher_of_other_images_is_refused(compress: Any, tmp_path: Path) -> None:
+    outcome = compress("--teacher-args", '{"in_features": 64, "hidden": [32]}')
+    assert outcome.status == 2
+    assert "layers.0.weight" in outcome.err or "shape" in outcome.err
+    assert outcome.err.count("\n") == 1
+    outcome = compress("--teacher-classes", "middle,left,right")
+    assert outcome.status == 2
+    assert "class 0 of its training data is 'middle', expected 'left'" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_copies_equal_the_originals() -> None:
+    arguments = compress_image_arguments
+    assert (arguments.EPOCHS, arguments.BATCH_SIZE, arguments.SMALLER) == (
+        defaults.EPOCHS,
+        defaults.BATCH_SIZE,
+        defaults.SMALLER,
+    )
+    assert arguments.DEFAULT_FORMATS == defaults.FORMATS
+    assert set(arguments.LOSSES) == set(LOSSES)

@@ -1,0 +1,148 @@
+"""Compression of a classifier from Python: resume, choice by validation accuracy, refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import nn
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.compression.finish import choose_student
+from ganmc_lightning.compression.inputs import StudentNetwork
+from ganmc_lightning.compression.stages import StageFactory
+from ganmc_lightning.compression.teacher import compute_split
+from ganmc_lightning.compression.work import CompressionWork
+from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses import L2LogitsLoss
+from ganmc_lightning.networks import MLPClassifier, load_network
+from ganmc_lightning.synthesizers import JitterSynthesizer
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+class Kill(Callback):
+    """Raise at the start of the third epoch."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == 2:
+            raise KilledError
+
+
+def test_a_killed_compression_resumes_to_the_same_student(compress: Any, tmp_path: Any) -> None:
+    whole = compress(tmp_path / "whole", epochs=4)
+    with pytest.raises(KilledError):
+        compress(tmp_path / "killed", epochs=4, make_callbacks=lambda: [Kill()])
+    assert not (tmp_path / "killed" / "result.json").exists()
+    resumed = compress(tmp_path / "killed", epochs=4)
+    for name, value in whole.student.state_dict().items():
+        assert torch.equal(value, resumed.student.state_dict()[name]), name
+    assert resumed.result.steps == whole.result.steps == 4 * (108 // 32)
+
+
+def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    first = compress(tmp_path / "small", epochs=1, report=lines.append)
+    assert any("epochs each, about" in line for line in lines)
+    lines.clear()
+    second = compress(tmp_path / "small", epochs=1, report=lines.append)
+    assert not any(line.startswith("training") for line in lines)
+    assert first.result == second.result
+    with pytest.raises(ConfigurationError, match=r"small: contains .* other settings \(max_epochs was 1, got 3\)"):
+        compress(tmp_path / "small", epochs=3)
+    with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
+        compress(tmp_path / "small", epochs=1, seed=1)
+
+
+def test_files_and_scores(compress: Any, tmp_path: Any, gray: Any) -> None:
+    result = compress(tmp_path / "small", baseline=True, epochs=8)
+    names = {path.name for path in (tmp_path / "small").iterdir()}
+    assert names == {"student.ckpt", "card.html", "card.json", "result.json", "runs"}
+    student = load_network(str(tmp_path / "small" / "student.ckpt"), "student")
+    assert isinstance(student, MLPClassifier)
+    data = GANAugmentedDataModule(gray)
+    data.setup("test")
+    accuracy = compute_split(student, data, "test").accuracy
+    metrics = json.loads((tmp_path / "small" / "result.json").read_text())["metrics"]
+    assert metrics["test/student/accuracy"] == accuracy
+    assert set(metrics) >= {"test/teacher/accuracy", "test/student on labels only/accuracy"}
+    assert result.name == "student"
+
+
+@pytest.mark.parametrize(("jittered", "chosen"), [(0.9, "student"), (0.91, "student_jitter")])
+def test_synthetic_images_are_used_only_if_they_increase_the_validation_accuracy(
+    jittered: float, chosen: str, compress: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = CompressionWork.train
+
+    def rated(self: CompressionWork, plan: Any) -> dict[str, float]:
+        assert list(train(self, plan)) == ["student", "student_jitter"]
+        return {"student": 0.9, "student_jitter": jittered}
+
+    monkeypatch.setattr(CompressionWork, "train", rated)
+    result = compress(tmp_path / "small", epochs=1, synthesizers={"jitter": JitterSynthesizer()})
+    assert result.name == chosen
+    best = torch.load(tmp_path / "small" / "runs" / chosen / "checkpoints" / "best.ckpt", weights_only=True)
+    for name, value in result.student.state_dict().items():
+        assert torch.equal(value, best["state_dict"][f"student.{name}"])
+    card = json.loads((tmp_path / "small" / "card.json").read_text())
+    assert ("student without synthetic images" in str(card["models"])) == (chosen != "student")
+
+
+def test_choice_among_equal_students() -> None:
+    assert choose_student({"student": 0.5, "student_a": 0.7, "student_b": 0.7}) == "student_a"
+
+
+def test_gan(compress: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganmc_lightning.compression.stages.GAN_WIDTHS", (4, 2))
+    lines: list[str] = []
+    result = compress(tmp_path / "small", epochs=1, gan=True, report=lines.append)
+    assert (tmp_path / "small" / "runs" / "gan" / "checkpoints" / "best.ckpt").exists()
+    used = "student_gan" in result.result.settings["validation_accuracies"]
+    skipped = any(line.startswith("student with GAN images: not trained, ") for line in lines)
+    assert used != skipped
+
+
+def test_a_student_as_large_as_the_teacher_is_named(compress: Any, tmp_path: Any, teacher: nn.Module) -> None:
+    lines: list[str] = []
+    compress(
+        tmp_path / "small", student=MLPClassifier(64, 3, [32]), student_arguments=None, epochs=1, report=lines.append
+    )
+    assert any(
+        "warning: MLPClassifier has 2,179 parameters, not fewer than the teacher's 2,179" in line for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"student": MLPClassifier(64, 4, [4]), "student_arguments": None}, "student.*expected .* 3"),
+        ({"student": MLPClassifier(192, 3, [4]), "student_arguments": None}, "student.*does not accept samples"),
+    ],
+)
+def test_students_that_do_not_fit_the_data_are_refused(
+    changed: Any, message: str, compress: Any, tmp_path: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        compress(tmp_path / "small", **changed)
+
+
+def test_other_folders_are_refused(compress: Any, tmp_path: Any) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(ConfigurationError, match="file: is a file, expected a folder"):
+        compress(tmp_path / "file")
+    with pytest.raises(ConfigurationError, match="contains 'file', expected a new or empty folder"):
+        compress(tmp_path)
+
+
+def test_gan_of_unsupported_size(gray: Any, teacher: nn.Module) -> None:
+    student = StudentNetwork(teacher, None, "student")
+    factory = StageFactory(teacher, student, gray, DataSpec((1, 6, 6), 3), L2LogitsLoss(), batch_size=8, flip=False)
+    with pytest.raises(ConfigurationError, match="--gan: got images of 6 x 6 pixels"):
+        factory.gan()

@@ -1,0 +1,40 @@
+"""Number of epochs within a time limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ganmc_lightning.compression import plan
+from ganmc_lightning.exceptions import ConfigurationError
+
+STAGES: Any = [SimpleNamespace(measured_as=name, text=name) for name in ("labels", "student", "student")]
+
+
+@pytest.fixture(autouse=True)
+def _durations(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"labels": 1.0, "student": 2.0}
+    monkeypatch.setattr(plan, "measure_epoch", lambda stage, precision: seconds[stage.measured_as])
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(None, 100), (53, 10), (10_000, 100), (6, 1)])
+def test_epochs(seconds: float | None, epochs: int, tmp_path: Path) -> None:
+    made = plan.make_plan(tmp_path, {"seed": 0}, STAGES, epochs=100, seconds=seconds, precision="32-true")
+    assert (made.epochs, made.seconds) == (epochs, 5.0 * epochs)
+    assert plan.read_plan(tmp_path, {"seed": 0}) == made
+
+
+def test_less_than_an_epoch(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"--time: got 5 s, expected at least 5.3 s"):
+        plan.make_plan(tmp_path, {}, STAGES, epochs=100, seconds=5, precision="32-true")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40, "40 s"), (1800, "30 min"), (9000, "2.5 h")])
+def test_description(seconds: float, text: str) -> None:
+    made = plan.CompressionPlan({}, 10, "32-true", seconds)
+    line = plan.describe_plan(made, STAGES)
+    assert line == f"training: labels, student, student; 10 epochs each, about {text} in total"
