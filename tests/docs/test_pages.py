@@ -53,6 +53,7 @@ EXTRA_ARGUMENTS = {  # that shorten a command
 SHORTER = {  # in Python blocks
     r"epochs=\d+": "epochs=1",
     r"(Forest\w+)\(500": r"\1(20",
+    r"max_nodes=300": "max_nodes=300, student='tree'",
     r"(compress_table\(.*)\)$": r"\1, seconds=1, students=['tree'])",
 }
 UNCHECKED = (
