@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -16,6 +17,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from ganmc_lightning.batch import SupportsDataSpec
+from ganmc_lightning.cli.prediction_table import write_prediction_table
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
@@ -110,10 +113,11 @@ class PrecisionPrinter(Callback):
 
 
 class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about loaders without a batch sampler
-    """Write ``predictions.npz`` into the run folder.
+    """Write ``predictions.npz`` and, for classifiers, ``predictions.csv`` into the run folder.
 
-    The file contains the float32 predictions for the test set, in an array named by the module's attribute
-    ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set.
+    The first file contains the float32 predictions for the test set, in an array named by the module's attribute
+    ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set; and ``class_names`` (K,) of named
+    classes. The second file contains the most probable class of each sample, by name.
     """
 
     def __init__(self) -> None:
@@ -134,12 +138,20 @@ class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about
         self._labels.append(batch.labels.cpu())
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the file."""
+        """Write the files."""
         assert isinstance(pl_module, CompressionModule)
-        path = RunFolder(Path(trainer.default_root_dir)).predictions
+        folder, name = RunFolder(Path(trainer.default_root_dir)), pl_module.prediction_name
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
-        write_npz(path, {pl_module.prediction_name: outputs.numpy(), "labels": labels.numpy()})
-        print(f"{pl_module.prediction_name} of {len(labels)} samples: {path}")
+        data = getattr(trainer, "datamodule", None)
+        class_names = data.spec.class_names if isinstance(data, SupportsDataSpec) else ()
+        arrays = {name: outputs.numpy(), "labels": labels.numpy()}
+        if class_names:
+            arrays["class_names"] = np.array(class_names, dtype=np.str_)
+        write_npz(folder.predictions, arrays)
+        print(f"{name} of {len(labels)} samples: {folder.predictions}")
+        if name == CompressionModule.prediction_name:
+            write_prediction_table(folder.prediction_table, outputs, labels, class_names)
+            print(f"predicted classes: {folder.prediction_table}")
 
 
 class InterruptHandler(Callback):

@@ -34,12 +34,11 @@ SHUFFLE_STREAM, SYNTHESIS_STREAM, MIX_STREAM, POOL_STREAM = range(4)
 class GANAugmentedDataModule(LightningDataModule):
     """Load a data set and replace a share of its training samples by synthetic samples (GAN-MC, section 2.3).
 
-    Validation samples are split off the training samples, equally in every run, and are used to select models. Test
-    samples are used only by ``test`` and ``predict``. Images of data sets that fit into memory are stored on the
+    Validation samples are those of the data set, or are split off its training samples, equally in every run; they are
+    used to select models. Test samples are used only by ``test`` and ``predict``. Images in memory are stored on the
     training device as uint8. Batches are converted to floats there and, in training, augmented and mixed.
 
-    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples; other splits have no
-    weights.
+    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples.
 
     The samples of a step depend only on the seed of the run, the process and the step. Runs are therefore reproducible,
     and a resumed run has the batches of an uninterrupted run.
@@ -52,7 +51,8 @@ class GANAugmentedDataModule(LightningDataModule):
             ``"per_batch"``: all samples of a batch are synthetic with probability ``p_fake``, as in the authors' code.
         batch_size: number of samples in a batch, per process.
         augment: augmentation of the real training samples.
-        validation_fraction: share of the training samples used for validation, in (0, 1).
+        validation_fraction: share of the training samples used for validation, in (0, 1), unless the data set has a
+            validation split.
         train_size: number of training samples to keep after the validation split, stratified by class (default: all).
         quantile_transform: whether to transform each column of rows to a normal distribution, which removes skew and
             heavy tails (default: False). All stages of an experiment require equal values.

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
+from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, TensorDataset
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import TableSchema
-from ganmc_lightning.data.splits import Split, normalize_weights, train_val_split
+from ganmc_lightning.data.splits import Split, limit_train_size, normalize_weights, train_val_split
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
 
 
@@ -63,7 +63,8 @@ def load_data(
     Args:
         dataset: data set, after ``prepare()``.
         root: folder of the cached data sets.
-        validation_fraction: share of the training samples used for validation, in (0, 1).
+        validation_fraction: share of the training samples used for validation, in (0, 1); unused if the data set has
+            validation samples.
         train_size: number of training samples to keep after the split; None keeps all.
         quantile_transform: whether rows are quantile-transformed before standardization.
 
@@ -71,15 +72,7 @@ def load_data(
         ConfigurationError: the data cannot be loaded, ``train_size`` is out of range, or all weights are 0.
     """
     source = dataset.load(root)
-    kept, held_out = train_val_split(
-        source.train.labels, source.num_classes, validation_fraction, train_size, dataset.name
-    )
-    splits: dict[str, Split] = {
-        "train": source.train.subset(kept),
-        "val": source.train.subset(held_out),
-        "test": source.test,
-    }
-    splits = normalize_weights(splits, dataset.name)
+    splits = normalize_weights(_split_validation(source, validation_fraction, train_size, dataset.name), dataset.name)
     train = splits["train"]
     weighted = isinstance(train, TensorDataset) and train.weights is not None
     scaler, schema = None, None
@@ -90,6 +83,19 @@ def load_data(
     statistics = channel_statistics(train) if scaler is None else row_statistics(scaler)
     spec = DataSpec(source.train.sample_shape, source.num_classes, source.class_names, statistics, weighted)
     return LoadedData(splits, spec, scaler, schema)
+
+
+def _split_validation(
+    source: DatasetSplits, validation_fraction: float, train_size: int | None, name: str
+) -> dict[str, Split]:
+    labels, num_classes = source.train.labels, source.num_classes
+    if source.validation is None:
+        kept, held_out = train_val_split(labels, num_classes, validation_fraction, train_size, name)
+        return {"train": source.train.subset(kept), "val": source.train.subset(held_out), "test": source.test}
+    train: Split = source.train
+    if train_size is not None:
+        train = train.subset(limit_train_size(labels, torch.arange(len(labels)), num_classes, train_size, name))
+    return {"train": train, "val": source.validation, "test": source.test}
 
 
 def _transform_inputs(splits: Mapping[str, Split], transform: Callable[[Tensor], Tensor]) -> dict[str, Split]:

@@ -90,13 +90,29 @@ def train_val_split(
         ConfigurationError: ``train_size`` is less than K or more than the number of training samples.
     """
     train, val = stratified_split(labels, validation_fraction, SPLIT_SEED)
+    return limit_train_size(labels, train, num_classes, train_size, name), val
+
+
+def limit_train_size(labels: Tensor, train: Tensor, num_classes: int, train_size: int | None, name: str) -> Tensor:
+    """Keep ``train_size`` of the training samples, stratified by class, equally in every run.
+
+    Args:
+        labels: int64 (N,) of all samples.
+        train: indices of the training samples, int64 (M,).
+        num_classes: K.
+        train_size: number of training samples to keep; None keeps all.
+        name: data set, for error messages.
+
+    Raises:
+        ConfigurationError: ``train_size`` is less than K or more than M.
+    """
     if train_size is None:
-        return train, val
+        return train
     if not num_classes <= train_size <= len(train):
         raise ConfigurationError(
             f"data.train_size: got {train_size}, expected a value in [{num_classes}, {len(train)}] for {name}"
         )
-    return stratified_subset(labels, train, train_size, SPLIT_SEED), val
+    return stratified_subset(labels, train, train_size, SPLIT_SEED)
 
 
 def check_validation_fraction(fraction: float) -> None:
@@ -126,13 +142,28 @@ def train_test_split(data: TensorDataset, fraction: float, name: str) -> tuple[T
         >>> len(train), test.labels
         (8, tensor([1, 0]))
     """
-    train, test = stratified_split(data.labels, fraction, SPLIT_SEED)
+    train, test = train_test_indices(data.labels, fraction, name)
+    return data.subset(train), data.subset(test)
+
+
+def train_test_indices(labels: Tensor, fraction: float, name: str) -> tuple[Tensor, Tensor]:
+    """Return the indices of the training and the test samples that :func:`train_test_split` chooses.
+
+    Args:
+        labels: int64 (N,).
+        fraction: share of the test samples.
+        name: file and labels, for error messages.
+
+    Raises:
+        ConfigurationError: there are too few samples for a test split.
+    """
+    train, test = stratified_split(labels, fraction, SPLIT_SEED)
     if len(test) == 0:
         raise ConfigurationError(
-            f"{name}: got {len(data)} samples, too few for a test split of {fraction:.0%}; add samples of each class, "
-            "or a test split"
+            f"{name}: got {len(labels)} samples, too few for a test split of {fraction:.0%}; add samples of each "
+            "class, or a test split"
         )
-    return data.subset(train), data.subset(test)
+    return train, test
 
 
 def normalize_weights(splits: Mapping[str, Split], name: str) -> dict[str, Split]:

@@ -71,6 +71,24 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor
     return files, torch.tensor(labels, dtype=torch.int64)
 
 
+def list_folders(folder: Path) -> list[str]:
+    """Return the sorted names of the folders in ``folder``, without hidden folders.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+    """
+    return sorted(entry.name for entry in _entries(folder) if _is_class(entry))
+
+
+def contains_images(folder: Path) -> bool:
+    """Return whether ``folder`` itself contains an image, by the suffixes of the file names.
+
+    Raises:
+        ConfigurationError: the folder cannot be read.
+    """
+    return any(not entry.is_dir() and _is_image(entry.name) for entry in _entries(folder))
+
+
 def find_images(folder: Path) -> list[Path]:
     """Return all images below ``folder``, at any depth, sorted by path.
 
@@ -91,6 +109,11 @@ def find_images(folder: Path) -> list[Path]:
         raise ConfigurationError(f"{folder}: got no images, expected files of type {', '.join(sorted(IMAGE_SUFFIXES))}")
     _warn_of_skipped(folder, sorted(skipped))
     return sorted(images)
+
+
+def is_later_process() -> bool:
+    """Return whether another process of the run issues the warnings."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -133,13 +156,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
             yield from _files_below(folder / entry.name)
 
 
-def _is_later_process() -> bool:
-    """Whether another process of the run issues the warning."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
-
-
 def _warn_of_skipped(folder: Path, skipped: Sequence[str]) -> None:
-    if skipped and not _is_later_process():
+    if skipped and not is_later_process():
         more = f" and {len(skipped) - _MAX_NAMES} more" if len(skipped) > _MAX_NAMES else ""
         entries = "entry that is not an image" if len(skipped) == 1 else "entries that are not images"
         warnings.warn(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -40,7 +43,18 @@ def check_size(size: int, key: str) -> int:
     return size
 
 
-def read_image(path: Path, image_size: int, shorter_side: int, channels: int) -> Tensor:
+def check_channels(channels: int, key: str) -> int:
+    """Return the number of channels after checking that images can be converted to it.
+
+    Raises:
+        ConfigurationError: the number is not 1 or 3; the message starts with ``key``.
+    """
+    if channels not in _MODES:
+        raise ConfigurationError(f"{key}: got {channels}, expected 3 for RGB or 1 for gray")
+    return channels
+
+
+def read_image(path: Path, image_size: int, shorter_side: int, channels: int, content: bytes | None = None) -> Tensor:
     """Decode an image, resize its shorter side and crop the center square.
 
     Resizing is bilinear with antialiasing and rounds like torchvision's ``Resize`` and ``CenterCrop``, so that pixels
@@ -48,10 +62,11 @@ def read_image(path: Path, image_size: int, shorter_side: int, channels: int) ->
     :func:`decode_image`.
 
     Args:
-        path: the image file.
+        path: the image file; only for error messages if ``content`` is given.
         image_size: side of the square in pixels.
         shorter_side: length of the shorter side before the crop, at least ``image_size``.
         channels: 1 for gray, 3 for RGB.
+        content: bytes of the image file, e.g. of a column of images; None reads the file.
 
     Returns:
         uint8 (channels, image_size, image_size).
@@ -60,7 +75,7 @@ def read_image(path: Path, image_size: int, shorter_side: int, channels: int) ->
         ConfigurationError: the file is not a readable 8-bit image, or the original or resized image has more than
             :data:`MAX_PIXELS` pixels.
     """
-    image = _decode(path, channels)
+    image = _decode(path, channels, content)
     image = _resize(image, shorter_side, path)
     left, top = (round((side - image_size) / 2) for side in image.size)
     return _tensor(image.crop((left, top, left + image_size, top + image_size)))
@@ -93,21 +108,43 @@ def decode_image(path: Path, channels: int) -> Tensor:
     return _tensor(_decode(path, channels))
 
 
-def _decode(path: Path, channels: int) -> Image.Image:
+def read_dimensions(path: Path, content: bytes | None = None) -> tuple[int, int]:
+    """Return width and height of an image, from the header of the file; the EXIF orientation is not applied.
+
+    Args:
+        path: the image file; only for error messages if ``content`` is given.
+        content: bytes of the image file; None reads the file.
+
+    Raises:
+        ConfigurationError: the file is not a readable image.
+    """
+    with _open(path, content) as file:
+        return file.size
+
+
+@contextmanager
+def _open(path: Path, content: bytes | None) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=_FORMATS) as file:
-            _check_header(file, path)
-            file.load()
-            # After load(), in which Pillow rotates TIFF files and removes the tag.
-            transpose = _TRANSPOSE.get(file.getexif().get(_ORIENTATION_TAG, 1))
-            opaque = _on_background(file, path) if file.has_transparency_data else file
-            image = opaque.convert(_MODES[channels])
-            return image if transpose is None else image.transpose(transpose)
+        with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as file:
+            yield file
     except ConfigurationError:
         raise
     except Exception as error:  # the decoders raise many types for damaged files
         reason = str(error).partition("\n")[0] or type(error).__name__
+        if isinstance(error, UnidentifiedImageError):  # its message contains the address of an image in memory
+            reason = f"not {', '.join(_FORMATS)}, or truncated"
         raise ConfigurationError(f"{path}: cannot be read as an image ({reason})") from error
+
+
+def _decode(path: Path, channels: int, content: bytes | None = None) -> Image.Image:
+    with _open(path, content) as file:
+        _check_header(file, path)
+        file.load()
+        # After load(), in which Pillow rotates TIFF files and removes the tag.
+        transpose = _TRANSPOSE.get(file.getexif().get(_ORIENTATION_TAG, 1))
+        opaque = _on_background(file, path) if file.has_transparency_data else file
+        image = opaque.convert(_MODES[channels])
+        return image if transpose is None else image.transpose(transpose)
 
 
 def _check_header(file: Image.Image, path: Path) -> None:

@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "predictions.npz"
 
     @property
+    def prediction_table(self) -> Path:
+        """``predictions.csv``: predicted classes on the test set, by name."""
+        return self.path / "predictions.csv"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

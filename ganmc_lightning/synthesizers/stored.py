@@ -17,7 +17,7 @@ from ganmc_lightning.io.arrays import (
     to_label_tensor,
 )
 from ganmc_lightning.io.class_names import labels_from_names
-from ganmc_lightning.io.folders import list_classes, list_images
+from ganmc_lightning.io.folders import contains_images, find_images, list_classes, list_folders, list_images
 from ganmc_lightning.io.samples import (
     check_image_shape,
     check_scaled,
@@ -36,13 +36,18 @@ class StoredSynthesizer(Synthesizer):
 
     Classes are matched by name, not by position: folders of images, and ``class_names`` of a ``.npz`` file, must be
     class names of the data set. Folders may also be named by class numbers, as written by ``ganmc sample``, which is
-    required for unnamed classes.
+    required for unnamed classes. Images directly in the folder have unknown labels.
+
+    Unlabeled images of the teacher's domain extend the training set: losses on logits use them, losses on labels ignore
+    them.
 
     Args:
         path: a ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
             optional ``labels`` (N,), as written by ``ganmc sample``; or a folder that contains one folder of images per
-            class. Image files are rotated by EXIF, composited on white, resized by their shorter side and
+            class, or images. Image files are rotated by EXIF, composited on white, resized by their shorter side and
             center-cropped.
+        labeled: whether folders and ``labels`` are the classes of the samples (default); if False, all labels are
+            unknown, and the images may be in any folders below ``path``.
 
     Raises:
         ConfigurationError: in ``fit``: the file is missing, damaged, or does not match the data.
@@ -59,8 +64,9 @@ class StoredSynthesizer(Synthesizer):
                 [ 0.5000, -0.5000]]), tensor([1, 1]))
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, labeled: bool = True) -> None:
         self.path = Path(path)
+        self.labeled = labeled
         self._stored: tuple[Tensor, Tensor] | None = None
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
@@ -83,7 +89,7 @@ class StoredSynthesizer(Synthesizer):
 
     def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         samples, arrays = read_npz_samples(self.path), list_arrays(self.path)
-        if "labels" not in arrays:
+        if "labels" not in arrays or not self.labeled:
             return samples, torch.full((len(samples),), UNKNOWN_LABEL)
         labels = to_label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")
         check_same_length(samples, labels, f"{self.path}: labels")
@@ -103,6 +109,10 @@ class StoredSynthesizer(Synthesizer):
 
     def _read_folder(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
         check_image_shape(self.path, spec.sample_shape)
+        if not self.labeled or (contains_images(self.path) and not list_folders(self.path)):
+            unlabeled = [str(file.relative_to(self.path)) for file in find_images(self.path)]
+            images = read_resized_samples(self.path, unlabeled, spec.sample_shape)
+            return images, torch.full((len(images),), UNKNOWN_LABEL)
         names = list_classes(self.path)
         if names == (_UNLABELED,) and _UNLABELED not in spec.class_names:
             labels: tuple[int, ...] = (UNKNOWN_LABEL,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -223,8 +224,13 @@ def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teache
     np.testing.assert_allclose(arrays["probabilities"], expected.numpy(), rtol=1e-5, atol=1e-5)
     assert arrays["labels"].tolist() == test.labels.tolist()
     after = files_of(copy_of_teacher)
-    del after["predictions.npz"]
+    for name in ("predictions.npz", "predictions.csv"):
+        del after[name]
     assert after == before
+    with (copy_of_teacher / "predictions.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["prediction"]) for row in table] == expected.argmax(dim=1).tolist()
+    assert [int(row["label"]) for row in table] == test.labels.tolist()
 
 
 def test_predict_with_a_gan_generates_samples(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path) -> None:

@@ -128,6 +128,24 @@ def test_train_size_keeps_the_validation_split(make_data: MakeData) -> None:
     assert torch.equal(small.samples("val")[0], whole.samples("val")[0])
 
 
+@pytest.mark.parametrize(("train_size", "expected"), [(None, 30), (12, 12)])
+def test_validation_split_of_the_data_set_is_used(
+    make_data: MakeData, data_root: Path, tmp_path: Path, train_size: int | None, expected: int
+) -> None:
+    with np.load(data_root / "tiny.npz") as archive:
+        arrays = dict(archive)
+    for name in ("images", "labels"):
+        arrays[f"val_{name}"], arrays[f"train_{name}"] = np.split(arrays[f"train_{name}"], [90])
+    np.savez(tmp_path / "data.npz", **arrays)
+    data = make_data(dataset=NpzFile(tmp_path / "data.npz"), train_size=train_size, validation_fraction=0.5)
+    data.setup()
+    images, labels = data.samples("val")
+    assert torch.equal(images.permute(0, 2, 3, 1), torch.from_numpy(arrays["val_images"]))
+    assert torch.equal(labels, torch.from_numpy(arrays["val_labels"]))
+    assert len(data.samples("train")[1]) == expected
+    assert len(data.samples("test")[1]) == 40
+
+
 @pytest.mark.parametrize("train_size", [2, 109])
 def test_train_size_out_of_range(make_data: MakeData, train_size: int) -> None:
     with pytest.raises(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io import images
-from ganmc_lightning.io.images import MAX_PIXELS, decode_image, read_image
+from ganmc_lightning.io.images import MAX_PIXELS, decode_image, read_dimensions, read_image
 
 GREEN, MAGENTA = (0, 128, 0), (255, 0, 255)
 # From the EXIF standard: which side of the stored image is the top, and which the left, of the upright one.
@@ -193,6 +193,17 @@ def test_thin_image_within_the_limit_is_read(tmp_path: Path) -> None:
 def test_what_is_no_image(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
     assert "a.png: cannot be read as an image" in refusal(decode_image, tmp_path / "a.png", 3)
+
+
+def test_content_in_memory_is_read_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    expected = read_image(path, 6, 8, channels=3)
+    assert read_dimensions(path) == read_dimensions(Path("row 3"), content) == (12, 9)
+    assert torch.equal(read_image(Path("row 3"), 6, 8, 3, content), expected)
+    message = refusal(read_image, Path("row 3"), 6, 8, 3, b"broken")
+    assert message == "row 3: cannot be read as an image (not BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP, or truncated)"
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

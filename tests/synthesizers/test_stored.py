@@ -82,6 +82,11 @@ class TestFile:
         assert samples.shape == (9, 2)
         assert labels.tolist() == [UNKNOWN_LABEL] * 9
 
+    def test_labels_are_ignored_on_request(self, npz):
+        synthesizer = StoredSynthesizer(npz(X=np.zeros((2, 2)), labels=np.array([7, 8])), labeled=False)
+        synthesizer.fit(None, REAL_LABELS, ROWS)
+        assert synthesizer.sample(9)[1].tolist() == [UNKNOWN_LABEL] * 9
+
     def test_fewer_classes_than_the_data(self, npz):
         _, labels = fitted(npz(X=np.zeros((2, 2)), labels=np.array([1, 1])), ROWS).sample(9)
         assert labels.tolist() == [1] * 9
@@ -267,6 +272,22 @@ class TestFolder:
         for file in folder.glob("*/*.png"):
             Image.new("L", (4, 4), 1).save(file)
         assert "got uint8 pixels in [0, 1], expected [0, 255]" in error_of(folder, pets())
+
+    def test_images_without_class_folders_are_unlabeled(self, folder):
+        samples, labels = fitted(folder / "bee", pets()).sample(50, seeded(0))
+        assert labels.unique().tolist() == [UNKNOWN_LABEL]
+        assert ((samples[:, 0, 0, 0] + 1) * 127.5).round().unique().tolist() == [50, 51]
+
+    def test_unlabeled_images_in_any_folders(self, folder):
+        (folder / "2024" / "may").mkdir(parents=True)
+        Image.new("RGB", (6, 8), (250, 7, 255)).save(folder / "2024" / "may" / "a.jpg", quality=100)
+        synthesizer = StoredSynthesizer(str(folder), labeled=False)
+        synthesizer.fit(None, REAL_LABELS, pets())
+        samples, labels = synthesizer.sample(200, seeded(0))
+        assert labels.unique().tolist() == [UNKNOWN_LABEL]
+        reds = ((samples[:, 0, 0, 0] + 1) * 127.5).round().unique()
+        assert len(reds) == 7
+        assert reds[:6].tolist() == [0, 1, 50, 51, 100, 101]
 
     def test_hidden_folders_and_skipped_files(self, folder):
         shutil.copytree(folder / "bee", folder / ".dog")

@@ -75,12 +75,21 @@ class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
         labels: int64 (N,).
         image_size: side of the square center crop in pixels.
         shorter_side: length of the shorter side after resizing, before the crop.
+        channels: 3 for RGB (default), 1 for gray; files with other channels are converted.
 
     Attributes:
         labels: int64 (N,).
     """
 
-    def __init__(self, folder: Path, files: Sequence[str], labels: Tensor, image_size: int, shorter_side: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Sequence[str],
+        labels: Tensor,
+        image_size: int,
+        shorter_side: int,
+        channels: int = 3,
+    ) -> None:
         # One array of bytes, because worker processes share its memory. Reading a list of str changes reference counts,
         # so that every worker would copy the list.
         self._files = np.array([os.fsencode(name) for name in files], dtype=np.bytes_)
@@ -88,23 +97,24 @@ class ImageFileDataset(Dataset[tuple[Tensor, Tensor]]):
         self.labels = labels
         self.image_size = image_size
         self.shorter_side = shorter_side
+        self.channels = channels
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return one RGB image, uint8 (3, image_size, image_size), and its label, an int64 scalar tensor.
+        """Return one image, uint8 (channels, image_size, image_size), and its label, an int64 scalar tensor.
 
         Raises:
             ConfigurationError: the file is not a readable image.
         """
         path = self.folder / os.fsdecode(self._files[index])
-        return read_image(path, self.image_size, self.shorter_side, channels=3), self.labels[index]
+        return read_image(path, self.image_size, self.shorter_side, self.channels), self.labels[index]
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one image; no file is read."""
-        return (3, self.image_size, self.image_size)
+        return (self.channels, self.image_size, self.image_size)
 
     def subset(self, indices: Tensor) -> ImageFileDataset:
         """Return the images at ``indices`` (M,)."""
@@ -118,12 +128,13 @@ class DatasetSplits(NamedTuple):
     """Training and test samples of a data set.
 
     Attributes:
-        train: training samples; validation samples are split off these.
+        train: training samples; validation samples are split off these, unless ``validation`` contains them.
         test: test samples.
         num_classes: K; labels are 0 to K - 1, and each occurs in ``train``.
         class_names: K names in the order of the labels; empty for unnamed classes.
         one_hot_blocks: first column and end (exclusive) of each one-hot block of rows.
         schema: names of the columns and of the label; None for images and unnamed columns.
+        validation: validation samples of the data set; None to split them off the training samples.
     """
 
     train: TensorDataset | ImageFileDataset
@@ -132,6 +143,7 @@ class DatasetSplits(NamedTuple):
     class_names: tuple[str, ...] = ()
     one_hot_blocks: tuple[tuple[int, int], ...] = ()
     schema: TableSchema | None = None
+    validation: TensorDataset | ImageFileDataset | None = None
 
 
 class DatasetSource(ABC):

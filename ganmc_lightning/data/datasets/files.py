@@ -27,8 +27,8 @@ class NpzFile(DatasetSource):
 
     It contains ``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``; or ``X_train``
     (N, D), ``y_train``, ``X_test``, ``y_test``; or ``X``, ``y``, a fifth of which become test rows. Optional arrays are
-    ``class_names`` and, for rows, ``feature_names`` and the weights in training, ``sample_weight_train`` (with ``X``
-    and ``y``: ``sample_weight``).
+    ``class_names``; for images the validation samples ``val_images``, ``val_labels``; for rows ``feature_names`` and
+    the weights in training, ``sample_weight_train`` (with ``X`` and ``y``: ``sample_weight``).
 
     Args:
         path: path of the file, relative to the working directory, not to the data root.

@@ -37,24 +37,27 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> DatasetSplits:
 
     The file contains images (``train_images`` uint8 (N, H, W, C), ``train_labels``, ``test_images``, ``test_labels``),
     rows (``X_train`` (N, D), ``y_train``, ``X_test``, ``y_test``), or rows without a test split (``X``, ``y``), of
-    which a stratified, seeded share of :data:`TEST_FRACTION` become test rows. Optional arrays are ``class_names`` and,
-    for rows, ``feature_names`` and the weights in training, ``sample_weight_train`` (with ``X`` and ``y``:
-    ``sample_weight``). Other arrays are ignored.
+    which a stratified, seeded share of :data:`TEST_FRACTION` become test rows. Optional arrays are ``class_names``; for
+    images the validation samples ``val_images``, ``val_labels``; for rows ``feature_names`` and the weights in
+    training, ``sample_weight_train`` (with ``X`` and ``y``: ``sample_weight``). Other arrays are ignored.
 
     Args:
         path: the file.
         class_names: class names, used if the file has none and their number equals the number of classes.
 
     Returns:
-        Training and test samples in memory; rows in the units of the file.
+        Training, test and optional validation samples in memory; rows in the units of the file.
 
     Raises:
         ConfigurationError: the file or one of its arrays is invalid.
     """
     arrays = list_arrays(path)
+    validation: TensorDataset | None = None
     if "train_images" in arrays:
         label_names = ("train_labels", "test_labels")
         train, test = (_read(path, f"{split}_images", f"{split}_labels") for split in ("train", "test"))
+        if "val_images" in arrays:
+            validation = _read(path, "val_images", "val_labels")
     elif "X_train" in arrays:
         label_names = ("y_train", "y_test")
         train = _read(path, "X_train", "y_train", "sample_weight_train")
@@ -68,17 +71,14 @@ def read_splits(path: Path, class_names: tuple[str, ...] = ()) -> DatasetSplits:
         )
     _check_weight_names(path, arrays)
     num_classes = infer_num_classes(train.labels, f"{path}: {label_names[0]}")
-    check_label_range(test.labels, num_classes, f"{path}: {label_names[1]}")
-    if train.sample_shape != test.sample_shape:
-        raise ConfigurationError(
-            f"{path}: got training samples of shape {train.sample_shape} and test samples of shape "
-            f"{test.sample_shape}, expected equal shapes"
-        )
+    _check_match(path, train, test, num_classes, label_names[1])
+    if validation is not None:
+        _check_match(path, train, validation, num_classes, "val_labels")
     if "class_names" in arrays:
         class_names = read_class_names(path, num_classes)
     class_names = class_names if len(class_names) == num_classes else ()
     if len(train.sample_shape) != 1:
-        return DatasetSplits(train, test, num_classes, class_names)
+        return DatasetSplits(train, test, num_classes, class_names, validation=validation)
     schema = _schema(path, arrays, train.sample_shape[0], class_names)
     _check_rows(path, train, test, schema.names)
     return DatasetSplits(train, test, num_classes, class_names, schema=schema)
@@ -93,6 +93,16 @@ def _read(path: Path, inputs_name: str, labels_name: str, weights_name: str = ""
         return TensorDataset(inputs, labels)
     weights = check_weights(read_array(path, weights_name), labels.numpy(), f"{path}: {weights_name}")
     return TensorDataset(inputs, labels, torch.from_numpy(weights))
+
+
+def _check_match(path: Path, train: TensorDataset, other: TensorDataset, num_classes: int, labels_name: str) -> None:
+    check_label_range(other.labels, num_classes, f"{path}: {labels_name}")
+    if train.sample_shape != other.sample_shape:
+        split = "validation" if labels_name.startswith("val") else "test"
+        raise ConfigurationError(
+            f"{path}: got training samples of shape {train.sample_shape} and {split} samples of shape "
+            f"{other.sample_shape}, expected equal shapes"
+        )
 
 
 def _check_weight_names(path: Path, arrays: Sequence[str]) -> None:

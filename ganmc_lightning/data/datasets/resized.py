@@ -58,7 +58,9 @@ class ResizedDataset(CachedDataset):
         self.dataset.prepare(root)
         splits = self.dataset.load(root)
         arrays: dict[str, NDArray[Any] | ChunkedArray] = {}
-        for split, data in (("train", splits.train), ("test", splits.test)):
+        for split, data in (("train", splits.train), ("test", splits.test), ("val", splits.validation)):
+            if data is None:
+                continue
             if not isinstance(data, TensorDataset) or data.inputs.dim() != 4:
                 raise ConfigurationError(
                     f"data.dataset: ResizedDataset got {self.dataset.name}, expected a data set of images in memory"

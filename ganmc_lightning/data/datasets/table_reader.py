@@ -16,12 +16,12 @@ DELIMITERS = (",", ";", "\t", "|")
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_table(path: Path, text_columns: Collection[str]) -> Any:
+def read_table(path: Path, text_columns: Collection[str] | None) -> Any:
     """Read a table; whitespace around column names is stripped.
 
     Args:
         path: a ``.csv``, ``.tsv`` or ``.parquet`` file, with the suffix in any case.
-        text_columns: columns of a CSV file that are read as text, so that ``01`` and ``1`` are distinct.
+        text_columns: columns of a CSV file that are read as text, so that ``01`` and ``1`` are distinct; None for all.
 
     Returns:
         A pandas data frame. No text of a CSV cell is read as a missing value: an empty cell of a text column is an
@@ -78,7 +78,7 @@ def _read_parquet(path: Path) -> Any:
     return table
 
 
-def _read_csv(path: Path, text_columns: Collection[str]) -> Any:
+def _read_csv(path: Path, text_columns: Collection[str] | None) -> Any:
     encoding = _encoding(path)
     header, delimiter = _header(path, encoding)
     names = _column_names(path, header)
@@ -88,7 +88,7 @@ def _read_csv(path: Path, text_columns: Collection[str]) -> Any:
         encoding=encoding,
         header=0,
         names=names,
-        dtype={name: str for name in names if name in text_columns},
+        dtype={name: str for name in names if text_columns is None or name in text_columns},
         keep_default_na=False,
         skipinitialspace=True,
         low_memory=False,  # when reading in chunks, pandas may infer two types for one column

@@ -23,10 +23,10 @@ def save(path: Path, color: tuple[int, int, int], size: tuple[int, int] = (12, 1
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "pets"
-    for part, n in (("train", 2), ("test", 1), ("val", 1)):
+    for part, n, blue in (("train", 2, 20), ("test", 1, 0), ("val", 1, 40)):  # no image is in two splits
         for i in range(n):
-            save(root / part / "cat" / f"{i}.png", (200, 0, 0))
-            save(root / part / "dög" / f"{i}.PNG", (0, 100, 0), (10, 30))
+            save(root / part / "cat" / f"{i}.png", (200, 0, blue + i))
+            save(root / part / "dög" / f"{i}.PNG", (0, 100, blue + i), (10, 30))
     save(root / "train" / ".cache" / "0.png", (0, 0, 0))
     save(root / "test" / "cat" / ".thumbnails" / "0.png", (0, 0, 0))
     return root
@@ -42,6 +42,92 @@ def test_image_folder(folder: Path, tmp_path: Path) -> None:
     assert splits.train.inputs.is_contiguous()
     assert splits.train.labels.tolist() == [0, 0, 1, 1]
     assert splits.test.inputs[1, :, 3, 3].tolist() == [0, 100, 0]
+
+
+def write_classes(root: Path, names: tuple[str, ...], number: int, start: int = 0) -> None:
+    """Write distinct images of 4x4 pixels: the gray level is counted from ``start``."""
+    for k, name in enumerate(names):
+        for i in range(number):
+            save(root / name / f"{i}.png", (start + k * number + i,) * 3, (4, 4))
+
+
+def test_class_folders_are_split(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 10, 100)
+    splits, again = (ImageFolder(tmp_path).load(tmp_path) for _ in range(2))
+    assert splits.class_names == ("cat", "dog")
+    assert splits.validation is None
+    assert splits.test.labels.tolist() == [0, 0, 1, 1]
+    levels = [data.inputs[:, 0, 0, 0].tolist() for data in (splits.train, splits.test, again.test)]
+    assert sorted(levels[0] + levels[1]) == list(range(100, 120))
+    assert levels[1] == levels[2]
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "valid", "testing")])
+def test_splits_in_folders_are_used(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for start, name in zip((50, 100, 150), names, strict=True):
+        write_classes(tmp_path / name, ("cat", "dog"), 2, start)
+    splits = ImageFolder(tmp_path).load(tmp_path)
+    assert splits.validation is not None
+    levels = [data.inputs[:, 0, 0, 0].tolist() for data in (splits.train, splits.validation, splits.test)]
+    assert levels == [[s, s + 1, s + 2, s + 3] for s in (50, 100, 150)]
+
+
+def test_val_folder_without_test_folder_is_the_test_split(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", ("cat", "dog"), 3, 50)
+    write_classes(tmp_path / "val", ("cat", "dog"), 1, 100)
+    splits = ImageFolder(tmp_path).load(tmp_path)
+    assert splits.validation is None
+    assert len(splits.train) == 6
+    assert splits.test.inputs[:, 0, 0, 0].tolist() == [100, 101]
+
+
+def test_class_with_the_name_of_a_split(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("bus", "train"), 5, 50)
+    assert ImageFolder(tmp_path).load(tmp_path).class_names == ("bus", "train")
+
+
+def test_split_folders_without_class_folders_raise(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("test", "train"), 2, 50)
+    with pytest.raises(ConfigurationError, match="got test, train, expected one folder of images per class"):
+        ImageFolder(tmp_path).prepare(tmp_path)
+
+
+def test_two_folders_of_one_split_raise(tmp_path: Path) -> None:
+    for name in ("train", "val", "valid"):
+        write_classes(tmp_path / name, ("cat", "dog"), 1)
+    with pytest.raises(ConfigurationError, match="got 'val' and 'valid', expected one val split"):
+        ImageFolder(tmp_path).prepare(tmp_path)
+
+
+def test_empty_class_folder_raises(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 5)
+    (tmp_path / "newt").mkdir()
+    with pytest.raises(ConfigurationError, match="newt: got no images"):
+        ImageFolder(tmp_path).load(tmp_path)
+
+
+def test_one_class_raises(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat",), 5, 50)
+    with pytest.raises(ConfigurationError, match="got 1 class, expected at least 2"):
+        ImageFolder(tmp_path).load(tmp_path)
+
+
+def test_sizes_that_differ_require_image_size(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 5, 50)
+    save(tmp_path / "dog" / "5.png", (60, 0, 0), (6, 5))
+    with pytest.raises(ConfigurationError, match=r"got images of 4x4, 6x5 pixels, expected image_size"):
+        ImageFolder(tmp_path).load(tmp_path)
+    assert ImageFolder(tmp_path, image_size=4).load(tmp_path).train.sample_shape == (3, 4, 4)
+
+
+def test_gray_and_color_files_are_converted(tmp_path: Path) -> None:
+    write_classes(tmp_path, ("cat", "dog"), 5, 50)
+    Image.new("L", (4, 4), 200).save(tmp_path / "cat" / "5.png")
+    for channels in (1, 3):
+        splits = ImageFolder(tmp_path, channels=channels).load(tmp_path)
+        images = torch.cat([splits.train.inputs, splits.test.inputs])
+        assert images.shape == (11, channels, 4, 4)
+        assert images.max() == 200
 
 
 def test_skipped_files_are_named_once(folder: Path, tmp_path: Path) -> None:
@@ -61,7 +147,7 @@ def test_skipped_files_are_named_once(folder: Path, tmp_path: Path) -> None:
 def test_class_names_of_either_unicode_form(tmp_path: Path, forms: tuple[str, str]) -> None:
     for part, form in zip(("train", "test"), forms, strict=True):
         for k, name in enumerate(("apfel", "müsli")):
-            save(tmp_path / part / unicodedata.normalize(form, name) / "0.png", (100 * k, 0, 0))
+            save(tmp_path / part / unicodedata.normalize(form, name) / "0.png", (100 * k, 0, len(part)))
     splits = ImageFolder(tmp_path, image_size=8).load(tmp_path)
     assert splits.class_names == ("apfel", "m\u00fcsli")
     for data in (splits.train, splits.test):
@@ -78,10 +164,12 @@ def test_photos_are_upright_and_transparent_pixels_white(tmp_path: Path) -> None
     palette.putpalette([255, 0, 255] + [0] * 255 * 3)
     palette.paste(1, (0, 0, 8, 16))
     for part in ("train", "val", "test"):
-        (tmp_path / part / "a").mkdir(parents=True)
+        for name in "ab":
+            (tmp_path / part / name).mkdir(parents=True)
         photo.save(tmp_path / part / "a" / "0.jpg", exif=exif, quality=95)
-        palette.save(tmp_path / part / "a" / "1.png", transparency=0)
-    in_memory = ImageFolder(tmp_path, 16).load(tmp_path).test.inputs
+        palette.save(tmp_path / part / "b" / "1.png", transparency=0)
+    with pytest.warns(UserWarning, match="2 of 2 test images are identical to training or validation images"):
+        in_memory = ImageFolder(tmp_path, 16).load(tmp_path).test.inputs
     from_disk = ImageNet(tmp_path, 16, 16).load(tmp_path).test
     for image in (*in_memory, from_disk[0][0], from_disk[1][0]):  # all are black on the left, white on the right
         assert image[:, :, :7].max() < 20
@@ -112,7 +200,7 @@ def test_gray_images(folder: Path, tmp_path: Path) -> None:
 def test_unreadable_image_is_named(folder: Path, tmp_path: Path) -> None:
     broken = folder / "train" / "cat" / "1.png"
     content = (folder / "train" / "cat" / "0.png").read_bytes()
-    for part in (b"", b"hello", content[:-20]):
+    for part in (b"", b"hello", content[:-30]):
         broken.write_bytes(part)
         with pytest.raises(ConfigurationError, match=r"cat/1\.png: cannot be read as an image"):
             ImageFolder(folder, image_size=8).load(tmp_path)
@@ -125,7 +213,7 @@ def test_deep_gray_levels_raise(tmp_path: Path) -> None:
 
 
 def test_missing_parts_are_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"nowhere/train: cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"nowhere: cannot be read"):
         ImageFolder(tmp_path / "nowhere", image_size=8).prepare(tmp_path)
     (folder / "empty" / "train").mkdir(parents=True)
     with pytest.raises(ConfigurationError, match=r"empty/train: got no class folders"):
@@ -166,7 +254,7 @@ def test_imagenet_reads_when_asked(folder: Path, tmp_path: Path) -> None:
     image, label = test[1]
     assert image.dtype == torch.uint8
     assert image.shape == test.sample_shape == (3, 8, 8)
-    assert image[:, 0, 0].tolist() == [0, 100, 0]
+    assert image[:, 0, 0].tolist() == [0, 100, 40]
     assert label.dtype == torch.int64
     assert label.item() == 1
     with pytest.raises(ConfigurationError, match=r"cat/1\.png: cannot be read"):
@@ -186,5 +274,7 @@ def test_file_dataset_subset_and_batches(folder: Path, tmp_path: Path) -> None:
 def test_sizes_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="image_size: got 0, expected a positive"):
         ImageFolder(tmp_path, image_size=0)
+    with pytest.raises(ConfigurationError, match="channels: got 2, expected 3 for RGB or 1 for gray"):
+        ImageFolder(tmp_path, channels=2)
     with pytest.raises(ConfigurationError, match="shorter_side: got 200, expected at least image_size 224"):
         ImageNet(tmp_path, shorter_side=200)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,6 +44,34 @@ def test_images_are_read(tmp_path: Path) -> None:
     assert splits.train.sample_shape == (3, 4, 4)
     assert np.array_equal(splits.train.inputs.permute(0, 2, 3, 1), arrays["train_images"])
     assert splits.test.labels.tolist() == [1, 0]
+
+
+def test_validation_images_are_read(tmp_path: Path) -> None:
+    arrays = images()
+    arrays["val_images"], arrays["val_labels"] = 255 - arrays["train_images"][:2], np.array([2, 1])
+    np.savez(tmp_path / "a.npz", **arrays)
+    validation = read_splits(tmp_path / "a.npz").validation
+    assert validation is not None
+    assert np.array_equal(validation.inputs.permute(0, 2, 3, 1), arrays["val_images"])
+    assert validation.labels.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"val_labels": np.array([0, 3])},
+            "val_labels: got label 3, expected the classes of the training labels, 0..2",
+        ),
+        ({"val_images": np.zeros((2, 5, 4, 3), np.uint8)}, "(3, 4, 4) and validation samples of shape (3, 5, 4)"),
+        ({"val_labels": np.array([0])}, "val_labels: got 1 labels for 2 samples"),
+    ],
+)
+def test_invalid_validation_images_raise(tmp_path: Path, arrays: Arrays, message: str) -> None:
+    valid = {"val_images": images()["test_images"], "val_labels": np.array([0, 1])}
+    np.savez(tmp_path / "a.npz", **images(), **{**valid, **arrays})
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        read_splits(tmp_path / "a.npz")
 
 
 def test_rows_are_read_as_they_are(tmp_path: Path) -> None:
