@@ -27,6 +27,14 @@ class DivergenceError(RuntimeError):
     """
 
 
+class ExportError(RuntimeError):
+    """The outputs of an exported file differ from the network's by more than the tolerance.
+
+    The message is one line: file, difference and tolerance. The command line prints it without a traceback and exits
+    with code 1.
+    """
+
+
 class Terminated(SystemExit):
     """SIGTERM raised as an exception in the main thread."""
 

@@ -29,6 +29,7 @@ ALLOWED = {
     "metrics": {"losses", "networks", "batch", "io", "exceptions"},
     "modules": {"networks", "losses", "batch", "exceptions"},
     "evaluation": {"metrics", "data", "synthesizers", "networks", "batch", "io", "exceptions"},
+    "export": {"networks", "batch", "io", "exceptions"},
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
     "tabular": {"synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
     "runs": {"networks.checkpoints", "io", "exceptions"},

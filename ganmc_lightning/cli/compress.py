@@ -15,13 +15,14 @@ from ganmc_lightning.cli.compress_arguments import parse_size
 from ganmc_lightning.cli.compress_inputs import CompressInputs, read_inputs
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.environment import describe_environment
+from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
 from ganmc_lightning.tabular.card.text import HEADINGS, conclusion_of, format_interval, format_seconds, format_size
 from ganmc_lightning.tabular.compress import Compression, compress_table
 from ganmc_lightning.tabular.compress_files import check_output_folder, write_compression
 from ganmc_lightning.tabular.compress_search import OnProgress
-from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
+from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES
 
 OPTIONS = {
     "max_nodes": "--max-nodes",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.tabular.export.arrays import FORESTS, TREES, round_down
 from ganmc_lightning.tabular.export.boosting import (
     check_link,
@@ -21,7 +22,7 @@ from ganmc_lightning.tabular.export.boosting import (
     inner_model,
     is_boosting,
 )
-from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES, check_packages
+from ganmc_lightning.tabular.export.dependencies import ONNX_PACKAGES
 from ganmc_lightning.tabular.export.onnx_boosting import add_link, boosting_graph
 from ganmc_lightning.tabular.export.target import to_samples, write_bytes
 from ganmc_lightning.tabular.export.verification import (

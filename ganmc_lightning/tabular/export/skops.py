@@ -8,7 +8,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
-from ganmc_lightning.tabular.export.dependencies import check_packages
+from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.tabular.export.target import write_bytes
 from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
