@@ -14,7 +14,14 @@ from importlib import import_module
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.config_files import check_config_files
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
-from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, DivergenceError, Terminated
+from ganmc_lightning.exceptions import (
+    INTERRUPTED,
+    TERMINATED,
+    ConfigurationError,
+    DivergenceError,
+    ExportError,
+    Terminated,
+)
 from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
@@ -29,6 +36,7 @@ COMMANDS = {
     "tabular-study": "compare students, label sources and synthesizers on one table",
     "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
+    "export": "write a trained network as ONNX, torch.export, safetensors or int8 file, verified and timed",
     "sample": "generate samples from a checkpoint of a generator",
     "profile": "profile generators (parameters, FLOPs, size, throughput) and plot their samples for the same latents",
 }
@@ -43,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name (default: those of the process).
 
     Returns:
-        Exit code: 0 on success, 1 if training diverged, 2 for invalid arguments or configuration (one line on
-        stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is raised.
+        Exit code: 0 on success, 1 if training diverged or an exported file differs from its network, 2 for invalid
+        arguments or configuration (one line on stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is
+        raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["ganmc", *arguments])
@@ -68,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
-    except DivergenceError as error:
+    except (DivergenceError, ExportError) as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

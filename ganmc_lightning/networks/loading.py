@@ -26,6 +26,7 @@ from ganmc_lightning.networks.external import (
 )
 from ganmc_lightning.networks.libraries import Preprocessing
 from ganmc_lightning.networks.pretrained import Outputs, PretrainedClassifier
+from ganmc_lightning.networks.recipe_metadata import load_described
 from ganmc_lightning.networks.recipes import in_recipe, recipe_loader
 from ganmc_lightning.networks.submodules import load_submodule
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data
@@ -50,7 +51,7 @@ def load_network(
 
     ``path`` is one of:
 
-    * a checkpoint of this package, which needs no further argument;
+    * a checkpoint of this package, or a ``.safetensors`` file of ``ganmc export``; neither needs a further argument;
     * a ``state_dict``, also nested in a training checkpoint, or a ``.safetensors`` file, with ``network``;
     * a network of ``torch.export`` (``.pt2``);
     * a reference: ``torchvision:NAME``, ``timm:NAME``, ``hf:ORG/NAME``, ``hf:FOLDER`` or ``MODULE:FACTORY`` (function
@@ -103,15 +104,19 @@ def load_network(
             raise ConfigurationError(f"{path}: got a reference with network or submodule, expected only the reference")
         return load_by_reference(path, options)
     content = read_checkpoint(path) if submodule is not None else read_external(path, trust)
+    described = None
     if submodule is None and not is_own_checkpoint(content):
         if in_recipe() and content is None:
             raise ConfigurationError(f"{path}: got a recipe that refers to an exported network, expected a checkpoint")
-        return load_file(path, content, network, options)
+        if network is None and isinstance(content, Mapping):
+            described = load_described(path, content)
+        if described is None:
+            return load_file(path, content, network, options)
     if arguments:
         raise ConfigurationError(
             f"{path}: got arguments {dict(arguments)}, expected none: the checkpoint contains them"
         )
-    loaded = load_submodule(content, submodule or trained_submodule(content, path), path, network)
+    loaded = described or load_submodule(content, submodule or trained_submodule(content, path), path, network)
     if needs_wrapper(options):
         spec = get_training_data(loaded)
         loaded = PretrainedClassifier(loaded, **wrapper_arguments(Preprocessing(), options, path)).eval()

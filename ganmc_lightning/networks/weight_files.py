@@ -85,6 +85,22 @@ def read_weights(path: str, trust: bool = False) -> Any:
         raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
 
 
+def read_metadata(path: str) -> dict[str, str]:
+    """Return the metadata of a safetensors file, text by name; empty for files of other formats.
+
+    Raises:
+        ConfigurationError: the file is missing or damaged.
+    """
+    if file_format(path) != "safetensors":
+        return {}
+    library = import_library("safetensors", path)
+    try:
+        with library.safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except Exception as error:  # SafetensorError is a plain Exception
+        raise ConfigurationError(f"{path}: cannot be read as safetensors: {relevant_line(error)}") from error
+
+
 def find_state_dict(content: Any, path: str) -> dict[str, Tensor]:
     """Return the state dict in the contents of a file.
 

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.cli import main
+from ganmc_lightning.export import files
+from ganmc_lightning.networks import LeNet, TabularGenerator, load_network
+from ganmc_lightning.networks.training_data import get_training_data
+
+LENET = {"in_channels": 1, "image_size": 16, "num_classes": 2, "widths": [8, 16, 64]}
+
+
+def save(network, class_name, arguments, path, submodule, spec):
+    recipe = {"class_path": f"ganmc_lightning.networks.{class_name}", "init_args": arguments}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "state_dict": {f"{submodule}.{name}": value for name, value in network.state_dict().items()},
+            "hyper_parameters": {"_class_path": "ganmc_lightning.modules.ClassifierModule", submodule: recipe},
+            "trained_on": spec and spec.state_dict(),
+        },
+        path,
+    )
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """Return a run folder with a classifier of gray images of 16 pixels."""
+    network = LeNet(**LENET)
+    spec = DataSpec((1, 16, 16), 2, ("ant", "bee"))
+    save(network, "LeNet", LENET, tmp_path / "run" / "checkpoints" / "best.ckpt", "network", spec)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Return the checkpoint of a generator of rows."""
+    arguments = {"num_features": 5, "num_classes": 2}
+    path = tmp_path / "rows.ckpt"
+    save(TabularGenerator(**arguments), "TabularGenerator", arguments, path, "generator", None)
+    return path
+
+
+def test_run_folder(classifier, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", str(classifier), "--format", "pt2,safetensors", "--out", str(out), "--probabilities"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["model.pt2", "model.safetensors"]
+    printed = capsys.readouterr().out
+    for heading in ("bytes", "largest difference", "ms, batch 1", "ms, batch 64"):
+        assert heading in printed
+    inputs = torch.rand(3, 1, 16, 16)
+    loaded = load_network(str(out / "model.safetensors"))  # without the class
+    expected = load_network(str(classifier / "checkpoints" / "best.ckpt"))(inputs)
+    assert isinstance(loaded, LeNet)
+    assert not loaded.training
+    assert torch.equal(loaded(inputs), expected)
+    assert get_training_data(loaded).class_names == ("ant", "bee")
+    probabilities = torch.export.load(out / "model.pt2").module()(inputs)
+    torch.testing.assert_close(probabilities, expected.softmax(1))
+    assert main(["export", str(out / "model.safetensors"), "--format", "pt2", "--out", str(tmp_path / "again")]) == 0
+
+
+def test_int8_with_a_folder_of_images(classifier, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    out = tmp_path / "out"
+    command = ["export", str(classifier), "--format", "int8", "--uint8", "--out", str(out)]
+    assert main([*command, "--calibration", str(tmp_path / "photos")]) == 0
+    assert [path.name for path in out.iterdir()] == ["model.int8.onnx"]
+    assert "of the calibration samples keep their class" in capsys.readouterr().out
+
+
+def test_generator(rows, tmp_path):
+    assert main(["export", str(rows), "--format", "pt2", "--out", str(tmp_path / "out")]) == 0
+    program = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    assert program(torch.randn(3, 100), torch.tensor([0, 1, 1])).shape == (3, 5)
+
+
+def test_a_difference_exits_with_1(classifier, tmp_path, monkeypatch, capsys):
+    wrong = files.FILE_FORMATS["pt2"]._replace(decode=lambda content, deployment: lambda x: deployment.module(x) + 1)
+    monkeypatch.setitem(files.FILE_FORMATS, "pt2", wrong)
+    assert main(["export", str(classifier), "--format", "pt2", "--out", str(tmp_path / "out")]) == 1
+    assert "differ from PyTorch's by 1 for a batch of 1" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--format", "onx"],
+            "--format: got 'onx', expected some of onnx, pt2, safetensors, int8; did you mean 'onnx'?",
+        ),
+        (["--format", ","], "--format: got no format"),
+        (["--format", "pt2", "--tolerance", "0"], "--tolerance: got 0.0, expected a positive number"),
+        (["--format", "pt2", "--calibration", "x"], "--calibration: got --format pt2, expected int8"),
+        (["--format", "pt2", "--submodule", "student"], "got the submodules network, expected 'student'"),
+    ],
+)
+def test_refused_options(options, message, classifier, tmp_path, capsys):
+    assert main(["export", str(classifier), "--out", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "pt2", "--probabilities"], "--probabilities: {} is a generator, expected a classifier"),
+        (["--format", "pt2", "--uint8"], "--uint8: {} is a network of rows, expected images"),
+        (["--format", "int8"], "--format: int8 expects a classifier, got the generator {}"),
+    ],
+)
+def test_options_of_classifiers_are_refused_for_a_generator(options, message, rows, tmp_path, capsys):
+    assert main(["export", str(rows), "--out", str(tmp_path / "out"), *options]) == 2
+    assert message.format(rows) in capsys.readouterr().err
+
+
+def test_refused_calibration(classifier, tmp_path, capsys):
+    checkpoint = str(classifier / "checkpoints" / "best.ckpt")
+    command = ["--format", "int8", "--out", str(tmp_path / "out")]
+    assert main(["export", checkpoint, *command]) == 2
+    assert "--calibration: required for int8" in capsys.readouterr().err
+    images = np.zeros((4, 8, 8, 1), dtype=np.uint8)
+    labels = np.arange(4) % 2
+    np.savez(tmp_path / "small.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    assert main(["export", checkpoint, *command, "--calibration", str(tmp_path / "small.npz")]) == 2
+    assert "small.npz has samples of shape (1, 8, 8), expected (1, 16, 16)" in capsys.readouterr().err
+
+
+def test_a_network_of_unknown_data_is_refused(tmp_path, capsys):
+    save(LeNet(**LENET), "LeNet", LENET, tmp_path / "best.ckpt", "network", None)
+    assert main(["export", str(tmp_path / "best.ckpt"), "--format", "pt2", "--out", str(tmp_path / "out")]) == 2
+    assert "contains no shape of its training samples" in capsys.readouterr().err
+
+
+def test_refused_paths(tmp_path, capsys):
+    assert main(["export", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert f"{tmp_path / 'checkpoints' / 'best.ckpt'}: checkpoint not found" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert main(["export", str(tmp_path / "file"), "--out", str(tmp_path / "file")]) == 2
+    assert "is a file, expected a folder" in capsys.readouterr().err
+
+
+def test_arguments_are_validated_without_pytorch():
+    code = (
+        "import sys; from ganmc_lightning.cli import main; "
+        "assert main(['export', 'x', '--format', 'onx', '--out', 'y']) == 2; assert 'torch' not in sys.modules"
+    )
+    import subprocess
+
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
