@@ -45,7 +45,7 @@ def test_round_trip_by_a_folder_is_exact(tmp_path):
     inputs = torch.rand(5, 1, 16, 16) * 2 - 1
     assert not loaded.training
     assert torch.equal(loaded(inputs), network.eval()(inputs))
-    assert get_training_data(loaded).class_names == ("ant", "bee")
+    assert get_training_data(loaded.network).class_names == ("ant", "bee")
     card = (folder / "README.md").read_text()
     for text in ("library_name: ganmc_lightning", "# Ants and bees", "| test accuracy | 0.875 |", "ant, bee"):
         assert text in card
@@ -70,7 +70,9 @@ def test_a_config_that_names_other_code_is_refused(tmp_path):
 
 
 def test_a_file_without_recipe_is_refused(tmp_path):
-    program = torch.export.export(torch.nn.Linear(2, 3), (torch.zeros(2, 2),), dynamic_shapes=({0: "batch"},))
+    program = torch.export.export(
+        torch.nn.Linear(2, 3), (torch.zeros(2, 2),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+    )
     torch.export.save(program, tmp_path / "model.pt2")
     with pytest.raises(ConfigurationError, match="got no recipe of its network"):
         HubNetwork.from_checkpoint(str(tmp_path / "model.pt2"))
