@@ -25,6 +25,7 @@ _LAZY_IMPORTS = {
     "DataSpec": "batch",
     "DivergenceError": "exceptions",
     "ConfigurationError": "exceptions",
+    "export_network": "export",
     "Frozen": "networks",
     "Generator": "networks",
     "build_network": "networks",

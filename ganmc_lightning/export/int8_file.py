@@ -47,7 +47,7 @@ def encode_int8(deployment: Deployment) -> bytes:
                 CalibrationReader(deployment.inputs[0].name, samples),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=QuantType.QUInt8,  # signed activations were 2 to 6 times slower on AVX512-VNNI
+                activation_type=QuantType.QUInt8,  # signed activations use slower kernels on x86
                 weight_type=QuantType.QInt8,
             )
             quantized = onnx.load(path)
