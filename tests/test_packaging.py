@@ -39,7 +39,7 @@ YAML = numbered(fenced("yaml"))
 PYTHON = numbered(fenced("python"))
 README = numbered([(page, block) for page, block in fenced("python") if page == "README.md"])
 # fit and others: see the YAML test
-OWN_PARSERS = ("evaluate", "forest", "profile", "reproduce", "sample", "tabular-study")
+OWN_PARSERS = ("evaluate", "export", "forest", "profile", "reproduce", "sample", "tabular-study")
 
 
 @pytest.fixture(scope="session")
