@@ -102,9 +102,8 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
     name = arguments.calibration
     channels, *size = spec.sample_shape
     stored = len(size) != 2 or name.endswith(".npz") or (":" not in name and not Path(name).exists())
-    source = (
-        open_dataset(name) if stored else open_dataset(name, image_size=size[0], channels=1 if channels == 1 else 3)
-    )
+    color: Literal[1, 3] = 1 if channels == 1 else 3
+    source = open_dataset(name) if stored else open_dataset(name, image_size=size[0], channels=color)
     root = Path(os.environ.get("GANMC_DATA") or "data")
     source.prepare(root)
     samples = take_samples(source.load(root).train)

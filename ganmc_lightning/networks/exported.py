@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.checkpoints import relevant_line
 
-
 METADATA_FILE = "metadata.json"
 """Name of the metadata that ``ganmc export`` stores in the archive."""
 
@@ -61,8 +60,8 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
         raise ConfigurationError(f"{path}: got a network of {len(inputs)} inputs, expected one batch of samples")
     if not sample.is_floating_point():
         raise ConfigurationError(
-            f"{path}: got a network of {str(sample.dtype).removeprefix('torch.')} inputs, expected float samples; export "
-            "it without --uint8"
+            f"{path}: got a network of {str(sample.dtype).removeprefix('torch.')} inputs, expected float samples; "
+            "export it without --uint8"
         )
     if isinstance(sample.shape[0], int):
         raise ConfigurationError(
