@@ -45,7 +45,7 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
         ConfigurationError: the file cannot be read, the network has other inputs than one batch of samples, or its
             batch size is fixed.
     """
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = {METADATA_FILE: ""}  # torch.export.load does not fill an empty mapping
     try:
         with _weights_only(not trust):
             program = torch.export.load(path, extra_files=extra)
@@ -81,7 +81,7 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
 
 
 def _class_names(extra: dict[str, Any], path: str) -> tuple[str, ...]:
-    if METADATA_FILE not in extra:
+    if not extra[METADATA_FILE]:
         return ()
     try:
         return tuple(map(str, json.loads(json.loads(extra[METADATA_FILE])["class_names"])))

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec, Statistics, to_uint8_images
@@ -114,9 +115,25 @@ def test_pt2_is_a_teacher(network, tmp_path):
     assert get_training_data(teacher).class_names == SPEC.class_names
     inputs = torch.rand(3, 3, 8, 8)
     torch.testing.assert_close(teacher(inputs), network.eval()(inputs))
+    torch.export.save(
+        torch.export.load(tmp_path / "model.pt2"), tmp_path / "bad.pt2", extra_files={"metadata.json": "{}"}
+    )
+    with pytest.raises(ConfigurationError, match=r"bad\.pt2: its metadata are damaged \(KeyError: 'class_names'\)"):
+        load_network(str(tmp_path / "bad.pt2"))
     export_network(network, tmp_path, ["pt2"], spec=SPEC, uint8_inputs=True)
     with pytest.raises(ConfigurationError, match=r"got a network of uint8 inputs, expected float .* without --uint8"):
         load_network(str(tmp_path / "model.pt2"))
+
+
+def test_damaged_metadata_of_safetensors(tmp_path):
+    for key, value, message in (
+        ("recipe", "{", "its metadata are damaged"),
+        ("recipe", "[]", "got a recipe of type list, expected a mapping"),
+        ("trained_on", "{}", "its metadata are damaged"),
+    ):
+        save_file({"weight": torch.ones(1)}, tmp_path / "bad.safetensors", {key: value})
+        with pytest.raises(ConfigurationError, match=rf"bad\.safetensors: {message}"):
+            load_network(str(tmp_path / "bad.safetensors"))
 
 
 def test_safetensors_rebuild_the_network(tmp_path):
