@@ -82,12 +82,13 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
     assert config["model"]["init_args"]["generator"]["init_args"]["latent_dim"] == 8
     assert config["data"]["batch_size"] == 27
 
-    (artifact,) = (record.artifact for record in records if record.WhichOneof("record_type") == "artifact")
-    (checkpoint,) = artifact.manifest.contents
-    best = tmp_path / "runs" / "acgan" / "checkpoints" / "best.ckpt"
-    assert artifact.type == "model"
-    assert sorted(artifact.aliases) == ["best", "latest"]
-    assert (checkpoint.path, checkpoint.size) == ("model.ckpt", best.stat().st_size)
+    artifacts = [record.artifact for record in records if record.WhichOneof("record_type") == "artifact"]
+    models = {tuple(sorted(one.aliases)): one.manifest.contents[0] for one in artifacts if one.type == "model"}
+    checkpoints = tmp_path / "runs" / "acgan" / "checkpoints"
+    assert {aliases: (file.path, file.size) for aliases, file in models.items()} == {
+        ("best", "latest"): ("model.ckpt", (checkpoints / "best.ckpt").stat().st_size),
+        ("latest",): ("model.ckpt", (checkpoints / "last.ckpt").stat().st_size),
+    }
 
     images = sorted(path.name for path in (run / "files").rglob("*.png"))
     assert len(images) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torch import nn
+from torch.utils.data import TensorDataset
 
 from ganmc_lightning.cli import main
 
@@ -33,7 +37,7 @@ TINY = {
     "data": {"batch_size": 4, "num_workers": 0},
 }
 SMALLER = {"num_students": 1, "teacher_trees": 5, "synthetic_ratio": 1, "num_samples": 50, "n_estimators": 10}
-STAGES = ("teacher", "acgan", "mixed_02")  # of the experiment digits
+STAGES = ("teacher", "acgan", "student_alone", "real_only", "mixed_02")  # of the experiment digits
 IMAGES = {"fashion_mnist": (28, 1), "mnist": (28, 1), "cifar10": (32, 3)}  # size, channels
 ROWS = {"magic": 10, "higgs": 28}  # columns
 
@@ -103,11 +107,13 @@ def documented_configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def python_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder on ``sys.path`` for the modules that pages contain.
+    """Return a folder on ``sys.path`` for the modules that pages contain, with the user's module ``my_models``.
 
     It stays importable: the parser imports the modules of all subclasses that the process has defined.
     """
     folder = tmp_path_factory.mktemp("modules")
+    module = "import torch\nfrom torch import nn\n\n\n" + inspect.getsource(make_teacher)
+    (folder / "my_models.py").write_text(module, encoding="utf-8")
     sys.path.insert(0, str(folder))
     return folder
 
@@ -150,11 +156,33 @@ def write_forest(file: Path) -> None:
     skops.dump(RandomForestClassifier(10, random_state=0).fit(X, X[:, 0] + X[:, 1] > 0), file)
 
 
+def make_teacher() -> nn.Module:
+    """Return a classifier of dark (class 0) and bright images of any size."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 2))
+    with torch.no_grad():
+        network[2].weight.copy_(torch.tensor([[-1.0], [1.0]]).expand(2, 48))
+        network[2].bias.zero_()
+    return network
+
+
+def write_weights(file: Path) -> None:
+    """Write the weights of ``make_teacher``."""
+    torch.save(make_teacher().state_dict(), file)
+
+
+def random_dataset(n: int) -> TensorDataset:
+    """Return a PyTorch dataset of dark and bright images."""
+    labels, random = torch.arange(n) % 2, torch.Generator().manual_seed(n)
+    images = torch.randint(128, (n, 3, 16, 16), generator=random) + 128 * labels[:, None, None, None]
+    return TensorDataset(images.to(torch.uint8), labels)
+
+
 STAND_INS: dict[str, Callable[[Path], None]] = {
     "photos": write_images,
     "train.csv": write_table,
     "test.csv": write_table,
     "forest.skops": write_forest,
+    "weights.pt": write_weights,
 }
 """Files of the user that pages name, and functions that write them."""
 
@@ -185,6 +213,17 @@ def project(
         return tmp_path
 
     return create
+
+
+@pytest.fixture
+def user_objects() -> dict[str, Any]:
+    """Return objects of the user that Python blocks name."""
+    return {
+        "teacher": make_teacher(),
+        "student": nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 2)),
+        "train": random_dataset(80),
+        "test": random_dataset(40),
+    }
 
 
 @pytest.fixture(name="tiny_training")

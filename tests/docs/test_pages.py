@@ -2,7 +2,7 @@
 
 The blocks of a page run in order in one folder: shell commands through ``main``, complete YAML configurations as
 trainings, Python in one namespace. A block whose first line is a comment with a file name is written to that file.
-Commands and configurations in ``PARSED_ONLY`` are parsed with their real parser but not run.
+Blocks and commands in ``PARSED_ONLY`` are parsed with their real parser but not run.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ FENCE = re.compile(
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|ya?ml))\n")
 TRAINING = ("fit", "validate", "test", "predict", "forest", "tabular-study")  # with --print_config
 
-PARSED_ONLY = {  # pattern of a command or configuration: reason
+PARSED_ONLY = {  # pattern of a block or command: reason
     r"^ganmc reproduce .*--on ": "requires a cluster",
     r"^ganmc reproduce .*--jobs ": "starts processes, as tests/experiments does",
     r"^ganmc reproduce (?!digits( |$)|--list)": "tests/configs runs every experiment",
     r"^ganmc compress .*--student ": "tests/compression compresses an image classifier",
     r"devices:? \d": "requires several devices",
     r"IMAGENET1K": "weights are downloaded",
+    r"OxfordIIITPet": "images are downloaded",
+    r"executorch": "the package is in no extra",
 }
 EXTRA_ARGUMENTS = {  # that shorten a command
     "evaluate": ["--num-samples", "40", "--num-students", "1"],
@@ -49,7 +51,7 @@ EXTRA_ARGUMENTS = {  # that shorten a command
     "profile": ["--benchmark-seconds", "0.01"],
 }
 SHORTER = {  # in Python blocks
-    r"max_epochs=\d+": "max_epochs=1",
+    r"epochs=\d+": "epochs=1",
     r"(Forest\w+)\(500": r"\1(20",
     r"(compress_table\(.*)\)$": r"\1, seconds=1, students=['tree'])",
 }
@@ -188,6 +190,9 @@ def run_python(block: Block, namespace: dict[str, Any]) -> None:
     if name := FILE_NAME.match(text):
         import_module(name[1].removesuffix(".py").replace("/", "."))
         return
+    if reason_not_to_run(text):
+        compile(text, block.page.name, "exec")
+        return
     for pattern, replacement in SHORTER.items():
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     exec(compile("\n" * (block.line - 1) + text, block.page.name, "exec"), namespace)
@@ -208,13 +213,14 @@ def test_page_runs(
     project: Callable[[str], Path],
     python_path: Path,
     tiny_training: Callable[[dict[str, Any]], dict[str, Any]],
+    user_objects: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
 ):
     blocks = read_blocks(page)
     folder = project("\n".join(block.text for block in blocks))
     write_named_blocks(blocks, folder, python_path)
     failures: list[str] = []
-    namespace: dict[str, Any] = {"__name__": "page"}
+    namespace = {"__name__": "page", **user_objects}
     for block in blocks:
         capsys.readouterr()
         try:

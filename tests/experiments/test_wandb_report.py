@@ -53,4 +53,4 @@ def test_table_figures_and_files_are_in_an_offline_run(experiment_file, tmp_path
     figures = sorted((tmp_path / "tiny").glob("figures/*.png"))
     assert figures
     names = ("report.html", "report.json", "report.md")
-    assert copies == {path.read_bytes() for path in (*(tmp_path / "tiny" / name for name in names), *figures)}
+    assert copies >= {path.read_bytes() for path in (*(tmp_path / "tiny" / name for name in names), *figures)}
