@@ -11,9 +11,10 @@ from lightning.pytorch import Callback
 from torch import nn
 
 from ganmc_lightning.cli.acceleration import Acceleration
-from ganmc_lightning.cli.callbacks import InterruptHandler, ProgressBar
+from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.compress_environment import card_environment
 from ganmc_lightning.cli.malloc import keep_freed_memory
+from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
 from ganmc_lightning.compression.stages import generator_pool
 from ganmc_lightning.data.datasets import open_dataset

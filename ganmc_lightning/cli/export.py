@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -99,9 +100,10 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
         inputs = load_datamodule(str(RunFolder(arguments.run).config)).samples("train")[0]
         return inputs[_choose(len(inputs))]
     name = arguments.calibration
-    files = len(spec.sample_shape) == 3 and not name.endswith(".npz") and (":" in name or Path(name).exists())
-    size = {"image_size": spec.sample_shape[1], "channels": spec.sample_shape[0]} if files else {}
-    source = open_dataset(name, **size)
+    channels, *size = spec.sample_shape
+    stored = len(size) != 2 or name.endswith(".npz") or (":" not in name and not Path(name).exists())
+    color: Literal[1, 3] = 1 if channels == 1 else 3
+    source = open_dataset(name) if stored else open_dataset(name, image_size=size[0], channels=color)
     root = Path(os.environ.get("GANMC_DATA") or "data")
     source.prepare(root)
     samples = take_samples(source.load(root).train)

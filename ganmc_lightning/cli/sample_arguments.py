@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="FILE.npz for arrays, FILE.csv for rows of a table, FILE.png for an image grid, else a new folder of "
         "images",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument("--seed", type=int, default=0, help="random seed for the latents (default: 0)")
 
 
@@ -37,4 +38,6 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
     if arguments.out.is_dir():
         raise ConfigurationError(f"--out: the folder {arguments.out} already exists, expected a new folder or a file")
+    if arguments.out.exists() and not arguments.overwrite:
+        raise ConfigurationError(f"--out: {arguments.out} already exists, expected a new file or --overwrite")
     check_checkpoint_exists(arguments.checkpoint)

@@ -10,13 +10,11 @@ import torch
 from ganmc_lightning.export.deployment import Deployment
 from ganmc_lightning.export.metadata import describe_deployment
 from ganmc_lightning.export.timing import Predictor
-
-METADATA_FILE = "metadata.json"
-"""Name of the metadata in the archive (``extra_files`` of ``torch.export.load``)."""
+from ganmc_lightning.networks.exported import METADATA_FILE
 
 
 def encode_program(deployment: Deployment) -> bytes:
-    """Return a ``.pt2`` file with a dynamic batch size and metadata.
+    """Return a ``.pt2`` file with a dynamic batch size and metadata (``extra_files`` of ``torch.export.load``).
 
     Raises:
         ConfigurationError: the network's code cannot be traced.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.checkpoints import relevant_line
+
+METADATA_FILE = "metadata.json"
+"""Name of the metadata that ``ganmc export`` stores in the archive."""
 
 
 class ExportedNetwork(NamedTuple):
@@ -21,11 +25,13 @@ class ExportedNetwork(NamedTuple):
         network: the graph and its weights; its mode is fixed.
         sample_shape: shape of one input without dynamic sizes: ``(C, H, W)``, or empty.
         num_classes: number of outputs of one sample; 0 if unknown.
+        class_names: names of the classes in a file of ``ganmc export``; empty if unknown.
     """
 
     network: nn.Module
     sample_shape: tuple[int, ...]
     num_classes: int
+    class_names: tuple[str, ...] = ()
 
 
 def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
@@ -39,9 +45,10 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
         ConfigurationError: the file cannot be read, the network has other inputs than one batch of samples, or its
             batch size is fixed.
     """
+    extra: dict[str, Any] = {METADATA_FILE: ""}  # torch.export.load does not fill an empty mapping
     try:
         with _weights_only(not trust):
-            program = torch.export.load(path)
+            program = torch.export.load(path, extra_files=extra)
     except Exception as error:  # any type on invalid data
         raise ConfigurationError(
             f"{path}: cannot be read as a network of torch.export: {relevant_line(error)}"
@@ -51,6 +58,11 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
     sample = values.get(str(inputs[0])) if len(inputs) == 1 else None
     if not isinstance(sample, Tensor) or sample.dim() < 2:
         raise ConfigurationError(f"{path}: got a network of {len(inputs)} inputs, expected one batch of samples")
+    if not sample.is_floating_point():
+        raise ConfigurationError(
+            f"{path}: got a network of {str(sample.dtype).removeprefix('torch.')} inputs, expected float samples; "
+            "export it without --uint8"
+        )
     if isinstance(sample.shape[0], int):
         raise ConfigurationError(
             f"{path}: got a network of the fixed batch size {sample.shape[0]}, expected any; export it with "
@@ -64,7 +76,17 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
     vars(network).pop("train", None)
     vars(network).pop("eval", None)
     fixed = all(isinstance(size, int) for size in shape)
-    return ExportedNetwork(network, shape if fixed else (), classes if isinstance(classes, int) else 0)
+    count = classes if isinstance(classes, int) else 0
+    return ExportedNetwork(network, shape if fixed else (), count, _class_names(extra, path))
+
+
+def _class_names(extra: dict[str, Any], path: str) -> tuple[str, ...]:
+    if not extra[METADATA_FILE]:
+        return ()
+    try:
+        return tuple(map(str, json.loads(json.loads(extra[METADATA_FILE])["class_names"])))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"{path}: its metadata are damaged ({type(error).__name__}: {error})") from error
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def test_arguments_are_validated_before_pytorch_is_imported(tmp_path: Path) -> N
         "evaluate real:test --data digits --teacher a.ckpt --student s.yaml": "a.ckpt: checkpoint not found",
         "profile a.ckpt --out new": "generators: got 'a.ckpt', expected NAME=CHECKPOINT",
         "profile a=a.ckpt --out new": "a.ckpt: checkpoint not found",
-        "compress a.skops t.csv --out new": "the following arguments are required: --target",
+        "compress a.skops t.csv --out new": "--target: missing, expected the column of t.csv to predict",
         "compress a.skops t.csv --target y --out new": "a.skops: file not found",
         "compress t.csv --teacher forest --target y --out new --max-bytes many": "--max-bytes: got 'many'",
         "reproduce": "NAME-or-FILE: missing",

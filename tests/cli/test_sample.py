@@ -163,3 +163,10 @@ def test_bad_input_is_one_line_and_writes_nothing(images, tmp_path, monkeypatch,
     assert error.count("\n") == 1
     assert (tmp_path / "there.npz").read_bytes() == b"mine"
     assert not (tmp_path / "new.npz").exists()
+
+
+def test_an_existing_file_is_replaced_on_request(images, tmp_path):
+    file = tmp_path / "there.npz"
+    file.write_bytes(b"old")
+    assert main(["sample", images, "--num-samples", "2", "--out", str(file), "--overwrite"]) == 0
+    assert len(np.load(file)["images"]) == 2

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec, Statistics, to_uint8_images
@@ -13,9 +14,10 @@ from ganmc_lightning.exceptions import ConfigurationError, ExportError
 from ganmc_lightning.export import export_network, files
 from ganmc_lightning.export.onnx_file import decode_onnx
 from ganmc_lightning.io.export_formats import EXPORT_PACKAGES
-from ganmc_lightning.networks import ACGANGenerator, LeNet, TabularGenerator
+from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet, TabularGenerator, load_network
 from ganmc_lightning.networks.recipe_metadata import decode_recipe
 from ganmc_lightning.networks.recipes import instantiate_network
+from ganmc_lightning.networks.training_data import get_training_data
 
 SPEC = DataSpec((3, 8, 8), 4, ("ant", "bee", "cat", "dog"))
 
@@ -107,17 +109,44 @@ def test_uint8_images_in_and_probabilities_out(network, images, tmp_path):
         torch.testing.assert_close(actual.sum(1), torch.ones(6))
 
 
+def test_pt2_is_a_teacher(network, tmp_path):
+    export_network(network, tmp_path, ["pt2"], spec=SPEC)
+    teacher = load_network(str(tmp_path / "model.pt2"))
+    assert get_training_data(teacher).class_names == SPEC.class_names
+    inputs = torch.rand(3, 3, 8, 8)
+    torch.testing.assert_close(teacher(inputs), network.eval()(inputs))
+    torch.export.save(
+        torch.export.load(tmp_path / "model.pt2"), tmp_path / "bad.pt2", extra_files={"metadata.json": "{}"}
+    )
+    with pytest.raises(ConfigurationError, match=r"bad\.pt2: its metadata are damaged \(KeyError: 'class_names'\)"):
+        load_network(str(tmp_path / "bad.pt2"))
+    export_network(network, tmp_path, ["pt2"], spec=SPEC, uint8_inputs=True)
+    with pytest.raises(ConfigurationError, match=r"got a network of uint8 inputs, expected float .* without --uint8"):
+        load_network(str(tmp_path / "model.pt2"))
+
+
+def test_damaged_metadata_of_safetensors(tmp_path):
+    for key, value, message in (
+        ("recipe", "{", "its metadata are damaged"),
+        ("recipe", "[]", "got a recipe of type list, expected a mapping"),
+        ("trained_on", "{}", "its metadata are damaged"),
+    ):
+        save_file({"weight": torch.ones(1)}, tmp_path / "bad.safetensors", {key: value})
+        with pytest.raises(ConfigurationError, match=rf"bad\.safetensors: {message}"):
+            load_network(str(tmp_path / "bad.safetensors"))
+
+
 def test_safetensors_rebuild_the_network(tmp_path):
-    arguments = {"in_channels": 1, "image_size": 8, "num_classes": 3, "widths": [4, 8, 16]}
+    arguments = {"in_channels": 1, "image_size": 16, "num_classes": 3, "widths": [4, 8, 16]}
     network = LeNet(**arguments)
     recipe = {"class_path": "ganmc_lightning.networks.LeNet", "init_args": arguments}
-    (file,) = export_network(network, tmp_path, ["safetensors"], spec=DataSpec((1, 8, 8), 3), recipe=recipe)
+    (file,) = export_network(network, tmp_path, ["safetensors"], spec=DataSpec((1, 16, 16), 3), recipe=recipe)
     with safe_open(file.path, "pt") as opened:
         found, _ = decode_recipe(opened.metadata(), str(file.path))
         weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     rebuilt = instantiate_network(found, str(file.path))
     rebuilt.load_state_dict(weights)
-    inputs = torch.rand(3, 1, 8, 8)
+    inputs = torch.rand(3, 1, 16, 16)
     assert torch.equal(rebuilt.eval()(inputs), network.eval()(inputs))
 
 
@@ -137,9 +166,9 @@ def test_conditional_generator(uint8, tmp_path):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_unconditional_generator_of_rows(tmp_path):
-    generator = TabularGenerator(3, num_classes=0, latent_dim=5)
-    export_network(generator, tmp_path, ["pt2"], spec=DataSpec((3,), 0))
+def test_unconditional_generator(tmp_path):
+    generator = DCGANGenerator(image_size=16, channels=1, width=2, latent_dim=5)
+    export_network(generator, tmp_path, ["pt2"], spec=DataSpec((1, 16, 16), 0))
     program = torch.export.load(tmp_path / "model.pt2").module()
     latents = torch.randn(9, 5)
     torch.testing.assert_close(program(latents), generator.eval()(latents))

@@ -81,8 +81,6 @@ def test_without_skops(tmp_path, monkeypatch):
 
 
 def test_exports_require_skops(monkeypatch):
-    monkeypatch.setattr(
-        "ganmc_lightning.tabular.export.dependencies.find_spec", lambda name: None if name == "skops" else 1
-    )
+    monkeypatch.setattr("ganmc_lightning.io.dependencies.find_spec", lambda name: None if name == "skops" else 1)
     with pytest.raises(ConfigurationError, match="exports require skops"):
         check_exports()
