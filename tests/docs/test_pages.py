@@ -179,7 +179,8 @@ def run_yaml(block: Block, folder: Path, tiny_training: Callable[[dict[str, Any]
         written = sorted(file.parent.glob("line_*.yaml"))
         earlier = [path for path in written if is_complete(yaml.safe_load(path.read_text(encoding="utf-8")))]
         options = ["--config", str(file), "--print_config"]
-        return min(main(["fit", "--config", str(base), *options]) for base in (BASE, *earlier[-1:]))
+        parsed = any(main(["fit", "--config", str(base), *options]) == 0 for base in (BASE, *earlier[-1:]))
+        return 0 if parsed else 2
     if reason_not_to_run(block.text):
         return main(["fit", "--config", str(file), "--print_config"])
     file.write_text(yaml.safe_dump(tiny_training(content), sort_keys=False), encoding="utf-8")
