@@ -6,7 +6,9 @@ ranges of the activations are those of calibration samples.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,15 +43,16 @@ def encode_int8(deployment: Deployment) -> bytes:
     with TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         try:
-            quantize_static(
-                model,
-                path,
-                CalibrationReader(deployment.inputs[0].name, samples),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,  # signed activations use slower kernels on x86
-                weight_type=QuantType.QInt8,
-            )
+            with _without_warnings():
+                quantize_static(
+                    model,
+                    path,
+                    CalibrationReader(deployment.inputs[0].name, samples),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=QuantType.QUInt8,  # signed activations use slower kernels on x86
+                    weight_type=QuantType.QInt8,
+                )
             quantized = onnx.load(path)
         except Exception as error:  # onnxruntime has a type for each kind of failure
             name = type(deployment.module.network).__name__
@@ -76,6 +79,17 @@ def calibration_inputs(deployment: Deployment) -> Tensor:
             f"calibration: got samples of shape {tuple(samples.shape[1:])}, expected {tuple(spec.sample_shape)}"
         )
     return to_uint8_images(samples) if deployment.inputs[0].dtype == torch.uint8 else samples
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Hide log messages: onnxruntime warns of each vector of weights, which always has one scale."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
 
 
 class CalibrationReader:
