@@ -101,7 +101,7 @@ class _MovableGraph(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         before = self.device_probe.device
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.device_probe.device != before:
             for module in self.graph.modules():
                 if isinstance(module, GraphModule):
