@@ -19,6 +19,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Frozen, build_network
 from ganmc_lightning.networks.profiling import count_parameters
 from ganmc_lightning.networks.proposal import propose_student
+from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.validation import check_classifier, check_trainable_classifier
 
 BUILDER = "ganmc_lightning.networks.build_network"
@@ -145,7 +146,8 @@ def make_student(
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             network = build_network(**values)
-        made = StudentNetwork(network, {"class_path": BUILDER, "init_args": values}, student)
+        recipe = resolve_recipe({"class_path": BUILDER, "init_args": values})
+        made = StudentNetwork(network, recipe, student)
     check_trainable_classifier("student", made.network, spec)
     return made
 

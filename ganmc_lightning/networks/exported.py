@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.node import map_aggregate
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.checkpoints import relevant_line
@@ -22,7 +24,7 @@ class ExportedNetwork(NamedTuple):
     """Network of a ``.pt2`` file.
 
     Attributes:
-        network: the graph and its weights; its mode is fixed.
+        network: the graph and its weights; its mode is fixed, and it can be moved to another device.
         sample_shape: shape of one input without dynamic sizes: ``(C, H, W)``, or empty.
         num_classes: number of outputs of one sample; 0 if unknown.
         class_names: names of the classes in a file of ``ganmc export``; empty if unknown.
@@ -71,13 +73,49 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
     shape = tuple(sample.shape[1:])
     outputs = [values.get(str(name)) for name in program.graph_signature.user_outputs]
     classes = outputs[0].shape[-1] if outputs and isinstance(outputs[0], Tensor) and outputs[0].dim() == 2 else 0
-    network = program.module()
-    # Exported modules refuse train() and eval(); their graph does not depend on the flag that these methods set.
-    vars(network).pop("train", None)
-    vars(network).pop("eval", None)
+    network = _MovableGraph(program.module())
     fixed = all(isinstance(size, int) for size in shape)
     count = classes if isinstance(classes, int) else 0
     return ExportedNetwork(network, shape if fixed else (), count, _class_names(extra, path))
+
+
+class _MovableGraph(nn.Module):
+    """Exported graph whose operations follow its weights to another device.
+
+    ``torch.export`` records the device of the export in operations such as ``arange`` and in assertions, which fail
+    after the weights are moved.
+    """
+
+    device_probe: Tensor
+
+    def __init__(self, graph: nn.Module) -> None:
+        super().__init__()
+        # Exported modules refuse train() and eval(); their graph does not depend on the flag that these methods set.
+        vars(graph).pop("train", None)
+        vars(graph).pop("eval", None)
+        self.graph = graph
+        self.register_buffer("device_probe", torch.empty(0), persistent=False)  # a graph may have no weights
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.graph(inputs)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        before = self.device_probe.device
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.device_probe.device != before:
+            for module in self.graph.modules():
+                if isinstance(module, GraphModule):
+                    _set_device(module, self.device_probe.device)
+        return self
+
+
+def _set_device(module: GraphModule, device: torch.device) -> None:
+    def replace(value: Any) -> Any:
+        return device if isinstance(value, torch.device) else value
+
+    for node in module.graph.nodes:
+        node.args, node.kwargs = map_aggregate(node.args, replace), map_aggregate(node.kwargs, replace)
+    module.recompile()
 
 
 def _class_names(extra: dict[str, Any], path: str) -> tuple[str, ...]:

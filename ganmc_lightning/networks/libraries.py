@@ -87,10 +87,7 @@ def load_from_library(reference: NetworkReference, arguments: Mapping[str, Any])
         elif reference.library == "torchvision":
             network = _torchvision_builder(reference)(weights="DEFAULT", **arguments)
         else:
-            transformers = import_library("transformers", str(reference))
-            local = Path(reference.name).is_dir()
-            auto = transformers.AutoModelForImageClassification
-            network = auto.from_pretrained(reference.name, local_files_only=local, trust_remote_code=False, **arguments)
+            network = _load_hf(reference, arguments)
     except ConfigurationError:
         raise
     except Exception as error:  # downloads and constructors raise any type
@@ -123,6 +120,25 @@ def hf_config(reference: NetworkReference, arguments: Mapping[str, Any]) -> dict
     return values
 
 
+def _load_hf(reference: NetworkReference, arguments: Mapping[str, Any]) -> nn.Module:
+    auto = import_library("transformers", str(reference)).AutoModelForImageClassification
+    network: nn.Module
+    network, report = auto.from_pretrained(
+        reference.name,
+        local_files_only=Path(reference.name).is_dir(),
+        trust_remote_code=False,
+        output_loading_info=True,
+        **arguments,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers initializes them randomly, such as the head of a model that is no classifier
+        raise ConfigurationError(
+            f"{reference}: got no weights of {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}, expected "
+            "the weights of a trained classifier"
+        )
+    return network.float()  # saved weights may be bfloat16
+
+
 def _build_hf(
     reference: NetworkReference, num_classes: int | None, in_channels: int | None, arguments: Mapping[str, Any]
 ) -> nn.Module:
@@ -137,7 +153,8 @@ def _build_hf(
         values["num_channels"] = in_channels
     values.pop("num_labels", None)
     config = _call_any(reference, transformers.AutoConfig.for_model, **values)
-    return _call(reference, transformers.AutoModelForImageClassification.from_config, config, trust_remote_code=False)
+    build = transformers.AutoModelForImageClassification.from_config
+    return _call(reference, build, config, trust_remote_code=False).float()  # the configuration may name bfloat16
 
 
 def _hf_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any]) -> Preprocessing:

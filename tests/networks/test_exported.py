@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import zipfile
@@ -48,6 +49,35 @@ def test_frozen_teacher(path):
     images = torch.randn(3, 1, 4, 4)
     torch.testing.assert_close(frozen(images), network()(images))
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+class DeviceDependent(nn.Module):
+    """Network whose exported operations name the device of the export."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, inputs):
+        return self.linear(inputs.to(torch.float32)) + torch.arange(3, device=inputs.device)
+
+
+def test_moved_to_another_device(tmp_path):
+    loaded = load_network(export(DeviceDependent().eval(), (torch.zeros(2, 4),), tmp_path / "teacher.pt2"))
+    rows = torch.randn(5, 4)
+    expected = loaded(rows)
+    copied = copy.deepcopy(loaded)
+    assert loaded.to("meta")(rows.to("meta")).device.type == "meta"
+    recorded = {
+        value
+        for module in loaded.modules()
+        if isinstance(module, torch.fx.GraphModule)
+        for node in module.graph.nodes
+        for value in (*node.args, *node.kwargs.values())
+        if isinstance(value, torch.device)
+    }
+    assert recorded == {torch.device("meta")}
+    torch.testing.assert_close(copied(rows), expected)
 
 
 def test_another_size_is_refused_or_resized(path):

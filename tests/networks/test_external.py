@@ -280,6 +280,18 @@ class TestHuggingFace:
         unnamed = load_network(f"hf:{tmp_path / 'hub'}", class_names=[])
         assert get_training_data(unnamed).class_names == ()
 
+    def test_bfloat16_becomes_float32(self, network, tmp_path):
+        network.bfloat16().save_pretrained(tmp_path / "hub")
+        loaded = load_network(f"hf:{tmp_path / 'hub'}")
+        torch.testing.assert_close(loaded(images()), network.float()(images()).logits)
+        assert build_network(f"hf:{tmp_path / 'hub'}")(images()).dtype == torch.float32
+
+    def test_a_model_without_a_head_is_refused(self, network, tmp_path):
+        """Transformers would initialize the head randomly."""
+        network.resnet.save_pretrained(tmp_path / "hub")
+        message = error(f"hf:{tmp_path / 'hub'}")
+        assert "got no weights of classifier.1.bias, classifier.1.weight, expected the weights of a trained" in message
+
     def test_with_a_file_of_weights(self, network, tmp_path):
         torch.save(network.state_dict(), tmp_path / "w.bin")
         loaded = load_network(f"hf:{tmp_path / 'hub'}:{tmp_path / 'w.bin'}")
