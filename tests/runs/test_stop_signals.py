@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from ganmc_lightning.runs.stop_signals import StopSignalHandler
 
 TRAINER: Any = SimpleNamespace(
-    received_sigterm=False, strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, all: decision)
+    received_sigterm=False, strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, **_: decision)
 )
 
 
