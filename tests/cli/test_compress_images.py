@@ -165,7 +165,7 @@ TEACHER = ("--teacher", "timm:resnet18")
         (("{photos}", *TEACHER, "--time", "soon"), "--time: got 'soon', expected a duration such as 90, 30m or 1.5h"),
         (
             ("{photos}", *TEACHER, "--format", "onxx"),
-            "--format: got 'onxx', expected some of onnx, pt2, safetensors, int8; did you mean 'onnx'?",
+            "--format: got 'onxx', expected some of onnx, pt2",
         ),
         (("{photos}", *TEACHER, "--gan", "none.ckpt"), "none.ckpt: checkpoint not found"),
         (("{photos}", *TEACHER, "--synthetic", "none"), "--synthetic: none: not found"),
