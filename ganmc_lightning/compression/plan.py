@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from ganmc_lightning.compression.inputs import LoadedSource
-from ganmc_lightning.compression.progress import format_duration
+from ganmc_lightning.compression.progress import duration_text
 from ganmc_lightning.compression.stages import CompressionStage
 from ganmc_lightning.compression.synthesis import SynthesisDuration
 from ganmc_lightning.compression.training import measure_epoch
@@ -88,7 +88,7 @@ def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> 
     """Return one line with the networks to train, the number of epochs and the estimated duration."""
     return (
         f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, in {plan.precision}, about "
-        f"{format_duration(plan.seconds)} in total"
+        f"{duration_text(plan.seconds)} in total"
     )
 
 

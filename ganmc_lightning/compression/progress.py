@@ -12,11 +12,11 @@ LINES = 10
 """Largest number of lines per training."""
 
 
-def format_duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration in its largest suitable unit.
 
     Example:
-        >>> [format_duration(seconds) for seconds in (40, 1800, 9000)]
+        >>> [duration_text(seconds) for seconds in (40, 1800, 9000)]
         ['40 s', '30 min', '2.5 h']
     """
     minutes = seconds / 60
@@ -51,5 +51,5 @@ class ProgressLines(Callback):
             line += f", validation accuracy {float(trainer.callback_metrics['val/accuracy']):.4f}"
         if done < epochs:
             seconds = (time.monotonic() - self._started) / (done - self._first) * (epochs - done)
-            line += f", {format_duration(seconds)} left"
+            line += f", {duration_text(seconds)} left"
         self._report(line)
