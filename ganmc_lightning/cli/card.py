@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.cards import ClassifierCard, ClassifierResult, make_classifier_card, measure_classifier
 from ganmc_lightning.cards.results import Role
+from ganmc_lightning.cli.card_environment import card_environment
 from ganmc_lightning.cli.card_networks import load_run_network, load_run_teacher
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.data.loaders import InMemoryLoader
 from ganmc_lightning.evaluation.real_data import load_datamodule
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.networks.allowed import search_current_folder
 from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.prediction import predict_logits
 from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.networks.validation import check_classifier
 from ganmc_lightning.runs.folder import RunFolder
@@ -100,36 +99,13 @@ def make_run_card(
         data.spec.class_names,
         command=command,
         seed=seed,
-        environment=_environment(device),
+        environment=card_environment(device_name(device)),
         images=images,  # None for rows and for images that are read from files
         notes=[f"Data: {data.dataset.name}."],
     )
-
-
-@torch.no_grad()
-def predict_logits(
-    network: nn.Module, batches: Iterable[Sequence[Tensor]], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return logits (N, K) and labels (N,) of all samples of a loader, on the CPU.
-
-    Args:
-        network: classifier in evaluation mode, on the device.
-        batches: stored inputs and labels of each batch.
-        device: device of the network.
-    """
-    found = [(network(to_float_images(inputs.to(device))).cpu(), labels.cpu()) for inputs, labels, *_ in batches]
-    return torch.cat([logits for logits, _ in found]), torch.cat([labels for _, labels in found])
 
 
 def _seed(run: Path) -> int:
     """Return the random seed of a run; 0 where it was not set."""
     seed = load_yaml_mapping(RunFolder(run).config).get("seed_everything")
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else 0
-
-
-def _environment(device: torch.device) -> dict[str, str]:
-    described = describe_environment(device_name(device))
-    versions = described["versions"]
-    assert isinstance(versions, dict)
-    found = {"device": str(described["device"]), "threads": str(described["threads"])}
-    return found | {str(name): str(version) for name, version in versions.items()}

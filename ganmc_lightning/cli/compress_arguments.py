@@ -9,6 +9,7 @@ from pathlib import Path
 from ganmc_lightning.cli.compress_image_arguments import add_image_arguments, validate_image_arguments
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
+from ganmc_lightning.io.export_formats import split_names
 
 KINDS = ("boosting", "tree", "forest")
 SEARCH_SECONDS = 120.0
@@ -68,8 +69,8 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--target", metavar="COLUMN", help="column to predict; required for tables")
     add("--task", choices=["auto", "classification", "regression"], help="default: by model or target")
-    add("--students", type=_split_names, metavar="A,B", help=f"kinds to compare (default: {','.join(KINDS)})")
-    add("--drop", type=_split_names, metavar="A,B", help="columns to ignore, such as row numbers")
+    add("--students", type=split_names, metavar="A,B", help=f"kinds to compare (default: {','.join(KINDS)})")
+    add("--drop", type=split_names, metavar="A,B", help="columns to ignore, such as row numbers")
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
     add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
@@ -193,7 +194,3 @@ def input_paths(arguments: argparse.Namespace) -> tuple[Path | None, Path]:
     if table.suffix.lower() not in TABLES:
         raise ConfigurationError(f"{table}: got the suffix {table.suffix!r}, expected a table: {', '.join(TABLES)}")
     return (None if arguments.teacher else paths[0]), table
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
+from ganmc_lightning.io.export_formats import EXPORT_PACKAGES, check_export_formats, split_names
 from ganmc_lightning.io.network_reference import is_reference, parse_reference
-from ganmc_lightning.io.structured import suggestion
 
 EPOCHS, BATCH_SIZE, SMALLER = 100, 128, 10.0
 """Copies of the defaults in ``ganmc_lightning.compression``, whose import takes seconds; a test compares them."""
-FORMATS = ("onnx", "pt2", "safetensors", "int8")
 DEFAULT_FORMATS = ("onnx", "safetensors")
 LOSSES = ("kd", "standardized", "dkd", "l2")
 HUB = "hf:"
@@ -42,13 +41,18 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
     add("--gray", action="store_true", help="read image files as gray, for a teacher of gray images")
     add("--no-flip", action="store_true", help="do not mirror images, for digits and letters")
     add("--baseline", action="store_true", help="also train the student on the labels only, to compare with")
-    add("--synthetic", type=Path, metavar="PATH", help="also try stored generated images: class folders or .npz")
+    add(
+        "--synthetic",
+        type=Path,
+        metavar="PATH",
+        help="also try generated images that the teacher recognizes: class folders or .npz",
+    )
     add("--unlabeled", type=Path, metavar="PATH", help="also try images without labels: a folder or .npz")
     add(
         "--format",
-        type=_split_names,
+        type=split_names,
         metavar="A,B",
-        help=f"exports of the student: {', '.join(FORMATS)} (default: {','.join(DEFAULT_FORMATS)})",
+        help=f"exports of the student: {', '.join(EXPORT_PACKAGES)} (default: {','.join(DEFAULT_FORMATS)})",
     )
     add("--teacher-args", type=_parse_mapping, metavar="JSON", help="keyword arguments of the teacher's factory")
     add("--student-args", type=_parse_mapping, metavar="JSON", help="keyword arguments of the student's factory")
@@ -56,7 +60,7 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
     add("--teacher-std", type=_parse_floats, metavar="R,G,B", help="standard deviation of the teacher's inputs")
     add("--teacher-size", type=int, metavar="PIXELS", help="side of the teacher's inputs, to which images are resized")
     add("--teacher-probabilities", action="store_true", help="the teacher returns probabilities instead of logits")
-    add("--teacher-classes", type=_split_names, metavar="A,B", help="class names in the order of the teacher's outputs")
+    add("--teacher-classes", type=split_names, metavar="A,B", help="class names in the order of the teacher's outputs")
 
 
 def validate_image_arguments(arguments: argparse.Namespace) -> None:
@@ -122,14 +126,8 @@ def _set_defaults(arguments: argparse.Namespace) -> None:
     for name, value in defaults.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
-    arguments.format = list(DEFAULT_FORMATS) if arguments.format is None else arguments.format
-    for name in arguments.format:
-        if name not in FORMATS:
-            raise ConfigurationError(f"--format: got {name!r}, {suggestion(name, FORMATS)}")
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    formats = DEFAULT_FORMATS if arguments.format is None else arguments.format
+    arguments.format = check_export_formats(formats, "--format")
 
 
 def _parse_floats(text: str) -> list[float]:

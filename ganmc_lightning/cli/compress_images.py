@@ -7,20 +7,20 @@ import os
 import sys
 from collections.abc import Callable
 
+import torch
 from lightning.pytorch import Callback
 from torch import nn
 
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler
-from ganmc_lightning.cli.compress_environment import card_environment
+from ganmc_lightning.cli.card_environment import card_environment
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
-from ganmc_lightning.compression.stages import generator_pool
+from ganmc_lightning.compression.synthesis import filtered_pool, generator_pool
 from ganmc_lightning.data.datasets import open_dataset
 from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
-from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.losses import (
     DecoupledKnowledgeDistillationLoss,
     KnowledgeDistillationLoss,
@@ -28,6 +28,7 @@ from ganmc_lightning.losses import (
 )
 from ganmc_lightning.losses.distillation import DistillationLoss
 from ganmc_lightning.networks import load_generator, load_network
+from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
 
 LOSSES: dict[str, Callable[[], DistillationLoss]] = {
@@ -36,13 +37,15 @@ LOSSES: dict[str, Callable[[], DistillationLoss]] = {
     "dkd": DecoupledKnowledgeDistillationLoss,
     "l2": L2LogitsLoss,
 }
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPTIONS = {
     "student_arguments": "--student-args",
     "mean and std": "--teacher-mean, --teacher-std",
     "teacher": "--teacher",
     "student": "--student",
     "smaller": "--smaller",
+    "synthesizers.gan": "--gan",
+    "synthesizers.synthetic": "--synthetic",
+    "synthesizers.unlabeled": "--unlabeled",
 }
 """Argument of Python -> option, for error messages."""
 
@@ -56,8 +59,6 @@ def run_images(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigurationError: an argument, a file or the data are invalid.
     """
-    if {"onnx", "int8"} & set(arguments.format):
-        check_packages(ONNX_PACKAGES)
     keep_freed_memory()
     handler = InterruptHandler()
     try:
@@ -106,7 +107,7 @@ def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> Class
         formats=arguments.format,
         seed=arguments.seed,
         command=arguments.command,
-        environment=card_environment(),
+        environment=card_environment(device_name(torch.device("cuda" if torch.cuda.is_available() else "cpu"))),
         make_callbacks=make_callbacks,
         report=lambda line: print(line, flush=True),
     )
@@ -133,7 +134,7 @@ def _synthesizers(arguments: argparse.Namespace, teacher: nn.Module, size: int) 
     if isinstance(arguments.gan, str):
         found["gan"] = generator_pool(load_generator(arguments.gan), teacher, size)
     if arguments.synthetic is not None:
-        found["synthetic"] = StoredSynthesizer(str(arguments.synthetic))
+        found["synthetic"] = filtered_pool(StoredSynthesizer(str(arguments.synthetic)), teacher, size)
     if arguments.unlabeled is not None:
         found["unlabeled"] = StoredSynthesizer(str(arguments.unlabeled), labeled=False)
     return found

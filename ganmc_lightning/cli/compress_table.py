@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ganmc_lightning.cards.formatting import format_interval, format_seconds, format_size
+from ganmc_lightning.cli.card_environment import card_environment
 from ganmc_lightning.cli.compress_arguments import parse_size
-from ganmc_lightning.cli.compress_environment import card_environment
 from ganmc_lightning.cli.compress_inputs import CompressInputs, read_inputs
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.dependencies import check_packages

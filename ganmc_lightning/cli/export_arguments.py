@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.export_formats import EXPORT_PACKAGES, check_export_formats, split_formats
+from ganmc_lightning.io.export_formats import EXPORT_PACKAGES, check_export_formats, split_names
 from ganmc_lightning.io.network_reference import is_reference
 
 
@@ -45,7 +45,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigurationError: a format is unknown, a package is missing, or a path does not exist.
     """
-    arguments.formats = check_export_formats(split_formats(arguments.format), "--format")
+    arguments.formats = check_export_formats(split_names(arguments.format), "--format")
     if not arguments.tolerance > 0:
         raise ConfigurationError(f"--tolerance: got {arguments.tolerance}, expected a positive number")
     if arguments.calibration is not None and "int8" not in arguments.formats:

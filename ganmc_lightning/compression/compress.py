@@ -20,13 +20,14 @@ from ganmc_lightning.compression.plan import (
     make_plan,
     read_plan,
 )
+from ganmc_lightning.compression.progress import Report
 from ganmc_lightning.compression.stages import StageFactory
 from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance
-from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks, Report
+from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
 from ganmc_lightning.losses.distillation import DistillationLoss, KnowledgeDistillationLoss
 from ganmc_lightning.runs.folder import RunFolder
-from ganmc_lightning.runs.precision import resolve_precision
+from ganmc_lightning.runs.precision import candidate_precisions
 from ganmc_lightning.runs.result import RunResult
 from ganmc_lightning.synthesizers import Synthesizer
 
@@ -103,7 +104,7 @@ def compress_classifier(
         seed: random seed (default: 0).
         command: command line for the card (default: none).
         environment: name -> value for the card, such as versions of packages (default: none).
-        make_callbacks: returns callbacks of a training, such as a progress bar.
+        make_callbacks: returns callbacks of a training; a progress bar replaces the lines of progress (default: none).
         report: called with each line of progress (default: ``print``).
 
     Raises:
@@ -131,8 +132,15 @@ def compress_classifier(
     if plan is None or result is None:
         measured = _evaluate_teacher(work)
         if plan is None:
-            stages = list(work.stages().values())
-            plan = make_plan(out, settings, stages, epochs=epochs, seconds=seconds, precision=resolve_precision())
+            plan = make_plan(
+                out,
+                settings,
+                list(work.stages().values()),
+                epochs=epochs,
+                seconds=seconds,
+                precisions=candidate_precisions(),
+                synthesis=work.measure_synthesis().values(),
+            )
         report(describe_plan(plan, list(work.stages().values())))
         result = finish(work, plan, measured, CardSettings(formats, environment or {}))
     name = str(result.settings["chosen"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,28 @@ from typing import Any
 from torch import nn
 
 from ganmc_lightning.compression.inputs import LoadedSource
+from ganmc_lightning.compression.progress import duration_text
 from ganmc_lightning.compression.stages import CompressionStage
-from ganmc_lightning.compression.training import TrainingPrecision, measure_epoch
+from ganmc_lightning.compression.synthesis import SynthesisDuration
+from ganmc_lightning.compression.training import measure_epoch
 from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.file_hash import hash_images
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
 from ganmc_lightning.runs.folder import RunFolder
-from ganmc_lightning.synthesizers import Synthesizer
+from ganmc_lightning.runs.precision import TrainingPrecision
+from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
 
 RUNS, PLAN = "runs", "plan.json"
 FILES = ("card.html", "card.json", "result.json", "student.ckpt")
 """Files of a finished compression, besides the exports ``student.*``."""
 SHARE = 0.95
 """Share of a time limit that is used for training; exports and the card need the rest."""
+MIN_SPEEDUP = 1.1
+"""Least speedup for which bf16-mixed is used: close measurements are not repeatable, and float32 is more accurate."""
+DIGITS = 12
+"""Number of hexadecimal digits of hashes in descriptions."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class CompressionPlan:
     Attributes:
         settings: name -> value of each setting that changes the result; hashes of networks and data.
         epochs: number of epochs of each network.
-        precision: precision of the training.
+        precision: precision of the training, the faster one.
         seconds: estimated duration of the training.
     """
 
@@ -60,7 +68,7 @@ def hash_data(source: LoadedSource) -> str:
 
 
 def describe_object(value: object) -> str:
-    """Return the class and the plain settings of a loss or synthesizer.
+    """Return the class and the plain settings of a loss or synthesizer, with hashes of networks and stored images.
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -69,19 +77,18 @@ def describe_object(value: object) -> str:
     """
     plain = {key: item for key, item in vars(value).items() if isinstance(item, bool | int | float | str | Path)}
     settings = ", ".join(f"{key}={item}" for key, item in sorted(plain.items()) if key[0] != "_" and key != "training")
-    networks = "".join(f", {hash_network(item)}" for item in vars(value).values() if isinstance(item, nn.Module))
+    hashes = [hash_network(item)[:DIGITS] for item in vars(value).values() if isinstance(item, nn.Module)]
+    if isinstance(value, StoredSynthesizer):
+        hashes.append(hash_images(value.path)[:DIGITS])
     inner = "".join(f", {describe_object(item)}" for item in vars(value).values() if isinstance(item, Synthesizer))
-    return f"{type(value).__name__}({settings}{networks}{inner})"
+    return f"{type(value).__name__}({settings}{''.join(f', {text}' for text in hashes)}{inner})"
 
 
 def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> str:
     """Return one line with the networks to train, the number of epochs and the estimated duration."""
-    minutes = plan.seconds / 60
-    duration = (
-        f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    )
     return (
-        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, about {duration} in total"
+        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, in {plan.precision}, about "
+        f"{duration_text(plan.seconds)} in total"
     )
 
 
@@ -126,9 +133,10 @@ def make_plan(
     *,
     epochs: int,
     seconds: float | None,
-    precision: TrainingPrecision,
+    precisions: Sequence[TrainingPrecision],
+    synthesis: Collection[SynthesisDuration] = (),
 ) -> CompressionPlan:
-    """Measure the steps of the stages, choose the number of epochs, and write the plan.
+    """Measure the steps of the stages, choose precision and number of epochs, and write the plan.
 
     Args:
         out: output folder.
@@ -136,26 +144,50 @@ def make_plan(
         stages: stages to train, in their order.
         epochs: largest number of epochs.
         seconds: time limit; None for no limit.
-        precision: precision of the training.
+        precisions: precisions to measure, the preferred one first.
+        synthesis: durations of drawing synthetic samples, in addition to the steps (default: none).
 
     Raises:
         ConfigurationError: one epoch of each stage takes longer than the limit.
     """
+    measured = {precision: _measure_epochs(stages, precision) for precision in precisions}
+    precision = choose_precision(measured)
+    epoch = measured[precision] + sum(duration.epoch for duration in synthesis)
+    start = sum(duration.start for duration in synthesis)
+    if seconds is not None:
+        epochs = min(epochs, int((SHARE * seconds - start) / epoch))
+        if epochs < 1:
+            raise ConfigurationError(
+                f"--time: got {seconds:.0f} s, expected at least {(start + epoch) / SHARE:.1f} s, for one epoch of "
+                f"{', '.join(stage.text for stage in stages)}"
+            )
+    plan = CompressionPlan(settings, epochs, precision, round(start + epochs * epoch, 1))
+    write_json(out / RUNS / PLAN, asdict(plan))
+    return plan
+
+
+def choose_precision(seconds: Mapping[TrainingPrecision, float]) -> TrainingPrecision:
+    """Return the first precision, or another one that is faster by :data:`MIN_SPEEDUP`.
+
+    Args:
+        seconds: precision -> measured duration.
+
+    Example:
+        >>> choose_precision({"32-true": 1.0, "bf16-mixed": 0.95}), choose_precision({"32-true": 1, "bf16-mixed": 0.5})
+        ('32-true', 'bf16-mixed')
+    """
+    first = next(iter(seconds))
+    fastest = min(seconds, key=seconds.__getitem__)
+    return fastest if seconds[fastest] * MIN_SPEEDUP <= seconds[first] else first
+
+
+def _measure_epochs(stages: Sequence[CompressionStage], precision: TrainingPrecision) -> float:
+    """Return the seconds of one epoch of each stage."""
     measured: dict[str, float] = {}
     for stage in stages:
         if stage.measured_as not in measured:
             measured[stage.measured_as] = measure_epoch(stage, precision)
-    epoch = sum(measured[stage.measured_as] for stage in stages)
-    if seconds is not None:
-        epochs = min(epochs, int(SHARE * seconds / epoch))
-        if epochs < 1:
-            raise ConfigurationError(
-                f"--time: got {seconds:.0f} s, expected at least {epoch / SHARE:.1f} s, for one epoch of "
-                f"{', '.join(stage.text for stage in stages)}"
-            )
-    plan = CompressionPlan(settings, epochs, precision, round(epochs * epoch, 1))
-    write_json(out / RUNS / PLAN, asdict(plan))
-    return plan
+    return sum(measured[stage.measured_as] for stage in stages)
 
 
 def stage_folder(out: Path, stage: CompressionStage) -> RunFolder:

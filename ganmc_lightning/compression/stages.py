@@ -25,8 +25,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import ACGANLoss, HingeGANLoss
 from ganmc_lightning.losses.distillation import DistillationLoss
 from ganmc_lightning.modules import ACGANModule, ClassifierModule, CompressionModule, DistillationModule
-from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator
-from ganmc_lightning.synthesizers import FilteredSynthesizer, GeneratorSynthesizer, PooledSynthesizer, Synthesizer
+from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator
+from ganmc_lightning.synthesizers import Synthesizer
 
 GAN, LABELS, STUDENT = "gan", "labels", "student"
 """Names of the stages that train the GAN, the student on labels, and the student by distillation."""
@@ -38,8 +38,6 @@ P_FAKE = 0.5
 """Share of synthetic samples in the batches of students that are trained with them."""
 WORKERS = 4
 """Largest number of processes that read images from files."""
-MIN_POOL = 1000
-"""Smallest number of samples in a pool."""
 LEARNING_RATE = 2e-3
 WARMUP = 0.05
 """Share of the steps in which the learning rate increases."""
@@ -122,6 +120,14 @@ class StageFactory:
         data = partial(self._data, augmented=False)
         return CompressionStage(GAN, "AC-GAN", "generator", self._gan_module, data, GAN, None, _average_callbacks)
 
+    def generator(self) -> ACGANGenerator:
+        """Return the untrained generator of the AC-GAN."""
+        return ACGANGenerator(**self._gan_sizes(GAN_WIDTHS[0]))
+
+    def _gan_sizes(self, width: int) -> dict[str, int]:
+        channels, side, _ = self.spec.sample_shape
+        return {"image_size": side, "channels": channels, "num_classes": self.spec.num_classes, "width": width}
+
     def _data(self, synthesizer: Synthesizer | None = None, augmented: bool = True) -> GANAugmentedDataModule:
         return GANAugmentedDataModule(
             self.source,
@@ -154,29 +160,13 @@ class StageFactory:
         return _with_recipe(module, "network", self.student.recipe)
 
     def _gan_module(self, steps: int) -> CompressionModule:
-        channels, side, _ = self.spec.sample_shape
-        images = {"image_size": side, "channels": channels, "num_classes": self.spec.num_classes}
-        sizes, discriminator = ({**images, "width": width} for width in GAN_WIDTHS)
+        width, discriminator_width = GAN_WIDTHS
         module = ACGANModule(
-            ACGANGenerator(**sizes),
-            ACGANDiscriminator(**discriminator, normalization="spectral", dropout=0.0),
+            self.generator(),
+            ACGANDiscriminator(**self._gan_sizes(discriminator_width), normalization="spectral", dropout=0.0),
             ACGANLoss(HingeGANLoss(), classify_generated=False),
         )
-        return _with_recipe(module, "generator", {"class_path": GENERATOR, "init_args": sizes})
-
-
-def generator_pool(generator: Generator, teacher: nn.Module, size: int) -> Synthesizer:
-    """Return a pool of generated samples; those of a conditional generator are filtered by the teacher's confidence.
-
-    Args:
-        generator: trained generator of images.
-        teacher: trained classifier.
-        size: number of training samples.
-    """
-    samples: Synthesizer = GeneratorSynthesizer(generator)
-    if generator.num_classes > 0:
-        samples = FilteredSynthesizer(samples, copy.deepcopy(teacher))
-    return PooledSynthesizer(samples, size=max(MIN_POOL, size))
+        return _with_recipe(module, "generator", {"class_path": GENERATOR, "init_args": self._gan_sizes(width)})
 
 
 def make_optimizer(parameters: Any) -> AdamW:

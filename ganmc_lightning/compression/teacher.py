@@ -1,4 +1,4 @@
-"""Logits of a classifier on a split, and a check that a teacher is better than chance."""
+"""Outputs of a classifier on a split, and a check that a teacher is better than chance."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ganmc_lightning.batch import to_float_images
-from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.modes import evaluating
 
 STANDARD_ERRORS = 3.0
 """A teacher is at chance if its accuracy is at most this far above the share of the most frequent class."""
@@ -37,27 +34,6 @@ class SplitLogits(NamedTuple):
             0.5
         """
         return float((self.logits.argmax(dim=1) == self.labels).double().mean())
-
-
-@torch.no_grad()
-def compute_split(network: nn.Module, data: GANAugmentedDataModule, split: str) -> SplitLogits:
-    """Compute the logits of a split in float32, in evaluation mode, on the accelerator if there is one.
-
-    Args:
-        network: classifier of images; it is moved back to the CPU.
-        data: data module after ``setup``, without a trainer.
-        split: ``"val"`` or ``"test"``.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loader = data.val_dataloader() if split == "val" else data.test_dataloader()
-    logits, labels = [], []
-    network.to(device)
-    with evaluating(network):
-        for images, targets, *_ in loader:
-            logits.append(network(to_float_images(images.to(device))).float().cpu())
-            labels.append(targets.cpu())
-    network.cpu()
-    return SplitLogits(torch.cat(logits), torch.cat(labels))
 
 
 def check_better_than_chance(teacher: SplitLogits) -> None:

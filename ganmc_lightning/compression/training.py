@@ -6,25 +6,25 @@ import time
 import warnings
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import ProgressBar
 from torch import nn
 
+from ganmc_lightning.compression.progress import ProgressLines, Report
 from ganmc_lightning.compression.stages import CompressionStage
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.modules import CompressionModule
 from ganmc_lightning.networks import load_network
-from ganmc_lightning.networks.profiling import count_parameters, device_name
+from ganmc_lightning.networks.profiling import count_parameters, device_name, synchronize
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
+from ganmc_lightning.runs.precision import TrainingPrecision
 
-TrainingPrecision = Literal["32-true", "bf16-mixed"]
 MEASURED_STEPS = 8
 """Number of steps that are trained to estimate the duration; the first is slower and not counted."""
 
@@ -37,6 +37,7 @@ def train_stage(
     seed: int,
     precision: TrainingPrecision,
     command: str,
+    report: Report,
     callbacks: Sequence[Callback] = (),
 ) -> None:
     """Train a stage, from its last checkpoint if there is one; do nothing if its run is complete.
@@ -48,6 +49,7 @@ def train_stage(
         seed: random seed of the run.
         precision: precision of the training.
         command: command line for ``result.json``.
+        report: called with lines about the progress, unless there is a progress bar.
         callbacks: callbacks of the caller, such as a progress bar.
 
     Raises:
@@ -59,10 +61,11 @@ def train_stage(
     seed_everything(seed, verbose=False)
     data = stage.make_data()
     module = stage.make_module(epochs * count_train_batches(data))
+    lines = [] if _has_progress_bar(callbacks) else [ProgressLines(stage.text, report)]
     checkpoint = RunModelCheckpoint(folder.checkpoints, stage.monitor, mode="max")
     trainer = _make_trainer(
         precision,
-        [*callbacks, *stage.callbacks(), checkpoint],
+        [*callbacks, *lines, *stage.callbacks(), checkpoint],
         max_epochs=epochs,
         default_root_dir=folder.path,
         logger=ResumableCSVLogger(str(folder.path)),
@@ -116,10 +119,14 @@ def _make_trainer(precision: TrainingPrecision, callbacks: list[Callback], **arg
         precision=precision,
         callbacks=callbacks,
         devices=1,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+        enable_progress_bar=_has_progress_bar(callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def _has_progress_bar(callbacks: Sequence[Callback]) -> bool:
+    return any(isinstance(callback, ProgressBar) for callback in callbacks)
 
 
 def _fit(
@@ -160,6 +167,5 @@ class _BatchTimer(Callback):
 
 
 def _now(module: LightningModule) -> float:
-    if module.device.type == "cuda":
-        torch.cuda.synchronize(module.device)
+    synchronize(module.device)
     return time.monotonic()

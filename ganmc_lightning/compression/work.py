@@ -7,21 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from lightning.pytorch import Callback
 from torch import nn
 
 from ganmc_lightning.cards.results import Role
 from ganmc_lightning.compression.outputs import Evaluated
 from ganmc_lightning.compression.plan import CompressionPlan, stage_folder
-from ganmc_lightning.compression.stages import GAN, LABELS, STUDENT, CompressionStage, StageFactory, generator_pool
-from ganmc_lightning.compression.teacher import SplitLogits, compute_split
+from ganmc_lightning.compression.progress import Report
+from ganmc_lightning.compression.stages import GAN, LABELS, STUDENT, CompressionStage, StageFactory
+from ganmc_lightning.compression.synthesis import (
+    FILTER_DRAWS,
+    SynthesisDuration,
+    generator_pool,
+    measure_synthesis,
+    unfiltered_pool,
+)
+from ganmc_lightning.compression.teacher import SplitLogits
 from ganmc_lightning.compression.training import load_trained, train_stage
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
 from ganmc_lightning.networks import load_generator
+from ganmc_lightning.networks.prediction import predict_logits
 from ganmc_lightning.synthesizers import Synthesizer
 
-Report = Callable[[str], None]
 MakeCallbacks = Callable[[], Sequence[Callback]]
 
 
@@ -71,6 +80,24 @@ class CompressionWork:
             stages += [make.gan(), make.distillation(synthetic_name(GAN), "student with GAN images")]
         return {stage.name: stage for stage in stages}
 
+    def measure_synthesis(self) -> dict[str, SynthesisDuration]:
+        """Fit the given synthesizers, and estimate the time of all pools of samples, by name of the stage.
+
+        Raises:
+            ConfigurationError: a synthesizer does not support the data, or the teacher does not recognize its images.
+        """
+        make, durations = self.factory, {}
+        for name, synthesizer in self.synthesizers.items():
+            try:
+                durations[synthetic_name(name)] = measure_synthesis(synthesizer, make.teacher, make.source, make.spec)
+            except ConfigurationError as error:
+                text = str(error).removeprefix("data.synthesizer: ").removeprefix("data.synthesizer.")
+                raise ConfigurationError(f"synthesizers.{name}: {text}") from error
+        if self.gan:
+            pool = unfiltered_pool(make.generator(), len(make.source.splits.train))
+            durations[synthetic_name(GAN)] = measure_synthesis(pool, make.teacher, make.source, make.spec, FILTER_DRAWS)
+        return durations
+
     def train(self, plan: CompressionPlan) -> dict[str, float]:
         """Train all stages that are not complete.
 
@@ -101,10 +128,17 @@ class CompressionWork:
         return Evaluated(name, role, network, val, test)
 
     def split_logits(self, network: nn.Module, split: str) -> SplitLogits:
-        """Compute the logits of a classifier for the samples of a split."""
+        """Compute the logits of a classifier for the samples of a split, ``"val"`` or ``"test"``.
+
+        The network is moved to the accelerator, if there is one, and back to the CPU.
+        """
         data = GANAugmentedDataModule(self.factory.source, batch_size=self.factory.batch_size)
         data.setup("test")
-        return compute_split(network, data, split)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        loader = data.val_dataloader() if split == "val" else data.test_dataloader()
+        outputs = SplitLogits(*predict_logits(network.to(device), loader, device))
+        network.cpu()
+        return outputs
 
     def trained(self, stage: CompressionStage) -> nn.Module:
         """Return the student of a complete stage."""
@@ -119,6 +153,7 @@ class CompressionWork:
             seed=self.seed,
             precision=plan.precision,
             command=self.command,
+            report=self.report,
             callbacks=self.make_callbacks(),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -44,11 +44,11 @@ def check_export_formats(formats: Iterable[str], option: str = "formats") -> tup
     return names
 
 
-def split_formats(text: str) -> Sequence[str]:
-    """Split a comma-separated list of formats.
+def split_names(text: str) -> list[str]:
+    """Split a comma-separated list of names.
 
     Example:
-        >>> split_formats("onnx, pt2")
+        >>> split_names("onnx, pt2")
         ['onnx', 'pt2']
     """
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -76,14 +76,15 @@ def throughput(network: nn.Module, *inputs: Tensor, seconds: float = 1.0, rounds
 
 
 def _seconds(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> float:
-    _synchronize(inputs[0].device)
+    synchronize(inputs[0].device)
     started = time.perf_counter()
     for _ in range(count):
         network(*inputs)
-    _synchronize(inputs[0].device)
+    synchronize(inputs[0].device)
     return time.perf_counter() - started
 
 
-def _synchronize(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

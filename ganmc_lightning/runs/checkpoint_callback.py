@@ -12,14 +12,13 @@ from typing import Any, Literal
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS
-from ganmc_lightning.runs.sigterm import SigtermHandler
+from ganmc_lightning.runs.stop_signals import StopSignalHandler
 
 SYNC_EVERY = 10
-"""Number of batches between two synchronizations about SIGTERM, which wait for the slowest process."""
+"""Number of batches between two synchronizations about signals, which wait for the slowest process."""
 BEST_KEYS = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", HYPER_PARAMETERS}
 """Keys of ``best.ckpt``, besides the state of the data module and the keys that the LightningModule adds."""
 
@@ -35,8 +34,8 @@ class RunModelCheckpoint(ModelCheckpoint):
       epoch.
     - The model is validated after the last batch, independent of ``check_val_every_n_epoch``, so that ``best.ckpt``
       may be that of the final weights and exists in short runs.
-    - On SIGTERM, training stops within a few batches, or after the validation in progress, with an up-to-date
-      ``last.ckpt``; the resumed run equals an uninterrupted one.
+    - On Ctrl-C and SIGTERM, training stops within a few batches, or after the validation in progress, with an
+      up-to-date ``last.ckpt``; the resumed run equals an uninterrupted one. A second Ctrl-C stops immediately.
     - A resumed run keeps its best metric even if the folder was moved.
 
     Args:
@@ -87,7 +86,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._last_step = 0  # nothing is saved before the first step
         self._last_time = 0.0
         self._val_intervals: tuple[int | None, float | None] | None = None
-        self._sigterm = SigtermHandler()
+        self._signals = StopSignalHandler()
         self._stopping = False
         self._saving_best = False
 
@@ -126,24 +125,24 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._scored = self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Install the SIGTERM handler."""
+        """Install the handlers of signals."""
         super().on_train_start(trainer, pl_module)
         self._last_time = time.monotonic()
         self._stopping = False
-        self._sigterm.install()
+        self._signals.install()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop if SIGTERM was received."""
+        """Stop if a signal was received."""
         self._stop()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Stop if SIGTERM was received."""
+        """Stop if a signal was received."""
         self._stop()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save at the step and time intervals; validate after the last batch; poll for SIGTERM."""
+        """Save at the step and time intervals; validate after the last batch; poll for signals."""
         with self._save_only_weights():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         steps = self._save_every_n_steps
@@ -154,24 +153,24 @@ class RunModelCheckpoint(ModelCheckpoint):
         validates = every is not None and (batch_idx + 1) % every == 0
         # Not before the end of an epoch or a validation, which a resumed run would skip.
         if not trainer.is_last_batch and not validates and (trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0):
-            self._poll_sigterm(trainer)
+            self._poll_signals(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save if ``save_on_train_epoch_end`` is set; poll for SIGTERM."""
+        """Save if ``save_on_train_epoch_end`` is set; poll for signals."""
         with self._save_only_weights():
             super().on_train_epoch_end(trainer, pl_module)
         if self._save_after_train_epoch:
             self._save_last(trainer)
-        self._poll_sigterm(trainer)
+        self._poll_signals(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the best and the last checkpoint; poll for SIGTERM."""
+        """Save the best and the last checkpoint; poll for signals."""
         with self._save_only_weights():
             super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             if not self._save_after_train_epoch:
                 self._save_last(trainer)
-            self._poll_sigterm(trainer)
+            self._poll_signals(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final state."""
@@ -220,12 +219,12 @@ class RunModelCheckpoint(ModelCheckpoint):
             for logger in trainer.loggers:
                 logger.after_save_checkpoint(self)
 
-    def _poll_sigterm(self, trainer: Trainer) -> None:
-        if not self._stopping and self._sigterm.received(trainer):
+    def _poll_signals(self, trainer: Trainer) -> None:
+        if not self._stopping and self._signals.received(trainer):
             self._save_last(trainer)
             self._stopping = True
 
     def _stop(self) -> None:
-        """Raise after SIGTERM; called at the start of a step, when the metrics of the last step are logged."""
+        """Raise after a signal; called at the start of a step, when the metrics of the last step are logged."""
         if self._stopping:
-            raise SIGTERMException
+            raise self._signals.exception()

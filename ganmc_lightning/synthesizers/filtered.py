@@ -75,9 +75,7 @@ class FilteredSynthesizer(Synthesizer):
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
         samples, targets = self.synthesizer.sample(CALIBRATION_SAMPLES, generator)
         if bool((targets < 0).any()):
-            raise ConfigurationError(
-                "data.synthesizer: FilteredSynthesizer got samples without labels, expected labeled samples"
-            )
+            raise ConfigurationError("data.synthesizer: got samples without labels, expected labeled samples to filter")
         confidence, predicted = self._predict(samples)
         correct = (predicted == targets) & ~confidence.isnan()
         self._thresholds = self._compute_thresholds(confidence, correct, targets, spec.num_classes)

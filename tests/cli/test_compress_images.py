@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,13 +82,55 @@ def test_folder_of_images(compress: Any, tmp_path: Path) -> None:
     assert result["metrics"]["test/teacher/accuracy"] > 0.9
     assert f"{192 * 32 + 32 + 32 * 3 + 3:,}" in (tmp_path / "small" / "card.html").read_text()
     assert isinstance(load_network(str(tmp_path / "small" / "student.ckpt")), MLPClassifier)
-    assert "6 epochs each, about" in outcome.out
+    assert "6 epochs each, in " in outcome.out
     again = compress("--baseline", "--no-flip", "--epochs", "6")
     assert again.status == 0, again.err
     assert "epochs each" not in again.out
     changed = compress("--baseline", "--no-flip", "--epochs", "7")
     assert changed.status == 2
     assert "max_epochs was 6, got 7" in changed.err
+
+
+def test_all_formats(compress: Any, tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    outcome = compress("--epochs", "1", "--format", "onnx,pt2,safetensors,int8")
+    assert outcome.status == 0, outcome.err
+    card = json.loads((tmp_path / "small" / "card.json").read_text())
+    files = {file["format"]: file for file in card["files"]}
+    assert list(files) == ["onnx", "pt2", "safetensors", "int8"]
+    for file in files.values():
+        assert (tmp_path / "small" / file["name"]).stat().st_size == file["bytes"]
+    assert max(files[name]["max_difference"] for name in ("onnx", "pt2", "safetensors")) <= 1e-4
+    assert isinstance(load_network(str(tmp_path / "small" / "student.pt2")), nn.Module)
+
+
+def test_stored_images_are_filtered_by_the_teacher(compress: Any, inputs: Inputs, tmp_path: Path) -> None:
+    stored = shutil.copytree(inputs.photos, tmp_path / "stored")
+    outcome = compress("--epochs", "1", "--synthetic", stored)
+    assert outcome.status == 0, outcome.err
+    assert "student with synthetic images: validation accuracy" in outcome.out
+    settings = json.loads((tmp_path / "small" / "result.json").read_text())["settings"]
+    assert settings["synthesizers"][0].startswith("PooledSynthesizer(")
+    assert "FilteredSynthesizer(confidence_quantile=0.3" in settings["synthesizers"][0]
+    shutil.copy(stored / "left" / "0.png", stored / "left" / "3.png")  # another image of equal name
+    outcome = compress("--epochs", "1", "--synthetic", stored)
+    assert outcome.status == 2
+    assert "other settings (synthesizers was" in outcome.err
+
+
+def test_stored_images_that_do_not_fit_are_refused_before_the_training(
+    compress: Any, inputs: Inputs, tmp_path: Path
+) -> None:
+    wrong = shutil.copytree(inputs.photos / "left", tmp_path / "wrong" / "right")
+    shutil.copytree(inputs.photos / "right", tmp_path / "wrong" / "left")
+    outcome = compress("--synthetic", wrong.parent)
+    assert outcome.status == 2
+    assert "--synthetic: teacher: predicts none of" in outcome.err
+    outcome = compress("--synthetic", wrong)
+    assert outcome.status == 2
+    assert "--synthetic: got samples without labels, expected labeled samples" in outcome.err
+    assert not (tmp_path / "small").exists()
 
 
 def test_interruption_says_how_to_resume(compress: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +163,10 @@ TEACHER = ("--teacher", "timm:resnet18")
         (("{photos}", *TEACHER, "--smaller", "0.5"), "--smaller: got 0.5, expected at least 1"),
         (("{photos}", *TEACHER, "--epochs", "0"), "--epochs: got 0, expected at least 1"),
         (("{photos}", *TEACHER, "--time", "soon"), "--time: got 'soon', expected a duration such as 90, 30m or 1.5h"),
-        (("{photos}", *TEACHER, "--format", "onxx"), "--format: got 'onxx', did you mean 'onnx'?"),
+        (
+            ("{photos}", *TEACHER, "--format", "onxx"),
+            "--format: got 'onxx', expected some of onnx, pt2",
+        ),
         (("{photos}", *TEACHER, "--gan", "none.ckpt"), "none.ckpt: checkpoint not found"),
         (("{photos}", *TEACHER, "--synthetic", "none"), "--synthetic: none: not found"),
         (("{photos}", *TEACHER, "--unlabeled", "none"), "--unlabeled: none: not found"),

@@ -54,6 +54,7 @@ Compress = Callable[..., ClassifierCompression]
 def _short_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "LATENCY_SECONDS", 0.01)
     monkeypatch.setattr(training, "MEASURED_STEPS", 2)
+    monkeypatch.setattr("ganmc_lightning.compression.compress.candidate_precisions", lambda: ("32-true",))
 
 
 @pytest.fixture

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.compression.finish import choose_student
 from ganmc_lightning.compression.inputs import StudentNetwork
 from ganmc_lightning.compression.stages import StageFactory
-from ganmc_lightning.compression.teacher import compute_split
 from ganmc_lightning.compression.work import CompressionWork
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import L2LogitsLoss
 from ganmc_lightning.networks import MLPClassifier, load_network
+from ganmc_lightning.networks.prediction import predict_logits
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 
@@ -49,7 +51,7 @@ def test_a_killed_compression_resumes_to_the_same_student(compress: Any, tmp_pat
 def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
     lines: list[str] = []
     first = compress(tmp_path / "small", epochs=1, report=lines.append)
-    assert any("epochs each, about" in line for line in lines)
+    assert any("epochs each, in 32-true, about" in line for line in lines)
     lines.clear()
     second = compress(tmp_path / "small", epochs=1, report=lines.append)
     assert not any(line.startswith("training") for line in lines)
@@ -60,6 +62,22 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
         compress(tmp_path / "small", epochs=1, seed=1)
 
 
+def test_lines_of_progress(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    compress(tmp_path / "small", epochs=12, report=lines.append)
+    progress = [line for line in lines if line.startswith("student: epoch")]
+    assert [re.match(r"student: epoch (\d+)/12, validation accuracy \d\.\d{4}", line)[1] for line in progress] == [
+        *("2", "4", "6", "8", "10", "12")
+    ]
+    assert [line.endswith(" s left") for line in progress] == [True] * 5 + [False]
+
+
+def test_a_progress_bar_replaces_the_lines(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    compress(tmp_path / "small", epochs=1, report=lines.append, make_callbacks=lambda: [TQDMProgressBar()])
+    assert not any(line.startswith("student: epoch") for line in lines)
+
+
 def test_files_and_scores(compress: Any, tmp_path: Any, gray: Any) -> None:
     result = compress(tmp_path / "small", baseline=True, epochs=8)
     names = {path.name for path in (tmp_path / "small").iterdir()}
@@ -68,7 +86,8 @@ def test_files_and_scores(compress: Any, tmp_path: Any, gray: Any) -> None:
     assert isinstance(student, MLPClassifier)
     data = GANAugmentedDataModule(gray)
     data.setup("test")
-    accuracy = compute_split(student, data, "test").accuracy
+    logits, labels = predict_logits(student, data.test_dataloader(), torch.device("cpu"))
+    accuracy = float((logits.argmax(dim=1) == labels).double().mean())
     metrics = json.loads((tmp_path / "small" / "result.json").read_text())["metrics"]
     assert metrics["test/student/accuracy"] == accuracy
     assert set(metrics) >= {"test/teacher/accuracy", "test/student on labels only/accuracy"}

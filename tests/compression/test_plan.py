@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ganmc_lightning.compression import plan
+from ganmc_lightning.compression.synthesis import SynthesisDuration
 from ganmc_lightning.exceptions import ConfigurationError
 
 STAGES: Any = [SimpleNamespace(measured_as=name, text=name) for name in ("labels", "student", "student")]
@@ -22,14 +23,33 @@ def _durations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("seconds", "epochs"), [(None, 100), (53, 10), (10_000, 100), (6, 1)])
 def test_epochs(seconds: float | None, epochs: int, tmp_path: Path) -> None:
-    made = plan.make_plan(tmp_path, {"seed": 0}, STAGES, epochs=100, seconds=seconds, precision="32-true")
+    made = plan.make_plan(tmp_path, {"seed": 0}, STAGES, epochs=100, seconds=seconds, precisions=["32-true"])
     assert (made.epochs, made.seconds) == (epochs, 5.0 * epochs)
     assert plan.read_plan(tmp_path, {"seed": 0}) == made
 
 
+def test_synthetic_samples_take_time(tmp_path: Path) -> None:
+    drawn = [SynthesisDuration(start=40.0, epoch=3.0), SynthesisDuration(start=5.0, epoch=2.0)]
+    arguments: Any = {"epochs": 100, "precisions": ["32-true"], "synthesis": drawn}
+    made = plan.make_plan(tmp_path, {}, STAGES, seconds=None, **arguments)
+    assert (made.epochs, made.seconds) == (100, 45 + 100 * (5 + 5))
+    limited = plan.make_plan(tmp_path, {}, STAGES, seconds=100, **arguments)
+    assert (limited.epochs, limited.seconds) == (5, 45 + 5 * 10)
+
+
+@pytest.mark.parametrize(("factor", "chosen"), [(3.0, "32-true"), (0.97, "32-true"), (0.7, "bf16-mixed")])
+def test_the_faster_precision_is_used(
+    factor: float, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors = {"32-true": 1.0, "bf16-mixed": factor}
+    monkeypatch.setattr(plan, "measure_epoch", lambda stage, precision: factors[precision])
+    made = plan.make_plan(tmp_path, {}, STAGES, epochs=1, seconds=None, precisions=["32-true", "bf16-mixed"])
+    assert (made.precision, made.seconds) == (chosen, pytest.approx(3 * factors[chosen], abs=0.1))
+
+
 def test_less_than_an_epoch(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"--time: got 5 s, expected at least 5.3 s"):
-        plan.make_plan(tmp_path, {}, STAGES, epochs=100, seconds=5, precision="32-true")
+        plan.make_plan(tmp_path, {}, STAGES, epochs=100, seconds=5, precisions=["32-true"])
     assert not (tmp_path / "runs").exists()
 
 
@@ -37,4 +57,4 @@ def test_less_than_an_epoch(tmp_path: Path) -> None:
 def test_description(seconds: float, text: str) -> None:
     made = plan.CompressionPlan({}, 10, "32-true", seconds)
     line = plan.describe_plan(made, STAGES)
-    assert line == f"training: labels, student, student; 10 epochs each, about {text} in total"
+    assert line == f"training: labels, student, student; 10 epochs each, in 32-true, about {text} in total"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -132,12 +133,32 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory, documented_configs: P
 
 
 def write_images(folder: Path) -> None:
-    """Write a folder of random images in two classes."""
-    random = np.random.default_rng(0)
-    for name in ("cat", "dog"):
+    """Write a folder of dark (class 0) and bright images."""
+    for label, name in enumerate(("cat", "dog")):
         (folder / name).mkdir(parents=True)
-        for k in range(20):
-            Image.fromarray(random.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / name / f"{k}.png")
+        for k, image in enumerate(make_photos(label)):
+            Image.fromarray(image).save(folder / name / f"{k}.png")
+
+
+def make_photos(label: int) -> NDArray[np.uint8]:
+    """Return random images (20, 16, 16, 3) of a class."""
+    return np.random.default_rng(label).integers(128 * label, 128 * label + 128, (20, 16, 16, 3), np.uint8)
+
+
+def write_resnet(file: Path) -> None:
+    """Write the weights of a classifier of the images of ``write_images``: random features, a fitted last layer."""
+    timm, safetensors = pytest.importorskip("timm"), pytest.importorskip("safetensors.torch")
+    images = np.concatenate([make_photos(0), make_photos(1)])
+    network = timm.create_model("resnet18", num_classes=2).eval()
+    with torch.no_grad():
+        inputs = torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
+        features = network.forward_head(network.forward_features(inputs), pre_logits=True)
+        ones = torch.ones(len(features), 1)
+        targets = torch.eye(2).repeat_interleave(20, dim=0)
+        weights = torch.linalg.lstsq(torch.cat([features, ones], dim=1), targets, driver="gelsd").solution.T
+        network.fc.weight.copy_(weights[:, :-1])
+        network.fc.bias.copy_(weights[:, -1])
+    safetensors.save_file(network.state_dict(), file)
 
 
 def write_table(file: Path) -> None:
@@ -183,6 +204,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "test.csv": write_table,
     "forest.skops": write_forest,
     "weights.pt": write_weights,
+    "weights.safetensors": write_resnet,
 }
 """Files of the user that pages name, and functions that write them."""
 

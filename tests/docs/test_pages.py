@@ -35,14 +35,14 @@ PARSED_ONLY = {  # pattern of a block or command: reason
     r"^ganmc reproduce .*--on ": "requires a cluster",
     r"^ganmc reproduce .*--jobs ": "starts processes, as tests/experiments does",
     r"^ganmc reproduce (?!digits( |$)|--list)": "tests/configs runs every experiment",
-    r"^ganmc compress .*--student ": "tests/compression compresses an image classifier",
     r"devices:? \d": "requires several devices",
     r"IMAGENET1K": "weights are downloaded",
     r"OxfordIIITPet": "images are downloaded",
     r"executorch": "the package is in no extra",
 }
-EXTRA_ARGUMENTS = {  # that shorten a command
+EXTRA_ARGUMENTS = {  # pattern of a command: arguments that shorten it; the first pattern that matches
     "evaluate": ["--num-samples", "40", "--num-students", "1"],
+    "compress .*--student ": ["--epochs", "1", "--batch-size", "8", "--format", "safetensors"],
     "compress": ["--time", "1", "--students", "tree"],
     "forest": [
         *("--max_trees", "2", "--synthetic_ratio", "1"),
@@ -124,7 +124,8 @@ def parse_command(arguments: list[str]) -> int:
 def run_ganmc(arguments: list[str]) -> int:
     if reason_not_to_run(shlex.join(["ganmc", *arguments])):
         return parse_command(arguments)
-    return main([*arguments, *EXTRA_ARGUMENTS.get(arguments[0], [])])
+    extra = (words for pattern, words in EXTRA_ARGUMENTS.items() if re.match(pattern, shlex.join(arguments)))
+    return main([*arguments, *next(extra, [])])
 
 
 def check_shell_command(words: list[str]) -> None:

@@ -31,19 +31,20 @@ KINDS = ["classifier", "distillation", "acgan"]
 
 
 class Terminate(Callback):
-    """Send SIGTERM to this process after a given step, or in the validation after it."""
+    """Send a signal to this process after a given step, or in the validation after it."""
 
-    def __init__(self, step: int, in_validation: bool) -> None:
+    def __init__(self, step: int, in_validation: bool, number: int = signal.SIGTERM) -> None:
         self.step = step
         self.in_validation = in_validation
+        self.number = number
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step and not self.in_validation:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
     def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step and self.in_validation:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
 
 
 class Cut(Callback):
@@ -205,6 +206,18 @@ def test_sigterm(
     assert signal.getsignal(signal.SIGTERM) == before
     assert checkpoint_of(tmp_path / "parts")["global_step"] == saved
     assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+@pytest.mark.parametrize(("step", "in_validation", "saved"), [(7, False, 7), (8, True, 8)])
+def test_ctrl_c(train: Callable[..., Trainer], tmp_path: Path, step: int, in_validation: bool, saved: int) -> None:
+    saving = {"check_val_every_n_epoch": 2, "max_epochs": 4}
+    before = signal.getsignal(signal.SIGINT)
+    whole = train("classifier", tmp_path / "whole", **saving)
+    with pytest.raises(SystemExit):  # of Lightning, after KeyboardInterrupt
+        train("classifier", tmp_path / "parts", end=Terminate(step, in_validation, signal.SIGINT), **saving)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == saved
+    assert_same_run(whole, train("classifier", tmp_path / "parts", resume=True, **saving))
 
 
 def test_sigterm_at_the_end(train: Callable[..., Trainer], tmp_path: Path) -> None:
