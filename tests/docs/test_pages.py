@@ -63,6 +63,7 @@ UNCHECKED = (
     "torchrun ",
     "sbatch ",
     "wandb ",
+    "npm ",
 )  # shell commands without arguments to check
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -180,6 +181,15 @@ def test_timm_network(tmp_path):
     network = timm.create_model("test_resnet", num_classes=4)
     (file,) = export_network(network, tmp_path, ["onnx"], spec=DataSpec((3, 32, 32), 4))
     assert file.max_difference <= 1e-4
+
+
+def test_int8_probabilities_sum_to_one(network, images, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    options = {"calibration": images, "probabilities": True, "tolerance": 0.1}
+    (result,) = export_network(network, tmp_path, ["int8"], spec=SPEC, **options)
+    session = onnxruntime.InferenceSession(result.path)
+    (probabilities,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    assert np.abs(probabilities.sum(axis=1) - 1).max() < 1e-5
 
 
 @pytest.mark.parametrize("uint8", [False, True])
