@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import gc
 import shlex
@@ -17,7 +16,7 @@ from ganmc_lightning.cli.config_files import check_config_files
 from ganmc_lightning.cli.config_keys import check_config_keys
 from ganmc_lightning.cli.help_pages import PAGES, help_page
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
-from ganmc_lightning.cli.parser import CommandParser, ShortHelpFormatter, take_help
+from ganmc_lightning.cli.parser import CommandParser, HelpFormatter, ShortHelpFormatter, format_epilog, take_help
 from ganmc_lightning.exceptions import (
     INTERRUPTED,
     TERMINATED,
@@ -29,23 +28,35 @@ from ganmc_lightning.exceptions import (
 from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
-    "fit": "train a classifier, a GAN or a student:  ganmc fit --config FILE",
+    "fit": "train a classifier, a GAN or a student",
     "validate": "evaluate a run on the validation set",
     "test": "evaluate a run on the test set and add the metrics to result.json",
     "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
-    "compress": "train a small network from a classifier of images, or a small model from one of a table:  "
-    "ganmc compress photos/ --teacher timm:resnet18:weights.safetensors --out small/",
-    "forest": "distill a random forest into a single tree and compare with baselines:  ganmc forest --config FILE",
+    "compress": "train a small network from a classifier of images, or a small model from one of a table",
+    "reproduce": "run the stages of an experiment and write its report",
+    "forest": "distill a random forest into a single tree and compare with baselines",
     "tabular-study": "compare students, label sources and synthesizers on one table",
-    "reproduce": "run the stages of an experiment and write its report:  ganmc reproduce digits",
-    "evaluate": "evaluate generated samples against real ones: FID, precision, recall, ...",
+    "evaluate": "evaluate generated samples against real ones: FID, precision, recall and others",
     "export": "write a trained network as ONNX, torch.export, safetensors or int8 file, verified and timed",
+    "card": "compare a trained student with its teacher on one page",
     "sample": "generate samples from a checkpoint of a generator",
-    "card": "compare a trained student with its teacher on one page:  ganmc card runs/digits/real_only/seed0",
     "profile": "profile generators (parameters, FLOPs, size, throughput) and plot their samples for the same latents",
 }
+EXAMPLES = {
+    "compress": (
+        "ganmc compress photos/ --teacher timm:resnet18:weights.pt --out small/",
+        "ganmc compress forest.skops train.csv --target y --out small/",
+    ),
+    "reproduce": ("ganmc reproduce --list", "ganmc reproduce digits"),
+    "evaluate": ("ganmc evaluate samples.npz --data digits",),
+    "export": ("ganmc export runs/digits/mixed_02/seed0 --format onnx,int8 --out small/",),
+    "card": ("ganmc card runs/digits/real_only/seed0",),
+    "sample": ("ganmc sample runs/digits/acgan/seed0/checkpoints/best.ckpt --out digits.png",),
+    "profile": ("ganmc profile teacher=gan.ckpt student=small.ckpt --out profile/",),
+}
+"""Command lines at the end of the help pages; those of the other commands are in ``help_pages``."""
 LIGHT = {"reproduce"}
 """Commands that import PyTorch only if and when a stage requires it."""
 
@@ -112,20 +123,30 @@ def _check_command(arguments: Sequence[str]) -> None:
 
 
 def _run_command(arguments: list[str], command: str, full_help: bool) -> int:
-    style = argparse.HelpFormatter if full_help else ShortHelpFormatter
+    style = HelpFormatter if full_help else ShortHelpFormatter
     parser = CommandParser(
         "ganmc",
-        description="Compress models with GAN-generated training data.",
-        epilog="`ganmc COMMAND --help` lists the options of a command, `ganmc COMMAND --help full` describes all.",
+        description="Compress classifiers, forests and GAN generators by distillation, also with GAN-generated data.",
+        epilog=format_epilog(
+            [*EXAMPLES["reproduce"], *EXAMPLES["compress"]],
+            "`ganmc COMMAND --help` lists the options of a command, `ganmc COMMAND --help full` describes all.",
+        ),
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ganmc {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(prog="ganmc", metavar="COMMAND", required=True)
     for name, text in TRAINING.items():
         commands.add_parser(name, help=text, add_help=False)
     used = parser
     for name, text in COMMANDS.items():
-        epilog = None if full_help else f"`ganmc {name} --help full` describes the options in full."
-        subparser = commands.add_parser(name, help=text, description=text, formatter_class=style, epilog=epilog)
+        hint = "" if full_help else f"`ganmc {name} --help full` describes the options in full."
+        subparser = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            formatter_class=style,
+            epilog=format_epilog(EXAMPLES.get(name, ()), hint),
+        )
         if arguments and arguments[0] == name:
             used = subparser
             import_module(f"ganmc_lightning.cli.{name}_arguments").add_arguments(subparser)

@@ -42,13 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "classifier:CHECKPOINT:LAYER (default: inception for images)",
     )
     add("--num-samples", type=int, default=10_000, metavar="N", help="number of samples per set (default: 10000)")
-    add("--seed", type=int, default=0, help="random seed for latents, subsets and students (default: 0)")
+    add("--seed", type=int, default=0, help="random seed (default: 0)")
     add("--real-split", default="test", choices=SPLITS, help="split of the real data to compare with (default: test)")
     add(
         "--sharpness-reference",
         metavar="SAMPLES",
-        help="reference samples for the sharpness ratio (default: the real split)",
+        help="reference of the sharpness ratio (default: real data)",
     )
+    add("--out", type=Path, metavar="FOLDER", help="write metrics and settings to FOLDER/result.json")
+    add("--nearest-plot", type=Path, metavar="FILE.png", help="plot samples next to their nearest training samples")
+    _add_compression_score_arguments(parser.add_argument_group("Compression Score"))
+
+
+def _add_compression_score_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--teacher", metavar="CHECKPOINT", help="trained classifier for the Compression Score")
     add("--student", metavar="CLASS|YAML", help="student of the Compression Score: network class or .yaml config")
     add("--num-students", type=int, default=3, metavar="N", help="students per set and variant (default: 3)")
@@ -66,8 +73,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LR",
         help="learning rate of the students' Adam optimizer (default: 0.001)",
     )
-    add("--out", type=Path, metavar="FOLDER", help="write metrics and settings to FOLDER/result.json")
-    add("--nearest-plot", type=Path, metavar="FILE.png", help="plot samples next to their nearest training samples")
 
 
 def validate_arguments(arguments: argparse.Namespace) -> None:

@@ -55,8 +55,38 @@ class CommandParser(argparse.ArgumentParser):
         raise ConfigurationError(f"{name}: {kind}, {hint}")
 
 
-class ShortHelpFormatter(argparse.HelpFormatter):
-    """Help page with one line for each argument, truncated at the width of the terminal, and only names in groups."""
+def format_epilog(examples: Sequence[str], text: str) -> str:
+    """Return the end of a help page: example command lines, and a paragraph.
+
+    Example:
+        >>> print(format_epilog(["ganmc reproduce digits"], "Text."))
+        example:
+          ganmc reproduce digits
+        <BLANKLINE>
+        Text.
+    """
+    heading = "examples:" if len(examples) > 1 else "example:"
+    block = "\n  ".join([heading, *examples]) if examples else ""
+    return "\n\n".join(part for part in (block, text) if part)
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Help page that keeps indented lines, such as examples, and wraps other paragraphs between words only."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Wrap paragraphs; names of options stay whole."""
+        return "\n\n".join(
+            textwrap.indent(paragraph, indent)
+            if "\n  " in paragraph
+            else textwrap.fill(
+                paragraph, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+            )
+            for paragraph in text.split("\n\n")
+        )
+
+
+class ShortHelpFormatter(HelpFormatter):
+    """Help page with at most two lines for each argument, and only names in groups."""
 
     def start_section(self, heading: str | None) -> None:
         """Start the section of a group of arguments."""
@@ -84,12 +114,9 @@ class ShortHelpFormatter(argparse.HelpFormatter):
         super().add_usage(usage, [*positional, *required, options], [], prefix)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        """Return the first line of the description of an argument."""
+        """Return the first two lines of the description of an argument."""
         lines = super()._split_lines(text, width)
-        return lines if len(lines) == 1 else [f"{super()._split_lines(text, width - 4)[0]} ..."]
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        """Wrap a paragraph between words only, so that names of options stay whole."""
-        return textwrap.fill(
-            " ".join(text.split()), width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
-        )
+        if len(lines) < 3:
+            return lines
+        rest = " ".join(text.split())[len(lines[0]) :]
+        return [lines[0], f"{super()._split_lines(rest, width - 4)[0]} ..."]

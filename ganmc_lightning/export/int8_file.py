@@ -52,6 +52,8 @@ def encode_int8(deployment: Deployment) -> bytes:
                     per_channel=True,
                     activation_type=QuantType.QUInt8,  # signed activations use slower kernels on x86
                     weight_type=QuantType.QInt8,
+                    # Quantized probabilities would not sum to 1, and small ones would be 0.
+                    nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "Softmax"],
                 )
             quantized = onnx.load(path)
         except Exception as error:  # onnxruntime has a type for each kind of failure

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from ganmc_lightning.cli import COMMANDS, TRAINING
+from ganmc_lightning.cli import COMMANDS, EXAMPLES, TRAINING
 from ganmc_lightning.cli.help_pages import PAGES
-from ganmc_lightning.cli.parser import CommandParser, ShortHelpFormatter, take_help
+from ganmc_lightning.cli.parser import CommandParser, HelpFormatter, ShortHelpFormatter, format_epilog, take_help
 
 Ganmc = Callable[..., Any]
 
@@ -40,11 +41,39 @@ def test_a_group_of_options_is_a_list_of_names() -> None:
     group = parser.add_argument_group("images")
     group.add_argument("--size", "--image-size", help="size in pixels")
     group.add_argument("--gray", action="store_true", help="one channel")
-    parser.add_argument("--long", help="word " * 40)
     page = parser.format_help()
     assert "images:\n  --image-size, --gray\n" in page
-    assert "word ...\n" in page
     assert "pixels" not in page
+
+
+def test_the_description_of_an_option_has_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = CommandParser("tool", formatter_class=ShortHelpFormatter)
+    words = [f"word{k}" for k in range(40)]
+    parser.add_argument("--long", help=" ".join(words))
+    text = parser.format_help().partition("--long LONG")[2]
+    *shown, end = text.split()
+    assert len(text.strip().splitlines()) == 2
+    assert end == "..."
+    assert shown == words[: len(shown)]
+
+
+def test_examples_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    epilog = format_epilog(["tool --long-option a", "tool b"], "A paragraph that is wrapped at the width.")
+    page = CommandParser("tool", epilog=epilog, formatter_class=HelpFormatter).format_help()
+    assert page.endswith("examples:\n  tool --long-option a\n  tool b\n\nA paragraph that is wrapped\nat the width.\n")
+
+
+def test_examples_are_valid_command_lines() -> None:
+    for name, lines in EXAMPLES.items():
+        module = import_module(f"ganmc_lightning.cli.{name}_arguments")
+        for line in lines:
+            program, command, *arguments = line.split()
+            parser = CommandParser(name)
+            module.add_arguments(parser)
+            assert (program, command) == ("ganmc", name)
+            parser.parse_args(arguments)
 
 
 @pytest.mark.parametrize("command", PAGES)

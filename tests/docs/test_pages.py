@@ -64,6 +64,7 @@ UNCHECKED = (
     "torchrun ",
     "sbatch ",
     "wandb ",
+    "npm ",
 )  # shell commands without arguments to check
 
 

@@ -182,6 +182,12 @@ def test_timm_network(tmp_path):
     assert file.max_difference <= 1e-4
 
 
+def test_int8_probabilities_sum_to_one(network, images, tmp_path):
+    pytest.importorskip("onnxruntime")
+    (result,) = export_network(network, tmp_path, ["int8"], spec=SPEC, calibration=images, probabilities=True)
+    assert (run_onnx(result.path, images).sum(dim=1) - 1).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("uint8", [False, True])
 def test_int8_is_smaller_and_agrees(uint8, images, tmp_path):
     pytest.importorskip("onnxruntime")
