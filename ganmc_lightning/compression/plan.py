@@ -16,6 +16,7 @@ from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
+from ganmc_lightning.networks import PretrainedClassifier
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.synthesizers import Synthesizer
 
@@ -44,8 +45,10 @@ class CompressionPlan:
 
 
 def hash_network(network: nn.Module) -> str:
-    """Compute the sha256 of the type and the weights of a network."""
-    return hash_object([type(network).__qualname__, dict(network.state_dict())])
+    """Compute the sha256 of the type, weights and buffers of a network, and of the arguments of its wrapper."""
+    arguments = network.extra_repr() if isinstance(network, PretrainedClassifier) else ""
+    tensors = {**dict(network.state_dict()), **dict(network.named_buffers())}  # also of mean and std
+    return hash_object([type(network).__qualname__, arguments, tensors])
 
 
 def hash_data(source: LoadedSource) -> str:
@@ -77,11 +80,12 @@ def describe_object(value: object) -> str:
 def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> str:
     """Return one line with the networks to train, the number of epochs and the estimated duration."""
     minutes = plan.seconds / 60
+    epochs = "epoch" if plan.epochs == 1 else "epochs"
     duration = (
         f"{plan.seconds:.0f} s" if minutes < 2 else f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
     )
     return (
-        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, about {duration} in total"
+        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} {epochs} each, about {duration} in total"
     )
 
 

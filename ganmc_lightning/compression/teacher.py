@@ -60,6 +60,23 @@ def compute_split(network: nn.Module, data: GANAugmentedDataModule, split: str) 
     return SplitLogits(torch.cat(logits), torch.cat(labels))
 
 
+def check_finite(teacher: SplitLogits) -> None:
+    """Check that a teacher's logits are finite.
+
+    Raises:
+        ConfigurationError: a logit is NaN or infinite.
+
+    Example:
+        >>> check_finite(SplitLogits(torch.zeros(1, 2), torch.zeros(1)))
+    """
+    invalid = int((~teacher.logits.isfinite()).any(dim=1).sum())
+    if invalid:
+        raise ConfigurationError(
+            f"teacher: returned NaN or infinite logits for {invalid} of {len(teacher.logits)} images, expected finite "
+            "values; check its weights and its precision"
+        )
+
+
 def check_better_than_chance(teacher: SplitLogits) -> None:
     """Check that a teacher's accuracy is above the share of the most frequent class by more than chance.
 
