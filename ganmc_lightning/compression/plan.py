@@ -154,7 +154,7 @@ def make_plan(
         epochs = min(epochs, int(SHARE * seconds / epoch))
         if epochs < 1:
             raise ConfigurationError(
-                f"--time: got {seconds:.0f} s, expected at least {epoch / SHARE:.1f} s, for one epoch of "
+                f"--time: got {seconds:g} s, expected at least {epoch / SHARE:.2f} s, for one epoch of "
                 f"{', '.join(stage.text for stage in stages)}"
             )
     plan = CompressionPlan(settings, epochs, precision, round(epochs * epoch, 1))

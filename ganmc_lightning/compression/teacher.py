@@ -94,8 +94,7 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
         >>> check_better_than_chance(SplitLogits(torch.eye(4)[labels], labels))
     """
     n, classes = teacher.logits.shape
-    share = float(torch.bincount(teacher.labels).max()) / n
-    limit = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / n)
+    limit = chance_limit(teacher.labels)
     if teacher.accuracy > limit:
         return
     message = (
@@ -112,6 +111,17 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
         f"{message}; pass the mean and the standard deviation of its inputs (--teacher-mean, --teacher-std) if they "
         "are not [-1, 1], and check its weights"
     )
+
+
+def chance_limit(labels: Tensor) -> float:
+    """Return the largest accuracy that is attributed to chance: the share of the most frequent class, and a margin.
+
+    Example:
+        >>> round(chance_limit(torch.arange(100) % 2), 6)
+        0.65
+    """
+    share = float(torch.bincount(labels).max()) / len(labels)
+    return share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
 
 
 def _accuracy_in_best_order(teacher: SplitLogits, classes: int) -> float:

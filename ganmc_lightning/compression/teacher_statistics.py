@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.compression.teacher import SplitLogits
+from ganmc_lightning.compression.teacher import SplitLogits, chance_limit
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import PretrainedClassifier
 
@@ -34,18 +34,19 @@ def check_input_statistics(
         compute: returns the logits of a classifier for the validation samples.
 
     Raises:
-        ConfigurationError: other statistics are better.
+        ConfigurationError: other statistics are better, and better than chance.
     """
     if not isinstance(teacher, PretrainedClassifier) or not teacher.statistics_source:
         return
     channels = spec.sample_shape[0]
     current = _statistics(teacher, channels)
+    limit = chance_limit(val.labels)
     found, accuracy, name = current, val.accuracy, ""
     for other, candidate in _alternatives(spec).items():
         if _equal(candidate, current):
             continue
         logits = compute(teacher.replace(mean=candidate[0], std=candidate[1]))
-        if logits.accuracy > accuracy and _is_better(logits, val):
+        if logits.accuracy > max(accuracy, limit) and _is_better(logits, val):
             found, accuracy, name = candidate, logits.accuracy, other
     if not name:
         return

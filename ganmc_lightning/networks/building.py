@@ -110,7 +110,8 @@ def _find_factory(reference: NetworkReference) -> Any:
         allow_import(reference.library)
     except ConfigurationError as error:
         close = get_close_matches(reference.library, LIBRARIES, n=1)
-        raise ConfigurationError(f"{error}{f"; did you mean '{close[0]}:'?" if close else ''}") from error
+        hint = f"; did you mean '{close[0]}:'?" if close else ""
+        raise ConfigurationError(f"{error}{hint}") from error
     try:
         factory = reduce(getattr, reference.name.split("."), import_module(reference.library))
     except AttributeError as error:

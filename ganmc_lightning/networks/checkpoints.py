@@ -152,12 +152,12 @@ def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
 
 
 def relevant_line(error: BaseException) -> str:
-    """Return the first sentence of the second line, which contains the cause in torch's messages, or of the only line.
+    r"""Return the first sentence of the second line, which contains the cause in torch's messages, or of the only line.
 
     A message without words, such as that of a ``KeyError``, follows the type of the exception.
 
     Example:
-        >>> relevant_line(RuntimeError("failed\\nno directory. An internal error."))
+        >>> relevant_line(RuntimeError("failed\nno directory. An internal error."))
         'no directory'
         >>> relevant_line(KeyError(101))
         'KeyError: 101'

@@ -16,7 +16,7 @@ from ganmc_lightning.networks import PretrainedClassifier
 
 IMAGES = torch.rand(200, 3, 2, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-DATA = Statistics(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.2, 0.2, 0.2]))
+DATA = Statistics(torch.tensor([0.45, 0.5, 0.6]), torch.tensor([0.2, 0.2, 0.2]))
 
 
 class Threshold(nn.Module):
@@ -81,3 +81,8 @@ def test_a_difference_within_the_standard_error_is_accepted() -> None:
 
 def test_other_modules_are_not_checked() -> None:
     check(Threshold(0.0), torch.zeros(200, dtype=torch.long))
+
+
+def test_statistics_at_chance_are_not_advised() -> None:
+    labels = (torch.arange(200) < 100).long()
+    check(make_teacher((0.0,) * 3, (1.0,) * 3, "timm", threshold=9.0), labels.logical_not().long())
