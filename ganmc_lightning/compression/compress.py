@@ -22,7 +22,7 @@ from ganmc_lightning.compression.plan import (
     read_plan,
 )
 from ganmc_lightning.compression.stages import StageFactory
-from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance, check_finite
+from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance, check_finite_logits
 from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks, Report
 from ganmc_lightning.data.datasets import DatasetSource
@@ -144,7 +144,7 @@ def compress_classifier(
 
 def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:
     teacher = work.evaluate("teacher", "teacher", work.factory.teacher)
-    check_finite(teacher.val)
+    check_finite_logits(teacher.val)
     if not resumed:
         compute = partial(work.split_logits, split="val")
         check_input_statistics(teacher.network, teacher.val, work.factory.spec, compute)

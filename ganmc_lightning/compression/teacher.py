@@ -60,14 +60,14 @@ def compute_split(network: nn.Module, data: GANAugmentedDataModule, split: str) 
     return SplitLogits(torch.cat(logits), torch.cat(labels))
 
 
-def check_finite(teacher: SplitLogits) -> None:
+def check_finite_logits(teacher: SplitLogits) -> None:
     """Check that a teacher's logits are finite.
 
     Raises:
         ConfigurationError: a logit is NaN or infinite.
 
     Example:
-        >>> check_finite(SplitLogits(torch.zeros(1, 2), torch.zeros(1)))
+        >>> check_finite_logits(SplitLogits(torch.zeros(1, 2), torch.zeros(1)))
     """
     invalid = int((~teacher.logits.isfinite()).any(dim=1).sum())
     if invalid:
