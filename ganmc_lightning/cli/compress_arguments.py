@@ -107,6 +107,8 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
                 f"--{name.replace('_', '-')}: is an option for {other}, expected options for {kind} with "
                 f"{' '.join(arguments.inputs)}"
             )
+    if not 0 <= arguments.seed < 2**32:
+        raise ConfigurationError(f"--seed: got {arguments.seed}, expected 0 to {2**32 - 1}")
     if arguments.time is not None:
         arguments.time = parse_time_limit(arguments.time)
     if table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -81,7 +82,7 @@ def validate_image_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--student-args: got arguments without --student, expected both")
     for name in ("smaller", "epochs", "batch_size", "image_size", "teacher_size"):
         value = getattr(arguments, name)
-        if value is not None and value < 1:
+        if value is not None and not 1 <= value < math.inf:
             raise ConfigurationError(f"--{name.replace('_', '-')}: got {value:g}, expected at least 1")
     for name in ("synthetic", "unlabeled"):
         path = getattr(arguments, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ from ganmc_lightning.compression.plan import (
 )
 from ganmc_lightning.compression.progress import Report
 from ganmc_lightning.compression.stages import StageFactory
-from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance
+from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance, check_finite_logits
+from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
 from ganmc_lightning.losses.distillation import DistillationLoss, KnowledgeDistillationLoss
@@ -108,12 +110,13 @@ def compress_classifier(
         report: called with each line of progress (default: ``print``).
 
     Raises:
-        ConfigurationError: networks and data do not match, the teacher's accuracy is at chance, the folder contains
-            other files, or ``seconds`` is less than one epoch.
+        ConfigurationError: networks and data do not match, the teacher's accuracy is at chance, or larger with other
+            statistics than the ones assumed by :func:`~ganmc_lightning.networks.load_network`; the folder contains
+            other files; or ``seconds`` is less than one epoch.
         DivergenceError: the training of a student diverged.
     """
     out = Path(out)
-    source, spec, remark = match_data(teacher, data if isinstance(data, LoadedSource) else LoadedSource(data))
+    source, teacher, spec, remarks = match_data(teacher, data if isinstance(data, LoadedSource) else LoadedSource(data))
     made = make_student(student, student_arguments, teacher, spec, smaller=smaller, seed=seed)
     loss = KnowledgeDistillationLoss() if loss is None else loss
     factory = StageFactory(teacher, made, source, spec, loss, batch_size, flip)
@@ -126,11 +129,11 @@ def compress_classifier(
         **{"seed": seed, "formats": list(formats)},
     }
     plan = read_plan(out, settings)
-    for line in filter(None, (remark, size_remark(teacher, made))):
+    for line in (*remarks, size_remark(teacher, made)):
         report(line)
     result = RunFolder(out).read_result()
     if plan is None or result is None:
-        measured = _evaluate_teacher(work)
+        measured = _evaluate_teacher(work, resumed=plan is not None)
         if plan is None:
             plan = make_plan(
                 out,
@@ -147,8 +150,12 @@ def compress_classifier(
     return ClassifierCompression(work.trained(work.stages()[name]), name, out, result)
 
 
-def _evaluate_teacher(work: CompressionWork) -> Evaluated:
+def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:
     teacher = work.evaluate("teacher", "teacher", work.factory.teacher)
+    check_finite_logits(teacher.val)
+    if not resumed:
+        compute = partial(work.split_logits, split="val")
+        check_input_statistics(teacher.network, teacher.val, work.factory.spec, compute)
     check_better_than_chance(SplitLogits(*map(torch.cat, zip(teacher.val, teacher.test, strict=True))))
     work.report(f"teacher: accuracy {teacher.test.accuracy:.4f} on {len(teacher.test.labels)} test images")
     return teacher

@@ -16,10 +16,11 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import DatasetSource, DatasetSplits, TensorDataset
 from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks import Frozen, build_network
+from ganmc_lightning.networks import Frozen, PretrainedClassifier, build_network
 from ganmc_lightning.networks.profiling import count_parameters
 from ganmc_lightning.networks.proposal import propose_student
 from ganmc_lightning.networks.resolving import resolve_recipe
+from ganmc_lightning.networks.training_data import get_training_data, set_training_data
 from ganmc_lightning.networks.validation import check_classifier, check_trainable_classifier
 
 BUILDER = "ganmc_lightning.networks.build_network"
@@ -78,11 +79,27 @@ class StudentNetwork(NamedTuple):
     name: str
 
 
-def match_data(teacher: nn.Module, source: LoadedSource) -> tuple[LoadedSource, DataSpec, str]:
-    """Validate a teacher against the data; repeat the channel of gray images for a teacher of color images.
+class MatchedData(NamedTuple):
+    """Data and a teacher that accepts them.
 
-    Returns:
-        The data set, its specification, and a remark for the user, "" if the data are unchanged.
+    Attributes:
+        source: the data set.
+        teacher: the teacher.
+        spec: specification of the data set.
+        remarks: one line for the user about each change.
+    """
+
+    source: LoadedSource
+    teacher: nn.Module
+    spec: DataSpec
+    remarks: list[str]
+
+
+def match_data(teacher: nn.Module, source: LoadedSource) -> MatchedData:
+    """Validate a teacher against the data.
+
+    The channel of gray images is repeated for a teacher of color images. The outputs of a teacher of another library
+    are ordered as the classes of the data, if its class names are equal.
 
     Raises:
         ConfigurationError: the data are not images, or the teacher does not accept them or has other classes.
@@ -90,7 +107,7 @@ def match_data(teacher: nn.Module, source: LoadedSource) -> tuple[LoadedSource, 
     spec = spec_of(source)
     if len(spec.sample_shape) != 3:
         raise ConfigurationError(f"data: {source.name} contains rows, expected images")
-    remark = ""
+    remarks = []
     try:
         check_classifier("teacher", teacher, spec)
     except ConfigurationError:
@@ -98,9 +115,12 @@ def match_data(teacher: nn.Module, source: LoadedSource) -> tuple[LoadedSource, 
             raise
         source = source.with_colors()
         spec = spec_of(source)
-        remark = "data: gray images, repeated in three channels for the teacher"
-    Frozen(teacher).adapt_to("teacher", spec)
-    return source, spec, remark
+        remarks.append("data: gray images, repeated in three channels for the teacher")
+    ordered = _in_order(teacher, spec)
+    if ordered is not teacher:
+        remarks.append("teacher: outputs in another order than the classes of the data, sorted by class name")
+    Frozen(ordered).adapt_to("teacher", spec)
+    return MatchedData(source, ordered, spec, remarks)
 
 
 def spec_of(source: LoadedSource) -> DataSpec:
@@ -159,6 +179,18 @@ def size_remark(teacher: nn.Module, student: StudentNetwork) -> str:
     if small >= large:
         text = f"student: warning: {student.name} has {small:,} parameters, not fewer than the teacher's {large:,}"
     return text
+
+
+def _in_order(teacher: nn.Module, spec: DataSpec) -> nn.Module:
+    trained_on = get_training_data(teacher)
+    if not isinstance(teacher, PretrainedClassifier) or trained_on is None:
+        return teacher
+    names = trained_on.class_names
+    if names == spec.class_names or sorted(names) != sorted(spec.class_names):
+        return teacher
+    ordered = teacher.replace(class_order=[names.index(name) for name in spec.class_names])
+    set_training_data(ordered, trained_on._replace(class_names=spec.class_names))
+    return ordered
 
 
 def _accepts(network: nn.Module, spec: DataSpec) -> bool:

@@ -19,6 +19,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.file_hash import hash_images
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
+from ganmc_lightning.networks import PretrainedClassifier
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import TrainingPrecision
 from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
@@ -52,8 +53,10 @@ class CompressionPlan:
 
 
 def hash_network(network: nn.Module) -> str:
-    """Compute the sha256 of the type and the weights of a network."""
-    return hash_object([type(network).__qualname__, dict(network.state_dict())])
+    """Compute the sha256 of the type, weights and buffers of a network, and of the arguments of its wrapper."""
+    arguments = network.extra_repr() if isinstance(network, PretrainedClassifier) else ""
+    tensors = {**dict(network.state_dict()), **dict(network.named_buffers())}  # also of mean and std
+    return hash_object([type(network).__qualname__, arguments, tensors])
 
 
 def hash_data(source: LoadedSource) -> str:
@@ -86,9 +89,10 @@ def describe_object(value: object) -> str:
 
 def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> str:
     """Return one line with the networks to train, the number of epochs and the estimated duration."""
+    epochs = "epoch" if plan.epochs == 1 else "epochs"
     return (
-        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} epochs each, in {plan.precision}, about "
-        f"{duration_text(plan.seconds)} in total"
+        f"training: {', '.join(stage.text for stage in stages)}; {plan.epochs} {epochs} each, in {plan.precision}, "
+        f"about {duration_text(plan.seconds)} in total"
     )
 
 
@@ -158,7 +162,7 @@ def make_plan(
         epochs = min(epochs, int((SHARE * seconds - start) / epoch))
         if epochs < 1:
             raise ConfigurationError(
-                f"--time: got {seconds:.0f} s, expected at least {(start + epoch) / SHARE:.1f} s, for one epoch of "
+                f"--time: got {seconds:g} s, expected at least {(start + epoch) / SHARE:.2f} s, for one epoch of "
                 f"{', '.join(stage.text for stage in stages)}"
             )
     plan = CompressionPlan(settings, epochs, precision, round(start + epochs * epoch, 1))

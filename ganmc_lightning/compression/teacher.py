@@ -36,6 +36,23 @@ class SplitLogits(NamedTuple):
         return float((self.logits.argmax(dim=1) == self.labels).double().mean())
 
 
+def check_finite_logits(teacher: SplitLogits) -> None:
+    """Check that a teacher's logits are finite.
+
+    Raises:
+        ConfigurationError: a logit is NaN or infinite.
+
+    Example:
+        >>> check_finite_logits(SplitLogits(torch.zeros(1, 2), torch.zeros(1)))
+    """
+    invalid = int((~teacher.logits.isfinite()).any(dim=1).sum())
+    if invalid:
+        raise ConfigurationError(
+            f"teacher: returned NaN or infinite logits for {invalid} of {len(teacher.logits)} images, expected finite "
+            "values; check its weights and its precision"
+        )
+
+
 def check_better_than_chance(teacher: SplitLogits) -> None:
     """Check that a teacher's accuracy is above the share of the most frequent class by more than chance.
 
@@ -53,8 +70,7 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
         >>> check_better_than_chance(SplitLogits(torch.eye(4)[labels], labels))
     """
     n, classes = teacher.logits.shape
-    share = float(torch.bincount(teacher.labels).max()) / n
-    limit = share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / n)
+    limit = chance_limit(teacher.labels)
     if teacher.accuracy > limit:
         return
     message = (
@@ -71,6 +87,17 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
         f"{message}; pass the mean and the standard deviation of its inputs (--teacher-mean, --teacher-std) if they "
         "are not [-1, 1], and check its weights"
     )
+
+
+def chance_limit(labels: Tensor) -> float:
+    """Return the largest accuracy that is attributed to chance: the share of the most frequent class, and a margin.
+
+    Example:
+        >>> round(chance_limit(torch.arange(100) % 2), 6)
+        0.65
+    """
+    share = float(torch.bincount(labels).max()) / len(labels)
+    return share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
 
 
 def _accuracy_in_best_order(teacher: SplitLogits, classes: int) -> float:

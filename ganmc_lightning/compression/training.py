@@ -114,15 +114,17 @@ def count_train_batches(data: GANAugmentedDataModule) -> int:
 
 
 def _make_trainer(precision: TrainingPrecision, callbacks: list[Callback], **arguments: Any) -> Trainer:
-    return Trainer(
-        **arguments,
-        precision=precision,
-        callbacks=callbacks,
-        devices=1,
-        enable_progress_bar=_has_progress_bar(callbacks),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+    with warnings.catch_warnings():
+        filter_lightning_warnings()  # the constructor prints devices, precision and tips
+        return Trainer(
+            **arguments,
+            precision=precision,
+            callbacks=callbacks,
+            devices=1,
+            enable_progress_bar=_has_progress_bar(callbacks),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
 
 
 def _has_progress_bar(callbacks: Sequence[Callback]) -> bool:

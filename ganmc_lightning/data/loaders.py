@@ -199,8 +199,10 @@ def check_split_size(size: int, world_size: int, name: str) -> None:
         name: split and data set, for the error message.
 
     Raises:
-        ConfigurationError: there are more processes than samples.
+        ConfigurationError: there is no sample, or there are more processes than samples.
     """
+    if size == 0:
+        raise ConfigurationError(f"data: got 0 {name}, expected at least one; add samples or change the splits")
     if size < world_size:
         raise ConfigurationError(
             f"trainer.devices: got {world_size} processes for {size} {name}, expected at least one sample per process"

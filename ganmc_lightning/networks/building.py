@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
 from typing import Any
@@ -105,7 +106,12 @@ def _find_factory(reference: NetworkReference) -> Any:
     name = f"{reference.library}.{reference.name}"
     if in_recipe():
         return find_network(name, str(reference))
-    allow_import(reference.library)
+    try:
+        allow_import(reference.library)
+    except ConfigurationError as error:
+        close = get_close_matches(reference.library, LIBRARIES, n=1)
+        hint = f"; did you mean '{close[0]}:'?" if close else ""
+        raise ConfigurationError(f"{error}{hint}") from error
     try:
         factory = reduce(getattr, reference.name.split("."), import_module(reference.library))
     except AttributeError as error:

@@ -152,9 +152,19 @@ def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
 
 
 def relevant_line(error: BaseException) -> str:
-    """Return the second line of a message, which contains the cause in torch's messages, or the only line."""
+    r"""Return the first sentence of the second line, which contains the cause in torch's messages, or of the only line.
+
+    A message without words, such as that of a ``KeyError``, follows the type of the exception.
+
+    Example:
+        >>> relevant_line(RuntimeError("failed\nno directory. An internal error."))
+        'no directory'
+        >>> relevant_line(KeyError(101))
+        'KeyError: 101'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[min(1, len(lines) - 1)] if lines else type(error).__name__)[:200]
+    line = lines[min(1, len(lines) - 1)].partition(". ")[0] if lines else ""
+    return (line if " " in line else f"{type(error).__name__}: {line}".removesuffix(": "))[:200]
 
 
 def _describes_other_object(value: object) -> bool:

@@ -47,7 +47,10 @@ def load_by_reference(path: str, options: ClassifierOptions) -> nn.Module:
     if reference.weights is not None:
         target = network.network if isinstance(network, PretrainedClassifier) else network
         load_weights(target, find_state_dict(read_weights(reference.weights, options.trust), path), path)
-    return describe_classes(_wrap(network, known, options, path), known, options, path)
+    wrapped = _wrap(network, known, options, path)
+    if options.mean is None and known.mean is not None:
+        wrapped.statistics_source = reference.library
+    return describe_classes(wrapped, known, options, path)
 
 
 def load_file(path: str, content: Any, network: nn.Module | None, options: ClassifierOptions) -> nn.Module:
@@ -168,5 +171,7 @@ def _build(reference: NetworkReference, options: ClassifierOptions) -> tuple[nn.
     return (PretrainedClassifier(network) if reference.library == "hf" else network), known
 
 
-def _wrap(network: nn.Module, known: Preprocessing, options: ClassifierOptions, path: str) -> nn.Module:
-    return PretrainedClassifier(network, **wrapper_arguments(known, options, path)).eval()
+def _wrap(network: nn.Module, known: Preprocessing, options: ClassifierOptions, path: str) -> PretrainedClassifier:
+    wrapped = PretrainedClassifier(network, **wrapper_arguments(known, options, path)).eval()
+    wrapped.statistics_source = "default" if options.mean is None else ""
+    return wrapped

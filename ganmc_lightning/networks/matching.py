@@ -83,7 +83,7 @@ def _shape_problem(
         ((got, due),) = rows
         return (
             f"layer '{layers.pop()}' has weights of {got[0]} classes, expected {due[0]} as in "
-            f"{type(network).__name__}; set num_classes: {got[0]}, the number of classes that it was trained with"
+            f"{type(network).__name__}; set num_classes: {got[0]}, or use data with these {got[0]} classes"
         )
     name = wrong[0]
     return (

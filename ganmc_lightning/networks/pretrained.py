@@ -30,10 +30,15 @@ class PretrainedClassifier(nn.Module):
             an error (default: False).
         outputs: what the network returns: ``"logits"``, or ``"probabilities"``, of which the logarithm is returned
             (default: ``"logits"``).
+        class_order: for each class of the data, its position in the network's outputs (default: equal order).
+
+    Attributes:
+        statistics_source: library whose configuration ``mean`` and ``std`` are from, ``"default"`` for those of images
+            in [-1, 1]; "" if they were passed.
 
     Raises:
-        ConfigurationError: only one of ``mean`` and ``std`` is given; ``resize`` without ``image_size``; or another
-            value of ``outputs``.
+        ConfigurationError: only one of ``mean`` and ``std`` is given; ``resize`` without ``image_size``; another
+            value of ``outputs``; or ``class_order`` is not a permutation.
 
     Example:
         >>> network = PretrainedClassifier(nn.Sequential(nn.Flatten(), nn.Softmax(1)), outputs="probabilities")
@@ -49,6 +54,7 @@ class PretrainedClassifier(nn.Module):
         image_size: int | None = None,
         resize: bool = False,
         outputs: Outputs = "logits",
+        class_order: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
@@ -59,11 +65,39 @@ class PretrainedClassifier(nn.Module):
             raise ConfigurationError("resize: got true without image_size, expected the size of the network's inputs")
         if outputs not in get_args(Outputs):
             raise ConfigurationError(f"outputs: got '{outputs}', expected 'logits' or 'probabilities'")
+        if class_order is not None and sorted(class_order) != list(range(len(class_order))):
+            raise ConfigurationError(
+                f"class_order: got {list(class_order)}, expected each position of the outputs once"
+            )
         self.network = network
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
+        self.mean, self.std = mean, std
         self.image_size = image_size
         self.resize = resize
         self.outputs = outputs
+        self.class_order = class_order
+        self.statistics_source = ""
+
+    def replace(self, **arguments: Any) -> PretrainedClassifier:
+        """Return a classifier of the same network, in evaluation mode, with some arguments replaced.
+
+        Args:
+            arguments: name -> value of each argument to replace.
+
+        Example:
+            >>> network = PretrainedClassifier(nn.Flatten(), [0.5], [0.5])
+            >>> network.replace(class_order=[1, 0])(torch.tensor([[[[1.0, 2.0]]]]))
+            tensor([[2., 1.]])
+        """
+        names = ("mean", "std", "image_size", "resize", "outputs", "class_order")
+        replaced = PretrainedClassifier(self.network, **{**{name: getattr(self, name) for name in names}, **arguments})
+        replaced.statistics_source = self.statistics_source
+        return replaced.eval()
+
+    def extra_repr(self) -> str:
+        """Return the arguments besides the statistics."""
+        order = "" if self.class_order is None else f", class_order={list(self.class_order)}"
+        return f"image_size={self.image_size}, resize={self.resize}, outputs={self.outputs!r}{order}"
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits (N, K) of images (N, C, H, W) in [-1, 1].
@@ -74,8 +108,8 @@ class PretrainedClassifier(nn.Module):
         """
         logits = first_tensor(self.network(self.normalize(self._resized(inputs))))
         if self.outputs == "probabilities":
-            return logits.clamp_min(torch.finfo(logits.dtype).tiny).log()
-        return logits
+            logits = logits.clamp_min(torch.finfo(logits.dtype).tiny).log()
+        return logits if self.class_order is None else logits[:, list(self.class_order)]
 
     def _resized(self, inputs: Tensor) -> Tensor:
         size = self.image_size

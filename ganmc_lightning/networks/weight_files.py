@@ -80,7 +80,8 @@ def read_weights(path: str, trust: bool = False) -> Any:
             name = str(error).partition("GLOBAL ")[2].split(" ", 1)[0]
             raise ConfigurationError(
                 f"{path}: contains a pickled object ({name or 'unknown'}), which runs code when it is loaded; save "
-                "only the weights, torch.save(network.state_dict(), path), or if you trust the file, set trust: true"
+                "only the weights, torch.save(network.state_dict(), path), or if you trust the file, set trust: true "
+                "(ganmc compress: --trust)"
             ) from error
         raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
 

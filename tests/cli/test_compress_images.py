@@ -161,6 +161,8 @@ TEACHER = ("--teacher", "timm:resnet18")
         (("{photos}", *TEACHER, "--student-args", "{}"), "--student-args: got arguments without --student"),
         (("{photos}", *TEACHER, "--student-args", "3"), "argument --student-args: got '3', expected a JSON object"),
         (("{photos}", *TEACHER, "--smaller", "0.5"), "--smaller: got 0.5, expected at least 1"),
+        (("{photos}", *TEACHER, "--smaller", "nan"), "--smaller: got nan, expected at least 1"),
+        (("{photos}", *TEACHER, "--seed", "-1"), "--seed: got -1, expected 0 to 4294967295"),
         (("{photos}", *TEACHER, "--epochs", "0"), "--epochs: got 0, expected at least 1"),
         (("{photos}", *TEACHER, "--time", "soon"), "--time: got 'soon', expected a duration such as 90, 30m or 1.5h"),
         (
@@ -198,7 +200,10 @@ def test_a_teacher_of_other_images_is_refused(compress: Any, tmp_path: Path) -> 
     assert outcome.err.count("\n") == 1
     outcome = compress("--teacher-classes", "middle,left,right")
     assert outcome.status == 2
-    assert "class 0 of its training data is 'middle', expected 'left'" in outcome.err
+    assert "in another order it would be" in outcome.err
+    outcome = compress("--teacher-classes", "up,left,right")
+    assert outcome.status == 2
+    assert "class 0 of its training data is 'up', expected 'left'" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 

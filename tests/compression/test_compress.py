@@ -51,7 +51,7 @@ def test_a_killed_compression_resumes_to_the_same_student(compress: Any, tmp_pat
 def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
     lines: list[str] = []
     first = compress(tmp_path / "small", epochs=1, report=lines.append)
-    assert any("epochs each, in 32-true, about" in line for line in lines)
+    assert any("1 epoch each, in 32-true, about" in line for line in lines)
     lines.clear()
     second = compress(tmp_path / "small", epochs=1, report=lines.append)
     assert not any(line.startswith("training") for line in lines)

@@ -1,15 +1,61 @@
-"""Students by reference: checkpoints that need no other file."""
+"""Teachers that are adapted to the data, and students by reference."""
 
 from __future__ import annotations
 
 import shutil
 
 import pytest
+import torch
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.compression.inputs import make_student
+from ganmc_lightning.compression import LoadedSource
+from ganmc_lightning.compression.inputs import make_student, match_data
+from ganmc_lightning.compression.plan import hash_network
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import PretrainedClassifier
 from ganmc_lightning.networks.recipes import instantiate_network
+from ganmc_lightning.networks.training_data import set_training_data
+
+
+def named(source: LoadedSource, names: tuple[str, ...]) -> LoadedSource:
+    source = LoadedSource(source)
+    source.splits = source.splits._replace(class_names=names)
+    return source
+
+
+def test_outputs_are_ordered_by_class_name(gray: LoadedSource) -> None:
+    source = named(gray, ("a", "b", "c"))
+    teacher = PretrainedClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))).eval()
+    plain = match_data(teacher, source)
+    set_training_data(teacher, plain.spec._replace(class_names=("c", "a", "b")))
+    matched = match_data(teacher, source)
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(matched.teacher(images), teacher(images)[:, [1, 2, 0]])
+    assert (plain.remarks, len(matched.remarks)) == ([], 1)
+    assert "another order" in matched.remarks[0]
+
+
+def test_other_class_names_are_refused(gray: LoadedSource) -> None:
+    source = named(gray, ("a", "b", "c"))
+    teacher = PretrainedClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))).eval()
+    set_training_data(teacher, match_data(teacher, source).spec._replace(class_names=("c", "a", "d")))
+    with pytest.raises(ConfigurationError, match="class 0 of its training data is 'c', expected 'a'"):
+        match_data(teacher, source)
+
+
+def test_the_hash_of_a_teacher_depends_on_its_inputs() -> None:
+    network = nn.Linear(2, 2)
+    teachers = [
+        PretrainedClassifier(network),
+        PretrainedClassifier(network, [0.5], [0.5]),
+        PretrainedClassifier(network, [0.5], [0.4]),
+        PretrainedClassifier(network, image_size=4),
+        PretrainedClassifier(network, image_size=4, resize=True),
+        PretrainedClassifier(network, outputs="probabilities"),
+        PretrainedClassifier(network, class_order=[1, 0]),
+    ]
+    assert len(set(map(hash_network, teachers))) == len(teachers)
 
 
 def test_the_recipe_of_a_hugging_face_student_contains_its_configuration(tmp_path):

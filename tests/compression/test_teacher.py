@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance
+from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance, check_finite_logits
 from ganmc_lightning.exceptions import ConfigurationError
 
 
@@ -27,3 +27,10 @@ def test_the_most_frequent_class_is_chance() -> None:
     labels = (torch.arange(100) < 10).long()
     with pytest.raises(ConfigurationError, match=r"accuracy of 90\.0% on 100"):
         check_better_than_chance(outputs(torch.zeros(100, dtype=torch.long), labels))
+
+
+def test_logits_that_are_not_finite() -> None:
+    logits = torch.zeros(4, 2)
+    logits[1, 0], logits[3, 1] = float("nan"), float("inf")
+    with pytest.raises(ConfigurationError, match="NaN or infinite logits for 2 of 4 images"):
+        check_finite_logits(SplitLogits(logits, torch.zeros(4, dtype=torch.long)))

@@ -77,6 +77,7 @@ class TestOwnCode:
 
     def test_refused(self, own_module):
         assert "module 'no_such_module' cannot be imported" in error("no_such_module:make")
+        assert error("tim:resnet18").endswith("; did you mean 'timm:'?")
         assert "has no attribute 'none'; expected a function or class" in error(f"{own_module}:none")
         assert "got a int, expected a function or class" in error(f"{own_module}:value")
         assert "returned a int, expected an nn.Module" in error(f"{own_module}:number")

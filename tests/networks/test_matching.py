@@ -72,8 +72,8 @@ def test_a_layer_of_the_file_is_not_the_network():
 
 def test_another_number_of_classes():
     assert error(make(0, classes=7).state_dict()) == (
-        "a.pt: layer '2' has weights of 7 classes, expected 3 as in Sequential; set num_classes: 7, the number of "
-        "classes that it was trained with"
+        "a.pt: layer '2' has weights of 7 classes, expected 3 as in Sequential; set num_classes: 7, or use data "
+        "with these 7 classes"
     )
 
 

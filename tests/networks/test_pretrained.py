@@ -128,3 +128,18 @@ def test_statistics_are_not_weights():
         "network.weight",
         "network.bias",
     }
+
+
+def test_outputs_in_another_order(images):
+    network = PretrainedClassifier(Answer(lambda logits: logits), class_order=[2, 0, 1])
+    assert torch.equal(network(images), images.mean(dim=(2, 3))[:, [2, 0, 1]])
+    with pytest.raises(ConfigurationError, match=r"class_order: got \[0, 0, 1\], expected each position"):
+        PretrainedClassifier(nn.Identity(), class_order=[0, 0, 1])
+
+
+def test_replaced_arguments(images):
+    network = PretrainedClassifier(nn.Flatten(), (0.5,) * 3, (0.25,) * 3, 6, True, class_order=[1, 0])
+    network.statistics_source = "timm"
+    replaced = network.replace(class_order=None)
+    assert torch.equal(replaced(images)[:, [1, 0]], network(images))
+    assert replaced.statistics_source == "timm"
