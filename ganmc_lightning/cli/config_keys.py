@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+import yaml
+
 from ganmc_lightning.cli.config_files import config_paths
 from ganmc_lightning.cli.signatures import PACKAGE, TRAINER, arguments_of, names_of
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.io.yaml_text import load_yaml
 
 SECTIONS = {
@@ -49,20 +51,25 @@ def check_config_keys(arguments: Sequence[str]) -> None:
     command, *words = arguments
     keys = [*KEYS, *KEYS_OF_COMMAND.get(command, ())]
     option = command
+    options = []
     for word in words:
         name, equals, value = word.partition("=")
         if _OPTION.fullmatch(name):
             _check_option(name, keys)
             option = name
+            options.append(name)
         _check_class(value if equals else word, option)
     files = [path for path in config_paths(words) if path.is_file()]
     for file in files:
-        content = load_yaml(file.read_text(encoding="utf-8"))
+        try:
+            content = load_yaml(file.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:  # a value that exceeds a limit
+            raise ConfigurationError(f"{file}: {one_line(error)}") from error
         if isinstance(content, dict):
             _check_file(file, content, keys)
             # With several files or such an option, the path of this file may be overridden.
             if command == "fit" and len(files) == 1 and not any(".path" in word or "print_" in word for word in words):
-                _check_checkpoints(file, content)
+                _check_checkpoints(file, content, options)
 
 
 def _check_option(option: str, keys: Sequence[str]) -> None:
@@ -110,9 +117,12 @@ def _check_class(value: object, key: str) -> None:
         module = f"{module}.{name}"
 
 
-def _check_checkpoints(file: Path, content: Mapping[str, object]) -> None:
+def _check_checkpoints(file: Path, content: Mapping[str, object], options: Sequence[str]) -> None:
+    overridden = {_plain(option.removeprefix("--").removesuffix("+")) for option in options}
     for position, value in _walk(content):
         if not isinstance(value, dict) or value.get("class_path") not in _LOADERS:
+            continue
+        if any(f"{_plain(position)}.".startswith(f"{option}.") for option in overridden):
             continue
         arguments = value.get("init_args")
         path = arguments.get("path") if isinstance(arguments, dict) else None
@@ -121,6 +131,11 @@ def _check_checkpoints(file: Path, content: Mapping[str, object]) -> None:
             raise ConfigurationError(
                 f"{file}: {position}.init_args.path: {path} not found, expected the checkpoint of an earlier run"
             )
+
+
+def _plain(position: str) -> str:
+    """Return a dotted position without ``init_args``, which options may omit."""
+    return position.replace(".init_args", "")
 
 
 def _walk(value: object, position: str = "") -> Iterator[tuple[str, object]]:

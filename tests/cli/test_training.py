@@ -123,7 +123,11 @@ def test_the_seed_determines_the_weights(ganmc: Ganmc, configs: Any, tmp_path: P
 
 def test_a_run_is_not_overwritten(ganmc: Ganmc, configs: Any, trained: Any) -> None:
     before = files_of(trained.teacher)
-    outcome = ganmc("fit", "--config", configs.teacher, "--trainer.default_root_dir", trained.teacher)
+    fit = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", trained.teacher]
+    repeated = ganmc(*fit)
+    assert (repeated.status, repeated.err) == (0, "")
+    assert "already finished" in repeated.out
+    outcome = ganmc(*fit, "--data.batch_size", "7")
     assert outcome.status == 2
     assert outcome.err.count("\n") == 1
     assert f"--ckpt_path {trained.teacher}/checkpoints/last.ckpt" in outcome.err

@@ -27,7 +27,7 @@ def test_only_the_requested_subcommand_gets_arguments(
         return add(self, theclass, themethod, *args, **kwargs)
 
     monkeypatch.setattr(TrainingArgumentParser, "add_method_arguments", recorded)
-    assert ganmc(command, "--help").status == 0
+    assert ganmc(command, "--help", "full").status == 0
     assert methods == [command]
 
 
