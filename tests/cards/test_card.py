@@ -149,7 +149,7 @@ def with_logits(results, logits):
     [
         (lambda r, y: (r[:1], y, ()), "got 0 teachers and 0 students"),
         (lambda r, y: ([r[1], r[2], r[2]._replace(name="b")], y, ()), "got 2 teachers and 1 students"),
-        (lambda r, y: ([r[1]._replace(role="judge")], y, ()), "got role 'judge', expected teacher"),
+        (lambda r, y: ([r[1]._replace(role="other")], y, ()), "got role 'other', expected teacher"),
         (lambda r, y: ([r[1], r[2]._replace(name=r[1].name)], y, ()), "expected unique names"),
         (lambda r, y: (r, y, ["a"]), "class_names: got 1 names, expected 3"),
         (lambda r, y: (r, y[:5], ()), r"<baseline>: logits: got shape \(400, 3\), expected \(5, 3\)"),
