@@ -15,12 +15,13 @@ DOCS := $(VENV)/.installed-docs
 NOTEBOOKS := $(VENV)/.installed-notebooks
 RECIPE := pyproject.toml constraints.txt scripts/environment.sh
 
-.PHONY: help demo test test-isa lint types docs notebooks bench clean
+.PHONY: help demo test test-slow test-isa lint types docs notebooks bench clean
 .NOTPARALLEL: # parallel installations into one environment would conflict
 
 help:
 	@echo "make demo       run the digits experiment and write its report (minutes, no data download)"
 	@echo "make test       run the tests"
+	@echo "make test-slow  run the campaigns of docs/reliability.md (hours)"
 	@echo "make test-isa   run the numeric tests under several instruction sets and thread counts"
 	@echo "make lint       check style and formatting"
 	@echo "make types      check types"
@@ -37,6 +38,11 @@ demo: $(BASE)
 test: export OMP_NUM_THREADS = 1
 test: $(TEST)
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+# ARGS="--cases 60 -k kills" selects the number of cases and the campaign.
+test-slow: export OMP_NUM_THREADS = 1
+test-slow: $(TEST)
+	$(BIN)/python -m pytest tests/reliability -m slow --figures docs/reliability $(ARGS)
 
 # ISA="sse4 avx2" selects settings; scripts/test_isa.sh lists all.
 test-isa: $(TEST)

@@ -38,6 +38,11 @@ THIRD_PARTY_WARNINGS = (
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cases", type=int, default=None, help="number of cases of each campaign (marker slow)")
+    parser.addoption("--figures", type=Path, default=None, help="folder for the figures of the campaigns, as JSON")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
