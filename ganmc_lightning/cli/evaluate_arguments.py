@@ -38,8 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--extractor",
-        help="feature extractor: inception, inception:WEIGHTS.pth, classifier:CHECKPOINT or "
-        "classifier:CHECKPOINT:LAYER (default: inception for images)",
+        help="feature extractor: inception, inception:WEIGHTS.pth, classifier:CHECKPOINT, classifier:CHECKPOINT:LAYER, "
+        "or a classifier of another library, such as classifier:timm:resnet18 (default: inception for images)",
+    )
+    add(
+        "--extractor-size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width to which images are resized for a classifier of another library (default: not resized)",
     )
     add("--num-samples", type=int, default=10_000, metavar="N", help="number of samples per set (default: 10000)")
     add("--seed", type=int, default=0, help="random seed (default: 0)")
@@ -56,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_compression_score_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--teacher", metavar="CHECKPOINT", help="trained classifier for the Compression Score")
+    add("--teacher", metavar="NETWORK", help="classifier for the Compression Score: checkpoint, or e.g. timm:resnet18")
     add("--student", metavar="CLASS|YAML", help="student of the Compression Score: network class or .yaml config")
     add("--num-students", type=int, default=3, metavar="N", help="students per set and variant (default: 3)")
     add(

@@ -66,12 +66,13 @@ class ClassifierExtractor(FeatureExtractor):
         return _forward(self.network, self.hooked_layer, self.layer is None, to_float_images(samples))
 
     def settings(self) -> dict[str, str]:
-        """Return extractor, digest and layer; images are not resized."""
+        """Return extractor, digest, layer and resize."""
+        size = self.network.image_size if getattr(self.network, "resize", False) else None
         return {
             "extractor": self.name,
             "extractor_digest": self.digest,
             "layer": self.layer or f"input of {self.hooked_layer or 'the network'}",
-            "resize": "none",
+            "resize": "none" if size is None else f"bilinear to {size}x{size}, antialiased",
         }
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import InceptionV3Extractor, make_extractor
+from ganmc_lightning.metrics.extractors import load_classifier
 from ganmc_lightning.networks import LeNet4, MLPClassifier
 
 RECIPE = {"class_path": "ganmc_lightning.networks.MLPClassifier", "init_args": {"in_features": 6, "num_classes": 3}}
@@ -61,6 +62,50 @@ def test_a_gan_is_no_classifier(save):
         match=r"got the submodules discriminator, generator, expected a classifier \(network or student\)",
     ):
         make_extractor(f"classifier:{path}")
+
+
+@pytest.fixture
+def pooled(tmp_path, monkeypatch):
+    """A module with a classifier of averages over 4x4 blocks of 32x32 images, and its weights file."""
+    (tmp_path / "pooled_models.py").write_text(
+        "from torch import nn\n"
+        "def make(num_classes=3):\n"
+        "    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(3 * 8 * 8, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(192, 3)
+    torch.save({"2.weight": layer.weight, "2.bias": layer.bias}, tmp_path / "pooled.pt")
+    return f"pooled_models:make:{tmp_path}/pooled.pt", layer
+
+
+def test_a_classifier_of_another_library(pooled):
+    reference, layer = pooled
+    images = torch.randint(256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    extractor = make_extractor(f"classifier:{reference}", (3, 16, 16), image_size=32)
+    larger = torch.nn.functional.interpolate(images / 127.5 - 1, size=32, mode="bilinear", antialias=True)
+    features, logits = extractor(images)
+    torch.testing.assert_close(features, torch.nn.functional.avg_pool2d(larger, 4).flatten(1))
+    torch.testing.assert_close(logits, layer(features))
+    assert extractor.settings()["resize"] == "bilinear to 32x32, antialiased"
+    assert extractor.name.startswith("pooled_models:make:")
+    same_size = make_extractor(f"classifier:{reference}", (3, 32, 32))
+    assert same_size.settings()["resize"] == "none"
+    assert same_size.digest != extractor.digest
+    with pytest.raises(ConfigurationError, match=r"does not accept samples of shape \(3, 16, 16\)"):
+        make_extractor(f"classifier:{reference}", (3, 16, 16))
+
+
+def test_load_classifier_by_reference(pooled):
+    reference, layer = pooled
+    logits = load_classifier(reference)(torch.zeros(1, 3, 32, 32))
+    torch.testing.assert_close(logits, layer.bias[None])
+
+
+def test_size_without_a_reference(save):
+    path, _ = save("network")
+    with pytest.raises(ConfigurationError, match=r"extractor size: got 32 for 'classifier:.*', expected 'classifier:REF"):
+        make_extractor(f"classifier:{path}", image_size=32)
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
