@@ -47,6 +47,11 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         learning_curves=tuple(c for c in curves if c.stages),
         result_curves=tuple(figure for figure in report.result_curves if figure.stage in available),
         sample_grids=tuple(stage for stage in report.sample_grids if stage in available),
+        cards=tuple(
+            _update(card, baselines=tuple(stage for stage in card.baselines if stage in available))
+            for card in report.cards
+            if card.stage in available
+        ),
     )
     stages = {name: stage for name, stage in experiment.stages.items() if name in available}
     return _update(experiment, stages=stages, report=report)

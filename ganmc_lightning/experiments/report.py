@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ganmc_lightning.experiments.cards import CardLink
 from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.formatting import (
@@ -59,6 +60,7 @@ class Report:
         sweeps: pairs of a sweep and its mean per value of the setting.
         runs: results of all runs.
         figures: plots and sample grids.
+        cards: cards of students.
     """
 
     experiment: Experiment
@@ -75,6 +77,7 @@ class Report:
     sweeps: Sequence[tuple[Sweep, Mapping[float, MeanCI]]]
     runs: Sequence[StageResult]
     figures: Sequence[ReportFigure]
+    cards: Sequence[CardLink] = ()
 
     def as_json(self) -> dict[str, object]:
         """Return the report as plain values."""

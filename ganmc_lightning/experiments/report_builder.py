@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganmc_lightning.experiments.cards import CardLink
 from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.figures import make_figures
@@ -20,7 +21,12 @@ from ganmc_lightning.io.structured import write_json
 
 
 def make_report(
-    experiment: Experiment, results: Results, command: str, quick: bool, missing: Sequence[str] = ()
+    experiment: Experiment,
+    results: Results,
+    command: str,
+    quick: bool,
+    missing: Sequence[str] = (),
+    cards: Sequence[CardLink] = (),
 ) -> Report:
     """Compute a report.
 
@@ -30,6 +36,7 @@ def make_report(
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         missing: runs without a result.
+        cards: cards of students.
 
     Raises:
         ConfigurationError: the experiment's metric, or a metric, curve or column of a table or figure is missing in a
@@ -60,6 +67,7 @@ def make_report(
         sweeps=sweeps,
         runs=runs,
         figures=make_figures(experiment, results, rows, tables, sweeps, rank_tests),
+        cards=cards,
     )
 
 

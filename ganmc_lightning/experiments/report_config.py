@@ -204,6 +204,19 @@ class LearningCurves:
 
 
 @dataclass(config=FORBID_EXTRA, frozen=True)
+class StudentCard:
+    """A card of ``ganmc card`` that compares a student with its teacher and with baselines, for the first seed.
+
+    Attributes:
+        stage: stage of the student.
+        baselines: stages of other classifiers of the same data.
+    """
+
+    stage: KnownStage
+    baselines: ListOf[KnownStage] = ()
+
+
+@dataclass(config=FORBID_EXTRA, frozen=True)
 class ReportConfig:
     """The tables and figures of the report.
 
@@ -216,6 +229,7 @@ class ReportConfig:
         learning_curves: figures over the epochs.
         result_curves: figures of curves from a ``result.json``.
         sample_grids: stages with their latest sample grid in the report.
+        cards: cards of students, linked from the report.
     """
 
     rows: ListOf[Row] = ()
@@ -226,6 +240,7 @@ class ReportConfig:
     learning_curves: ListOf[LearningCurves] = ()
     result_curves: ListOf[ResultCurves] = ()
     sample_grids: ListOf[KnownStage] = ()
+    cards: ListOf[StudentCard] = ()
 
     @model_validator(mode="after")
     def _validate(self, info: ValidationInfo) -> ReportConfig:

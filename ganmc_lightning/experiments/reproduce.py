@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ganmc_lightning.experiments.cards import write_cards
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.executors import make_executor
 from ganmc_lightning.experiments.partial import drop_missing
@@ -55,8 +56,8 @@ def reproduce(
         wandb_project: W&B project that also receives the runs and the report.
 
     Returns:
-        0 if the report is complete, 130 after Ctrl-C, 143 after SIGTERM, 1 if the report is partial (``keep_going``),
-        else the exit code of the first run that failed.
+        0 if the report is complete, 130 after Ctrl-C, 143 after SIGTERM, 1 if the report is partial (``keep_going``)
+        or a card could not be written, else the exit code of the first run that failed.
 
     Raises:
         ConfigurationError: the experiment file or the output folder cannot be used, or a result lacks the
@@ -82,9 +83,11 @@ def reproduce(
 
     results = load_results(finished)
     missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
-    report = make_report(drop_missing(experiment, results), results, command, quick, missing)
+    available = drop_missing(experiment, results)
+    cards, without_card = write_cards(available, results, folder, run_command)
+    report = make_report(available, results, command, quick, missing, cards)
     write_report(report, folder)
     if wandb_project is not None:
         log_report(report, folder, wandb_project)
     print_report(console, report, out / experiment.name / "report.html")
-    return 1 if failures else 0
+    return 1 if failures or without_card else 0

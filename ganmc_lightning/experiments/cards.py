@@ -1,0 +1,60 @@
+"""Cards of students at the end of an experiment, written by ``ganmc card``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganmc_lightning.experiments.config import Experiment
+from ganmc_lightning.experiments.results import Results, StageResult
+from ganmc_lightning.experiments.runner import RunCommand
+
+FOLDER = "cards"
+"""Folder of the cards beside the report."""
+
+
+@dataclass(frozen=True)
+class CardLink:
+    """Card of a student.
+
+    Attributes:
+        stage: stage of the student.
+        seed: random seed of its run.
+        file: path of the page relative to the report.
+    """
+
+    stage: str
+    seed: int
+    file: str
+
+
+def write_cards(
+    experiment: Experiment, results: Results, folder: Path, run_command: RunCommand
+) -> tuple[list[CardLink], list[str]]:
+    """Write the cards of an experiment, each for the run of the first seed.
+
+    Args:
+        experiment: the experiment file.
+        results: stage -> results of its runs.
+        folder: folder of the report.
+        run_command: entry point of the command line.
+
+    Returns:
+        The cards, and the stages whose card could not be written.
+    """
+    links, failed = [], []
+    for card in experiment.report.cards:
+        student = results[card.stage][0]
+        arguments = ["card", str(student.folder.path), "--out", str(folder / FOLDER / card.stage)]
+        for stage in card.baselines:
+            arguments += ["--baseline", str(_same_seed(results[stage], student.seed).folder.path)]
+        if run_command(arguments) == 0:
+            links.append(CardLink(card.stage, student.seed, f"{FOLDER}/{card.stage}/card.html"))
+        else:
+            failed.append(card.stage)
+    return links, failed
+
+
+def _same_seed(runs: list[StageResult], seed: int) -> StageResult:
+    """Return the run with a seed; the first for a stage that all seeds share."""
+    return next((run for run in runs if run.seed == seed), runs[0])
