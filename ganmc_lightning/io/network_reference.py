@@ -47,7 +47,8 @@ def is_reference(text: str) -> bool:
 def parse_reference(text: str) -> NetworkReference:
     """Split a reference into library, name and weights file.
 
-    The name of an ``hf`` folder may contain colons: if the rest of the text is a folder, there is no weights file.
+    The name of an ``hf`` folder may contain colons: if the rest of the text is a folder, there is no weights file. ``~``
+    at the beginning of a weights file, which shells do not expand within a word, is the home folder.
 
     Args:
         text: ``torchvision:NAME``, ``timm:NAME``, ``hf:ORG/NAME``, ``hf:FOLDER`` or ``MODULE:FACTORY``, each optionally
@@ -71,7 +72,7 @@ def parse_reference(text: str) -> NetworkReference:
         name, weights = (name, weights) if name else (weights, "")
     if not name or (colon and not weights):
         raise ConfigurationError(f"got the network '{text}', expected {FORMS}")
-    return NetworkReference(library, name, weights or None)
+    return NetworkReference(library, name, str(Path(weights).expanduser()) if weights else None)
 
 
 def _is_dotted_name(text: str) -> bool:

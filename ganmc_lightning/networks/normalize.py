@@ -43,5 +43,14 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Standardize images (N, C, H, W) in [-1, 1]."""
+        """Standardize images (N, C, H, W) in [-1, 1].
+
+        Raises:
+            ConfigurationError: C is not the number of means; one value is not used for all channels.
+        """
+        if inputs.shape[-3] != len(self.mean):
+            raise ConfigurationError(
+                f"mean and std: got {len(self.mean)} values for images with {inputs.shape[-3]} channels, expected one "
+                "per channel"
+            )
         return ((inputs + 1) / 2 - self.mean) / self.std

@@ -62,3 +62,8 @@ def test_empty_parts_are_refused(text):
 def test_without_torch():
     code = "import sys, ganmc_lightning.io.network_reference; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse_reference("timm:resnet18:~/weights.pt").weights == str(tmp_path / "weights.pt")

@@ -28,6 +28,14 @@ def test_like_torchvisions_transform():
     assert torch.allclose(Normalize(*IMAGENET)(images * 2 - 1), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_one_value_per_channel(channels):
+    with pytest.raises(ConfigurationError, match=f"got 3 values for images with {channels} channels, expected one per"):
+        Normalize(*IMAGENET)(torch.zeros(1, channels, 2, 2))
+    with pytest.raises(ConfigurationError, match="got 1 values for images with 3 channels"):
+        Normalize((0.5,), (0.5,))(torch.zeros(1, 3, 2, 2))
+
+
 def test_images_are_left_alone():
     images = torch.zeros(1, 3, 2, 2, requires_grad=True)
     Normalize(*IMAGENET)(images).sum().backward()
