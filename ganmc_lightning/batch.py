@@ -120,6 +120,19 @@ class SupportsDataSpec(Protocol):
 
 
 @runtime_checkable
+class SupportsValidationSplit(Protocol):
+    """Interface of a data module that may have no validation samples."""
+
+    @property
+    def validation_split(self) -> str:
+        """Split of ``val_dataloader``: ``"val"``, or ``"test"`` without validation samples.
+
+        Metrics are logged under this name, and nothing is selected by those of the test split.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsTeacherLogits(Protocol):
     """Interface of a data module that caches a teacher's logits of stored samples and adds them to the batches."""
 

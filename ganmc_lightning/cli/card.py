@@ -58,6 +58,8 @@ def load_run_data(config: Path) -> GANAugmentedDataModule:
     data = load_datamodule(str(config), in_memory=False)
     if not data.spec.has_samples or data.spec.num_classes == 0:
         raise ConfigurationError(f"{config}: data.dataset has no labeled samples, expected the run of a classifier")
+    if data.validation_split != "val":
+        raise ConfigurationError(f"{config}: data.validation_fraction: got 0, expected validation samples for a card")
     return data
 
 

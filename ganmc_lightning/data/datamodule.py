@@ -21,7 +21,7 @@ from ganmc_lightning.data.precision import autocast, convert_inputs
 from ganmc_lightning.data.reuse import real_uses, warn_of_reuse
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.seeds import derive_seed
-from ganmc_lightning.data.splits import Split, check_validation_fraction
+from ganmc_lightning.data.splits import check_validation_fraction
 from ganmc_lightning.data.teacher_logits import TeacherLogits, samples_to_label
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer
@@ -34,11 +34,9 @@ SHUFFLE_STREAM, SYNTHESIS_STREAM, MIX_STREAM, POOL_STREAM = range(4)
 class GANAugmentedDataModule(LightningDataModule):
     """Load a data set and replace a share of its training samples by synthetic samples (GAN-MC, section 2.3).
 
-    Validation samples are those of the data set, or are split off its training samples, equally in every run; they are
-    used to select models. Test samples are used only by ``test`` and ``predict``. Images in memory are stored on the
-    training device as uint8. Batches are converted to floats there and, in training, augmented and mixed.
-
-    Training batches contain the sample weights, which have mean 1 and are 1 for synthetic samples.
+    Validation samples, which select models, are those of the data set, or are split off its training samples, equally
+    in every run. Images in memory are stored on the training device as uint8. Batches are converted to floats there
+    and, in training, augmented and mixed. They contain sample weights of mean 1; synthetic samples have weight 1.
 
     The samples of a step depend only on the seed of the run, the process and the step. Runs are therefore reproducible,
     and a resumed run has the batches of an uninterrupted run.
@@ -51,8 +49,8 @@ class GANAugmentedDataModule(LightningDataModule):
             ``"per_batch"``: all samples of a batch are synthetic with probability ``p_fake``, as in the authors' code.
         batch_size: number of samples in a batch, per process.
         augment: augmentation of the real training samples.
-        validation_fraction: share of the training samples used for validation, in (0, 1), unless the data set has a
-            validation split.
+        validation_fraction: share of the training samples used for validation, unless the data set has a validation
+            split. With 0, test samples are evaluated instead, logged as ``test/...``, and select nothing.
         train_size: number of training samples to keep after the validation split, stratified by class (default: all).
         quantile_transform: whether to transform each column of rows to a normal distribution, which removes skew and
             heavy tails (default: False). All stages of an experiment require equal values.
@@ -95,7 +93,7 @@ class GANAugmentedDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         check_mixing(p_fake, synthesizer is not None, batch_size)
-        check_validation_fraction(validation_fraction)
+        check_validation_fraction(validation_fraction, allow_zero=True)
         self.dataset = dataset
         self.synthesizer = synthesizer
         self.p_fake = p_fake
@@ -119,6 +117,11 @@ class GANAugmentedDataModule(LightningDataModule):
         """Shape of one sample, classes and statistics; available after :meth:`setup`."""
         return self._loaded.spec
 
+    @property
+    def validation_split(self) -> str:
+        """``"val"``, or ``"test"`` without validation samples."""
+        return self._loaded.validation_split
+
     def samples(self, split: str) -> tuple[Tensor, Tensor]:
         """Return all stored inputs and labels of a split, as passed to a synthesizer's ``fit``.
 
@@ -126,9 +129,9 @@ class GANAugmentedDataModule(LightningDataModule):
             split: ``"train"``, ``"val"`` or ``"test"``.
 
         Raises:
-            ConfigurationError: the data set is read from files and not in memory.
+            ConfigurationError: the data are read from files and not in memory, or have no validation samples.
         """
-        data = self._split(split)
+        data = self._loaded.split(split)
         if not isinstance(data, TensorDataset):
             raise ConfigurationError(f"data.dataset: {self.dataset.name} is read from files, expected data in memory")
         return data.inputs, data.labels
@@ -138,9 +141,6 @@ class GANAugmentedDataModule(LightningDataModule):
         if self._data is None:
             raise RuntimeError("the data are not loaded: call prepare_data() and setup() first")
         return self._data
-
-    def _split(self, name: str) -> Split:
-        return self._loaded.splits[name]
 
     def prepare_data(self) -> None:
         """Download the data on one process, unless they are cached."""
@@ -168,7 +168,7 @@ class GANAugmentedDataModule(LightningDataModule):
 
     def _fit_synthesizer(self) -> None:
         if self.synthesizer is not None and self.p_fake > 0:
-            train = self._split("train")
+            train = self._loaded.split("train")
             inputs = train.inputs if isinstance(train, TensorDataset) else None
             with torch.no_grad(), autocast(self.trainer):  # as in training: a filter's thresholds depend on rounding
                 self.synthesizer.fit(inputs, train.labels.to(self.device), self.spec)
@@ -190,8 +190,8 @@ class GANAugmentedDataModule(LightningDataModule):
         return self._loader("train", derive_seed(self._seed, SHUFFLE_STREAM))
 
     def val_dataloader(self) -> Loader:
-        """Return batches of the validation samples."""
-        return self._loader("val", None)
+        """Return batches of the validation samples, or of the test samples if there are none."""
+        return self._loader(self.validation_split, None)
 
     def test_dataloader(self) -> Loader:
         """Return batches of the test samples."""
@@ -202,7 +202,7 @@ class GANAugmentedDataModule(LightningDataModule):
         return self.test_dataloader()
 
     def _loader(self, name: str, seed: int | None) -> Loader:
-        data = self._split(name)
+        data = self._loaded.split(name)
         rank, world_size = self._process
         check_split_size(len(data), world_size, f"{name} samples of {self.dataset.name}")
         sampler = ResumableDistributedSampler(len(data), rank, world_size, seed)
@@ -225,7 +225,7 @@ class GANAugmentedDataModule(LightningDataModule):
         trainer = self.trainer
         if trainer is None or self.cache_logits is False:
             return
-        train = self._split("train")
+        train = self._loaded.split("train")
         uses = real_uses(trainer, len(train), self.batch_size, self.p_fake)
         reason = obstacle or ("" if self.augment is None else "data.augment changes the samples")
         stored = samples_to_label(train, uses, required=self.cache_logits is True, obstacle=reason)
@@ -243,7 +243,7 @@ class GANAugmentedDataModule(LightningDataModule):
         else:
             with torch.no_grad(), autocast(self.trainer):
                 mixed = self.augment_and_mix(*batch)
-        # Lightning converts inputs to the precision of the network before this hook, not after it.
+        # Lightning converts inputs to the network's precision before this hook.
         return mixed._replace(inputs=convert_inputs(mixed.inputs, self.trainer))
 
     def augment_and_mix(self, inputs: Tensor, labels: Tensor, index: Tensor | None = None) -> Batch:
@@ -266,7 +266,7 @@ class GANAugmentedDataModule(LightningDataModule):
         if self._teacher_logits is not None:
             real_index = None if index is None else index[count:]
             logits = self._teacher_logits(real, real_index, None if synthetic is None else synthetic[0], logits)
-        train = self._split("train")
+        train = self._loaded.split("train")
         weights = None
         if index is not None and isinstance(train, TensorDataset) and train.weights is not None:
             weights = train.weights[index[count:]]

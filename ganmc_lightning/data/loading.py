@@ -15,13 +15,14 @@ from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.data.splits import Split, limit_train_size, normalize_weights, train_val_split
 from ganmc_lightning.data.statistics import channel_statistics, row_statistics
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 class LoadedData(NamedTuple):
     """A data set after loading, splitting and scaling.
 
     Attributes:
-        splits: samples of ``"train"``, ``"val"`` and ``"test"``.
+        splits: samples of ``"train"``, ``"val"`` and ``"test"``; without ``"val"`` if there are no validation samples.
         spec: shape of one sample, classes and statistics.
         scaler: scaler of the rows; None for images.
         schema: names of the columns of rows; None for images.
@@ -31,6 +32,23 @@ class LoadedData(NamedTuple):
     spec: DataSpec
     scaler: RowScaler | None
     schema: TableSchema | None
+
+    @property
+    def validation_split(self) -> str:
+        """``"val"``, or ``"test"`` without validation samples."""
+        return "val" if "val" in self.splits else "test"
+
+    def split(self, name: str) -> Split:
+        """Return the samples of a split.
+
+        Raises:
+            ConfigurationError: there are no validation samples.
+        """
+        if name not in self.splits:
+            raise ConfigurationError(
+                "data.validation_fraction: got 0, which leaves no validation samples, expected a value in (0, 1)"
+            )
+        return self.splits[name]
 
     def to(self, device: torch.device) -> LoadedData:
         """Move the samples in memory to a device."""
@@ -63,8 +81,8 @@ def load_data(
     Args:
         dataset: data set, after ``prepare()``.
         root: folder of the cached data sets.
-        validation_fraction: share of the training samples used for validation, in (0, 1); unused if the data set has
-            validation samples.
+        validation_fraction: share of the training samples used for validation, in [0, 1), 0 for none; unused if the
+            data set has validation samples.
         train_size: number of training samples to keep after the split; None keeps all.
         quantile_transform: whether rows are quantile-transformed before standardization.
 
@@ -89,13 +107,14 @@ def _split_validation(
     source: DatasetSplits, validation_fraction: float, train_size: int | None, name: str
 ) -> dict[str, Split]:
     labels, num_classes = source.train.labels, source.num_classes
-    if source.validation is None:
+    if source.validation is None and validation_fraction > 0:
         kept, held_out = train_val_split(labels, num_classes, validation_fraction, train_size, name)
         return {"train": source.train.subset(kept), "val": source.train.subset(held_out), "test": source.test}
     train: Split = source.train
     if train_size is not None:
         train = train.subset(limit_train_size(labels, torch.arange(len(labels)), num_classes, train_size, name))
-    return {"train": train, "val": source.validation, "test": source.test}
+    validation = {} if source.validation is None else {"val": source.validation}
+    return {"train": train, **validation, "test": source.test}
 
 
 def _transform_inputs(splits: Mapping[str, Split], transform: Callable[[Tensor], Tensor]) -> dict[str, Split]:

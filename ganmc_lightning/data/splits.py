@@ -115,14 +115,19 @@ def limit_train_size(labels: Tensor, train: Tensor, num_classes: int, train_size
     return stratified_subset(labels, train, train_size, SPLIT_SEED)
 
 
-def check_validation_fraction(fraction: float) -> None:
+def check_validation_fraction(fraction: float, allow_zero: bool = False) -> None:
     """Check that the share of validation samples is in (0, 1).
 
+    Args:
+        fraction: share of the training samples.
+        allow_zero: whether 0, no validation samples, is allowed (default: False).
+
     Raises:
-        ConfigurationError: the share is not in (0, 1).
+        ConfigurationError: the share is out of range.
     """
-    if not 0 < fraction < 1:
-        raise ConfigurationError(f"data.validation_fraction: got {fraction}, expected a value in (0, 1)")
+    if not (0 < fraction < 1 or (allow_zero and fraction == 0)):
+        interval = "[0, 1)" if allow_zero else "(0, 1)"
+        raise ConfigurationError(f"data.validation_fraction: got {fraction}, expected a value in {interval}")
 
 
 def train_test_split(data: TensorDataset, fraction: float, name: str) -> tuple[TensorDataset, TensorDataset]:

@@ -28,6 +28,7 @@ from ganmc_lightning.modules.random_state import random_state, restore_random_st
 from ganmc_lightning.modules.recording import RecordingModule
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
+from ganmc_lightning.networks.normalize import SubtractMeanImage
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -224,7 +225,8 @@ class CompressionModule(RecordingModule, ABC):
         """
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             check_losses(self, self.iteration, self._losses)
-            check_checkpoint(self, self.iteration, checkpoint["state_dict"], self.finite_metrics, self._unbounded)
+            finite = [name.replace("val/", f"{self.validation_split}/", 1) for name in self.finite_metrics]
+            check_checkpoint(self, self.iteration, checkpoint["state_dict"], finite, self._unbounded)
         checkpoint.update(iteration=self.iteration, train_seconds=self.train_seconds)
         if "optimizer_states" in checkpoint:  # else only weights are saved
             checkpoint.update(running_means=self._step_means.state_dict(), random_state=random_state(self.device))
@@ -251,14 +253,19 @@ class CompressionModule(RecordingModule, ABC):
     def on_train_start(self) -> None:
         """Start measuring time, and restore running means and random state if the run is resumed.
 
-        Networks in evaluation mode, such as loaded ones, are set to training mode, which Lightning does not do.
+        Networks in evaluation mode, such as loaded ones, are set to training mode, which Lightning does not do. Mean
+        images of networks are computed.
         """
         self._started_at = time.monotonic()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
         for name, child in self.named_children():
             if name not in self.frozen_modules:
                 child.train()
                 if self.trained_on is not None:
                     set_training_data(child, self.trained_on)
+                for layer in child.modules():
+                    if isinstance(layer, SubtractMeanImage) and isinstance(data, SupportsDataSpec):
+                        layer.fit(data.samples("train")[0])
         raise_epsilon(self.trainer.optimizers)
         for optimizer in self.trainer.optimizers:
             choose_implementation(optimizer)

@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from ganmc_lightning.batch import SupportsValidationSplit
 from ganmc_lightning.modules.divergence import LossMonitor, check_losses
 from ganmc_lightning.modules.metric_logging import SampleMeans, StepMeans
 
@@ -78,6 +79,7 @@ class RecordingModule(LightningModule, ABC):
         """Add sums over the samples of a batch to the means of the validation or test split.
 
         The means are logged as ``val/<name>`` or ``test/<name>`` at the end of the epoch, exact over all processes.
+        Those of validation are logged as ``test/<name>`` if the data have no validation samples.
 
         Args:
             sums: scalar sums over the samples, by name, on the device of the module.
@@ -85,6 +87,12 @@ class RecordingModule(LightningModule, ABC):
             prog_bar: whether the progress bar displays the means (default: False).
         """
         self._sample_means.update(sums, count, prog_bar)
+
+    @property
+    def validation_split(self) -> str:
+        """Split of validation: ``"val"``, or ``"test"`` if the data module has no validation samples."""
+        data = getattr(self.trainer, "datamodule", None)
+        return data.validation_split if isinstance(data, SupportsValidationSplit) else "val"
 
     def on_validation_start(self) -> None:
         """Discard the sums of an interrupted validation or test."""
@@ -96,7 +104,7 @@ class RecordingModule(LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over the validation samples."""
-        self._sample_means.log_and_reset(self, "val")
+        self._sample_means.log_and_reset(self, self.validation_split)
 
     def on_test_epoch_end(self) -> None:
         """Log the means over the test samples."""

@@ -20,7 +20,7 @@ from ganmc_lightning.networks.loading import (
 )
 from ganmc_lightning.networks.mlp import MLPClassifier
 from ganmc_lightning.networks.nin import NIN
-from ganmc_lightning.networks.normalize import Normalize
+from ganmc_lightning.networks.normalize import Normalize, NormalizedInput, SubtractMeanImage
 from ganmc_lightning.networks.preact_resnet import PreActResNet
 from ganmc_lightning.networks.pretrained import PretrainedClassifier
 from ganmc_lightning.networks.proposal import StudentProposal, propose_student
@@ -47,10 +47,12 @@ __all__ = [
     "LeNet4",
     "MLPClassifier",
     "Normalize",
+    "NormalizedInput",
     "PreActResNet",
     "PretrainedClassifier",
     "ResNet18",
     "StudentProposal",
+    "SubtractMeanImage",
     "SupportsForwardFeatures",
     "TabularDiscriminator",
     "TabularGenerator",

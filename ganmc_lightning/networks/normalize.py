@@ -1,4 +1,4 @@
-"""Normalization of images in [-1, 1] for networks trained on other statistics."""
+"""Normalization of images in [-1, 1] for networks that expect other statistics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+
+_CHUNK = 1000  # number of images that are converted to float64 at once
 
 
 class Normalize(nn.Module):
@@ -54,3 +56,74 @@ class Normalize(nn.Module):
                 "per channel"
             )
         return ((inputs + 1) / 2 - self.mean) / self.std
+
+
+class SubtractMeanImage(nn.Module):
+    """Subtract the mean training image from pixels in [0, 255], the preprocessing of GAN-MC's released code.
+
+    ``(x + 1) * 127.5 - mean``: every pixel of every channel has mean 0 over the training images. The standard deviation
+    is not changed: about 63 on CIFAR-10.
+
+    The mean image is part of the state dict. It is zero in a new layer, and is computed from all training images when
+    the network starts training; see :meth:`fit`.
+
+    Args:
+        image_shape: shape (C, H, W) of the images.
+
+    Example:
+        >>> layer = SubtractMeanImage((1, 1, 2))
+        >>> layer.fit(torch.tensor([[[[0, 100]]], [[[20, 200]]]], dtype=torch.uint8))
+        >>> layer(torch.tensor([-1.0, 1.0]).view(1, 1, 1, 2)).flatten()
+        tensor([-10., 105.])
+    """
+
+    mean: Tensor
+
+    def __init__(self, image_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(*image_shape))
+
+    def fit(self, images: Tensor) -> None:
+        """Compute the mean image.
+
+        Args:
+            images: uint8 training images (N, C, H, W).
+
+        Raises:
+            ConfigurationError: the images have another shape.
+        """
+        if tuple(images.shape[1:]) != tuple(self.mean.shape):
+            shapes = f"got {tuple(self.mean.shape)}, expected {tuple(images.shape[1:])} as in the data"
+            raise ConfigurationError(f"SubtractMeanImage.image_shape: {shapes}")
+        total = sum(chunk.sum(dim=0, dtype=torch.float64) for chunk in images.split(_CHUNK))
+        self.mean.copy_(total / len(images))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Convert images (N, C, H, W) in [-1, 1] to centered pixels."""
+        return (inputs + 1) * 127.5 - self.mean
+
+
+class NormalizedInput(nn.Module):
+    """Network whose inputs are normalized by its first layer, so that it accepts images in [-1, 1].
+
+    Layers of the network have the prefix ``network.``: the features of a classifier are ``network.features``.
+
+    Args:
+        normalize: layer of the inputs: :class:`Normalize`, or :class:`SubtractMeanImage`.
+        network: network of the normalized inputs.
+
+    Example:
+        >>> network = NormalizedInput(Normalize((0.5,), (0.25,)), nn.Flatten())
+        >>> network(torch.tensor([-1.0, 0.0, 1.0]).view(1, 1, 1, 3))
+        tensor([[-2.,  0.,  2.]])
+    """
+
+    def __init__(self, normalize: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.network = network
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the output of the network for images (N, C, H, W) in [-1, 1]."""
+        outputs: Tensor = self.network(self.normalize(inputs))
+        return outputs

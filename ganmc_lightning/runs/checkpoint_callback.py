@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from ganmc_lightning.batch import SupportsValidationSplit
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS
 from ganmc_lightning.runs.stop_signals import StopSignalHandler
 
@@ -89,6 +91,21 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._signals = StopSignalHandler()
         self._stopping = False
         self._saving_best = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Validate that no checkpoint is selected by a metric of test samples.
+
+        Raises:
+            ConfigurationError: ``monitor`` is set, and the data have no validation samples.
+        """
+        super().setup(trainer, pl_module, stage)
+        data = getattr(trainer, "datamodule", None)
+        has_none = isinstance(data, SupportsValidationSplit) and data.validation_split == "test"
+        if stage == "fit" and has_none and self.monitor is not None:
+            raise ConfigurationError(
+                f"checkpoint.monitor: got {self.monitor} with data.validation_fraction 0, expected null, which keeps "
+                "the last checkpoint"
+            )
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add :attr:`best_scores` to the state of this callback; remove all but the weights for ``best.ckpt``.

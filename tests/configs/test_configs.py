@@ -24,13 +24,14 @@ SHAPES = {  # image size, channels, classes
     "fashion_mnist": (28, 1, 10),
     "mnist": (28, 1, 10),
     "cifar10": (32, 3, 10),
+    "cifar10_5k": (32, 3, 10),
     "cifar100": (32, 3, 100),
     "svhn": (32, 3, 10),
     "mnist_64": (64, 1, 10),
     "celeba": (64, 3, 2),
 }
 ROWS = {"magic": 10, "higgs": 28}  # features
-FILES = {"celeba": "celeba_64_Smiling"}  # data sets with a file name unlike their folder
+FILES = {"celeba": "celeba_64_Smiling", "cifar10_5k": "cifar10"}  # data sets with a file name unlike their folder
 SMALLER = {
     "NIN": {"hidden": 16},
     "WideResNet": {"depth": 10, "widen_factor": 1},
@@ -74,6 +75,7 @@ TINY = {
 SWEPT = {  # overrides of a sweep, of which one value is run, and this value
     "model.init_args.discriminator.init_args.hidden": [4, 4],
     "data.p_fake": 0.5,
+    "data.synthesizer.init_args.size": 40,
 }
 # Tests do not download the weights of Inception-v3.
 OTHER_EXTRACTOR = "--extractor classifier:{nin}/checkpoints/best.ckpt"
@@ -198,6 +200,15 @@ def configs_of(file):
         yield from [named] if isinstance(named, str) else named
 
 
+def stages_without_validation(file):
+    """Yield the stages that have no validation metrics, so that a report requires their test."""
+    for name, stage in yaml.safe_load(file.read_text())["stages"].items():
+        if isinstance(stage.get("config"), str) and "command" not in stage and stage.get("test", True):
+            content = yaml.safe_load((file.parent / stage["config"]).read_text())
+            if content["data"].get("validation_fraction") == 0:
+                yield name
+
+
 def write_data(root, name):
     random = np.random.default_rng(0)
     if name == "imagenet":
@@ -234,6 +245,7 @@ def test_all_stages_run(file, tmp_path, monkeypatch):
     experiment = yaml.safe_load(file.read_text())
     experiment["stages"] = shrink_stages(file)
     candidates = {name for row in experiment["report"].get("rows", []) for name in row.get("select_from", [])}
+    candidates |= set(stages_without_validation(file))
     kept_name = drop_duplicates(experiment["stages"], overrides_before(file), candidates)
     experiment["report"] = renamed(experiment["report"], kept_name)
     in_stages = set().union(*(configs_of(other) for other in EXPERIMENTS if other.parent == file.parent))

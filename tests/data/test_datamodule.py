@@ -121,6 +121,22 @@ def test_splits_are_disjoint_stratified_and_equal_in_every_run(
     assert not (rows_of(train[0]) | rows_of(val[0])) & rows_of(test[0])
 
 
+def test_without_validation_samples_all_are_trained_on_and_validation_batches_are_test_batches(
+    make_data: MakeData,
+) -> None:
+    with_split, data = loaded(make_data()), loaded(make_data(validation_fraction=0))
+    everything = rows_of(with_split.samples("train")[0]) | rows_of(with_split.samples("val")[0])
+    assert rows_of(data.samples("train")[0]) == everything
+    assert torch.equal(data.samples("test")[0], with_split.samples("test")[0])
+    assert (with_split.validation_split, data.validation_split) == ("val", "test")
+    for val, test in zip(data.val_dataloader(), data.test_dataloader(), strict=True):
+        assert torch.equal(val[0], test[0])
+    with pytest.raises(
+        ConfigurationError, match=r"data\.validation_fraction: got 0, which leaves no validation samples"
+    ):
+        data.samples("val")
+
+
 def test_train_size_keeps_the_validation_split(make_data: MakeData) -> None:
     whole, small = loaded(make_data()), loaded(make_data(train_size=15))
     assert small.samples("train")[1].bincount().tolist() == [5, 5, 5]
@@ -173,7 +189,7 @@ def test_spec(make_data: MakeData) -> None:
         ({"p_fake": float("nan")}, r"data\.p_fake: got .*, expected a value in \[0, 1\]"),
         ({"p_fake": 0.5}, r"data\.synthesizer: got none"),
         ({"batch_size": 0}, r"data\.batch_size"),
-        ({"validation_fraction": 0.0}, r"data\.validation_fraction"),
+        ({"validation_fraction": -0.1}, r"data\.validation_fraction: got -0\.1, expected a value in \[0, 1\)"),
         ({"validation_fraction": 1.0}, r"data\.validation_fraction"),
     ],
 )

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks import Normalize
+from ganmc_lightning.networks import Normalize, NormalizedInput, SubtractMeanImage
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -62,3 +63,31 @@ def test_statistics_are_no_state_but_follow_the_network():
 def test_bad_statistics(mean, std, message):
     with pytest.raises(ConfigurationError, match=message):
         Normalize(mean, std)
+
+
+class TestSubtractMeanImage:
+    def test_every_pixel_has_mean_zero_and_keeps_its_scale(self):
+        images = torch.randint(0, 256, (2500, 2, 3, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        layer = SubtractMeanImage((2, 3, 3))
+        layer.fit(images)
+        outputs = layer(to_float_images(images))
+        torch.testing.assert_close(outputs.mean(dim=0), torch.zeros(2, 3, 3), rtol=0, atol=1e-3)
+        expected = images.double() - images.double().mean(dim=0)
+        torch.testing.assert_close(outputs.double(), expected, rtol=1e-5, atol=1e-3)
+
+    def test_mean_image_is_in_the_state_dict(self):
+        layer, other = SubtractMeanImage((1, 2, 2)), SubtractMeanImage((1, 2, 2))
+        layer.fit(torch.full((3, 1, 2, 2), 7, dtype=torch.uint8))
+        other.load_state_dict(layer.state_dict())
+        assert torch.equal(other.mean, torch.full((1, 2, 2), 7.0))
+
+    def test_other_shape(self):
+        with pytest.raises(ConfigurationError, match=r"got \(1, 2, 2\), expected \(1, 3, 3\) as in the data"):
+            SubtractMeanImage((1, 2, 2)).fit(torch.zeros(4, 1, 3, 3, dtype=torch.uint8))
+
+
+def test_normalized_input_runs_both_and_names_the_layers():
+    network = NormalizedInput(Normalize((0.5,), (0.25,)), nn.Sequential(nn.Flatten(), nn.Linear(3, 2)))
+    images = torch.tensor([-1.0, 0.0, 1.0]).view(1, 1, 1, 3)
+    assert torch.equal(network(images), network.network(torch.tensor([-2.0, 0.0, 2.0]).view(1, 1, 1, 3)))
+    assert {name for name, _ in network.named_parameters()} == {"network.1.weight", "network.1.bias"}
