@@ -71,6 +71,11 @@ class RunFolder:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def parts(self) -> Path:
+        """Folder of the finished parts of a stopped ``ganmc forest``; removed at its end."""
+        return self.path / "parts"
+
+    @property
     def samples(self) -> Path:
         """Folder of the images of generated samples."""
         return self.path / "samples"
