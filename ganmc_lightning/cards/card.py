@@ -27,6 +27,7 @@ from ganmc_lightning.cards.scores import ClassifierScores, predictions, score_cl
 from ganmc_lightning.cards.text import calibration_svg, conclude, cost_svg, notes_of_card, summarize_classes
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.structured import write_json
 
 LISTED = 10
@@ -100,7 +101,7 @@ class ClassifierCard:
         del content["examples"]
         for entry, item in zip(content["classes"], self.classes, strict=True):
             entry["change"] = item.change
-        return {"conclusion": to_plain(self.conclusion), **content}
+        return {FORMAT_KEY: FORMAT_VERSION, "conclusion": to_plain(self.conclusion), **content}
 
     def write(self, folder: Path | str) -> Path:
         """Write ``card.html`` and ``card.json``.

@@ -19,6 +19,7 @@ from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.cli.prediction_table import write_prediction_table
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.runs.folder import RunFolder
@@ -74,7 +75,7 @@ class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about
 
     The first file contains the float32 predictions for the test set, in an array named by the module's attribute
     ``prediction_name``, and ``labels``, int64 (N,), in the order of the data set; and ``class_names`` (K,) of named
-    classes. The second file contains the most probable class of each sample, by name.
+    classes; and ``format_version``. The second file contains the most probable class of each sample, by name.
     """
 
     def __init__(self) -> None:
@@ -101,7 +102,7 @@ class PredictionWriter(Callback):  # not BasePredictionWriter, which warns about
         outputs, labels = torch.cat(self._outputs), torch.cat(self._labels)
         data = getattr(trainer, "datamodule", None)
         class_names = data.spec.class_names if isinstance(data, SupportsDataSpec) else ()
-        arrays = {name: outputs.numpy(), "labels": labels.numpy()}
+        arrays = {name: outputs.numpy(), "labels": labels.numpy(), FORMAT_KEY: np.array(FORMAT_VERSION)}
         if class_names:
             arrays["class_names"] = np.array(class_names, dtype=np.str_)
         write_npz(folder.predictions, arrays)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import sklearn
 from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
@@ -17,7 +19,8 @@ from rich.table import Table
 from ganmc_lightning.cli.forest_config import ForestConfig, parse_arguments
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.exceptions import ConfigurationError, user_message
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.experiments.fingerprint import hash_source
+from ganmc_lightning.io.atomic import atomic_write, make_writable
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.export import (
     check_exports,
@@ -27,7 +30,9 @@ from ganmc_lightning.tabular.export import (
     to_c,
     to_onnx,
 )
-from ganmc_lightning.tabular.study import SMALL, Study, StudyResult
+from ganmc_lightning.tabular.study import Study
+from ganmc_lightning.tabular.study_parts import StudyParts
+from ganmc_lightning.tabular.study_result import StudyResult
 
 COLUMNS = {
     "auc": ("AUC", "{:.4f}"),
@@ -42,6 +47,8 @@ COLUMNS = {
 
 def run_forest(arguments: list[str], command: str) -> int:
     """Run the study, print its table, write ``result.json`` and ``config.yaml``.
+
+    A study that was stopped continues after its last finished training set.
 
     Args:
         arguments: arguments of the command line, ``forest`` first.
@@ -78,8 +85,12 @@ def _run(config: ForestConfig, command: str) -> None:
     def log(text: str) -> None:
         console.print(f"{time.perf_counter() - started:5.0f} s  {text}", highlight=False, soft_wrap=True)
 
-    n_jobs = config.n_jobs or _processors()
-    result = Study(splits, config.study, config.load_synthesizers(), config.seed, n_jobs, log).run()
+    n_jobs, folder, synthesizers = config.n_jobs or _processors(), RunFolder(config.out), config.load_synthesizers()
+    make_writable(config.out, "--out")
+    versions = (hash_source(), sklearn.__version__, np.__version__)
+    parts = StudyParts(folder.parts).with_key(config.text, splits, config.study, synthesizers, versions)
+    study = Study(splits, config.study, synthesizers, config.seed, n_jobs, log, parts)
+    result = study.run()
     content = {
         "command": command,
         "seed": config.seed,
@@ -91,13 +102,15 @@ def _run(config: ForestConfig, command: str) -> None:
         },
         "settings": {"metric": metric, "n_jobs": n_jobs},
         "device": "cpu",
-        "train_seconds": round(time.perf_counter() - started, 2),
+        "train_seconds": round(time.perf_counter() - started + result.earlier_seconds, 2),
     }
-    _write(RunFolder(config.out), config.text, {**content, **result.to_dict(metric)})
+    _write(folder, config.text, {**content, **result.to_dict(metric)})
     _print_table(console, result)
     console.print(str(config.out), highlight=False, soft_wrap=True)
     if config.export is not None:
-        _export(result, metric, config.export, splits.train.X, console)
+        name, student = study.best_small_student(result)
+        _export(name, {"student": student, "teacher": result.teacher}, config.export, splits.train.X, console)
+    parts.remove()
 
 
 def _write(folder: RunFolder, config: str, content: dict[str, Any]) -> None:
@@ -121,20 +134,24 @@ def _print_table(console: Console, result: StudyResult) -> None:
     console.print(table)
 
 
-def _export(result: StudyResult, metric: str, folder: Path, X: NDArray[Any], console: Console) -> None:
+def _export(name: str, models: Mapping[str, Any], folder: Path, X: NDArray[Any], console: Console) -> None:
     """Write the small student with the best validation metric, and the teacher, in all supported formats.
+
+    Args:
+        name: name of the student.
+        models: ``student`` and ``teacher``.
+        folder: folder of the files.
+        X: training samples (N, D).
+        console: console for the messages.
 
     Raises:
         ConfigurationError: a format does not support a model; all other files are written.
     """
-    small = [name for name in result.students if name.endswith(SMALL)]
-    best = max(small, key=lambda name: result.validation[f"{name}/{metric}"])
-    models = {"student": result.students[best], "teacher": result.teacher}
     writers: list[Callable[[], Path]] = [lambda: compile_c(to_c(models["student"], folder, "student"))]
-    for name, model in models.items():
+    for stem, model in models.items():
         writers += [
-            partial(to_onnx, model, folder / f"{name}.onnx"),
-            partial(save_skops, model, folder / f"{name}.skops"),
+            partial(to_onnx, model, folder / f"{stem}.onnx"),
+            partial(save_skops, model, folder / f"{stem}.skops"),
         ]
     writers.append(partial(to_c, models["teacher"], folder, "teacher"))
     written, errors = [], []
@@ -143,9 +160,9 @@ def _export(result: StudyResult, metric: str, folder: Path, X: NDArray[Any], con
             written.append(write())
         except ConfigurationError as error:
             errors.append(str(error))
-    console.print(f"{best} and the teacher: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
-    for name, model in models.items():
-        file = folder / f"{name}.onnx"
+    console.print(f"{name} and the teacher: {', '.join(map(str, written))}", highlight=False, soft_wrap=True)
+    for stem, model in models.items():
+        file = folder / f"{stem}.onnx"
         if file in written:
             count = count_label_differences(model, file, X)
             text = f"{file}: the label differs from scikit-learn's for {count} of {len(X)} training samples"

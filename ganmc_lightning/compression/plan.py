@@ -17,6 +17,7 @@ from ganmc_lightning.compression.training import measure_epoch
 from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.file_hash import hash_images
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION, check_format_version
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
 from ganmc_lightning.networks import PretrainedClassifier
@@ -107,7 +108,7 @@ def read_plan(out: Path, settings: Mapping[str, Any]) -> CompressionPlan | None:
         The plan; None if the folder does not exist or is empty.
 
     Raises:
-        ConfigurationError: the folder contains other files, or a compression with other settings.
+        ConfigurationError: the folder contains other files, or a compression with other settings or of a newer release.
     """
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"{out}: is a file, expected a folder")
@@ -118,6 +119,8 @@ def read_plan(out: Path, settings: Mapping[str, Any]) -> CompressionPlan | None:
         if others:
             raise ConfigurationError(f"{out}: contains {others[0]!r}, expected a new or empty folder")
         return None
+    check_format_version(content, path)
+    content.pop(FORMAT_KEY, None)
     plan = validate(CompressionPlan, content, path)
     for name, value in settings.items():
         before = plan.settings.get(name)
@@ -166,7 +169,7 @@ def make_plan(
                 f"{', '.join(stage.text for stage in stages)}"
             )
     plan = CompressionPlan(settings, epochs, precision, round(start + epochs * epoch, 1))
-    write_json(out / RUNS / PLAN, asdict(plan))
+    write_json(out / RUNS / PLAN, {FORMAT_KEY: FORMAT_VERSION, **asdict(plan)})
     return plan
 
 

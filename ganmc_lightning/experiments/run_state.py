@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.fingerprint import Fingerprint
+from ganmc_lightning.io.format_version import check_format_version
 from ganmc_lightning.io.structured import read_json
 
 STARTED, FITTED, FINISHED = "started", "fitted", "finished"
@@ -30,8 +31,14 @@ class RunState:
 
 
 def read_run_state(file: Path) -> RunState | None:
-    """Read ``run_state.json``; return None if it is missing or invalid."""
+    """Read ``run_state.json``; return None if it is missing or invalid.
+
+    Raises:
+        ConfigurationError: a newer release wrote the file.
+    """
+    content = read_json(file)
+    check_format_version(content or {}, file)
     try:
-        return TypeAdapter(RunState).validate_python(read_json(file))
+        return TypeAdapter(RunState).validate_python(content)
     except ValidationError:
         return None

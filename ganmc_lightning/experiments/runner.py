@@ -13,6 +13,7 @@ from ganmc_lightning.experiments.fingerprint import SOURCE
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.experiments.run_state import FINISHED, FITTED, STARTED, RunState, read_run_state
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.structured import write_json, write_yaml
 from ganmc_lightning.runs.folder import RunFolder
 
@@ -145,7 +146,8 @@ def _add_new_data(run: PlannedRun, state: RunState) -> None:
 
 
 def _write_state(run: PlannedRun, state: RunState) -> None:
-    write_json(run.folder.state, {"stage": run.stage, "seed": run.seed, **asdict(state)})
+    content = {FORMAT_KEY: FORMAT_VERSION, "stage": run.stage, "seed": run.seed, **asdict(state)}
+    write_json(run.folder.state, content)
 
 
 def describe_failure(run: PlannedRun, outcome: Outcome) -> str:

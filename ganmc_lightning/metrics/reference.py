@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import read_array
+from ganmc_lightning.io.format_version import FORMAT_VERSION
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
@@ -56,7 +57,8 @@ def compute_reference_statistics(
 ) -> ReferenceStatistics:
     """Compute the statistics of real samples, or read them from the cache.
 
-    The name of a cache file is a hash of the samples, the extractor and ``keep``. Damaged files are computed again.
+    The name of a cache file is a hash of the format version, the samples, the extractor and ``keep``. Damaged files are
+    computed again.
 
     Args:
         samples: at least 2 uint8 images (N, C, H, W) or float rows (N, D).
@@ -130,7 +132,8 @@ def _compute(
 
 def _key(samples: Tensor, extractor: FeatureExtractor, keep: int) -> str:
     fingerprint = hashlib.sha256(samples.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-    parts = [list(samples.shape), str(samples.dtype), fingerprint.hexdigest(), extractor.digest, keep]
+    shape, dtype = list(samples.shape), str(samples.dtype)
+    parts = [FORMAT_VERSION, shape, dtype, fingerprint.hexdigest(), extractor.digest, keep]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:KEY_LENGTH]
 
 

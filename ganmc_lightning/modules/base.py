@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsDataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.modules.checkpoint import (
     check_state_dict,
     drop_frozen_keys,
@@ -218,7 +219,7 @@ class CompressionModule(RecordingModule, ABC):
     # -- checkpoints ---------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add iteration, training time, training data and module class; besides optimizer states also random state.
+        """Add format version, iteration, training time, training data, module class; for a resume also random state.
 
         Raises:
             DivergenceError: losses, weights or :attr:`finite_metrics` are NaN or infinite; nothing is written.
@@ -227,7 +228,7 @@ class CompressionModule(RecordingModule, ABC):
             check_losses(self, self.iteration, self._losses)
             finite = [name.replace("val/", f"{self.validation_split}/", 1) for name in self.finite_metrics]
             check_checkpoint(self, self.iteration, checkpoint["state_dict"], finite, self._unbounded)
-        checkpoint.update(iteration=self.iteration, train_seconds=self.train_seconds)
+        checkpoint.update({FORMAT_KEY: FORMAT_VERSION}, iteration=self.iteration, train_seconds=self.train_seconds)
         if "optimizer_states" in checkpoint:  # else only weights are saved
             checkpoint.update(running_means=self._step_means.state_dict(), random_state=random_state(self.device))
         if self.trained_on is not None:

@@ -10,6 +10,7 @@ import torch
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.format_version import check_format_version
 from ganmc_lightning.networks.allowed import loaded, makes_network
 from ganmc_lightning.networks.wrappers import plain_name
 
@@ -26,7 +27,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint onto the CPU, with ``weights_only=True``.
 
     Raises:
-        ConfigurationError: the file is missing, damaged, or not a checkpoint of this package.
+        ConfigurationError: the file is missing, damaged, not a checkpoint of this package, or of a newer release.
     """
     if not Path(path).is_file():
         raise ConfigurationError(f"{path}: checkpoint not found")
@@ -38,6 +39,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: got no 'state_dict', expected a checkpoint of this package")
     if not all(isinstance(key, str) for key in checkpoint["state_dict"]):
         raise ConfigurationError(f"{path}: got keys of 'state_dict' that are not strings, expected parameter names")
+    check_format_version(checkpoint, path)
     return checkpoint
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.format_version import check_format_version
 from ganmc_lightning.networks.allowed import import_library
-from ganmc_lightning.networks.checkpoints import relevant_line
+from ganmc_lightning.networks.checkpoints import is_own_checkpoint, relevant_line
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "state_dict_ema", "ema")
 """Usual keys of a state dict in a training checkpoint; the first that exists is used."""
@@ -57,7 +58,8 @@ def read_weights(path: str, trust: bool = False) -> Any:
         The contents: a mapping of names to tensors, a checkpoint that contains one, or with ``trust`` any object.
 
     Raises:
-        ConfigurationError: the file is missing, damaged, or contains pickled objects and is not trusted.
+        ConfigurationError: the file is missing, damaged, a checkpoint of a newer release of this package, or contains
+            pickled objects and is not trusted.
     """
     kind = file_format(path)
     if kind == "safetensors":
@@ -74,7 +76,7 @@ def read_weights(path: str, trust: bool = False) -> Any:
         )
     try:
         with Path(path).open("rb") as file:  # a path named .safetensors would be read as such
-            return torch.load(file, map_location="cpu", weights_only=not trust)
+            content = torch.load(file, map_location="cpu", weights_only=not trust)
     except Exception as error:  # the unpickler raises arbitrary exceptions on invalid data
         if not trust and "Unsupported global" in str(error):
             name = str(error).partition("GLOBAL ")[2].split(" ", 1)[0]
@@ -84,6 +86,9 @@ def read_weights(path: str, trust: bool = False) -> Any:
                 "(ganmc compress: --trust)"
             ) from error
         raise ConfigurationError(f"{path}: cannot be read as a checkpoint: {relevant_line(error)}") from error
+    if is_own_checkpoint(content):
+        check_format_version(content, path)
+    return content
 
 
 def read_metadata(path: str) -> dict[str, str]:

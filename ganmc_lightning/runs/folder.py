@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION, check_format_version
 from ganmc_lightning.io.structured import read_json, validate, write_json
 from ganmc_lightning.runs.result import RunResult, read_run_result
 
@@ -70,6 +71,11 @@ class RunFolder:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def parts(self) -> Path:
+        """Folder of the finished parts of a stopped ``ganmc forest``; removed at its end."""
+        return self.path / "parts"
+
+    @property
     def samples(self) -> Path:
         """Folder of the images of generated samples."""
         return self.path / "samples"
@@ -89,7 +95,7 @@ class RunFolder:
         """Read :attr:`result`; return None if it does not exist.
 
         Raises:
-            ConfigurationError: the file is not a JSON object, or a key or value is invalid.
+            ConfigurationError: the file is not a JSON object, a key or value is invalid, or a newer release wrote it.
         """
         return read_run_result(self.result)
 
@@ -100,13 +106,14 @@ class RunFolder:
         test`` adds ``test/...`` to the ``val/...`` of ``ganmc fit``.
 
         Raises:
-            ConfigurationError: a field, given or in the existing file, is invalid.
+            ConfigurationError: a field, given or in the existing file, is invalid, or a newer release wrote the file.
         """
         content = read_json(self.result) or {}
+        check_format_version(content, self.result)
         if "metrics" in fields:
             splits = {name.partition("/")[0] for name in fields["metrics"]}
             kept = {k: v for k, v in content.get("metrics", {}).items() if k.partition("/")[0] not in splits}
             fields["metrics"] = kept | dict(fields["metrics"])
-        content |= fields
+        content = {**content, FORMAT_KEY: FORMAT_VERSION, **fields}
         validate(RunResult, content, self.result)
         write_json(self.result, content)

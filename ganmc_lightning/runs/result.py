@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.format_version import check_format_version
 from ganmc_lightning.io.structured import read_json, validate
 
 Number = Annotated[float, Field(strict=True), BeforeValidator(lambda value: float("nan") if value is None else value)]
@@ -22,6 +23,7 @@ class RunResult:
     """Result of one run.
 
     Attributes:
+        format_version: version of the format; 0 for a file without version.
         command: full command line, ``ganmc ...``.
         seed: random seed of the run.
         metrics: ``<split>/<metric>`` -> value; with several models ``<split>/<model>/<metric>``.
@@ -38,6 +40,7 @@ class RunResult:
         costs: size and prediction time as functions of model size.
     """
 
+    format_version: Count = 0
     command: str = ""
     seed: int | None = None
     metrics: Mapping[str, Number] = Field(default_factory=dict)
@@ -58,9 +61,12 @@ def read_run_result(path: Path) -> RunResult | None:
     """Read a ``result.json``; return None if it does not exist.
 
     Raises:
-        ConfigurationError: the file is not a JSON object, or a key or value is invalid.
+        ConfigurationError: the file is not a JSON object, a key or value is invalid, or a newer release wrote it.
     """
     content = read_json(path)
     if content is None and path.exists():
         raise ConfigurationError(f"{path}: not a JSON object; remove the file and run the command again")
-    return None if content is None else validate(RunResult, content, path)
+    if content is None:
+        return None
+    check_format_version(content, path)
+    return validate(RunResult, content, path)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.format_version import FORMAT_VERSION
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 from ganmc_lightning.synthesizers.pool_files import load_or_compute
@@ -38,8 +39,8 @@ class PooledSynthesizer(Synthesizer):
 
     With ``folder`` and ``refresh`` 0, the pool is shared: the first run writes samples and logits to files, and all
     later runs with an equal synthesizer load them, with any student, seed or ``p_fake``. Names are hashes of the
-    synthesizer (weights and settings), the real training samples, ``size``, the type of device, the precision and, for
-    logits, the teacher. On the CPU the files are mapped into memory.
+    format version, the synthesizer (weights and settings), the real training samples, ``size``, the type of device, the
+    precision and, for logits, the teacher. On the CPU the files are mapped into memory.
     Each run selects samples in its own order, and processes of one run select disjoint samples.
 
     Images are stored as uint8, like real images. The content of the pool depends only on the seed of the run, the
@@ -187,7 +188,7 @@ class PooledSynthesizer(Synthesizer):
         assert self._device is not None
         device = self._device.type
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
-        name = hash_object([key, device, precision])[:32]
+        name = hash_object([FORMAT_VERSION, key, device, precision])[:32]
         return load_or_compute(self.folder / name, self.size, compute, self._device)
 
     def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:

@@ -9,11 +9,13 @@ most 300 nodes, on the cross-entropy of the targets.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.utils.parallel import Parallel, delayed
@@ -27,6 +29,8 @@ from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, ModelPr
 from ganmc_lightning.tabular.sampling import SupportsSample, check_float32, check_varying
 from ganmc_lightning.tabular.student import StudentClassifier
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
+from ganmc_lightning.tabular.study_parts import StudyParts
+from ganmc_lightning.tabular.study_result import StudyResult
 from ganmc_lightning.tabular.study_students import (
     FittedStudents,
     StudySelection,
@@ -41,6 +45,7 @@ from ganmc_lightning.tabular.training_sets import (
     LabeledSamples,
     TrainingSet,
     make_training_sets,
+    training_set_names,
 )
 from ganmc_lightning.tabular.tree_size import staged_scores
 
@@ -50,54 +55,6 @@ FOREST, TUNED, SMALL, BOOSTING = "/forest", "/tuned", "/small", "/boosting_"
 RESERVED_NAMES = (TEACHER, LABELS, REAL, REAL_OOB)
 """Names that no synthesizer may have."""
 _METRICS = {"auc": roc_auc, "accuracy": top1_accuracy}
-
-
-@dataclass
-class StudyResult:
-    """Result of the study.
-
-    Attributes:
-        metrics: ``<student>/<metric>`` on the test split, with size and speed of the student, and
-            ``<student>/labeled_samples``, the number of labels that its fit and its selection used.
-        validation: ``<student>/<metric>`` on the validation split, for the students with a selected size.
-        curves: per training set, the metric over the number of fully grown trees.
-        sizes: per training set, the metric over the size of a single tree on all samples.
-        students: students with a selected size by name.
-        teacher: the fitted teacher.
-    """
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    validation: dict[str, float] = field(default_factory=dict)
-    curves: dict[str, dict[str, Sequence[float]]] = field(default_factory=dict)
-    sizes: dict[str, dict[str, Sequence[float]]] = field(default_factory=dict)
-    students: dict[str, StudentClassifier] = field(default_factory=dict)
-    teacher: Any = None
-
-    def to_dict(self, metric: str) -> dict[str, Any]:
-        """Convert all numbers to the fields of ``result.json``.
-
-        Args:
-            metric: metric of the study; one minus it is added as ``error``.
-        """
-        errors = {
-            f"{name.rpartition('/')[0]}/error": 1 - value
-            for name, value in self.metrics.items()
-            if name.endswith(f"/{metric}")
-        }
-        return {
-            "metrics": {
-                **{f"val/{name}": value for name, value in self.validation.items()},
-                **{f"test/{name}": value for name, value in (self.metrics | errors).items()},
-            },
-            "curves": {
-                f"{name}/{metric}": dict(zip(curve["trees"], curve["score"], strict=True))
-                for name, curve in self.curves.items()
-            },
-            "costs": {
-                name: {"bytes": curve["bytes"], "seconds": curve["seconds"]} for name, curve in self.curves.items()
-            },
-            "sizes": self.sizes,
-        }
 
 
 class Study:
@@ -111,6 +68,8 @@ class Study:
         n_jobs: number of training sets whose students are fitted in parallel, and threads of the teacher (default: 1).
             It does not change the result; predictions are timed on one thread.
         log: called with one line per finished step (default: ``print``).
+        parts: files of the finished training sets; those of an earlier process with an equal teacher are not computed
+            again (default: no files).
 
     Raises:
         ConfigurationError: a split lacks a class, or a column is constant or too large for float32.
@@ -124,6 +83,7 @@ class Study:
         seed: int,
         n_jobs: int = 1,
         log: Callable[[str], None] = print,
+        parts: StudyParts | None = None,
     ) -> None:
         _validate(splits)
         self.splits = splits
@@ -132,70 +92,100 @@ class Study:
         self.seed = seed
         self.n_jobs = n_jobs
         self.log = log
+        self.parts = parts or StudyParts()
         self._metric = _METRICS[config.metric]
         self._batch = batch_of(splits.test.X)
 
     def run(self) -> StudyResult:
         """Fit the teacher, select sizes, fit and evaluate all students."""
-        result = StudyResult()
-        test = self.splits.test
         teacher = self._fit_teacher(self.splits.train)
+        outputs = teacher.predict_proba(self.splits.test.X)
+        parts = self.parts.with_key(outputs)  # the teacher is fitted again, and not equally by every library
+        started = time.perf_counter()
+        result = parts.read(TEACHER)
+        if result is None:
+            result = self._evaluate_teacher(teacher, outputs)
+            parts.write(TEACHER, result, time.perf_counter() - started)
         result.teacher = teacher.model
-        profile = self._profile(teacher.model, teacher.predict_proba, repeats=3)
-        scores = classification_metrics(test.y, teacher.predict_proba(test.X))
-        result.metrics |= _prefixed(TEACHER, scores, profile, profile)
-        result.metrics[f"{TEACHER}/labeled_samples"] = len(self.splits.train.X)
-        self.log(f"{TEACHER}, {profile.nodes} nodes: {self._format_metric(result, TEACHER)}")
-        max_bytes = np.inf if profile.bytes is None else profile.bytes / self.config.min_compression
-        selected = {} if self._same_samples else self._select(max_bytes)
-        for training_set, selection, students in self._fit_students(teacher, selected, max_bytes):
-            self._report(training_set, selection, students, profile, result)
+        nodes = result.metrics.get(f"{TEACHER}/nodes")
+        self.log(f"{TEACHER}, {nodes} nodes: {self._format_metric(result, TEACHER)}")
+        names = training_set_names(teacher, self.synthesizers)
+        finished = {name: part for name in names if (part := parts.read(name)) is not None}
+        if finished:
+            self.log(f"{len(finished)} of {len(names)} training sets were finished before: {', '.join(finished)}")
+        computed = self._compute(teacher, [name for name in names if name not in finished], _teacher_profile(result))
+        for name in names:
+            part = finished.get(name)
+            if part is None:
+                started = time.perf_counter()
+                part = next(computed)
+                parts.write(name, part, time.perf_counter() - started)
+                students = [key.rpartition("/")[0] for key in part.metrics if key.endswith("/labeled_samples")]
+                self.log(f"{name}: {', '.join(self._format_metric(part, student) for student in students)}")
+            result.add(part)
         return result
+
+    def best_small_student(self, result: StudyResult) -> tuple[str, StudentClassifier]:
+        """Return name and model of the small student with the best validation metric.
+
+        It is fitted again if an earlier process fitted it.
+
+        Args:
+            result: result of :meth:`run`.
+        """
+        small = [name for name in result.validation if name.endswith(f"{SMALL}/{self.config.metric}")]
+        best = max(small, key=result.validation.__getitem__).rpartition("/")[0]
+        if best not in result.students:
+            train = self.splits.train
+            teacher = fit_teacher(result.teacher, train.X, train.y, self.seed)  # fitted, so that it is not changed
+            computed = self._compute(teacher, [best.removesuffix(SMALL)], _teacher_profile(result))
+            result.students |= next(computed).students
+        return best, result.students[best]
 
     @property
     def _same_samples(self) -> bool:
         """Whether sizes are selected with the training sets of the reported students."""
         return self.splits.fit is self.splits.train
 
-    def _select(self, max_bytes: float) -> dict[str, StudySelection]:
-        """Select the sizes of all students, with a teacher that is fitted without the validation split."""
-        training_sets = self._training_sets(self._fit_teacher(self.splits.fit), self.splits.fit)
+    def _compute(self, teacher: Teacher, names: Sequence[str], profile: ModelProfile) -> Iterator[StudyResult]:
+        """Fit and evaluate the students of training sets.
 
-        def select(training_set: TrainingSet) -> tuple[str, StudySelection]:
-            return training_set.name, self._select_sizes(training_set, max_bytes)._replace(trees={})
+        The students of ``n_jobs`` training sets are fitted at a time, so that none is fitted while others are timed.
 
-        named = Parallel(self.n_jobs, prefer="threads")(delayed(select)(item) for item in training_sets)
-        self.log(f"selected the sizes of all students on {len(self.splits.validation.X)} validation samples")
-        return dict(named)
+        Args:
+            teacher: teacher of the reported students.
+            names: names of the training sets.
+            profile: size and speed of the teacher.
+        """
+        if not names:
+            return
+        max_bytes = np.inf if profile.bytes is None else profile.bytes / self.config.min_compression
+        validation, config, seed = self.splits.validation, self.config, self.seed
 
-    def _select_sizes(self, training_set: TrainingSet, max_bytes: float) -> StudySelection:
-        validation, seed = self.splits.validation, self.seed
-        return select_study_students(training_set, validation, self.config, self._metric, max_bytes, seed)
+        def fit(training_set: TrainingSet, selected_on: TrainingSet) -> tuple[StudySelection, FittedStudents]:
+            selection = select_study_students(selected_on, validation, config, self._metric, max_bytes, seed)
+            return selection, fit_study_students(training_set, selection, config, seed, self._same_samples)
 
-    def _fit_students(
-        self, teacher: Teacher, selected: Mapping[str, StudySelection], max_bytes: float
-    ) -> Iterator[tuple[TrainingSet, StudySelection, FittedStudents]]:
-        """Fit the students of ``n_jobs`` training sets at a time, so that none is fitted while others are timed."""
+        training_sets = self._training_sets(teacher, self.splits.train, names)
+        pairs = ((item, item) for item in training_sets)
+        if not self._same_samples:  # sizes are selected with a teacher that is fitted without the validation split
+            selected_on = self._training_sets(self._fit_teacher(self.splits.fit), self.splits.fit, names)
+            pairs = zip(training_sets, selected_on, strict=True)
+        while group := list(itertools.islice(pairs, self.n_jobs)):
+            fitted = Parallel(self.n_jobs, prefer="threads")(delayed(fit)(*pair) for pair in group)
+            for (training_set, _), (selection, students) in zip(group, fitted, strict=True):
+                yield self._evaluate_students(training_set.name, selection, students, profile)
 
-        def fit(training_set: TrainingSet) -> tuple[TrainingSet, StudySelection, FittedStudents]:
-            selection = selected.get(training_set.name) or self._select_sizes(training_set, max_bytes)
-            students = fit_study_students(training_set, selection, self.config, self.seed, self._same_samples)
-            return training_set, selection, students
+    def _evaluate_teacher(self, teacher: Teacher, outputs: NDArray[np.float64]) -> StudyResult:
+        profile = self._profile(teacher.model, teacher.predict_proba, repeats=3)
+        metrics = _prefixed(TEACHER, classification_metrics(self.splits.test.y, outputs), profile, profile)
+        return StudyResult({**metrics, f"{TEACHER}/labeled_samples": len(self.splits.train.X)})
 
-        training_sets = self._training_sets(teacher, self.splits.train)
-        while group := list(itertools.islice(training_sets, self.n_jobs)):
-            yield from Parallel(self.n_jobs, prefer="threads")(delayed(fit)(training_set) for training_set in group)
-
-    def _report(
-        self,
-        training_set: TrainingSet,
-        selection: StudySelection,
-        students: FittedStudents,
-        teacher: ModelProfile,
-        result: StudyResult,
-    ) -> None:
+    def _evaluate_students(
+        self, name: str, selection: StudySelection, students: FittedStudents, teacher: ModelProfile
+    ) -> StudyResult:
         """Evaluate the students of one training set, and the test metric of every size."""
-        test, name, config = self.splits.test, training_set.name, self.config
+        test, config, result = self.splits.test, self.config, StudyResult()
         curve = measure_ensemble_curve(students.forest, test.X, test.y, self._batch, self._metric)
         result.curves[name] = asdict(curve)
         chosen = {TUNED: (students.tuned, selection.tuned.score), SMALL: (students.small, selection.small.score)}
@@ -218,8 +208,7 @@ class Study:
             "bytes": [candidate.bytes for candidate in staged],
             "score": [candidate.score for candidate in staged],
         }
-        values = (self._format_metric(result, name + suffix) for suffix in ("", FOREST, *chosen))
-        self.log(f"{name}: {', '.join(values)}")
+        return result
 
     def _count_labels(self, name: str, selected: bool) -> int:
         """Count the labels that a student, its teacher and a trained GAN were fitted to or selected on."""
@@ -238,9 +227,9 @@ class Study:
         with threadpool_limits(1):
             return profile_model(model, predict, self._batch, repeats)
 
-    def _training_sets(self, teacher: Teacher, real: LabeledSamples) -> Iterator[TrainingSet]:
+    def _training_sets(self, teacher: Teacher, real: LabeledSamples, names: Sequence[str]) -> Iterator[TrainingSet]:
         ratio, blocks = self.config.synthetic_ratio, self.splits.one_hot_blocks
-        return make_training_sets(teacher, real, self.synthesizers, ratio, self.seed, self.n_jobs, blocks)
+        return make_training_sets(teacher, real, self.synthesizers, ratio, self.seed, self.n_jobs, blocks, names)
 
     def _fit_teacher(self, samples: LabeledSamples) -> Teacher:
         """Fit the teacher on all threads; predict on one, because predictions are timed."""
@@ -256,6 +245,10 @@ class Study:
 
     def _format_metric(self, result: StudyResult, name: str) -> str:
         return f"{result.metrics[f'{name}/{self.config.metric}']:.4f}"
+
+
+def _teacher_profile(result: StudyResult) -> ModelProfile:
+    return ModelProfile(**{item.name: result.metrics.get(f"{TEACHER}/{item.name}") for item in fields(ModelProfile)})
 
 
 def _prefixed(name: str, scores: Mapping[str, float], model: ModelProfile, teacher: ModelProfile) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +49,12 @@ class TrainingSet(NamedTuple):
     sample_weight: NDArray[np.float64] | None = None
 
 
+def training_set_names(teacher: Teacher, synthesizers: Mapping[str, SupportsSample]) -> list[str]:
+    """Return the names of all training sets, in the order of :func:`make_training_sets`."""
+    real = [LABELS, REAL, *([REAL_OOB] if is_bootstrap_forest(teacher.model) else [])]
+    return real + [text for name in synthesizers for text in (name, f"{REAL}+{name}")]
+
+
 def make_training_sets(
     teacher: Teacher,
     real: LabeledSamples,
@@ -57,6 +63,7 @@ def make_training_sets(
     seed: int,
     n_jobs: int = 1,
     one_hot_blocks: Sequence[tuple[int, int]] = (),
+    names: Collection[str] | None = None,
 ) -> Iterator[TrainingSet]:
     """Yield every training set; each synthesizer samples once, and each sample is predicted once.
 
@@ -71,17 +78,26 @@ def make_training_sets(
         seed: random seed of the synthetic samples.
         n_jobs: number of threads (default: 1).
         one_hot_blocks: first column and last column + 1 of each one-hot block.
+        names: names of the training sets to yield; None (default) yields all.
 
     Raises:
         ConfigurationError: a synthesizer cannot sample.
     """
-    yield TrainingSet(LABELS, real.X, to_targets(np.eye(len(teacher.classes))[real.y]), real.sample_weight)
+    wanted = set(training_set_names(teacher, synthesizers) if names is None else names)
+    if LABELS in wanted:
+        yield TrainingSet(LABELS, real.X, to_targets(np.eye(len(teacher.classes))[real.y]), real.sample_weight)
+    if not wanted - {LABELS}:
+        return
     soft_labels = predict_soft_labels(teacher, real.X, n_jobs)
-    yield TrainingSet(REAL, real.X, soft_labels, real.sample_weight)
-    if is_bootstrap_forest(teacher.model):
+    if REAL in wanted:
+        yield TrainingSet(REAL, real.X, soft_labels, real.sample_weight)
+    if REAL_OOB in wanted:
         out_of_bag = out_of_bag_outputs(teacher.model, real.X, to_probabilities(soft_labels))
         yield TrainingSet(REAL_OOB, real.X, to_targets(out_of_bag), real.sample_weight)
     for name, synthesizer in synthesizers.items():
+        both = f"{REAL}+{name}"
+        if wanted.isdisjoint((name, both)):
+            continue
         try:
             drawn = sample_rows(
                 synthesizer, real.X, real.y, round(synthetic_ratio * len(real.X)), synthesizer_seed(seed, name)
@@ -90,13 +106,15 @@ def make_training_sets(
             raise ConfigurationError(f"synthesizers.{name}: {error}") from error
         X = one_hot_argmax(drawn, one_hot_blocks)
         targets = predict_soft_labels(teacher, X, n_jobs)
-        yield TrainingSet(name, X, targets)
-        yield TrainingSet(
-            f"{REAL}+{name}",
-            np.concatenate([real.X, X]),
-            np.concatenate([soft_labels, targets]),
-            extend_weights(real.sample_weight, len(X)),
-        )
+        if name in wanted:
+            yield TrainingSet(name, X, targets)
+        if both in wanted:
+            yield TrainingSet(
+                both,
+                np.concatenate([real.X, X]),
+                np.concatenate([soft_labels, targets]),
+                extend_weights(real.sample_weight, len(X)),
+            )
 
 
 def predict_soft_labels(teacher: Teacher, X: NDArray[np.float64], n_jobs: int) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import TabularGenerator
 from ganmc_lightning.tabular import StudentClassifier
 from ganmc_lightning.tabular.export import CModel, load_skops
-from ganmc_lightning.tabular.study import StudyResult
+from ganmc_lightning.tabular.study_parts import StudyParts
 
 CONFIG = """
 data:
@@ -108,11 +108,9 @@ def test_unsupported_formats_do_not_prevent_other_exports(table, tmp_path, capsy
     pytest.importorskip("skops")
     X, y = table
     student = StudentClassifier(DecisionTreeRegressor(max_depth=3).fit(X, y), [0, 1])
-    result = StudyResult(
-        students={"real/small": student}, validation={"real/small/auc": 0.9}, teacher=LogisticRegression().fit(X, y)
-    )
+    models = {"student": student, "teacher": LogisticRegression().fit(X, y)}
     with pytest.raises(ConfigurationError, match=r"^model: got LogisticRegression, C export supports decision trees"):
-        _export(result, "auc", tmp_path / "shipped", X, Console())
+        _export("real/small", models, tmp_path / "shipped", X, Console())
     forms = {path.name for path in (tmp_path / "shipped").iterdir() if path.suffix in (".c", ".onnx", ".skops")}
     assert forms == {"student.c", "student.onnx", "student.skops", "teacher.onnx", "teacher.skops"}
     assert (
@@ -127,6 +125,31 @@ def test_export_to_a_file_is_rejected(folder, capsys):
     (folder / "shipped").write_text("")
     assert forest("--export", "shipped") == 2
     assert "--export: shipped is a file, expected a folder" in capsys.readouterr().err
+
+
+def test_a_stopped_command_continues(folder, monkeypatch, capsys):
+    arguments = ("--checkpoints.gan", "null", "--max_trees", "1")
+    assert forest(*arguments, "--out", "whole") == 0
+    write = StudyParts.write
+
+    def write_and_stop(self, name, *values):
+        write(self, name, *values)
+        if name == "real":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StudyParts, "write", write_and_stop)
+    assert forest(*arguments, "--out", "stopped") == 130
+    assert not (folder / "stopped" / "result.json").exists()
+    monkeypatch.setattr(StudyParts, "write", write)
+    capsys.readouterr()
+    assert forest(*arguments, "--out", "stopped") == 0
+    assert "2 of 6 training sets were finished before: labels, real" in capsys.readouterr().out
+    whole, stopped = (json.loads((folder / name / "result.json").read_text()) for name in ("whole", "stopped"))
+    assert list(whole["metrics"]) == list(stopped["metrics"])
+    for key, value in whole["metrics"].items():
+        if not key.endswith(("seconds", "speedup")):
+            assert stopped["metrics"][key] == pytest.approx(value, rel=1e-3), key  # pickled bytes vary slightly
+    assert {path.name for path in (folder / "stopped").iterdir()} == {"config.yaml", "result.json"}
 
 
 def test_the_written_config_reproduces_the_run(folder):

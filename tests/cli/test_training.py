@@ -238,7 +238,7 @@ def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teache
     assert str(copy_of_teacher / "predictions.npz") in outcome.out
     with np.load(copy_of_teacher / "predictions.npz", allow_pickle=False) as archive:
         arrays = dict(archive)
-    assert arrays.keys() == {"probabilities", "labels"}
+    assert arrays.keys() == {"probabilities", "labels", "format_version"}
     assert arrays["probabilities"].dtype == np.float32
     assert arrays["labels"].dtype == np.int64
     test = NpzFile(data_root / "tiny.npz").load(Path()).test

@@ -18,7 +18,7 @@ from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.modules import CompressionModule
 from ganmc_lightning.runs.metrics_csv import read_metrics
-from ganmc_lightning.synthesizers import GeneratorSynthesizer
+from ganmc_lightning.synthesizers import GeneratorSynthesizer, PooledSynthesizer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning"),  # the teacher
@@ -28,22 +28,24 @@ pytestmark = [
 
 BATCH_SIZE = 27  # 4 steps an epoch
 KINDS = ["classifier", "distillation", "acgan"]
+MODULES = {"pool": "distillation"}
+OTHER_KINDS = ["pool", "hints", "anc", "gan", "wgan_gp", "gan_compression", "joint"]
 
 
 class Terminate(Callback):
-    """Send a signal to this process after a given step, or in the validation after it."""
+    """Send a signal to this process after a given iteration, or in the validation after it."""
 
     def __init__(self, step: int, in_validation: bool, number: int = signal.SIGTERM) -> None:
         self.step = step
         self.in_validation = in_validation
         self.number = number
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step and not self.in_validation:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: CompressionModule, *_: Any) -> None:
+        if pl_module.iteration == self.step and not self.in_validation:
             os.kill(os.getpid(), self.number)
 
-    def on_validation_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step and self.in_validation:
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: CompressionModule, *_: Any) -> None:
+        if pl_module.iteration == self.step and self.in_validation:
             os.kill(os.getpid(), self.number)
 
 
@@ -78,12 +80,16 @@ def train(
         if kind == "distillation":
             torch.manual_seed(5)
             stream |= {"p_fake": 0.3, "synthesizer": GeneratorSynthesizer(make_module("acgan").generator)}
-        callbacks: list[Callback] = [GeneratorEMA(decay=0.9)] if kind == "acgan" else []
+        elif kind == "pool":
+            torch.manual_seed(5)
+            pool = PooledSynthesizer(GeneratorSynthesizer(make_module("acgan").generator), size=60, refresh=0.25)
+            stream = {"p_fake": 0.3, "synthesizer": pool, "cache_logits": True}
+        callbacks: list[Callback] = [GeneratorEMA(decay=0.9)] if kind in ("acgan", "wgan_gp") else []
         if cut is not None:
             callbacks.append(Cut(cut))
         if end is not None:
             callbacks.append(end)
-        module, data = make_module(kind), make_data(batch_size=BATCH_SIZE, **stream)
+        module, data = make_module(MODULES.get(kind, kind)), make_data(batch_size=BATCH_SIZE, **stream)
         trainer = make_run_trainer(folder, callbacks, **arguments)
         torch.manual_seed(77 if resume else 1)  # another process has another random state
         with suppress(ConnectionAbortedError):
@@ -132,7 +138,8 @@ def assert_same_run(whole: Trainer, resumed: Trainer, validated_at: str = "") ->
     for one, other in zip(whole.callbacks, resumed.callbacks, strict=True):
         if isinstance(one, GeneratorEMA):
             assert_equal(one._average, other._average, "average")
-    assert module_of(whole).iteration == module_of(resumed).iteration == whole.global_step
+    assert module_of(whole).iteration == module_of(resumed).iteration
+    assert whole.global_step == resumed.global_step
     folders = [Path(trainer.default_root_dir) for trainer in (whole, resumed)]
     assert_equal(*map(checkpoint_of, folders), "checkpoint")
     rows, others = (read_metrics(folder / "metrics.csv") for folder in folders)
@@ -170,7 +177,7 @@ def test_cut_off_behind_a_checkpoint_in_mid_epoch(train: Callable[..., Trainer],
     train(kind, tmp_path / "parts", cut=7, **saving)
     assert checkpoint_of(tmp_path / "parts")["global_step"] == 6
     resumed = train(kind, tmp_path / "parts", resume=True, **saving)
-    assert resumed.global_step == 12
+    assert resumed.global_step == module_of(resumed).iteration == 12
     assert_same_run(whole, resumed)
 
 
@@ -206,6 +213,18 @@ def test_sigterm(
     assert signal.getsignal(signal.SIGTERM) == before
     assert checkpoint_of(tmp_path / "parts")["global_step"] == saved
     assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, **saving))
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_every_module_continues_after_sigterm_and_after_its_last_epoch(
+    train: Callable[..., Trainer], tmp_path: Path, kind: str
+) -> None:
+    whole = train(kind, tmp_path / "whole", max_epochs=4)
+    with pytest.raises(SIGTERMException):
+        train(kind, tmp_path / "parts", end=Terminate(2, in_validation=False), max_epochs=3)
+    assert checkpoint_of(tmp_path / "parts")["iteration"] == 2
+    train(kind, tmp_path / "parts", resume=True, max_epochs=3)
+    assert_same_run(whole, train(kind, tmp_path / "parts", resume=True, max_epochs=4))
 
 
 @pytest.mark.parametrize(("step", "in_validation", "saved"), [(7, False, 7), (8, True, 8)])

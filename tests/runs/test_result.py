@@ -63,6 +63,7 @@ def test_update_keeps_other_fields_and_other_splits(tmp_path):
     folder.update_result(metrics={"test/accuracy": 0.25})
     folder.update_result(steps=4, metrics={"val/accuracy": 0.75})
     assert json.loads(folder.result.read_text()) == {
+        "format_version": 1,
         "steps": 4,
         "metrics": {"test/accuracy": 0.25, "val/accuracy": 0.75},
     }
@@ -76,6 +77,7 @@ def test_nan_and_infinity_are_null_and_are_read_as_nan(tmp_path):
         raise AssertionError(f"{name} is not JSON")
 
     content = json.loads(folder.result.read_text(), parse_constant=refuse)
+    del content["format_version"]
     assert content == {"metrics": {"val/a": None, "val/b": None}, "settings": {"x": [None, {"y": None}]}}
     folder.update_result(steps=1)
     result = folder.read_result()
@@ -91,7 +93,7 @@ def test_a_failed_update_leaves_the_file(tmp_path, fields, error):
     folder.update_result(steps=3)
     with pytest.raises(error):
         folder.update_result(**fields)
-    assert json.loads(folder.result.read_text()) == {"steps": 3}
+    assert json.loads(folder.result.read_text()) == {"format_version": 1, "steps": 3}
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 

@@ -23,6 +23,7 @@ from ganmc_lightning.tabular.student import StudentClassifier
 from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.study import Study
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
+from ganmc_lightning.tabular.study_parts import StudyParts
 from ganmc_lightning.tabular.tasks import fit_classification_student
 from ganmc_lightning.tabular.teacher import Teacher, fit_teacher
 from ganmc_lightning.tabular.training_sets import (
@@ -94,7 +95,7 @@ def test_every_training_set_has_all_students_and_metrics(done):
             "speedup",
         ):
             assert np.isfinite(result.metrics[f"{name}/{metric}"])
-    assert len(lines) == 2 + len(TRAINING_SETS)
+    assert len(lines) == 1 + len(TRAINING_SETS)
     document = json.loads(json.dumps(result.to_dict("auc")))
     for name, value in result.metrics.items():
         assert document["metrics"][f"test/{name}"] == value
@@ -324,3 +325,61 @@ def test_magic_reproduces_table_3():
     assert auc("labels", RandomForestRegressor(1, random_state=0)) == pytest.approx(0.785, abs=0.01)
     assert auc("real", RandomForestRegressor(1, random_state=0)) == pytest.approx(0.893, abs=0.009)
     assert auc("jitter", DecisionTreeRegressor(max_leaf_nodes=1250, random_state=0)) > 0.912
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def stop_after(line):
+    """Return a log that raises at a line."""
+
+    def log(text):
+        if text.startswith(f"{line}: "):
+            raise KilledError
+
+    return log
+
+
+def test_a_stopped_study_continues_after_its_last_training_set(binary, done, tmp_path):
+    splits, lines = make_splits(binary), []
+    parts = StudyParts(tmp_path / "parts", key="a")
+    with pytest.raises(KilledError):
+        Study(splits, CONFIG, SYNTHESIZERS, 0, 1, stop_after("jitter"), parts).run()
+    stored = {file.stem for file in parts.folder.iterdir()}
+    assert stored == {"teacher", *TRAINING_SETS[: TRAINING_SETS.index("jitter") + 1]}
+    study = Study(splits, CONFIG, SYNTHESIZERS, 0, 1, lines.append, parts)
+    resumed = study.run()
+    assert untimed(resumed) == untimed(done[0])
+    assert list(resumed.metrics) == list(done[0].metrics)
+    assert resumed.validation == done[0].validation
+    assert resumed.sizes == done[0].sizes
+    assert lines[1:] == [
+        "4 of 7 training sets were finished before: labels, real, real_oob, jitter",
+        *done[1][TRAINING_SETS.index("real+jitter") + 1 :],
+    ]
+    first = json.loads((parts.folder / "real.json").read_text())
+    assert resumed.metrics["real/seconds"] == first["metrics"]["real/seconds"]  # not measured again
+    assert resumed.earlier_seconds > first["seconds"] > 0
+
+    name, student = study.best_small_student(resumed)
+    best, expected = Study(splits, CONFIG, SYNTHESIZERS, 0, 1, lines.append).best_small_student(done[0])
+    assert name == best
+    del resumed.students[name]  # as if an earlier process had fitted it
+    for model in (student, study.best_small_student(resumed)[1]):
+        np.testing.assert_array_equal(model.predict_proba(splits.test.X), expected.predict_proba(splits.test.X))
+
+
+def test_parts_of_another_study_or_teacher_are_computed_again(binary, done, tmp_path):
+    splits = make_splits(binary)
+    with pytest.raises(KilledError):
+        Study(splits, CONFIG, {}, 0, 1, stop_after("labels"), StudyParts(tmp_path, key="a")).run()
+    labels = json.loads((tmp_path / "labels.json").read_text())
+    labels["metrics"]["labels/auc"] = 0.123
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    (tmp_path / "real.json").write_text("{")  # damaged
+    for key, seed in (("b", 0), ("a", 1)):
+        result = Study(splits, CONFIG, {}, seed, 1, str, StudyParts(tmp_path, key=key)).run()
+        assert result.metrics["labels/auc"] != 0.123
+        (tmp_path / "labels.json").write_text(json.dumps(labels))
+    assert Study(splits, CONFIG, {}, 0, 1, str, StudyParts(tmp_path, key="a")).run().metrics["labels/auc"] == 0.123
