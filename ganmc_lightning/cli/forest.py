@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ganmc_lightning.cli.forest_config import ForestConfig, parse_arguments
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.export import (
     check_exports,
@@ -56,7 +58,11 @@ def run_forest(arguments: list[str], command: str) -> int:
     try:
         modules, rest = take_imports(arguments[1:])
         allow_imports(modules)
-        _run(parse_arguments(rest), command)
+        config = parse_arguments(rest)
+        with ExitStack() as locks:
+            for folder in {path.resolve(): path for path in (config.out, config.export) if path is not None}.values():
+                locks.enter_context(lock_folder(folder, "--out" if folder == config.out else "--export"))
+            _run(config, command)
     except Exception as error:
         message = user_message(error)
         if message is None:
