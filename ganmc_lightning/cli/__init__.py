@@ -25,6 +25,7 @@ from ganmc_lightning.exceptions import (
     ExportError,
     Terminated,
 )
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.runs.signals import sigterm_raises
 
 TRAINING = {
@@ -57,6 +58,8 @@ EXAMPLES = {
     "profile": ("ganmc profile teacher=gan.ckpt student=small.ckpt --out profile/",),
 }
 """Command lines at the end of the help pages; those of the other commands are in ``help_pages``."""
+OUTPUT_FOLDERS = {"card", "compress", "evaluate", "export", "profile"}
+"""Commands whose ``--out`` is a folder; the others lock their folders themselves, and ``sample`` writes one file."""
 LIGHT = {"reproduce"}
 """Commands that import PyTorch only if and when a stage requires it."""
 
@@ -155,10 +158,12 @@ def _run_command(arguments: list[str], command: str, full_help: bool) -> int:
     used.refuse_unknown(unknown)
     parsed.command = command
     import_module(f"ganmc_lightning.cli.{arguments[0]}_arguments").validate_arguments(parsed)
-    with nullcontext() if arguments[0] in LIGHT else _imports():
-        module = import_module(f"ganmc_lightning.cli.{arguments[0]}")
-    allow_imports(parsed.imports)
-    status: int = module.run(parsed)
+    locks = arguments[0] in OUTPUT_FOLDERS and parsed.out is not None
+    with lock_folder(parsed.out, "--out") if locks else nullcontext():
+        with nullcontext() if arguments[0] in LIGHT else _imports():
+            module = import_module(f"ganmc_lightning.cli.{arguments[0]}")
+        allow_imports(parsed.imports)
+        status: int = module.run(parsed)
     return status
 
 

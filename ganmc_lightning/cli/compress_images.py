@@ -74,7 +74,7 @@ def run_images(arguments: argparse.Namespace) -> int:
         if message is None:
             raise
         raise ConfigurationError(_with_options(message)) from error
-    print(f"{compressed.folder}{os.sep}: {', '.join(sorted(path.name for path in compressed.folder.iterdir()))}")
+    print(f"{compressed.folder}{os.sep}: {', '.join(sorted(path.name for path in compressed.folder.glob('[!.]*')))}")
     return 0
 
 

@@ -157,4 +157,4 @@ def _print_summary(card: CompressionCard, folder: Path) -> None:
         print(f"  {name:<8} {score}, {nodes}{size}{format_seconds(latency.row)} per row")
     if card.compiled is not None:
         print(f"  {'C':<8} {card.compiled.size.flash_bytes:,} B, {format_seconds(card.compiled.latency.row)} per row")
-    print(f"{folder}{os.sep}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print(f"{folder}{os.sep}: {', '.join(sorted(path.name for path in folder.glob('[!.]*')))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from ganmc_lightning.cli.forest_config import ForestConfig, parse_arguments
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.experiments.fingerprint import hash_source
-from ganmc_lightning.io.atomic import atomic_write, make_writable
+from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.export import (
     check_exports,
@@ -63,7 +65,11 @@ def run_forest(arguments: list[str], command: str) -> int:
     try:
         modules, rest = take_imports(arguments[1:])
         allow_imports(modules)
-        _run(parse_arguments(rest), command)
+        config = parse_arguments(rest)
+        with ExitStack() as locks:
+            for folder in {path.resolve(): path for path in (config.out, config.export) if path is not None}.values():
+                locks.enter_context(lock_folder(folder, "--out" if folder == config.out else "--export"))
+            _run(config, command)
     except Exception as error:
         message = user_message(error)
         if message is None:
@@ -86,7 +92,6 @@ def _run(config: ForestConfig, command: str) -> None:
         console.print(f"{time.perf_counter() - started:5.0f} s  {text}", highlight=False, soft_wrap=True)
 
     n_jobs, folder, synthesizers = config.n_jobs or _processors(), RunFolder(config.out), config.load_synthesizers()
-    make_writable(config.out, "--out")
     versions = (hash_source(), sklearn.__version__, np.__version__)
     parts = StudyParts(folder.parts).with_key(config.text, splits, config.study, synthesizers, versions)
     study = Study(splits, config.study, synthesizers, config.seed, n_jobs, log, parts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.io.npz import write_npz
@@ -85,8 +85,7 @@ def write_images(samples: Tensor, labels: Tensor | None, out: Path) -> None:
     elif out.suffix.lower() == ".png":
         save_image_grid(samples, min(len(samples), max(1, round(len(samples) ** 0.5))), out)
     else:
-        temporary = out.with_name(f".{out.name}.part")  # renamed at the end, so that no incomplete folder remains
-        shutil.rmtree(temporary, ignore_errors=True)
+        temporary = temporary_path(out)  # renamed at the end, so that no incomplete folder remains
         for index, image in enumerate(samples):
             folder = temporary / ("samples" if labels is None else f"{int(labels[index]):03d}")
             folder.mkdir(parents=True, exist_ok=True)

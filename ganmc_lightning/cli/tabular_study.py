@@ -11,6 +11,7 @@ from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.tabular_study_config import TabularStudyArguments, parse_study_arguments
 from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.student_study import StudentStudy
 
@@ -31,7 +32,9 @@ def run_tabular_study(arguments: list[str], command: str) -> int:
     try:
         modules, rest = take_imports(arguments[1:])
         allow_imports(modules)
-        _run(parse_study_arguments(rest), command)
+        study = parse_study_arguments(rest)
+        with lock_folder(study.out, "--out"):
+            _run(study, command)
     except Exception as error:
         message = user_message(error)
         if message is None:

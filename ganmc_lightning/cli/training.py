@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.imports import allow_imports, take_imports
@@ -31,13 +31,13 @@ def run_training(arguments: list[str], command: str) -> int:
     """
     keep_freed_memory()
     handler = InterruptHandler()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), ExitStack() as locks:
         filter_lightning_warnings()
         try:
             search_current_folder()  # for the modules of the configuration, as if it were a script there
             modules, rest = take_imports(arguments)
             allow_imports(modules)
-            TrainingCLI(rest, command, handler)
+            TrainingCLI(rest, command, handler, locks)
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except FinishedRun as finished:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler, PrecisionPrinter, PredictionWriter, SaveConfig
@@ -23,6 +25,7 @@ from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, device_name
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
@@ -79,14 +82,16 @@ class TrainingCLI(LightningCLI):
         arguments: command line without ``ganmc`` and ``--import``; the subcommand first.
         command: full command line, ``ganmc ...``.
         handler: callback that records Ctrl-C and SIGTERM.
+        locks: receives the lock of the run folder.
     """
 
     model: CompressionModule
     datamodule: GANAugmentedDataModule
 
-    def __init__(self, arguments: list[str], command: str, handler: InterruptHandler) -> None:
+    def __init__(self, arguments: list[str], command: str, handler: InterruptHandler, locks: ExitStack) -> None:
         self._arguments = arguments
         self._command = command
+        self._locks = locks
         self._ckpt_path: str | None = None
         limit_yaml()
         super().__init__(
@@ -134,10 +139,11 @@ class TrainingCLI(LightningCLI):
         return RunFolder(Path(self.config[self.subcommand].trainer.default_root_dir))
 
     def before_instantiate_classes(self) -> None:
-        """Validate devices and run folder; choose the checkpoint to load.
+        """Validate devices and lock the run folder; choose the checkpoint to load.
 
         Raises:
-            ConfigurationError: the run folder contains another run, or the checkpoint does not exist.
+            ConfigurationError: another process uses the run folder, it contains another run, or the checkpoint does
+                not exist.
             FinishedRun: the run folder contains the same run, finished.
         """
         config, folder = self.config[self.subcommand], self.run_folder
@@ -150,6 +156,8 @@ class TrainingCLI(LightningCLI):
                 raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
+        if self.subcommand != "validate" and rank_zero_only.rank == 0:  # the other processes write no files
+            self._locks.enter_context(lock_folder(folder.path, "trainer.default_root_dir"))
         if self.subcommand != "fit" and config.ckpt_path is None:
             config.ckpt_path = str(folder.best_checkpoint)
         if self.subcommand == "predict":
@@ -164,20 +172,23 @@ class TrainingCLI(LightningCLI):
             self._check_run_folder()
 
     def _check_run_folder(self) -> None:
-        """Validate that the run folder contains no other run.
+        """Validate that the run folder contains no other run; resume an interrupted run with the same configuration.
 
         Raises:
-            ConfigurationError: it contains a run with another configuration, or an interrupted one.
+            ConfigurationError: it contains a run with another configuration.
             FinishedRun: it contains a finished run with the same configuration.
         """
         config, folder = self.config[self.subcommand], self.run_folder
         resumed = None if config.ckpt_path is None else Path(config.ckpt_path).resolve().parent
         if resumed == folder.checkpoints.resolve() or not folder.last_checkpoint.exists():
             return
-        if config.ckpt_path is None and folder.is_finished():
+        if config.ckpt_path is None and folder.config.is_file():
             text = self._parser(self.subcommand).dump(config, skip_none=False)
             if text == folder.config.read_text(encoding="utf-8"):
-                raise FinishedRun(f"{folder.path}: already finished; to repeat it, remove the folder")
+                if folder.is_finished():
+                    raise FinishedRun(f"{folder.path}: already finished; to repeat it, remove the folder")
+                config.ckpt_path = str(folder.last_checkpoint)
+                return
         raise ConfigurationError(
             f"{folder.path} already contains a run: resume it with --ckpt_path {folder.last_checkpoint}, or "
             "choose another --trainer.default_root_dir"

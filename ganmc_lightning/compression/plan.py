@@ -17,6 +17,7 @@ from ganmc_lightning.compression.training import measure_epoch
 from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.file_hash import hash_images
+from ganmc_lightning.io.folder_lock import LOCK
 from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION, check_format_version
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
@@ -115,7 +116,9 @@ def read_plan(out: Path, settings: Mapping[str, Any]) -> CompressionPlan | None:
     path = out / RUNS / PLAN
     content = read_json(path)
     if content is None:
-        others = sorted(item.name for item in out.iterdir()) if out.is_dir() else []
+        # A command that was killed while writing the plan leaves its folder.
+        unplanned = {LOCK} if any(path.parent.glob("[!.]*")) else {LOCK, RUNS}
+        others = sorted({item.name for item in out.iterdir()} - unplanned) if out.is_dir() else []
         if others:
             raise ConfigurationError(f"{out}: contains {others[0]!r}, expected a new or empty folder")
         return None

@@ -19,7 +19,7 @@ from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import RunCommand
 from ganmc_lightning.experiments.scheduling import run_stages
 from ganmc_lightning.experiments.wandb_report import log_report
-from ganmc_lightning.io.atomic import make_writable
+from ganmc_lightning.io.folder_lock import lock_folder
 
 
 def reproduce(
@@ -60,34 +60,34 @@ def reproduce(
         or a card could not be written, else the exit code of the first run that failed.
 
     Raises:
-        ConfigurationError: the experiment file or the output folder cannot be used, or a result lacks the
-            experiment's metric.
+        ConfigurationError: the experiment file or the output folder cannot be used, another process uses the folder,
+            or a result lacks the experiment's metric.
     """
     experiment = load_experiment(file)
     folder = out.resolve() / experiment.name
-    make_writable(folder, "--out")
-    runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
-    jobs = min(jobs or (1 if on is None else len(runs)), len(runs))
-    executor = make_executor(on, jobs, folder / "slurm", resources or {})
-    # In a terminal, the name of a run precedes its progress bar.
-    progress = ProgressPrinter(
-        experiment, runs, console, quick, show_starts=jobs > 1 or on is not None or console.is_terminal
-    )
-    outcomes = run_stages(
-        runs, run_command, progress, executor, jobs=jobs, keep_going=keep_going, accept_older_code=accept_older_code
-    )
-    failures = [outcome for outcome in outcomes.values() if outcome.code]
-    finished = [run for run in runs if run.id in outcomes and not outcomes[run.id].code]
-    if failures and (not keep_going or not finished or any(outcome.interrupted for outcome in failures)):
-        return max(failures, key=lambda outcome: outcome.interrupted).code
+    with lock_folder(folder, "--out"):
+        runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
+        jobs = min(jobs or (1 if on is None else len(runs)), len(runs))
+        executor = make_executor(on, jobs, folder / "slurm", resources or {})
+        # In a terminal, the name of a run precedes its progress bar.
+        progress = ProgressPrinter(
+            experiment, runs, console, quick, show_starts=jobs > 1 or on is not None or console.is_terminal
+        )
+        outcomes = run_stages(
+            runs, run_command, progress, executor, jobs=jobs, keep_going=keep_going, accept_older_code=accept_older_code
+        )
+        failures = [outcome for outcome in outcomes.values() if outcome.code]
+        finished = [run for run in runs if run.id in outcomes and not outcomes[run.id].code]
+        if failures and (not keep_going or not finished or any(outcome.interrupted for outcome in failures)):
+            return max(failures, key=lambda outcome: outcome.interrupted).code
 
-    results = load_results(finished)
-    missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
-    available = drop_missing(experiment, results)
-    cards, without_card = write_cards(available, results, folder, run_command)
-    report = make_report(available, results, command, quick, missing, cards)
-    write_report(report, folder)
-    if wandb_project is not None:
-        log_report(report, folder, wandb_project)
-    print_report(console, report, out / experiment.name / "report.html")
-    return 1 if failures or without_card else 0
+        results = load_results(finished)
+        missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
+        available = drop_missing(experiment, results)
+        cards, without_card = write_cards(available, results, folder, run_command)
+        report = make_report(available, results, command, quick, missing, cards)
+        write_report(report, folder)
+        if wandb_project is not None:
+            log_report(report, folder, wandb_project)
+        print_report(console, report, out / experiment.name / "report.html")
+        return 1 if failures or without_card else 0

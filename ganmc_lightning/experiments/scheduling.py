@@ -8,11 +8,15 @@ from concurrent.futures.process import BrokenProcessPool
 from graphlib import TopologicalSorter
 from typing import Protocol
 
-from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, Terminated, one_line
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated, one_line
 from ganmc_lightning.experiments.executors import InProcessExecutor
 from ganmc_lightning.experiments.planning import PlannedRun, RunId
 from ganmc_lightning.experiments.runner import Outcome, RunCommand, archive_outdated, execute, is_complete
 from ganmc_lightning.experiments.workers import execute_in_worker
+from ganmc_lightning.io.folder_lock import wait_for_folder
+
+WAIT_SECONDS = 60.0
+"""Longest time that the worker of a killed command takes to save its checkpoint and to end."""
 
 
 class Progress(Protocol):
@@ -69,6 +73,11 @@ def run_stages(
                     run = schedule.pop()
                     if failed := schedule.failed_needs(run):
                         end(run, Outcome(1, skipped=failed))
+                        continue
+                    try:
+                        wait_for_folder(run.folder.path, WAIT_SECONDS)
+                    except ConfigurationError as error:
+                        end(run, Outcome(1, str(error)))
                         continue
                     if differences := archive_outdated(run, accept_older_code):
                         progress.on_archive(run, differences)

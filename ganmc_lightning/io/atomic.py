@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,32 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.processes import process_is_running
+
+
+def temporary_path(path: Path, suffix: str = "part") -> Path:
+    """Return a hidden name next to ``path`` for a file or folder that is renamed to ``path`` when it is complete.
+
+    Those of processes of this machine that were killed are deleted. The name contains the machine and the process.
+
+    Args:
+        path: the final path.
+        suffix: end of the name (default: ``"part"``).
+
+    Example:
+        >>> temporary_path(Path("model.ckpt")).name.startswith(".model.ckpt.")
+        True
+    """
+    start, end = f".{path.name}.{socket.gethostname()}.", f".{suffix}"
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        process = other.name.removeprefix(start).removesuffix(end)
+        if not process.isdecimal() or other.name != f"{start}{process}{end}" or process_is_running(int(process)):
+            continue
+        if other.is_dir():
+            shutil.rmtree(other, ignore_errors=True)
+        else:
+            other.unlink(missing_ok=True)
+    return path.with_name(f"{start}{os.getpid()}{end}")
 
 
 @contextmanager
@@ -31,7 +59,7 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         'text'
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary_path(path)
     try:
         with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file

@@ -231,6 +231,9 @@ class RunModelCheckpoint(ModelCheckpoint):
             return
         self._last_step, self._last_time = trainer.global_step, time.monotonic()
         self.last_model_path = str(Path(self.dirpath or "") / "last.ckpt")
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.save()  # first: a run that resumes from the checkpoint does not log these values again
         trainer.save_checkpoint(self.last_model_path, weights_only=False)
         if trainer.is_global_zero:
             for logger in trainer.loggers:

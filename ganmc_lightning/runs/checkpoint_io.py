@@ -27,8 +27,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ConfigurationError: the disk is full or the folder is not writable.
         """
         path = Path(path)
-        for incomplete in path.parent.glob(f".{path.name}.*.part"):  # of a process that was killed while writing
-            incomplete.unlink(missing_ok=True)
         try:
             with atomic_write(path, "wb") as file:
                 torch.save(checkpoint, file)

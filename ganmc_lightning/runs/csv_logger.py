@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import csv
+import os
 from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
+FIRST_COLUMNS = ["epoch", "step"]
+Row = Mapping[str, Any]
+
 
 class ResumableCSVLogger(Logger):
-    """Write all logged values to ``metrics.csv`` in the run folder.
+    """Append all logged values to ``metrics.csv`` in the run folder.
 
     Lightning's CSVLogger deletes the file when a run is resumed. This logger keeps the rows up to the step from which
-    the run resumes; a row that is logged again replaces the old row. Rows are stored in memory; the file is rewritten
-    with each checkpoint and at the end.
+    the run resumes; a row that is logged again replaces the old row. The file is rewritten only then and for new
+    columns.
 
     Args:
         folder: the run folder.
@@ -29,7 +35,8 @@ class ResumableCSVLogger(Logger):
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.path = RunFolder(Path(folder)).metrics
-        self._rows: list[dict[str, Any]] | None = None
+        self._columns: list[str] | None = None  # of the file; None before the first row
+        self._recent: list[tuple[float, frozenset[str]]] = []  # steps and columns of the last rows
 
     @property
     def name(self) -> str:
@@ -52,33 +59,55 @@ class ResumableCSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add one row, or replace the row of the same step and columns."""
-        at = 0 if step is None else step
-        if self._rows is None:
-            self._rows = [row for row in read_metrics(self.path) if float(row["step"]) <= at]
-        row = {**metrics, "step": at}
-        for k in range(len(self._rows) - 1, -1, -1):
-            if float(self._rows[k]["step"]) < at:
-                break
-            if self._rows[k].keys() == row.keys():
-                self._rows[k] = row
-                return
-        self._rows.append(row)
+        """Append one row, or replace the row of the same step and columns.
 
-    def after_save_checkpoint(self, checkpoint_callback: object) -> None:
-        """Write the file, so that it is as recent as the checkpoint."""
-        self._write()
-
-    def finalize(self, status: str) -> None:
-        """Write the remaining rows."""
-        self._write()
+        Raises:
+            ConfigurationError: the disk is full or the folder is not writable.
+        """
+        row = {**metrics, "step": 0 if step is None else step}
+        try:
+            self._write(row)
+        except OSError as error:
+            raise ConfigurationError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
 
     @rank_zero_only
-    def _write(self) -> None:
-        if self._rows is None:
+    def save(self) -> None:
+        """Wait until the file is on the disk; called before a checkpoint, so that no row of it is missing."""
+        if self._columns is not None:
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _write(self, row: Row) -> None:
+        step, key = float(row["step"]), (float(row["step"]), frozenset(row))
+        if self._columns is None:
+            rows = [kept for kept in read_metrics(self.path) if float(kept["step"]) <= step]
+            self._recent = [_key(kept) for kept in rows]
+            self._rewrite(rows)
+        self._recent = [recent for recent in self._recent if recent[0] >= step]
+        assert self._columns is not None
+        if key in self._recent:
+            rows = read_metrics(self.path)
+            place = max(index for index, other in enumerate(rows) if _key(other) == key)
+            self._rewrite([*rows[:place], row, *rows[place + 1 :]])
             return
-        names = sorted({name for row in self._rows for name in row} - {"epoch", "step"})
+        self._recent.append(key)
+        if row.keys() <= set(self._columns):
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        else:
+            self._rewrite([*read_metrics(self.path), row])
+
+    def _rewrite(self, rows: Sequence[Row]) -> None:
+        self._columns = [*FIRST_COLUMNS, *_other_columns(rows)]
         with atomic_write(self.path) as file:
-            writer = csv.DictWriter(file, ["epoch", "step", *names])
+            writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
-            writer.writerows(self._rows)
+            writer.writerows(rows)
+
+
+def _key(row: Row) -> tuple[float, frozenset[str]]:
+    return float(row["step"]), frozenset(row)
+
+
+def _other_columns(rows: Iterable[Row]) -> list[str]:
+    return sorted({name for row in rows for name in row}.difference(FIRST_COLUMNS))

@@ -9,17 +9,21 @@ from statistics import fmean
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Read the rows of a ``metrics.csv`` without empty cells; return an empty list if the file does not exist."""
+    """Read the rows of a ``metrics.csv`` without empty cells; return an empty list if the file does not exist.
+
+    A last line without a line break is skipped: its process was killed while writing it.
+    """
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(file)]
+    text = path.read_text(encoding="utf-8")
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(lines)]
 
 
 def read_learning_curves(path: Path) -> dict[str, dict[int, float]]:
     """Average the rows of a ``metrics.csv`` by epoch.
 
-    Cells that are not numbers are skipped: a killed process may leave an incomplete last line.
+    Cells that are not numbers are skipped.
 
     Returns:
         Column -> {epoch: mean}; empty if the file does not exist.

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import temporary_path
+from ganmc_lightning.io.folder_lock import LOCK
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
@@ -33,7 +35,7 @@ def check_output_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: is a file, expected a folder")
     if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - set(FILES))
+        others = sorted({path.name for path in folder.iterdir()} - {*FILES, LOCK})
         if others:
             raise ConfigurationError(
                 f"{folder}: contains {others[0]!r}, expected a new or empty folder, or one of an earlier compression"
@@ -73,7 +75,7 @@ def write_compression(
     """
     folder = Path(folder)
     check_output_folder(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    temporary = temporary_path(folder)
     try:
         try:
             temporary.mkdir(parents=True)
@@ -125,7 +127,7 @@ def _outputs(model: Any, X: Any) -> Any:
 
 def _replace(folder: Path, temporary: Path) -> None:
     """Rename the temporary folder; an earlier folder is renamed first, so that one of the two always exists."""
-    earlier = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    earlier = temporary_path(folder, "old")
     try:
         if folder.exists():
             folder.rename(earlier)

@@ -186,7 +186,7 @@ def test_data_that_cannot_be_downloaded(
 def test_run_folder_below_a_file(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     message = refused("fit", "--config", configs.teacher, "--trainer.default_root_dir", tmp_path / "file" / "run")
-    assert f"{tmp_path}/file is a file" in message
+    assert f"trainer.default_root_dir: cannot write to {tmp_path}/file/run (Not a directory)" in message
 
 
 def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc) -> None:
@@ -195,11 +195,9 @@ def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, 
     assert "already contains a run: resume it with --ckpt_path" in refused("fit", "--config", configs.acgan, *arguments)
 
 
-@pytest.mark.parametrize("change", ["option", "interrupted"])
 def test_a_finished_run_is_not_repeated(
-    refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc, tmp_path: Path, change: str
+    refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc, tmp_path: Path
 ) -> None:
-    """An interrupted run has a checkpoint that is newer than its result."""
     folder = shutil.copytree(trained.teacher, tmp_path / "copy")
     text = (folder / "config.yaml").read_text().replace(str(trained.teacher), str(folder))
     (folder / "config.yaml").write_text(text)
@@ -208,11 +206,7 @@ def test_a_finished_run_is_not_repeated(
     outcome = ganmc(*arguments)
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out == f"{folder}: already finished; to repeat it, remove the folder\n"
-    if change == "option":
-        arguments += ["--trainer.max_epochs", "3"]
-    else:
-        os.utime(folder / "result.json", (0, 0))
-    assert "already contains a run: resume it with --ckpt_path" in refused(*arguments)
+    assert "already contains a run: resume it with --ckpt_path" in refused(*arguments, "--trainer.max_epochs", "3")
 
 
 def test_unknown_metric(ganmc: Ganmc, configs: Any) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.atomic import atomic_write, temporary_path
 
 
 def test_old_content_stays_until_the_block_ends(tmp_path):
@@ -90,6 +92,29 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
-    with atomic_write(path) as file:  # the remaining temporary file does not disturb
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_write(path) as file:
         file.write("newer")
     assert path.read_text() == "newer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_temporary_files_of_others_stay(tmp_path):
+    """Of running processes, of other machines, and of other files."""
+    path, machine = tmp_path / "a.txt", socket.gethostname()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = [f".a.txt.{machine}.{os.getppid()}.part", ".a.txt.other.1.part", f".b.txt.{machine}.{ended.pid}.part"]
+    for name in [*names, f".a.txt.{machine}.{ended.pid}.part"]:
+        (tmp_path / name).touch()
+    with atomic_write(path) as file:
+        file.write("x")
+    assert sorted(other.name for other in tmp_path.iterdir()) == sorted([*names, path.name])
+
+
+def test_temporary_folders_of_ended_processes_are_deleted(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / f".small.{socket.gethostname()}.{ended.pid}.part" / "a").mkdir(parents=True)
+    assert not temporary_path(tmp_path / "small").exists()
+    assert list(tmp_path.iterdir()) == []

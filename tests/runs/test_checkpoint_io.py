@@ -45,12 +45,6 @@ def test_an_interrupted_write_leaves_the_old_checkpoint(
     assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_incomplete_files_of_a_killed_run_are_removed(good: Path) -> None:
-    (good.parent / ".last.ckpt.12345.part").write_bytes(b"half")
-    AtomicCheckpointIO().save_checkpoint({"state_dict": {}}, good)
-    assert [path.name for path in good.parent.iterdir()] == ["last.ckpt"]
-
-
 def test_loading_executes_no_code(tmp_path: Path) -> None:
     class Harmful:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.runs import csv_logger
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
@@ -40,14 +44,39 @@ def test_a_row_that_is_logged_again_replaces_the_old_one(tmp_path: Path) -> None
     assert rows(tmp_path) == [(2, {"accuracy": 0.5}), (2, {"loss": 2.0}), (3, {"loss": 3.0})]
 
 
-def test_the_file_is_written_with_every_checkpoint(tmp_path: Path) -> None:
+def test_rows_are_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is rewritten for new columns only."""
     logger = ResumableCSVLogger(str(tmp_path))
-    logger.after_save_checkpoint(object())
+    logger.save()
     assert not (tmp_path / "metrics.csv").exists()  # no rows yet
     logger.log_metrics({"loss": 1.0}, 0)
-    assert rows(tmp_path) == []
-    logger.after_save_checkpoint(object())
-    assert rows(tmp_path) == [(0, {"loss": 1.0})]
+    logger.log_metrics({"accuracy": 0.5}, 0)
+    monkeypatch.setattr(csv_logger, "atomic_write", None)
+    logged = [(0, {"loss": 1.0}), (0, {"accuracy": 0.5})]
+    for step in range(1, 4):
+        logger.log_metrics({"loss": 1.0 / step}, step)
+        logged.append((step, {"loss": 1.0 / step}))
+        assert rows(tmp_path) == logged
+    logger.save()
+
+
+def test_an_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
+    """Its process was killed while writing it; 0.12 may be the start of 0.1234."""
+    session(tmp_path, (0, {"loss": 1.0}), (1, {"loss": 2.0}))
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write(",2,0.12")
+    assert rows(tmp_path) == [(0, {"loss": 1.0}), (1, {"loss": 2.0})]
+    session(tmp_path, (2, {"loss": 3.0}))
+    assert rows(tmp_path) == [(0, {"loss": 1.0}), (1, {"loss": 2.0}), (2, {"loss": 3.0})]
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(csv_logger, "atomic_write", full)
+    with pytest.raises(ConfigurationError, match=r"metrics\.csv: cannot be written \(No space left on device\)"):
+        session(tmp_path, (0, {"loss": 1.0}))
 
 
 def test_a_session_without_rows_leaves_the_file(tmp_path: Path) -> None:

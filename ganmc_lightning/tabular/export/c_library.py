@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.tabular.export.target import to_samples
 
 SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -38,7 +39,7 @@ def compile_c(source: Path | str) -> Path:
         raise ConfigurationError(f"{source}: file not found, expected a .c file written by to_c")
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
-    unfinished = library.with_name(f".{library.name}.{os.getpid()}.part")
+    unfinished = temporary_path(library)
     _run(source, [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source), "-lm"])
     unfinished.replace(library)
     return library

@@ -104,9 +104,7 @@ def test_load_classifier_by_reference(pooled):
 
 def test_size_without_a_reference(save):
     path, _ = save("network")
-    with pytest.raises(
-        ConfigurationError, match=r"extractor size: got 32 for .*, expected 'classifier:REF"
-    ):
+    with pytest.raises(ConfigurationError, match=r"extractor size: got 32 for .*, expected 'classifier:REF"):
         make_extractor(f"classifier:{path}", image_size=32)
 
 
