@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
 
 MINIMA = {"num_samples": 2, "seed": 0, "num_students": 1, "student_batch_size": 1}
@@ -97,18 +97,11 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         check_checkpoint_exists(arguments.teacher)
     for option, path in (("--out", arguments.out), ("--nearest-plot", arguments.nearest_plot)):
         if path is not None:
-            _check_writable(option, path)
+            folder, file = (path, path / "result.json") if option == "--out" else (path.parent, path)
+            if file.is_dir():
+                raise ConfigurationError(f"{option}: {file} is a folder, expected a file")
+            check_writable(folder, option)
 
 
 def _split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
-
-
-def _check_writable(option: str, path: Path) -> None:
-    folder, file = (path, path / "result.json") if option == "--out" else (path.parent, path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{option}: cannot write {file} ({error.strerror})") from error
-    if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"{option}: cannot write {file}")

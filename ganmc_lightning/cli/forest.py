@@ -17,7 +17,7 @@ from rich.table import Table
 from ganmc_lightning.cli.forest_config import ForestConfig, parse_arguments
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.exceptions import ConfigurationError, user_message
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.atomic import atomic_write, check_writable
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.export import (
     check_exports,
@@ -71,6 +71,8 @@ def _run(config: ForestConfig, command: str) -> None:
         check_exports()
         if config.export.exists() and not config.export.is_dir():
             raise ConfigurationError(f"--export: {config.export} is a file, expected a folder")
+        check_writable(config.export, "--export")
+    check_writable(config.out, "--out")
     started = time.perf_counter()
     console = Console()
     splits = config.data.load()
@@ -101,12 +103,9 @@ def _run(config: ForestConfig, command: str) -> None:
 
 
 def _write(folder: RunFolder, config: str, content: dict[str, Any]) -> None:
-    try:
-        with atomic_write(folder.config) as file:
-            file.write(config)
-        folder.update_result(**content)
-    except OSError as error:
-        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
+    with atomic_write(folder.config) as file:
+        file.write(config)
+    folder.update_result(**content)
 
 
 def _print_table(console: Console, result: StudyResult) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.tabular_study_config import TabularStudyArguments, parse_study_arguments
 from ganmc_lightning.exceptions import ConfigurationError, user_message
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.atomic import atomic_write, check_writable
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.student_study import StudentStudy
 
@@ -41,6 +41,7 @@ def run_tabular_study(arguments: list[str], command: str) -> int:
 
 
 def _run(arguments: TabularStudyArguments, command: str) -> None:
+    check_writable(arguments.out, "--out")  # before the study, which takes minutes
     started = time.perf_counter()
     console = Console()
     splits = arguments.data.load(arguments.seed)
@@ -64,10 +65,7 @@ def _run(arguments: TabularStudyArguments, command: str) -> None:
         "metrics": metrics,
     }
     folder = RunFolder(arguments.out)
-    try:
-        with atomic_write(folder.config) as file:
-            file.write(arguments.text)
-        folder.update_result(**content)
-    except OSError as error:
-        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
+    with atomic_write(folder.config) as file:
+        file.write(arguments.text)
+    folder.update_result(**content)
     console.print(str(arguments.out), highlight=False, soft_wrap=True)

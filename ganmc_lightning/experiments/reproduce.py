@@ -18,7 +18,7 @@ from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import RunCommand
 from ganmc_lightning.experiments.scheduling import run_stages
 from ganmc_lightning.experiments.wandb_report import log_report
-from ganmc_lightning.io.atomic import make_writable
+from ganmc_lightning.io.atomic import check_writable
 
 
 def reproduce(
@@ -64,7 +64,7 @@ def reproduce(
     """
     experiment = load_experiment(file)
     folder = out.resolve() / experiment.name
-    make_writable(folder, "--out")
+    check_writable(folder, "--out")
     runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
     jobs = min(jobs or (1 if on is None else len(runs)), len(runs))
     executor = make_executor(on, jobs, folder / "slurm", resources or {})

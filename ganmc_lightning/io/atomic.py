@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
 from ganmc_lightning.exceptions import ConfigurationError
+
+_BLOCK = 4096  # bytes
 
 
 @contextmanager
@@ -22,6 +25,9 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         path: the file to write; its folder is created if necessary.
         mode: ``"w"`` for text (UTF-8), ``"wb"`` for bytes.
 
+    Raises:
+        ConfigurationError: the disk is full, or the folder is read-only or cannot be created.
+
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "demo.txt"
@@ -30,33 +36,51 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         >>> path.read_text()
         'text'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(NotADirectoryError):  # a parent is a file
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, *map(str, (temporary, path.parent, *path.parents))):
+            raise  # of the block, such as another file that cannot be read
+        raise write_error(path, error) from error
 
 
-def make_writable(folder: Path, option: str) -> None:
-    """Create a folder and check that files can be written to it.
+def write_error(path: Path, error: OSError) -> ConfigurationError:
+    """Return the error of a file that cannot be written: path, reason and fix in one line."""
+    fix = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "choose another folder"
+    return ConfigurationError(f"{path}: cannot be written ({error.strerror}); {fix}")
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Check that a folder can be created and written, without creating it.
+
+    Commands call this function before their work, because a full disk or a read-only folder would be found only at its
+    end. Permissions are not sufficient: a file system may be mounted read-only.
 
     Args:
         folder: path of the folder.
         option: command-line option of the folder, for the error message.
 
     Raises:
-        ConfigurationError: the folder cannot be created or is read-only.
+        ConfigurationError: the folder, or its nearest existing parent, is a file, is read-only or has no space left.
     """
+    path = folder.absolute()
+    nearest = next(parent for parent in (path, *path.parents) if parent.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):  # an existing folder may be read-only
-            pass
+        with TemporaryFile(dir=nearest) as file:
+            file.write(bytes(_BLOCK))
+            file.flush()
     except OSError as error:
+        where = "" if nearest == path else f"{nearest}: "
         raise ConfigurationError(
-            f"{option}: cannot write to {folder} ({error.strerror}); choose another folder"
+            f"{option}: cannot write to {folder} ({where}{error.strerror}); choose another folder"
         ) from error
