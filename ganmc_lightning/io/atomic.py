@@ -57,7 +57,8 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 def write_error(path: Path, error: OSError) -> ConfigurationError:
     """Return the error of a file that cannot be written: path, reason and fix in one line."""
     fix = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "choose another folder"
-    return ConfigurationError(f"{path}: cannot be written ({error.strerror}); {fix}")
+    reason = f"{error.filename} is a file" if isinstance(error, FileExistsError) else error.strerror  # of mkdir
+    return ConfigurationError(f"{path}: cannot be written ({reason}); {fix}")
 
 
 def check_writable(folder: Path, option: str) -> None:
