@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import re
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 TERMINATED = 143
 """Exit code after SIGTERM: 128 + SIGTERM."""
+
+_OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+_DEVICE_FAILURE = re.compile("CUDA error|CUDA driver|cuDNN error|CUBLAS_STATUS_|CUFFT_|NCCL error|HIP error")
+_DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 MAX_MESSAGE = 600
 """Maximum length of a message; jsonargparse lists every subclass that it could not instantiate."""
@@ -35,6 +42,14 @@ class ExportError(RuntimeError):
     """
 
 
+class ResourceError(RuntimeError):
+    """Memory, disk or device failed during a run that is valid.
+
+    The message is one line: what failed, and the last checkpoint if there is one. The command line prints it without a
+    traceback and exits with code 1.
+    """
+
+
 class Terminated(SystemExit):
     """SIGTERM raised as an exception in the main thread."""
 
@@ -57,6 +72,36 @@ def user_message(error: BaseException) -> str | None:
             return str(link)
         link = link.__cause__ or link.__context__
     return one_line(error) if isinstance(error, ArgumentError | MisconfigurationException) else None
+
+
+def resource_message(error: BaseException) -> str | None:
+    """Describe a failure of memory, disk or device in one line; return None for any other exception.
+
+    PyTorch raises ``RuntimeError`` for most of them, so that only the text tells. The first failure in the chain
+    counts, because cleanup fails as well after a device is lost.
+
+    Example:
+        >>> resource_message(RuntimeError("CUDA error: unspecified launch failure"))
+        'the device failed (CUDA error: unspecified launch failure); run the same command again'
+    """
+    found: str | None = None
+    link: BaseException | None = error
+    while link is not None:
+        found = _resource_failure(link) or found
+        link = link.__cause__ or link.__context__
+    return found
+
+
+def _resource_failure(error: BaseException) -> str | None:
+    text = str(error).partition("\n")[0][:MAX_MESSAGE]
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(text)):
+        reason = f" ({text})" if text else ""
+        return f"out of memory{reason}; use smaller batches, fewer parallel processes, or more memory"
+    if isinstance(error, RuntimeError) and _DEVICE_FAILURE.search(text):
+        return f"the device failed ({text}); run the same command again"
+    if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
+        return f"{error.filename or 'output'}: {error.strerror}; free space or choose another folder"
+    return None
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -25,7 +25,6 @@ from ganmc_lightning.cards.plain import to_plain
 from ganmc_lightning.cards.results import CardFile, ClassifierResult
 from ganmc_lightning.cards.scores import ClassifierScores, predictions, score_classifier, to_array
 from ganmc_lightning.cards.text import calibration_svg, conclude, cost_svg, notes_of_card, summarize_classes
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.structured import write_json
@@ -117,12 +116,9 @@ class ClassifierCard:
         """
         path = Path(folder) / "card.html"
         text = self.render()
-        try:
-            write_json(path.with_suffix(".json"), self.to_dict())
-            with atomic_write(path) as file:
-                file.write(text)
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+        write_json(path.with_suffix(".json"), self.to_dict())
+        with atomic_write(path) as file:
+            file.write(text)
         return path
 
 

@@ -23,7 +23,9 @@ from ganmc_lightning.exceptions import (
     ConfigurationError,
     DivergenceError,
     ExportError,
+    ResourceError,
     Terminated,
+    resource_message,
 )
 from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.runs.signals import sigterm_raises
@@ -71,9 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name (default: those of the process).
 
     Returns:
-        Exit code: 0 on success, 1 if training diverged or an exported file differs from its network, 2 for invalid
-        arguments or configuration (one line on stderr), 130 after Ctrl-C, 143 after SIGTERM. Any other exception is
-        raised.
+        Exit code: 0 on success; 1 if training diverged, an exported file differs from its network, or memory, disk or
+        device failed; 2 for invalid arguments or configuration (one line on stderr); 130 after Ctrl-C; 143 after
+        SIGTERM. Any other exception is raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["ganmc", *arguments])
@@ -104,8 +106,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"ganmc: {error}", file=sys.stderr)
         return 2
-    except (DivergenceError, ExportError) as error:
+    except (DivergenceError, ExportError, ResourceError) as error:
         print(f"ganmc: {error}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        message = resource_message(error)
+        if message is None:
+            raise
+        print(f"ganmc: {message}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)

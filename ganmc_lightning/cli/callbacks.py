@@ -38,7 +38,9 @@ class SaveConfig(SaveConfigCallback):
         config = self.config.clone()
         config.ckpt_path = None  # else `ganmc test --config` would test the checkpoint that the run resumed from
         text = self.parser.dump(config, skip_none=False)
-        with atomic_write(RunFolder(Path(trainer.default_root_dir)).config) as file:
+        folder = RunFolder(Path(trainer.default_root_dir))
+        folder.start_training()
+        with atomic_write(folder.config) as file:
             file.write(text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -118,11 +120,18 @@ class InterruptHandler(Callback):
     Attributes:
         exit_code: exit code of the command; None if the run was not interrupted.
         message: cause and hint to resume; empty except on rank 0.
+        failure_hint: after an exception in a training, the end of its message, which names the last checkpoint.
     """
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
         self.message = ""
+        self.failure_hint = ""
+        self._trained = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record that the run folder belongs to this run."""
+        self._trained = True
 
     def on_predict_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Stop after SIGTERM, which Lightning's prediction loop, unlike its other loops, ignores."""
@@ -130,18 +139,20 @@ class InterruptHandler(Callback):
             raise SIGTERMException
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Record an interruption."""
+        """Record an interruption, or the last checkpoint after another exception."""
+        last = RunFolder(Path(trainer.default_root_dir)).last_checkpoint
+        saved = trainer.state.fn == TrainerFn.FITTING and last.exists()
         if isinstance(exception, KeyboardInterrupt):
             self.exit_code, cause = INTERRUPTED, "interrupted"
         elif isinstance(exception, SIGTERMException | Terminated):
             self.exit_code, cause = TERMINATED, "interrupted by SIGTERM"
         else:
+            if self._trained and saved:
+                self.failure_hint = f"; the last good checkpoint is {last}, resume with --ckpt_path"
             return
         if not trainer.is_global_zero:
             # On other exit codes, Lightning kills rank 0, which may be saving a checkpoint.
             self.exit_code = 0
             return
-        last = RunFolder(Path(trainer.default_root_dir)).last_checkpoint
-        saved = trainer.state.fn == TrainerFn.FITTING and last.exists()
         hint = f"resume with --ckpt_path {last}" if saved else "no checkpoint was saved, run the command again"
         self.message = f"{cause}; {hint}"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.atomic import make_writable
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.runs.folder import RunFolder
 
 
@@ -46,7 +46,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
             raise ConfigurationError(f"--baseline: got {path} twice, expected different runs")
         runs.append(path)
     arguments.out = arguments.out or arguments.run
-    make_writable(arguments.out, "--out")
+    check_writable(arguments.out, "--out")
 
 
 def check_run(path: Path, option: str) -> None:

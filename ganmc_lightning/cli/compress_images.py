@@ -20,6 +20,7 @@ from ganmc_lightning.compression import ClassifierCompression, LoadedSource, com
 from ganmc_lightning.compression.synthesis import filtered_pool, generator_pool
 from ganmc_lightning.data.datasets import open_dataset
 from ganmc_lightning.exceptions import ConfigurationError, user_message
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.losses import (
     DecoupledKnowledgeDistillationLoss,
@@ -60,6 +61,7 @@ def run_images(arguments: argparse.Namespace) -> int:
         ConfigurationError: an argument, a file or the data are invalid.
     """
     keep_freed_memory()
+    check_writable(arguments.out, "--out")
     handler = InterruptHandler()
     try:
         compressed = _compress(arguments, handler)

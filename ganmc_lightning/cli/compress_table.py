@@ -16,6 +16,7 @@ from ganmc_lightning.cli.card_environment import card_environment
 from ganmc_lightning.cli.compress_arguments import parse_size
 from ganmc_lightning.cli.compress_inputs import CompressInputs, read_inputs
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.tabular.card import CompressionCard
@@ -47,6 +48,7 @@ def run_table(arguments: argparse.Namespace) -> int:
         check_output_folder(arguments.out)
     except ConfigurationError as error:
         raise ConfigurationError(f"--out: {error}") from error
+    check_writable(arguments.out.absolute().parent, "--out")  # the folder itself is replaced
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),

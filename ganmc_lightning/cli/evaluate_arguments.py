@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
+from ganmc_lightning.io.network_reference import is_reference
 
 MINIMA = {"num_samples": 2, "seed": 0, "num_students": 1, "student_batch_size": 1}
 METRICS = ("inception_score", "fid", "kid", "prdc", "near_duplicates", "laplacian_variance", "compression_score")
@@ -99,22 +100,15 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--teacher, --student: got only one, expected both or neither")
     if arguments.nearest_plot and all(text.rpartition("=")[2] == "real:train" for text in arguments.samples):
         raise ConfigurationError("--nearest-plot: got only real:train, expected samples to compare with it")
-    if arguments.teacher is not None:
+    if arguments.teacher is not None and not is_reference(arguments.teacher):
         check_checkpoint_exists(arguments.teacher)
     for option, path in (("--out", arguments.out), ("--nearest-plot", arguments.nearest_plot)):
         if path is not None:
-            _check_writable(option, path)
+            folder, file = (path, path / "result.json") if option == "--out" else (path.parent, path)
+            if file.is_dir():
+                raise ConfigurationError(f"{option}: {file} is a folder, expected a file")
+            check_writable(folder, option)
 
 
 def _split_names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
-
-
-def _check_writable(option: str, path: Path) -> None:
-    folder, file = (path, path / "result.json") if option == "--out" else (path.parent, path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{option}: cannot write {file} ({error.strerror})") from error
-    if file.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"{option}: cannot write {file}")

@@ -19,7 +19,7 @@ from ganmc_lightning.data.datasets.opening import open_dataset
 from ganmc_lightning.evaluation.real_data import load_datamodule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.export import ExportedFile, export_network
-from ganmc_lightning.io.atomic import make_writable
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.networks.recipe_metadata import find_recipe
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     spec = network_spec(network, arguments.network)
     generator = isinstance(network, Generator)
     check_options(arguments, generator, spec)
-    make_writable(arguments.out, "--out")
+    check_writable(arguments.out, "--out")
     files = export_network(
         network,
         arguments.out,

@@ -119,12 +119,9 @@ def _run(config: ForestConfig, command: str) -> None:
 
 
 def _write(folder: RunFolder, config: str, content: dict[str, Any]) -> None:
-    try:
-        with atomic_write(folder.config) as file:
-            file.write(config)
-        folder.update_result(**content)
-    except OSError as error:
-        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
+    with atomic_write(folder.config) as file:
+        file.write(config)
+    folder.update_result(**content)
 
 
 def _print_table(console: Console, result: StudyResult) -> None:

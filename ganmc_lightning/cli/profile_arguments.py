@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
 
 
@@ -43,6 +44,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive numbers")
     for checkpoint in parse_generators(arguments.generators).values():
         check_checkpoint_exists(checkpoint)
+    check_writable(arguments.out, "--out")
 
 
 def parse_generators(texts: Sequence[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
 
 
@@ -41,3 +42,4 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     if arguments.out.exists() and not arguments.overwrite:
         raise ConfigurationError(f"--out: {arguments.out} already exists, expected a new file or --overwrite")
     check_checkpoint_exists(arguments.checkpoint)
+    check_writable(arguments.out.parent, "--out")

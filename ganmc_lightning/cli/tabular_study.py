@@ -67,10 +67,7 @@ def _run(arguments: TabularStudyArguments, command: str) -> None:
         "metrics": metrics,
     }
     folder = RunFolder(arguments.out)
-    try:
-        with atomic_write(folder.config) as file:
-            file.write(arguments.text)
-        folder.update_result(**content)
-    except OSError as error:
-        raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
+    with atomic_write(folder.config) as file:
+        file.write(arguments.text)
+    folder.update_result(**content)
     console.print(str(arguments.out), highlight=False, soft_wrap=True)

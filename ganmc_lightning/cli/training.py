@@ -11,7 +11,7 @@ from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.training_cli import FinishedRun, RelaunchRequired, TrainingCLI
-from ganmc_lightning.exceptions import ConfigurationError, Terminated, user_message
+from ganmc_lightning.exceptions import ConfigurationError, ResourceError, Terminated, resource_message, user_message
 from ganmc_lightning.networks.allowed import search_current_folder
 from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
 
@@ -27,7 +27,8 @@ def run_training(arguments: list[str], command: str) -> int:
         Exit code: 0, 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
-        ConfigurationError: invalid arguments, configuration or data.
+        ConfigurationError: invalid arguments, configuration or data, or a file that cannot be written.
+        ResourceError: memory, disk or device failed.
     """
     keep_freed_memory()
     handler = InterruptHandler()
@@ -44,9 +45,12 @@ def run_training(arguments: list[str], command: str) -> int:
             print(finished)
         except Exception as error:
             message = user_message(error)
+            if message is not None:
+                raise ConfigurationError(message + handler.failure_hint) from error
+            message = resource_message(error)
             if message is None:
                 raise
-            raise ConfigurationError(message) from error
+            raise ResourceError(message + handler.failure_hint) from error
         except SystemExit:
             if handler.exit_code is None:
                 raise

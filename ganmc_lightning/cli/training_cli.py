@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from contextlib import ExitStack
@@ -207,7 +206,6 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer with the configured callbacks and loggers, and those that write the run folder."""
-        check_writable(self.run_folder.path)
         trainer = self.config_init[self.subcommand].trainer
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
@@ -265,18 +263,3 @@ def requests_multiple_devices(devices: int | str | list[int]) -> bool:
     if isinstance(devices, list):
         return len(devices) > 1
     return str(devices) in ("auto", "-1") or "," in str(devices) or (str(devices).isdigit() and int(devices) > 1)
-
-
-def check_writable(folder: Path) -> None:
-    """Validate that a folder can be created and written, without creating it.
-
-    Raises:
-        ConfigurationError: the folder, or its nearest existing parent, is not writable or is a file.
-    """
-    path = folder.absolute()
-    nearest = next(parent for parent in (path, *path.parents) if os.access(parent, os.F_OK))
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        reason = "is not writable" if nearest.is_dir() else "is a file"
-        raise ConfigurationError(
-            f"{folder}: cannot be written ({nearest} {reason}); choose another --trainer.default_root_dir"
-        )

@@ -22,6 +22,7 @@ from pydantic.dataclasses import dataclass
 
 from ganmc_lightning.experiments.config_types import FORBID_EXTRA, Duration, ListOf, Text
 from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
+from ganmc_lightning.experiments.output_paths import RUN_DIR, find_outside_outputs, find_run_keys
 from ganmc_lightning.experiments.report_config import ReportConfig
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
 
@@ -59,6 +60,12 @@ def _words(command: object) -> tuple[str, ...]:
         return tuple(shlex.split(command))
     except ValueError as error:
         raise ValueError(f"got {shorten(command)}, expected a command line ({error})") from None
+
+
+def _check_run_keys(name: str, overrides: Mapping[str, object]) -> None:
+    for key in find_run_keys(overrides):
+        fix = "set 'seeds'" if key == "seed_everything" else "set the option --out of ganmc reproduce"
+        raise key_error(name, f"unexpected key {key}, which differs between runs; {fix}")
 
 
 def _no_repeats(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -110,7 +117,17 @@ class Stage:
         for key in ("overrides", "quick") if self.command else ("quick_command",):
             if getattr(self, key):
                 raise key_error(key, f"unexpected key {'next to' if self.command else 'without'} 'command'")
+        self._check_outputs()
         return self
+
+    def _check_outputs(self) -> None:
+        _check_run_keys("overrides", self.overrides)
+        _check_run_keys("quick", self.quick)
+        for key, words in (("command", self.command), ("quick_command", self.quick_command)):
+            for option in find_outside_outputs(words):
+                raise key_error(key, f"got {option}, expected a path inside the run folder, such as {RUN_DIR}")
+        if self.command and not any(RUN_DIR in word for word in self.command):
+            raise key_error("command", f"got no {RUN_DIR}, expected the run folder as output, such as --out {RUN_DIR}")
 
 
 @dataclass(config=FORBID_EXTRA)
@@ -146,6 +163,7 @@ class Experiment:
     @model_validator(mode="after")
     def _validate(self) -> Experiment:
         self.title = self.title or self.name
+        _check_run_keys("quick", self.quick)
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():
             stage.name, stage.needs = name, tuple(dict.fromkeys(_needs(stage, self)))

@@ -64,8 +64,15 @@ class Fingerprint:
             if self.configs.get(name) != other.configs.get(name)
         ]
         changed += [SOURCE] if self.source != other.source else []
-        shared = sorted(self.data.keys() & other.data.keys())
-        return changed + [f"data {name}" for name in shared if self.data[name] != other.data[name]]
+        return changed + [f"data {name}" for name in self.changed_data(other.data)]
+
+    def changed_data(self, data: Mapping[str, str]) -> list[str]:
+        """Return the sorted names of the data files in both whose hashes differ.
+
+        Args:
+            data: data file or folder -> sha256.
+        """
+        return sorted(name for name in self.data.keys() & data.keys() if self.data[name] != data[name])
 
 
 def hash_json(value: object) -> str:
@@ -134,21 +141,33 @@ def compute_fingerprint(
     return Fingerprint(
         configs={**configs, stage: hash_json(recipe)},
         source=hash_source(),
-        data={**files, **{name: hash_path(path) for name, path in data.items()}},
+        data={**files, **hash_data(data)},
     )
 
 
-@cache
+def hash_data(data: Mapping[str, Path]) -> dict[str, str]:
+    """Compute :func:`hash_path` of data files by name."""
+    return {name: hash_path(path) for name, path in data.items()}
+
+
 def hash_path(path: Path) -> str:
     """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
 
-    A folder may contain a million images, which would take too long to read.
+    A folder may contain a million images, which would take too long to read. The content of a file is read again only
+    if its size, times or place on the disk changed.
     """
     if path.is_file():
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        status = path.stat()
+        # The time of change, unlike that of modification, cannot be set back.
+        return _hash_file(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     files = ((file.relative_to(path).as_posix(), file.stat()) for file in path.rglob("*") if file.is_file())
     return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in files))
+
+
+@cache
+def _hash_file(path: Path, *status: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _downloaded_files(strings: Iterable[tuple[str, str]]) -> Iterator[Path]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ganmc_lightning.experiments.config import Experiment, Stage
-from ganmc_lightning.experiments.fingerprint import Fingerprint, compute_fingerprint, find_data, hash_path
+from ganmc_lightning.experiments.fingerprint import Fingerprint, compute_fingerprint, find_data
 from ganmc_lightning.experiments.interpolation import (
     BUILTINS,
     check_needs,
@@ -37,6 +38,7 @@ class PlannedRun:
         command: command line without ``--ckpt_path``.
         test: command line of the test that follows a training, or None.
         needs: runs that must be finished before this one.
+        find_data: function that returns the data files of the run, by the names in the fingerprint.
     """
 
     stage: str
@@ -47,6 +49,13 @@ class PlannedRun:
     command: tuple[str, ...]
     test: tuple[str, ...] | None
     needs: tuple[RunId, ...] = ()
+    find_data: Callable[[], dict[str, Path]] = dict
+
+    @property
+    def need_folders(self) -> list[RunFolder]:
+        """Folders of the runs in :attr:`needs`."""
+        root = self.folder.path.parents[1]
+        return [RunFolder(root / stage / f"seed{seed}") for stage, seed in self.needs]
 
     @property
     def id(self) -> RunId:
@@ -76,7 +85,6 @@ def plan_runs(
     Raises:
         ConfigurationError: a config file is invalid, or refers to a stage that is not in the ``needs`` of its stage.
     """
-    hash_path.cache_clear()  # files may have changed since the last plan
     contents = {config: load_yaml_mapping(config) for stage in experiment.stages.values() for config in stage.configs}
     runs: dict[RunId, PlannedRun] = {}
     for seed in seeds:
@@ -115,7 +123,8 @@ def _plan_run(
     words = [*stage.command, *(stage.quick_command if quick else ())]
     effective = merge_configs(contents.values(), overrides)
     check_needs(effective, experiment.name, stage.name, stage.needs, contents)
-    strings = walk_strings(substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders}))
+    portable = substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders})
+    files = partial(find_data, tuple(walk_strings(portable)), tuple(words))
 
     folder = RunFolder(folders[stage.name])
     configs: dict[Path, object] = {}
@@ -133,13 +142,14 @@ def _plan_run(
         fingerprint=compute_fingerprint(
             stage.name,
             recipe | ({"command": words} if words else {}),
-            find_data(strings, words),
+            files(),
             [need.fingerprint for need in needs],
         ),
         configs={file: content for file, content in configs.items() if file not in contents},
         command=tuple(command),
         test=_test_command(folder) if stage.test and not words else None,
         needs=tuple(need.id for need in needs),
+        find_data=files,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
 from ganmc_lightning.experiments.environment import describe_environment
-from ganmc_lightning.experiments.fingerprint import SOURCE
+from ganmc_lightning.experiments.fingerprint import SOURCE, Fingerprint, hash_data
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.experiments.run_state import FINISHED, FITTED, STARTED, RunState, read_run_state
@@ -19,6 +19,10 @@ from ganmc_lightning.runs.folder import RunFolder
 
 RunCommand = Callable[[list[str]], int]
 """Function that runs a ``ganmc`` command line in this process and returns its exit code."""
+
+
+class DataChangedError(ConfigurationError):
+    """A data file was replaced or truncated while an experiment ran."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
         return Outcome(INTERRUPTED)
     except Terminated:
         return Outcome(TERMINATED)
+    except DataChangedError as error:
+        return Outcome(1, str(error))
     except ConfigurationError as error:
         return Outcome(1, f"no usable result: {error}")
     except Exception:  # an exception in one stage must not end the others
@@ -107,22 +113,39 @@ def execute(run: PlannedRun, run_command: RunCommand) -> Outcome:
 def _execute(run: PlannedRun, run_command: RunCommand) -> int:
     state = read_run_state(run.folder.state)
     fitted = state is not None and state.status == FITTED and run.folder.result.is_file()
+    fingerprint = _check_data(run)
     if not fitted:
-        _write_state(run, RunState(run.fingerprint, STARTED))
+        _write_state(run, RunState(fingerprint, STARTED))
         for path, content in run.configs.items():
             write_yaml(path, content)
         code = run_command(_resuming_command(run) if state is not None else list(run.command))
         if code:
             return code
         read_result(run)
-        _write_state(run, RunState(run.fingerprint, FITTED))
+        fingerprint = _check_data(run)  # including a data set that the run itself downloaded
+        _write_state(run, RunState(fingerprint, FITTED))
     if run.test is not None:
         code = run_command(list(run.test))
         if code:
             return code
     environment = describe_environment(read_result(run).device)
-    _write_state(run, RunState(run.fingerprint, FINISHED, environment))
+    _write_state(run, RunState(_check_data(run), FINISHED, environment))
     return 0
+
+
+def _check_data(run: PlannedRun) -> Fingerprint:
+    """Return the fingerprint of a run with the hashes of its data files as they are now.
+
+    Raises:
+        DataChangedError: a file differs from the plan, or from the one that a run in ``needs`` was trained on.
+    """
+    data = hash_data(run.find_data())
+    states = {folder.path: read_run_state(folder.state) for folder in run.need_folders}
+    known = {f"{path} was trained": state.fingerprint for path, state in states.items() if state is not None}
+    for since, fingerprint in {"this command started": run.fingerprint, **known}.items():
+        for name in fingerprint.changed_data(data):
+            raise DataChangedError(f"data {name} changed since {since}; run the same command to repeat what used it")
+    return replace(run.fingerprint, data={**run.fingerprint.data, **data})
 
 
 def _resuming_command(run: PlannedRun) -> list[str]:
@@ -158,5 +181,10 @@ def describe_failure(run: PlannedRun, outcome: Outcome) -> str:
     if outcome.skipped:
         return f"{where} skipped: it needs {', '.join(outcome.skipped)}"
     if outcome.error:
-        return f"{where} failed: {outcome.error}"
-    return f"{where} failed with exit code {outcome.code}; fix the cause and run the same command to continue"
+        return f"{where} failed: {outcome.error}{_last_checkpoint(run)}"
+    hint = "fix the cause and run the same command to continue"
+    return f"{where} failed with exit code {outcome.code}; {hint}{_last_checkpoint(run)}"
+
+
+def _last_checkpoint(run: PlannedRun) -> str:
+    return f"; last checkpoint: {run.folder.last_checkpoint}" if run.folder.last_checkpoint.is_file() else ""

@@ -14,6 +14,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
+from pathlib import Path
 
 from ganmc_lightning.exceptions import TERMINATED, Terminated
 from ganmc_lightning.experiments.planning import PlannedRun
@@ -95,13 +96,24 @@ def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
             os.dup2(log.fileno(), stream.fileno())
         try:
             with sigterm_raises():
-                return execute(run, run_command)
+                return _with_reason(execute(run, run_command), run.folder.path / LOG)
         except Terminated:  # between two runs
             return Outcome(TERMINATED)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             _free_gpu_memory()
+
+
+def _with_reason(outcome: Outcome, log: Path) -> Outcome:
+    """Add the last line of the log to a failure, unless it is part of a traceback."""
+    if not outcome.code or outcome.error or outcome.interrupted:
+        return outcome
+    sys.stderr.flush()
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not lines or not lines[-1].startswith("ganmc"):
+        return outcome
+    return replace(outcome, error=lines[-1].partition(": ")[2])
 
 
 def _free_gpu_memory() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, to_float_images
-from ganmc_lightning.exceptions import ConfigurationError, ExportError
+from ganmc_lightning.exceptions import ExportError
 from ganmc_lightning.export.deployment import Deployment, make_deployment
 from ganmc_lightning.export.int8_file import calibration_inputs, encode_int8
 from ganmc_lightning.export.onnx_file import decode_onnx, encode_onnx
@@ -147,11 +147,8 @@ def _export_file(deployment: Deployment, name: str, folder: Path, stem: str, tol
     else:
         difference = _compare(deployment, predict, path, tolerance)
     latency = {n: median_latency(predict, *deployment.random_inputs(n, SEED)) for n in LATENCY_BATCH_SIZES}
-    try:
-        with atomic_write(path, "wb") as file:
-            file.write(content)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+    with atomic_write(path, "wb") as file:
+        file.write(content)
     return ExportedFile(path, name, len(content), difference, latency, agreement)
 
 

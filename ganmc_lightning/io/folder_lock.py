@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.processes import process_is_running
 
 LOCK = ".lock"
@@ -43,6 +44,7 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
         >>> (folder / ".lock").exists()
         False
     """
+    check_writable(folder, option)
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     path = folder / LOCK
     lock = FileLock(path)

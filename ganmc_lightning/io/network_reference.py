@@ -47,8 +47,8 @@ def is_reference(text: str) -> bool:
 def parse_reference(text: str) -> NetworkReference:
     """Split a reference into library, name and weights file.
 
-    The name of an ``hf`` folder may contain colons: if the rest of the text is a folder, there is no weights file. At the
-    beginning of a weights file, ``~`` is the home folder; shells do not expand it within a word.
+    The name of an ``hf`` folder may contain colons: if the rest of the text is a folder, there is no weights file. A
+    ``~`` in front of a weights file is the home folder; shells do not expand it within a word.
 
     Args:
         text: ``torchvision:NAME``, ``timm:NAME``, ``hf:ORG/NAME``, ``hf:FOLDER`` or ``MODULE:FACTORY``, each optionally

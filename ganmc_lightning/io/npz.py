@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 
 
@@ -45,12 +44,9 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | ChunkedArray]) -> 
         >>> np.load(path)["x"].tolist()
         [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
-    try:
-        with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-            for name, array in arrays.items():
-                _write_array(archive, name, array)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+    with atomic_write(path, "wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        for name, array in arrays.items():
+            _write_array(archive, name, array)
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any] | ChunkedArray) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.atomic import atomic_write, write_error
 from ganmc_lightning.networks.checkpoints import read_checkpoint
 
 
@@ -30,11 +29,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             with atomic_write(path, "wb") as file:
                 torch.save(checkpoint, file)
-        except (OSError, RuntimeError) as error:  # torch raises RuntimeError on a full disk
-            reason = error.strerror if isinstance(error, OSError) else str(error).partition("\n")[0]
-            raise ConfigurationError(
-                f"{path}: cannot be written ({reason}); free space or change permissions; the old file is unchanged"
-            ) from error
+        except RuntimeError as error:  # raised by torch after an OSError, such as of a full disk
+            if not isinstance(error.__context__, OSError):
+                raise
+            raise write_error(path, error.__context__) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Load a checkpoint onto the CPU.

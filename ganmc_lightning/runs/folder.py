@@ -81,11 +81,18 @@ class RunFolder:
         return self.path / "samples"
 
     def is_finished(self) -> bool:
-        """Return whether a training wrote its result after its last checkpoint and configuration."""
-        earlier = (self.config, self.last_checkpoint)
-        if not all(path.is_file() for path in (self.result, *earlier)):
+        """Return whether a training ended; :meth:`start_training` removes its earlier result.
+
+        Times of files are not compared, because the clock may have been set back in between.
+        """
+        if not all(path.is_file() for path in (self.result, self.config, self.last_checkpoint)):
             return False
-        return self.result.stat().st_mtime >= max(path.stat().st_mtime for path in earlier)
+        result = self.read_result()
+        return result is not None and result.steps is not None  # not only a test of an unfinished training
+
+    def start_training(self) -> None:
+        """Remove the result of an earlier training, so that the folder is not finished until the new result."""
+        self.result.unlink(missing_ok=True)
 
     def latest_sample_grid(self) -> Path | None:
         """Return the last image in :attr:`samples`, in which file names are sorted by epoch, or None."""

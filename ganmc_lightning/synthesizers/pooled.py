@@ -14,6 +14,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.format_version import FORMAT_VERSION
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
+from ganmc_lightning.synthesizers.mapped_files import MappedFiles
 from ganmc_lightning.synthesizers.pool_files import load_or_compute
 
 SHARED_SEED = 0
@@ -88,6 +89,7 @@ class PooledSynthesizer(Synthesizer):
         self._sources: list[tuple[int, int]] = []  # seed and epoch of the draw of each block
         self._key = ""  # hash of synthesizer and data, of a shared pool
         self._teacher_key = ""
+        self._mapped = MappedFiles()
         self._rank, self._world_size = 0, 1
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
@@ -157,9 +159,14 @@ class PooledSynthesizer(Synthesizer):
     def sample_with_logits(
         self, n: int, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return ``n`` samples of the pool, their labels, and the teacher's logits (n, K) if a teacher is set."""
+        """Return ``n`` samples of the pool, their labels, and the teacher's logits (n, K) if a teacher is set.
+
+        Raises:
+            ConfigurationError: a file of a shared pool was truncated or overwritten after it was mapped into memory.
+        """
         if self._pool is None:
             raise not_fitted_error(self)
+        self._mapped.check()
         device = self._pool.labels.device
         chosen = torch.randint(self.size // self._world_size, (n,), device=device, generator=generator)
         chosen = chosen * self._world_size + self._rank
@@ -189,7 +196,10 @@ class PooledSynthesizer(Synthesizer):
         device = self._device.type
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         name = hash_object([FORMAT_VERSION, key, device, precision])[:32]
-        return load_or_compute(self.folder / name, self.size, compute, self._device)
+        tensors = load_or_compute(self.folder / name, self.size, compute, self._device)
+        if device == "cpu":
+            self._mapped.add(self.folder / name / f"{tensor}.npy" for tensor in tensors)
+        return tensors
 
     def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Draw a block in chunks."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,7 +29,7 @@ def check_output_folder(folder: Path) -> None:
     """Validate that a folder does not exist, is empty or contains only files of an earlier compression.
 
     Raises:
-        ConfigurationError: it is a file, contains other files, or its parent cannot be written.
+        ConfigurationError: it is a file, or contains other files.
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: is a file, expected a folder")
@@ -40,11 +39,6 @@ def check_output_folder(folder: Path) -> None:
             raise ConfigurationError(
                 f"{folder}: contains {others[0]!r}, expected a new or empty folder, or one of an earlier compression"
             )
-    parent = folder.resolve().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"{folder}: cannot be written, {parent} is not a writable folder")
 
 
 def write_compression(

@@ -76,7 +76,7 @@ class TestJson:
 
     def test_an_unwritable_folder_is_an_error(self, card, tmp_path):
         (tmp_path / "file").write_text("")
-        with pytest.raises(ConfigurationError, match=r"card\.html: cannot be written"):
+        with pytest.raises(ConfigurationError, match=r"card\.(json|html): cannot be written"):
             card.write(tmp_path / "file")
 
 

@@ -186,7 +186,7 @@ def test_data_that_cannot_be_downloaded(
 def test_run_folder_below_a_file(refused: Callable[..., str], configs: Any, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     message = refused("fit", "--config", configs.teacher, "--trainer.default_root_dir", tmp_path / "file" / "run")
-    assert f"trainer.default_root_dir: cannot write to {tmp_path}/file/run (Not a directory)" in message
+    assert f"({tmp_path}/file: Not a directory)" in message
 
 
 def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc) -> None:
@@ -198,10 +198,11 @@ def test_run_folder_with_another_run(refused: Callable[..., str], configs: Any, 
 def test_a_finished_run_is_not_repeated(
     refused: Callable[..., str], configs: Any, trained: Any, ganmc: Ganmc, tmp_path: Path
 ) -> None:
+    """Also if the clock was set back before the result was written."""
     folder = shutil.copytree(trained.teacher, tmp_path / "copy")
     text = (folder / "config.yaml").read_text().replace(str(trained.teacher), str(folder))
     (folder / "config.yaml").write_text(text)
-    os.utime(folder / "result.json")
+    os.utime(folder / "result.json", (0, 0))
     arguments = ["fit", "--config", configs.teacher, "--trainer.default_root_dir", folder]
     outcome = ganmc(*arguments)
     assert (outcome.status, outcome.err) == (0, "")

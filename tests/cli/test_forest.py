@@ -209,10 +209,12 @@ def test_a_missing_config(capsys):
     assert error.count("\n") == 1
 
 
-def test_an_unwritable_folder(folder, capsys):
+@pytest.mark.parametrize("option", ["--out", "--export"])
+def test_an_unwritable_folder_is_found_before_the_study(folder, capsys, monkeypatch, option):
+    monkeypatch.setattr("ganmc_lightning.cli.forest.Study.run", lambda study: pytest.fail("the study ran"))
     (folder / "taken").write_text("")
-    assert forest("--synthesizers", "{}", "--checkpoints.gan", "null", "--max_trees", "1", "--out", "taken/out") == 2
-    assert "--out: cannot write to taken/out" in capsys.readouterr().err
+    assert forest("--synthesizers", "{}", "--checkpoints.gan", "null", option, "taken/out") == 2
+    assert f"{option}: cannot write to taken/out (" in capsys.readouterr().err
 
 
 def test_a_table_with_a_categorical_column(folder, table):

@@ -79,6 +79,22 @@ BAD = [
     ("test: false", "test: 0", ": stages.gan.test: got 0, expected true or false"),
     ("test: false", "overrides: [1]", ": stages.gan.overrides: got [1], expected a mapping"),
     (
+        "overrides: {trainer.max_epochs: 4}",
+        "overrides: {trainer.default_root_dir: elsewhere}",
+        ": stages.teacher.overrides: unexpected key trainer.default_root_dir, which differs between runs; set the ",
+    ),
+    ("test: false", "quick: {trainer: {default_root_dir: x}}", ": stages.gan.quick: unexpected key trainer.default_"),
+    ("test: false", "overrides: {seed_everything: 3}", ": stages.gan.overrides: unexpected key seed_everything, "),
+    ("quick: {trainer.max_epochs: 1}", "quick: {trainer.default_root_dir: x}", ": quick: unexpected key trainer.def"),
+    ("test: false", "command: 'forest --config {config}'", ": stages.gan.command: got no {run_dir}, expected the run "),
+    (
+        "test: false",
+        "command: 'forest --out {run_dir} --export /tmp/models'",
+        ": stages.gan.command: got --export /tmp/models, expected a path inside the run folder, such as {run_dir}",
+    ),
+    ("test: false", "command: 'forest --out={run_dir}/../x'", ": stages.gan.command: got --out={run_dir}/../x, expe"),
+    ("test: false", "command: 'forest --out {run_dir}', quick_command: --out x", ": stages.gan.quick_command: got --o"),
+    (
         "test: false",
         "overrides: {a: '{techer}/x'}",
         ": stages.gan: needs unknown stage 'techer', did you",

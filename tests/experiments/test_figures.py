@@ -20,7 +20,7 @@ from ganmc_lightning.runs.result import RunResult
 EXPERIMENT = """
 experiment: sizes
 stages:
-  comparison: {command: compare}
+  comparison: {command: "compare {run_dir}"}
 report:
   tables:
     title: Sizes

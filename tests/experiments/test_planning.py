@@ -106,7 +106,7 @@ def test_path_replaced_by_a_later_config_is_no_dependency(experiment_file, tmp_p
 def test_dependency_of_a_command(experiment_file, tmp_path):
     (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
     text = experiment_file.read_text().replace(
-        "{config: [student.yaml, more.yaml]}", "{config: more.yaml, command: forest}"
+        "{config: [student.yaml, more.yaml]}", "{config: more.yaml, command: 'forest --out {run_dir}'}"
     )
     experiment_file.write_text(text)
     with pytest.raises(ConfigurationError, match="expected it in 'needs' of stage 'alone'"):

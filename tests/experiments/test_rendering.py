@@ -14,7 +14,7 @@ from ganmc_lightning.runs.result import RunResult
 EXPERIMENT = """
 experiment: page
 title: "<script>alert(1)</script> & more"
-stages: {a: {command: train}, b: {command: train}}
+stages: {a: {command: "train {run_dir}"}, b: {command: "train {run_dir}"}}
 report:
   rows:
     - {name: "<b>bold</b> | first", stage: a, paper: 0.5, source: "Table <1>"}

@@ -9,7 +9,7 @@ import pytest
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.run_state import read_run_state
-from ganmc_lightning.experiments.runner import archive_outdated, execute, is_complete
+from ganmc_lightning.experiments.runner import archive_outdated, describe_failure, execute, is_complete
 
 
 @pytest.fixture
@@ -212,3 +212,76 @@ def test_kill_at_any_write_leaves_a_state_to_continue_from(experiment_file, tmp_
         if finished:
             break
     assert attempts == 4  # started, fitted, finished: three writes, then one attempt without a stop
+
+
+@pytest.fixture
+def data_file(tmp_path, experiment_file):
+    """A data file that the teacher and the stage `alone` read."""
+    file = tmp_path / "data" / "rows.csv"
+    file.parent.mkdir()
+    file.write_text("a,b\n1,2\n")
+    for name in ("teacher", "student"):
+        (experiment_file.parent / f"{name}.yaml").write_text(f"model: {{name: {name}}}\ndata: {{path: {file}}}\n")
+    return file
+
+
+@pytest.fixture
+def plan(experiment_file, tmp_path):
+    def make_plan():
+        runs = plan_runs(load_experiment(experiment_file), tmp_path / "runs", (0,), quick=False)
+        return {run.stage: run for run in runs}
+
+    return make_plan
+
+
+def test_data_replaced_during_a_stage(data_file, plan, fake):
+    runs = plan()
+
+    def fit_and_replace(argv):
+        status = data_file.stat()
+        data_file.write_text("a,b\n3,4\n")  # of equal size
+        os.utime(data_file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return fake(argv)
+
+    outcome = execute(runs["teacher"], fit_and_replace)
+    assert outcome.code == 1
+    assert outcome.error == (
+        f"data {data_file} changed since this command started; run the same command to repeat what used it"
+    )
+    assert not is_complete(runs["teacher"])
+    assert archive_outdated(plan()["teacher"]) == [f"data {data_file}"]
+    assert make(plan()["teacher"], fake) == 0
+
+
+@pytest.mark.parametrize("content", ["a,b\n3,4\n", "a,b", ""])
+def test_data_replaced_or_truncated_between_stages(data_file, plan, fake, content):
+    runs = plan()
+    assert make(runs["teacher"], fake) == 0
+    data_file.write_text(content)
+    outcome = execute(runs["mixed_02"], fake)
+    assert "changed since this command started" in outcome.error
+    assert fake.stages == ["fit teacher/seed0", "test teacher/seed0"]
+    assert archive_outdated(plan()["teacher"]) == [f"data {data_file}"]
+
+
+def test_downloaded_data_replaced_between_stages(data_file, plan, fake):
+    """The plan does not know the data yet; the teacher's state does."""
+    data_file.unlink()
+    runs = plan()
+
+    def download(argv):
+        data_file.write_text("a,b\n1,2\n")
+        return fake(argv)
+
+    assert execute(runs["teacher"], download).code == 0
+    assert set(read_run_state(runs["teacher"].folder.state).fingerprint.data) == {str(data_file)}
+    data_file.write_text("a,b\n3,4\n")
+    outcome = execute(runs["mixed_02"], fake)
+    assert outcome.error.startswith(f"data {data_file} changed since {runs['teacher'].folder.path} was trained;")
+
+
+def test_a_failure_names_the_last_checkpoint(teacher, fake):
+    fake.exit_codes = {"teacher": 1}
+    text = describe_failure(teacher, execute(teacher, fake))
+    assert text.endswith(f"; last checkpoint: {teacher.folder.last_checkpoint}")
+    assert "\n" not in text

@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from ganmc_lightning.io.atomic import atomic_write, temporary_path
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.atomic import atomic_write, check_writable, temporary_path
 
 
 def test_old_content_stays_until_the_block_ends(tmp_path):
@@ -76,7 +78,7 @@ def test_an_error_makes_no_file(tmp_path):
 
 def test_what_cannot_be_replaced_leaves_no_litter(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(OSError), atomic_write(tmp_path / "a") as file:  # noqa: PT011 - its text is the system's
+    with pytest.raises(ConfigurationError, match=r"/a: cannot be written \("), atomic_write(tmp_path / "a") as file:
         file.write("x")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -118,3 +120,54 @@ def test_temporary_folders_of_ended_processes_are_deleted(tmp_path):
     (tmp_path / f".small.{socket.gethostname()}.{ended.pid}.part" / "a").mkdir(parents=True)
     assert not temporary_path(tmp_path / "small").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unwritable_path_is_one_line_that_names_it(tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "below" / "a.txt"
+    with pytest.raises(ConfigurationError) as caught, atomic_write(path) as file:
+        file.write("x")
+    assert str(caught.value) == f"{path}: cannot be written (Not a directory); choose another folder"
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match=r"a\.txt: cannot be written \(No space left .*\); free space$"):
+        atomic_write_text(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def atomic_write_text(path):
+    with atomic_write(path) as file:
+        file.write("new")
+
+
+def test_errors_of_the_block_are_not_those_of_the_file(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "a.txt") as file:
+        file.write((tmp_path / "absent").read_text())
+    with pytest.raises(OSError, match=r"^unknown format$"), atomic_write(tmp_path / "a.txt"):
+        raise OSError("unknown format")
+
+
+def test_check_writable(tmp_path):
+    check_writable(tmp_path / "new" / "below", "--out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"--out: cannot write to .*file/new \(.*file: Not a directory\)"):
+        check_writable(tmp_path / "file" / "new", "--out")
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/proc/1"])
+def test_check_writable_of_a_read_only_file_system(folder):
+    """Also root cannot write there."""
+    if not Path(folder).is_dir():
+        pytest.skip("no such file system")
+    with pytest.raises(ConfigurationError, match=r"--out: cannot write to "):
+        check_writable(Path(folder), "--out")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers import PooledSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer, Synthesizer
 
 SPEC = DataSpec((1, 2, 2), 3)
 
@@ -247,3 +248,30 @@ def test_two_processes_fill_a_pool_once(tmp_path: Path) -> None:
         process.join()
     assert sorted(number - before for number in drawn) == [0, 0, 3000]
     assert len(set(sums)) == 1
+
+
+@pytest.mark.parametrize("change", ["truncated", "overwritten", "replaced", "deleted"])
+def test_a_shared_pool_that_changes_during_the_run(tmp_path: Path, change: str) -> None:
+    """Without the check, reading a truncated file ends the process with SIGBUS."""
+    pool = PooledSynthesizer(JitterSynthesizer(), size=4096, refresh=0.0, folder=str(tmp_path))
+    pool.fit(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1]), DataSpec((2,), 2))
+    pool.start_epoch(0, seed=0)
+    pool.sample(3)
+    (file,) = tmp_path.glob("*/samples.npy")
+    if change == "truncated":
+        os.truncate(file, 200)
+    elif change == "overwritten":
+        content = file.read_bytes()
+        with file.open("r+b") as opened:
+            opened.write(content)
+        os.utime(file, ns=(0, 0))  # as after the clock was set back
+    elif change == "replaced":
+        (tmp_path / "other").write_bytes(b"short")
+        (tmp_path / "other").replace(file)
+    else:
+        file.unlink()
+    if change in ("truncated", "overwritten"):
+        with pytest.raises(ConfigurationError, match=r"samples\.npy: (resized from|overwritten).* during the run; del"):
+            pool.sample(3)
+    else:
+        assert pool.sample(3)[0].shape == (3, 2)

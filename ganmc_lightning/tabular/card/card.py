@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.cards.page import make_templates
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.tabular.card.latency import CompiledStudent, Latency, measure_compiled, measure_latency
 from ganmc_lightning.tabular.card.scores import TestScores, compute_test_scores
@@ -128,11 +127,8 @@ def write_card(card: CompressionCard, path: Path | str) -> Path:
     """
     path = Path(path)
     text = render_card(card)
-    try:
-        with atomic_write(path) as file:
-            file.write(text)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+    with atomic_write(path) as file:
+        file.write(text)
     return path
 
 
