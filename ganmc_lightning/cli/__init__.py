@@ -24,6 +24,7 @@ from ganmc_lightning.exceptions import (
     DivergenceError,
     ExportError,
     Terminated,
+    printable,
 )
 from ganmc_lightning.runs.signals import sigterm_raises
 
@@ -99,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return run_tabular_study(arguments, command)
             return _run_command(arguments, command, full)
     except ConfigurationError as error:
-        print(f"ganmc: {error}", file=sys.stderr)
+        print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 2
     except (DivergenceError, ExportError) as error:
-        print(f"ganmc: {error}", file=sys.stderr)
+        print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)

@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.runs.folder import RunFolder
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_rows_until
 
 
 class ResumableCSVLogger(Logger):
@@ -55,7 +55,7 @@ class ResumableCSVLogger(Logger):
         """Add one row, or replace the row of the same step and columns."""
         at = 0 if step is None else step
         if self._rows is None:
-            self._rows = [row for row in read_metrics(self.path) if float(row["step"]) <= at]
+            self._rows = [*read_rows_until(self.path, at)]
         row = {**metrics, "step": at}
         for k in range(len(self._rows) - 1, -1, -1):
             if float(self._rows[k]["step"]) < at:

@@ -102,7 +102,7 @@ class RunFolder:
         Raises:
             ConfigurationError: a field, given or in the existing file, is invalid.
         """
-        content = read_json(self.result) or {}
+        content = {} if self.read_result() is None else read_json(self.result) or {}
         if "metrics" in fields:
             splits = {name.partition("/")[0] for name in fields["metrics"]}
             kept = {k: v for k, v in content.get("metrics", {}).items() if k.partition("/")[0] not in splits}
