@@ -111,6 +111,16 @@ def root_cause(error: BaseException) -> BaseException:
     return error
 
 
+def printable(text: str) -> str:
+    r"""Return a text as one line without control characters, which names and contents of files may contain.
+
+    Example:
+        >>> print(printable("a\nb\x1b[31m"))
+        a\nb\x1b[31m
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of an exception in one line."""
     text = getattr(error, "message", None) or str(error)

@@ -25,6 +25,7 @@ from ganmc_lightning.exceptions import (
     ExportError,
     ResourceError,
     Terminated,
+    printable,
     resource_message,
 )
 from ganmc_lightning.io.folder_lock import lock_folder
@@ -104,16 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return run_tabular_study(arguments, command)
             return _run_command(arguments, command, full)
     except ConfigurationError as error:
-        print(f"ganmc: {error}", file=sys.stderr)
+        print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 2
     except (DivergenceError, ExportError, ResourceError) as error:
-        print(f"ganmc: {error}", file=sys.stderr)
+        print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 1
     except Exception as error:
         message = resource_message(error)
         if message is None:
             raise
-        print(f"ganmc: {message}", file=sys.stderr)
+        print(f"ganmc: {printable(message)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.input_files import read_text
 from ganmc_lightning.io.yaml_text import check_yaml
 
 
@@ -46,11 +47,16 @@ def config_paths(arguments: Sequence[str]) -> list[Path]:
 def _check_file(path: Path) -> None:
     text = str(path)
     try:
-        check_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        if not any(character in text for character in "{:"):  # else YAML instead of a path
-            raise ConfigurationError(f"--config {text}: {error.strerror}, expected a YAML file") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{text}: not UTF-8, expected a YAML file") from error
+        check_yaml(read_text(path))
+    except ConfigurationError as error:
+        if _exists(path) or not any(character in text for character in "{:"):  # else YAML instead of a path
+            raise ConfigurationError(f"--config {error}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{text}: {one_line(error)}") from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # YAML that is too long for a file name
+        return False

@@ -15,6 +15,7 @@ import yaml
 from ganmc_lightning.cli.config_files import config_paths
 from ganmc_lightning.cli.signatures import PACKAGE, TRAINER, arguments_of, names_of
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.input_files import read_text
 from ganmc_lightning.io.yaml_text import load_yaml
 
 SECTIONS = {
@@ -62,7 +63,7 @@ def check_config_keys(arguments: Sequence[str]) -> None:
     files = [path for path in config_paths(words) if path.is_file()]
     for file in files:
         try:
-            content = load_yaml(file.read_text(encoding="utf-8"))
+            content = load_yaml(read_text(file))
         except yaml.YAMLError as error:  # a value that exceeds a limit
             raise ConfigurationError(f"{file}: {one_line(error)}") from error
         if isinstance(content, dict):

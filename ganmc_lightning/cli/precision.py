@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.accelerators import Accelerator
 
-from ganmc_lightning.io.structured import load_yaml_mapping
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.structured import load_yaml_mapping, shorten
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import resolve_precision
 
@@ -53,5 +54,8 @@ def precision_of_run(checkpoint: Path) -> Precision | None:
     config = RunFolder(checkpoint.resolve().parent.parent).config
     if not config.is_file():
         return "auto"
-    found: Precision | None = load_yaml_mapping(config).get("trainer", {}).get("precision")
-    return found
+    trainer = load_yaml_mapping(config).get("trainer") or {}
+    found = trainer.get("precision") if isinstance(trainer, dict) else "?"
+    if found is not None and found not in get_args(Precision):
+        raise ConfigurationError(f"{config}: trainer.precision: got {shorten(found)}, expected one of Lightning's")
+    return cast(Precision | None, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import check_expansion, is_archive
 from ganmc_lightning.io.class_names import normalize_name
+from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.io.pixel_range import check_pixel_range, pixel_range_error
 
 _MAX_CHANNELS = 4
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _MAX_WHOLE = 2.0**53  # larger floats do not represent one integer; comparisons with NaN are false
 
 
@@ -43,7 +46,10 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             names = ", ".join(archive.files) or "no arrays"
             raise ConfigurationError(f"{path}: got {names}, expected the array {name}")
         try:
+            _check_size(archive, name, path)
             array = archive[name]
+        except ConfigurationError:
+            raise
         except Exception as error:  # numpy, zipfile and the decompressors raise many types on damaged bytes
             if "allow_pickle" in str(error):
                 raise ConfigurationError(
@@ -81,8 +87,7 @@ def read_class_names(path: Path, num_classes: int) -> tuple[str, ...]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: file not found")
+    check_regular_file(path)
     try:
         file = path.open("rb")
     except OSError as error:
@@ -93,7 +98,7 @@ def _open(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
 
 def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
     # numpy also reads a single .npy array, and other files as pickles.
-    if not zipfile.is_zipfile(file):
+    if not is_archive(file):
         raise ConfigurationError(f"{path}: not a .npz file, or truncated")
     file.seek(0)
     if file.read(2) != b"PK":  # zipfile accepts an archive after other bytes, numpy does not
@@ -103,7 +108,25 @@ def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
         archive: np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
     except Exception as error:  # zipfile raises many types on damaged directories
         raise ConfigurationError(f"{path}: cannot be read ({_first_line(error)})") from error
+    check_expansion(archive.zip, path)
     return archive
+
+
+def _check_size(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> None:
+    """Compare the size that an array's header claims, which numpy allocates, with that of its member."""
+    if f"{name}.npy" not in archive.zip.namelist():  # not an array: numpy returns its bytes
+        return
+    member = archive.zip.getinfo(f"{name}.npy")
+    with archive.zip.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ConfigurationError(f"{path}: {name}: got version {version} of the .npy format, expected (1, 0)")
+        shape, _, dtype = _HEADERS[version](file)
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or (claimed > member.file_size and not dtype.hasobject):
+        raise ConfigurationError(
+            f"{path}: {name}: damaged (shape {shape} of {dtype} has {claimed:,} bytes, its member {member.file_size:,})"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.input_files import check_regular_file
 
 MAX_PIXELS = 2**26
 """Maximum number of pixels (8192 x 8192) of an image file, before and after resizing its shorter side."""
@@ -124,6 +125,8 @@ def read_dimensions(path: Path, content: bytes | None = None) -> tuple[int, int]
 
 @contextmanager
 def _open(path: Path, content: bytes | None) -> Iterator[Image.Image]:
+    if content is None:
+        check_regular_file(path)
     try:
         with Image.open(path if content is None else io.BytesIO(content), formats=_FORMATS) as file:
             yield file

@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
+from ganmc_lightning.io.input_files import read_text
 from ganmc_lightning.io.yaml_text import load_yaml
 
 T = TypeVar("T")
@@ -48,12 +49,7 @@ def load_yaml_mapping(path: Path) -> dict[str, Any]:
         ConfigurationError: the file is missing, is not YAML, is not a mapping, exceeds a limit of
             :func:`~ganmc_lightning.io.yaml_text.check_yaml`, or has a duplicate key (YAML would keep the last).
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path}: file not found") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error})") from None
+    text = read_text(path)
     try:
         value = load_yaml(text)
         _refuse_duplicate_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
@@ -87,8 +83,8 @@ def write_yaml(path: Path, value: object) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object; return None if the file is missing or contains anything else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError):  # ConfigurationError is a ValueError
         return None
     return value if isinstance(value, dict) else None
 

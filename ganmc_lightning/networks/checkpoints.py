@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import check_archive
 from ganmc_lightning.io.format_version import check_format_version
+from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.networks.allowed import loaded, makes_network
 from ganmc_lightning.networks.wrappers import plain_name
 
@@ -29,8 +30,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: the file is missing, damaged, not a checkpoint of this package, or of a newer release.
     """
-    if not Path(path).is_file():
-        raise ConfigurationError(f"{path}: checkpoint not found")
+    check_regular_file(path, "checkpoint not found")
+    check_archive(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises arbitrary exceptions on invalid data

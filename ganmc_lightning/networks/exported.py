@@ -14,7 +14,9 @@ from torch.fx import GraphModule
 from torch.fx.node import map_aggregate
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import check_archive
 from ganmc_lightning.networks.checkpoints import relevant_line
+from ganmc_lightning.networks.exported_check import check_program
 
 METADATA_FILE = "metadata.json"
 """Name of the metadata that ``ganmc export`` stores in the archive."""
@@ -47,6 +49,9 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
         ConfigurationError: the file cannot be read, the network has other inputs than one batch of samples, or its
             batch size is fixed.
     """
+    check_archive(path)
+    if not trust:
+        check_program(path)
     extra: dict[str, Any] = {METADATA_FILE: ""}  # torch.export.load does not fill an empty mapping
     try:
         with _weights_only(not trust):

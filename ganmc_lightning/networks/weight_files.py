@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import check_archive, is_archive
 from ganmc_lightning.io.format_version import check_format_version
+from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.networks.allowed import import_library
 from ganmc_lightning.networks.checkpoints import is_own_checkpoint, relevant_line
 
@@ -30,13 +32,12 @@ def file_format(path: str) -> FileFormat:
     Raises:
         ConfigurationError: the file does not exist.
     """
-    if not Path(path).is_file():
-        raise ConfigurationError(f"{path}: checkpoint not found")
-    if zipfile.is_zipfile(path):
+    check_regular_file(path, "checkpoint not found")
+    if is_archive(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # damaged: torch.load reports it
+        except Exception:  # zipfile raises many types on a damaged directory, which check_archive reports
             return "torch"
         if any(name.endswith("archive_format") or name.endswith("serialized_exported_program.json") for name in names):
             return "exported"
@@ -74,6 +75,7 @@ def read_weights(path: str, trust: bool = False) -> Any:
             f"{path}: contains a TorchScript network, expected a state_dict, .safetensors or .pt2; save it with "
             "torch.export.save"
         )
+    check_archive(path)
     try:
         with Path(path).open("rb") as file:  # a path named .safetensors would be read as such
             content = torch.load(file, map_location="cpu", weights_only=not trust)

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.runs.folder import RunFolder
-from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.runs.metrics_csv import read_metrics, read_rows_until
 
 FIRST_COLUMNS = ["epoch", "step"]
 Row = Mapping[str, Any]
@@ -80,7 +80,7 @@ class ResumableCSVLogger(Logger):
     def _write(self, row: Row) -> None:
         step, key = float(row["step"]), (float(row["step"]), frozenset(row))
         if self._columns is None:
-            rows = [kept for kept in read_metrics(self.path) if float(kept["step"]) <= step]
+            rows = read_rows_until(self.path, step)
             self._recent = [_key(kept) for kept in rows]
             self._rewrite(rows)
         self._recent = [recent for recent in self._recent if recent[0] >= step]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION, check_format_version
+from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.structured import read_json, validate, write_json
 from ganmc_lightning.runs.result import RunResult, read_run_result
 
@@ -115,8 +115,7 @@ class RunFolder:
         Raises:
             ConfigurationError: a field, given or in the existing file, is invalid, or a newer release wrote the file.
         """
-        content = read_json(self.result) or {}
-        check_format_version(content, self.result)
+        content = {} if self.read_result() is None else read_json(self.result) or {}
         if "metrics" in fields:
             splits = {name.partition("/")[0] for name in fields["metrics"]}
             kept = {k: v for k, v in content.get("metrics", {}).items() if k.partition("/")[0] not in splits}

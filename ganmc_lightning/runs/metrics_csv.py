@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.input_files import read_text
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """Read the rows of a ``metrics.csv`` without empty cells; return an empty list if the file does not exist.
 
     A last line without a line break is skipped: its process was killed while writing it.
+
+    Raises:
+        ConfigurationError: the file is not a table of UTF-8 text.
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8")
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    return [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(lines)]
+    text = read_text(path)
+    try:
+        rows = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        return [{name: cell for name, cell in row.items() if cell} for row in rows]
+    except csv.Error as error:
+        raise ConfigurationError(f"{path}: damaged ({error}); remove the file") from error
+
+
+def read_rows_until(path: Path, step: float) -> list[dict[str, str]]:
+    """Read the rows of a ``metrics.csv`` up to a step, to continue the file.
+
+    Raises:
+        ConfigurationError: the file is not a table of UTF-8 text, or a row has no step or more cells than the header.
+    """
+    rows = read_metrics(path)
+    for number, row in enumerate(rows, start=1):
+        if _number(row.get("step")) is None or None in row:
+            raise ConfigurationError(
+                f"{path}: row {number}: got step {row.get('step')!r}, expected a number and no cells without a column; "
+                "remove the row or the file"
+            )
+    return [row for row in rows if float(row["step"]) <= step]
 
 
 def read_learning_curves(path: Path) -> dict[str, dict[int, float]]:
@@ -34,7 +61,7 @@ def read_learning_curves(path: Path) -> dict[str, dict[int, float]]:
         row.pop("step", None)
         for column, text in row.items():
             value = _number(text)
-            if epoch is not None and value is not None:
+            if epoch is not None and math.isfinite(epoch) and value is not None:
                 cells[column][int(epoch)].append(value)
     return {
         column: {epoch: fmean(values) for epoch, values in sorted(epochs.items())} for column, epochs in cells.items()

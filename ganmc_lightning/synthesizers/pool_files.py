@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.input_files import check_regular_file
 
 
 def load_or_compute(
@@ -59,12 +60,14 @@ def load_or_compute(
 def _load(file: Path, size: int) -> Tensor:
     """Map a file into memory."""
     try:
-        array = np.load(file, mmap_mode="c")  # copy-on-write, because PyTorch has no read-only tensors
-    except (ValueError, EOFError):
-        array = np.empty(0)
-    if len(array) != size:
+        # Copy-on-write, because PyTorch has no read-only tensors.
+        tensor = torch.from_numpy(np.load(check_regular_file(file), mmap_mode="c"))
+        complete = len(tensor) == size
+    except Exception:  # numpy raises many types on damaged bytes
+        complete = False
+    if not complete:
         raise ConfigurationError(f"PooledSynthesizer.folder: {file} is damaged; delete {file.parent}")
-    return torch.from_numpy(array)
+    return tensor
 
 
 def _write(folder: Path, size: int, chunks: Iterable[Mapping[str, Tensor]]) -> None:

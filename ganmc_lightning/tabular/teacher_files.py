@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.tabular.export.skops import load_skops
 from ganmc_lightning.tabular.student import ArgmaxClassifier
 
@@ -40,8 +41,7 @@ def load_teacher(
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ConfigurationError(f"{path}: got the suffix {suffix!r}, expected one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: file not found")
+    check_regular_file(path)
     if suffix in PICKLES:
         return _load_pickle(path, trust)
     if suffix in XGBOOST:

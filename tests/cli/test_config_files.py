@@ -28,8 +28,8 @@ def test_valid_files(tmp_path: Path, arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "--config {file}: No such file or directory, expected a YAML file"),
-        (b"\xff\xfe\xfa", "{file}: not UTF-8, expected a YAML file"),
+        (None, "--config {file}: file not found"),
+        (b"\xff\xfe\xfa", "--config {file}: byte 0 is not UTF-8, expected UTF-8 text"),
         (b"trainer: [", "{file}: while parsing a flow node"),
         (b"a: &x {b: *x}", "{file}: the alias *x is inside its own anchor (line 1)"),
     ],

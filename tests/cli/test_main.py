@@ -62,7 +62,7 @@ def test_help_imports_no_large_library(tmp_path: Path) -> None:
     [
         (True, "empty.yaml", "ganmc: loading PyTorch and Lightning (first time: up to a minute) ..."),
         (False, "empty.yaml", "Traceback (most recent call last):"),
-        (True, "missing.yaml", "ganmc: --config missing.yaml: No such file or directory, expected a YAML file"),
+        (True, "missing.yaml", "ganmc: --config missing.yaml: file not found"),
     ],
 )
 def test_the_first_line_is_written_before_pytorch_is_imported(

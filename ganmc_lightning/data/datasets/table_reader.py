@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import codecs
 import csv
+from collections import Counter
 from collections.abc import Collection, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ganmc_lightning.data.datasets.parquet import CELL_BYTES, read_parquet
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import size_limit
+from ganmc_lightning.io.input_files import check_regular_file
 
 DELIMITERS = (",", ";", "\t", "|")
 """Possible separators of CSV cells; the header line determines the separator of a file."""
@@ -34,6 +38,7 @@ def read_table(path: Path, text_columns: Collection[str] | None) -> Any:
     suffix = path.suffix.lower()
     if suffix not in (".csv", ".tsv", ".parquet"):
         raise ConfigurationError(f"{path}: got the suffix {suffix!r}, expected .csv, .tsv or .parquet")
+    check_regular_file(path)
     try:
         table = _read_parquet(path) if suffix == ".parquet" else _read_csv(path, text_columns)
     except UnicodeDecodeError as error:
@@ -44,9 +49,9 @@ def read_table(path: Path, text_columns: Collection[str] | None) -> Any:
         raise
     except ImportError as error:
         raise ConfigurationError(f'{path}: parquet requires pyarrow: pip install "ganmc-lightning[tabular]"') from error
-    except (OSError, ValueError, csv.Error) as error:  # errors of pandas and pyarrow are subclasses
+    except Exception as error:  # pandas and pyarrow raise many types on damaged bytes
         reason = " ".join(str(error).split())
-        raise ConfigurationError(f"{path}: cannot parse table: {reason}") from error
+        raise ConfigurationError(f"{path}: cannot parse table: {reason[:200]}") from error
     if len(table) == 0:
         raise ConfigurationError(f"{path}: got no rows, expected at least one")
     return table
@@ -73,7 +78,7 @@ def unnamed(column: int) -> str:
 
 
 def _read_parquet(path: Path) -> Any:
-    table = pandas().read_parquet(path)
+    table = read_parquet(path)
     table.columns = _column_names(path, [str(name) for name in table.columns])
     return table
 
@@ -82,6 +87,7 @@ def _read_csv(path: Path, text_columns: Collection[str] | None) -> Any:
     encoding = _encoding(path)
     header, delimiter = _header(path, encoding)
     names = _column_names(path, header)
+    _check_cells(path, len(names))
     table = pandas().read_csv(
         path,
         sep=delimiter,
@@ -127,10 +133,21 @@ def _header(path: Path, encoding: str) -> tuple[list[str], str]:
 
 def _column_names(path: Path, header: Sequence[str]) -> list[str]:
     names = [name.strip() or unnamed(column) for column, name in enumerate(header)]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"{path}: got {names.count(name)} columns {name!r}, expected distinct names")
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ConfigurationError(f"{path}: got {count} columns {name!r}, expected distinct names")
     return names
+
+
+def _check_cells(path: Path, columns: int) -> None:
+    """Limit the table that short rows of a wide header are filled up to."""
+    with path.open("rb") as file:
+        lines = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(2**20), b""))
+    if CELL_BYTES * lines * columns > size_limit(path):
+        raise ConfigurationError(
+            f"{path}: got {lines:,} rows for {columns:,} columns in {path.stat().st_size:,} bytes, expected a cell per "
+            "row and column"
+        )
 
 
 def _is_blank(column: Any) -> bool:

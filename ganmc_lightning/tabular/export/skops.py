@@ -8,7 +8,9 @@ from typing import Any
 from zipfile import ZIP_DEFLATED
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.io.archives import check_archive
 from ganmc_lightning.io.dependencies import check_packages
+from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.tabular.export.target import write_bytes
 from ganmc_lightning.tabular.export.verification import comparable, predict_with, verify
 
@@ -90,8 +92,8 @@ def load_skops(path: Path | str, trusted: Sequence[str] = ()) -> Any:
     check_packages(("skops",))
     from skops import io
 
-    if not path.is_file():
-        raise ConfigurationError(f"{path}: file not found")
+    check_regular_file(path)
+    check_archive(path)
     try:
         untrusted = sorted(set(io.get_untrusted_types(file=path)) - {*KNOWN, *trusted})
         if untrusted:
