@@ -158,8 +158,6 @@ class TrainingCLI(LightningCLI):
             raise ConfigurationError(f"{config.ckpt_path}: checkpoint not found; set --ckpt_path")
         if config.trainer.precision == "auto" and config.ckpt_path is not None:
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
-        if config.trainer.precision == "auto":  # config.yaml contains the resolved precision
-            config.trainer.precision = resolve_precision(config.trainer.accelerator)
         if self.subcommand == "fit":
             self._check_run_folder()
 
@@ -175,6 +173,8 @@ class TrainingCLI(LightningCLI):
         if resumed == folder.checkpoints.resolve() or not folder.last_checkpoint.exists():
             return
         if config.ckpt_path is None and folder.is_finished():
+            if config.trainer.precision == "auto":
+                config.trainer.precision = precision_of_run(folder.last_checkpoint)
             text = self._parser(self.subcommand).dump(config, skip_none=False)
             if text == folder.config.read_text(encoding="utf-8"):
                 raise FinishedRun(f"{folder.path}: already finished; to repeat it, remove the folder")
@@ -198,6 +198,9 @@ class TrainingCLI(LightningCLI):
         """Create the trainer with the configured callbacks and loggers, and those that write the run folder."""
         check_writable(self.run_folder.path)
         trainer = self.config_init[self.subcommand].trainer
+        if trainer.precision == "auto":
+            trainer.precision = resolve_precision(trainer.accelerator, self.model)
+            self.config[self.subcommand].trainer.precision = trainer.precision  # for config.yaml
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
         callbacks = self.trainer_defaults["callbacks"]
