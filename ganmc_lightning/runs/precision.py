@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.accelerators import Accelerator
 from torch import nn
 
@@ -19,13 +20,13 @@ def resolve_precision(accelerator: str | Accelerator = "auto", network: nn.Modul
     """Return the precision of ``trainer.precision: auto`` on this machine, for Lightning's ``Trainer(precision=...)``.
 
     It is ``"bf16-mixed"`` on GPUs of compute capability 8.0 or higher and on CPUs with AMX-BF16 or AVX512-BF16, else
-    ``"32-true"``. On CPUs, it is also ``"32-true"`` for networks with depthwise convolutions, such as MobileNets, in
-    which casts take longer than the arithmetic that they save. It depends on the layers and not on a measurement, so
-    that a repeated run has the same precision.
+    ``"32-true"``. On CPUs, it is also ``"32-true"`` if most parameters belong to networks with depthwise convolutions,
+    such as MobileNets, in which casts take longer than the arithmetic that they save. It depends on the layers and not
+    on a measurement, so that a repeated run has the same precision.
 
     Args:
         accelerator: the trainer's accelerator (default: ``"auto"``).
-        network: network or LightningModule to train (default: any without depthwise convolutions).
+        network: network, or LightningModule with several networks (default: any without depthwise convolutions).
 
     Example:
         >>> resolve_precision("mps"), resolve_precision("cpu", nn.Conv2d(8, 8, 3, groups=8))
@@ -36,13 +37,23 @@ def resolve_precision(accelerator: str | Accelerator = "auto", network: nn.Modul
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         on_cpu = name == "cpu" or (name == "auto" and not torch.backends.mps.is_available())
-        fast = on_cpu and _cpu_supports_bf16() and not (network is not None and _has_depthwise_convolution(network))
+        fast = on_cpu and _cpu_supports_bf16() and not (network is not None and _is_depthwise(network))
     return "bf16-mixed" if fast else "32-true"
+
+
+def _is_depthwise(network: nn.Module) -> bool:
+    """Return whether most parameters belong to networks with depthwise convolutions; a teacher counts as well."""
+    parts = network.children() if isinstance(network, LightningModule) else (network,)
+    counts = {True: 0, False: 0}
+    for part in parts:
+        counts[_has_depthwise_convolution(part)] += sum(parameter.numel() for parameter in part.parameters())
+    return counts[True] > counts[False]
 
 
 def _has_depthwise_convolution(network: nn.Module) -> bool:
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return any(isinstance(layer, convolutions) and layer.groups == layer.in_channels > 1 for layer in network.modules())
+    layers = (layer for layer in network.modules() if isinstance(layer, convolutions))
+    return any(layer.groups == layer.in_channels > 1 for layer in layers)
 
 
 def candidate_precisions() -> tuple[TrainingPrecision, ...]:
