@@ -14,6 +14,7 @@ from torch import nn
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.card_environment import card_environment
+from ganmc_lightning.cli.cuda_check import skip_nvml_without_cuda
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
@@ -60,6 +61,7 @@ def run_images(arguments: argparse.Namespace) -> int:
         ConfigurationError: an argument, a file or the data are invalid.
     """
     keep_freed_memory()
+    skip_nvml_without_cuda()
     handler = InterruptHandler()
     try:
         compressed = _compress(arguments, handler)
