@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import mobilenet_v3_small
 
 from ganmc_lightning.experiments.environment import describe_environment
 from ganmc_lightning.networks import (
@@ -92,6 +93,14 @@ def cases() -> dict[str, tuple[Callable[[], Step], int]]:
             lambda: distillation(ResNet18(), FiveLayerCNN(), ACGANGenerator(), 64, 0.2),
             1,
         ),
+        "cifar10: MobileNetV3-Small on labels, batch 64": (
+            lambda: supervised(mobilenet_v3_small(num_classes=10), 64),
+            4,
+        ),
+        "cifar10: ResNet-18 to MobileNetV3-Small, batch 64": (
+            lambda: distillation(ResNet18(), mobilenet_v3_small(num_classes=10), ACGANGenerator(), 64, 0.2),
+            2,
+        ),
         "cifar10: AC-GAN, batch 64": (
             lambda: acgan(ACGANGenerator(), ACGANDiscriminator(width=32, normalization="spectral", dropout=0.0), 64),
             1,
@@ -119,6 +128,20 @@ def distillation(teacher: nn.Module, student: nn.Module, generator: Any, batch_s
                 target = teacher(inputs)
             logits = student(inputs)
         update(optimizer, (logits.float() - target.float()).square().sum(dim=1).mean())
+
+    return step
+
+
+def supervised(network: nn.Module, batch_size: int) -> Step:
+    """Return a step of training on labels, of images with 32 x 32 pixels."""
+    optimizer = torch.optim.Adam(network.to(DEVICE).parameters())
+    inputs = torch.randn(batch_size, 3, 32, 32, device=DEVICE).to(memory_format=torch.channels_last)
+    labels = torch.randint(10, (batch_size,), device=DEVICE)
+
+    def step(mixed: bool) -> None:
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=mixed):
+            logits = network(inputs)
+        update(optimizer, F.cross_entropy(logits.float(), labels))
 
     return step
 

@@ -142,6 +142,11 @@ def test_forbidden_imports_are_found(module, source, wrong):
         ("import ganmc_lightning; dir(ganmc_lightning)", "torch sklearn torchvision lightning numpy"),
         ("import ganmc_lightning.cli", "torch sklearn torchvision lightning numpy"),
         ("import ganmc_lightning.experiments.reproduce", "torch lightning torchmetrics sklearn"),
+        (
+            "from ganmc_lightning import cli\nwith cli._imports():\n    import ganmc_lightning.cli.training\n"
+            "    import ganmc_lightning.modules",
+            "sklearn scipy.signal scipy.stats wandb timm onnx datasets skops ray",
+        ),
     ],
 )
 def test_lazy_imports(statements, unwanted):

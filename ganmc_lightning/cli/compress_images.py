@@ -14,13 +14,13 @@ from torch import nn
 from ganmc_lightning.cli.acceleration import Acceleration
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.card_environment import card_environment
+from ganmc_lightning.cli.cuda_check import skip_nvml_without_cuda
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
 from ganmc_lightning.compression.synthesis import filtered_pool, generator_pool
 from ganmc_lightning.data.datasets import open_dataset
 from ganmc_lightning.exceptions import ConfigurationError, user_message
-from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
 from ganmc_lightning.losses import (
     DecoupledKnowledgeDistillationLoss,
@@ -61,7 +61,7 @@ def run_images(arguments: argparse.Namespace) -> int:
         ConfigurationError: an argument, a file or the data are invalid.
     """
     keep_freed_memory()
-    check_writable(arguments.out, "--out")
+    skip_nvml_without_cuda()
     handler = InterruptHandler()
     try:
         compressed = _compress(arguments, handler)

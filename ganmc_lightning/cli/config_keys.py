@@ -26,6 +26,7 @@ SECTIONS = {
 }
 """Keys of a configuration file with the arguments of one class, and that class."""
 KEYS = (*SECTIONS, "model", "seed_everything", "ckpt_path", "weights_only")
+MAPPINGS = (*SECTIONS, "model")
 KEYS_OF_COMMAND = {"validate": ("verbose",), "test": ("verbose",), "predict": ("return_predictions",)}
 OPTIONS = ("config", "print_config", "help", "import")
 _CLASS_PATH = re.compile(rf"{PACKAGE}(\.[A-Za-z_]\w*)+")
@@ -59,7 +60,10 @@ def check_config_keys(arguments: Sequence[str]) -> None:
             _check_option(name, keys)
             option = name
             options.append(name)
-        _check_class(value if equals else word, option)
+        given = value if equals else word
+        if given == "null" and option.removeprefix("--") in MAPPINGS:
+            _check_mapping(None, option, arguments_of(SECTIONS.get(option.removeprefix("--"), "")))
+        _check_class(given, option)
     files = [path for path in config_paths(words) if path.is_file()]
     for file in files:
         try:
@@ -87,6 +91,8 @@ def _check_file(file: Path, content: Mapping[str, object], keys: Sequence[str]) 
         if key not in keys:
             raise ConfigurationError(f"{file}: {key}: unknown key{_hint(str(key), keys)}")
         known = arguments_of(SECTIONS[key]) if key in SECTIONS else None
+        if key in MAPPINGS:
+            _check_mapping(value, f"{file}: {key}", known)
         if known is not None and isinstance(value, dict):
             for name in value:
                 if name not in known:
@@ -101,6 +107,14 @@ def _check_file(file: Path, content: Mapping[str, object], keys: Sequence[str]) 
                         f"{file}: {position}.init_args.{name}: unknown argument of {value['class_path']}"
                         f"{_hint(str(name), known)}"
                     )
+
+
+def _check_mapping(value: object, key: str, known: Sequence[str] | None) -> None:
+    """Validate that the value of a section is a mapping, or the path of a file with one."""
+    if not isinstance(value, dict | str):
+        got = "null" if value is None else value
+        names = ", ".join(known or ("class_path", "init_args"))
+        raise ConfigurationError(f"{key}: got {got}, expected a mapping with keys of: {names}")
 
 
 def _check_class(value: object, key: str) -> None:

@@ -21,6 +21,8 @@ from rich.text import Text
 REFRESH_SECONDS = 1.0
 """Interval between updates of the progress bar, each of which takes longer than a step of a small network."""
 BAR_WIDTH = 20
+THREAD_RATE = 20
+"""Checks per second for an update, in the thread that renders; the end of a run waits for one of them."""
 
 
 class ProgressBar(RichProgressBar):
@@ -31,7 +33,7 @@ class ProgressBar(RichProgressBar):
     """
 
     def __init__(self) -> None:
-        super().__init__(refresh_rate=round(1 / REFRESH_SECONDS))  # per second, unlike that of TQDMProgressBar
+        super().__init__(refresh_rate=THREAD_RATE)
         self._updated_at = 0.0
         self._lines = TwoLineColumn(
             TextColumn("{task.description}"),

@@ -8,6 +8,7 @@ import warnings
 from contextlib import ExitStack, suppress
 
 from ganmc_lightning.cli.callbacks import InterruptHandler
+from ganmc_lightning.cli.cuda_check import skip_nvml_without_cuda
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.training_cli import FinishedRun, RelaunchRequired, TrainingCLI
@@ -31,6 +32,7 @@ def run_training(arguments: list[str], command: str) -> int:
         ResourceError: memory, disk or device failed.
     """
     keep_freed_memory()
+    skip_nvml_without_cuda()
     handler = InterruptHandler()
     with warnings.catch_warnings(), ExitStack() as locks:
         filter_lightning_warnings()

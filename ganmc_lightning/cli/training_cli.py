@@ -165,8 +165,6 @@ class TrainingCLI(LightningCLI):
             raise ConfigurationError(f"{config.ckpt_path}: checkpoint not found; set --ckpt_path")
         if config.trainer.precision == "auto" and config.ckpt_path is not None:
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
-        if config.trainer.precision == "auto":  # config.yaml contains the resolved precision
-            config.trainer.precision = resolve_precision(config.trainer.accelerator)
         if self.subcommand == "fit":
             self._check_run_folder()
 
@@ -182,6 +180,8 @@ class TrainingCLI(LightningCLI):
         if resumed == folder.checkpoints.resolve() or not folder.last_checkpoint.exists():
             return
         if config.ckpt_path is None and folder.config.is_file():
+            if config.trainer.precision == "auto":
+                config.trainer.precision = precision_of_run(folder.last_checkpoint)
             text = self._parser(self.subcommand).dump(config, skip_none=False)
             if text == folder.config.read_text(encoding="utf-8"):
                 if folder.is_finished():
@@ -207,6 +207,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Create the trainer with the configured callbacks and loggers, and those that write the run folder."""
         trainer = self.config_init[self.subcommand].trainer
+        if trainer.precision == "auto":
+            trainer.precision = resolve_precision(trainer.accelerator, self.model)
+            self.config[self.subcommand].trainer.precision = trainer.precision  # for config.yaml
         given = trainer.logger
         loggers: list[Logger] = [given] if isinstance(given, Logger) else given if isinstance(given, list) else []
         callbacks = self.trainer_defaults["callbacks"]

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec
@@ -65,6 +64,8 @@ class AdversarialForestSynthesizer(Synthesizer):
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Fit forests until the last one cannot tell samples of its predecessor from real rows."""
+        from sklearn.ensemble import RandomForestClassifier  # imported here: takes 0.9 s
+
         rows = check_real_rows("AdversarialForestSynthesizer", inputs)
         group, _ = group_features("AdversarialForestSynthesizer", self.categorical_features, rows)
         self._device = labels.device

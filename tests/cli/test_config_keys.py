@@ -30,6 +30,8 @@ STUDIES = ("forest", "tabular_study")
             "model.class_path: ganmc_lightning.modules.ClasifierModule: ganmc_lightning.modules has no "
             "'ClasifierModule', did you mean 'ClassifierModule'?",
         ),
+        ("checkpoint: null", "checkpoint: got null, expected a mapping with keys of: dirpath, monitor"),
+        ("model: [1]", "model: got [1], expected a mapping with keys of: class_path, init_args"),
         ("data: {dataset: ganmc_lightning.data.datasets.Digit}", "has no 'Digit', did you mean 'Digits'?"),
         ("data: {dataset: ganmc_lightning.data.dataset.Digits}", "has no 'dataset', did you mean 'datasets'?"),
         (
@@ -59,6 +61,8 @@ def test_invalid_files(tmp_path: Path, content: str, message: str) -> None:
         ("fit --trainr.max_epochs 3", "--trainr.max_epochs: unknown option, did you mean '--trainer'?"),
         ("fit --trainer.max_epoch=3", "--trainer.max_epoch: unknown key, did you mean 'max_epochs'?"),
         ("fit --data.pfake 0.1", "--data.pfake: unknown key, did you mean 'p_fake'?"),
+        ("fit --checkpoint null", "--checkpoint: got null, expected a mapping with keys of: dirpath, monitor"),
+        ("fit --trainer=null", "--trainer: got null, expected a mapping with keys of: accelerator"),
         ("fit --verbose true", "--verbose: unknown option, expected one of: trainer, data"),
         (
             "fit --model ganmc_lightning.modules.GANModul",

@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch import nn
+from torch.optim import Adam
 
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
+from ganmc_lightning.losses import L2LogitsLoss
+from ganmc_lightning.modules import ClassifierModule, DistillationModule
 from ganmc_lightning.runs import precision
 from ganmc_lightning.runs.precision import resolve_precision
 
@@ -66,6 +70,19 @@ def test_resolution_on_other_accelerators(set_cpu: Any, monkeypatch: pytest.Monk
     assert [resolve_precision(name) for name in ("auto", "mps", "tpu", "cpu")] == ["32-true"] * 3 + ["bf16-mixed"]
 
 
+def test_depthwise_convolutions_are_trained_in_float32_on_a_cpu(set_cpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    depthwise = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(nn.Conv2d(8, 128, 3, groups=8)))
+    others = nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3, groups=4), nn.Linear(8, 8))
+    larger = nn.Sequential(nn.Conv2d(3, 8, 9), others)
+    set_cpu(AMD)
+    assert [resolve_precision("cpu", network) for network in (depthwise, others)] == ["32-true", "bf16-mixed"]
+    modules = [DistillationModule(teacher, depthwise, L2LogitsLoss(), Adam) for teacher in (others, larger)]
+    assert [resolve_precision("cpu", module) for module in modules] == ["32-true", "bf16-mixed"]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert resolve_precision("auto", depthwise) == "bf16-mixed"
+
+
 def _recorded(folder: Path) -> list[str]:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     result = json.loads((folder / "result.json").read_text())
@@ -85,10 +102,16 @@ def test_a_run_keeps_its_precision_on_another_machine(
         return [line for line in outcome.out.splitlines() if line.startswith("precision: ")]
 
     set_cpu(AMD)
+    with monkeypatch.context() as depthwise:
+        depthwise.setattr(precision, "_is_depthwise", lambda module: isinstance(module, ClassifierModule))
+        assert run("fit", tmp_path / "depthwise") == ["precision: 32-true"]
+    assert _recorded(tmp_path / "depthwise") == ["32-true", "32-true"]
     assert run("fit", first) == ["precision: bf16-mixed"]
     assert _recorded(first) == ["bf16-mixed", "bf16-mixed"]
 
     set_cpu(OLD)
+    finished = ganmc("fit", "--config", automatic, "--trainer.default_root_dir", first)
+    assert "already finished" in finished.out
     assert run("fit", second) == ["precision: 32-true"]
     assert _recorded(second) == ["32-true", "32-true"]
     resume = ("--trainer.max_epochs", "3", "--ckpt_path", str(first / "checkpoints" / "last.ckpt"))

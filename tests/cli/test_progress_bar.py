@@ -30,6 +30,10 @@ def test_the_progress_bar_is_updated_once_per_second_and_after_the_last_batch_of
     assert updates == expected
 
 
+def test_the_end_of_a_run_waits_for_the_thread_at_most_a_tenth_of_a_second() -> None:
+    assert ProgressBar().refresh_rate >= 10  # the thread sleeps for 1 / refresh_rate seconds
+
+
 def test_columns_and_metrics_at_80_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     bar: Any = ProgressBar()
     metrics = {"train/loss_generator": 1.23456, "train/loss_discriminator": 0.5, "val/compression_score": 0.98}
