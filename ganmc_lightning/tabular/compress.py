@@ -153,26 +153,13 @@ def compress_table(
         ('unseen', True)
     """
     targets = _check_arguments(X, y, regression, max_nodes, max_bytes, seconds)
-    if teacher is None:
-        teacher = default_teacher(regression)
     if on_progress is not None:
         on_progress("teacher", 0.0)
+    teacher = default_teacher(regression) if teacher is None else teacher
     rows = split_rows(teacher, X, targets, validation, test, random_state)
     fit = _fit_function(rows.choice, regression, random_state)
-    limit = TimeLimit(seconds, on_progress)
-    chosen_fit = _with_limits(fit, max_nodes, max_bytes, max_predict_seconds)
-    named = dict(synthesizers or {})
-    model, tried, unusable = search_students(chosen_fit, students, named, limit)
-    if max_bytes is not None:
-        limit.report("size of the exported files")
-        model = shrink_to_bytes(chosen_fit, model, tried, named, max_bytes, largest_file)
-    limit.report("plain boosting of the same size")
-    synthesizer = next((name for name, source in named.items() if model.synthesizer is source), "")
-    baseline = None if _is_plain(model) else fit(**_plain_arguments(model))
-    model = _fit_to_all_rows(model, rows, max_bytes)
-    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)
-    scoring = "r2" if regression else str(getattr(model, "scoring", ""))
-    return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
+    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
+    return _compress_rows(rows, fit, dict(synthesizers or {}), students, limits, TimeLimit(seconds, on_progress))
 
 
 def table_student(model: DistilledClassifier | DistilledRegressor) -> Any:
@@ -225,6 +212,33 @@ def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[.
     return fit
 
 
+def _compress_rows(
+    rows: CompressionRows,
+    fit: Callable[..., Any],
+    synthesizers: Mapping[str, SupportsSample],
+    students: Sequence[str],
+    limits: Mapping[str, Any],
+    limit: TimeLimit,
+) -> Compression:
+    """Choose the student within the limits of its size, and fit it and plain boosting to all training rows."""
+
+    def fit_limited(**arguments: Any) -> Any:
+        return fit(**{**limits, **arguments})
+
+    model, tried, unusable = search_students(fit_limited, students, synthesizers, limit)
+    max_bytes = limits["max_bytes"]
+    if max_bytes is not None:
+        limit.report("size of the exported files")
+        model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
+    limit.report("plain boosting of the same size")
+    synthesizer = next((name for name, source in synthesizers.items() if model.synthesizer is source), "")
+    scoring = str(getattr(model, "scoring", "r2"))
+    baseline = None if _is_plain(model) else fit(**_plain_arguments(model))
+    model = _fit_to_all_rows(model, rows, max_bytes)
+    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)
+    return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
+
+
 def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = None) -> Any:
     """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these.
 
@@ -246,17 +260,6 @@ def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = 
     final.fit(rows.X, rows.y)
     final.selection_, final.chosen_ = model.selection_, chosen
     return final if max_bytes is None or largest_file(final) <= max_bytes else model
-
-
-def _with_limits(
-    fit: Callable[..., Any], max_nodes: int | None, max_bytes: int | None, max_predict_seconds: float | None
-) -> Callable[..., Any]:
-    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
-
-    def limited(should_fit: Any = None, **arguments: Any) -> Any:
-        return fit(should_fit=should_fit, **{**limits, **arguments})
-
-    return limited
 
 
 def _is_plain(model: Any) -> bool:

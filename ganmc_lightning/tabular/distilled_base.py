@@ -26,6 +26,7 @@ from ganmc_lightning.tabular.sampling import check_float32, check_varying
 from ganmc_lightning.tabular.selection import (
     ShouldFit,
     SizeBudget,
+    StudentCandidate,
     ValidationPart,
     fit_best,
     select_students,
@@ -122,26 +123,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         training = TrainingRows(
             task, labels, self.synthesizer, self.synthetic_ratio, self.encoder_, self._names(), weights, sample_seed
         )
-        try_synthetic = self.training_data == "auto" and self.synthesizer is not None
-        recipes = make_recipes(
-            labels.sources(teacher, self.teacher_labels),
-            self.label_weight,
-            REAL if self.training_data == "auto" else self.training_data,
-        )
         budget = SizeBudget(self.max_nodes, self.max_bytes, self.max_predict_seconds)
-        only = None
-        if not try_synthetic:
-            only = single_candidate(kinds, recipes, budget, task.n_classes, len(targets))
-        if only is None:
-            if X_val is None:
-                parts = self._split(labels, task, targets, weights)
-            else:
-                parts = [(self._read_validation_part(everything, X_val, y_val, sample_weight_val), teacher)]
-            self.selection_ = select_students(
-                training, kinds, recipes, parts, budget, student_seed, try_synthetic, should_fit
-            )
-        else:
-            self.selection_ = [only]
+        validation = None
+        if X_val is not None:
+            validation = self._read_validation_part(everything, X_val, y_val, sample_weight_val)
+        self.selection_ = self._select(training, teacher, kinds, budget, validation, student_seed, should_fit)
         self.chosen_, student = fit_best(training, self.selection_, teacher, budget, student_seed)
         self.teacher_ = teacher.model
         first = rows.take(everything[:BATCH])
@@ -151,6 +137,31 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             teacher_profile, self._store_student(student, first.encoded), len(first.encoded)
         )
         return self
+
+    def _select(
+        self,
+        training: TrainingRows,
+        teacher: Teacher,
+        kinds: Sequence[StudentKind],
+        budget: SizeBudget,
+        validation: ValidationPart | None,
+        seed: int,
+        should_fit: ShouldFit | None,
+    ) -> list[StudentCandidate]:
+        """Rank the candidates on validation rows; one candidate alone needs none."""
+        labels, task = training.labels, training.task
+        try_synthetic = self.training_data == "auto" and self.synthesizer is not None
+        recipes = make_recipes(
+            labels.sources(teacher, self.teacher_labels),
+            self.label_weight,
+            REAL if self.training_data == "auto" else self.training_data,
+        )
+        if not try_synthetic:
+            only = single_candidate(kinds, recipes, budget, task.n_classes, len(labels.y))
+            if only is not None:
+                return [only]
+        parts = self._split(labels, task, training.sample_weight) if validation is None else [(validation, teacher)]
+        return select_students(training, kinds, recipes, parts, budget, seed, try_synthetic, should_fit)
 
     def _check_arguments(self) -> None:
         check_option("teacher_labels", self.teacher_labels, ("auto", IN_BAG, OUT_OF_BAG, CROSS_FIT))
@@ -239,10 +250,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 check_varying(rows.encoded, self._names())
 
     def _split(
-        self, labels: TeacherLabels, task: Task, y: NDArray[Any], weights: NDArray[np.float64] | None
+        self, labels: TeacherLabels, task: Task, weights: NDArray[np.float64] | None
     ) -> list[tuple[ValidationPart, Teacher]]:
         """Split the rows into stratified parts; all are used in turn where there are few rows."""
         folds = stratified_folds(task.codes, round(1 / self.validation_fraction), labels.seed)
+        y = labels.y
         targets = task.codes if task.n_classes else y
         parts = []
         for fold in range(1 if len(y) >= CROSS_VALIDATION_ROWS else round(1 / self.validation_fraction)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,18 @@ def fit_encoder(X: Any) -> ColumnTransformer | None:
 
 
 def encode_rows(encoder: ColumnTransformer, X: Any) -> NDArray[np.float64]:
-    """Encode rows of the table as float64 (N, E); NaN in columns of numbers is kept."""
+    """Encode rows of the table as float64 (N, E); NaN in columns of numbers is kept.
+
+    A warning names the first unknown category of each column that is encoded as zeros.
+    """
     encoded: NDArray[np.float64] = check_array(encoder.transform(X), dtype=np.float64, ensure_all_finite=False)
+    for (start, stop), column in zip(one_hot_blocks(encoder), encoder.transformers_[0][2], strict=True):
+        unknown = np.flatnonzero(~encoded[:, start:stop].any(axis=1))
+        if len(unknown):
+            row = unknown[0]
+            value = X[column].iloc[row] if hasattr(X, "iloc") else X[row][column]
+            text = f"{len(unknown)} {'row' if len(unknown) == 1 else 'rows'}"
+            warnings.warn(f"X: column {column!r}: unknown category {value!r} in {text}, encoded as zeros", stacklevel=3)
     return encoded
 
 

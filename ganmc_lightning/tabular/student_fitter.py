@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.label_sources import LABEL_SOURCES, TargetSet
+from ganmc_lightning.tabular.metrics import auc_influence
 from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.students import KINDS
 from ganmc_lightning.tabular.study_config import StudySplits
@@ -32,6 +33,8 @@ class StudiedStudent:
         nodes: nodes of all trees.
         predictions: probabilities of the test rows (N, K).
         shape: unfitted estimator of the largest size of which this student is a part.
+        influence: influence of each validation row on the AUC (M,), see
+            :func:`~ganmc_lightning.tabular.metrics.auc_influence`.
     """
 
     name: str
@@ -39,6 +42,7 @@ class StudiedStudent:
     nodes: int
     predictions: NDArray[np.float64]
     shape: Any
+    influence: NDArray[np.float64]
 
     @property
     def synthetic(self) -> bool:
@@ -92,6 +96,7 @@ class StudentFitter:
                     sum(tree_nodes(stage.fitted) or []),
                     stage.predictions[len(y) :],
                     shape,
+                    auc_influence(y, stage.predictions[: len(y)]),
                 )
                 for stage in KINDS[kind].stages(fitted, self._held_out, self._task.n_classes)
             ]

@@ -24,10 +24,13 @@ from ganmc_lightning.tabular.student_fitter import StudentFitter, StudiedStudent
 from ganmc_lightning.tabular.students import KINDS
 from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.teacher import fit_teacher
+from ganmc_lightning.tabular.training_sets import LABELS
 
 TEACHER = "teacher"
 FINALISTS = 2
 """Shapes that are fitted to synthetic rows: fits to many rows are slow."""
+PLAIN = f"boosting/{LABELS}"
+"""Student that needs no teacher."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,9 @@ class StudentStudy:
 
         Returns:
             ``<split>/<model>/<metric>`` for the splits ``val`` (only ``auc``) and ``test``. The models are ``teacher``,
-            ``<kind>/<training rows>``, and those selected by validation AUC: ``best`` of all students,
-            ``<kind>/best`` of a kind, ``best_real`` and ``best_synthetic`` of those without and with synthetic rows.
+            ``<kind>/<training rows>``, and those selected by validation AUC: ``<kind>/best`` of a kind, ``best_real``
+            and ``best_synthetic`` of those without and with synthetic rows, and ``best`` of all students, which is
+            boosting on the labels where the highest AUC is not larger by more than one standard error.
 
         Raises:
             ConfigurationError: a kind has no student that is small enough, or a synthesizer cannot sample.
@@ -141,7 +145,11 @@ class StudentStudy:
 
 
 def select_best(students: Sequence[StudiedStudent], kinds: Sequence[str]) -> dict[str, StudiedStudent]:
-    """Select students by their score, among all and among those of each kind, with and without synthetic rows."""
+    """Select students by their score, among all and among those of each kind, with and without synthetic rows.
+
+    The highest of many scores on few rows is too high. ``best`` is therefore boosting on the labels unless its score is
+    lower by more than one standard error of the difference (the one-standard-error rule of Breiman et al. 1984).
+    """
     selected = {}
     for prefix in ("", *(f"{kind}/" for kind in kinds)):
         group = [student for student in students if student.name.startswith(prefix)]
@@ -152,7 +160,16 @@ def select_best(students: Sequence[StudiedStudent], kinds: Sequence[str]) -> dic
         ):
             if members:
                 selected[prefix + name] = max(members, key=lambda student: student.score)
+    plain = next((student for student in students if student.name == PLAIN), None)
+    if plain is not None and selected["best"].score - plain.score <= _standard_error(selected["best"], plain):
+        selected["best"] = plain
     return selected
+
+
+def _standard_error(student: StudiedStudent, other: StudiedStudent) -> float:
+    """Return the standard error of the difference of the AUCs of two students on the same validation rows."""
+    difference = student.influence - other.influence
+    return float(difference.std() / np.sqrt(len(difference)))
 
 
 def _test_metrics(name: str, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:

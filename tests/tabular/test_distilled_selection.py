@@ -202,7 +202,8 @@ class TestColumns:
         model = DistilledClassifier(RandomForestClassifier(20), "tree", max_nodes=30, random_state=0).fit(X, y)
         assert model.score(X, y) > 0.85
         unknown = X[:5].assign(color="purple")
-        assert model.predict_proba(unknown).shape == (5, 2)
+        with pytest.warns(UserWarning, match=r"^X: column 'color': unknown category 'purple' in 5 rows"):
+            assert model.predict_proba(unknown).shape == (5, 2)
         encoded = model.encoder_.transform(X)
         np.testing.assert_array_equal(model.classifier_.predict_proba(encoded), model.predict_proba(X))
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))

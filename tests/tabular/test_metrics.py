@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ganmc_lightning.cards.calibration import calibration_error
-from ganmc_lightning.tabular.metrics import classification_metrics
+from ganmc_lightning.tabular.metrics import auc_influence, classification_metrics, roc_auc
 
 
 def test_two_classes_by_hand():
@@ -48,3 +48,16 @@ def test_calibrated_probabilities_have_zero_error():
     sharper = np.clip(2 * second - 0.5, 0, 1)
     # confidence is 2 q - 1/2 (at most 1) instead of q = max(p, 1 - p): too high by q - 1/2 up to 3/4, then by 1 - q
     assert calibration_error(labels, np.column_stack([1 - sharper, sharper])) == pytest.approx(1 / 8, abs=0.005)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_influence_is_the_effect_of_omitting_a_row(n_classes):
+    """The jackknife: omitting row i of N changes the AUC by its influence divided by N - 1, up to terms of 1 / N**2."""
+    random = np.random.default_rng(0)
+    labels = random.permutation(np.arange(300) % n_classes)
+    probabilities = random.dirichlet(np.ones(n_classes), 300) + 0.3 * np.eye(n_classes)[labels]
+    probabilities = (20 * probabilities / 1.3).round() + 1  # with ties
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    score = roc_auc(labels, probabilities)
+    effects = [300 * (score - roc_auc(np.delete(labels, i), np.delete(probabilities, i, axis=0))) for i in range(50)]
+    np.testing.assert_allclose(auc_influence(labels, probabilities)[:50], effects, atol=0.02)
