@@ -57,7 +57,7 @@ def make(kind: str) -> CompressionModule:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, data = map(Path, sys.argv[1:])
-    for kind, strategy in (("adversarial", "ddp_fork_find_unused_parameters_true"), ("hints", "ddp_fork")):
+    for kind, strategy in (("adversarial", "ddp_fork"), ("hints", "ddp_fork")):
         trainer = Trainer(
             accelerator="cpu",
             devices=2,

@@ -116,6 +116,6 @@ if __name__ == "__main__":
     folder, data = map(Path, sys.argv[1:])
     validate(2, folder, data)
     train("distillation", "ddp_fork", folder, data, epochs=2, resume=False)
-    train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=2, resume=False)
-    train("acgan", "ddp_fork_find_unused_parameters_true", folder, data, epochs=3, resume=True)
+    train("acgan", "ddp_fork", folder, data, epochs=2, resume=False)
+    train("acgan", "ddp_fork", folder, data, epochs=3, resume=True)
     validate(1, folder, data)
