@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -83,6 +83,23 @@ def _copy_parts(flat: Tensor, tensors: Sequence[Tensor]) -> None:
     parts = flat.split([tensor.numel() for tensor in tensors])
     for part, tensor in zip(parts, tensors, strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+def parameters_without_gradient(
+    outputs: Sequence[Tensor], parameters: Iterable[nn.Parameter]
+) -> list[nn.Parameter]:
+    """Return the trainable parameters that outputs do not depend on.
+
+    Example:
+        >>> used, unused = nn.Linear(2, 3), nn.Linear(3, 1)
+        >>> found = parameters_without_gradient([used(torch.zeros(1, 2))], [*used.parameters(), *unused.parameters()])
+        >>> [tuple(parameter.shape) for parameter in found]
+        [(1, 3), (1,)]
+    """
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    total = torch.stack([output.sum() for output in outputs]).sum()
+    gradients = torch.autograd.grad(total, trainable, allow_unused=True)
+    return [parameter for parameter, gradient in zip(trainable, gradients, strict=True) if gradient is None]
 
 
 def gather_objects(value: Any, world_size: int) -> list[Any]:
