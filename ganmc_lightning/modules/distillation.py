@@ -77,8 +77,8 @@ class DistillationModule(ClassificationModule):
     def setup(self, stage: str) -> None:
         """Validate the networks against the data; with several processes, also find the parameters that are not used.
 
-        Without a loss on the logits, the layers after the compared features have no gradients, for which DDP would wait.
-        They do not require gradients until the end of training.
+        Without a loss on the logits, the layers after the compared features have no gradients. DDP would wait for them,
+        so these layers do not require gradients until the end of training.
         """
         super().setup(stage)
         if stage != "fit" or self.trainer.world_size == 1 or self._data is None:

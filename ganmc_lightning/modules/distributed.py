@@ -85,9 +85,7 @@ def _copy_parts(flat: Tensor, tensors: Sequence[Tensor]) -> None:
         tensor.copy_(part.view_as(tensor))
 
 
-def parameters_without_gradient(
-    outputs: Sequence[Tensor], parameters: Iterable[nn.Parameter]
-) -> list[nn.Parameter]:
+def parameters_without_gradient(outputs: Sequence[Tensor], parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """Return the trainable parameters that outputs do not depend on.
 
     Example:

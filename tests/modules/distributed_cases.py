@@ -135,8 +135,10 @@ def distillation(process: Process, folder: Path, shared: bool) -> tuple[Compress
     """One third of the samples are from a pool; the teacher's logits are cached."""
     loss = KnowledgeDistillationLoss(temperature=2.0)
     module = DistillationModule(MLPClassifier(64, 3, (8,)), MLPClassifier(64, 3, (5,)), loss, sgd)
-    options = {"size": 24, "refresh": 0.0, "folder": str(folder / f"pool{process.size}")} if shared else {}
-    pool = PooledSynthesizer(TableSynthesizer(process), **(options or {"size": 24 // process.size, "refresh": 0.5}))
+    if shared:
+        pool = PooledSynthesizer(TableSynthesizer(Process(0, 1)), size=24, refresh=0.0, folder=str(folder / "pool"))
+    else:
+        pool = PooledSynthesizer(TableSynthesizer(process), size=24 // process.size, refresh=0.5)
     return module, {"synthesizer": pool, "p_fake": 1 / 3, "cache_logits": True}
 
 
@@ -154,10 +156,11 @@ def anc(process: Process, folder: Path) -> tuple[CompressionModule, dict[str, An
 
 
 def gan(
-    process: Process, folder: Path, loss: GANLoss | None = None, lr: float = 0.1
+    process: Process, folder: Path, loss: GANLoss | None = None, lrs: tuple[float, float] = (0.1, 0.1)
 ) -> tuple[CompressionModule, dict[str, Any]]:
     discriminator = DCGANDiscriminator(8, 1, width=4, normalization="none")
-    optimizers = {"generator_optimizer": partial(SGD, lr=lr), "discriminator_optimizer": partial(SGD, lr=lr)}
+    generator_sgd, discriminator_sgd = (partial(SGD, lr=lr) for lr in lrs)
+    optimizers = {"generator_optimizer": generator_sgd, "discriminator_optimizer": discriminator_sgd}
     return GANModule(TableGenerator(process), discriminator, loss, n_critic=2, **optimizers), {}
 
 
@@ -182,8 +185,8 @@ CASES: dict[str, Build] = {
     "hints": hints,
     "anc": anc,
     "gan": gan,
-    "wgan": partial(gan, loss=WassersteinGANLoss(), lr=0.001),
-    "wgan_gp": partial(gan, loss=WassersteinGPLoss(), lr=0.001),
+    "wgan": partial(gan, loss=WassersteinGANLoss(), lrs=(1.0, 0.001)),
+    "wgan_gp": partial(gan, loss=WassersteinGPLoss(), lrs=(1.0, 0.01)),
     "acgan": acgan,
     "gan_compression": partial(gan_compression, alpha=0.0),
     "gan_compression_joint": partial(gan_compression, alpha=0.5),
@@ -194,5 +197,7 @@ def build(name: str, process: Process, largest: int, folder: Path, data: Path) -
     """Return module and data of a case; a single process has batches as large as those of ``largest`` processes."""
     torch.manual_seed(0)
     module, options = CASES[name](process, folder)
-    batch_size = BATCH * largest // process.size
-    return module, GANAugmentedDataModule(NpzFile(data), batch_size=batch_size, **options)
+    options |= {"batch_size": BATCH * largest // process.size}
+    if not isinstance(module, GANCompressionModule):  # which draws a batch of latents for each batch of samples
+        options |= {"validation_fraction": 0.125}  # 15 samples, unequal shares
+    return module, GANAugmentedDataModule(NpzFile(data), **options)

@@ -1,6 +1,7 @@
-"""Train in one process and in N processes, and print what differs: ``distributed_worker.py FOLDER DATA N``.
+"""Train in one process and in N processes, and print what differs.
 
-The processes are forked before any computation, so that PyTorch is imported only once. The output is JSON.
+``distributed_worker.py FOLDER DATA N KINDS`` runs all cases, and resumes the comma-separated kinds of modules. The
+processes are forked before any computation, so that PyTorch is imported only once. The output is one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from distributed_cases import CASES, Process, build, deterministic_draws
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from ganmc_lightning.callbacks import GeneratorEMA
+from ganmc_lightning.callbacks import GeneratorEMA, SampleGrid
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.modules import CompressionModule
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
+from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
@@ -53,7 +55,7 @@ def run_case(name: str, process: Process, largest: int, folder: Path, data: Path
     with deterministic_draws():
         trainer.fit(module, datamodule)
     end = {name: value.detach().clone() for name, value in module.named_parameters()}
-    metrics = {name: value for name, value in trainer.callback_metrics.items() if "ratio" not in name}
+    metrics = {name: value for name, value in trainer.callback_metrics.items() if "loss_ratio" not in name}
     return {"start": start.weights, "end": end, "metrics": metrics}
 
 
@@ -111,7 +113,7 @@ def make_run(kind: str, folder: Path, data: Path, process: Process) -> tuple[Com
     else:
         options = {}
     batch_size = 18 // process.size
-    callbacks: list[Callback] = [GeneratorEMA(0.9)] if kind in ("acgan", "gan") else []
+    callbacks: list[Callback] = [GeneratorEMA(0.9), SampleGrid(columns=2)] if kind in ("acgan", "gan") else []
     return module, GANAugmentedDataModule(NpzFile(data), batch_size=batch_size, **options), callbacks
 
 
@@ -119,12 +121,24 @@ def run_kind(kind: str, process: Process, folder: Path, data: Path) -> dict[str,
     """Train without interruption, then from each of the copied checkpoints."""
     folder = folder / kind
     found: dict[str, Any] = {}
+    written: list[str] = []
+
+    def record_writes(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(folder) in str(arguments[0]) and set("wax+") & set(arguments[1] or ""):
+            written.append(str(arguments[0]))
+
+    sys.addaudithook(record_writes)
     for after in (0, MIDDLE, BOUNDARY):
         module, datamodule, callbacks = make_run(kind, folder, data, process)
         recorder = Recorder(folder, copy=after == 0)
         saving = RunModelCheckpoint(folder if after == 0 else folder / f"resumed{after}", every_n_train_steps=1)
         trainer = make_trainer(
-            process, [*callbacks, recorder, saving], log_every_n_steps=4, plugins=[AtomicCheckpointIO()]
+            process,
+            [*callbacks, recorder, saving],
+            log_every_n_steps=4,
+            plugins=[AtomicCheckpointIO()],
+            logger=ResumableCSVLogger(str(saving.dirpath)),
+            default_root_dir=saving.dirpath,
         )
         torch.manual_seed(1 + after + 100 * process.rank)  # the state of a new process is another one
         trainer.fit(module, datamodule, ckpt_path=folder / f"after{after}.ckpt" if after else None)
@@ -139,7 +153,7 @@ def run_kind(kind: str, process: Process, folder: Path, data: Path) -> dict[str,
         }
         if after == 0:
             found |= {"real": recorder.real, "drawn": recorder.drawn}
-    return found
+    return {**found, "written": len(written)}
 
 
 def compare_kind(processes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -147,14 +161,13 @@ def compare_kind(processes: list[dict[str, Any]]) -> dict[str, Any]:
     resumed = {
         after: [unequal(each["after 0"], each[f"after {after}"]) for each in processes] for after in (MIDDLE, BOUNDARY)
     }
-    equal = ("state", "average", "optimizers", "iteration")
+    parts = ("state", "average", "optimizers", "iteration")
+    names = (unequal(each["after 0"][part], first["after 0"][part]) for each in others for part in parts)
     return {
-        "resumed": {str(after): next(filter(None, names), "") for after, names in resumed.items()},
-        "processes": next(
-            (name for each in others for key in equal if (name := unequal(each["after 0"][key], first["after 0"][key]))),
-            "",
-        ),
+        "resumed": {str(after): next(filter(None, found), "") for after, found in resumed.items()},
+        "processes": next(filter(None, names), ""),
         "iteration": first["after 0"]["iteration"],
+        "written": [each["written"] for each in processes],
         **{key: [len(set(each[key])) for each in processes] for key in ("real", "drawn")},
         **{f"all_{key}": len(set().union(*(each[key] for each in processes))) for key in ("real", "drawn")},
     }
@@ -176,15 +189,15 @@ def unequal(one: Any, other: Any, where: str = "root") -> str:
 # -- processes -------------------------------------------------------------------------------------------------
 
 
-def work(process: Process, largest: int, folder: Path, data: Path) -> None:
+def work(process: Process, largest: int, folder: Path, data: Path, kinds: list[str]) -> None:
     torch.set_num_threads(1)
     content: dict[str, Any] = {name: run_case(name, process, largest, folder, data) for name in CASES}
     if process.size > 1:
-        content |= {f"resumed {kind}": run_kind(kind, process, folder, data) for kind in KINDS}
+        content |= {f"resumed {kind}": run_kind(kind, process, folder, data) for kind in kinds}
     torch.save(content, folder / f"{process.size}_{process.rank}.pt")
 
 
-def fork(process: Process, largest: int, folder: Path, data: Path, port: int) -> int:
+def fork(process: Process, port: int, *arguments: Any) -> int:
     child = os.fork()
     if child == 0:
         if process.size > 1:  # the variables of torchrun
@@ -196,18 +209,19 @@ def fork(process: Process, largest: int, folder: Path, data: Path, port: int) ->
                 "MASTER_ADDR": "127.0.0.1",
                 "MASTER_PORT": str(port),
             }
-        work(process, largest, folder, data)
+        work(process, *arguments)
         sys.exit()
     return child
 
 
-def main(folder: Path, data: Path, size: int) -> None:
+def main(folder: Path, data: Path, size: int, kinds: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     everyone = [Process(0, 1), *(Process(rank, size) for rank in range(size))]
-    children = [fork(process, size, folder, data, port) for process in everyone]
-    if any([os.waitpid(child, 0)[1] for child in children]):
+    children = [fork(process, port, size, folder, data, kinds) for process in everyone]
+    statuses = [os.waitpid(child, 0)[1] for child in children]
+    if any(statuses):
         sys.exit(1)
     one, *processes = (
         torch.load(folder / f"{process.size}_{process.rank}.pt", weights_only=True) for process in everyone
@@ -218,4 +232,4 @@ def main(folder: Path, data: Path, size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4].split(","))
