@@ -195,7 +195,6 @@ CASES: dict[str, Build] = {
 
 def build(name: str, process: Process, largest: int, folder: Path, data: Path) -> tuple[CompressionModule, Any]:
     """Return module and data of a case; a single process has batches as large as those of ``largest`` processes."""
-    torch.manual_seed(0)
     module, options = CASES[name](process, folder)
     options |= {"batch_size": BATCH * largest // process.size}
     if not isinstance(module, GANCompressionModule):  # which draws a batch of latents for each batch of samples

@@ -1,6 +1,6 @@
 """Train in one process and in N processes, and print what differs.
 
-``distributed_worker.py FOLDER DATA N KINDS`` runs all cases, and resumes the comma-separated kinds of modules. The
+``distributed_worker.py FOLDER DATA N KINDS SEED`` runs all cases, and resumes the comma-separated kinds of modules. The
 processes are forked before any computation, so that PyTorch is imported only once. The output is one line of JSON.
 """
 
@@ -48,7 +48,8 @@ class Start(Callback):
         self.weights = {name: value.detach().clone() for name, value in pl_module.named_parameters()}
 
 
-def run_case(name: str, process: Process, largest: int, folder: Path, data: Path) -> dict[str, Any]:
+def run_case(name: str, process: Process, largest: int, folder: Path, data: Path, seed: int) -> dict[str, Any]:
+    torch.manual_seed(seed)
     module, datamodule = build(name, process, largest, folder, data)
     start = Start()
     trainer = make_trainer(process, [start], limit_train_batches=3, log_every_n_steps=3, enable_checkpointing=False)
@@ -104,8 +105,8 @@ class Recorder(Callback):
             self.real += [sample.numpy().tobytes() for sample in batch.inputs[~batch.synthetic]]
 
 
-def make_run(kind: str, folder: Path, data: Path, process: Process) -> tuple[CompressionModule, Any, list[Callback]]:
-    torch.manual_seed(0)
+def make_run(kind: str, process: Process, data: Path, seed: int) -> tuple[CompressionModule, Any, list[Callback]]:
+    torch.manual_seed(seed)
     module = KINDS[kind]()
     if kind in ("distillation", "hints"):
         pool = PooledSynthesizer(JitterSynthesizer(), size=20, refresh=0.5)
@@ -117,7 +118,7 @@ def make_run(kind: str, folder: Path, data: Path, process: Process) -> tuple[Com
     return module, GANAugmentedDataModule(NpzFile(data), batch_size=batch_size, **options), callbacks
 
 
-def run_kind(kind: str, process: Process, folder: Path, data: Path) -> dict[str, Any]:
+def run_kind(kind: str, process: Process, folder: Path, data: Path, seed: int) -> dict[str, Any]:
     """Train without interruption, then from each of the copied checkpoints."""
     folder = folder / kind
     found: dict[str, Any] = {}
@@ -129,7 +130,7 @@ def run_kind(kind: str, process: Process, folder: Path, data: Path) -> dict[str,
 
     sys.addaudithook(record_writes)
     for after in (0, MIDDLE, BOUNDARY):
-        module, datamodule, callbacks = make_run(kind, folder, data, process)
+        module, datamodule, callbacks = make_run(kind, process, data, seed)
         recorder = Recorder(folder, copy=after == 0)
         saving = RunModelCheckpoint(folder if after == 0 else folder / f"resumed{after}", every_n_train_steps=1)
         trainer = make_trainer(
@@ -189,11 +190,11 @@ def unequal(one: Any, other: Any, where: str = "root") -> str:
 # -- processes -------------------------------------------------------------------------------------------------
 
 
-def work(process: Process, largest: int, folder: Path, data: Path, kinds: list[str]) -> None:
+def work(process: Process, largest: int, folder: Path, data: Path, kinds: list[str], seed: int) -> None:
     torch.set_num_threads(1)
-    content: dict[str, Any] = {name: run_case(name, process, largest, folder, data) for name in CASES}
+    content: dict[str, Any] = {name: run_case(name, process, largest, folder, data, seed) for name in CASES}
     if process.size > 1:
-        content |= {f"resumed {kind}": run_kind(kind, process, folder, data) for kind in kinds}
+        content |= {f"resumed {kind}": run_kind(kind, process, folder, data, seed) for kind in kinds}
     torch.save(content, folder / f"{process.size}_{process.rank}.pt")
 
 
@@ -214,12 +215,12 @@ def fork(process: Process, port: int, *arguments: Any) -> int:
     return child
 
 
-def main(folder: Path, data: Path, size: int, kinds: list[str]) -> None:
+def main(folder: Path, data: Path, size: int, kinds: list[str], seed: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     everyone = [Process(0, 1), *(Process(rank, size) for rank in range(size))]
-    children = [fork(process, port, size, folder, data, kinds) for process in everyone]
+    children = [fork(process, port, size, folder, data, kinds, seed) for process in everyone]
     statuses = [os.waitpid(child, 0)[1] for child in children]
     if any(statuses):
         sys.exit(1)
@@ -232,4 +233,4 @@ def main(folder: Path, data: Path, size: int, kinds: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4].split(","))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4].split(","), int(sys.argv[5]))

@@ -40,7 +40,7 @@ Report = dict[str, dict[str, Any]]
 def report(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Report:
     """Return the differences between the processes, and between them and one process."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), tmp_path_factory.mktemp("ddp"), data_root / "tiny.npz", "2", ",".join(KINDS)],
+        [sys.executable, SCRIPT, tmp_path_factory.mktemp("ddp"), data_root / "tiny.npz", "2", ",".join(KINDS), "0"],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
