@@ -28,9 +28,6 @@ class ACGANModule(CompressionModule):
     samples have equal class distributions. The discriminator is updated on the detached samples, then the generator on
     the same samples with the updated discriminator. One iteration counts as one step of ``max_steps``.
 
-    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
-    network without gradients.
-
     Args:
         generator: class-conditional generator.
         discriminator: network from samples (N, ...) to source logits (N,) and class logits (N, K).

@@ -53,9 +53,6 @@ class AdversarialCompressionModule(ClassificationModule):
     student's features to the teacher's shape. It is updated in the student step: updates in the discriminator step
     would make teacher and student easier to distinguish. It is not part of the student.
 
-    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
-    network without gradients.
-
     Args:
         teacher: trained network. It is frozen and not saved.
         student: network to train, from samples (N, ...) to logits (N, K).

@@ -20,8 +20,10 @@ from ganmc_lightning.modules.checkpoint import (
     drop_frozen_keys,
     ignore_missing_frozen_keys,
     resumable_state,
+    split_by_process,
     unsaved_hyperparameters,
 )
+from ganmc_lightning.modules.distributed import check_strategy, gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.optimizers import choose_implementation
@@ -108,6 +110,7 @@ class CompressionModule(RecordingModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Validate the networks against the data, before training starts and files are written."""
+        check_strategy(self)
         self._data = None
         self._validate_data()
         if stage == "fit" and self._data is not None and self._data.weighted and not self.takes_weights:
@@ -159,6 +162,10 @@ class CompressionModule(RecordingModule, ABC):
         """Wall-clock training time in seconds, including the time before the run was resumed."""
         return self._previous_seconds + (0.0 if self._started_at is None else time.monotonic() - self._started_at)
 
+    @property
+    def _world_size(self) -> int:
+        return 1 if self._trainer is None else self.trainer.world_size
+
     # -- optimizers ----------------------------------------------------------------------------------------
 
     def step(self, optimizer: LightningOptimizer, loss: Tensor, *, counted: bool = True) -> None:
@@ -171,7 +178,7 @@ class CompressionModule(RecordingModule, ABC):
                 With several optimizers, count the steps of only one.
         """
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        manual_backward(self, loss, optimizer.optimizer)
         if counted:
             optimizer.step()
         else:  # LightningOptimizer.step counts; the strategy's method below it does not
@@ -230,7 +237,8 @@ class CompressionModule(RecordingModule, ABC):
             check_checkpoint(self, self.iteration, checkpoint["state_dict"], finite, self._unbounded)
         checkpoint.update({FORMAT_KEY: FORMAT_VERSION}, iteration=self.iteration, train_seconds=self.train_seconds)
         if "optimizer_states" in checkpoint:  # else only weights are saved
-            checkpoint.update(running_means=self._step_means.state_dict(), random_state=random_state(self.device))
+            state = {"running_means": self._step_means.state_dict(), "random_state": random_state(self.device)}
+            checkpoint.update(split_by_process(gather_objects(state, self._world_size)))
         if self.trained_on is not None:
             checkpoint[TRAINED_ON] = self.trained_on.state_dict()
         class_path = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -249,7 +257,8 @@ class CompressionModule(RecordingModule, ABC):
             check_class_names("the model of the checkpoint", trained_on, self._data)
         self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
-            self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, type(self).__name__)
+            class_name = type(self).__name__
+            self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, class_name, self.global_rank)
 
     def on_train_start(self) -> None:
         """Start measuring time, and restore running means and random state if the run is resumed.
@@ -278,5 +287,6 @@ class CompressionModule(RecordingModule, ABC):
             if self._step_means_due:  # already logged right after the checkpoint was saved
                 self._step_means.compute_and_reset("step")
             restore_random_state(self._resumed["random_state"], self.device)
-            self._resumed = {}
-        seed_process(self.global_rank, self.trainer.world_size, self.iteration)
+        if self._resumed.get("rank", 0) != self.global_rank:
+            seed_process(self.global_rank, self.trainer.world_size, self.iteration)
+        self._resumed = {}

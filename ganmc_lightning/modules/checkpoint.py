@@ -15,7 +15,9 @@ from ganmc_lightning.exceptions import ConfigurationError
 COUNTERS = ("iteration", "train_seconds")
 """Keys of every checkpoint of a run."""
 RESUMED = ("running_means", "random_state")
-"""Keys of a checkpoint from which a run is resumed, besides those of Lightning."""
+"""Keys of a checkpoint from which a run is resumed, besides those of Lightning: the state of the first process."""
+OTHER_PROCESSES = "other_processes"
+"""Key of the states of the other processes, in the order of their ranks."""
 
 
 def unsaved_hyperparameters(module: LightningModule) -> list[str]:
@@ -76,13 +78,30 @@ def check_state_dict(checkpoint: Mapping[str, Any], state: Mapping[str, Tensor],
     _check_keys(checkpoint, COUNTERS, class_name)
 
 
-def resumable_state(checkpoint: Mapping[str, Any], path: str | Path | None, class_name: str) -> dict[str, Any]:
-    """Return the running means and the random state of a checkpoint from which a run is resumed.
+def split_by_process(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the entries of a checkpoint for the states of all processes.
+
+    Args:
+        states: values of the keys :data:`RESUMED`, one dictionary per process.
+    """
+    first, *others = states
+    return {**first, OTHER_PROCESSES: others} if others else first
+
+
+def resumable_state(
+    checkpoint: Mapping[str, Any], path: str | Path | None, class_name: str, rank: int
+) -> dict[str, Any]:
+    """Return running means and random state of a process, from a checkpoint from which a run is resumed.
 
     Args:
         checkpoint: contents of the checkpoint file.
         path: path of the checkpoint file, for the error message.
         class_name: class of the model, for the error message.
+        rank: index of the process.
+
+    Returns:
+        Values of the keys :data:`RESUMED`, and ``rank``, the process that saved them: the first process if the run had
+        fewer processes.
 
     Raises:
         ConfigurationError: the checkpoint contains only weights, or a key is missing.
@@ -93,7 +112,9 @@ def resumable_state(checkpoint: Mapping[str, Any], path: str | Path | None, clas
             f"--ckpt_path: got {path}, which contains only weights, expected {last} to resume the run"
         )
     _check_keys(checkpoint, RESUMED, class_name)
-    return {key: checkpoint[key] for key in RESUMED}
+    states = [checkpoint, *checkpoint.get(OTHER_PROCESSES, ())]
+    saved_by = rank if rank < len(states) else 0
+    return {"rank": saved_by, **{key: states[saved_by][key] for key in RESUMED}}
 
 
 def _check_keys(checkpoint: Mapping[str, Any], keys: Sequence[str], class_name: str) -> None:

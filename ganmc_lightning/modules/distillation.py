@@ -15,9 +15,11 @@ from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.classification import ClassificationModule
+from ganmc_lightning.modules.distributed import parameters_without_gradient
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.intermediate import dry_run_layers, forward_with_features
+from ganmc_lightning.networks.modes import evaluating
 from ganmc_lightning.networks.validation import check_trainable_classifier
 
 
@@ -70,6 +72,30 @@ class DistillationModule(ClassificationModule):
         self._student_layers = self.loss.student_layers if isinstance(self.loss, FeatureLoss) else ()
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
+        self._unused: list[nn.Parameter] = []
+
+    def setup(self, stage: str) -> None:
+        """Validate the networks against the data; with several processes, also find the parameters that are not used.
+
+        Without a loss on the logits, the layers after the compared features have no gradients. DDP would wait for them,
+        so these layers do not require gradients until the end of training.
+        """
+        super().setup(stage)
+        if stage != "fit" or self.trainer.world_size == 1 or self._data is None:
+            return
+        if isinstance(self.loss, FeatureLoss) and self.loss.logits_loss is None:
+            parameter = next(self.student.parameters())
+            inputs = torch.zeros(2, *self._data.sample_shape, device=parameter.device, dtype=parameter.dtype)
+            with evaluating(self.student), torch.enable_grad():
+                _, features = forward_with_features(self.student, self._student_layers, inputs)
+            self._unused = parameters_without_gradient(features, self.student.parameters())
+            for parameter in self._unused:
+                parameter.requires_grad_(False)
+
+    def teardown(self, stage: str) -> None:
+        """Let the parameters that are not used require gradients again."""
+        while self._unused:
+            self._unused.pop().requires_grad_(True)
 
     def validate_spec(self, spec: DataSpec) -> None:
         """Validate inputs, logits and layers of both networks, and build the layers of the loss.

@@ -63,9 +63,6 @@ class GANModule(CompressionModule):
     | WGAN | ``WassersteinGANLoss`` | 5 | RMSprop, lr 5e-5 | no normalization |
     | WGAN-GP | ``WassersteinGPLoss`` | 5 | Adam, lr 1e-4, betas 0 and 0.9 | no normalization |
 
-    With several processes, use the strategy ``ddp_find_unused_parameters_true``, because each optimizer step leaves one
-    network without gradients.
-
     Args:
         generator: unconditional generator, from latents to samples.
         discriminator: network from samples (N, ...) to logits (N,), high for real samples.

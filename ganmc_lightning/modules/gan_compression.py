@@ -204,8 +204,9 @@ class GANCompressionModule(CompressionModule):
         self._record_mse("test", len(batch.labels), batch_idx)
 
     def _record_mse(self, stage: str, n: int, batch_idx: int) -> None:
-        batch_offset = batch_idx * self.trainer.world_size + self.global_rank
-        latents = self._seeded_latents(n, HELD_OUT_SEEDS[stage] + batch_offset)
+        processes = self.trainer.world_size  # together, they use the latents of one process with larger batches
+        latents = self._seeded_latents(n * processes, HELD_OUT_SEEDS[stage] + batch_idx)
+        latents = tuple(tensor[self.global_rank :: processes] for tensor in latents)
         mse = squared_distance(self.student(*latents), self.teacher(*latents))
         self.record_samples({"mse": mse * n}, n, prog_bar=True)
 

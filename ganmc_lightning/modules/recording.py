@@ -56,7 +56,7 @@ class RecordingModule(LightningModule, ABC):
             check_losses(self, self.iteration, self._losses)
         if self._step_means_due:
             means = {f"train/{name}_step": value for name, value in self._step_means.compute_and_reset("step").items()}
-            self.log_dict({**means, "trainer/iteration": float(self.iteration)})
+            self.log_dict({**means, "trainer/iteration": float(self.iteration)}, sync_dist=True)
 
     @property
     def _step_means_due(self) -> bool:
