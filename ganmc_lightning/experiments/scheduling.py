@@ -71,18 +71,9 @@ def run_stages(
             while running or schedule.has_next:
                 while schedule.has_next and len(running) < jobs:
                     run = schedule.pop()
-                    if failed := schedule.failed_needs(run):
-                        end(run, Outcome(1, skipped=failed))
-                        continue
-                    try:
-                        wait_for_folder(run.folder.path, WAIT_SECONDS)
-                    except ConfigurationError as error:
-                        end(run, Outcome(1, str(error)))
-                        continue
-                    if differences := archive_outdated(run, accept_older_code):
-                        progress.on_archive(run, differences)
-                    if is_complete(run):
-                        end(run, Outcome(reused=True))
+                    outcome = _prepare(run, schedule, progress, accept_older_code)
+                    if outcome is not None:
+                        end(run, outcome)
                         continue
                     progress.on_start(run)
                     running[executor.submit(call, run, run_command)] = run
@@ -101,6 +92,19 @@ def run_stages(
             for run in running.values():
                 end(run, Outcome(1, error))
     return schedule.outcomes
+
+
+def _prepare(run: PlannedRun, schedule: _Schedule, progress: Progress, accept_older_code: bool) -> Outcome | None:
+    """Make the folder of a run ready for it; return its outcome if it cannot or need not start, else None."""
+    if failed := schedule.failed_needs(run):
+        return Outcome(1, skipped=failed)
+    try:
+        wait_for_folder(run.folder.path, WAIT_SECONDS)
+    except ConfigurationError as error:
+        return Outcome(1, str(error))
+    if differences := archive_outdated(run, accept_older_code):
+        progress.on_archive(run, differences)
+    return Outcome(reused=True) if is_complete(run) else None
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:

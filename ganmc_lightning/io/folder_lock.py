@@ -49,10 +49,9 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
     path = folder / LOCK
     lock = FileLock(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         process, machine = _read_holder(path)
         killed = process is not None and machine == socket.gethostname() and not process_is_running(process)
-        lock.acquire(timeout=max(timeout, ENDING_SECONDS) if killed else timeout)
+        _acquire(lock, folder, max(timeout, ENDING_SECONDS) if killed else timeout)
         path.write_text(f"{os.getpid()}\n{socket.gethostname()}\n", encoding="utf-8")
     except Timeout:
         process, machine = _read_holder(path)
@@ -94,6 +93,15 @@ def _read_holder(path: Path) -> tuple[int | None, str]:
         return int(process), machine
     except (OSError, ValueError):  # no file, or its process has not written it yet
         return None, ""
+
+
+def _acquire(lock: FileLock, folder: Path, timeout: float) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=timeout)
+    except FileNotFoundError:  # the process that used the folder has deleted it, because it was empty
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=timeout)
 
 
 def _remove(path: Path, lock: FileLock, created: list[Path]) -> None:
