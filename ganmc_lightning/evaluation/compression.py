@@ -48,13 +48,16 @@ def make_compression_scores(
     for name, network in networks.items():
         check_classifier(f"{prefix}{name}", network, data.spec)
     adapted = nn.Sequential(input_conversion(f"{prefix}teacher", teacher, data.spec), teacher)
-    real = data.samples("train")[0].to(device)
+    real, classes = data.samples("train")
+    real, common = real.to(device), int(classes.bincount().argmax())
     samples, labels = data.samples(held_out_split)
     held_out = (samples.to(device), labels.to(device))
     scores = {}
     for variant in variants:
         # computed in one process: callbacks evaluate on rank 0 while the other ranks wait
-        score = CompressionScore(adapted, student, held_out, variant, sync_on_compute=False, **settings)
+        score = CompressionScore(
+            adapted, student, held_out, variant, most_common_class=common, sync_on_compute=False, **settings
+        )
         score.update(real, real=True)
         scores[f"compression_score_{variant}"] = score.to(real.device)
     return scores
