@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganmc_lightning.batch import SupportsDataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, SupportsDataSpec
 from ganmc_lightning.metrics.compression_score import EPOCHS, CompressionScore, Variant
 from ganmc_lightning.networks.training_data import input_conversion
 from ganmc_lightning.networks.validation import check_classifier
@@ -49,7 +49,8 @@ def make_compression_scores(
         check_classifier(f"{prefix}{name}", network, data.spec)
     adapted = nn.Sequential(input_conversion(f"{prefix}teacher", teacher, data.spec), teacher)
     real, classes = data.samples("train")
-    real, common = real.to(device), int(classes.bincount().argmax())
+    real, classes = real.to(device), classes[classes != UNKNOWN_LABEL]
+    common = int(classes.bincount().argmax()) if len(classes) > 0 else None
     samples, labels = data.samples(held_out_split)
     held_out = (samples.to(device), labels.to(device))
     scores = {}
