@@ -34,6 +34,8 @@ from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import resolve_precision
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
+INITIAL = "initial"
+"""Value of ``--ckpt_path`` for the weights that the networks of the configuration have when they are built."""
 
 
 class TrainingArgumentParser(LightningArgumentParser):
@@ -157,8 +159,8 @@ class TrainingCLI(LightningCLI):
                 raise RelaunchRequired
         if self.subcommand != "validate" and rank_zero_only.rank == 0:  # the other processes write no files
             self._locks.enter_context(lock_folder(folder.path, "trainer.default_root_dir"))
-        if self.subcommand != "fit" and config.ckpt_path is None:
-            config.ckpt_path = str(folder.best_checkpoint)
+        if self.subcommand != "fit" and config.ckpt_path in (None, INITIAL):
+            config.ckpt_path = None if config.ckpt_path == INITIAL else str(folder.best_checkpoint)
         if self.subcommand == "predict":
             config.return_predictions = False  # PredictionWriter collects them
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -238,27 +240,37 @@ class TrainingCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         (checkpoint,) = (c for c in self.trainer.checkpoint_callbacks if isinstance(c, RunModelCheckpoint))
-        device = self.trainer.strategy.root_device
-        # on the CPU in float32, like `example_inputs`
-        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
-        self.run_folder.update_result(
-            command=self._command,
+        self._write_result(
             metrics=checkpoint.best_scores,
             steps=self.model.iteration,
             train_seconds=round(self.model.train_seconds, 2),
-            device=device_name(device),
-            precision=self.trainer.precision,
-            parameters=count_parameters(network),
-            flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
         )
         scores = "".join(f"{name} {score:.4f}, " for name, score in checkpoint.best_scores.items())
         print(f"{scores}{self.model.iteration} steps in {self.model.train_seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
-        """Add the test metrics to ``result.json``."""
-        if self.trainer.is_global_zero:
-            metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        """Add the test metrics to ``result.json``; without a checkpoint, also parameters and FLOPs."""
+        if not self.trainer.is_global_zero:
+            return
+        metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        if self._ckpt_path == INITIAL:
+            self._write_result(metrics=metrics)
+        else:
             self.run_folder.update_result(metrics=metrics)
+
+    def _write_result(self, **fields: Any) -> None:
+        """Write fields of ``result.json``, with command, device, precision, parameters and FLOPs."""
+        device = self.trainer.strategy.root_device
+        # on the CPU in float32, like `example_inputs`
+        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
+        self.run_folder.update_result(
+            **fields,
+            command=self._command,
+            device=device_name(device),
+            precision=self.trainer.precision,
+            parameters=count_parameters(network),
+            flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
+        )
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ganmc_lightning.batch import SupportsDataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, SupportsDataSpec
 from ganmc_lightning.metrics.compression_score import EPOCHS, CompressionScore, Variant
 from ganmc_lightning.networks.training_data import input_conversion
 from ganmc_lightning.networks.validation import check_classifier
@@ -48,13 +48,17 @@ def make_compression_scores(
     for name, network in networks.items():
         check_classifier(f"{prefix}{name}", network, data.spec)
     adapted = nn.Sequential(input_conversion(f"{prefix}teacher", teacher, data.spec), teacher)
-    real = data.samples("train")[0].to(device)
+    real, classes = data.samples("train")
+    real, classes = real.to(device), classes[classes != UNKNOWN_LABEL]
+    common = int(classes.bincount().argmax()) if len(classes) > 0 else None
     samples, labels = data.samples(held_out_split)
     held_out = (samples.to(device), labels.to(device))
     scores = {}
     for variant in variants:
         # computed in one process: callbacks evaluate on rank 0 while the other ranks wait
-        score = CompressionScore(adapted, student, held_out, variant, sync_on_compute=False, **settings)
+        score = CompressionScore(
+            adapted, student, held_out, variant, most_common_class=common, sync_on_compute=False, **settings
+        )
         score.update(real, real=True)
         scores[f"compression_score_{variant}"] = score.to(real.device)
     return scores

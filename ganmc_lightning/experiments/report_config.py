@@ -81,6 +81,8 @@ class TableRow:
         name: name of the method.
         stage: stage that provides the values.
         model: prefix of the row's metrics in the results of the stage, ``<model>/<metric>``; empty without prefix.
+        stage_of: metric -> stage that provides this metric instead, without the prefix ``model``. For example, the
+            accuracy of a student beside the scores of the GAN that generated its training samples.
         paper: metric -> value in the paper.
         join: label of the line that joins the row's point with others in scatter plots, such as ``MSE``; empty for
             none.
@@ -89,12 +91,15 @@ class TableRow:
     name: Text
     stage: KnownStage
     model: str = ""
+    stage_of: dict[str, KnownStage] = field(default_factory=dict)
     paper: dict[str, Number] = field(default_factory=dict)
     join: str = ""
 
-    def metric(self, name: str) -> str:
-        """Return the name of a metric among the stage's results."""
-        return f"{self.model}/{name}" if self.model else name
+    def source_of(self, metric: str) -> tuple[str, str]:
+        """Return the stage of a metric, and its name among the results of this stage."""
+        if metric in self.stage_of:
+            return self.stage_of[metric], metric
+        return self.stage, f"{self.model}/{metric}" if self.model else metric
 
 
 @dataclass(config=FORBID_EXTRA, frozen=True)
@@ -140,6 +145,7 @@ class MetricTable:
         metrics = [column.metric for column in self.columns]
         _refuse_repeated_names(self.rows)
         used = [(f"rows[{i}].paper", metric) for i, row in enumerate(self.rows) for metric in row.paper]
+        used += [(f"rows[{i}].stage_of", metric) for i, row in enumerate(self.rows) for metric in row.stage_of]
         for i, scatter in enumerate(self.scatter):
             used += [(f"scatter[{i}].x", scatter.x), (f"scatter[{i}].y", scatter.y)]
         for key, metric in used:

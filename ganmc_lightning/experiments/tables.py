@@ -16,7 +16,7 @@ from ganmc_lightning.experiments.formatting import (
     format_paper,
     format_ratio,
 )
-from ganmc_lightning.experiments.report_config import MetricTable, Row, TableColumn
+from ganmc_lightning.experiments.report_config import MetricTable, Row, TableColumn, TableRow
 from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
@@ -63,12 +63,12 @@ class TableResult:
     Attributes:
         spec: the table in the experiment file.
         values: for each row, metric -> one value per seed, without metrics that the stage of the row lacks.
-        splits: for each row, "test" or "validation".
+        splits: for each row, metric -> "test" or "validation".
     """
 
     spec: MetricTable
     values: Sequence[Mapping[str, tuple[float, ...]]]
-    splits: Sequence[str]
+    splits: Sequence[Mapping[str, str]]
 
     def means(self, metric: str) -> dict[str, MeanCI]:
         """Return row name -> mean for every row that has the metric."""
@@ -105,21 +105,21 @@ class TableResult:
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values: one entry per row and metric."""
         rows = []
-        for row, metrics, split in zip(self.spec.rows, self.values, self.splits, strict=True):
+        for row, metrics, splits in zip(self.spec.rows, self.values, self.splits, strict=True):
             for metric, values in metrics.items():
                 mean = mean_ci(values)
                 rows.append(
                     {
                         "name": row.name,
                         "metric": metric,
-                        "split": split,
+                        "split": splits[metric],
                         "values": list(values),
                         "mean": mean.mean,
                         "ci95": mean.ci95,
                         "paper": row.paper.get(metric),
                         "source": self.spec.source if metric in row.paper else None,
                         "n": mean.n,
-                        "stage": row.stage,
+                        "stage": row.source_of(metric)[0],
                     }
                 )
         return {"title": self.spec.title, "rows": rows, "notes": self.notes()}
@@ -201,17 +201,26 @@ def make_tables(experiment: Experiment, results: Results) -> list[TableResult]:
 
 
 def _make_table(experiment: Experiment, results: Results, table: MetricTable) -> TableResult:
-    values = []
+    values, splits = [], []
     for row in table.rows:
-        names = {c.metric: metric_name(experiment, row.stage, row.metric(c.metric)) for c in table.columns}
-        runs = results[row.stage]
-        found = {metric: name for metric, name in names.items() if all(run.has(name) for run in runs)}
-        values.append({metric: tuple(run.value(name) for run in runs) for metric, name in found.items()})
+        found: dict[str, tuple[float, ...]] = {}
+        for column in table.columns:
+            stage, name = _reported_metric(experiment, row, column.metric)
+            if all(run.has(name) for run in results[stage]):
+                found[column.metric] = tuple(run.value(name) for run in results[stage])
+        values.append(found)
+        splits.append({metric: report_split(experiment, row.source_of(metric)[0]) for metric in found})
     for column in table.columns:
         if not any(column.metric in metrics for metrics in values):
-            row = table.rows[0]  # value() raises an error that lists the metrics of its stage
-            results[row.stage][0].value(metric_name(experiment, row.stage, row.metric(column.metric)))
-    return TableResult(table, values, [report_split(experiment, row.stage) for row in table.rows])
+            stage, name = _reported_metric(experiment, table.rows[0], column.metric)
+            results[stage][0].value(name)  # raises an error that lists the metrics of the stage
+    return TableResult(table, values, splits)
+
+
+def _reported_metric(experiment: Experiment, row: TableRow, metric: str) -> tuple[str, str]:
+    """Return the stage of a row's metric, and the full name of the metric, such as ``test/accuracy``."""
+    stage, name = row.source_of(metric)
+    return stage, metric_name(experiment, stage, name)
 
 
 def _format(column: TableColumn, mean: MeanCI, mark_one: bool) -> str:

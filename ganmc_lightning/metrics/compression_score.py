@@ -8,18 +8,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses.distillation import l2_logits_loss
 from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
-from ganmc_lightning.networks.batchnorm import reject_single_values
-from ganmc_lightning.networks.modes import evaluating
+from ganmc_lightning.metrics.student_training import compute_logits, train_student
 from ganmc_lightning.networks.validation import are_probabilities
 
 Variant = Literal["5_epochs", "1_epoch"]
 EPOCHS: dict[Variant, int] = {"5_epochs": 5, "1_epoch": 1}
-FORWARD_BATCH = 1000
 NO_GAIN = "the accuracy of the students of the real samples is not above chance"
 
 
@@ -27,9 +23,11 @@ class CompressionScoreValue(NamedTuple):
     """A Compression Score and the accuracies from which it was computed.
 
     Attributes:
-        mean: mean over the seeds: 1 for the real data, about 0 for samples without information about the classes, NaN
-            if the students of the real data are not better than chance.
-        standard_error: standard error of the mean over the seeds; NaN for one seed.
+        mean: mean over the seeds: about 0 for samples without information about the classes, NaN if the students of the
+            real data are not better than chance. It is 1 for the real data by construction, because numerator and
+            denominator are then equal; score other real samples to test the scale.
+        standard_error: standard error of the mean over the seeds; NaN for one seed. It includes the error of the
+            denominator, as independent of the numerator's, so that the real data have an error, too.
         accuracies: held-out accuracy of the students of the generated samples, float64 (seeds,).
         real_accuracies: held-out accuracy of the students of the real samples, float64 (seeds,).
         chance: accuracy whose score is 0.
@@ -54,6 +52,7 @@ def compression_score(
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     real_accuracies: Tensor | None = None,
+    most_common_class: int | None = None,
 ) -> CompressionScoreValue:
     r"""Compression Score of generated samples (GAN-MC, section 5).
 
@@ -62,9 +61,9 @@ def compression_score(
 
     where :math:`\mathrm{acc}(D)` is the held-out accuracy of a student trained on :math:`D` to match the teacher's
     logits, and :math:`\mathrm{acc}_0` is the chance accuracy. The paper trains for 5 epochs and uses
-    :math:`\mathrm{acc}_0 = 1 / K` for K classes; the poster trains for 1 epoch and uses the frequency of the most
-    common class. The number of steps of both students is that of 5 epochs (1 epoch) of the real data, for every size of
-    D.
+    :math:`\mathrm{acc}_0 = 1 / K` for K classes; the poster trains for 1 epoch and uses the accuracy of always
+    predicting the most common class of the real data. The number of steps of both students is that of 5 epochs
+    (1 epoch) of the real data, for every size of D.
 
     Args:
         generated: D, uint8 or float images in [-1, 1] (N, C, H, W), or rows (N, D).
@@ -78,6 +77,8 @@ def compression_score(
         learning_rate: learning rate of the students' Adam optimizer.
         real_accuracies: accuracies from an earlier call with equal real samples and settings, instead of training the
             students of the real samples again.
+        most_common_class: most common class of the real samples, for the poster's :math:`\mathrm{acc}_0` (default: that
+            of the held-out labels).
 
     Raises:
         ConfigurationError: a set is empty, samples are out of range or not finite, the teacher returns probabilities,
@@ -100,78 +101,43 @@ def compression_score(
             raise ConfigurationError(f"compression_score: got 0 {name} samples, expected at least 1")
         check_samples(samples)
     teacher = teacher.eval().to(real.device)
-    logits = _logits(teacher, real[:2])
+    logits = compute_logits(teacher, real[:2])
     if are_probabilities(logits):
         raise ConfigurationError(
             "teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer"
         )
     chance = 1 / logits.shape[1]
     if variant == "1_epoch":
-        chance = held_out[1].bincount().max().item() / len(held_out[1])
+        common = held_out[1].bincount().argmax() if most_common_class is None else most_common_class
+        chance = (held_out[1] == common).double().mean().item()
     steps = EPOCHS[variant] * -(-len(real) // batch_size)
 
     def accuracies_of(inputs: Tensor) -> Tensor:
-        targets = _logits(teacher, inputs)
+        targets = compute_logits(teacher, inputs)
         runs = []
         for seed in seeds:
-            network = _train_student(
+            network = train_student(
                 student, inputs, targets, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
             )
-            runs.append((_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
+            runs.append((compute_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         return torch.stack(runs)
 
     accuracies = accuracies_of(generated)
     if real_accuracies is None:
         real_accuracies = accuracies_of(real)
     gain = real_accuracies.mean() - chance
-    scores = (accuracies - chance) / gain.where(gain > 0, torch.nan)
-    error = scores.std() / len(scores) ** 0.5 if len(scores) > 1 else scores.new_tensor(torch.nan)
-    return CompressionScoreValue(scores.mean(), error, accuracies, real_accuracies, chance)
+    gain = gain.where(gain > 0, torch.nan)
+    mean = (accuracies.mean() - chance) / gain
+    return CompressionScoreValue(
+        mean, _standard_error(mean, accuracies, real_accuracies) / gain, accuracies, real_accuracies, chance
+    )
 
 
-def _train_student(
-    student: Callable[[], nn.Module],
-    inputs: Tensor,
-    targets: Tensor,
-    *,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> nn.Module:
-    """Train a new student on the teacher's logits without changing the global random state."""
-    devices = [inputs.device] if inputs.is_cuda else []
-    with torch.random.fork_rng(devices), torch.enable_grad(), torch.inference_mode(False):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the other devices
-        if devices:
-            with torch.cuda.device(inputs.device):
-                torch.cuda.manual_seed(seed)
-        network = student().to(inputs.device).train()
-        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-        if batch_size == 1:
-            reject_single_values(network, "set batch_size of the Compression Score to at least 2")
-        order = torch.empty(0, dtype=torch.long)
-        for _ in range(steps):
-            while len(order) < batch_size:
-                order = torch.cat([order, torch.randperm(len(inputs))])
-            index, order = order[:batch_size].to(inputs.device), order[batch_size:]
-            loss = l2_logits_loss(network(_network_input(inputs[index], network)), targets[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    return network
-
-
-@torch.no_grad()
-def _logits(network: nn.Module, inputs: Tensor) -> Tensor:
-    with evaluating(network):
-        return torch.cat([network(_network_input(batch, network)).float() for batch in inputs.split(FORWARD_BATCH)])
-
-
-def _network_input(inputs: Tensor, network: nn.Module) -> Tensor:
-    """Convert stored samples to the input of a network, in the dtype of its weights."""
-    samples = to_float_images(inputs)
-    return samples.to(next(network.parameters(), samples).dtype)
+def _standard_error(ratio: Tensor, numerators: Tensor, denominators: Tensor) -> Tensor:
+    """Return the standard error of a ratio of two means times the denominator (delta method); NaN for one value."""
+    if min(len(numerators), len(denominators)) < 2:
+        return ratio.new_tensor(torch.nan)
+    return (numerators.var() / len(numerators) + ratio.square() * denominators.var() / len(denominators)).sqrt()
 
 
 class CompressionScore(SampleMetric):
@@ -195,6 +161,7 @@ class CompressionScore(SampleMetric):
         seeds: random seeds, one student per seed.
         batch_size: number of samples per step of a student.
         learning_rate: learning rate of the students' Adam optimizer.
+        most_common_class: most common class of the real samples (default: that of the held-out labels).
 
     Raises:
         ConfigurationError: as :func:`compression_score`.
@@ -229,6 +196,7 @@ class CompressionScore(SampleMetric):
         seeds: Sequence[int] = (0, 1, 2),
         batch_size: int = 128,
         learning_rate: float = 1e-3,
+        most_common_class: int | None = None,
         **kwargs: Any,
     ) -> None:
         images = held_out[0].ndim == 4
@@ -238,6 +206,7 @@ class CompressionScore(SampleMetric):
         self.variant: Variant = variant
         self.held_out, self.seeds = held_out, tuple(seeds)
         self.batch_size, self.learning_rate = batch_size, learning_rate
+        self.most_common_class = most_common_class
         self._real_accuracies: Tensor | None = None
 
     def update(self, images: Tensor, real: bool) -> None:
@@ -283,6 +252,7 @@ class CompressionScore(SampleMetric):
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             real_accuracies=self._real_accuracies,
+            most_common_class=self.most_common_class,
         )
         self._real_accuracies = value.real_accuracies
         self.warnings = (NO_GAIN,) if value.mean.isnan() else ()

@@ -107,6 +107,18 @@ def test_distillation_with_synthetic_samples(ganmc: Ganmc, configs: Any, tmp_pat
     assert files_of(trained.teacher) | files_of(trained.acgan) == before
 
 
+def test_initial_weights_are_tested_without_a_checkpoint(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "untrained"
+    test = ["test", "--config", configs.teacher, "--trainer.default_root_dir", folder]
+    assert ganmc(*test).status == 2  # no checkpoint in the folder
+    assert ganmc(*test, "--ckpt_path", "initial").status == 0
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert 0 <= result["metrics"]["test/accuracy"] <= 1
+    assert result["parameters"] > 0
+    assert result["flops"] > 0
+    assert "steps" not in result
+
+
 def test_the_seed_determines_the_weights(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
     states = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):

@@ -53,7 +53,7 @@ SMALLER = {
 }
 # Layer names and feature sizes that differ for the smaller networks, by folder.
 BLOCKS = {27: 1, 54: 2, 81: 3, 83: 5, 3: 1, 6: 2, 9: 3, 11: 5}
-RESNET_LAYERS = {("", f"features.{old}"): f"features.{new}" for old, new in BLOCKS.items()}
+RESNET_LAYERS = {("", f"network.features.{old}"): f"network.features.{new}" for old, new in BLOCKS.items()}
 DEPENDENT = {
     "cifar10": RESNET_LAYERS,
     "cifar100": RESNET_LAYERS,

@@ -10,7 +10,7 @@ from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import execute, is_complete
 from ganmc_lightning.experiments.statistics import MeanCI
-from ganmc_lightning.experiments.tables import has_several_seeds, make_notes, make_rows
+from ganmc_lightning.experiments.tables import has_several_seeds, make_notes, make_rows, make_tables
 
 
 @pytest.fixture
@@ -111,3 +111,29 @@ def test_missing_metric_is_an_error_and_keeps_the_runs(edited, rows_of, fake, tm
     file.write_text(file.read_text().replace("metric: auroc\n", ""))
     rows_of(file)
     assert len(fake.calls) == calls
+
+
+def test_metric_of_another_stage_in_a_table(edited, tmp_path, fake):
+    """The values, the stage in the JSON and the split are those of the other stage."""
+    fake.scores = {"mixed_02": (0.95, 0.70), "mixed_05": (0.94, 0.99)}
+    table = (
+        "report:\n  tables:\n    title: both\n    columns: [{metric: accuracy}, {metric: error}]\n    rows:\n"
+        "      - {name: a, stage: mixed_02, stage_of: {error: mixed_05}}\n"
+    )
+    experiment = load_experiment(edited("report:\n", table))
+    runs = plan_runs(experiment, tmp_path / "runs", [0], quick=False)
+    for run in runs:
+        assert not execute(run, fake).code
+    (result,) = make_tables(experiment, load_results(runs))
+    assert result.values == [{"accuracy": pytest.approx((0.70,)), "error": pytest.approx((0.01,))}]
+    stages = {row["metric"]: (row["stage"], row["split"]) for row in result.as_json()["rows"]}
+    assert stages == {"accuracy": ("mixed_02", "test"), "error": ("mixed_05", "test")}
+
+
+def test_stage_of_must_name_a_column(edited):
+    table = (
+        "report:\n  tables:\n    title: both\n    columns: [{metric: accuracy}]\n    rows:\n"
+        "      - {name: a, stage: mixed_02, stage_of: {error: mixed_05}}\n"
+    )
+    with pytest.raises(ConfigurationError, match=r"rows\[0\]\.stage_of: 'error' is not a column of the table"):
+        load_experiment(edited("report:\n", table))

@@ -80,7 +80,7 @@ class TestScale:
         one, other = blobs(100, 2)[0], blobs(100, 3)[0]
         value = score(one, other, held_out, teacher, seeds=range(8))
         width = stats.t.ppf(0.995, 7) * value.standard_error.item()
-        assert 0 < width < 0.3
+        assert 0 < width < 0.5
         assert abs(value.mean.item() - 1) < width
 
     def test_samples_that_teach_nothing_score_zero(self, real, held_out, teacher):
@@ -229,7 +229,25 @@ class TestByHand:
         assert value.chance == pytest.approx(chance, rel=1e-9, abs=1e-10)
         assert theirs.mean() > 0.75
         assert value.mean.item() == pytest.approx(scores.mean(), rel=1e-9, abs=1e-10)
-        assert value.standard_error.item() == pytest.approx(stats.sem(scores), rel=1e-9, abs=1e-10)
+        gain = theirs.mean() - chance
+        error = np.hypot(stats.sem(ours) / gain, scores.mean() * stats.sem(theirs) / gain)
+        assert value.standard_error.item() == pytest.approx(error, rel=1e-9, abs=1e-10)
+
+    def test_real_data_have_the_error_of_two_independent_sets_of_students(self, held_out, teacher):
+        rows = blobs(100, 2)[0]
+        value = score(rows, rows, held_out, teacher)
+        gain = value.real_accuracies.mean().item() - 1 / 3
+        expected = 2**0.5 * stats.sem(value.real_accuracies.numpy()) / gain
+        assert expected > 0
+        assert value.standard_error.item() == pytest.approx(expected, rel=1e-9, abs=1e-10)
+
+    def test_mode_of_the_real_data_and_not_of_the_held_out_labels(self, real, held_out, teacher):
+        labels = torch.tensor([0] * 200 + [1] * 120 + [2] * 80)
+        chances = [
+            score(real, real, (held_out[0], labels), teacher, variant="1_epoch", most_common_class=common).chance
+            for common in (None, 0, 1)
+        ]
+        assert chances == pytest.approx([0.5, 0.5, 0.3])
 
     def test_accuracies_are_those_of_the_seeded_students(self, real, held_out, teacher):
         """With learning rate 0 the students keep the initial weights of their seeds."""
