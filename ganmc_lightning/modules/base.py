@@ -20,6 +20,7 @@ from ganmc_lightning.modules.checkpoint import (
     ignore_missing_frozen_keys,
     resumable_state,
     unsaved_hyperparameters,
+    warn_of_changed_data,
 )
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
@@ -246,6 +247,7 @@ class CompressionModule(RecordingModule, ABC):
             check_class_names("the model of the checkpoint", trained_on, self._data)
         self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            warn_of_changed_data(trained_on, self._data, self.trainer.ckpt_path)
             self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, type(self).__name__)
 
     def on_train_start(self) -> None:
