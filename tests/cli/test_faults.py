@@ -176,3 +176,11 @@ def test_resuming_with_another_data_file(
     )
     with context:
         assert ganmc(*arguments, *resume).status == 0
+
+
+def test_a_network_too_large_for_memory(ganmc: Ganmc, configs: Any) -> None:
+    hidden = "--model.init_args.network.init_args.hidden=[2000000000000]"
+    outcome = ganmc("fit", "--config", configs.teacher, hidden)
+    assert outcome.status == 1
+    assert outcome.err.startswith("ganmc: out of memory (")
+    assert outcome.err.count("\n") == 1

@@ -351,11 +351,22 @@ def test_killed_worker(bench: Bench, cases: Callable[[int], int]) -> None:
         if process.returncode:
             assert "a worker process was killed" in " ".join(output.split()), output
             bench.counts["killed during a stage"] += 1
-        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+        deadline = time.monotonic() + 60
+        while any(map(is_alive, workers)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not any(map(is_alive, workers))
         assert bench.reproduce(out, "--jobs", "2")[0] == 0
         for stage in ("teacher", "other", "student"):
             assert_equal(out / "tiny" / stage / "seed0", reference / "tiny" / stage / "seed0")
         bench.counts["equal to the undisturbed run"] += 1
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def children(pid: int) -> list[int]:
