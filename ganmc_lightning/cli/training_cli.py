@@ -23,7 +23,14 @@ from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
-from ganmc_lightning.exceptions import ConfigurationError, one_line, root_cause, user_message
+from ganmc_lightning.exceptions import (
+    ConfigurationError,
+    ResourceError,
+    one_line,
+    resource_message,
+    root_cause,
+    user_message,
+)
 from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.networks.profiling import count_flops, count_parameters, device_name
@@ -200,10 +207,13 @@ class TrainingCLI(LightningCLI):
 
         Raises:
             ConfigurationError: a constructor rejects its arguments.
+            ResourceError: a network does not fit into memory.
         """
         try:
             super().instantiate_classes()
         except (TypeError, ValueError) as error:
+            if (message := resource_message(error)) is not None:
+                raise ResourceError(message) from error
             raise ConfigurationError(user_message(error) or one_line(root_cause(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

@@ -22,6 +22,7 @@ from ganmc_lightning.modules.checkpoint import (
     resumable_state,
     split_by_process,
     unsaved_hyperparameters,
+    warn_of_changed_data,
 )
 from ganmc_lightning.modules.distributed import check_strategy, gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
@@ -258,6 +259,7 @@ class CompressionModule(RecordingModule, ABC):
         self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             class_name = type(self).__name__
+            warn_of_changed_data(trained_on, self._data, self.trainer.ckpt_path)
             self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, class_name, self.global_rank)
 
     def on_train_start(self) -> None:

@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 
+ROUNDING = 1e-6
+"""Difference of statistics that is attributed to rounding on other processors."""
 COUNTERS = ("iteration", "train_seconds")
 """Keys of every checkpoint of a run."""
 RESUMED = ("running_means", "random_state")
@@ -86,6 +91,30 @@ def split_by_process(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     first, *others = states
     return {**first, OTHER_PROCESSES: others} if others else first
+
+
+def warn_of_changed_data(before: DataSpec | None, now: DataSpec | None, path: str | Path | None) -> None:
+    """Warn if a run is resumed with other training samples, such as after their file was replaced.
+
+    Means and standard deviations of the training samples are compared, which the checkpoint contains.
+
+    Args:
+        before: specification in the checkpoint, if known.
+        now: specification of the data, if known.
+        path: the checkpoint, for the warning.
+    """
+    if before is None or now is None or before.statistics is None or now.statistics is None:
+        return
+    stored, actual = before.statistics, now.statistics
+    if before.sample_shape != now.sample_shape or all(
+        torch.allclose(a, b, rtol=ROUNDING, atol=ROUNDING)
+        for a, b in ((stored.mean, actual.mean), (stored.std, actual.std))
+    ):  # networks are validated against other shapes
+        return
+    rank_zero_warn(
+        f"{path}: the training samples differ from those of the checkpoint in mean or standard deviation; restore the "
+        "data, or start a new run"
+    )
 
 
 def resumable_state(

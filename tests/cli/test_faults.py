@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -153,4 +155,32 @@ def test_unwritable_outputs_are_found_before_the_work(
     outcome = ganmc(command, *arguments)
     assert outcome.status == 2
     assert ": cannot write to " in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_resuming_with_another_data_file(
+    ganmc: Ganmc, configs: Any, data_root: Path, tmp_path: Path, changed: bool
+) -> None:
+    file = tmp_path / "tiny.npz"
+    arrays = dict(np.load(data_root / "tiny.npz"))
+    np.savez(file, **arrays)
+    arguments = ["fit", "--config", configs.teacher, "--data.dataset.init_args.path", file]
+    assert ganmc(*arguments).status == 0
+    if changed:
+        arrays["train_images"][:, 0, 0] //= 2
+    np.savez(file, **arrays)
+    resume = ["--ckpt_path", tmp_path / "runs" / "teacher" / "checkpoints" / "last.ckpt", "--trainer.max_epochs", "3"]
+    context = (
+        pytest.warns(UserWarning, match="last.ckpt: the training samples differ from") if changed else nullcontext()
+    )
+    with context:
+        assert ganmc(*arguments, *resume).status == 0
+
+
+def test_a_network_too_large_for_memory(ganmc: Ganmc, configs: Any) -> None:
+    hidden = "--model.init_args.network.init_args.hidden=[2000000000000]"
+    outcome = ganmc("fit", "--config", configs.teacher, hidden)
+    assert outcome.status == 1
+    assert outcome.err.startswith("ganmc: out of memory (")
     assert outcome.err.count("\n") == 1
