@@ -25,7 +25,10 @@ from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
 from ganmc_lightning.experiments.report_config import ReportConfig
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
 
+OUTPUT_KEYS = {"trainer.default_root_dir", "checkpoint.dirpath"}
+"""Configuration keys of folders that a stage writes to."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_KEY = re.compile(r"[A-Za-z_][\w.]*\+?")
 
 
 def _folder_name(name: str) -> str:
@@ -59,6 +62,19 @@ def _words(command: object) -> tuple[str, ...]:
         return tuple(shlex.split(command))
     except ValueError as error:
         raise ValueError(f"got {shorten(command)}, expected a command line ({error})") from None
+
+
+def _check_overrides(**overrides: dict[str, Any]) -> None:
+    """Reject overrides that are no configuration keys, or that set the output folder of a stage."""
+    for where, values in overrides.items():
+        for key, value in values.items():
+            if not _KEY.fullmatch(key) or key in ("config", "import", "help"):
+                raise key_error(f"{where}.{key}", "unexpected key, expected a key of the configuration file")
+            keys = {key, *(f"{key}.{name}" for name in (value if isinstance(value, dict) else ()))}
+            for output in OUTPUT_KEYS & keys:
+                raise key_error(
+                    f"{where}.{output}", "unexpected key, the output folder is that of the stage, OUT/EXPERIMENT/STAGE"
+                )
 
 
 def _no_repeats(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -103,6 +119,7 @@ class Stage:
 
     @model_validator(mode="after")
     def _validate(self) -> Stage:
+        _check_overrides(overrides=self.overrides, quick=self.quick)
         if not self.command and not self.configs:
             raise key_error("config", "required key is missing")
         if self.command and len(self.configs) > 1:
@@ -145,6 +162,7 @@ class Experiment:
 
     @model_validator(mode="after")
     def _validate(self) -> Experiment:
+        _check_overrides(quick=self.quick)
         self.title = self.title or self.name
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():

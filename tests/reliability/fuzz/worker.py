@@ -1,4 +1,4 @@
-"""Fuzz kinds of files: ``python worker.py KIND ... --cases N --seed S --seeds FOLDER --work FOLDER [--engine atheris]``.
+"""Fuzz kinds of files: ``python worker.py KIND ... --cases N --seeds FOLDER --work FOLDER [--engine atheris]``.
 
 Appends one JSON line per case to ``WORK/KIND.jsonl``, before and after reading, so that a crash names its case.
 """
@@ -49,14 +49,20 @@ class Campaign:
                 path.write_bytes(kept[1])
             self.read(number, path, random_, make.__name__)
             return
+        if number % 20 == 1:
+            source = self.files[number // 20 % len(self.files)]
+            self.read_content(number, source.name, source.read_bytes(), random_, "valid")
+            return
         source, other = random_.choice(self.files), random_.choice(self.files)
         self.read_content(number, source.name, mutate(source.read_bytes(), random_, other.read_bytes()), random_)
 
-    def read_content(self, number: int, name: str, content: bytes, random_: random.Random) -> None:
+    def read_content(
+        self, number: int, name: str, content: bytes, random_: random.Random, origin: str = "mutation"
+    ) -> None:
         """Write a file and read it."""
         path = self.folder() / name
         path.write_bytes(content)
-        self.read(number, path, random_, "mutation")
+        self.read(number, path, random_, origin)
 
     def folder(self) -> Path:
         """Return a new folder for the file; images are in a class folder beside valid ones."""
@@ -81,6 +87,8 @@ class Campaign:
         if self.canary.exists():
             self.canary.unlink()
             found = Observation("code executed", origin)
+        if origin == "valid" and found.outcome == "refused" and self.kind not in ("checkpoint", "safetensors", "onnx"):
+            found = found._replace(outcome="valid file refused")
         record = {"case": number, "outcome": found.outcome, "memory": found.memory, "size": size}
         detail = {} if found.outcome == "accepted" else {"detail": f"{origin}: {found.detail}"}
         self.log.write(json.dumps(record | detail) + "\n")
