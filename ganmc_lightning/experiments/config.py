@@ -27,6 +27,7 @@ from ganmc_lightning.experiments.report_config import ReportConfig
 from ganmc_lightning.io.structured import key_error, load_yaml_mapping, shorten, suggestion, validate
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_KEY = re.compile(r"[A-Za-z_][\w.]*\+?")
 
 
 def _folder_name(name: str) -> str:
@@ -36,8 +37,8 @@ def _folder_name(name: str) -> str:
 
 
 def _stage_name(name: str) -> str:
-    if name == "figures" or name in BUILTINS:
-        meaning = "folder of the report's figures" if name == "figures" else f"placeholder {{{name}}}"
+    if name in ("cards", "figures") or name in BUILTINS:
+        meaning = f"placeholder {{{name}}}" if name in BUILTINS else f"folder of the report's {name}"
         raise ValueError(f"reserved for the {meaning}; choose another stage name")
     return _folder_name(name)
 
@@ -62,7 +63,11 @@ def _words(command: object) -> tuple[str, ...]:
         raise ValueError(f"got {shorten(command)}, expected a command line ({error})") from None
 
 
-def _check_run_keys(name: str, overrides: Mapping[str, object]) -> None:
+def _check_overrides(name: str, overrides: Mapping[str, object]) -> None:
+    """Refuse overrides that are no configuration keys, or that each run sets itself."""
+    for key in overrides:
+        if not _KEY.fullmatch(key) or key in ("config", "import", "help"):
+            raise key_error(f"{name}.{key}", "unexpected key, expected a key of the configuration file")
     for key in find_run_keys(overrides):
         fix = "set 'seeds'" if key == "seed_everything" else "set the option --out of ganmc reproduce"
         raise key_error(name, f"unexpected key {key}, which differs between runs; {fix}")
@@ -121,8 +126,8 @@ class Stage:
         return self
 
     def _check_outputs(self) -> None:
-        _check_run_keys("overrides", self.overrides)
-        _check_run_keys("quick", self.quick)
+        _check_overrides("overrides", self.overrides)
+        _check_overrides("quick", self.quick)
         for key, words in (("command", self.command), ("quick_command", self.quick_command)):
             for option in find_outside_outputs(words):
                 raise key_error(key, f"got {option}, expected a path inside the run folder, such as {RUN_DIR}")
@@ -163,7 +168,7 @@ class Experiment:
     @model_validator(mode="after")
     def _validate(self) -> Experiment:
         self.title = self.title or self.name
-        _check_run_keys("quick", self.quick)
+        _check_overrides("quick", self.quick)
         earlier: dict[str, Stage] = {}
         for name, stage in self.stages.items():
             stage.name, stage.needs = name, tuple(dict.fromkeys(_needs(stage, self)))

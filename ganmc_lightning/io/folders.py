@@ -58,7 +58,7 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[str], Tensor
     labels: list[int] = []
     label_of = {name: label for label, name in enumerate(classes)}
     entries = sorted(_entries(folder), key=lambda entry: normalize_name(entry.name))
-    skipped = [entry.name for entry in entries if not entry.is_dir()]
+    skipped = [entry.name for entry in entries if not _is_folder(entry)]
     for entry in filter(_is_class, entries):
         name = normalize_name(entry.name)
         if name not in label_of:
@@ -86,7 +86,7 @@ def contains_images(folder: Path) -> bool:
     Raises:
         ConfigurationError: the folder cannot be read.
     """
-    return any(not entry.is_dir() and _is_image(entry.name) for entry in _entries(folder))
+    return any(not _is_folder(entry) and _is_image(entry.name) for entry in _entries(folder))
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -126,8 +126,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         ) from error
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _is_class(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir() and not entry.name.startswith(".")
+    return _is_folder(entry) and not entry.name.startswith(".")
 
 
 def _is_image(name: str) -> bool:
@@ -139,7 +146,7 @@ def _images_of(folder: Path) -> tuple[list[str], list[str]]:
     images: list[str] = []
     others: list[str] = []
     for entry in _entries(folder):
-        if entry.is_dir():
+        if _is_folder(entry):
             others.extend([] if entry.name.startswith(".") else [f"{entry.name}/"])
         else:
             (images if _is_image(entry.name) else others).append(entry.name)
@@ -150,7 +157,7 @@ def _images_of(folder: Path) -> tuple[list[str], list[str]]:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for entry in _entries(folder):
-        if not entry.is_dir() or entry.is_symlink():  # a linked folder may point to its parent, so it is ignored
+        if not _is_folder(entry) or entry.is_symlink():  # a linked folder may point to its parent, so it is ignored
             yield folder / entry.name
         elif not entry.name.startswith("."):
             yield from _files_below(folder / entry.name)

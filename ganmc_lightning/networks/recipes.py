@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.allocation import AllocationLimit
 from ganmc_lightning.networks.allowed import check_arguments, find_network
 from ganmc_lightning.networks.checkpoints import relevant_line
 
@@ -59,7 +61,7 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
         >>> instantiate_network(recipe, "demo.ckpt")
         Linear(in_features=2, out_features=3, bias=True)
     """
-    with _open_file(path) as reading:
+    with _open_file(path) as reading, AllocationLimit(path) if Path(path).is_file() else nullcontext():
         network = reading.build(recipe, path)
     if isinstance(recipe.get("attribute"), str):
         network = getattr(network, recipe["attribute"], None)

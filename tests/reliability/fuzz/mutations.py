@@ -91,7 +91,7 @@ def mutate_archive(content: bytes, random_: random.Random) -> bytes:
     elif change == "drop":
         del members[place]
     elif change == "rename":
-        members[place] = random_.choice(("../../outside", "/outside", name.upper(), name + "x", "")), data
+        members[place] = random_.choice(("../../outside", "/outside", name.upper(), name + "x", "x")), data
     elif change == "duplicate":
         members.insert(random_.randrange(len(members)), (name, mutate(data, random_)))
     elif change == "bomb":

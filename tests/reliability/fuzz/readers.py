@@ -35,6 +35,9 @@ def command(*arguments: object) -> int:
 
 
 def read_network(path: Path, out: Path, seeds: Path, random_: random.Random) -> int | None:
+    if path.suffix == ".pt2":
+        load_network(str(path))(torch.zeros(2, 1, 8, 8))
+        return None
     match random_.randrange(12):
         case 0:
             return command("sample", path, "--out", out / "samples.npz", "--num-samples", 4)
@@ -44,7 +47,7 @@ def read_network(path: Path, out: Path, seeds: Path, random_: random.Random) -> 
             config = seeds / "config" / "teacher.yaml"
             return command("fit", "--config", config, "--ckpt_path", path, "--trainer.default_root_dir", out / "run")
         case 3:
-            return command("profile", f"a={path}", "--out", out / "profile", "--seconds", "0.01")
+            return command("profile", f"a={path}", "--out", out / "profile", "--benchmark-seconds", "0.01")
         case 4 | 5:
             load_network(str(path), network=nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
         case 6:
@@ -115,7 +118,7 @@ def read_result(path: Path, out: Path, seeds: Path, random_: random.Random) -> i
     match random_.randrange(4):
         case 0:
             generator = seeds / "checkpoint" / "acgan.ckpt"
-            arguments = ("--metrics", folder.result, "--seconds", "0.01")
+            arguments = ("--metrics-json", folder.result, "--benchmark-seconds", "0.01")
             return command("profile", f"a={generator}", "--out", out / "profile", *arguments)
         case 1:
             folder.update_result(metrics={"test/accuracy": 0.5})
@@ -135,7 +138,7 @@ def read_compression_plan(path: Path, out: Path, seeds: Path, random_: random.Ra
 
 
 def read_statistics(path: Path, out: Path, seeds: Path, random_: random.Random) -> None:
-    samples, extractor = torch.eye(5, 3), ClassifierExtractor(nn.Identity())
+    samples, extractor = torch.eye(5, 3), ClassifierExtractor(nn.Sequential(nn.Identity(), nn.Linear(3, 3)))
     name = reference._key(samples, extractor, 10_000)
     path.rename(out / f"{name}.npz")
     reference.compute_reference_statistics(samples, extractor, cache=out)

@@ -131,15 +131,16 @@ def write_models(folder: Path) -> None:
 
 
 def write_texts(folder: Path) -> None:
-    experiment = f"""title: Demo
+    experiment = f"""experiment: demo
+title: Demo
 seeds: [0, 1]
 stages:
-  teacher: {{config: {folder}/config/teacher.yaml, set: {{trainer.max_epochs: 2}}}}
-  student: {{config: {folder}/config/student.yaml, needs: [teacher]}}
+  teacher: {{config: {folder}/config/teacher.yaml, overrides: {{trainer.max_epochs: 2}}}}
+  student: {{config: {folder}/config/student.yaml, needs: [teacher], quick: {{data.batch_size: 20}}}}
 quick: {{trainer.max_epochs: 1}}
 report:
   rows:
-    - {{name: Teacher, stage: teacher, metric: test/accuracy}}
+    - {{name: Teacher, stage: teacher}}
 """
     (folder / "experiment" / "demo.yaml").write_text(experiment)
     fingerprint = {"configs": {"teacher": "0" * 64}, "source": "0" * 64, "data": {"images.npz": "0" * 64}}

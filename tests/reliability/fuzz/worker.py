@@ -1,4 +1,4 @@
-"""Fuzz kinds of files: ``python worker.py KIND ... --cases N --seed S --seeds FOLDER --work FOLDER [--engine atheris]``.
+"""Fuzz kinds of files: ``python worker.py KIND:CASES ... --seeds FOLDER --work FOLDER [--engine atheris]``.
 
 Appends one JSON line per case to ``WORK/KIND.jsonl``, before and after reading, so that a crash names its case.
 """
@@ -19,7 +19,17 @@ import torch
 from hostile import HOSTILE
 from mutations import mutate
 from observation import Observation, Observer
-from readers import READERS
+
+if "atheris" in sys.argv:
+    import atheris
+
+    with atheris.instrument_imports(include=["ganmc_lightning.io", "ganmc_lightning.data", "ganmc_lightning.runs"]):
+        from readers import READERS
+else:
+    from readers import READERS
+
+CHOOSY = ("checkpoint", "safetensors", "onnx", "npz")
+"""Kinds with files for several readers, of which one is chosen at random, so that valid files may be refused."""
 
 
 class Campaign:
@@ -49,14 +59,20 @@ class Campaign:
                 path.write_bytes(kept[1])
             self.read(number, path, random_, make.__name__)
             return
+        if number % 20 == 1:
+            source = self.files[number // 20 % len(self.files)]
+            self.read_content(number, source.name, source.read_bytes(), random_, "valid")
+            return
         source, other = random_.choice(self.files), random_.choice(self.files)
         self.read_content(number, source.name, mutate(source.read_bytes(), random_, other.read_bytes()), random_)
 
-    def read_content(self, number: int, name: str, content: bytes, random_: random.Random) -> None:
+    def read_content(
+        self, number: int, name: str, content: bytes, random_: random.Random, origin: str = "mutation"
+    ) -> None:
         """Write a file and read it."""
         path = self.folder() / name
         path.write_bytes(content)
-        self.read(number, path, random_, "mutation")
+        self.read(number, path, random_, origin)
 
     def folder(self) -> Path:
         """Return a new folder for the file; images are in a class folder beside valid ones."""
@@ -81,6 +97,8 @@ class Campaign:
         if self.canary.exists():
             self.canary.unlink()
             found = Observation("code executed", origin)
+        if origin == "valid" and found.outcome == "refused" and self.kind not in CHOOSY:
+            found = found._replace(outcome="valid file refused")
         record = {"case": number, "outcome": found.outcome, "memory": found.memory, "size": size}
         detail = {} if found.outcome == "accepted" else {"detail": f"{origin}: {found.detail}"}
         self.log.write(json.dumps(record | detail) + "\n")
@@ -96,10 +114,26 @@ def _ignore_special(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())]
 
 
+def run_hypothesis(campaign: Campaign, cases: int, seed: int) -> None:
+    """Read files whose contents hypothesis generates."""
+    import hypothesis
+    from structured import contents
+
+    strategy, random_, counter = contents(campaign.kind, campaign.seeds), random.Random(seed), iter(range(10**9))
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=cases, database=None, deadline=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    @hypothesis.given(strategy)
+    def read(file: tuple[str, bytes]) -> None:
+        campaign.read_content(next(counter), *file, random_)
+
+    read()
+
+
 def run_atheris(campaign: Campaign, cases: int, seed: int) -> None:
     """Let libFuzzer's mutations drive the readers, guided by the coverage of this package."""
-    import atheris
-
     random_ = random.Random(seed)
     names = [file.name for file in campaign.files]
     counter = iter(range(10**9, 2 * 10**9))
@@ -115,8 +149,9 @@ def run_atheris(campaign: Campaign, cases: int, seed: int) -> None:
 def run_kind(arguments: argparse.Namespace, kind: str, start: int) -> None:
     """Read the cases of one kind from ``start`` on, in this process."""
     campaign = Campaign(arguments, kind)
-    if arguments.engine == "atheris":
-        run_atheris(campaign, arguments.cases, arguments.seed)
+    if arguments.engine != "mutations":
+        run = run_atheris if arguments.engine == "atheris" else run_hypothesis
+        run(campaign, arguments.cases, arguments.seed)
         return
     for number in range(start, arguments.cases):
         campaign.run(number, arguments.seed)
@@ -139,23 +174,23 @@ def run_in_child(arguments: argparse.Namespace, kind: str) -> None:
         with log.open("a") as file:
             file.write(json.dumps(crash) + "\n")
         start = last["case"] + 1
-        if arguments.engine == "atheris":
+        if arguments.engine != "mutations":
             return
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("kinds", nargs="+", choices=READERS)
-    parser.add_argument("--cases", type=int, required=True, help="number of cases of each kind")
+    parser.add_argument("kinds", nargs="+", metavar="KIND:CASES", help=f"kinds of files: {', '.join(READERS)}")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=Path, required=True, help="folder of seeds.py")
     parser.add_argument("--work", type=Path, required=True, help="folder of the cases and their outcomes")
-    parser.add_argument("--engine", choices=("mutations", "atheris"), default="mutations")
+    parser.add_argument("--engine", choices=("mutations", "hypothesis", "atheris"), default="mutations")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    for kind in arguments.kinds:
+    for text in arguments.kinds:
+        kind, arguments.cases = text.partition(":")[0], int(text.partition(":")[2])
         run_in_child(arguments, kind)
 
 
