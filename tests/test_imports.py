@@ -27,7 +27,7 @@ ALLOWED = {
     "synthesizers": {"networks", "batch", "io", "exceptions"},
     "data": {"synthesizers", "batch", "io", "exceptions"},
     "metrics": {"losses", "networks", "batch", "io", "exceptions"},
-    "modules": {"networks", "losses", "batch", "exceptions"},
+    "modules": {"networks", "losses", "io.format_version", "batch", "exceptions"},
     "evaluation": {"metrics", "data", "synthesizers", "networks", "batch", "io", "exceptions"},
     "export": {"networks", "batch", "io", "exceptions"},
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},

@@ -167,7 +167,7 @@ class Study:
             return selection, fit_study_students(training_set, selection, config, seed, self._same_samples)
 
         training_sets = self._training_sets(teacher, self.splits.train, names)
-        pairs = ((item, item) for item in training_sets)
+        pairs: Iterator[tuple[TrainingSet, TrainingSet]] = ((item, item) for item in training_sets)
         if not self._same_samples:  # sizes are selected with a teacher that is fitted without the validation split
             selected_on = self._training_sets(self._fit_teacher(self.splits.fit), self.splits.fit, names)
             pairs = zip(training_sets, selected_on, strict=True)
@@ -248,7 +248,8 @@ class Study:
 
 
 def _teacher_profile(result: StudyResult) -> ModelProfile:
-    return ModelProfile(**{item.name: result.metrics.get(f"{TEACHER}/{item.name}") for item in fields(ModelProfile)})
+    values: dict[str, Any] = {item.name: result.metrics.get(f"{TEACHER}/{item.name}") for item in fields(ModelProfile)}
+    return ModelProfile(**values)
 
 
 def _prefixed(name: str, scores: Mapping[str, float], model: ModelProfile, teacher: ModelProfile) -> dict[str, float]:
