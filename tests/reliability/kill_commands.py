@@ -92,8 +92,8 @@ def make_commands(inputs: Path) -> list[Command]:
         "forest": f"forest --config {inputs}/forest.yaml --out run",
         "evaluate": f"evaluate {gan} --data digits --extractor classifier:{teacher} --num-samples 1500 --out run "
         "--nearest-plot run/nearest.png",
-        "compress_images": f"compress digits --teacher {teacher} --epochs 8 --format onnx,safetensors --baseline --smaller 3 "
-        "--out run",
+        "compress_images": f"compress digits --teacher {teacher} --epochs 8 --smaller 3 --baseline "
+        "--format onnx,safetensors --out run",
         "compress_table": f"compress {inputs}/rows.csv --teacher forest --target y --students tree --time 1h --out run",
         "export": f"export {teacher} --format onnx,pt2,safetensors --out run",
     }

@@ -74,7 +74,7 @@ def differences(actual: Path, expected: Path) -> list[str]:
     found = [f"missing: {name}" for name in sorted(names[1] - names[0])]
     found += [f"additional: {name}" for name in sorted(names[0] - names[1])]
     for name in sorted(names[0] & names[1]):
-        found += [f"{name}: {text}" for text in _compare(actual / name, expected / name)]
+        found += [f"{name}: {text}" for text in _compare(actual, expected, name)]
     return found
 
 
@@ -83,21 +83,23 @@ def files_of(folder: Path) -> list[Path]:
     return [file for file in (folder / "run").rglob("*") if file.is_file() and file.name != "log.txt"]
 
 
-def _compare(actual: Path, expected: Path) -> list[str]:
-    if actual.name in ("run_state.json",):
-        return []
-    if actual.suffix == ".json":
-        values = [dict(leaves(json.loads(file.read_text()))) for file in (actual, expected)]
+def _compare(actual: Path, expected: Path, name: str) -> list[str]:
+    files, suffix = (actual / name, expected / name), Path(name).suffix
+    if suffix == ".ckpt":
+        return _compare_checkpoints(*files)
+    if suffix == ".csv":
+        rows = [read_metrics(file) for file in files]
+        return [] if rows[0] == rows[1] else [f"{len(rows[0])} rows, expected {len(rows[1])} equal ones"]
+    # Absolute paths name the folder.
+    contents = [
+        file.read_bytes().replace(bytes(folder), b"") for file, folder in zip(files, (actual, expected), strict=True)
+    ]
+    if suffix == ".json" and Path(name).name != "run_state.json":
+        values = [dict(leaves(json.loads(content))) for content in contents]
         keys = sorted({key for each in values for key in each if repr(values[0].get(key)) != repr(values[1].get(key))})
         return [f"{key} is {values[0].get(key)}, expected {values[1].get(key)}" for key in keys[:3]]
-    if actual.suffix == ".ckpt":
-        return _compare_checkpoints(actual, expected)
-    if actual.name == "metrics.csv":
-        rows = [read_metrics(file) for file in (actual, expected)]
-        return [] if rows[0] == rows[1] else [f"{len(rows[0])} rows, expected {len(rows[1])} equal ones"]
-    if actual.suffix in (".png", ".yaml", ".safetensors", ".onnx", ".c", ".h"):
-        return [] if actual.read_bytes() == expected.read_bytes() else ["other bytes"]
-    return []
+    compared = suffix in (".png", ".yaml", ".safetensors", ".onnx", ".c", ".h")
+    return ["other bytes"] if compared and contents[0] != contents[1] else []
 
 
 def _compare_checkpoints(actual: Path, expected: Path) -> list[str]:
