@@ -105,6 +105,7 @@ BAD = [
     ("{config: gan.yaml, test: false}", "gan.yaml", ": stages.gan: got 'gan.yaml', expected a mapping"),
     ("gan: {config", "gan: {config: gan.yaml}\n  gan: {config", ", line 8: duplicate key 'gan'"),
     ("gan: {config", "figures: {config", ": stages.figures: reserved for the folder of the report's figures"),
+    ("gan: {config", "cards: {config", ": stages.cards: reserved for the folder of the report's cards"),
     ("gan: {config", "seed: {config", ": stages.seed: reserved for the placeholder {seed}"),
     ("stage: teacher,", "stage: student,", ": report.rows[0].stage: unknown stage 'student', expected one of: teacher"),
     ("stage: teacher,", "", ": report.rows[0]: expected either 'stage' or 'select_from'"),
