@@ -195,6 +195,23 @@ def test_last_is_saved_at_the_intervals_although_the_monitored_metric_is_older(
     assert last["global_step"] == saved
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_last_is_saved_after_the_validation_and_the_mean_of_its_epoch(
+    fit: Callable[..., Trainer], tmp_path: Path, validated: bool
+) -> None:
+    """A run resumed from a checkpoint of the last step before the validation would skip the validation."""
+    often = {} if validated else {"check_val_every_n_epoch": 5}
+    interval = {**MONITOR, "every_n_train_steps": 3}
+    with pytest.raises(ConnectionAbortedError):
+        fit(tmp_path, checkpoint=interval, callbacks=[Kill(4)], max_epochs=3, **often)
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == 3
+    (saving,) = (state for name, state in last["callbacks"].items() if "RunModelCheckpoint" in name)
+    assert ("val/accuracy" in saving["best_scores"]) == validated
+    if not validated:
+        assert all(group["counts"][0] == 0 for group in last["running_means"])
+
+
 def test_a_fast_development_run_saves_nothing(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     fit(tmp_path, fast_dev_run=True)
     assert not (tmp_path / "checkpoints").exists()
