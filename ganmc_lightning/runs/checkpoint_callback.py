@@ -85,6 +85,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._save_after_train_epoch = save_on_train_epoch_end
         self._last_step = 0  # nothing is saved before the first step
         self._last_time = 0.0
+        self._due = False  # whether an interval between two checkpoints has elapsed
         self._val_intervals: tuple[int | None, float | None] | None = None
         self._signals = StopSignalHandler()
         self._stopping = False
@@ -146,20 +147,22 @@ class RunModelCheckpoint(ModelCheckpoint):
         with self._save_only_weights():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         steps = self._save_every_n_steps
-        if (steps is not None and trainer.global_step % steps == 0) or self._interval_elapsed(trainer):
-            self._save_last(trainer)
+        self._due |= (steps is not None and trainer.global_step % steps == 0) or self._interval_elapsed(trainer)
         self._validate_after_last_batch(trainer)
         every = trainer.val_check_batch
         validates = every is not None and (batch_idx + 1) % every == 0
-        # Not before the end of an epoch or a validation, which a resumed run would skip.
-        if not trainer.is_last_batch and not validates and (trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0):
+        if trainer.is_last_batch or validates:
+            return  # saved after the epoch or the validation, which a resumed run would skip
+        if self._due:
+            self._save_last(trainer)
+        if trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0:
             self._poll_signals(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if ``save_on_train_epoch_end`` is set; poll for signals."""
         with self._save_only_weights():
             super().on_train_epoch_end(trainer, pl_module)
-        if self._save_after_train_epoch:
+        if self._save_after_train_epoch or self._due:
             self._save_last(trainer)
         self._poll_signals(trainer)
 
@@ -168,7 +171,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         with self._save_only_weights():
             super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            if not self._save_after_train_epoch:
+            if not self._save_after_train_epoch or self._due:
                 self._save_last(trainer)
             self._poll_signals(trainer)
 
@@ -209,6 +212,7 @@ class RunModelCheckpoint(ModelCheckpoint):
 
     def _save_last(self, trainer: Trainer) -> None:
         """Save ``last.ckpt`` unless it already has the weights of this step."""
+        self._due = False
         fast_dev_run: bool | int = trainer.fast_dev_run  # type: ignore[attr-defined]  # set outside the class
         if fast_dev_run or self._last_step == trainer.global_step:
             return
