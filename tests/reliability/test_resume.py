@@ -28,7 +28,6 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ganmc_lightning.cli import main, training
 from ganmc_lightning.cli.callbacks import InterruptHandler
-from ganmc_lightning.cli.compress import __file__ as _compress_is_imported_before_the_fork  # noqa: F401
 from ganmc_lightning.modules import CompressionModule
 from ganmc_lightning.tabular.export import save_skops
 
