@@ -107,8 +107,10 @@ def hf_config(reference: NetworkReference, arguments: Mapping[str, Any]) -> dict
     if HF_CONFIG in arguments:
         return dict(arguments[HF_CONFIG])
     transformers = import_library("transformers", str(reference))
+    local = Path(reference.name).is_dir()
+    if local and not Path(reference.name, "config.json").is_file():  # an empty configuration in transformers 5.0
+        raise ConfigurationError(f"{reference}: contains no config.json; pass a folder with config.json")
     try:
-        local = Path(reference.name).is_dir()
         config = transformers.AutoConfig.from_pretrained(
             reference.name, local_files_only=local, trust_remote_code=False
         )

@@ -85,7 +85,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._save_every_n_steps = every_n_train_steps
         self._save_interval = train_time_interval
         self._save_after_train_epoch = save_on_train_epoch_end
-        self._save_due = False
+        self._save_due = False  # whether an interval between two checkpoints has elapsed
         self._last_step = 0  # nothing is saved before the first step
         self._last_time = 0.0
         self._val_intervals: tuple[int | None, float | None] | None = None

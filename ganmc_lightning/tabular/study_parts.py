@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
-from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, write_json
 from ganmc_lightning.tabular.study_result import StudyResult
 
@@ -34,7 +33,11 @@ class StudyParts:
 
     def with_key(self, *values: object) -> StudyParts:
         """Return the parts that also depend on further values."""
-        return self if self.folder is None else StudyParts(self.folder, hash_object([self.key, *values]))
+        if self.folder is None:
+            return self
+        from ganmc_lightning.io.object_hash import hash_object  # here, because it imports PyTorch
+
+        return StudyParts(self.folder, hash_object([self.key, *values]))
 
     def read(self, name: str) -> StudyResult | None:
         """Read the numbers of a training set; return None if they are missing, damaged or outdated."""

@@ -181,6 +181,24 @@ def test_cut_off_behind_a_checkpoint_in_mid_epoch(train: Callable[..., Trainer],
     assert_same_run(whole, resumed)
 
 
+@pytest.mark.parametrize(("cut", "end"), [(5, None), (None, Terminate(4, in_validation=False))])
+@pytest.mark.parametrize("check_val_every_n_epoch", [1, 2])
+def test_an_interval_between_checkpoints_ends_with_an_epoch(
+    train: Callable[..., Trainer], tmp_path: Path, check_val_every_n_epoch: int, cut: int | None, end: Callback | None
+) -> None:
+    """The checkpoint is saved after the validation and the epoch, not after the last batch."""
+    saving = {
+        "checkpoint": {"every_n_train_steps": 4},
+        "check_val_every_n_epoch": check_val_every_n_epoch,
+        "max_epochs": 3,
+    }
+    whole = train("classifier", tmp_path / "whole", **saving)
+    with suppress(SIGTERMException):
+        train("classifier", tmp_path / "parts", cut=cut, end=end, **saving)
+    assert checkpoint_of(tmp_path / "parts")["global_step"] == 4
+    assert_same_run(whole, train("classifier", tmp_path / "parts", resume=True, **saving))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_cut_off_behind_a_validation(train: Callable[..., Trainer], tmp_path: Path, kind: str) -> None:
     saving = {"check_val_every_n_epoch": 2, "max_epochs": 6}
