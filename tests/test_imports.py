@@ -49,7 +49,7 @@ LIBRARIES = {
     "batch": {"torch"},
     "networks": {"torch", "timm"},  # timm: inside functions only
     "losses": {"torch"},
-    "io": {"numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
+    "io": {"filelock", "numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
 }
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
-MEASURED = re.compile(r"second|latenc|speedup|costs|environment|command|time|duration|fingerprint|hash")
-"""Keys of durations and descriptions, which differ between two undisturbed runs."""
+MEASURED = re.compile(r"second|latenc|speedup|costs|environment|command|time|duration|fingerprint|hash|skops")
+"""Keys of durations, descriptions and the size of skops files, which differ between two undisturbed runs."""
+CREATED = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 WEIGHTS = ("state_dict", "optimizer_states", "lr_schedulers")
 
 
@@ -90,9 +91,8 @@ def _compare(actual: Path, expected: Path, name: str) -> list[str]:
     if suffix == ".csv":
         rows = [read_metrics(file) for file in files]
         return [] if rows[0] == rows[1] else [f"{len(rows[0])} rows, expected {len(rows[1])} equal ones"]
-    # Absolute paths name the folder.
     contents = [
-        file.read_bytes().replace(bytes(folder), b"") for file, folder in zip(files, (actual, expected), strict=True)
+        _without_origin(file.read_bytes(), folder) for file, folder in zip(files, (actual, expected), strict=True)
     ]
     if suffix == ".json" and Path(name).name != "run_state.json":
         values = [dict(leaves(json.loads(content))) for content in contents]
@@ -100,6 +100,11 @@ def _compare(actual: Path, expected: Path, name: str) -> list[str]:
         return [f"{key} is {values[0].get(key)}, expected {values[1].get(key)}" for key in keys[:3]]
     compared = suffix in (".png", ".yaml", ".safetensors", ".onnx", ".c", ".h")
     return ["other bytes"] if compared and contents[0] != contents[1] else []
+
+
+def _without_origin(content: bytes, folder: Path) -> bytes:
+    """Remove absolute paths and times of creation, which exported files contain."""
+    return CREATED.sub(b"", content.replace(bytes(folder), b""))
 
 
 def _compare_checkpoints(actual: Path, expected: Path) -> list[str]:
