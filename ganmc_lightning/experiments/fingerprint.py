@@ -141,11 +141,11 @@ def compute_fingerprint(
     return Fingerprint(
         configs={**configs, stage: hash_json(recipe)},
         source=hash_source(),
-        data={**files, **hash_data(data)},
+        data={**files, **hash_paths(data)},
     )
 
 
-def hash_data(data: Mapping[str, Path]) -> dict[str, str]:
+def hash_paths(data: Mapping[str, Path]) -> dict[str, str]:
     """Compute :func:`hash_path` of data files by name."""
     return {name: hash_path(path) for name, path in data.items()}
 

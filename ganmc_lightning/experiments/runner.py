@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED, ConfigurationError, Terminated
 from ganmc_lightning.experiments.environment import describe_environment
-from ganmc_lightning.experiments.fingerprint import SOURCE, Fingerprint, hash_data
+from ganmc_lightning.experiments.fingerprint import SOURCE, Fingerprint, hash_paths
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.results import read_result
 from ganmc_lightning.experiments.run_state import FINISHED, FITTED, STARTED, RunState, read_run_state
@@ -139,7 +139,7 @@ def _check_data(run: PlannedRun) -> Fingerprint:
     Raises:
         DataChangedError: a file differs from the plan, or from the one that a run in ``needs`` was trained on.
     """
-    data = hash_data(run.find_data())
+    data = hash_paths(run.find_data())
     states = {folder.path: read_run_state(folder.state) for folder in run.need_folders}
     known = {f"{path} was trained": state.fingerprint for path, state in states.items() if state is not None}
     for since, fingerprint in {"this command started": run.fingerprint, **known}.items():
