@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import traceback
 import warnings
 from contextlib import ExitStack, suppress
+
+import torch
 
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.cli.cuda_check import skip_nvml_without_cuda
 from ganmc_lightning.cli.imports import allow_imports, take_imports
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.training_cli import FinishedRun, RelaunchRequired, TrainingCLI
-from ganmc_lightning.exceptions import ConfigurationError, ResourceError, Terminated, resource_message, user_message
+from ganmc_lightning.exceptions import (
+    ConfigurationError,
+    ResourceError,
+    Terminated,
+    one_line,
+    resource_message,
+    user_message,
+)
 from ganmc_lightning.networks.allowed import search_current_folder
 from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
+
+RESTORING = {"resume_start", "_restore_modules_and_callbacks", "restore_training_state", "resume_end"}
+"""Functions of Lightning that read a checkpoint."""
 
 
 def run_training(arguments: list[str], command: str) -> int:
@@ -46,7 +59,7 @@ def run_training(arguments: list[str], command: str) -> int:
         except FinishedRun as finished:
             print(finished)
         except Exception as error:
-            message = user_message(error)
+            message = user_message(error) or damaged_checkpoint(error)
             if message is not None:
                 raise ConfigurationError(message + handler.failure_hint) from error
             message = resource_message(error)
@@ -62,6 +75,14 @@ def run_training(arguments: list[str], command: str) -> int:
         finally:
             finish_wandb()
     return 0
+
+
+def damaged_checkpoint(error: Exception) -> str | None:
+    """Return a message for an exception that Lightning raised while restoring a checkpoint; None for any other."""
+    functions = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or not functions & RESTORING:
+        return None
+    return f"--ckpt_path: the checkpoint lacks a part or is damaged ({type(error).__name__}: {one_line(error)})"
 
 
 def _run_process(command: list[str]) -> int:

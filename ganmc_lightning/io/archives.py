@@ -85,5 +85,9 @@ def check_archive(path: Path | str) -> None:
     except ConfigurationError:
         raise
     except Exception as error:  # zipfile and the decompressors raise many types on damaged bytes
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ConfigurationError(f"{path}: damaged ({reason})") from error
+        raise ConfigurationError(f"{path}: damaged ({first_line(error)})") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of the message of an exception, or its type."""
+    return str(error).partition("\n")[0] or type(error).__name__

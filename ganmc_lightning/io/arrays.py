@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.archives import check_expansion, is_archive
+from ganmc_lightning.io.archives import check_expansion, first_line, is_archive
 from ganmc_lightning.io.class_names import normalize_name
 from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.io.pixel_range import check_pixel_range, pixel_range_error
@@ -56,7 +57,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
                     f"{path}: {name}: got pickled Python objects, which could run code, expected an array of numbers"
                 ) from error
             reason = "too large for memory" if isinstance(error, MemoryError) else "damaged"
-            raise ConfigurationError(f"{path}: {name}: {reason} ({_first_line(error)})") from error
+            raise ConfigurationError(f"{path}: {name}: {reason} ({first_line(error)})") from error
     if not isinstance(array, np.ndarray):
         raise ConfigurationError(f"{path}: {name}: not a numpy array; write the file with numpy.savez")
     return array
@@ -107,17 +108,23 @@ def _archive_in(file: BinaryIO, path: Path) -> np.lib.npyio.NpzFile:
     try:
         archive: np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
     except Exception as error:  # zipfile raises many types on damaged directories
-        raise ConfigurationError(f"{path}: cannot be read ({_first_line(error)})") from error
-    check_expansion(archive.zip, path)
+        raise ConfigurationError(f"{path}: cannot be read ({first_line(error)})") from error
+    check_expansion(_zip_of(archive), path)
     return archive
+
+
+def _zip_of(archive: np.lib.npyio.NpzFile) -> zipfile.ZipFile:
+    assert archive.zip is not None  # until it is closed
+    return archive.zip
 
 
 def _check_size(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> None:
     """Compare the size that an array's header claims, which numpy allocates, with that of its member."""
-    if f"{name}.npy" not in archive.zip.namelist():  # not an array: numpy returns its bytes
+    members = _zip_of(archive)
+    if f"{name}.npy" not in members.namelist():  # not an array: numpy returns its bytes
         return
-    member = archive.zip.getinfo(f"{name}.npy")
-    with archive.zip.open(member) as file:
+    member = members.getinfo(f"{name}.npy")
+    with members.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ConfigurationError(f"{path}: {name}: got version {version} of the .npy format, expected (1, 0)")
@@ -127,10 +134,6 @@ def _check_size(archive: np.lib.npyio.NpzFile, name: str, path: Path) -> None:
         raise ConfigurationError(
             f"{path}: {name}: damaged (shape {shape} of {dtype} has {claimed:,} bytes, its member {member.file_size:,})"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def to_image_tensor(images: NDArray[Any], name: str) -> Tensor:
@@ -242,7 +245,8 @@ def to_label_tensor(labels: NDArray[Any], name: str) -> Tensor:
         raise ConfigurationError(f"{name}: got dtype {labels.dtype}, expected integers 0..K-1")
     if labels.ndim != 1:
         raise ConfigurationError(f"{name}: got shape {labels.shape}, expected (N,)")
-    if labels.dtype.kind == "f" and not ((np.abs(labels) < _MAX_WHOLE) & (labels == np.round(labels))).all():
+    floats = labels.astype(np.float64)  # the limit overflows in float16
+    if labels.dtype.kind == "f" and not ((np.abs(floats) < _MAX_WHOLE) & (floats == np.round(floats))).all():
         raise ConfigurationError(f"{name}: got labels that are not integers, expected 0..K-1")
     whole = labels.astype(np.int64)
     if len(whole) and whole.min() < 0:

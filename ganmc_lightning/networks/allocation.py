@@ -16,7 +16,7 @@ _SHAPED = frozenset({"empty", "empty_strided", "zeros", "ones", "full", "rand", 
 _COUNTED = frozenset({"arange", "eye", "linspace"})
 
 
-class AllocationLimit(TorchDispatchMode):  # type: ignore[misc]  # torch has no types for it
+class AllocationLimit(TorchDispatchMode):
     """Context in which new tensors have at most :func:`~ganmc_lightning.io.archives.size_limit` bytes in total.
 
     Args:

@@ -39,7 +39,7 @@ def read_rows_until(path: Path, step: float) -> list[dict[str, str]]:
     """
     rows = read_metrics(path)
     for number, row in enumerate(rows, start=1):
-        if _number(row.get("step")) is None or None in row:
+        if _number(row.get("step")) is None or any(name is None for name in row):
             raise ConfigurationError(
                 f"{path}: row {number}: got step {row.get('step')!r}, expected a number and no cells without a column; "
                 "remove the row or the file"

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+import torch
 from torchvision import datasets
 
 Ganmc = Callable[..., Any]
@@ -94,6 +95,25 @@ def test_unreadable_checkpoints(
     elif kind == "folder":
         path.mkdir()
     assert "bad.ckpt" in refused("fit", "--config", configs.student, where, path)
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ("pytorch-lightning_version", "the checkpoint lacks a part or is damaged (KeyError: "),
+        ("loops", "which contains only weights"),
+        ("optimizer_states", "which contains only weights"),
+    ],
+)
+def test_checkpoint_without_a_part(
+    refused: Callable[..., str], configs: Any, trained: Any, tmp_path: Path, part: str, named: str
+) -> None:
+    content = torch.load(trained.teacher / "checkpoints" / "last.ckpt", weights_only=True)
+    del content[part]
+    torch.save(content, tmp_path / "bad.ckpt")
+    (tmp_path / "runs" / "teacher").mkdir(parents=True)
+    message = refused("fit", "--config", configs.teacher, "--ckpt_path", tmp_path / "bad.ckpt")
+    assert named in message
 
 
 @pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])

@@ -48,29 +48,16 @@ def test_no_file_runs_code_escapes_or_raises(
     run_script("seeds.py", seeds)
     engines: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for engine, kinds, share in (
-        ("mutations", tuple(SHARES), 0.75),
-        ("hypothesis", STRUCTURED, 0.2),
-        ("atheris", GUIDED if find_spec("atheris") else (), 0.1),
+        ("mutations", tuple(SHARES), 0.85),
+        ("hypothesis", STRUCTURED, 0.1),
+        ("atheris", GUIDED if find_spec("atheris") else (), 0.06),
     ):
         work = tmp_path / engine
         work.mkdir()
         weight = sum(SHARES[kind] for kind in kinds)
-        for kind in kinds:
-            number = max(20, round(total * share * SHARES[kind] / weight))
-            run_script(
-                "worker.py",
-                kind,
-                "--cases",
-                number,
-                "--seed",
-                SEED,
-                "--seeds",
-                seeds,
-                "--work",
-                work,
-                "--engine",
-                engine,
-            )
+        numbers = [f"{kind}:{max(20, round(total * share * SHARES[kind] / weight))}" for kind in kinds]
+        if numbers:
+            run_script("worker.py", *numbers, "--seed", SEED, "--seeds", seeds, "--work", work, "--engine", engine)
         engines[engine] = {kind: read_log(work / f"{kind}.jsonl") for kind in kinds}
 
     records = [(kind, record) for logs in engines.values() for kind, log in logs.items() for record in log]
