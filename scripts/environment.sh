@@ -55,7 +55,7 @@ make_environment() {
 
 install() {
     if has_uv; then
-        # Unlike pip, uv compiles no bytecode by default; without it, each command may start 6 s later.
+        # Unlike pip, uv compiles no bytecode by default; the first command would take twice as long to start.
         uv pip install --compile-bytecode --python "$folder/bin/python" "$@"
     else
         "$folder/bin/python" -m pip install --disable-pip-version-check "$@"

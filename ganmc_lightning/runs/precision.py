@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +44,7 @@ def resolve_precision(accelerator: str | Accelerator = "auto", network: nn.Modul
 
 def _is_depthwise(network: nn.Module) -> bool:
     """Return whether most parameters belong to networks with depthwise convolutions; a teacher counts as well."""
-    parts = network.children() if isinstance(network, LightningModule) else (network,)
+    parts: Iterable[nn.Module] = network.children() if isinstance(network, LightningModule) else (network,)
     counts = {True: 0, False: 0}
     for part in parts:
         counts[_has_depthwise_convolution(part)] += sum(parameter.numel() for parameter in part.parameters())
