@@ -14,7 +14,6 @@ from sklearn.base import clone
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.profiling import pickled_bytes, seconds_per_row, tree_nodes
 from ganmc_lightning.tabular.recipes import BOTH, SYNTHETIC, TrainingRecipe, TrainingRows
-from ganmc_lightning.tabular.shrinkage import score_table
 from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind, predict_outputs
 from ganmc_lightning.tabular.teacher import Teacher
 
@@ -34,8 +33,7 @@ class StudentCandidate:
         teacher_labels: ``in_bag``, ``out_of_bag`` or ``cross_fit``; ``labels`` for the true labels alone.
         label_weight: share of the true labels in the targets of real rows.
         training_data: ``real``, ``synthetic`` or ``both``.
-        score: mean score on the validation parts, see :func:`~ganmc_lightning.tabular.shrinkage.shrink_scores`; NaN
-            where there was only one candidate.
+        score: mean score on the validation rows; NaN where there was only one candidate.
         nodes: nodes of all trees, at most; None for a student without trees.
         bytes: size of the pickled student, at most; None where it cannot be pickled.
         predict_seconds: prediction time of a row, at most; None where it is not limited.
@@ -182,7 +180,7 @@ def score_candidates(
         should_fit: returns whether to fit a kind to a training set; None (default) fits all.
 
     Returns:
-        Candidates with their score, larger ones than the budget included.
+        Candidates with their mean score over the parts, larger ones than the budget included.
     """
     found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
     n_classes, n_rows = rows.task.n_classes, len(rows.labels.y)
@@ -198,8 +196,7 @@ def score_candidates(
                         size = budget.measure(kind.name, stage.fitted, part.X, n_classes)
                         key = (kind.name, repr(sorted(stage.estimator.get_params().items(), key=str)), recipe)
                         found[key].append(StudentCandidate(kind.name, stage.estimator, *recipe, score, *size[1:]))
-    scores = score_table({key: [candidate.score for candidate in group] for key, group in found.items()})
-    return [_mean_candidate(group, scores[key]) for key, group in found.items()]
+    return [_mean_candidate(group) for group in found.values()]
 
 
 def rank_candidates(candidates: Sequence[StudentCandidate], budget: SizeBudget) -> list[StudentCandidate]:
@@ -281,11 +278,12 @@ def single_candidate(
     return StudentCandidate(kinds[0].name, estimators[0], *recipes[0], float("nan"), None, None, None)
 
 
-def _mean_candidate(group: Sequence[StudentCandidate], score: float) -> StudentCandidate:
+def _mean_candidate(group: Sequence[StudentCandidate]) -> StudentCandidate:
     largest = [
         max((value for value in values if value is not None), default=None)
         for values in zip(*((item.nodes, item.bytes, item.predict_seconds) for item in group), strict=True)
     ]
+    score = float(np.mean([item.score for item in group]))
     return StudentCandidate(group[0].student, group[0].estimator, *group[0].recipe, score, *largest)
 
 

@@ -27,6 +27,7 @@ def folder(tmp_path_factory):
     table["value"] = (X["a"] + X["c"] ** 2).round(3)
     table[:200].to_csv(path / "train.csv", index=False)
     table[200:].to_csv(path / "test.csv", index=False)
+    table[:200].to_csv(path / "index.csv")
     forest = RandomForestClassifier(20, max_depth=6, random_state=0).fit(X[:200], table["y"][:200])
     save_skops(forest, path / "forest.skops")
     joblib.dump(forest, path / "forest.joblib")
@@ -106,6 +107,7 @@ VALUE = ("--target", "value", "--drop", "y")
         (("forest.skops", "train.csv", "--teacher", "forest"), None, "expected one table with --teacher"),
         (("train.csv", "forest.skops"), None, "got the suffix '.skops', expected a table"),
         (("none.skops", "train.csv"), None, "none.skops: file not found"),
+        (("forest.skops", "index.csv"), None, "has no name in the header, like the row numbers that pandas writes"),
         (("forest.skops", "train.csv", "--max-bytes", "1"), None, "--max-bytes: got 1, expected at least "),
         (("forest.skops", "train.csv", "--max-bytes", "big"), None, "--max-bytes: got 'big', expected a size"),
         (("forest.skops", "train.csv", "--gan", "none.ckpt"), None, "none.ckpt"),
