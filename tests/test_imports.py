@@ -33,7 +33,7 @@ ALLOWED = {
     "callbacks": {"evaluation", "metrics", "synthesizers", "networks", "batch", "io", "exceptions"},
     "cards": {"networks.profiling", "io", "exceptions"},
     "tabular": {"cards", "synthesizers", "networks", "data.scaling", "batch", "io", "exceptions"},
-    "runs": {"networks.checkpoints", "io", "exceptions"},
+    "runs": {"batch", "networks.checkpoints", "io", "exceptions"},
     "compression": {
         *("batch", "callbacks", "cards", "data", "exceptions", "export", "io", "losses", "modules", "networks", "runs"),
         "synthesizers",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
-from ganmc_lightning.metrics.student_training import compute_logits, train_student
+from ganmc_lightning.metrics.student_training import network_logits, train_student
 from ganmc_lightning.networks.validation import are_probabilities
 
 Variant = Literal["5_epochs", "1_epoch"]
@@ -101,7 +101,7 @@ def compression_score(
             raise ConfigurationError(f"compression_score: got 0 {name} samples, expected at least 1")
         check_samples(samples)
     teacher = teacher.eval().to(real.device)
-    logits = compute_logits(teacher, real[:2])
+    logits = network_logits(teacher, real[:2])
     if are_probabilities(logits):
         raise ConfigurationError(
             "teacher: got probabilities (each row sums to 1), expected logits: remove the softmax layer"
@@ -113,13 +113,13 @@ def compression_score(
     steps = EPOCHS[variant] * -(-len(real) // batch_size)
 
     def accuracies_of(inputs: Tensor) -> Tensor:
-        targets = compute_logits(teacher, inputs)
+        targets = network_logits(teacher, inputs)
         runs = []
         for seed in seeds:
             network = train_student(
                 student, inputs, targets, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
             )
-            runs.append((compute_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
+            runs.append((network_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         return torch.stack(runs)
 
     accuracies = accuracies_of(generated)

@@ -49,7 +49,7 @@ def train_student(
 
 
 @torch.no_grad()
-def compute_logits(network: nn.Module, inputs: Tensor) -> Tensor:
+def network_logits(network: nn.Module, inputs: Tensor) -> Tensor:
     """Compute the logits of stored samples in evaluation mode, float32 (N, K)."""
     with evaluating(network):
         return torch.cat([network(_network_input(batch, network)).float() for batch in inputs.split(FORWARD_BATCH)])
