@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
@@ -52,7 +52,7 @@ def manual_backward(module: LightningModule, loss: Tensor, optimizer: Optimizer)
 
 
 @torch.no_grad()
-def _average(tensors: Sequence[Tensor], strategy: Strategy) -> None:
+def _average(tensors: Sequence[Tensor], strategy: DDPStrategy) -> None:
     """Replace each tensor by its mean over all processes."""
     for same_type in _by_dtype(tensors):
         flat = torch.cat([tensor.flatten() for tensor in same_type]).div_(strategy.world_size)
