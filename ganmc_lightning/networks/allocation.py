@@ -35,7 +35,7 @@ class AllocationLimit(TorchDispatchMode):
     """
 
     def __init__(self, path: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self._path = path
         self._limit = size_limit(path)
         self._bytes = 0
