@@ -164,7 +164,8 @@ class TrainingCLI(LightningCLI):
                 raise ConfigurationError(f"trainer.devices: got {config.trainer.devices}, expected 1 for predict")
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
-        if self.subcommand != "validate" and getattr(rank_zero_only, "rank", 0) == 0:  # the other processes write no files
+        first = getattr(rank_zero_only, "rank", 0) == 0  # the other processes write no files
+        if self.subcommand != "validate" and first:
             self._locks.enter_context(lock_folder(folder.path, "trainer.default_root_dir"))
         if self.subcommand != "fit" and config.ckpt_path in (None, INITIAL):
             config.ckpt_path = None if config.ckpt_path == INITIAL else str(folder.best_checkpoint)
