@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--extractor-size",
         type=int,
-        metavar="PIXELS",
-        help="height and width to which images are resized for a classifier of another library (default: not resized)",
+        metavar="N",
+        help="pixels to which images are resized for the extractor",
     )
     add("--num-samples", type=int, default=10_000, metavar="N", help="number of samples per set (default: 10000)")
     add("--seed", type=int, default=0, help="random seed (default: 0)")

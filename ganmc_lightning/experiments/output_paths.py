@@ -14,7 +14,7 @@ OUTPUT_OPTIONS = ("--out", "--export", "--nearest-plot")
 
 
 def find_run_keys(overrides: Mapping[str, object]) -> Iterator[str]:
-    """Yield the overrides of the output folder and the seed, which belong to the run and not to its stage.
+    """Yield the overrides of output folders and the seed, which belong to the run and not to its stage.
 
     Args:
         overrides: dotted key -> value.
@@ -24,9 +24,10 @@ def find_run_keys(overrides: Mapping[str, object]) -> Iterator[str]:
         ['trainer.default_root_dir']
     """
     merged = merge_configs([], overrides)
-    trainer = merged.get("trainer")
-    if isinstance(trainer, Mapping) and "default_root_dir" in trainer:
-        yield "trainer.default_root_dir"
+    for section, key in (("trainer", "default_root_dir"), ("checkpoint", "dirpath")):
+        values = merged.get(section)
+        if isinstance(values, Mapping) and key in values:
+            yield f"{section}.{key}"
     if "seed_everything" in merged:
         yield "seed_everything"
 

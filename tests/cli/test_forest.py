@@ -124,7 +124,7 @@ def test_export_to_a_file_is_rejected(folder, capsys):
     pytest.importorskip("skops")
     (folder / "shipped").write_text("")
     assert forest("--export", "shipped") == 2
-    assert "--export: shipped is a file, expected a folder" in capsys.readouterr().err
+    assert "--export: cannot write to shipped (Not a directory); choose another folder" in capsys.readouterr().err
 
 
 def test_a_stopped_command_continues(folder, monkeypatch, capsys):

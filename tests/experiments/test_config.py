@@ -165,11 +165,11 @@ def test_files_without_stages(tmp_path, text, message):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("trainer.default_root_dir: /elsewhere", "trainer.default_root_dir: unexpected key, the output folder is that"),
-        ("trainer: {default_root_dir: /elsewhere}", "trainer.default_root_dir: unexpected key, the output folder is"),
-        ("checkpoint.dirpath: /elsewhere", "checkpoint.dirpath: unexpected key, the output folder is that"),
-        ("import: code.py", "import: unexpected key, expected a key of the configuration file"),
-        ("'x --import': code.py", "x --import: unexpected key, expected a key of the configuration file"),
+        ("trainer.default_root_dir: /elsewhere", ": unexpected key trainer.default_root_dir, which differs between"),
+        ("trainer: {default_root_dir: /elsewhere}", ": unexpected key trainer.default_root_dir, which differs"),
+        ("checkpoint.dirpath: /elsewhere", ": unexpected key checkpoint.dirpath, which differs between runs; set the"),
+        ("import: code.py", ".import: unexpected key, expected a key of the configuration file"),
+        ("'x --import': code.py", ".x --import: unexpected key, expected a key of the configuration file"),
     ],
 )
 @pytest.mark.parametrize("where", ["overrides", "quick", "experiment"])
@@ -178,5 +178,5 @@ def test_overrides_of_the_output_folder_and_of_options(tmp_path, key, message, w
     stage = "config: fit.yaml" if where == "experiment" else f"config: fit.yaml, {where}: {{{key}}}"
     quick = f"quick: {{{key}}}" if where == "experiment" else ""
     (tmp_path / "x.yaml").write_text(f"experiment: x\nstages: {{a: {{{stage}}}}}\n{quick}")
-    with pytest.raises(ConfigurationError, match=f"{where.replace('experiment', 'quick')}.{message}"):
+    with pytest.raises(ConfigurationError, match=f"{where.replace('experiment', 'quick')}{message}"):
         load_experiment(tmp_path / "x.yaml")

@@ -111,7 +111,7 @@ def test_the_present_format_is_unchanged(work: Path) -> None:
         for name in ("result.json", "run_state.json"):
             one, other = (json.loads((folder / name).read_text()) for folder in (new, old))
             one.get("environment", {}).update(git=None)  # a commit, or null outside a repository
-            assert list(keys_of(one)) == list(keys_of(other)), name
+            assert sorted(keys_of(one)) == sorted(keys_of(other)), name
             assert one[FORMAT_KEY] == FORMAT_VERSION
         one, other = (read_checkpoint(folder) for folder in (new, old))
         assert one.keys() == other.keys()

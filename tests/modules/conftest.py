@@ -84,6 +84,8 @@ def gan_compression(alpha: float = 0.0) -> GANCompressionModule:
     )
 
 
+collect_ignore = ["distributed_worker.py"]  # a script that imports this file, started by test_distributed.py
+
 KINDS: dict[str, Callable[[], CompressionModule]] = {
     "classifier": classifier,
     "distillation": distillation,

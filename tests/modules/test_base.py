@@ -295,6 +295,7 @@ class TestTrainedOn:
         with pytest.raises(ConfigurationError, match=r"model\.teacher: trained with data\.quantile_transform false"):
             make_trainer(max_steps=1).fit(module, scores)
 
+    @pytest.mark.filterwarnings("ignore:.*the training samples differ from those of the checkpoint")
     def test_scale_is_restored_from_the_checkpoint(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
         """A resumed run scales rows by the checkpoint's scaler, which the teacher's scale is compared with."""
         teacher = ClassifierModule(MLPClassifier(64, 3))

@@ -41,7 +41,7 @@ def test_no_file(tmp_path):
     ("content", "message"),
     [
         (b"epoch,step\n0,\xff\n", "byte 13 is not UTF-8"),
-        (b'epoch,step\n0,"' + b"x" * 200_000, "damaged .field larger than field limit"),
+        (b'epoch,step\n0,"' + b"x" * 200_000 + b"\n", "damaged .field larger than field limit"),
         (b"epoch,step\n0,five\n", "row 1: got step 'five', expected a number"),
         (b"epoch,loss\n0,5\n", "row 1: got step None, expected a number"),
         (b"epoch,step\n0,5,6\n", "row 1: got step '5', expected a number and no cells without a column"),
