@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ganmc_lightning import __version__
+from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.evaluation.compression import make_compression_scores
 from ganmc_lightning.evaluation.evaluator import FEATURE_METRICS, METRICS, GeneratorEvaluator, held_out_split
 from ganmc_lightning.evaluation.plots import COLUMNS, plot_results
@@ -33,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigurationError: an argument is invalid.
     """
     started = time.monotonic()
+    keep_freed_memory()
     if arguments.nearest_plot and arguments.num_samples < COLUMNS:
         raise ConfigurationError(
             f"--num-samples: got {arguments.num_samples}, expected at least {COLUMNS} with --nearest-plot"
