@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         run_command=partial(_run_stage, import_words(args.imports)),
         console=Console(),
         seeds=seeds,
+        stages=None if args.stages is None else [name.strip() for name in args.stages.split(",")],
         quick=args.quick,
         jobs=args.jobs,
         on=args.on,

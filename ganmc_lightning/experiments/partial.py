@@ -1,18 +1,40 @@
-"""Restrict the report of an experiment to the stages that have a result."""
+"""Restrict an experiment to some of its stages: those that are selected, or those that have a result."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from copy import copy
 from typing import TypeVar
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment
+from ganmc_lightning.io.structured import suggestion
 
 T = TypeVar("T")
 
 
+def select_stages(experiment: Experiment, names: Sequence[str]) -> Experiment:
+    """Return the experiment with the named stages and all stages that they need, in the order of the file.
+
+    Args:
+        experiment: the experiment.
+        names: names of stages.
+
+    Raises:
+        ConfigurationError: the experiment has no stage of a name.
+    """
+    for name in names:
+        if name not in experiment.stages:
+            raise ConfigurationError(f"--stages: got {name!r}, {suggestion(name, experiment.stages)}")
+    selected = set(names)
+    for name, stage in reversed(experiment.stages.items()):  # a stage is listed after those that it needs
+        if name in selected:
+            selected.update(stage.needs)
+    return _update(drop_missing(experiment, selected), duration=None)
+
+
 def drop_missing(experiment: Experiment, available: Container[str]) -> Experiment:
-    """Return the experiment without the stages, rows and figures that have no result.
+    """Return the experiment without the stages, rows and figures that are not available.
 
     A row that selects from several stages is dropped if one of them is missing, because its selection could differ.
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from ganmc_lightning.experiments.cards import write_cards
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.executors import make_executor
-from ganmc_lightning.experiments.partial import drop_missing
+from ganmc_lightning.experiments.partial import drop_missing, select_stages
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.progress import ProgressPrinter, print_report
 from ganmc_lightning.experiments.report_builder import make_report, write_report
@@ -30,6 +30,7 @@ def reproduce(
     run_command: RunCommand,
     console: Console,
     seeds: Sequence[int] | None = None,
+    stages: Sequence[str] | None = None,
     quick: bool = False,
     jobs: int | None = None,
     on: str | None = None,
@@ -47,6 +48,7 @@ def reproduce(
         run_command: entry point of the command line, called for each stage.
         console: terminal output.
         seeds: seeds that replace those of the file.
+        stages: stages to run and to report, with those that they need (default: all).
         quick: whether to apply the file's ``quick`` overrides.
         jobs: maximum number of parallel runs (default: 1 on this machine, all on a cluster); more than 1 use processes.
         on: cluster of the runs; see :func:`~ganmc_lightning.experiments.executors.make_executor`.
@@ -60,10 +62,12 @@ def reproduce(
         or a card could not be written, else the exit code of the first run that failed.
 
     Raises:
-        ConfigurationError: the experiment file or the output folder cannot be used, another process uses the folder,
-            or a result lacks the experiment's metric.
+        ConfigurationError: the experiment file, a stage or the output folder cannot be used, another process uses the
+            folder, or a result lacks the experiment's metric.
     """
     experiment = load_experiment(file)
+    if stages is not None:
+        experiment = select_stages(experiment, stages)
     folder = out.resolve() / experiment.name
     with lock_folder(folder, "--out"):
         runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)

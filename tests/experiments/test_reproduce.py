@@ -60,6 +60,28 @@ def test_stages_run_in_order_and_only_once(go, fake):
     assert "· teacher   seed 0  val 0.9000  test 0.8000       12 s  1/5\n" in shown
 
 
+def test_selected_stages_run_with_those_that_they_need(go, fake, folder):
+    code, shown = go(seeds=(0,), stages=["mixed_02", "alone"])
+    assert code == 0
+    assert [stage for stage in fake.stages if stage.startswith("fit")] == [
+        "fit teacher/seed0",
+        "fit gan/seed0",
+        "fit alone/seed0",
+        "fit mixed_02/seed0",
+    ]
+    assert "4 stages, 1 seed, 4 runs" in shown
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["name"] for row in report["rows"]] == ["teacher", "labels only"]  # the other selects from both mixed
+    go(seeds=(0,))
+    assert fake.stages[7:] == ["fit mixed_05/seed0", "test mixed_05/seed0"]
+
+
+def test_unknown_stage_is_an_error(go, fake):
+    with pytest.raises(ConfigurationError, match="--stages: got 'techer', did you mean 'teacher'"):
+        go(seeds=(0,), stages=["alone", "techer"])
+    assert not fake.calls
+
+
 def test_further_seed_adds_its_runs_only(go, fake):
     go(seeds=(0,))
     go(seeds=(0, 1))
