@@ -113,7 +113,9 @@ class GANCompressionModule(CompressionModule):
 
     def setup(self, stage: str) -> None:
         """Validate teacher and student against each other and against the data."""
-        _check_samples(self.teacher, self.student, self._seeded_latents(2, seed=0))
+        # Lightning moves the networks to self.device after this hook.
+        device = next(self.student.parameters()).device
+        _check_samples(self.teacher, self.student, self._seeded_latents(2, seed=0, device=device))
         super().setup(stage)
 
     def validate_spec(self, spec: DataSpec) -> None:
@@ -141,7 +143,7 @@ class GANCompressionModule(CompressionModule):
 
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Return latents and, for a conditional student, a label for one sample."""
-        return self._seeded_latents(1, seed=0)
+        return self._seeded_latents(1, seed=0, device=torch.device("cpu"))
 
     # -- training ------------------------------------------------------------------------------------------
 
@@ -205,19 +207,19 @@ class GANCompressionModule(CompressionModule):
 
     def _record_mse(self, stage: str, n: int, batch_idx: int) -> None:
         processes = self.trainer.world_size  # together, they use the latents of one process with larger batches
-        latents = self._seeded_latents(n * processes, HELD_OUT_SEEDS[stage] + batch_idx)
+        latents = self._seeded_latents(n * processes, HELD_OUT_SEEDS[stage] + batch_idx, self.device)
         latents = tuple(tensor[self.global_rank :: processes] for tensor in latents)
         mse = squared_distance(self.student(*latents), self.teacher(*latents))
         self.record_samples({"mse": mse * n}, n, prog_bar=True)
 
-    def _seeded_latents(self, n: int, seed: int) -> tuple[Tensor, ...]:
+    def _seeded_latents(self, n: int, seed: int, device: torch.device) -> tuple[Tensor, ...]:
         """Return latents and labels drawn on the CPU, so that they are equal on every device."""
         generator = torch.Generator().manual_seed(seed)
-        latents = self.student.sample_latents(n, "cpu", generator).to(self.device, non_blocking=True)
+        latents = self.student.sample_latents(n, "cpu", generator).to(device, non_blocking=True)
         if self.student.num_classes == 0:
             return (latents,)
         labels = torch.randint(self.student.num_classes, (n,), generator=generator, device="cpu")
-        return latents, labels.to(self.device, non_blocking=True)
+        return latents, labels.to(device, non_blocking=True)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one student sample for each sample of the batch."""

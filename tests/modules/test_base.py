@@ -470,3 +470,21 @@ def test_epoch_loss_under_autocast(make_data: MakeData, make_trainer: MakeTraine
     )
     assert len(losses) == 54
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(sum(losses) / 54, rel=1e-5)
+
+
+class DeviceBeforeTheNetworks(Callback):
+    """As on a GPU, where ``module.device`` is the GPU in ``setup``, before Lightning moves the networks there."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        pl_module._device = torch.device("meta")
+
+
+@pytest.mark.parametrize("kind", ["classifier", "distillation", "hints", "anc", "gan", "acgan", "gan_compression"])
+def test_networks_are_validated_where_they_are(
+    make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer, kind: str
+) -> None:
+    module = make_module(kind)
+    data = make_data(batch_size=27)
+    make_trainer(max_steps=1, callbacks=[DeviceBeforeTheNetworks()]).fit(module, data)
+    module._device = torch.device("meta")
+    assert all(tensor.device.type == "cpu" for tensor in module.example_inputs(data.spec))
