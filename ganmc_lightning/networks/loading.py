@@ -30,6 +30,7 @@ from ganmc_lightning.networks.recipe_metadata import load_described
 from ganmc_lightning.networks.recipes import in_recipe, recipe_loader
 from ganmc_lightning.networks.submodules import load_submodule
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data
+from ganmc_lightning.networks.weight_files import file_format
 
 
 @recipe_loader
@@ -136,17 +137,21 @@ def load_generator(path: str, submodule: str | None = None) -> Generator:
     """Load a generator; see :func:`load_network`.
 
     Args:
-        path: checkpoint of a GAN, or of a compressed generator.
-        submodule: name of the generator (default: ``"generator"``, or ``"student"`` of a compressed generator).
+        path: checkpoint of a GAN or of a compressed generator, or a ``.safetensors`` file of ``ganmc export``.
+        submodule: name of the generator in a checkpoint (default: ``"generator"``, or ``"student"`` of a compressed
+            generator).
 
     Raises:
-        ConfigurationError: as :func:`load_network`, or the submodule is not a generator.
+        ConfigurationError: as :func:`load_network`, or the network is not a generator.
     """
-    checkpoint = read_checkpoint(path)
-    submodule = submodule or generator_submodule(checkpoint)
-    network = load_submodule(checkpoint, submodule, path)
+    if submodule is None and file_format(path) == "safetensors":
+        network, name = load_network(path), "the network"
+    else:
+        checkpoint = read_checkpoint(path)
+        submodule = submodule or generator_submodule(checkpoint)
+        network, name = load_submodule(checkpoint, submodule, path), f"'{submodule}'"
     if not isinstance(network, Generator):
-        raise ConfigurationError(f"{path}: '{submodule}' is a {type(network).__name__}, expected a generator")
+        raise ConfigurationError(f"{path}: {name} is a {type(network).__name__}, expected a generator")
     return network
 
 

@@ -14,7 +14,14 @@ from ganmc_lightning.exceptions import ConfigurationError, ExportError
 from ganmc_lightning.export import export_network, files
 from ganmc_lightning.export.onnx_file import decode_onnx
 from ganmc_lightning.io.export_formats import EXPORT_PACKAGES
-from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet, TabularGenerator, load_network
+from ganmc_lightning.networks import (
+    ACGANGenerator,
+    DCGANGenerator,
+    LeNet,
+    TabularGenerator,
+    load_generator,
+    load_network,
+)
 from ganmc_lightning.networks.recipe_metadata import decode_recipe
 from ganmc_lightning.networks.recipes import instantiate_network
 from ganmc_lightning.networks.training_data import get_training_data
@@ -148,6 +155,31 @@ def test_safetensors_rebuild_the_network(tmp_path):
     rebuilt.load_state_dict(weights)
     inputs = torch.rand(3, 1, 16, 16)
     assert torch.equal(rebuilt.eval()(inputs), network.eval()(inputs))
+
+
+def test_generator_of_safetensors_in_half_precision(tmp_path):
+    arguments = {"image_size": 8, "channels": 1, "num_classes": 3, "latent_dim": 4, "width": 2}
+    generator = ACGANGenerator(**arguments)
+    recipe = {"class_path": "ganmc_lightning.networks.ACGANGenerator", "init_args": arguments}
+    (file,) = export_network(generator, tmp_path, ["safetensors"], spec=DataSpec((1, 8, 8), 3), recipe=recipe)
+    with safe_open(file.path, "pt") as opened:
+        metadata = opened.metadata()
+    halved = {key: value.half() if value.dim() > 1 else value for key, value in generator.state_dict().items()}
+    save_file(halved, file.path, metadata)
+    loaded = load_generator(str(file.path))
+    assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
+    latents, labels = torch.randn(5, 4), torch.tensor([0, 1, 2, 1, 0])
+    torch.testing.assert_close(loaded(latents, labels), generator.eval()(latents, labels), atol=2e-3, rtol=0)
+
+
+def test_classifier_of_safetensors_is_no_generator(tmp_path):
+    arguments = {"in_channels": 1, "image_size": 16, "num_classes": 3, "widths": [4, 8, 16]}
+    recipe = {"class_path": "ganmc_lightning.networks.LeNet", "init_args": arguments}
+    (file,) = export_network(
+        LeNet(**arguments), tmp_path, ["safetensors"], spec=DataSpec((1, 16, 16), 3), recipe=recipe
+    )
+    with pytest.raises(ConfigurationError, match="the network is a LeNet, expected a generator"):
+        load_generator(str(file.path))
 
 
 @pytest.mark.parametrize("uint8", [False, True])

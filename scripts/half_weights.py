@@ -1,0 +1,37 @@
+"""Store the weights of a file of `ganmc export --format safetensors` in half precision.
+
+python scripts/half_weights.py IN.safetensors OUT.safetensors
+
+Loading restores float32 networks, whose weights then have 11 significant bits. Biases and statistics of normalization
+layers stay float32. The recipe in the metadata is kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+
+def main() -> None:
+    source, target = map(Path, sys.argv[1:])
+    with safe_open(source, "pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        metadata = file.metadata()
+    halved = {
+        name: value.half() if value.dtype == torch.float32 and value.dim() > 1 else value
+        for name, value in weights.items()
+    }
+    save_file(halved, target, metadata)
+    print(f"{target}: {target.stat().st_size:,} bytes, largest difference {_difference(weights, halved):.1e}")
+
+
+def _difference(weights: dict[str, torch.Tensor], halved: dict[str, torch.Tensor]) -> float:
+    return max(float((value - halved[name].to(value.dtype)).abs().max()) for name, value in weights.items())
+
+
+if __name__ == "__main__":
+    main()
