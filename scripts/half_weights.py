@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 
 def main() -> None:
+    """Read one file and write the other."""
     source, target = map(Path, sys.argv[1:])
     with safe_open(source, "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
@@ -26,10 +27,11 @@ def main() -> None:
         for name, value in weights.items()
     }
     save_file(halved, target, metadata)
-    print(f"{target}: {target.stat().st_size:,} bytes, largest difference {_difference(weights, halved):.1e}")
+    print(f"{target}: {target.stat().st_size:,} bytes, largest difference {largest_difference(weights, halved):.1e}")
 
 
-def _difference(weights: dict[str, torch.Tensor], halved: dict[str, torch.Tensor]) -> float:
+def largest_difference(weights: dict[str, torch.Tensor], halved: dict[str, torch.Tensor]) -> float:
+    """Return the largest absolute rounding error."""
     return max(float((value - halved[name].to(value.dtype)).abs().max()) for name, value in weights.items())
 
 

@@ -58,6 +58,7 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         [_update(test, stages=tuple(stage for stage in test.stages if stage in available)) for test in tests]
         for tests in (report.paired_tests, report.rank_tests)
     )
+    sweeps = [sweep for sweep in sweeps if len(sweep.x_to_stage) > 1]  # a line needs two points
     curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.learning_curves]
     report = _update(
         report,
@@ -65,7 +66,7 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         paired_tests=tuple(test for test in paired_tests if len(test.stages) > 1),
         rank_tests=tuple(test for test in rank_tests if len(test.stages) > 1),
         tables=tuple(t for t in tables if t.rows),
-        sweep=tuple(sweep for sweep in sweeps if sweep.x_to_stage),
+        sweep=tuple(sweeps),
         learning_curves=tuple(c for c in curves if c.stages),
         result_curves=tuple(figure for figure in report.result_curves if figure.stage in available),
         sample_grids=tuple(stage for stage in report.sample_grids if stage in available),

@@ -26,6 +26,7 @@ def make_report(
     command: str,
     quick: bool,
     missing: Sequence[str] = (),
+    omitted: int = 0,
     cards: Sequence[CardLink] = (),
 ) -> Report:
     """Compute a report.
@@ -36,6 +37,7 @@ def make_report(
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         missing: runs without a result.
+        omitted: number of stages that were not selected.
         cards: cards of students.
 
     Raises:
@@ -49,7 +51,7 @@ def make_report(
         (sweep, {x: mean_ci(report_values(experiment, results, stage)) for x, stage in sweep.x_to_stage.items()})
         for sweep in experiment.report.sweep
     ]
-    notes = _missing_notes(missing) + make_notes(experiment, rows, quick)
+    notes = _missing_notes(missing, omitted) + make_notes(experiment, rows, quick)
     runs = [run for stage in experiment.stages for run in results[stage]]
     environment, environment_notes = _common_environment(runs)
     return Report(
@@ -101,5 +103,6 @@ def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[
     return environment, [f"The runs come from different environments ({', '.join(changed)}); the last is shown."]
 
 
-def _missing_notes(runs: Sequence[str]) -> list[str]:
-    return [f"Incomplete report: {len(runs)} runs failed or were skipped ({', '.join(runs)})."] if runs else []
+def _missing_notes(runs: Sequence[str], omitted: int) -> list[str]:
+    notes = [f"Incomplete report: {len(runs)} runs failed or were skipped ({', '.join(runs)})."] if runs else []
+    return notes + ([f"Selected by --stages; further stages of the experiment: {omitted}."] if omitted else [])

@@ -65,9 +65,8 @@ def reproduce(
         ConfigurationError: the experiment file, a stage or the output folder cannot be used, another process uses the
             folder, or a result lacks the experiment's metric.
     """
-    experiment = load_experiment(file)
-    if stages is not None:
-        experiment = select_stages(experiment, stages)
+    complete = load_experiment(file)
+    experiment = complete if stages is None else select_stages(complete, stages)
     folder = out.resolve() / experiment.name
     with lock_folder(folder, "--out"):
         runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
@@ -89,7 +88,8 @@ def reproduce(
         missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
         available = drop_missing(experiment, results)
         cards, without_card = write_cards(available, results, folder, run_command)
-        report = make_report(available, results, command, quick, missing, cards)
+        omitted = len(complete.stages) - len(experiment.stages)
+        report = make_report(available, results, command, quick, missing, omitted, cards)
         write_report(report, folder)
         if wandb_project is not None:
             log_report(report, folder, wandb_project)
