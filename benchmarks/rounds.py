@@ -59,7 +59,8 @@ class Worker:
 
     def __init__(self, script: str, folder: Path, source: Path = ROOT, python: str = sys.executable) -> None:
         self._log = folder / "workers.log"
-        environment = {**os.environ, "PYTHONPATH": str(source), "GANMC_DATA": str(folder / "data")}
+        path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": path, "GANMC_DATA": str(folder / "data")}
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [python, str(WORKERS / script)],

@@ -227,6 +227,8 @@ def project(
                 write(tmp_path / name)
         if "runs/" in text:
             shutil.copytree(request.getfixturevalue("trained_runs"), tmp_path / "runs")
+        if "docs/results/" in text:
+            (tmp_path / "docs").symlink_to(Path(__file__).parents[2] / "docs")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("GANMC_DATA", str(documented_data))
         monkeypatch.setenv("WANDB_MODE", "offline")
