@@ -8,7 +8,7 @@ layers stay float32. The recipe in the metadata is kept.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import torch
@@ -18,7 +18,11 @@ from safetensors.torch import save_file
 
 def main() -> None:
     """Read one file and write the other."""
-    source, target = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    arguments = parser.parse_args()
+    source, target = arguments.source, arguments.target
     with safe_open(source, "pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         metadata = file.metadata()
@@ -26,6 +30,8 @@ def main() -> None:
         name: value.half() if value.dtype == torch.float32 and value.dim() > 1 else value
         for name, value in weights.items()
     }
+    if not all(value.isfinite().all() for value in halved.values()):
+        parser.error(f"{source}: got weights outside the range of half precision, expected at most 65,504")
     save_file(halved, target, metadata)
     print(f"{target}: {target.stat().st_size:,} bytes, largest difference {largest_difference(weights, halved):.1e}")
 

@@ -36,7 +36,7 @@ def select_stages(experiment: Experiment, names: Sequence[str]) -> Experiment:
 def drop_missing(experiment: Experiment, available: Container[str]) -> Experiment:
     """Return the experiment without the stages, rows and figures that are not available.
 
-    A row that selects from several stages is dropped if one of them is missing, because its selection could differ.
+    A row of several stages is dropped if one of them is missing, because its selection could differ.
 
     Args:
         experiment: the experiment.
@@ -45,7 +45,10 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
     report = experiment.report
     rows = tuple(row for row in report.rows if all(stage in available for stage in row.stages))
     known = {row.name for row in rows} | {stage for stage in experiment.stages if stage in available}
-    tables = [_update(t, rows=tuple(row for row in t.rows if row.stage in available)) for t in report.tables]
+    tables = [
+        _update(table, rows=tuple(row for row in table.rows if all(stage in available for stage in row.stages)))
+        for table in report.tables
+    ]
     sweeps = [
         _update(
             sweep,

@@ -105,4 +105,4 @@ def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[
 
 def _missing_notes(runs: Sequence[str], omitted: int) -> list[str]:
     notes = [f"Incomplete report: {len(runs)} runs failed or were skipped ({', '.join(runs)})."] if runs else []
-    return notes + ([f"Selected by --stages; further stages of the experiment: {omitted}."] if omitted else [])
+    return notes + ([f"Partial report; stages omitted by --stages: {omitted}."] if omitted else [])

@@ -95,6 +95,11 @@ class TableRow:
     paper: dict[str, Number] = field(default_factory=dict)
     join: str = ""
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """All stages that provide values."""
+        return self.stage, *self.stage_of.values()
+
     def source_of(self, metric: str) -> tuple[str, str]:
         """Return the stage of a metric, and its name among the results of this stage."""
         if metric in self.stage_of:

@@ -22,7 +22,9 @@ from ganmc_lightning.networks.external import (
 )
 from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, hf_config
 from ganmc_lightning.networks.loading import load_network, needs_wrapper
+from ganmc_lightning.networks.recipe_metadata import find_recipe
 from ganmc_lightning.networks.recipes import BUILDER, arguments_of_recipe, is_loader, loader_of
+from ganmc_lightning.networks.weight_files import file_format
 
 WRAPPER = "ganmc_lightning.networks.PretrainedClassifier"
 
@@ -53,8 +55,13 @@ def resolve_recipe(value: Any) -> Any:
         return _wrapped(network, Preprocessing(), options, path) if needs_wrapper(options) else network
     content = read_checkpoint(path) if submodule is not None else read_external(path, options.trust)
     if submodule is None and not is_own_checkpoint(content):
-        return value if network is None else _wrapped(network, Preprocessing(), options, path)
-    recipe = network or recipe_from_checkpoint(content, submodule or trained_submodule(content, path), path)
+        if network is not None:
+            return _wrapped(network, Preprocessing(), options, path)
+        recipe = find_recipe(path) if file_format(path) == "safetensors" else None
+        if recipe is None:
+            return value
+    else:
+        recipe = network or recipe_from_checkpoint(content, submodule or trained_submodule(content, path), path)
     return _wrapped(recipe, Preprocessing(), options, path) if needs_wrapper(options) else recipe
 
 
@@ -62,9 +69,11 @@ def _resolve_other(recipe: Mapping[str, Any], arguments: Mapping[str, Any]) -> M
     """Resolve the recipe of :func:`build_network` or of a loader of generators and discriminators."""
     if loader_of(recipe["class_path"]) is build_network:
         return _untrained(arguments["reference"], arguments.get("num_classes"), arguments)
-    path = arguments["path"]
+    path, submodule = arguments["path"], arguments.get("submodule")
+    if submodule is None and file_format(path) == "safetensors":
+        return find_recipe(path) or recipe
     checkpoint = read_checkpoint(path)
-    return recipe_from_checkpoint(checkpoint, arguments["submodule"] or generator_submodule(checkpoint), path)
+    return recipe_from_checkpoint(checkpoint, submodule or generator_submodule(checkpoint), path)
 
 
 def _resolve_reference(path: str, options: ClassifierOptions) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from PIL import Image
 from ganmc_lightning.cli import main
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.interpolation import find_stage_paths
+from ganmc_lightning.experiments.partial import select_stages
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.synthesizers import FilteredSynthesizer
 
@@ -279,6 +280,19 @@ def test_all_stages_are_planned(file, tmp_path):
         ]
         assert [(run.stage, run.seed) for run in runs] == expected
         assert len({run.fingerprint.digest for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=[file.name.partition(".")[0] for file in EXPERIMENTS])
+def test_each_stage_alone_has_a_report(file):
+    experiment = load_experiment(file)
+    for name in experiment.stages:
+        selected = select_stages(experiment, [name])
+        report = selected.report
+        used = {stage for row in report.rows for stage in row.stages}
+        used |= {stage for table in report.tables for row in table.rows for stage in row.stages}
+        used |= {stage for sweep in report.sweep for stage in (*sweep.x_to_stage.values(), *sweep.baselines)}
+        assert used <= set(selected.stages)
+        assert all(need in selected.stages for stage in selected.stages.values() for need in stage.needs)
 
 
 def test_duplicates_are_removed_from_stages_and_commands():

@@ -73,7 +73,7 @@ def test_selected_stages_run_with_those_that_they_need(go, fake, folder):
     report = json.loads((folder / "report.json").read_text())
     assert [row["name"] for row in report["rows"]] == ["teacher", "labels only"]  # the other selects from both mixed
     assert report["sweeps"] == []  # one point
-    assert report["notes"][0] == "Selected by --stages; further stages of the experiment: 1."
+    assert report["notes"][0] == "Partial report; stages omitted by --stages: 1."
     go(seeds=(0,))
     assert fake.stages[7:] == ["fit mixed_05/seed0", "test mixed_05/seed0"]
 

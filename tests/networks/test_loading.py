@@ -13,6 +13,7 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.export import export_network
 from ganmc_lightning.networks import (
     ACGANDiscriminator,
     ACGANGenerator,
@@ -384,6 +385,17 @@ class TestPointers:
             "init_args": {"path": path, "submodule": "generator"},
         }
         assert resolve_recipe(pointer) == recipe
+
+    def test_of_an_exported_generator(self, tmp_path):
+        recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 2}}
+        (file,) = export_network(TabularGenerator(2), tmp_path, ["safetensors"], spec=DataSpec((2,), 2), recipe=recipe)
+        for loader in ("load_generator", "load_network"):
+            class_path = f"ganmc_lightning.networks.{loader}"
+            pointer = {"class_path": class_path, "init_args": {"path": str(file.path)}}
+            assert resolve_recipe(pointer) == recipe
+        later = save(tmp_path / "later.ckpt", {"generator": recipe}, generator=TabularGenerator(2))
+        file.path.unlink()
+        assert load_generator(later).sample_shape == (2,)
 
     def test_survive_the_earlier_file(self, path, tmp_path):
         pointer = {"class_path": POINTER, "init_args": {"path": path, "submodule": "network"}}
