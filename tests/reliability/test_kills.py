@@ -109,6 +109,7 @@ def test_killed_commands_end_as_undisturbed_ones(
     for command in commands:
         folder = tmp_path / f"undisturbed_{command.name}"
         undisturbed[command.name] = folder, run_undisturbed(runner, command, folder)
+        print(f"{command.name}: {undisturbed[command.name][1]:.1f} s undisturbed", flush=True)
         if command.name in ("fit", "fit_gan"):
             shutil.copytree(folder / "run", inputs / {"fit": "teacher", "fit_gan": "acgan"}[command.name])
     by_command: Counter[str] = Counter()
@@ -134,6 +135,7 @@ def test_killed_commands_end_as_undisturbed_ones(
             kills=by_signal.total() - by_signal["ended before"],
             kills_by_command=dict(by_command),
             kills_by_signal=dict(by_signal),
+            undisturbed_seconds={name: round(seconds, 1) for name, (_, seconds) in undisturbed.items()},
             wrong=wrong,
         )
     assert not wrong
