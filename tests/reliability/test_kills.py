@@ -50,7 +50,7 @@ def kill_once(
     finished = finished_stages(folder)
     runner.start(command, folder)
     time.sleep(seconds * random.uniform(0.02, 0.98))
-    interrupt(runner.process, number, target)
+    target = interrupt(runner.process, number, target)
     status = runner.wait(ENDING_SECONDS)
     name = f"{number.name} {target}"
     wrong = []

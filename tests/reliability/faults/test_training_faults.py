@@ -26,7 +26,7 @@ STEPS = 24  # of a training: 6 epochs of 4 steps
 
 def test_full_disk(bench: Any, reference: Path, cases: Callable[[int], int]) -> None:
     rng, page = random.Random(0), 4096
-    pages = sum(-(-path.stat().st_size // page) + 1 for path in reference.rglob("*") if path.is_file()) + 40
+    pages = sum(-(-path.stat().st_size // page) + 1 for path in reference.rglob("*") if path.is_file())
     for case in range(cases(60)):
         disk = bench.folder / f"disk{case}"
         with bench.tmpfs(disk, str(page * rng.randint(2, pages))) as remount:
