@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kill_commands import Command, Commands, interrupt, make_commands, members, wait_for_end, write_inputs
+from kill_commands import Command, Commands, interrupt, make_commands, wait_for_end, write_inputs
 from kill_results import differences, finished_stages, incomplete_files, temporary_files
 
 ENDING_SECONDS = 120.0
 """Time after which a process that still runs is an orphan; a worker saves a checkpoint first."""
+GRACE_SECONDS = 5.0
+"""Time after the end of the first process in which Python's resource tracker, which notices it, ends."""
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 TARGETS = {signal.SIGKILL: ("first", "all", "other"), signal.SIGTERM: ("first", "all"), signal.SIGINT: ("all",)}
 KILLS = 3
@@ -56,7 +58,7 @@ def kill_once(
     wrong = []
     if status not in (0, EXIT_CODES[number], -number) and not (target == "other" and status == 1):
         wrong.append(f"exit code {status}: {runner.log.read_text()[-500:]}")
-    if number != signal.SIGKILL and (left := members(runner.process)):
+    if number != signal.SIGKILL and (left := wait_for_end(runner.process, GRACE_SECONDS)):
         wrong.append(f"orphans {left}")
     changed = [str(file) for file, at in finished.items() if not file.is_file() or file.stat().st_mtime_ns != at]
     wrong += [f"repeated: {changed}"] if changed else []
