@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,7 +87,10 @@ def run(arguments: Sequence[object], log: Path, interruption: Interruption | Non
             sys.stdout = sys.stderr = file
             if interruption is not None:
                 training.InterruptHandler = lambda: interruption  # type: ignore[assignment,misc]
-            code = main([str(word) for word in arguments])
+            try:
+                code = main([str(word) for word in arguments])
+            except BaseException:
+                traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -107,12 +111,13 @@ def plain(value: Any, folder: Path) -> Any:
     return value.replace(str(folder), "") if isinstance(value, str) else value
 
 
-def differences(whole: Path, parts: Path) -> list[str]:
-    """Compare two run folders: checkpoints, metrics.csv, result.json."""
-    found = []
+def differences(whole: Path, parts: Path, roots: tuple[Path, Path] | None = None) -> list[str]:
+    """Compare two run folders: checkpoints without the paths of their root folders, metrics.csv, result.json."""
+    found, roots = [], roots or (whole, parts)
     for name in ("last", "best"):
         one, other = (
-            plain(torch.load(path / "checkpoints" / f"{name}.ckpt", weights_only=True), path) for path in (whole, parts)
+            plain(torch.load(path / "checkpoints" / f"{name}.ckpt", weights_only=True), root)
+            for path, root in zip((whole, parts), roots, strict=True)
         )
         found += [f"{name}.ckpt: {key}" for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
     rows = []
@@ -176,10 +181,14 @@ def test_fit(
                 last_of_epoch = position % (steps * every) == 0
                 interruption = Interruption(position, number, last_of_epoch)
                 code, expected = exit_code(run(fit(kind, every, parts, EPOCHS), log, interruption)), EXIT_CODES[number]
-                endings.append(number.name)
+                endings.append(number.name if code else "ended before")
             if code not in (expected, 0):  # 0: the position was passed before
                 wrong.append(f"case {case} ({kind}): exit code {code}, expected {expected}")
-        final = exit_code(run(fit(kind, every, parts, EPOCHS), log))
+            if code == 0 and (expected != 0 or epochs == EPOCHS):
+                break  # the run is finished
+        else:
+            code = exit_code(run(fit(kind, every, parts, EPOCHS), log))
+        final = code
         found = differences(whole, parts) if final == 0 else [f"exit code {final}"]
         wrong += [f"case {case} ({kind}, {', '.join(endings)}): {text}" for text in found]
         counts.update(endings)
@@ -279,7 +288,7 @@ def test_commands(
                 wrong.append(f"case {case} ({name}): {result.relative_to(whole)}")
         for last in whole.rglob("last.ckpt"):
             folder = last.parents[1]
-            found = differences(folder, parts / folder.relative_to(whole))
+            found = differences(folder, parts / folder.relative_to(whole), (whole, parts))
             wrong += [f"case {case} ({name}): {folder.relative_to(whole)}: {text}" for text in found]
         shutil.rmtree(parts)
     record_figures("resume_commands", interruptions=dict(counts), differences=wrong)
