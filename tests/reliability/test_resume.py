@@ -27,6 +27,9 @@ from lightning.pytorch import Trainer
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 
+sys.path.insert(0, str(Path(__file__).parent))
+from kill_results import leaves
+
 from ganmc_lightning.cli import main, training
 from ganmc_lightning.cli.callbacks import InterruptHandler
 from ganmc_lightning.modules import CompressionModule
@@ -210,14 +213,6 @@ def interrupt_after(child: int, seconds: float, number: int) -> int:
     return exit_code(child)
 
 
-def untimed(value: Any) -> Any:
-    """Return a JSON value without durations, and with numbers that depend on pickled sizes rounded."""
-    timed = ("seconds", "speedup", "command", "costs", "latency", "bytes", "compression_ratio", "object")
-    if isinstance(value, dict):
-        return {key: untimed(item) for key, item in value.items() if not key.endswith(timed)}
-    return [untimed(item) for item in value] if isinstance(value, list) else value
-
-
 def commands(work: Path) -> dict[str, Callable[[Path], list[object]]]:
     """Return functions from an output folder to a command line that is resumed by repeating it."""
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
@@ -283,9 +278,10 @@ def test_commands(
             wrong.append(f"case {case} ({name}): exit code {final}")
             continue
         for result in whole.rglob("result.json"):
-            one, other = (json.loads(p.read_text()) for p in (result, parts / result.relative_to(whole)))
-            if untimed(one) != untimed(other):
-                wrong.append(f"case {case} ({name}): {result.relative_to(whole)}")
+            files = (result, parts / result.relative_to(whole))
+            one, other = (dict(leaves(json.loads(file.read_text()))) for file in files)
+            keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+            wrong += [f"case {case} ({name}): {result.relative_to(whole)}: {key}" for key in keys]
         for last in whole.rglob("last.ckpt"):
             folder = last.parents[1]
             found = differences(folder, parts / folder.relative_to(whole), (whole, parts))
