@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from abc import ABC
 from typing import Any, ClassVar
 
@@ -221,8 +222,11 @@ class CompressionModule(RecordingModule, ABC):
         super().on_train_epoch_end()
         if not self.automatic_optimization:
             schedulers = self.lr_schedulers() or []
-            for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-                scheduler.step()  # type: ignore[call-arg]
+            with warnings.catch_warnings():
+                # A run that resumes at the end of its first epoch has not called optimizer.step() in this process.
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+                for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+                    scheduler.step()  # type: ignore[call-arg]
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 

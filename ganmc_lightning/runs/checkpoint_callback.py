@@ -32,6 +32,8 @@ class RunModelCheckpoint(ModelCheckpoint):
 
     - ``best.ckpt`` contains the weights, after changes by callbacks such as an average, and what describes networks and
       data. It has no states of optimizers, loops and callbacks, and no run is resumed from it.
+    - ``best.ckpt`` is saved after validations only; Lightning would also save the weights between two validations, by
+      the metric of the earlier one, and then skip the next one.
     - ``last.ckpt`` is saved even if the metric did not improve; with Lightning's, a run would resume from the best
       epoch.
     - The model is validated after the last batch, independent of ``check_val_every_n_epoch``, so that ``best.ckpt``
@@ -44,10 +46,9 @@ class RunModelCheckpoint(ModelCheckpoint):
         dirpath: folder of the checkpoints (default: ``checkpoints`` in the trainer's root folder).
         monitor: name of the logged metric that selects ``best.ckpt``; None selects the last.
         mode: whether the metric is minimized or maximized.
-        every_n_train_steps: also save every n optimizer steps.
-        train_time_interval: also save after this interval.
-        every_n_epochs: number of epochs between two updates of ``best.ckpt`` (default: 1, unless one of the above is
-            set).
+        every_n_train_steps: also save ``last.ckpt`` every n optimizer steps.
+        train_time_interval: also save ``last.ckpt`` after this interval.
+        every_n_epochs: number of epochs between two updates of ``best.ckpt`` (default: 1).
         save_on_train_epoch_end: whether to save after the training epoch instead of after validation. A resumed run
             with ``max_steps`` then differs from an uninterrupted one.
 
@@ -74,8 +75,6 @@ class RunModelCheckpoint(ModelCheckpoint):
             mode=mode,
             save_last=False,  # saved here instead, see above
             auto_insert_metric_name=False,
-            every_n_train_steps=every_n_train_steps,
-            train_time_interval=train_time_interval,
             every_n_epochs=every_n_epochs,
             save_on_train_epoch_end=save_on_train_epoch_end,
             enable_version_counter=False,
@@ -140,6 +139,7 @@ class RunModelCheckpoint(ModelCheckpoint):
             state_dict = {**state_dict, **relocated, "best_k_models": best, "dirpath": self.dirpath}
             self.best_scores = state_dict["best_scores"]
         super().load_state_dict(state_dict)
+        self.current_score = state_dict["current_score"]  # not restored by Lightning
         self._scored = self.best_model_score
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

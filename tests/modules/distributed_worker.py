@@ -7,6 +7,7 @@ processes are forked before any computation, so that PyTorch is imported only on
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import sys
@@ -166,6 +167,9 @@ def compare_kind(processes: list[dict[str, Any]]) -> dict[str, Any]:
     names = (unequal(each["after 0"][part], first["after 0"][part]) for each in others for part in parts)
     return {
         "resumed": {str(after): next(filter(None, found), "") for after, found in resumed.items()},
+        "resumed_difference": max(
+            distance(each["after 0"], each[f"after {after}"]) for each in processes for after in resumed
+        ),
         "processes": next(filter(None, names), ""),
         "iteration": first["after 0"]["iteration"],
         "written": [each["written"] for each in processes],
@@ -185,6 +189,17 @@ def unequal(one: Any, other: Any, where: str = "root") -> str:
     if isinstance(one, list | tuple):
         return next(filter(None, (unequal(*pair, where) for pair in zip(one, other, strict=True))), "")
     return "" if one == other else where
+
+
+def distance(one: Any, other: Any) -> float:
+    """Return the largest difference between the numbers of nested dictionaries and lists; infinity for other values."""
+    if isinstance(one, Tensor) and one.shape == other.shape:
+        return float((one.double() - other.double()).abs().nan_to_num(math.inf).max()) if one.numel() else 0.0
+    if isinstance(one, dict) and one.keys() == other.keys():
+        return max((distance(one[key], other[key]) for key in one), default=0.0)
+    if isinstance(one, list | tuple) and len(one) == len(other):
+        return max(map(distance, one, other), default=0.0)
+    return 0.0 if one == other else math.inf
 
 
 # -- processes -------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Process that imports the package once and forks for each command, as a script.
 
-It reads lines of JSON, ``{"arguments": [...], "folder": ..., "log": ...}``, and writes the number of the forked process
-and then its exit code, each in a line.
+It writes the line "ready" when everything is imported. It reads lines of JSON, ``{"arguments": [...], "folder": ...,
+"log": ...}``, and writes the number of the forked process and then its exit code, each in a line.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def serve() -> None:
     for module in MODULES:
         import_module(f"ganmc_lightning.cli.{module}")
     import_module("ganmc_lightning.experiments.reproduce")
+    # The faster precision is measured, and can be another one in the next run.
+    import_module("ganmc_lightning.compression.compress").candidate_precisions = lambda: ("32-true",)
+    print("ready", flush=True)
     for line in sys.stdin:
         process = os.fork()
         if process == 0:

@@ -117,6 +117,8 @@ class Commands:
             bufsize=1,
             env=self._environment,
         )
+        assert self._server.stdout is not None
+        assert self._server.stdout.readline() == "ready\n"
         self._started: subprocess.Popen[bytes] | None = None
         self.process = 0
         self.log = Path()
@@ -175,8 +177,12 @@ def members(session: int) -> dict[int, str]:
     return found
 
 
-def interrupt(session: int, number: signal.Signals, target: str) -> None:
-    """Send a signal to the first process of a session, to one of its other processes, or to all."""
+def interrupt(session: int, number: signal.Signals, target: str) -> str:
+    """Send a signal to the first process of a session, to one of its other processes, or to all.
+
+    Returns:
+        ``target``, or "first" for another process if there is none.
+    """
     processes = sorted(members(session))
     others = [process for process in processes if process != session]
     chosen = {"first": [session], "all": processes, "other": others[-1:] or [session]}[target]
@@ -185,6 +191,7 @@ def interrupt(session: int, number: signal.Signals, target: str) -> None:
             os.kill(process, number)
         except ProcessLookupError:
             continue
+    return "first" if chosen == [session] and target == "other" else target
 
 
 def wait_for_end(session: int, seconds: float) -> dict[int, str]:

@@ -18,6 +18,9 @@ import torch
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / "modules" / "distributed_worker.py"
 KINDS = ["classifier", "distillation", "hints", "anc", "gan", "wgan_gp", "acgan", "gan_compression", "joint"]
+REDUCED = ("classifier", "distillation", "hints")
+"""Modules whose gradients DistributedDataParallel averages. It orders its buckets anew after the first step of a
+process, and sums of more than two numbers depend on their order, so that their resumed runs differ by rounding."""
 TIMEOUT = 1800  # seconds, for a hang
 CONFIG = """
 trainer:
@@ -70,20 +73,25 @@ def test_four_processes_equal_one(
     largest = {name: max(report[name]["parameters"] for report in reports) for name in compared}
     metrics = {name: max(report[name]["metrics"] for report in reports) for name in compared}
     resumed = {kind: [report[f"resumed {kind}"] for report in reports] for kind in KINDS}
+    rounding = {kind: max(each["resumed_difference"] for each in found) for kind, found in resumed.items()}
     record_figures(
         "distributed",
         processes=4,
         runs=len(reports) * (len(compared) + 3 * len(KINDS)),
         largest_parameter_difference=largest,
         largest_metric_difference=metrics,
-        unequal_resumes=[kind for kind, found in resumed.items() for each in found if any(each["resumed"].values())],
+        largest_resumed_difference={
+            kind: max(x["resumed_difference"] for x in found) for kind, found in resumed.items()
+        },
         unequal_processes=[kind for kind, found in resumed.items() for each in found if each["processes"]],
     )
     assert max(largest.values()) < 1e-5
     assert max(metrics.values()) < 1e-4  # some are sums of hundreds of float32 values
     for kind, found in resumed.items():
         for each in found:
-            assert (each["resumed"], each["processes"]) == ({"3": "", "6": ""}, ""), kind
+            assert rounding[kind] <= (1e-6 if kind in REDUCED else 0.0), kind
+            assert kind in REDUCED or each["resumed"] == {"3": "", "6": ""}, kind
+            assert each["processes"] == "", kind
             assert each["all_real"] == sum(each["real"])
             assert each["all_drawn"] == sum(each["drawn"])
             assert each["written"][1:] == [0, 0, 0]

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kill_commands import Command, Commands, interrupt, make_commands, members, wait_for_end, write_inputs
+from kill_commands import Command, Commands, interrupt, make_commands, wait_for_end, write_inputs
 from kill_results import differences, finished_stages, incomplete_files, temporary_files
 
 ENDING_SECONDS = 120.0
 """Time after which a process that still runs is an orphan; a worker saves a checkpoint first."""
+GRACE_SECONDS = 5.0
+"""Time after the end of the first process in which Python's resource tracker, which notices it, ends."""
 EXIT_CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 TARGETS = {signal.SIGKILL: ("first", "all", "other"), signal.SIGTERM: ("first", "all"), signal.SIGINT: ("all",)}
 KILLS = 3
@@ -50,13 +52,13 @@ def kill_once(
     finished = finished_stages(folder)
     runner.start(command, folder)
     time.sleep(seconds * random.uniform(0.02, 0.98))
-    interrupt(runner.process, number, target)
+    target = interrupt(runner.process, number, target)
     status = runner.wait(ENDING_SECONDS)
     name = f"{number.name} {target}"
     wrong = []
     if status not in (0, EXIT_CODES[number], -number) and not (target == "other" and status == 1):
         wrong.append(f"exit code {status}: {runner.log.read_text()[-500:]}")
-    if number != signal.SIGKILL and (left := members(runner.process)):
+    if number != signal.SIGKILL and (left := wait_for_end(runner.process, GRACE_SECONDS)):
         wrong.append(f"orphans {left}")
     changed = [str(file) for file, at in finished.items() if not file.is_file() or file.stat().st_mtime_ns != at]
     wrong += [f"repeated: {changed}"] if changed else []
@@ -109,6 +111,7 @@ def test_killed_commands_end_as_undisturbed_ones(
     for command in commands:
         folder = tmp_path / f"undisturbed_{command.name}"
         undisturbed[command.name] = folder, run_undisturbed(runner, command, folder)
+        print(f"{command.name}: {undisturbed[command.name][1]:.1f} s undisturbed", flush=True)
         if command.name in ("fit", "fit_gan"):
             shutil.copytree(folder / "run", inputs / {"fit": "teacher", "fit_gan": "acgan"}[command.name])
     by_command: Counter[str] = Counter()
@@ -134,6 +137,7 @@ def test_killed_commands_end_as_undisturbed_ones(
             kills=by_signal.total() - by_signal["ended before"],
             kills_by_command=dict(by_command),
             kills_by_signal=dict(by_signal),
+            undisturbed_seconds={name: round(seconds, 1) for name, (_, seconds) in undisturbed.items()},
             wrong=wrong,
         )
     assert not wrong

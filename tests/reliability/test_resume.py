@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ import torch
 from lightning.pytorch import Trainer
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
+
+sys.path.insert(0, str(Path(__file__).parent))
+from kill_results import leaves
 
 from ganmc_lightning.cli import main, training
 from ganmc_lightning.cli.callbacks import InterruptHandler
@@ -86,7 +90,10 @@ def run(arguments: Sequence[object], log: Path, interruption: Interruption | Non
             sys.stdout = sys.stderr = file
             if interruption is not None:
                 training.InterruptHandler = lambda: interruption  # type: ignore[assignment,misc]
-            code = main([str(word) for word in arguments])
+            try:
+                code = main([str(word) for word in arguments])
+            except BaseException:
+                traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -107,12 +114,13 @@ def plain(value: Any, folder: Path) -> Any:
     return value.replace(str(folder), "") if isinstance(value, str) else value
 
 
-def differences(whole: Path, parts: Path) -> list[str]:
-    """Compare two run folders: checkpoints, metrics.csv, result.json."""
-    found = []
+def differences(whole: Path, parts: Path, roots: tuple[Path, Path] | None = None) -> list[str]:
+    """Compare two run folders: checkpoints without the paths of their root folders, metrics.csv, result.json."""
+    found, roots = [], roots or (whole, parts)
     for name in ("last", "best"):
         one, other = (
-            plain(torch.load(path / "checkpoints" / f"{name}.ckpt", weights_only=True), path) for path in (whole, parts)
+            plain(torch.load(path / "checkpoints" / f"{name}.ckpt", weights_only=True), root)
+            for path, root in zip((whole, parts), roots, strict=True)
         )
         found += [f"{name}.ckpt: {key}" for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
     rows = []
@@ -176,10 +184,14 @@ def test_fit(
                 last_of_epoch = position % (steps * every) == 0
                 interruption = Interruption(position, number, last_of_epoch)
                 code, expected = exit_code(run(fit(kind, every, parts, EPOCHS), log, interruption)), EXIT_CODES[number]
-                endings.append(number.name)
+                endings.append(number.name if code else "ended before")
             if code not in (expected, 0):  # 0: the position was passed before
                 wrong.append(f"case {case} ({kind}): exit code {code}, expected {expected}")
-        final = exit_code(run(fit(kind, every, parts, EPOCHS), log))
+            if code == 0 and (expected != 0 or epochs == EPOCHS):
+                break  # the run is finished
+        else:
+            code = exit_code(run(fit(kind, every, parts, EPOCHS), log))
+        final = code
         found = differences(whole, parts) if final == 0 else [f"exit code {final}"]
         wrong += [f"case {case} ({kind}, {', '.join(endings)}): {text}" for text in found]
         counts.update(endings)
@@ -199,14 +211,6 @@ def interrupt_after(child: int, seconds: float, number: int) -> int:
         time.sleep(0.02)
     (os.killpg if number == signal.SIGKILL else os.kill)(child, number)
     return exit_code(child)
-
-
-def untimed(value: Any) -> Any:
-    """Return a JSON value without durations, and with numbers that depend on pickled sizes rounded."""
-    timed = ("seconds", "speedup", "command", "costs", "latency", "bytes", "compression_ratio", "object")
-    if isinstance(value, dict):
-        return {key: untimed(item) for key, item in value.items() if not key.endswith(timed)}
-    return [untimed(item) for item in value] if isinstance(value, list) else value
 
 
 def commands(work: Path) -> dict[str, Callable[[Path], list[object]]]:
@@ -274,12 +278,13 @@ def test_commands(
             wrong.append(f"case {case} ({name}): exit code {final}")
             continue
         for result in whole.rglob("result.json"):
-            one, other = (json.loads(p.read_text()) for p in (result, parts / result.relative_to(whole)))
-            if untimed(one) != untimed(other):
-                wrong.append(f"case {case} ({name}): {result.relative_to(whole)}")
+            files = (result, parts / result.relative_to(whole))
+            one, other = (dict(leaves(json.loads(file.read_text()))) for file in files)
+            keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+            wrong += [f"case {case} ({name}): {result.relative_to(whole)}: {key}" for key in keys]
         for last in whole.rglob("last.ckpt"):
             folder = last.parents[1]
-            found = differences(folder, parts / folder.relative_to(whole))
+            found = differences(folder, parts / folder.relative_to(whole), (whole, parts))
             wrong += [f"case {case} ({name}): {folder.relative_to(whole)}: {text}" for text in found]
         shutil.rmtree(parts)
     record_figures("resume_commands", interruptions=dict(counts), differences=wrong)

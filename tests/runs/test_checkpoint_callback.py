@@ -212,6 +212,14 @@ def test_last_is_saved_after_the_validation_and_the_mean_of_its_epoch(
         assert all(group["counts"][0] == 0 for group in last["running_means"])
 
 
+def test_best_has_the_weights_that_were_validated_despite_an_interval(
+    fit: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """Lightning would save the weights of step 8 by the metric of step 6, the end of the second epoch."""
+    fit(tmp_path, checkpoint={**MONITOR, "every_n_train_steps": 4}, max_epochs=4)
+    assert epochs(tmp_path) == {"best": 1, "last": 3}
+
+
 def test_a_fast_development_run_saves_nothing(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     fit(tmp_path, fast_dev_run=True)
     assert not (tmp_path / "checkpoints").exists()

@@ -118,7 +118,14 @@ class Bench:
         try:
             yield lambda options: subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True) and None
         finally:
-            subprocess.run(["umount", folder], check=True)
+            while folder.is_mount():
+                subprocess.run(["umount", folder], check=True)
+
+    @staticmethod
+    def make_read_only(folder: Path) -> None:
+        """Mount a folder read-only over itself, although its lock is open for writing; `umount` ends this."""
+        subprocess.run(["mount", "--bind", folder, folder], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
 
     @staticmethod
     def at_step(patch: pytest.MonkeyPatch, step: int, action: Callable[[Any], None], run: int = 1) -> None:

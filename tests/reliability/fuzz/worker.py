@@ -28,7 +28,7 @@ if "atheris" in sys.argv:
 else:
     from readers import READERS
 
-CHOOSY = ("checkpoint", "safetensors", "onnx", "npz")
+CHOOSY = ("checkpoint", "safetensors", "onnx", "npz", "result")
 """Kinds with files for several readers, of which one is chosen at random, so that valid files may be refused."""
 
 
