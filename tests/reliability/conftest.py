@@ -26,9 +26,13 @@ def cases(request: pytest.FixtureRequest) -> Callable[[int], int]:
 
 
 @pytest.fixture
-def record_figures(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return a function that writes figures into ``NAME.json`` in the folder ``--figures``, or prints them."""
+def record_figures(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
+    """Return a function that writes figures into ``NAME.json`` in the folder ``--figures``, or prints them.
+
+    Messages in the figures name the interpreter and temporary files without the folders of this machine.
+    """
     start = time.monotonic()
+    folders = {sys.executable: "python", str(tmp_path_factory.getbasetemp()): "", str(request.config.rootpath): "."}
 
     def record(name: str, **figures: object) -> None:
         content = {
@@ -45,6 +49,8 @@ def record_figures(request: pytest.FixtureRequest) -> Callable[..., None]:
             },
         }
         text = json.dumps(content, indent=2) + "\n"
+        for local, short in folders.items():
+            text = text.replace(local, short)
         folder: Path | None = request.config.getoption("--figures")
         if folder is None:
             print(text)
