@@ -31,6 +31,7 @@ from ganmc_lightning.tabular.compress_search import (
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
 from ganmc_lightning.tabular.encoding import encode_rows
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
+from ganmc_lightning.tabular.plain_boosting import fit_plain, is_better, is_plain
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.students import BoostingKind
@@ -116,8 +117,10 @@ def compress_table(
     """Compress a model of tabular data into the student with the best validation score (Bucila et al. 2006).
 
     Trees, forests and boosting are fitted to the labels and to the teacher's outputs (in-bag, and out-of-bag or
-    cross-fitted) of real rows, then with each synthesizer, until the time limit. The best is fitted again to all rows
-    except the test rows, which are used only to measure it, the teacher and plain boosting of the same size.
+    cross-fitted) of real rows, then with each synthesizer, until the time limit. Plain boosting on the labels with at
+    most as many nodes is preferred to the best of them unless its validation score is lower by more than one standard
+    error of the difference. The chosen student is fitted again to all rows except the test rows, which are used only to
+    measure it, the teacher and plain boosting.
 
     A student of a teacher that was fitted to the test or validation rows scores too high on them. A teacher of
     scikit-learn is therefore fitted again without the rows that are held out. Other teachers are used as they are; pass
@@ -231,9 +234,13 @@ def _compress_rows(
         limit.report("size of the exported files")
         model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
     limit.report("plain boosting of the same size")
+    baseline = None
+    if not is_plain(model):
+        baseline, permitted = fit_plain(fit, model, limits, largest_file)
+        if permitted and BoostingKind.name in students and not is_better(model, baseline, rows.choice):
+            model, baseline = baseline, None
     synthesizer = next((name for name, source in synthesizers.items() if model.synthesizer is source), "")
     scoring = str(getattr(model, "scoring", "r2"))
-    baseline = None if _is_plain(model) else fit(**_plain_arguments(model))
     model = _fit_to_all_rows(model, rows, max_bytes)
     plain = model if baseline is None else _fit_to_all_rows(baseline, rows)
     return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
@@ -260,21 +267,3 @@ def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = 
     final.fit(rows.X, rows.y)
     final.selection_, final.chosen_ = model.selection_, chosen
     return final if max_bytes is None or largest_file(final) <= max_bytes else model
-
-
-def _is_plain(model: Any) -> bool:
-    chosen = model.chosen_
-    return bool(chosen.student == BoostingKind.name and chosen.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL))
-
-
-def _plain_arguments(model: Any) -> dict[str, Any]:
-    """Return the arguments of boosting on the labels, with at most as many nodes as a student, at least one tree."""
-    classes = len(getattr(model, "classes_", ()))
-    smallest = 3 * (classes if classes > 2 else 1)
-    return {
-        "student": BoostingKind.name,
-        "teacher_labels": IN_BAG,
-        "label_weight": 1.0,
-        "training_data": REAL,
-        "max_nodes": max(smallest, model.profile_.student.nodes),
-    }

@@ -122,6 +122,39 @@ def auc_influence(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
     return influence
 
 
+def r2_influence(values: NDArray[np.float64], predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute the influence of each row on the coefficient of determination, as :func:`auc_influence` does on the AUC.
+
+    Args:
+        values: values (N,), not all equal.
+        predictions: predicted values (N,).
+
+    Returns:
+        Influences (N,) of mean 0.
+
+    Example:
+        >>> r2_influence(np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0])).tolist()
+        [0.75, 0.0, -0.75]
+    """
+    errors, deviations = (values - predictions) ** 2, (values - values.mean()) ** 2
+    influence: NDArray[np.float64] = (errors.mean() / deviations.mean() * deviations - errors) / deviations.mean()
+    return influence
+
+
+def exceeds_standard_error(difference: float, influence: NDArray[np.float64]) -> bool:
+    """Return whether the difference of two scores on the same rows is larger than its standard error.
+
+    Args:
+        difference: difference of the scores.
+        influence: difference of the influences of each row on the scores (N,).
+
+    Example:
+        >>> [exceeds_standard_error(difference, np.array([0.5, -0.5] * 8)) for difference in (0.1, 0.2)]
+        [False, True]
+    """
+    return bool(difference > influence.std() / np.sqrt(len(influence)))
+
+
 def top1_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
     """Compute the fraction of samples whose most probable class is the label."""
     return float(accuracy_score(labels, probabilities.argmax(axis=1)))

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.label_sources import SyntheticRows, TargetSet, label_real_rows
-from ganmc_lightning.tabular.metrics import classification_metrics, mean_one_vs_rest
+from ganmc_lightning.tabular.metrics import classification_metrics, exceeds_standard_error, mean_one_vs_rest
 from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.sampling import SupportsSample, check_float32
 from ganmc_lightning.tabular.student_fitter import StudentFitter, StudiedStudent
@@ -161,15 +161,10 @@ def select_best(students: Sequence[StudiedStudent], kinds: Sequence[str]) -> dic
             if members:
                 selected[prefix + name] = max(members, key=lambda student: student.score)
     plain = next((student for student in students if student.name == PLAIN), None)
-    if plain is not None and selected["best"].score - plain.score <= _standard_error(selected["best"], plain):
+    best = selected["best"]
+    if plain is not None and not exceeds_standard_error(best.score - plain.score, best.influence - plain.influence):
         selected["best"] = plain
     return selected
-
-
-def _standard_error(student: StudiedStudent, other: StudiedStudent) -> float:
-    """Return the standard error of the difference of the AUCs of two students on the same validation rows."""
-    difference = student.influence - other.influence
-    return float(difference.std() / np.sqrt(len(difference)))
 
 
 def _test_metrics(name: str, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:

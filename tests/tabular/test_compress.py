@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
-from ganmc_lightning.tabular import compress_table
+from ganmc_lightning.tabular import compress, compress_table
 from ganmc_lightning.tabular.compress import largest_file
 from ganmc_lightning.tabular.compress_rows import check_columns, split_rows
 from ganmc_lightning.tabular.compress_search import TimeLimit
@@ -166,6 +166,21 @@ class TestCompressTable:
         result = quick(random, X, y, validation=validation, test=validation, students=["boosting"], max_nodes=99)
         assert result.is_plain
         assert result.plain is result.model
+
+    @pytest.mark.parametrize(
+        ("students", "better", "is_plain"),
+        [(["tree", "boosting"], False, True), (["tree", "boosting"], True, False), (["tree"], False, False)],
+    )
+    def test_plain_boosting_is_preferred_to_a_student_that_is_not_better(
+        self, binary, forest, monkeypatch, students, better, is_plain
+    ):
+        (X, y), validation = split_pair(*binary)
+        monkeypatch.setattr(compress, "is_better", lambda *args: better)
+        result = quick(forest, X, y, validation=validation, students=students)
+        assert result.is_plain is is_plain
+        assert (result.plain is result.model) is is_plain
+        plain = result.plain.chosen_
+        assert (plain.student, plain.teacher_labels) == ("boosting", "labels")
 
     def test_regression(self):
         X, y = make_regression(300, 4, n_informative=4, random_state=0)

@@ -4,10 +4,16 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import r2_score, roc_auc_score
 
 from ganmc_lightning.cards.calibration import calibration_error
-from ganmc_lightning.tabular.metrics import auc_influence, classification_metrics, roc_auc
+from ganmc_lightning.tabular.metrics import (
+    auc_influence,
+    classification_metrics,
+    exceeds_standard_error,
+    r2_influence,
+    roc_auc,
+)
 
 
 def test_two_classes_by_hand():
@@ -61,3 +67,26 @@ def test_influence_is_the_effect_of_omitting_a_row(n_classes):
     score = roc_auc(labels, probabilities)
     effects = [300 * (score - roc_auc(np.delete(labels, i), np.delete(probabilities, i, axis=0))) for i in range(50)]
     np.testing.assert_allclose(auc_influence(labels, probabilities)[:50], effects, atol=0.02)
+
+
+def test_influence_on_r2_is_the_effect_of_omitting_a_row():
+    random = np.random.default_rng(0)
+    values = random.normal(size=500)
+    predictions = 0.7 * values + 0.4 * random.normal(size=500)
+    score = r2_score(values, predictions)
+    effects = [499 * (score - r2_score(np.delete(values, i), np.delete(predictions, i))) for i in range(500)]
+    influence = r2_influence(values, predictions)
+    np.testing.assert_allclose(influence, effects, atol=0.04 * np.abs(effects).max())
+    assert influence.mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_standard_error_is_the_deviation_of_resampled_scores():
+    random = np.random.default_rng(0)
+    values = random.normal(size=400)
+    predictions = [scale * values + 0.4 * random.normal(size=400) for scale in (0.7, 0.6)]
+    resamples = [random.integers(400, size=400) for _ in range(1000)]
+    scores = [[r2_score(values[rows], p[rows]) for p in predictions] for rows in resamples]
+    error = np.std(np.diff(scores))
+    influence = r2_influence(values, predictions[1]) - r2_influence(values, predictions[0])
+    assert exceeds_standard_error(1.2 * error, influence)
+    assert not exceeds_standard_error(0.8 * error, influence)

@@ -31,8 +31,8 @@ def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
     name = HEADINGS[scores.score]
     if compression.is_plain:
         return Conclusion(
-            "No student of the teacher beats plain boosting on the labels on the validation rows. "
-            "The exported model is plain boosting on the labels.",
+            "On the validation rows, no student of the teacher is better than plain boosting of the same size on the "
+            "labels by more than a standard error. The exported model is plain boosting on the labels.",
             True,
         )
     if compression.uses_labels_alone:

@@ -110,7 +110,7 @@ def test_plain_boosting_is_stated_first(compression):
     plain = dataclasses.replace(compression, model=compression.plain)
     text = render_card(measure_card(plain))
     body = text[text.index("<main>") :]
-    assert body.index("No student of the teacher beats plain boosting") < body.index("Scores on the test rows")
+    assert body.index("no student of the teacher is better than plain boosting") < body.index("Scores on the test rows")
     assert 'class="conclusion warning"' in body
 
 

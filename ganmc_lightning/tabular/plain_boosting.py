@@ -1,0 +1,86 @@
+"""Boosting on the labels alone, the baseline of a student: fit it in the same size, and compare both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import r2_score
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.compress_rows import ChoiceRows
+from ganmc_lightning.tabular.metrics import (
+    auc_influence,
+    binary_auc,
+    exceeds_standard_error,
+    mean_one_vs_rest,
+    r2_influence,
+)
+from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
+from ganmc_lightning.tabular.students import BoostingKind
+from ganmc_lightning.tabular.teacher_labels import IN_BAG
+
+
+def is_plain(model: Any) -> bool:
+    """Return whether the student of a fitted distilled estimator is boosting on the labels alone."""
+    chosen = model.chosen_
+    return bool(chosen.student == BoostingKind.name and chosen.recipe == TrainingRecipe(LABELS_ONLY, 1.0, REAL))
+
+
+def fit_plain(
+    fit: Callable[..., Any], model: Any, limits: Mapping[str, Any], measure: Callable[[Any], int]
+) -> tuple[Any, bool]:
+    """Fit boosting on the labels, with at most as many nodes as a student, at least one tree per class.
+
+    Args:
+        fit: fits a distilled estimator; keyword arguments replace those of its constructor.
+        model: fitted distilled estimator of the student.
+        limits: ``max_nodes``, ``max_bytes`` and ``max_predict_seconds``; None for no limit.
+        measure: returns the bytes that ``max_bytes`` limits, of a fitted estimator.
+
+    Returns:
+        The estimator, and whether it is within the limits.
+    """
+    classes = len(getattr(model, "classes_", ()))
+    smallest = 3 * (classes if classes > 2 else 1)
+    arguments = {
+        "student": BoostingKind.name,
+        "teacher_labels": IN_BAG,
+        "label_weight": 1.0,
+        "training_data": REAL,
+        "max_nodes": max(smallest, model.profile_.student.nodes),
+    }
+    try:
+        plain = fit(**arguments, max_predict_seconds=limits["max_predict_seconds"])
+    except ConfigurationError as error:
+        if not str(error).startswith("max_predict_seconds"):
+            raise
+        return fit(**arguments), False
+    max_nodes, max_bytes = limits["max_nodes"], limits["max_bytes"]
+    few_nodes = max_nodes is None or plain.profile_.student.nodes <= max_nodes
+    return plain, few_nodes and (max_bytes is None or measure(plain) <= max_bytes)
+
+
+def is_better(model: Any, plain: Any, choice: ChoiceRows) -> bool:
+    """Return whether the validation score of a student exceeds that of plain boosting by more than a standard error.
+
+    The highest of many scores on few rows is too high, hence the one-standard-error rule (Breiman et al. 1984).
+
+    Args:
+        model: fitted distilled estimator of the student.
+        plain: fitted distilled estimator of plain boosting.
+        choice: validation rows.
+    """
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        values = np.asarray(choice.y_val, dtype=np.float64)
+        outputs = [item.predict(choice.X_val) for item in (model, plain)]
+        scores = [float(r2_score(values, output)) for output in outputs]
+        influences = [r2_influence(values, output) for output in outputs]
+    else:
+        codes = np.equal(np.asarray(choice.y_val)[:, None], classes).argmax(axis=1)
+        outputs = [item.predict_proba(choice.X_val) for item in (model, plain)]
+        scores = [mean_one_vs_rest(binary_auc, codes, output) for output in outputs]
+        influences = [auc_influence(codes, output) for output in outputs]
+    return exceeds_standard_error(scores[0] - scores[1], influences[0] - influences[1])
