@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), metavar="DIR", help="output folder (default: runs)")
     parser.add_argument("--seeds", metavar="0,1,2", help="seeds that replace those of the file")
     parser.add_argument(
-        "--stages", metavar="NAME,NAME", help="run and report only these stages and those that they need"
+        "--stages",
+        metavar="NAME,NAME",
+        help="run only these stages and those that they need; the report also contains finished others",
     )
     parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
     parser.add_argument(

@@ -61,7 +61,11 @@ def drop_missing(experiment: Experiment, available: Container[str]) -> Experimen
         [_update(test, stages=tuple(stage for stage in test.stages if stage in available)) for test in tests]
         for tests in (report.paired_tests, report.rank_tests)
     )
-    sweeps = [sweep for sweep in sweeps if len(sweep.x_to_stage) > 1]  # a line needs two points
+    sweeps = [  # a line needs two points; one of a single point in the file is kept
+        sweep
+        for sweep, whole in zip(sweeps, report.sweep, strict=True)
+        if sweep.x_to_stage and (len(sweep.x_to_stage) > 1 or len(whole.x_to_stage) == 1)
+    ]
     curves = [_update(c, stages=tuple(name for name in c.stages if name in known)) for c in report.learning_curves]
     report = _update(
         report,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def make_report(
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         missing: runs without a result.
-        omitted: number of stages that were not selected.
+        omitted: number of stages without a result that were not selected.
         cards: cards of students.
 
     Raises:
@@ -74,8 +75,16 @@ def make_report(
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write all files of a report, each atomically."""
+    """Write all files of a report, each atomically; delete figures that only an earlier report in the folder shows."""
     files = {figure.file: figure.png for figure in report.figures}
+    earlier = folder / "report.md"
+    shown = (
+        re.findall(r"^!\[.*\]\((figures/[^/()]+\.png)\)$", earlier.read_text(encoding="utf-8"), re.M)
+        if earlier.is_file()
+        else []
+    )
+    for name in set(shown) - files.keys():
+        (folder / name).unlink(missing_ok=True)
     files["report.md"] = render_markdown(report).encode()
     files["report.html"] = render_html(report).encode()
     for name, content in files.items():

@@ -16,7 +16,7 @@ from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.progress import ProgressPrinter, print_report
 from ganmc_lightning.experiments.report_builder import make_report, write_report
 from ganmc_lightning.experiments.results import load_results
-from ganmc_lightning.experiments.runner import RunCommand
+from ganmc_lightning.experiments.runner import RunCommand, has_usable_result
 from ganmc_lightning.experiments.scheduling import run_stages
 from ganmc_lightning.experiments.wandb_report import log_report
 from ganmc_lightning.io.folder_lock import lock_folder
@@ -48,7 +48,7 @@ def reproduce(
         run_command: entry point of the command line, called for each stage.
         console: terminal output.
         seeds: seeds that replace those of the file.
-        stages: stages to run and to report, with those that they need (default: all).
+        stages: stages to run, with those that they need (default: all); the report also contains finished others.
         quick: whether to apply the file's ``quick`` overrides.
         jobs: maximum number of parallel runs (default: 1 on this machine, all on a cluster); more than 1 use processes.
         on: cluster of the runs; see :func:`~ganmc_lightning.experiments.executors.make_executor`.
@@ -65,16 +65,17 @@ def reproduce(
         ConfigurationError: the experiment file, a stage or the output folder cannot be used, another process uses the
             folder, or a result lacks the experiment's metric.
     """
-    complete = load_experiment(file)
-    experiment = complete if stages is None else select_stages(complete, stages)
+    experiment = load_experiment(file)
+    selected = experiment if stages is None else select_stages(experiment, stages)
     folder = out.resolve() / experiment.name
     with lock_folder(folder, "--out"):
-        runs = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
+        plan = plan_runs(experiment, out.resolve(), experiment.seeds if seeds is None else seeds, quick, wandb_project)
+        runs = [run for run in plan if run.stage in selected.stages]
         jobs = min(jobs or (1 if on is None else len(runs)), len(runs))
         executor = make_executor(on, jobs, folder / "slurm", resources or {})
         # In a terminal, the name of a run precedes its progress bar.
         progress = ProgressPrinter(
-            experiment, runs, console, quick, show_starts=jobs > 1 or on is not None or console.is_terminal
+            selected, runs, console, quick, show_starts=jobs > 1 or on is not None or console.is_terminal
         )
         outcomes = run_stages(
             runs, run_command, progress, executor, jobs=jobs, keep_going=keep_going, accept_older_code=accept_older_code
@@ -84,11 +85,16 @@ def reproduce(
         if failures and (not keep_going or not finished or any(outcome.interrupted for outcome in failures)):
             return max(failures, key=lambda outcome: outcome.interrupted).code
 
-        results = load_results(finished)
+        reported = [
+            run
+            for run in plan
+            if run in finished or (run.stage not in selected.stages and has_usable_result(run, accept_older_code))
+        ]
+        results = load_results(reported)
         missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
         available = drop_missing(experiment, results)
         cards, without_card = write_cards(available, results, folder, run_command)
-        omitted = len(complete.stages) - len(experiment.stages)
+        omitted = len(experiment.stages.keys() - selected.stages.keys() - results.keys())
         report = make_report(available, results, command, quick, missing, omitted, cards)
         write_report(report, folder)
         if wandb_project is not None:

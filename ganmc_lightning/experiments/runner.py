@@ -53,6 +53,19 @@ def is_complete(run: PlannedRun) -> bool:
     return state is not None and state.status == FINISHED and run.folder.result.is_file()
 
 
+def has_usable_result(run: PlannedRun, accept_older_code: bool = False) -> bool:
+    """Return whether the run folder contains a finished run with an equal fingerprint.
+
+    Args:
+        run: a planned run.
+        accept_older_code: whether the package source may differ (default: False).
+    """
+    state = read_run_state(run.folder.state)
+    if state is None or not is_complete(run):
+        return False
+    return run.fingerprint.differences(state.fingerprint, run.stage) in ([], [SOURCE] if accept_older_code else [])
+
+
 def archive_outdated(run: PlannedRun, accept_older_code: bool = False) -> list[str]:
     """Rename a run folder with another fingerprint, and restore an archived folder with an equal fingerprint.
 

@@ -273,8 +273,8 @@ def _step_notes(rows: Sequence[ReportRow]) -> list[str]:
         if len(group) < 2 or steps == {None}:
             continue
         if len(steps) == 1:
-            subject = "All rows" if len(groups) == 1 else f"All {len(group)} rows compared"
-            notes.append(f"{subject} took the same number of optimizer steps: {format_count(group[0].steps)}.")
+            subject = "All rows" if len(groups) == 1 else "; ".join(row.spec.name for row in group)
+            notes.append(f"Equal budgets of {format_count(group[0].steps)} optimizer steps: {subject}.")
         else:
             each = "; ".join(f"{row.spec.name} {format_count(row.steps)}" for row in group)
             notes.append(f"Unequal budgets: these rows differ in the number of optimizer steps: {each}.")

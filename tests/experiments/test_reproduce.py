@@ -78,6 +78,30 @@ def test_selected_stages_run_with_those_that_they_need(go, fake, folder):
     assert fake.stages[7:] == ["fit mixed_05/seed0", "test mixed_05/seed0"]
 
 
+def test_report_of_selected_stages_contains_finished_others(go, fake, folder):
+    go(seeds=(0,))
+    complete = (folder / "report.json").read_text()
+    count = len(fake.calls)
+    go(seeds=(0,), stages=["alone"])
+    assert len(fake.calls) == count
+    assert (folder / "report.json").read_text() == complete
+
+
+def test_outdated_results_are_not_reported_beside_selected_stages(go, fake, folder, experiment_file):
+    go(seeds=(0,))
+    (experiment_file.parent / "gan.yaml").write_text("model: {name: better}\n")
+    assert (folder / "figures" / "sweep_1.png").is_file()
+    (folder / "figures" / "own.png").touch()
+    go(seeds=(0,), stages=["alone"])
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["name"] for row in report["rows"]] == ["teacher", "labels only"]
+    assert report["notes"][0] == "Partial report; stages omitted by --stages: 3."
+    names = {path.name for path in (folder / "figures").iterdir()}
+    assert "sweep_1.png" not in names  # a figure of the earlier report only
+    assert "own.png" in names
+    assert all(f"figures/{name}" in (folder / "report.md").read_text() for name in names - {"own.png"})
+
+
 def test_unknown_stage_is_an_error(go, fake):
     with pytest.raises(ConfigurationError, match="--stages: got 'techer', did you mean 'teacher'"):
         go(seeds=(0,), stages=["alone", "techer"])

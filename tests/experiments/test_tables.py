@@ -72,7 +72,7 @@ def test_diverged_run_has_a_note(experiment_file, rows_of, fake):
 def test_note_on_equal_steps_within_a_group(experiment_file, rows_of, fake):
     fake.steps = {"teacher": 9}
     _, notes = rows_of(experiment_file)
-    assert "All 2 rows compared took the same number of optimizer steps: 2,500." in notes
+    assert "Equal budgets of 2,500 optimizer steps: labels only; real + GAN." in notes
 
 
 def test_note_on_unequal_steps(experiment_file, rows_of, fake):
