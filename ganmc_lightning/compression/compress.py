@@ -27,6 +27,7 @@ from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_c
 from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
+from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.losses.distillation import DistillationLoss, KnowledgeDistillationLoss
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import candidate_precisions
@@ -112,7 +113,7 @@ def compress_classifier(
     Raises:
         ConfigurationError: networks and data do not match, the teacher's accuracy is at chance, or larger with other
             statistics than the ones assumed by :func:`~ganmc_lightning.networks.load_network`; the folder contains
-            other files; or ``seconds`` is less than one epoch.
+            other files, or another process uses it; or ``seconds`` is less than one epoch.
         DivergenceError: the training of a student diverged.
     """
     out = Path(out)
@@ -128,26 +129,35 @@ def compress_classifier(
         **{"max_epochs": epochs, "time": seconds, "batch_size": batch_size, "flip": flip, "baseline": baseline},
         **{"seed": seed, "formats": list(formats)},
     }
-    plan = read_plan(out, settings)
-    for line in (*remarks, size_remark(teacher, made)):
-        report(line)
-    result = RunFolder(out).read_result()
+    remarks = [*remarks, size_remark(teacher, made)]
+    with lock_folder(out, "out"):
+        return _compress(work, settings, remarks, CardSettings(formats, environment or {}))
+
+
+def _compress(
+    work: CompressionWork, settings: Mapping[str, Any], remarks: Sequence[str], card: CardSettings
+) -> ClassifierCompression:
+    """Train what the folder does not contain yet, and write the student and its card."""
+    plan = read_plan(work.out, settings)
+    for line in remarks:
+        work.report(line)
+    result = RunFolder(work.out).read_result()
     if plan is None or result is None:
         measured = _evaluate_teacher(work, resumed=plan is not None)
         if plan is None:
             plan = make_plan(
-                out,
+                work.out,
                 settings,
                 list(work.stages().values()),
-                epochs=epochs,
-                seconds=seconds,
+                epochs=settings["max_epochs"],
+                seconds=settings["time"],
                 precisions=candidate_precisions(),
                 synthesis=work.measure_synthesis().values(),
             )
-        report(describe_plan(plan, list(work.stages().values())))
-        result = finish(work, plan, measured, CardSettings(formats, environment or {}))
+        work.report(describe_plan(plan, list(work.stages().values())))
+        result = finish(work, plan, measured, card)
     name = str(result.settings["chosen"])
-    return ClassifierCompression(work.trained(work.stages()[name]), name, out, result)
+    return ClassifierCompression(work.trained(work.stages()[name]), name, work.out, result)
 
 
 def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:

@@ -111,8 +111,6 @@ def read_plan(out: Path, settings: Mapping[str, Any]) -> CompressionPlan | None:
     Raises:
         ConfigurationError: the folder contains other files, or a compression with other settings or of a newer release.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigurationError(f"{out}: is a file, expected a folder")
     path = out / RUNS / PLAN
     content = read_json(path)
     if content is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,12 +21,15 @@ ENDING_SECONDS = 30.0
 """Time to wait for a lock whose process was killed: its child processes end by themselves."""
 
 
+_THREAD = threading.local()
+
+
 @contextmanager
 def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[None]:
     """Create a folder and lock it; another process that locks it is refused.
 
     The operating system releases the lock of a process that is killed. The lock file is deleted at the end, and also
-    the folder if it was created here and is empty.
+    the folder if it was created here and is empty. In a thread that has locked the folder, a second call does nothing.
 
     Args:
         folder: path of the folder.
@@ -44,6 +48,10 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
         >>> (folder / ".lock").exists()
         False
     """
+    key = folder.absolute()
+    if key in _locked_here():
+        yield
+        return
     check_writable(folder, option)
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     path = folder / LOCK
@@ -65,9 +73,11 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
         raise ConfigurationError(
             f"{option}: cannot write to {folder} ({error.strerror}); choose another folder"
         ) from error
+    _locked_here().add(key)
     try:
         yield
     finally:
+        _locked_here().remove(key)
         _remove(path, lock, created)
 
 
@@ -84,6 +94,14 @@ def wait_for_folder(folder: Path, seconds: float) -> None:
     if (folder / LOCK).exists():
         with lock_folder(folder, "run folder", seconds):
             pass
+
+
+def _locked_here() -> set[Path]:
+    """Return the folders that this thread has locked."""
+    if not hasattr(_THREAD, "folders"):
+        _THREAD.folders = set()
+    folders: set[Path] = _THREAD.folders
+    return folders
 
 
 def _read_holder(path: Path) -> tuple[int | None, str]:

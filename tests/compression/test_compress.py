@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -60,6 +61,15 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
         compress(tmp_path / "small", epochs=3)
     with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
         compress(tmp_path / "small", epochs=1, seed=1)
+
+
+def test_a_second_compression_into_the_same_folder_is_refused(compress: Any, tmp_path: Any) -> None:
+    def compress_again(line: str) -> None:
+        with ThreadPoolExecutor(1) as executor, pytest.raises(ConfigurationError, match=r"^out: .*small is in use by"):
+            executor.submit(compress, tmp_path / "small", epochs=1).result()
+
+    compress(tmp_path / "small", epochs=1, report=compress_again)
+    assert not (tmp_path / "small" / ".lock").exists()
 
 
 def test_lines_of_progress(compress: Any, tmp_path: Any) -> None:
@@ -154,7 +164,9 @@ def test_students_that_do_not_fit_the_data_are_refused(
 
 def test_other_folders_are_refused(compress: Any, tmp_path: Any) -> None:
     (tmp_path / "file").write_text("text")
-    with pytest.raises(ConfigurationError, match="file: is a file, expected a folder"):
+    with pytest.raises(
+        ConfigurationError, match=r"^out: cannot write to .*file \(Not a directory\)"
+    ):
         compress(tmp_path / "file")
     with pytest.raises(ConfigurationError, match="contains 'file', expected a new or empty folder"):
         compress(tmp_path)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,11 +68,33 @@ def test_does_not_wait_without_another_process(tmp_path: Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
+def lock_in_thread(folder: Path) -> None:
+    """Lock and release a folder in another thread; raises its exception."""
+
+    def lock() -> None:
+        with lock_folder(folder, "--out"):
+            pass
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(lock).result()
+
+
 def test_the_process_of_another_machine_is_named(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "--out"):
         (tmp_path / LOCK).write_text("7\nnode12\n")
-        with pytest.raises(ConfigurationError, match="in use by process 7 on node12;"), lock_folder(tmp_path, "--out"):
+        with pytest.raises(ConfigurationError, match="in use by process 7 on node12;"):
+            lock_in_thread(tmp_path)
+
+
+def test_a_nested_lock_of_the_same_thread_does_nothing(tmp_path: Path) -> None:
+    with lock_folder(tmp_path, "--out"):
+        with lock_folder(tmp_path, "out"):
             pass
+        assert (tmp_path / LOCK).exists()
+        with pytest.raises(ConfigurationError, match="in use by process"):
+            lock_in_thread(tmp_path)
+    lock_in_thread(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_created_folders_are_deleted_if_they_stay_empty(tmp_path: Path) -> None:
