@@ -104,6 +104,8 @@ def load_network(
         if network is not None or submodule is not None:
             raise ConfigurationError(f"{path}: got a reference with network or submodule, expected only the reference")
         return load_by_reference(path, options)
+    if submodule is not None and file_format(path) == "safetensors":
+        raise ConfigurationError(f"{path}: got the submodule {submodule!r}, expected none: the file has one network")
     content = read_checkpoint(path) if submodule is not None else read_external(path, trust)
     described = None
     if submodule is None and not is_own_checkpoint(content):
@@ -144,8 +146,8 @@ def load_generator(path: str, submodule: str | None = None) -> Generator:
     Raises:
         ConfigurationError: as :func:`load_network`, or the network is not a generator.
     """
-    if submodule is None and file_format(path) == "safetensors":
-        network, name = load_network(path), "the network"
+    if file_format(path) == "safetensors":
+        network, name = load_network(path, submodule), "the network"
     else:
         checkpoint = read_checkpoint(path)
         submodule = submodule or generator_submodule(checkpoint)

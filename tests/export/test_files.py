@@ -172,7 +172,7 @@ def test_generator_of_safetensors_in_half_precision(tmp_path):
     torch.testing.assert_close(loaded(latents, labels), generator.eval()(latents, labels), atol=2e-3, rtol=0)
 
 
-def test_classifier_of_safetensors_is_no_generator(tmp_path):
+def test_safetensors_of_a_classifier_have_no_generator_and_no_submodules(tmp_path):
     arguments = {"in_channels": 1, "image_size": 16, "num_classes": 3, "widths": [4, 8, 16]}
     recipe = {"class_path": "ganmc_lightning.networks.LeNet", "init_args": arguments}
     (file,) = export_network(
@@ -180,6 +180,9 @@ def test_classifier_of_safetensors_is_no_generator(tmp_path):
     )
     with pytest.raises(ConfigurationError, match="the network is a LeNet, expected a generator"):
         load_generator(str(file.path))
+    for load in (load_network, load_generator):
+        with pytest.raises(ConfigurationError, match=r"got the submodule 'student', expected none: the file has one"):
+            load(str(file.path), "student")
 
 
 @pytest.mark.parametrize("uint8", [False, True])
