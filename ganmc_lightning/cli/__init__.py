@@ -14,10 +14,10 @@ from importlib import import_module
 from ganmc_lightning import __version__
 from ganmc_lightning.cli.config_files import check_config_files
 from ganmc_lightning.cli.config_keys import check_config_keys
+from ganmc_lightning.cli.deferred_imports import defer_imports
 from ganmc_lightning.cli.help_pages import PAGES, help_page
 from ganmc_lightning.cli.imports import add_import_argument, allow_imports
 from ganmc_lightning.cli.parser import CommandParser, HelpFormatter, ShortHelpFormatter, format_epilog, take_help
-from ganmc_lightning.cli.scipy_signal import defer_scipy_signal
 from ganmc_lightning.exceptions import (
     INTERRUPTED,
     TERMINATED,
@@ -182,8 +182,8 @@ def _imports() -> Iterator[None]:
     """Announce the imports of PyTorch and Lightning on a terminal, and speed them up.
 
     Without garbage collection the imports are about 15 % faster. Afterwards, their objects are excluded from it,
-    because each full collection would traverse half a million of them. ``scipy.signal``, which no command requires, is
-    not imported.
+    because each full collection would traverse half a million of them. Modules that torchmetrics imports for metrics
+    that no command computes are not imported.
     """
     if "torch" in sys.modules:
         yield
@@ -193,7 +193,7 @@ def _imports() -> Iterator[None]:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with defer_scipy_signal():
+        with defer_imports():
             yield
     finally:
         gc.freeze()
