@@ -1,4 +1,4 @@
-"""Duration of ``ganmc reproduce digits --quick`` with one and with two processes."""
+"""Duration of ``ganmc reproduce digits`` with one and with two processes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def measure(folder: Path) -> list[Row]:
         return []
     one, two = (_run(folder / "jobs", jobs) for jobs in (1, 2))
     return [
-        row("ganmc reproduce digits --quick --jobs 1", one, "s"),
-        row("ganmc reproduce digits --quick --jobs 2", two, "s"),
-        row("ganmc reproduce digits --quick: --jobs 2 over --jobs 1", one / two, "x", TARGET),
+        row("ganmc reproduce digits --jobs 1", one, "s"),
+        row("ganmc reproduce digits --jobs 2", two, "s"),
+        row("ganmc reproduce digits: --jobs 2 over --jobs 1", one / two, "x", TARGET),
     ]
 
 
 def _run(out: Path, jobs: int) -> float:
     shutil.rmtree(out, ignore_errors=True)
-    command = [sys.executable, "-m", "ganmc_lightning", "reproduce", "digits", "--quick", "--jobs", str(jobs)]
+    command = [sys.executable, "-m", "ganmc_lightning", "reproduce", "digits", "--jobs", str(jobs)]
     started = time.perf_counter()
     subprocess.run(
         [*command, "--out", str(out)],

@@ -188,14 +188,18 @@ class Study:
         test, config, result = self.splits.test, self.config, StudyResult()
         curve = measure_ensemble_curve(students.forest, test.X, test.y, self._batch, self._metric)
         result.curves[name] = asdict(curve)
-        chosen = {TUNED: (students.tuned, selection.tuned.score), SMALL: (students.small, selection.small.score)}
+        metric = config.metric
+        chosen = {
+            TUNED: (students.tuned, metric, selection.tuned.score),
+            SMALL: (students.small, metric, selection.small.score),
+        }
         for max_nodes, student in students.boosting.items():
-            chosen[f"{BOOSTING}{max_nodes}"] = (student, selection.boosting[max_nodes].score)
+            chosen[f"{BOOSTING}{max_nodes}"] = (student, "auc", selection.boosting[max_nodes].score)
         self._evaluate(name, first_trees(students.forest, 1), teacher, result)
         self._evaluate(name + FOREST, first_trees(students.forest, config.max_trees), teacher, result)
-        for suffix, (student, score) in chosen.items():
+        for suffix, (student, selected_by, score) in chosen.items():
             self._evaluate(name + suffix, student, teacher, result)
-            result.validation[f"{name}{suffix}/{config.metric}"] = score
+            result.validation[f"{name}{suffix}/{selected_by}"] = score
             result.students[name + suffix] = student
         for suffix, size in ((TUNED, selection.tuned.size), (SMALL, selection.small.size)):
             result.metrics |= {f"{name}{suffix}/{key}": value for key, value in asdict(size).items()}

@@ -35,12 +35,15 @@ class StudyConfig:
     """Configuration of the study.
 
     Attributes:
-        metric: metric that selects sizes and that the curves show, ``auc`` or ``accuracy``.
+        metric: metric that selects sizes of trees and that the curves show, ``auc`` or ``accuracy``; boosting students
+            are selected by AUC.
         synthetic_ratio: synthetic samples per real sample, positive; 9 in GAN-MC.
         max_trees: number of trees of the forest students, at least 1.
         max_leaf_nodes: candidates for the number of leaves, each at least 2.
         min_samples_leaf: candidates for the minimum number of samples in a leaf, each at least 1.
         boosting_nodes: maximum numbers of nodes of the boosting students, one student each.
+        boosting_min_samples_leaf: candidates for the minimum number of samples in a leaf of boosting, each at least 1;
+            null for 20, or fewer for less than 400 training samples.
         min_compression: minimum compression ratio of the small students, in bytes relative to the teacher.
         teacher: unfitted classifier; null for the random forest of 500 trees of GAN-MC.
     """
@@ -51,6 +54,7 @@ class StudyConfig:
     max_leaf_nodes: tuple[int, ...] = LEAVES
     min_samples_leaf: tuple[int, ...] = (1, 5, 20)
     boosting_nodes: tuple[int, ...] = (300,)
+    boosting_min_samples_leaf: tuple[int, ...] | None = None
     min_compression: float = 300
     teacher: Any = None
 
@@ -58,7 +62,10 @@ class StudyConfig:
         for name in ("synthetic_ratio", "max_trees", "min_compression"):
             if not getattr(self, name) > 0:
                 raise ConfigurationError(f"{name}: got {getattr(self, name)}, expected a positive number")
-        for name, minimum in (("max_leaf_nodes", 2), ("min_samples_leaf", 1), ("boosting_nodes", 3)):
+        minimums = {"max_leaf_nodes": 2, "min_samples_leaf": 1, "boosting_nodes": 3}
+        if self.boosting_min_samples_leaf is not None:
+            minimums["boosting_min_samples_leaf"] = 1
+        for name, minimum in minimums.items():
             values = getattr(self, name)
             if not values or min(values) < minimum:
                 raise ConfigurationError(f"{name}: got {list(values)}, expected one or more integers >= {minimum}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_limits
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.metrics import roc_auc
 from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.student import StudentClassifier, to_probabilities
 from ganmc_lightning.tabular.students import BoostingKind
@@ -36,7 +37,7 @@ class BoostingCandidate(NamedTuple):
     Attributes:
         estimator: unfitted estimator.
         nodes: nodes of all trees.
-        score: metric on the held-out samples; higher is better.
+        score: AUC on the held-out samples.
         fitted: the model that was scored.
     """
 
@@ -52,7 +53,7 @@ class StudySelection(NamedTuple):
     Attributes:
         tuned: size of the tree with the best score.
         small: size of the tree with the best score among the small ones.
-        boosting: maximum number of nodes -> boosting student with the best score.
+        boosting: maximum number of nodes -> boosting student with the best AUC.
         trees: minimum number of samples in a leaf -> largest tree, fitted to the training set of the selection.
     """
 
@@ -94,7 +95,7 @@ def select_study_students(
         training_set: samples to fit to.
         validation: samples to score on.
         config: candidates.
-        metric: function of labels and probabilities; higher is better.
+        metric: function of labels and probabilities that selects trees; higher is better.
         max_bytes: largest pickled size of the small tree.
         seed: random seed of the students.
     """
@@ -105,7 +106,7 @@ def select_study_students(
         for tree in trees.values()
         for candidate in staged_scores(tree, validation.X, validation.y, config.max_leaf_nodes, metric)
     ]
-    boosting = _select_boosting(training_set, validation, config.boosting_nodes, metric, seed)
+    boosting = _select_boosting(training_set, validation, config, seed)
     return StudySelection(select_size(candidates), select_size(candidates, max_bytes), boosting, trees)
 
 
@@ -144,30 +145,39 @@ def fit_study_students(
 
 
 def _select_boosting(
-    training_set: TrainingSet, validation: LabeledSamples, budgets: tuple[int, ...], metric: Metric, seed: int
+    training_set: TrainingSet, validation: LabeledSamples, config: StudyConfig, seed: int
 ) -> dict[int, BoostingCandidate]:
-    """Return the best boosting student of each budget; the first iterations of larger ones are candidates too."""
+    """Return the boosting student of each budget with the best AUC; the first iterations of larger ones are candidates.
+
+    AUC, whatever the metric of the study: accuracy on few validation samples is too noisy to select among many shapes.
+    """
     kind, candidates = BoostingKind(), list[BoostingCandidate]()
     n_classes = 2 if training_set.targets.ndim == 1 else training_set.targets.shape[1]
-    for max_nodes in sorted(budgets, reverse=True):
+    for max_nodes in sorted(config.boosting_nodes, reverse=True):
         if any(candidate.nodes <= max_nodes for candidate in candidates):
             continue
         estimators = kind.estimators(n_classes, max_nodes, len(training_set.X))
         if not estimators:
             least = 3 * (n_classes if n_classes > 2 else 1)
             raise ConfigurationError(f"boosting_nodes: got {max_nodes}, expected at least {least}")
-        for estimator in estimators:
+        for estimator in _vary_min_samples_leaf(estimators, config.boosting_min_samples_leaf):
             fitted = _fit_boosting(training_set, estimator, seed)
             for stage in kind.stages(fitted, validation.X, n_classes):
-                nodes, score = sum(tree_nodes(stage.fitted) or []), metric(validation.y, stage.predictions)
+                nodes, score = sum(tree_nodes(stage.fitted) or []), roc_auc(validation.y, stage.predictions)
                 candidates.append(BoostingCandidate(stage.estimator, nodes, score, stage.fitted))
     return {
         max_nodes: max(
             (candidate for candidate in candidates if candidate.nodes <= max_nodes),
             key=lambda candidate: (candidate.score, -candidate.nodes),
         )
-        for max_nodes in budgets
+        for max_nodes in config.boosting_nodes
     }
+
+
+def _vary_min_samples_leaf(estimators: Sequence[Any], candidates: Sequence[int] | None) -> list[Any]:
+    if candidates is None:
+        return list(estimators)
+    return [clone(estimator).set_params(min_samples_leaf=n) for estimator in estimators for n in candidates]
 
 
 def _first_leaves(student: StudentClassifier, max_leaf_nodes: int) -> StudentClassifier:

@@ -164,9 +164,7 @@ def test_students_that_do_not_fit_the_data_are_refused(
 
 def test_other_folders_are_refused(compress: Any, tmp_path: Any) -> None:
     (tmp_path / "file").write_text("text")
-    with pytest.raises(
-        ConfigurationError, match=r"^out: cannot write to .*file \(Not a directory\)"
-    ):
+    with pytest.raises(ConfigurationError, match=r"^out: cannot write to .*file \(Not a directory\)"):
         compress(tmp_path / "file")
     with pytest.raises(ConfigurationError, match="contains 'file', expected a new or empty folder"):
         compress(tmp_path)

@@ -160,16 +160,20 @@ def test_sizes_are_selected_on_the_validation_split(binary, done):
     assert result.sizes["real"]["score"][position] == pytest.approx(expected, rel=1e-9, abs=1e-10)
 
 
-def test_boosting_within_a_number_of_nodes(binary, done):
-    """Reference: all estimators of the budget, fitted with a teacher without the validation split."""
-    result, _ = done
+@pytest.mark.parametrize("minimums", [None, (2, 20, 60)])
+def test_boosting_within_a_number_of_nodes(binary, minimums):
+    """Reference: all estimators of the budget, fitted with a teacher without the validation split, and their AUC."""
+    config = replace(CONFIG, boosting_min_samples_leaf=minimums, metric="accuracy")
     splits = make_splits(binary)
+    result, _ = run(splits, config=config, synthesizers={})
     targets = RandomForestClassifier(30, random_state=0).fit(*splits.fit[:2]).predict_proba(splits.fit.X)
     scores = []
     for estimator in BoostingKind().estimators(2, 60, 200):
-        fitted = fit_classification_student(estimator, splits.fit.X, targets, None, 0)
-        stages = BoostingKind().stages(fitted, splits.validation.X, 2)
-        scores += [roc_auc(splits.validation.y, stage.predictions) for stage in stages]
+        for minimum in minimums or (estimator.min_samples_leaf,):
+            estimator.set_params(min_samples_leaf=minimum)
+            fitted = fit_classification_student(estimator, splits.fit.X, targets, None, 0)
+            stages = BoostingKind().stages(fitted, splits.validation.X, 2)
+            scores += [roc_auc(splits.validation.y, stage.predictions) for stage in stages]
     assert result.validation["real/boosting_60/auc"] == pytest.approx(max(scores), rel=1e-9)
     assert result.metrics["real/boosting_60/nodes"] <= 60
 
@@ -220,7 +224,8 @@ def test_results_depend_on_the_seed_not_on_n_jobs(binary, done):
 def test_three_classes(three):
     X, y = three
     splits = make_splits((X, y), fit=LabeledSamples(X[:280], y[:280]))
-    config = StudyConfig("accuracy", 1, 2, (4, 20), (1,), (60,), 10, RandomForestClassifier(20))
+    teacher = RandomForestClassifier(20)
+    config = replace(CONFIG, metric="accuracy", synthetic_ratio=1, max_leaf_nodes=(4, 20), teacher=teacher)
     result, _ = run(splits, config=config, synthesizers={"munge": MungeSynthesizer()})
     assert result.metrics["teacher/accuracy"] > result.metrics["labels/accuracy"] > 0.4
     assert 0.5 < result.metrics["munge/tuned/auc"] < 1
@@ -293,6 +298,7 @@ def test_errors_name_the_synthesizer(binary):
     [
         ({"max_trees": 0}, "max_trees: got 0, expected a positive number"),
         ({"max_leaf_nodes": (1, 5)}, r"max_leaf_nodes: got \[1, 5\], expected one or more integers >= 2"),
+        ({"boosting_min_samples_leaf": (0,)}, r"boosting_min_samples_leaf: got \[0\], expected one or more"),
         ({"min_samples_leaf": ()}, r"min_samples_leaf: got \[\], expected one or more integers >= 1"),
     ],
 )
