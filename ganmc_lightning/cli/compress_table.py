@@ -31,6 +31,7 @@ OPTIONS = {
     "max_bytes": "--max-bytes",
     "max_predict_seconds": "--max-predict-seconds",
     "seconds": "--time",
+    "students": "--students",
     "student": "--students",
 }
 """Argument of Python -> option, for error messages."""

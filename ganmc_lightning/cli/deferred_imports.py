@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 DEFERRED = ("scipy.signal", "transformers")
-"""Modules that torchmetrics imports for metrics of audio and text."""
+"""Modules that torchmetrics imports for metrics of audio, text, and text with images."""
 
 
 class _Attribute:
@@ -30,7 +32,15 @@ class _Attribute:
 
 
 class _Placeholder(ModuleType):
-    """Module that is replaced by the real one as soon as an attribute of it is used."""
+    """Module that is replaced by the real one as soon as an attribute of it is used.
+
+    Args:
+        spec: specification of the module, which is installed.
+    """
+
+    def __init__(self, spec: ModuleSpec) -> None:
+        super().__init__(spec.name)
+        self.__spec__ = spec
 
     def load(self) -> ModuleType:
         """Import the real module."""
@@ -55,7 +65,8 @@ def defer_imports() -> Iterator[None]:
         >>> with defer_imports():
         ...     import torchmetrics
     """
-    placeholders = [_Placeholder(name) for name in DEFERRED if name not in sys.modules]
+    specs = [find_spec(name) for name in DEFERRED if name not in sys.modules]
+    placeholders = [_Placeholder(spec) for spec in specs if spec is not None]
     for placeholder in placeholders:
         sys.modules[placeholder.__name__] = placeholder
     try:

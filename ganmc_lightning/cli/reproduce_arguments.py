@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stages",
         metavar="NAME,NAME",
-        help="run only these stages and those that they need; the report also contains finished others",
+        help="run only these stages and those that they need; the report also contains other finished stages",
     )
     parser.add_argument("--quick", action="store_true", help="apply the file's `quick` overrides, as a smoke test")
     parser.add_argument(

@@ -129,35 +129,32 @@ def compress_classifier(
         **{"max_epochs": epochs, "time": seconds, "batch_size": batch_size, "flip": flip, "baseline": baseline},
         **{"seed": seed, "formats": list(formats)},
     }
-    remarks = [*remarks, size_remark(teacher, made)]
-    with lock_folder(out, "out"):
-        return _compress(work, settings, remarks, CardSettings(formats, environment or {}))
+    for line in (*remarks, size_remark(teacher, made)):
+        report(line)
+    result = RunFolder(out).read_result()
+    if result is None or read_plan(out, settings) is None:  # a complete folder is only read
+        with lock_folder(out, "out"):
+            result = _train(work, settings, CardSettings(formats, environment or {}))
+    name = str(result.settings["chosen"])
+    return ClassifierCompression(work.trained(work.stages()[name]), name, out, result)
 
 
-def _compress(
-    work: CompressionWork, settings: Mapping[str, Any], remarks: Sequence[str], card: CardSettings
-) -> ClassifierCompression:
+def _train(work: CompressionWork, settings: Mapping[str, Any], card: CardSettings) -> RunResult:
     """Train what the folder does not contain yet, and write the student and its card."""
     plan = read_plan(work.out, settings)
-    for line in remarks:
-        work.report(line)
-    result = RunFolder(work.out).read_result()
-    if plan is None or result is None:
-        measured = _evaluate_teacher(work, resumed=plan is not None)
-        if plan is None:
-            plan = make_plan(
-                work.out,
-                settings,
-                list(work.stages().values()),
-                epochs=settings["max_epochs"],
-                seconds=settings["time"],
-                precisions=candidate_precisions(),
-                synthesis=work.measure_synthesis().values(),
-            )
-        work.report(describe_plan(plan, list(work.stages().values())))
-        result = finish(work, plan, measured, card)
-    name = str(result.settings["chosen"])
-    return ClassifierCompression(work.trained(work.stages()[name]), name, work.out, result)
+    measured = _evaluate_teacher(work, resumed=plan is not None)
+    if plan is None:
+        plan = make_plan(
+            work.out,
+            settings,
+            list(work.stages().values()),
+            epochs=settings["max_epochs"],
+            seconds=settings["time"],
+            precisions=candidate_precisions(),
+            synthesis=work.measure_synthesis().values(),
+        )
+    work.report(describe_plan(plan, list(work.stages().values())))
+    return finish(work, plan, measured, card)
 
 
 def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:

@@ -26,8 +26,7 @@ def make_report(
     results: Results,
     command: str,
     quick: bool,
-    missing: Sequence[str] = (),
-    omitted: int = 0,
+    selection: Sequence[str] = (),
     cards: Sequence[CardLink] = (),
 ) -> Report:
     """Compute a report.
@@ -37,8 +36,7 @@ def make_report(
         results: stage -> results of its runs, one per seed, in the order of the seeds.
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
-        missing: runs without a result.
-        omitted: number of stages without a result that were not selected.
+        selection: notes on missing runs and stages, see :func:`selection_notes`.
         cards: cards of students.
 
     Raises:
@@ -52,7 +50,7 @@ def make_report(
         (sweep, {x: mean_ci(report_values(experiment, results, stage)) for x, stage in sweep.x_to_stage.items()})
         for sweep in experiment.report.sweep
     ]
-    notes = _missing_notes(missing, omitted) + make_notes(experiment, rows, quick)
+    notes = [*selection, *make_notes(experiment, rows, quick)]
     runs = [run for stage in experiment.stages for run in results[stage]]
     environment, environment_notes = _common_environment(runs)
     return Report(
@@ -77,20 +75,17 @@ def make_report(
 def write_report(report: Report, folder: Path) -> None:
     """Write all files of a report, each atomically; delete figures that only an earlier report in the folder shows."""
     files = {figure.file: figure.png for figure in report.figures}
-    earlier = folder / "report.md"
-    shown = (
-        re.findall(r"^!\[.*\]\((figures/[^/()]+\.png)\)$", earlier.read_text(encoding="utf-8"), re.M)
-        if earlier.is_file()
-        else []
-    )
-    for name in set(shown) - files.keys():
-        (folder / name).unlink(missing_ok=True)
+    path = folder / "report.md"
+    earlier = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    outdated = set(re.findall(r"^!\[.*\]\((figures/[^/()]+\.png)\)$", earlier, re.M)) - files.keys()
     files["report.md"] = render_markdown(report).encode()
     files["report.html"] = render_html(report).encode()
     for name, content in files.items():
         with atomic_write(folder / name, "wb") as file:
             file.write(content)
     write_json(folder / "report.json", report.as_json())
+    for name in outdated:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[str]]:
@@ -112,6 +107,19 @@ def _common_environment(runs: Sequence[StageResult]) -> tuple[Environment, list[
     return environment, [f"The runs come from different environments ({', '.join(changed)}); the last is shown."]
 
 
-def _missing_notes(runs: Sequence[str], omitted: int) -> list[str]:
-    notes = [f"Incomplete report: {len(runs)} runs failed or were skipped ({', '.join(runs)})."] if runs else []
-    return notes + ([f"Partial report; stages omitted by --stages: {omitted}."] if omitted else [])
+def selection_notes(missing: Sequence[str], earlier: Sequence[str], omitted: int) -> list[str]:
+    """Return the notes on runs and stages that are missing in a report, or were not run by its command.
+
+    Args:
+        missing: runs without a result.
+        earlier: stages of earlier commands.
+        omitted: number of stages that were not selected and have no result.
+    """
+    notes = []
+    if missing:
+        notes.append(f"Incomplete report: {len(missing)} runs failed or were skipped ({', '.join(missing)}).")
+    if earlier:
+        notes.append(f"Results of earlier commands: {', '.join(earlier)}.")
+    if omitted:
+        notes.append(f"Partial report; stages omitted by --stages: {omitted}.")
+    return notes

@@ -14,7 +14,7 @@ from ganmc_lightning.experiments.executors import make_executor
 from ganmc_lightning.experiments.partial import drop_missing, select_stages
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.progress import ProgressPrinter, print_report
-from ganmc_lightning.experiments.report_builder import make_report, write_report
+from ganmc_lightning.experiments.report_builder import make_report, selection_notes, write_report
 from ganmc_lightning.experiments.results import load_results
 from ganmc_lightning.experiments.runner import RunCommand, has_usable_result
 from ganmc_lightning.experiments.scheduling import run_stages
@@ -48,7 +48,8 @@ def reproduce(
         run_command: entry point of the command line, called for each stage.
         console: terminal output.
         seeds: seeds that replace those of the file.
-        stages: stages to run, with those that they need (default: all); the report also contains finished others.
+        stages: stages to run, with those that they need (default: all); the report also contains
+            other stages whose runs are all finished.
         quick: whether to apply the file's ``quick`` overrides.
         jobs: maximum number of parallel runs (default: 1 on this machine, all on a cluster); more than 1 use processes.
         on: cluster of the runs; see :func:`~ganmc_lightning.experiments.executors.make_executor`.
@@ -85,17 +86,15 @@ def reproduce(
         if failures and (not keep_going or not finished or any(outcome.interrupted for outcome in failures)):
             return max(failures, key=lambda outcome: outcome.interrupted).code
 
-        reported = [
-            run
-            for run in plan
-            if run in finished or (run.stage not in selected.stages and has_usable_result(run, accept_older_code))
-        ]
-        results = load_results(reported)
+        others = [run for run in plan if run.stage not in selected.stages]
+        unusable = {run.stage for run in others if not has_usable_result(run, accept_older_code)}
+        earlier = [run for run in others if run.stage not in unusable]
+        results = load_results([run for run in plan if run in finished or run in earlier])
         missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
         available = drop_missing(experiment, results)
         cards, without_card = write_cards(available, results, folder, run_command)
-        omitted = len(experiment.stages.keys() - selected.stages.keys() - results.keys())
-        report = make_report(available, results, command, quick, missing, omitted, cards)
+        notes = selection_notes(missing, list(dict.fromkeys(run.stage for run in earlier)), len(unusable))
+        report = make_report(available, results, command, quick, notes, cards)
         write_report(report, folder)
         if wandb_project is not None:
             log_report(report, folder, wandb_project)

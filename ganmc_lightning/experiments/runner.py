@@ -54,7 +54,7 @@ def is_complete(run: PlannedRun) -> bool:
 
 
 def has_usable_result(run: PlannedRun, accept_older_code: bool = False) -> bool:
-    """Return whether the run folder contains a finished run with an equal fingerprint.
+    """Return whether the run folder contains a finished run with an equal fingerprint and a valid result.
 
     Args:
         run: a planned run.
@@ -62,6 +62,10 @@ def has_usable_result(run: PlannedRun, accept_older_code: bool = False) -> bool:
     """
     state = read_run_state(run.folder.state)
     if state is None or not is_complete(run):
+        return False
+    try:
+        read_result(run)
+    except ConfigurationError:
         return False
     return run.fingerprint.differences(state.fingerprint, run.stage) in ([], [SOURCE] if accept_older_code else [])
 

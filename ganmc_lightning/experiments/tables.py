@@ -273,7 +273,7 @@ def _step_notes(rows: Sequence[ReportRow]) -> list[str]:
         if len(group) < 2 or steps == {None}:
             continue
         if len(steps) == 1:
-            subject = "All rows" if len(groups) == 1 else "; ".join(row.spec.name for row in group)
+            subject = "all rows" if len(groups) == 1 else "; ".join(row.spec.name for row in group)
             notes.append(f"Equal budgets of {format_count(group[0].steps)} optimizer steps: {subject}.")
         else:
             each = "; ".join(f"{row.spec.name} {format_count(row.steps)}" for row in group)

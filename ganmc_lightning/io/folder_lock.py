@@ -48,7 +48,7 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
         >>> (folder / ".lock").exists()
         False
     """
-    key = folder.absolute()
+    key = folder.resolve(), os.getpid()  # a forked process does not hold the locks of its parent
     if key in _locked_here():
         yield
         return
@@ -77,7 +77,7 @@ def lock_folder(folder: Path, option: str, timeout: float = 0.0) -> Iterator[Non
     try:
         yield
     finally:
-        _locked_here().remove(key)
+        _locked_here().discard(key)
         _remove(path, lock, created)
 
 
@@ -96,11 +96,11 @@ def wait_for_folder(folder: Path, seconds: float) -> None:
             pass
 
 
-def _locked_here() -> set[Path]:
-    """Return the folders that this thread has locked."""
+def _locked_here() -> set[tuple[Path, int]]:
+    """Return the folders that this thread has locked, with the number of its process."""
     if not hasattr(_THREAD, "folders"):
         _THREAD.folders = set()
-    folders: set[Path] = _THREAD.folders
+    folders: set[tuple[Path, int]] = _THREAD.folders
     return folders
 
 

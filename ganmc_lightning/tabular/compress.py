@@ -117,10 +117,10 @@ def compress_table(
     """Compress a model of tabular data into the student with the best validation score (Bucila et al. 2006).
 
     Trees, forests and boosting are fitted to the labels and to the teacher's outputs (in-bag, and out-of-bag or
-    cross-fitted) of real rows, then with each synthesizer, until the time limit. Plain boosting on the labels with at
-    most as many nodes is preferred to the best of them unless its validation score is lower by more than one standard
-    error of the difference. The chosen student is fitted again to all rows except the test rows, which are used only to
-    measure it, the teacher and plain boosting.
+    cross-fitted) of real rows, then with each synthesizer, until the time limit. If ``students`` contains boosting,
+    plain boosting on the labels with at most as many nodes is preferred to the best of them unless its validation score
+    is lower by more than one standard error of the difference. The chosen student is fitted again to all rows except
+    the test rows, which are used only to measure it, the teacher and plain boosting.
 
     A student of a teacher that was fitted to the test or validation rows scores too high on them. A teacher of
     scikit-learn is therefore fitted again without the rows that are held out. Other teachers are used as they are; pass
@@ -155,7 +155,7 @@ def compress_table(
         >>> result.rows.teacher_scores, result.model.profile_.student.nodes <= 15
         ('unseen', True)
     """
-    targets = _check_arguments(X, y, regression, max_nodes, max_bytes, seconds)
+    targets = _check_arguments(X, y, regression, students, max_nodes, max_bytes, seconds)
     if on_progress is not None:
         on_progress("teacher", 0.0)
     teacher = default_teacher(regression) if teacher is None else teacher
@@ -188,7 +188,13 @@ def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
 
 
 def _check_arguments(
-    X: Any, y: ArrayLike, regression: bool, max_nodes: int | None, max_bytes: int | None, seconds: float
+    X: Any,
+    y: ArrayLike,
+    regression: bool,
+    students: Sequence[str],
+    max_nodes: int | None,
+    max_bytes: int | None,
+    seconds: float,
 ) -> NDArray[Any]:
     """Validate arguments and targets before anything is fitted; return the targets."""
     targets = np.asarray(y, dtype=np.float64) if regression else np.asarray(y)
@@ -199,6 +205,9 @@ def _check_arguments(
     check_no_index(X)
     if len(X) != len(targets):
         raise ConfigurationError(f"y: got {len(targets)} values for {len(X)} rows, expected one per row")
+    for student in students:
+        if student not in KINDS:
+            raise ConfigurationError(f"students: got {student!r}, expected names out of {', '.join(KINDS)}")
     for name, value in (("max_nodes", max_nodes), ("max_bytes", max_bytes), ("seconds", seconds)):
         if value is not None:
             check_positive(name, value)
@@ -236,9 +245,9 @@ def _compress_rows(
     limit.report("plain boosting of the same size")
     baseline = None
     if not is_plain(model):
-        baseline, permitted = fit_plain(fit, model, limits, largest_file)
-        if permitted and BoostingKind.name in students and not is_better(model, baseline, rows.choice):
-            model, baseline = baseline, None
+        baseline, plain = fit_plain(fit, model, limits, largest_file)
+        if plain is not None and BoostingKind.name in students and not is_better(model, plain, rows.choice):
+            model, baseline = plain, None
     synthesizer = next((name for name, source in synthesizers.items() if model.synthesizer is source), "")
     scoring = str(getattr(model, "scoring", "r2"))
     model = _fit_to_all_rows(model, rows, max_bytes)

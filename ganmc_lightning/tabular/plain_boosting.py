@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.compress_rows import ChoiceRows
+from ganmc_lightning.tabular.compress_search import SHRINK
 from ganmc_lightning.tabular.metrics import (
     auc_influence,
     binary_auc,
@@ -30,7 +31,7 @@ def is_plain(model: Any) -> bool:
 
 def fit_plain(
     fit: Callable[..., Any], model: Any, limits: Mapping[str, Any], measure: Callable[[Any], int]
-) -> tuple[Any, bool]:
+) -> tuple[Any, Any | None]:
     """Fit boosting on the labels, with at most as many nodes as a student, at least one tree per class.
 
     Args:
@@ -40,7 +41,7 @@ def fit_plain(
         measure: returns the bytes that ``max_bytes`` limits, of a fitted estimator.
 
     Returns:
-        The estimator, and whether it is within the limits.
+        The estimator of the student's size, and the largest one within the limits, which may be the same, or None.
     """
     classes = len(getattr(model, "classes_", ()))
     smallest = 3 * (classes if classes > 2 else 1)
@@ -49,23 +50,29 @@ def fit_plain(
         "teacher_labels": IN_BAG,
         "label_weight": 1.0,
         "training_data": REAL,
-        "max_nodes": max(smallest, model.profile_.student.nodes),
     }
-    try:
-        plain = fit(**arguments, max_predict_seconds=limits["max_predict_seconds"])
-    except ConfigurationError as error:
-        if not str(error).startswith("max_predict_seconds"):
-            raise
-        return fit(**arguments), False
-    max_nodes, max_bytes = limits["max_nodes"], limits["max_bytes"]
-    few_nodes = max_nodes is None or plain.profile_.student.nodes <= max_nodes
-    return plain, few_nodes and (max_bytes is None or measure(plain) <= max_bytes)
+    nodes = max(smallest, model.profile_.student.nodes)
+    same_size = fit(**arguments, max_nodes=nodes)
+    limit, max_bytes = limits["max_nodes"], limits["max_bytes"]
+    nodes = nodes if limit is None else min(nodes, limit)
+    while nodes >= smallest:
+        try:
+            plain = fit(**arguments, max_nodes=nodes, max_predict_seconds=limits["max_predict_seconds"])
+        except ConfigurationError as error:
+            if not str(error).startswith("max_predict_seconds"):
+                raise
+            break
+        size = 0 if max_bytes is None else measure(plain)
+        if max_bytes is None or size <= max_bytes:
+            return same_size, plain
+        nodes = int(SHRINK * min(nodes, plain.profile_.student.nodes) * max_bytes / size)
+    return same_size, None
 
 
 def is_better(model: Any, plain: Any, choice: ChoiceRows) -> bool:
     """Return whether the validation score of a student exceeds that of plain boosting by more than a standard error.
 
-    The highest of many scores on few rows is too high, hence the one-standard-error rule (Breiman et al. 1984).
+    This is the one-standard-error rule of Breiman et al. (1984).
 
     Args:
         model: fitted distilled estimator of the student.
@@ -74,12 +81,12 @@ def is_better(model: Any, plain: Any, choice: ChoiceRows) -> bool:
     """
     classes = getattr(model, "classes_", None)
     if classes is None:
-        values = np.asarray(choice.y_val, dtype=np.float64)
+        values = np.ravel(choice.y_val).astype(np.float64)
         outputs = [item.predict(choice.X_val) for item in (model, plain)]
         scores = [float(r2_score(values, output)) for output in outputs]
         influences = [r2_influence(values, output) for output in outputs]
     else:
-        codes = np.equal(np.asarray(choice.y_val)[:, None], classes).argmax(axis=1)
+        codes = np.equal(np.ravel(choice.y_val)[:, None], classes).argmax(axis=1)
         outputs = [item.predict_proba(choice.X_val) for item in (model, plain)]
         scores = [mean_one_vs_rest(binary_auc, codes, output) for output in outputs]
         influences = [auc_influence(codes, output) for output in outputs]

@@ -149,18 +149,18 @@ def _select_boosting(
 ) -> dict[int, BoostingCandidate]:
     """Return the boosting student of each budget with the best AUC; the first iterations of larger ones are candidates.
 
-    AUC, whatever the metric of the study: accuracy on few validation samples is too noisy to select among many shapes.
+    The metric of the study is not used: accuracy on few validation samples is too noisy to select among many shapes.
     """
     kind, candidates = BoostingKind(), list[BoostingCandidate]()
     n_classes = 2 if training_set.targets.ndim == 1 else training_set.targets.shape[1]
     for max_nodes in sorted(config.boosting_nodes, reverse=True):
-        if any(candidate.nodes <= max_nodes for candidate in candidates):
-            continue
         estimators = kind.estimators(n_classes, max_nodes, len(training_set.X))
         if not estimators:
             least = 3 * (n_classes if n_classes > 2 else 1)
             raise ConfigurationError(f"boosting_nodes: got {max_nodes}, expected at least {least}")
-        for estimator in _vary_min_samples_leaf(estimators, config.boosting_min_samples_leaf):
+        covered = {_shape(candidate.estimator) for candidate in candidates if candidate.nodes <= max_nodes}
+        varied = _vary_min_samples_leaf(estimators, config.boosting_min_samples_leaf)
+        for estimator in (estimator for estimator in varied if _shape(estimator) not in covered):
             fitted = _fit_boosting(training_set, estimator, seed)
             for stage in kind.stages(fitted, validation.X, n_classes):
                 nodes, score = sum(tree_nodes(stage.fitted) or []), roc_auc(validation.y, stage.predictions)
@@ -178,6 +178,11 @@ def _vary_min_samples_leaf(estimators: Sequence[Any], candidates: Sequence[int] 
     if candidates is None:
         return list(estimators)
     return [clone(estimator).set_params(min_samples_leaf=n) for estimator in estimators for n in candidates]
+
+
+def _shape(estimator: Any) -> tuple[Any, ...]:
+    """Return the parameters in which boosting students differ, except the number of iterations."""
+    return estimator.max_leaf_nodes, estimator.learning_rate, estimator.min_samples_leaf
 
 
 def _first_leaves(student: StudentClassifier, max_leaf_nodes: int) -> StudentClassifier:

@@ -65,10 +65,15 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
 
 def test_a_second_compression_into_the_same_folder_is_refused(compress: Any, tmp_path: Any) -> None:
     def compress_again(line: str) -> None:
+        if not line.startswith("teacher: accuracy"):
+            return
+        refused.append(line)
         with ThreadPoolExecutor(1) as executor, pytest.raises(ConfigurationError, match=r"^out: .*small is in use by"):
             executor.submit(compress, tmp_path / "small", epochs=1).result()
 
+    refused: list[str] = []
     compress(tmp_path / "small", epochs=1, report=compress_again)
+    assert refused
     assert not (tmp_path / "small" / ".lock").exists()
 
 

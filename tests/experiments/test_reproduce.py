@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -80,11 +81,26 @@ def test_selected_stages_run_with_those_that_they_need(go, fake, folder):
 
 def test_report_of_selected_stages_contains_finished_others(go, fake, folder):
     go(seeds=(0,))
-    complete = (folder / "report.json").read_text()
+    complete = json.loads((folder / "report.json").read_text())
     count = len(fake.calls)
     go(seeds=(0,), stages=["alone"])
     assert len(fake.calls) == count
-    assert (folder / "report.json").read_text() == complete
+    report = json.loads((folder / "report.json").read_text())
+    note = "Results of earlier commands: teacher, gan, mixed_02, mixed_05."
+    assert report == {**complete, "notes": [note, *complete["notes"]]}
+
+
+def test_stages_with_unfinished_or_damaged_runs_are_not_reported_beside_selected_ones(go, fake, folder):
+    go()
+    (folder / "mixed_05" / "seed1" / "result.json").write_text("{")
+    shutil.rmtree(folder / "teacher" / "seed1")
+    assert go(stages=["alone"])[0] == 0
+    report = json.loads((folder / "report.json").read_text())
+    assert [row["name"] for row in report["rows"]] == ["labels only"]
+    assert report["notes"][:2] == [
+        "Results of earlier commands: gan, mixed_02.",
+        "Partial report; stages omitted by --stages: 2.",
+    ]
 
 
 def test_outdated_results_are_not_reported_beside_selected_stages(go, fake, folder, experiment_file):
@@ -95,7 +111,10 @@ def test_outdated_results_are_not_reported_beside_selected_stages(go, fake, fold
     go(seeds=(0,), stages=["alone"])
     report = json.loads((folder / "report.json").read_text())
     assert [row["name"] for row in report["rows"]] == ["teacher", "labels only"]
-    assert report["notes"][0] == "Partial report; stages omitted by --stages: 3."
+    assert report["notes"][:2] == [
+        "Results of earlier commands: teacher.",
+        "Partial report; stages omitted by --stages: 3.",
+    ]
     names = {path.name for path in (folder / "figures").iterdir()}
     assert "sweep_1.png" not in names  # a figure of the earlier report only
     assert "own.png" in names

@@ -88,7 +88,7 @@ def test_the_process_of_another_machine_is_named(tmp_path: Path) -> None:
 
 def test_a_nested_lock_of_the_same_thread_does_nothing(tmp_path: Path) -> None:
     with lock_folder(tmp_path, "--out"):
-        with lock_folder(tmp_path, "out"):
+        with lock_folder(tmp_path / "." / "a" / "..", "out"):
             pass
         assert (tmp_path / LOCK).exists()
         with pytest.raises(ConfigurationError, match="in use by process"):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import make_regression
+from sklearn.datasets import load_breast_cancer, make_regression
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -182,6 +182,20 @@ class TestCompressTable:
         plain = result.plain.chosen_
         assert (plain.student, plain.teacher_labels) == ("boosting", "labels")
 
+    def test_small_plain_boosting_is_preferred_to_a_tree_in_a_small_file(self):
+        """Boosting of as many nodes has a larger file than the tree."""
+        X, y = load_breast_cancer(return_X_y=True)
+        (X, y), validation = split_pair(X[:, :6], y, 400)
+        forest = RandomForestClassifier(10, random_state=0).fit(X, y)
+        options = {"students": ["tree", "boosting"], "validation": validation, "test": validation, "max_nodes": None}
+        trees = quick(forest, X, y, **{**options, "students": ["tree"]}, max_bytes=9000)
+        assert not trees.is_plain
+        for max_bytes in (9000, 11000):
+            result = quick(forest, X, y, **options, max_bytes=max_bytes)
+            assert result.is_plain
+            assert result.model.profile_.student.nodes >= 3
+            assert largest_file(result.model) <= max_bytes
+
     def test_regression(self):
         X, y = make_regression(300, 4, n_informative=4, random_state=0)
         result = quick(RandomForestRegressor(10, random_state=0), X, y, regression=True, max_nodes=99)
@@ -238,7 +252,7 @@ class TestCompressTable:
             ({"max_nodes": 0}, "max_nodes: got 0, expected a positive number"),
             ({"max_nodes": 1}, "max_nodes: got 1, expected at least 3, the smallest student"),
             ({"seconds": -1}, "seconds: got -1, expected a positive number"),
-            ({"students": ["net"]}, "student: got 'net'"),
+            ({"students": ["net"]}, "students: got 'net', expected names out of boosting, tree, forest"),
             ({"test": ([[0.0] * 6], ["new"])}, "y_test: got 'new', expected one of the classes"),
         ],
     )

@@ -60,29 +60,57 @@ def test_plain_boosting_has_at_most_as_many_nodes(binary, regression):
         return kind(forest(5, random_state=0), random_state=0, **arguments).fit(X, y)
 
     student = fit(student="tree", max_nodes=31)
-    plain, permitted = fit_plain(fit, student, NO_LIMITS, lambda model: 0)
+    same_size, plain = fit_plain(fit, student, NO_LIMITS, lambda model: 0)
+    assert is_plain(same_size)
     assert is_plain(plain)
     assert not is_plain(student)
-    assert permitted
+    assert same_size.profile_.student.nodes == plain.profile_.student.nodes
     assert plain.profile_.student.nodes <= student.profile_.student.nodes
 
 
 @pytest.mark.parametrize(
-    ("limits", "permitted"),
+    ("limits", "nodes"),
     [
-        ({"max_bytes": 100}, True),
-        ({"max_bytes": 99}, False),
-        ({"max_nodes": 3}, True),
-        ({"max_nodes": 2}, False),
-        ({"max_predict_seconds": 1e-12}, False),
-        ({"max_predict_seconds": 1}, True),
+        ({}, 60),
+        ({"max_bytes": 6000}, 60),
+        ({"max_bytes": 1000}, 10),
+        ({"max_bytes": 299}, None),
+        ({"max_nodes": 20}, 20),
+        ({"max_nodes": 2}, None),
+        ({"max_predict_seconds": 1e-12}, None),
+        ({"max_predict_seconds": 1}, 60),
     ],
 )
-def test_limits(binary, limits, permitted):
-    def fit(**arguments):
-        return DistilledClassifier(RandomForestClassifier(5, random_state=0), **arguments).fit(*binary)
+def test_limits(binary, limits, nodes):
+    """The largest plain boosting within the limits, of a student of 60 nodes; a node has 100 bytes."""
 
-    smallest = SimpleNamespace(classes_=CLASSES, profile_=SimpleNamespace(student=SimpleNamespace(nodes=1)))
-    plain, found = fit_plain(fit, smallest, NO_LIMITS | limits, lambda model: 100)
-    assert found is permitted
-    assert plain.profile_.student.nodes == 3
+    def fit(**arguments):
+        return DistilledClassifier(RandomForestClassifier(5, random_state=0), random_state=0, **arguments).fit(*binary)
+
+    student = SimpleNamespace(classes_=CLASSES, profile_=SimpleNamespace(student=SimpleNamespace(nodes=60)))
+    same_size, plain = fit_plain(fit, student, NO_LIMITS | limits, lambda model: 100 * model.profile_.student.nodes)
+    assert 20 < same_size.profile_.student.nodes <= 60
+    if nodes is None:
+        assert plain is None
+    else:
+        assert nodes / 3 < plain.profile_.student.nodes <= nodes
+
+
+@pytest.mark.parametrize(("noise", "better"), [(0.5, True), (2.0, False), (6.0, False)])
+def test_three_classes(noise, better):
+    codes = np.arange(300) % 2 + 1  # no row of the first class
+    classes = np.array(["none", *CLASSES])
+    outputs = [
+        np.column_stack([np.full(300, 0.1), 0.9 * noisy_outputs(codes - 1, scale, seed)])
+        for seed, scale in enumerate((noise, 2.0))
+    ]
+    student, plain = (Constant(output, classes) for output in outputs)
+    assert is_better(student, plain, choice_rows(classes[codes])) is better
+
+
+def test_values_in_a_column():
+    random = np.random.default_rng(0)
+    y, noise = random.normal(size=(2, 300))
+    for error in (0.1, 0.25, 0.28, 0.299):
+        student, plain = Constant(y + error * noise), Constant(y + 0.3 * random.permutation(noise))
+        assert is_better(student, plain, choice_rows(y[:, None])) is is_better(student, plain, choice_rows(y))

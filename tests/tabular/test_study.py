@@ -179,9 +179,11 @@ def test_boosting_within_a_number_of_nodes(binary, minimums):
 
 
 def test_a_smaller_boosting_budget_is_met_too(binary):
-    config = replace(CONFIG, boosting_nodes=(20, 200))
+    config = replace(CONFIG, boosting_nodes=(20, 200), boosting_min_samples_leaf=(20, 80))
     result, _ = run(make_splits(binary), config=config, synthesizers={})
     assert result.metrics["labels/boosting_20/nodes"] <= 20 < result.metrics["labels/boosting_200/nodes"] <= 200
+    alone, _ = run(make_splits(binary), config=replace(config, boosting_nodes=(20,)), synthesizers={})
+    assert result.validation["labels/boosting_20/auc"] >= alone.validation["labels/boosting_20/auc"]
     three_classes = make_splits((binary[0], np.arange(400) % 3))
     with pytest.raises(ConfigurationError, match="boosting_nodes: got 5, expected at least 9"):
         run(three_classes, config=replace(CONFIG, boosting_nodes=(5,)), synthesizers={})
