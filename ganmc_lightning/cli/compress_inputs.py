@@ -14,7 +14,7 @@ from ganmc_lightning.cli.compress_arguments import input_paths
 from ganmc_lightning.data.datasets.table_frame import TargetTable, read_target_table
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
-from ganmc_lightning.tabular.compress_rows import check_columns
+from ganmc_lightning.tabular.compress_checks import check_columns
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.teacher_files import load_teacher
 
@@ -65,7 +65,11 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
         if option is None:
             return None
         other: TargetTable = read_target_table(option, arguments.target, arguments.drop, table.X)
-        return other.X, _targets_like(_plain_values(other.y), y, regression, f"{option}: column {arguments.target!r}")
+        column = f"{option}: column {arguments.target!r}"
+        values = _targets_like(_plain_values(other.y), y, regression, column)
+        if len(np.unique(values.astype(str))) == 1:
+            raise ConfigurationError(f"{column}: got one value, {values.tolist()[0]!r}, expected two or more")
+        return other.X, values
 
     return CompressInputs(
         teacher,
@@ -148,12 +152,18 @@ def _targets_like(values: NDArray[Any], y: NDArray[Any], regression: bool, name:
 
 
 def _synthesizers(gan: str | None) -> dict[str, SupportsSample]:
-    from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer
+    from ganmc_lightning.synthesizers import (
+        AdversarialForestSynthesizer,
+        JitterSynthesizer,
+        MungeSynthesizer,
+        SmoteSynthesizer,
+    )
 
     given: dict[str, SupportsSample] = {} if gan is None else {"gan": load_synthesizer(gan)}
     others: dict[str, Any] = {
         "jitter": JitterSynthesizer(),
         "smote": SmoteSynthesizer(),
         "munge": MungeSynthesizer(),
+        "adversarial forest": AdversarialForestSynthesizer(),
     }
     return {**given, **others}

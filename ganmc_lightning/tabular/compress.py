@@ -27,6 +27,7 @@ from ganmc_lightning.tabular.compress_search import (
     deployable,
     search_students,
     shrink_to_bytes,
+    smallest_file,
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
 from ganmc_lightning.tabular.encoding import encode_rows
@@ -237,11 +238,20 @@ def _compress_rows(
     def fit_limited(**arguments: Any) -> Any:
         return fit(**{**limits, **arguments})
 
-    model, tried, unusable = search_students(fit_limited, students, synthesizers, limit)
     max_bytes = limits["max_bytes"]
-    if max_bytes is not None:
-        limit.report("size of the exported files")
-        model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
+    try:
+        model, tried, unusable = search_students(fit_limited, students, synthesizers, limit)
+        if max_bytes is not None:
+            limit.report("size of the exported files")
+            model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
+    except ConfigurationError as error:
+        if max_bytes is None or not str(error).startswith("max_bytes"):
+            raise
+        n_classes = len(np.unique(rows.y)) if hasattr(rows.teacher, "predict_proba") else 0
+        least = smallest_file(fit, students, n_classes, largest_file)
+        raise ConfigurationError(
+            f"max_bytes: got {max_bytes}, expected at least {least}, the largest exported file of the smallest student"
+        ) from error
     limit.report("plain boosting of the same size")
     baseline = None
     if not is_plain(model):

@@ -12,10 +12,17 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.ensemble._forest import BaseForest
 from sklearn.pipeline import Pipeline
 
-from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.compress_checks import (
+    check_better_than_chance,
+    check_columns,
+    check_targets,
+    has_names,
+    teacher_inputs,
+    unusable_rows,
+)
 from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
-from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
 from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
 
@@ -103,23 +110,27 @@ def split_rows(
     fitted = is_fitted(teacher)
     if fitted:
         _check_teacher(teacher, X, y, regression)
-    for name, part in (("y_val", validation), ("y_test", test)):
-        if part is not None and not regression:
-            _check_classes(np.asarray(part[1]), y, name)
+    validation, test = (
+        None if part is None else (part[0], check_targets(np.ravel(part[1]), y, regression, name))
+        for name, part in (("y_val", validation), ("y_test", test))
+    )
     held_out = test is None
     if test is None:
         X, y, X_test, y_test = _hold_out(X, y, regression, seed)
     else:
-        X_test, y_test = test[0], np.asarray(test[1])
+        X_test, y_test = test
     scores: TeacherScores = "unseen"
     if not fitted or (held_out and _can_refit(teacher)):
         scores = "refitted" if fitted else "unseen"
         teacher = _fit(teacher, X, y, seed)
     elif held_out:
         scores = "seen"
-    outputs = _predict(_check_teacher(teacher, X, y, regression), X_test)
+    checked = _check_teacher(teacher, X, y, regression)
+    outputs = _predict(checked, X_test)
+    if hasattr(X, "iloc") and scores != "refitted" and fitted and not has_names(teacher):
+        check_better_than_chance(checked, y_test, outputs, regression)
     if validation is not None:
-        choice = ChoiceRows(X, y, validation[0], np.asarray(validation[1]), teacher, True, False)
+        choice = ChoiceRows(X, y, *validation, teacher, True, False)
     else:
         parts = _hold_out(X, y, regression, seed + 1)
         refit = _can_refit(teacher)
@@ -148,44 +159,6 @@ def default_teacher(regression: bool) -> Any:
     return (RandomForestRegressor if regression else RandomForestClassifier)(TEACHER_TREES)
 
 
-def check_columns(model: Any, columns: list[str], source: str) -> None:
-    """Validate that a fitted model has the columns of a table in their order; models without names are not checked.
-
-    Args:
-        model: fitted classifier or regressor.
-        columns: names of the columns.
-        source: name of the table, for error messages.
-
-    Raises:
-        ConfigurationError: naming the first column that is missing, additional or in another place.
-    """
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        count = getattr(model, "n_features_in_", None)
-        if count is not None and count != len(columns):
-            raise ConfigurationError(f"teacher: was fitted to {count} columns, {source} has {len(columns)}")
-        return
-    for name in names:
-        if name not in columns:
-            raise ConfigurationError(f"teacher: was fitted to the column {name!r}, which {source} does not have")
-    for name in columns:
-        if name not in names:
-            raise ConfigurationError(f"teacher: was not fitted to the column {name!r} of {source}; drop it")
-    for place, (own, given) in enumerate(zip(names, columns, strict=True)):
-        if own != given:
-            raise ConfigurationError(
-                f"teacher: was fitted to the columns in another order, {own!r} is at place {place + 1} where {source} "
-                f"has {given!r}"
-            )
-
-
-def teacher_inputs(model: Any, X: Any) -> Any:
-    """Return rows as a fitted model receives them: an array where it was fitted without names of columns."""
-    if hasattr(X, "iloc") and getattr(model, "feature_names_in_", None) is None and not _has_text(X):
-        return X.to_numpy()
-    return X
-
-
 def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Teacher:
     names = list(X.columns) if hasattr(X, "iloc") else None
     if names is not None:
@@ -206,17 +179,9 @@ def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
     try:
         model.fit(inputs, y)
     except (ValueError, TypeError) as error:  # such as NaN
-        raise _unusable_rows("fit", X, error) from error
+        raise unusable_rows("fit", X, error) from error
     (model if encoder is None else model[-1]).set_params(**dict.fromkeys(jobs))
     return model
-
-
-def _check_classes(given: NDArray[Any], y: NDArray[Any], name: str) -> None:
-    unknown = np.setdiff1d(given, y)
-    if len(unknown):
-        raise ConfigurationError(
-            f"{name}: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
-        )
 
 
 def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
@@ -225,29 +190,12 @@ def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
     except ConfigurationError:
         raise
     except (ValueError, TypeError, KeyError) as error:  # such as an unknown category or NaN
-        raise _unusable_rows("predict", X, error) from error
-
-
-def _unusable_rows(action: str, X: Any, error: Exception) -> ConfigurationError:
-    missing = _missing_column(X)
-    hint = "" if missing is None else f"; {missing} has missing values"
-    return ConfigurationError(f"teacher: cannot {action} the rows ({type(error).__name__}: {one_line(error)}){hint}")
-
-
-def _missing_column(X: Any) -> str | None:
-    if not hasattr(X, "iloc"):
-        return None
-    missing = [int(place) for place, name in enumerate(X.columns) if X[name].isna().any()]
-    return column_name(list(X.columns), missing[0]) if missing else None
+        raise unusable_rows("predict", X, error) from error
 
 
 def has_out_of_bag(model: Any, n_rows: int) -> bool:
     """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
     return is_bootstrap_forest(model) and is_forest_of(model, n_rows)
-
-
-def _has_text(X: Any) -> bool:
-    return any(X[name].dtype.kind not in "fiub" for name in X.columns)
 
 
 def _take(X: Any, rows: NDArray[np.bool_]) -> Any:

@@ -40,6 +40,7 @@ from ganmc_lightning.tabular.validation import (
     check_missing,
     check_no_index,
     check_no_infinity,
+    check_numbers,
     check_option,
     check_positive,
 )
@@ -180,6 +181,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
     def _read_training_rows(self, X: Any, y: ArrayLike) -> tuple[TableRows, NDArray[Any]]:
         check_no_index(X)
+        if self._regression:
+            check_numbers(y)
         self.encoder_ = fit_encoder(X)
         if self.encoder_ is None:
             encoded, targets = validate_data(

@@ -289,5 +289,4 @@ def _mean_candidate(group: Sequence[StudentCandidate]) -> StudentCandidate:
 
 def _smallest_sizes(kinds: Sequence[StudentKind], n_classes: int) -> list[StudentSize]:
     """Return the nodes of the smallest student of each kind."""
-    smallest = [next(n for n in range(1, 10_000) if kind.estimators(n_classes, n, 1000)) for kind in kinds]
-    return [StudentSize(kind.name, nodes, None, None) for kind, nodes in zip(kinds, smallest, strict=True)]
+    return [StudentSize(kind.name, kind.smallest_nodes(n_classes), None, None) for kind in kinds]

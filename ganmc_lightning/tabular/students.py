@@ -59,6 +59,10 @@ class StudentKind(ABC):
             n_rows: number of real rows.
         """
 
+    def smallest_nodes(self, n_classes: int) -> int:
+        """Return the least number of nodes of a student."""
+        return next(nodes for nodes in range(1, DEFAULT_MAX_NODES) if self.estimators(n_classes, nodes, 1000))
+
     def stages(self, fitted: Any, X: NDArray[Any], n_classes: int) -> Iterator[StudentStage]:
         """Predict with a fitted student of :meth:`estimators`, and with the smaller ones that it contains."""
         yield StudentStage(clone(fitted), predict_outputs(fitted, X, n_classes), fitted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,8 @@ from sklearn.utils.multiclass import type_of_target
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.sampling import column_name
 
-INDEX_NAMES = ("Unnamed: 0", "index")
-"""Names that pandas gives to a written index."""
+INDEX_NAMES = re.compile(r"Unnamed: 0|index|level_\d+|id|row|row[ _]?(id|number|num|names?)", re.IGNORECASE)
+"""Names of columns that number the rows, such as those that pandas gives to a written index."""
 
 
 def check_class_targets(y: NDArray[Any]) -> None:
@@ -42,6 +43,22 @@ def check_values(y: NDArray[Any]) -> None:
         raise ConfigurationError("X: got 1 sample, expected two or more")
     if np.equal(y, y[0]).all():
         raise ConfigurationError(f"y: got one value, {y[0]}, expected two or more")
+
+
+def check_numbers(y: Any) -> None:
+    """Validate that targets of a regression are numbers.
+
+    Raises:
+        ConfigurationError: text.
+    """
+    values = np.ravel(np.asarray(y))
+    if values.dtype.kind in "OUS":
+        try:
+            values.astype(np.float64)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"y: got {values.tolist()[0]!r}, expected numbers; use DistilledClassifier"
+            ) from None
 
 
 def check_no_infinity(X: NDArray[Any], feature_names: Any) -> None:
@@ -88,12 +105,13 @@ def check_no_index(X: Any) -> None:
     """Validate that the first column of a data frame is not a written index.
 
     Raises:
-        ConfigurationError: a column with one of pandas' names for an index numbers the rows.
+        ConfigurationError: a column with the name of an index has distinct whole numbers.
     """
-    if not hasattr(X, "iloc") or not len(X.columns) or X.columns[0] not in INDEX_NAMES:
+    if not hasattr(X, "iloc") or not len(X.columns) or not INDEX_NAMES.fullmatch(str(X.columns[0])):
         return
     values = np.asarray(X.iloc[:, 0])
-    if values.dtype.kind in "iu" and len(np.unique(values)) == len(values) > 1:
+    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and bool((values == np.round(values)).all()))
+    if whole and len(np.unique(values)) == len(values) > 1:
         raise ConfigurationError(
             f"X: column {X.columns[0]!r} numbers the rows, expected a feature; read the file with index_col=0"
         )

@@ -17,7 +17,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import compress, compress_table
 from ganmc_lightning.tabular.compress import largest_file
-from ganmc_lightning.tabular.compress_rows import check_columns, split_rows
+from ganmc_lightning.tabular.compress_checks import check_columns
+from ganmc_lightning.tabular.compress_rows import split_rows
 from ganmc_lightning.tabular.compress_search import TimeLimit
 from ganmc_lightning.tabular.recipes import TrainingRecipe
 from ganmc_lightning.tabular.teacher_files import BoosterClassifier
@@ -85,7 +86,9 @@ class TestRows:
         encoder = make_column_transformer((OneHotEncoder(), ["color"]), remainder="passthrough")
         model = make_pipeline(encoder, DecisionTreeClassifier()).fit(X, y)
         test = X.assign(color="green"), y
-        with pytest.raises(ConfigurationError, match=r"teacher: cannot predict .*unknown categories \['green'\]"):
+        with pytest.raises(
+            ConfigurationError, match=r"teacher: cannot predict .*\['green'\].*; remove these rows, or fit"
+        ):
             split_rows(model, X, y, None, test, seed=0)
 
     def test_teacher_that_cannot_be_fitted_to_missing_values(self):
@@ -111,6 +114,31 @@ class TestRows:
         model = DecisionTreeClassifier().fit([[0, 1], [1, 0]], [0, 1])
         with pytest.raises(ConfigurationError, match="fitted to 2 columns, data has 1"):
             check_columns(model, ["a"], "data")
+
+    @pytest.mark.parametrize("name", ["validation", "test"])
+    @pytest.mark.parametrize("regression", [False, True])
+    def test_one_value(self, binary, forest, name, regression):
+        X, y = binary
+        teacher = RandomForestRegressor(3, random_state=0).fit(X, y) if regression else forest
+        given = {"validation": None, "test": None, name: (X[:9], np.zeros(9, dtype=np.int64))}
+        expected = f"y_{name.removesuffix('idation')}: got one value, 0, expected two or more"
+        with pytest.raises(ConfigurationError, match=expected):
+            split_rows(teacher, X, y, given["validation"], given["test"], seed=0)
+
+    def test_teacher_of_an_array_and_other_columns(self, binary, forest):
+        X, y = binary
+        X = pd.DataFrame(X).add_prefix("x")
+        split_rows(forest, X[:300], y[:300], None, (X[300:], y[300:]), seed=0)
+        y = 1 - y  # the teacher is worse than chance
+        with pytest.raises(ConfigurationError, match=r"has no names of columns and is no better .* \(AUC 0\.\d+\)"):
+            split_rows(forest, X[:300], y[:300], None, (X[300:], y[300:]), seed=0)
+
+    def test_infinity_is_reported_with_its_column(self):
+        X = pd.DataFrame({"size": [*np.arange(99.0), np.inf], "mass": np.arange(100.0)})
+        with pytest.raises(
+            ConfigurationError, match=r"teacher: cannot fit the rows .*; column 'size' contains infinity"
+        ):
+            split_rows(LogisticRegression(), X, np.array([0, 1] * 50), None, None, seed=0)
 
 
 class TestTimeLimit:
@@ -181,6 +209,16 @@ class TestCompressTable:
         assert (result.plain is result.model) is is_plain
         plain = result.plain.chosen_
         assert (plain.student, plain.teacher_labels) == ("boosting", "labels")
+
+    @pytest.mark.parametrize("max_bytes", [100, 1500])
+    def test_size_that_the_smallest_student_needs(self, binary, forest, max_bytes):
+        (X, y), validation = split_pair(*binary)
+        options = {"validation": validation, "test": validation, "students": ["tree", "boosting"]}
+        with pytest.raises(ConfigurationError, match=rf"max_bytes: got {max_bytes}, expected at least \d+") as caught:
+            quick(forest, X, y, **options, max_bytes=max_bytes)
+        least = int(str(caught.value).split("at least ")[1].split(",")[0])
+        result = quick(forest, X, y, **options, max_bytes=least)
+        assert largest_file(result.model) <= least
 
     def test_small_plain_boosting_is_preferred_to_a_tree_in_a_small_file(self):
         """Boosting of as many nodes has a larger file than the tree."""

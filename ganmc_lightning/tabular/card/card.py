@@ -23,7 +23,7 @@ from ganmc_lightning.tabular.card.text import (
     reliability_svg,
 )
 from ganmc_lightning.tabular.compress import Compression
-from ganmc_lightning.tabular.compress_rows import teacher_inputs
+from ganmc_lightning.tabular.compress_checks import teacher_inputs
 from ganmc_lightning.tabular.compress_search import deployable
 
 MODELS = ("teacher", "student", "plain")

@@ -7,6 +7,7 @@ from ganmc_lightning.cards.page import Conclusion
 from ganmc_lightning.cards.svg import Point, Series, legend_html, scatter_svg
 from ganmc_lightning.tabular.card.scores import TestScores
 from ganmc_lightning.tabular.compress import Compression
+from ganmc_lightning.tabular.compress_checks import has_names
 from ganmc_lightning.tabular.compress_search import TriedStudent, best_of_each_kind
 from ganmc_lightning.tabular.recipes import LABELS_ONLY
 
@@ -76,6 +77,8 @@ def notes_of(compression: Compression) -> list[str]:
         )
     elif not rows.held_out:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
+    if rows.teacher_scores != "refitted" and hasattr(rows.X, "iloc") and not has_names(rows.teacher):
+        notes.append("The teacher has no names of columns: those of the table are used in their order.")
     notes.append(
         "Plain boosting: scikit-learn's histogram gradient boosting on the labels, tuned on the same validation rows, "
         "with at most as many nodes as the student, at least one tree per class."

@@ -138,7 +138,10 @@ def _convert(model: Any) -> tuple[Any, float]:
         proto = skl2onnx.to_onnx(inner, sample, options=options)
     except Exception as error:  # skl2onnx raises exceptions of many types for models it does not support
         kind = type(inner).__name__
-        raise ConfigurationError(f"model: {kind} cannot be converted to ONNX: {one_line(error)}") from error
+        raise ConfigurationError(
+            f"model: {kind} cannot be converted to ONNX by skl2onnx, which supports models of scikit-learn "
+            f"({one_line(error)[:200]})"
+        ) from error
     if clips_values(model):
         _add_classifier_head(proto.graph, model.classes_)
     elif model is not inner:

@@ -1,0 +1,115 @@
+"""Validation of the teacher and the targets of a compression, and of the rows that the teacher predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import r2_score
+
+from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
+from ganmc_lightning.tabular.sampling import column_name
+from ganmc_lightning.tabular.teacher import Teacher
+
+
+def check_columns(model: Any, columns: list[str], source: str) -> None:
+    """Validate that a fitted model has the columns of a table in their order; models without names are not checked.
+
+    Args:
+        model: fitted classifier or regressor.
+        columns: names of the columns.
+        source: name of the table, for error messages.
+
+    Raises:
+        ConfigurationError: naming the first column that is missing, additional or in another place.
+    """
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        count = getattr(model, "n_features_in_", None)
+        if count is not None and count != len(columns):
+            raise ConfigurationError(f"teacher: was fitted to {count} columns, {source} has {len(columns)}")
+        return
+    for name in names:
+        if name not in columns:
+            raise ConfigurationError(f"teacher: was fitted to the column {name!r}, which {source} does not have")
+    for name in columns:
+        if name not in names:
+            raise ConfigurationError(f"teacher: was not fitted to the column {name!r} of {source}; drop it")
+    for place, (own, given) in enumerate(zip(names, columns, strict=True)):
+        if own != given:
+            raise ConfigurationError(
+                f"teacher: was fitted to the columns in another order, {own!r} is at place {place + 1} where {source} "
+                f"has {given!r}"
+            )
+
+
+def has_names(model: Any) -> bool:
+    """Return whether a fitted model has the names of its columns."""
+    return getattr(model, "feature_names_in_", None) is not None
+
+
+def teacher_inputs(model: Any, X: Any) -> Any:
+    """Return rows as a fitted model receives them: an array where it was fitted without names of columns."""
+    if hasattr(X, "iloc") and not has_names(model) and not _has_text(X):
+        return X.to_numpy()
+    return X
+
+
+def check_targets(given: NDArray[Any], y: NDArray[Any], regression: bool, name: str) -> NDArray[Any]:
+    """Validate the targets of validation or test rows, which need two values to be scored; return them."""
+    if not regression:
+        unknown = np.setdiff1d(given, y)
+        if len(unknown):
+            raise ConfigurationError(
+                f"{name}: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
+            )
+    if len(np.unique(given)) < 2:
+        raise ConfigurationError(f"{name}: got one value, {given.tolist()[0]!r}, expected two or more")
+    return given
+
+
+def check_better_than_chance(teacher: Teacher, y: NDArray[Any], outputs: NDArray[np.float64], regression: bool) -> None:
+    """Validate a fitted teacher without names of columns, which may have been fitted to another order of these."""
+    if regression:
+        score, chance, name = float(r2_score(y, outputs)), 0.0, "R²"
+    else:
+        codes = np.equal(y[:, None], teacher.classes).argmax(axis=1)
+        score, chance, name = mean_one_vs_rest(binary_auc, codes, outputs), 0.5, "AUC"
+    if score <= chance:
+        raise ConfigurationError(
+            f"teacher: has no names of columns and is no better than chance on the test rows ({name} {score:.3f}); "
+            "give the columns in the order in which it was fitted to them"
+        )
+
+
+def unusable_rows(action: str, X: Any, error: Exception) -> ConfigurationError:
+    """Return the error for rows that a teacher cannot be fitted to or predict, with the probable cause.
+
+    Args:
+        action: ``fit`` or ``predict``.
+        X: rows (N, D), data frame or array.
+        error: exception of the teacher.
+    """
+    text = one_line(error)
+    hint = "".join(f"; {found}" for found in _unusable_columns(X))
+    if "unknown categor" in text:
+        hint += "; remove these rows, or fit the model's encoder with handle_unknown='ignore'"
+    return ConfigurationError(f"teacher: cannot {action} the rows ({type(error).__name__}: {text}){hint}")
+
+
+def _unusable_columns(X: Any) -> Iterator[str]:
+    """Describe the first column with missing values and the first one with infinity."""
+    if not hasattr(X, "iloc"):
+        return
+    numbers = X.select_dtypes("number")
+    for found, text in ((X.isna().any(), "has missing values"), (np.isinf(numbers).any(), "contains infinity")):
+        names = list(found.index[found])
+        if names:
+            yield f"{column_name(list(X.columns), list(X.columns).index(names[0]))} {text}"
+
+
+def _has_text(X: Any) -> bool:
+    return any(X[name].dtype.kind not in "fiub" for name in X.columns)
