@@ -22,6 +22,7 @@ from benchmarks import (
     jobs,
     memory,
     metrics,
+    neighbors,
     results_file,
     startup,
     sweep,
@@ -33,7 +34,7 @@ from benchmarks.shipped import ON_GPU, Checkout
 from benchmarks.workspace import Workspace, make_workspace
 
 DEVICE_PART = ("floor", "training")
-REST = ("startup", "memory", "evaluation", "generator_metrics", "forests", "boosting", "metrics", "jobs")
+REST = ("startup", "memory", "evaluation", "generator_metrics", "forests", "boosting", "neighbors", "metrics", "jobs")
 CHOICES = (*DEVICE_PART, "sweep", "baseline", *REST)
 QUICK = ("floor", "training", "sweep", "boosting")
 
@@ -86,6 +87,7 @@ class Suite:
             "metrics": metrics.measure,
             "forests": forests.measure,
             "boosting": boosting.measure,
+            "neighbors": neighbors.measure,
         }
 
     @cached_property

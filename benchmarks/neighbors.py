@@ -10,13 +10,14 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 
+from benchmarks.results_file import print_rows
+from benchmarks.rows import Row, row
 from ganmc_lightning.synthesizers import JitterSynthesizer, MungeSynthesizer, SmoteSynthesizer
 from ganmc_lightning.tabular.sampling import sample_rows
 from ganmc_lightning.tabular.teacher import Teacher
@@ -27,7 +28,7 @@ TEACHER_ROWS = 10_000
 SYNTHESIZERS = {"jitter": JitterSynthesizer, "SMOTE": SmoteSynthesizer, "MUNGE": MungeSynthesizer}
 
 
-def measure(rows: int = ROWS) -> list[dict[str, Any]]:
+def measure(rows: int = ROWS) -> list[Row]:
     """Measure CPU seconds on one thread and the peak memory of the process, data included."""
     names = [*SYNTHESIZERS, "labels of 500 trees"]
     context = multiprocessing.get_context("spawn")  # a new process: the peak of another measurement is not included
@@ -36,10 +37,7 @@ def measure(rows: int = ROWS) -> list[dict[str, Any]]:
         with context.Pool(1) as pool:
             seconds, gigabytes = pool.apply(_measure, (name, rows))
         label = f"tables, {name}, {rows:,} x {FEATURES} rows"
-        found += [
-            {"name": label, "value": seconds, "unit": "s CPU", "target": "< 600"},
-            {"name": f"{label}, memory", "value": gigabytes, "unit": "GiB", "target": "< 4"},
-        ]
+        found += [row(label, seconds, "s CPU", "< 600"), row(f"{label}, memory", gigabytes, "GiB", "< 4")]
     return found
 
 
@@ -61,5 +59,4 @@ def _measure(name: str, rows: int) -> tuple[float, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=ROWS, help=f"number of rows (default: {ROWS:,})")
-    for row in measure(parser.parse_args().rows):
-        print(f"{row['name']:<60} {row['value']:>9.2f} {row['unit']:<6} target {row['target']}")
+    print_rows(measure(parser.parse_args().rows))
