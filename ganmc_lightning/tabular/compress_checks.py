@@ -71,8 +71,8 @@ def check_targets(given: NDArray[Any], y: NDArray[Any], regression: bool, name: 
     return given
 
 
-def check_better_than_chance(teacher: Teacher, y: NDArray[Any], outputs: NDArray[np.float64], regression: bool) -> None:
-    """Validate a fitted teacher without names of columns, which may have been fitted to another order of these."""
+def check_column_order(teacher: Teacher, y: NDArray[Any], outputs: NDArray[np.float64], regression: bool) -> None:
+    """Validate that a teacher without names of columns is better than chance; its columns may have another order."""
     if regression:
         score, chance, name = float(r2_score(y, outputs)), 0.0, "R²"
     else:

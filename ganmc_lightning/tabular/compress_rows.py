@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.compress_checks import (
-    check_better_than_chance,
+    check_column_order,
     check_columns,
     check_targets,
     has_names,
@@ -128,7 +128,7 @@ def split_rows(
     checked = _check_teacher(teacher, X, y, regression)
     outputs = _predict(checked, X_test)
     if hasattr(X, "iloc") and scores != "refitted" and fitted and not has_names(teacher):
-        check_better_than_chance(checked, y_test, outputs, regression)
+        check_column_order(checked, y_test, outputs, regression)
     if validation is not None:
         choice = ChoiceRows(X, y, *validation, teacher, True, False)
     else:
