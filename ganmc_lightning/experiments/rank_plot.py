@@ -11,6 +11,10 @@ from ganmc_lightning.experiments.plots import COLORS, INK, to_png
 
 _ROW = 0.26
 """Height of a label or a bar in inches, also the unit of the vertical axis."""
+_AXIS = 2.6
+"""Length of the axis of ranks in inches."""
+_CHARACTER = 0.06
+"""Width of a character of a label in inches, at most."""
 
 
 def plot_ranks(ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float) -> bytes:
@@ -23,10 +27,11 @@ def plot_ranks(ranks: Mapping[str, float], groups: Sequence[Sequence[str]], diff
     """
     half = (len(ranks) + 1) // 2
     depth = len(groups) * 0.6 + half + 1
-    figure = Figure(figsize=(5.8, _ROW * (depth + 3.2)))
+    labels = max(1.6, 0.35 + _CHARACTER * max(len(f"{name}  10.00") for name in ranks))
+    figure = Figure(figsize=(_AXIS + 2 * labels, _ROW * (depth + 3.2)))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     low, high = 1, max(len(ranks), 2)
-    margin = 0.62 * (high - low)
+    margin = labels / _AXIS * (high - low)
     axes.set_xlim(low - margin, high + margin)
     axes.set_ylim(-depth, 3.2)
     axes.axis("off")
