@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
@@ -50,10 +51,30 @@ def test_a_stage_waits_for_a_process_that_ends(teacher, fake):
     thread.join()
 
 
+@contextmanager
+def locked_by_another_thread(folder):
+    """Lock a folder as another process would: the thread that has locked it may use it."""
+    locked, release = threading.Event(), threading.Event()
+
+    def use():
+        with lock_folder(folder, "--out"):
+            locked.set()
+            release.wait()
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    locked.wait()
+    try:
+        yield
+    finally:
+        release.set()
+        thread.join()
+
+
 def test_a_stage_fails_if_its_folder_stays_in_use(teacher, fake, monkeypatch, capsys):
     run, execute = teacher
     monkeypatch.setattr(scheduling, "WAIT_SECONDS", 0.0)
-    with lock_folder(run.folder.path, "--out"):
+    with locked_by_another_thread(run.folder.path):
         outcome = execute(fake)
     assert outcome.code == 1
     assert f"{run.folder.path} is in use by process {os.getpid()};" in outcome.error
@@ -63,7 +84,7 @@ def test_a_stage_fails_if_its_folder_stays_in_use(teacher, fake, monkeypatch, ca
 
 def test_two_commands_on_one_experiment(experiment_file, fake, tmp_path):
     with (
-        lock_folder(tmp_path / "runs" / "tiny", "--out"),
+        locked_by_another_thread(tmp_path / "runs" / "tiny"),
         pytest.raises(ConfigurationError, match=rf"^--out: .*tiny is in use by process {os.getpid()};"),
     ):
         reproduce(experiment_file, tmp_path / "runs", command="", run_command=fake, console=Console(quiet=True))
