@@ -99,6 +99,12 @@ class HubNetwork(
         wrapped.network.load_state_dict(network.state_dict())
         return wrapped.eval()
 
+    @classmethod
+    def _from_pretrained(cls, **arguments: Any) -> Self:
+        """Load a repository in evaluation mode, which old releases of ``huggingface_hub`` do not set."""
+        network: Self = super()._from_pretrained(**arguments)
+        return network.eval()
+
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the output of the network: logits of samples, or samples of latents and labels."""
         outputs: Tensor = self.network(*inputs)
