@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
@@ -23,6 +24,7 @@ def fitted():
     return DecisionTreeClassifier(random_state=0).fit(X, y), X
 
 
+@pytest.mark.skipif(sklearn.__version__.startswith("1.7."), reason="decision_path of 1.7 ignores the branch of NaN")
 def test_every_threshold_is_reached_from_both_sides(fitted):
     """Every finite threshold is probed by its value and the next float32; NaN reaches the children of infinite ones."""
     model, _ = fitted
