@@ -43,8 +43,7 @@ def fit_plain(
     Returns:
         The estimator of the student's size, and the largest one within the limits, which may be the same, or None.
     """
-    classes = len(getattr(model, "classes_", ()))
-    smallest = 3 * (classes if classes > 2 else 1)
+    smallest = BoostingKind().smallest_nodes(len(getattr(model, "classes_", ())))
     arguments = {
         "student": BoostingKind.name,
         "teacher_labels": IN_BAG,
@@ -53,11 +52,15 @@ def fit_plain(
     }
     nodes = max(smallest, model.profile_.student.nodes)
     same_size = fit(**arguments, max_nodes=nodes)
-    limit, max_bytes = limits["max_nodes"], limits["max_bytes"]
+    limit, max_bytes, max_seconds = (limits[key] for key in ("max_nodes", "max_bytes", "max_predict_seconds"))
+    plain = None
+    if max_seconds is None and (limit is None or nodes <= limit):
+        plain = same_size
     nodes = nodes if limit is None else min(nodes, limit)
     while nodes >= smallest:
         try:
-            plain = fit(**arguments, max_nodes=nodes, max_predict_seconds=limits["max_predict_seconds"])
+            if plain is None:
+                plain = fit(**arguments, max_nodes=nodes, max_predict_seconds=max_seconds)
         except ConfigurationError as error:
             if not str(error).startswith("max_predict_seconds"):
                 raise
@@ -65,7 +68,7 @@ def fit_plain(
         size = 0 if max_bytes is None else measure(plain)
         if max_bytes is None or size <= max_bytes:
             return same_size, plain
-        nodes = int(SHRINK * min(nodes, plain.profile_.student.nodes) * max_bytes / size)
+        nodes, plain = int(SHRINK * min(nodes, plain.profile_.student.nodes) * max_bytes / size), None
     return same_size, None
 
 
