@@ -19,7 +19,17 @@ FOREST = "forest"
 TABLES = (".csv", ".tsv", ".parquet")
 BYTES = {"": 1, "b": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 1000**2, "mb": 1000**2, "mib": 1024**2}
 SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-TABLE_OPTIONS = ("task", "students", "drop", "validation", "test", "max_nodes", "max_bytes", "max_predict_seconds")
+TABLE_OPTIONS = (
+    "task",
+    "weight",
+    "students",
+    "drop",
+    "validation",
+    "test",
+    "max_nodes",
+    "max_bytes",
+    "max_predict_seconds",
+)
 IMAGE_OPTIONS = (
     *("student", "smaller", "loss", "epochs", "batch_size", "image_size", "gray", "no_flip", "baseline", "synthetic"),
     *("unlabeled", "format", "teacher_args", "student_args", "teacher_mean", "teacher_std", "teacher_size"),
@@ -69,6 +79,7 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--target", metavar="COLUMN", help="column to predict; required for tables")
     add("--task", choices=["auto", "classification", "regression"], help="default: by model or target")
+    add("--weight", metavar="COLUMN", help="column of sample weights, which is no feature (default: equal weights)")
     add("--students", type=split_names, metavar="A,B", help=f"kinds to compare (default: {','.join(KINDS)})")
     add("--drop", type=split_names, metavar="A,B", help="columns to ignore, such as row numbers")
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")

@@ -33,6 +33,7 @@ OPTIONS = {
     "seconds": "--time",
     "students": "--students",
     "student": "--students",
+    "sample_weight": "--weight",
 }
 """Argument of Python -> option, for error messages."""
 
@@ -86,6 +87,7 @@ def _compress(
             inputs.teacher,
             inputs.X,
             inputs.y,
+            sample_weight=inputs.sample_weight,
             regression=inputs.regression,
             validation=inputs.validation,
             test=inputs.test,

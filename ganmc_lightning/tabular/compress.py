@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.weights import check_weights
 from ganmc_lightning.tabular.compress_rows import (
     ChoiceRows,
     CompressionRows,
@@ -103,6 +104,7 @@ def compress_table(
     X: Any,
     y: ArrayLike,
     *,
+    sample_weight: ArrayLike | None = None,
     regression: bool = False,
     validation: tuple[Any, ArrayLike] | None = None,
     test: tuple[Any, ArrayLike] | None = None,
@@ -131,6 +133,8 @@ def compress_table(
         teacher: fitted or unfitted classifier or regressor; None for a random forest of 500 trees.
         X: rows (N, D), data frame or array. Columns of text are categories, NaN are missing values.
         y: labels or values (N,).
+        sample_weight: weights (N,), at least 0, of the rows that teacher and students are fitted to; None (default) for
+            equal weights. Validation and test scores weight all rows equally.
         regression: whether a regressor is compressed (default: False).
         validation: rows and labels to choose the student on; None (default) for a part of X.
         test: rows and labels to measure on; None (default) for a fifth of X, which is not used otherwise.
@@ -157,10 +161,14 @@ def compress_table(
         ('unseen', True)
     """
     targets = _check_arguments(X, y, regression, students, max_nodes, max_bytes, seconds)
+    weights = None
+    if sample_weight is not None:
+        classes = np.zeros(len(targets), dtype=np.int64) if regression else targets
+        weights = check_weights(np.asarray(sample_weight), classes, "sample_weight")
     if on_progress is not None:
         on_progress("teacher", 0.0)
     teacher = default_teacher(regression) if teacher is None else teacher
-    rows = split_rows(teacher, X, targets, validation, test, random_state)
+    rows = split_rows(teacher, X, targets, validation, test, random_state, weights)
     fit = _fit_function(rows.choice, regression, random_state)
     limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
     return _compress_rows(rows, fit, dict(synthesizers or {}), students, limits, TimeLimit(seconds, on_progress))
@@ -220,7 +228,9 @@ def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[.
 
     def fit(should_fit: Any = None, **arguments: Any) -> Any:
         model = kind(choice.teacher, random_state=seed, **arguments)
-        return model.fit(choice.X, choice.y, X_val=choice.X_val, y_val=choice.y_val, should_fit=should_fit)
+        return model.fit(
+            choice.X, choice.y, choice.sample_weight, X_val=choice.X_val, y_val=choice.y_val, should_fit=should_fit
+        )
 
     return fit
 
@@ -283,6 +293,6 @@ def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = 
         max_predict_seconds=None,
     )
     final.teacher, final.synthesizer = rows.teacher, model.synthesizer  # clone copies them without what was fitted
-    final.fit(rows.X, rows.y)
+    final.fit(rows.X, rows.y, rows.sample_weight)
     final.selection_, final.chosen_ = model.selection_, chosen
     return final if max_bytes is None or largest_file(final) <= max_bytes else model

@@ -23,7 +23,14 @@ from ganmc_lightning.tabular.compress_checks import (
 )
 from ganmc_lightning.tabular.encoding import fit_encoder
 from ganmc_lightning.tabular.folds import stratified_folds
-from ganmc_lightning.tabular.teacher import TEACHER_TREES, Teacher, fit_teacher, is_fitted, set_random_states
+from ganmc_lightning.tabular.teacher import (
+    TEACHER_TREES,
+    Teacher,
+    fit_teacher,
+    is_fitted,
+    set_random_states,
+    weight_argument,
+)
 from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
 
 TeacherScores = Literal["unseen", "refitted", "seen"]
@@ -38,6 +45,7 @@ class CompressionRows:
     Attributes:
         X: training rows (N, D) of the final student, data frame or array.
         y: their labels or values (N,).
+        sample_weight: their weights (N,), or None.
         teacher: fitted teacher of the final student.
         X_test: test rows (M, D).
         y_test: their labels or values (M,).
@@ -50,6 +58,7 @@ class CompressionRows:
 
     X: Any
     y: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None
     teacher: Any
     X_test: Any
     y_test: NDArray[Any]
@@ -66,6 +75,7 @@ class ChoiceRows:
     Attributes:
         X: rows to fit candidates to.
         y: their labels or values.
+        sample_weight: their weights, or None.
         X_val: validation rows.
         y_val: their labels or values.
         teacher: fitted teacher.
@@ -75,6 +85,7 @@ class ChoiceRows:
 
     X: Any
     y: NDArray[Any]
+    sample_weight: NDArray[np.float64] | None
     X_val: Any
     y_val: NDArray[Any]
     teacher: Any
@@ -89,6 +100,7 @@ def split_rows(
     validation: tuple[Any, Any] | None,
     test: tuple[Any, Any] | None,
     seed: int,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> CompressionRows:
     """Hold out test and validation rows where they are not given, and fit teachers without them.
 
@@ -102,9 +114,11 @@ def split_rows(
         validation: validation rows and their labels or values, or None for a fifth of the other rows.
         test: test rows and their labels or values, or None for a fifth of the rows.
         seed: random seed of the parts and of the fits.
+        sample_weight: weights (N,) of the fits; None (default) for equal weights.
 
     Raises:
-        ConfigurationError: the teacher was fitted to other columns or classes, or cannot predict the rows.
+        ConfigurationError: the teacher was fitted to other columns or classes, cannot predict the rows, or does not
+            accept weights.
     """
     regression = not hasattr(teacher, "predict_proba")
     fitted = is_fitted(teacher)
@@ -116,13 +130,15 @@ def split_rows(
     )
     held_out = test is None
     if test is None:
-        X, y, X_test, y_test = _hold_out(X, y, regression, seed)
+        part = _hold_out(X, y, regression, seed)
+        X_test, y_test = _take(X, part), y[part]
+        X, y, sample_weight = _take(X, ~part), y[~part], _take(sample_weight, ~part)
     else:
         X_test, y_test = test
     scores: TeacherScores = "unseen"
     if not fitted or (held_out and _can_refit(teacher)):
         scores = "refitted" if fitted else "unseen"
-        teacher = _fit(teacher, X, y, seed)
+        teacher = _fit(teacher, X, y, sample_weight, seed)
     elif held_out:
         scores = "seen"
     checked = _check_teacher(teacher, X, y, regression)
@@ -130,23 +146,25 @@ def split_rows(
     if hasattr(X, "iloc") and scores != "refitted" and fitted and not has_names(teacher):
         check_column_order(checked, y_test, outputs, regression)
     if validation is not None:
-        choice = ChoiceRows(X, y, *validation, teacher, True, False)
+        choice = ChoiceRows(X, y, sample_weight, *validation, teacher, True, False)
     else:
-        parts = _hold_out(X, y, regression, seed + 1)
+        part = _hold_out(X, y, regression, seed + 1)
+        kept = _take(X, ~part), y[~part], _take(sample_weight, ~part)
         refit = _can_refit(teacher)
-        choice = ChoiceRows(*parts, _fit(teacher, parts[0], parts[1], seed) if refit else teacher, False, not refit)
-    return CompressionRows(X, y, teacher, X_test, y_test, outputs, scores, held_out, choice)
+        chooser = _fit(teacher, *kept, seed) if refit else teacher
+        choice = ChoiceRows(*kept, _take(X, part), y[part], chooser, False, not refit)
+    return CompressionRows(X, y, sample_weight, teacher, X_test, y_test, outputs, scores, held_out, choice)
 
 
-def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> tuple[Any, NDArray[Any], Any, NDArray[Any]]:
-    """Return the rows to keep and a stratified fifth, each with its targets."""
+def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> NDArray[np.bool_]:
+    """Return which rows (N,) belong to a stratified fifth."""
     codes = np.zeros(len(y), dtype=np.int64) if regression else np.unique(y, return_inverse=True)[1].astype(np.int64)
-    part = stratified_folds(codes, FOLDS, seed) == 0
+    part: NDArray[np.bool_] = stratified_folds(codes, FOLDS, seed) == 0
     if len(np.unique(y[part])) < 2:
         raise ConfigurationError(
             f"X: got {len(y)} rows, too few to hold out a fifth of them; pass validation and test rows"
         )
-    return _take(X, ~part), y[~part], _take(X, part), y[part]
+    return part
 
 
 def _can_refit(teacher: Any) -> bool:
@@ -166,7 +184,7 @@ def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Tea
     return fit_teacher(model, X, y, 0, names, regression=regression)
 
 
-def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
+def _fit(teacher: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None, seed: int) -> Any:
     """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
     model = set_random_states(clone(teacher), seed)
     # the fitted forest does not depend on the number of threads
@@ -176,8 +194,9 @@ def _fit(teacher: Any, X: Any, y: NDArray[Any], seed: int) -> Any:
     if encoder is not None:
         model = Pipeline([("encoder", encoder), ("model", model)])
     inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X
+    weights = weight_argument(model, sample_weight, "teacher")
     try:
-        model.fit(inputs, y)
+        model.fit(inputs, y, **weights)
     except (ValueError, TypeError) as error:  # such as NaN
         raise unusable_rows("fit", X, error) from error
     (model if encoder is None else model[-1]).set_params(**dict.fromkeys(jobs))
@@ -199,4 +218,6 @@ def has_out_of_bag(model: Any, n_rows: int) -> bool:
 
 
 def _take(X: Any, rows: NDArray[np.bool_]) -> Any:
+    if X is None:
+        return None
     return X.iloc[np.flatnonzero(rows)] if hasattr(X, "iloc") else X[rows]

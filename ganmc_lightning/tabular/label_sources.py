@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.sampling import SupportsSample, extend_weights, one_hot_argmax, sample_rows
 from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.teacher import Teacher
-from ganmc_lightning.tabular.teacher_labels import IN_BAG, OUT_OF_BAG, out_of_bag_outputs
+from ganmc_lightning.tabular.teacher_labels import CROSS_FIT, IN_BAG, OUT_OF_BAG, TableRows, TeacherLabels
 from ganmc_lightning.tabular.training_sets import LABELS, REAL, LabeledSamples, synthesizer_seed
 
-LABEL_SOURCES = (LABELS, IN_BAG, OUT_OF_BAG)
+LABEL_SOURCES = (LABELS, IN_BAG, OUT_OF_BAG, CROSS_FIT)
 """Sources of the labels of real rows."""
 
 
@@ -34,19 +34,21 @@ class TargetSet(NamedTuple):
     sample_weight: NDArray[np.float64] | None
 
 
-def label_real_rows(teacher: Teacher, real: LabeledSamples) -> list[TargetSet]:
+def label_real_rows(unfitted: Any, teacher: Teacher, real: LabeledSamples, seed: int) -> list[TargetSet]:
     """Label the rows that a bootstrap forest was fitted to with each of :data:`LABEL_SOURCES`.
 
     Args:
-        teacher: forest with ``bootstrap=True``, fitted to ``real``.
+        unfitted: forest with ``bootstrap=True``, of which five clones are fitted for the cross-fitted labels; None for
+            the random forest of GAN-MC.
+        teacher: the forest fitted to ``real``.
         real: the rows.
+        seed: random seed of the folds and of the clones.
     """
-    in_bag = teacher.predict_proba(real.X)
-    targets = {
-        LABELS: np.eye(len(teacher.classes))[real.y],
-        IN_BAG: in_bag,
-        OUT_OF_BAG: out_of_bag_outputs(teacher.model, real.X, in_bag),
-    }
+    rows = TableRows(real.X)
+    labels = TeacherLabels(unfitted, rows, real.y, real.y, None, False, real.sample_weight, seed, False)
+    index = np.arange(len(real.y))
+    targets = {LABELS: np.eye(len(teacher.classes))[real.y]}
+    targets |= {source: labels.outputs(teacher, index, source) for source in LABEL_SOURCES[1:]}
     return [TargetSet(name, real.X, values, real.sample_weight) for name, values in targets.items()]
 
 

@@ -121,7 +121,7 @@ class StudentStudy:
             for name, synthesizer in self.synthesizers.items()
         ]
         fitter = StudentFitter(splits, teacher, int(nodes / config.node_ratio), self.seed)
-        real = label_real_rows(teacher, splits.fit)
+        real = label_real_rows(config.teacher, teacher, splits.fit, self.seed)
         students: list[StudiedStudent] = []
         for kind in config.students:
             students += (found := self._fit_kind(fitter, kind, real, synthetic))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -150,7 +151,7 @@ def weight_argument(estimator: Any, sample_weight: NDArray[np.float64] | None, n
     """Return the keyword argument ``sample_weight`` of ``fit``; empty where there are no weights.
 
     Args:
-        estimator: unfitted estimator.
+        estimator: unfitted estimator; the weights of a pipeline are those of its last step.
         sample_weight: weights (N,) or None.
         name: name of the argument for error messages.
 
@@ -159,12 +160,15 @@ def weight_argument(estimator: Any, sample_weight: NDArray[np.float64] | None, n
     """
     if sample_weight is None:
         return {}
-    inner = estimator
+    key, inner = "sample_weight", estimator
+    if isinstance(estimator, Pipeline):
+        step, inner = estimator.steps[-1]
+        key = f"{step}__sample_weight"
     while inner is not None:
         if not has_fit_parameter(inner, "sample_weight"):
             raise ConfigurationError(f"{name}: fit of {type(inner).__name__} has no sample_weight")
         inner = getattr(inner, "estimator", None)
-    return {"sample_weight": sample_weight}
+    return {key: sample_weight}
 
 
 def is_fitted(model: Any) -> bool:

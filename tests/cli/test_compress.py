@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     X = table.copy()
     table["y"] = np.where(X["a"] * X["b"] + 0.3 * random.normal(size=300) > 0, "yes", "no")
     table["value"] = (X["a"] + X["c"] ** 2).round(3)
+    table[:200].assign(w=np.where(table["y"][:200] == "yes", 9.5, 1.0)).to_csv(path / "weights.csv", index=False)
     table[:200].to_csv(path / "train.csv", index=False)
     table[200:].to_csv(path / "test.csv", index=False)
     table[:200].to_csv(path / "index.csv")
@@ -90,6 +91,17 @@ def test_trusted_pickle(compress, tmp_path):
     assert result["data"] == {"train_rows": 160, "test_rows": 40}
 
 
+def test_weights_are_no_feature(compress, folder, tmp_path):
+    outcome = compress("forest.skops", "weights.csv", "--weight", "w", "--test", "test.csv")
+    assert outcome.status == 0, outcome.err
+    student, test = load_skops(tmp_path / "small" / "student.skops"), pd.read_csv(folder / "test.csv")
+    weighted = student.predict_proba(test[["a", "b", "c"]])[:, 1].mean()
+    outcome = compress("forest.skops", "train.csv", "--test", "test.csv")
+    assert outcome.status == 0, outcome.err
+    student = load_skops(tmp_path / "small" / "student.skops")
+    assert weighted > student.predict_proba(test[["a", "b", "c"]])[:, 1].mean() + 0.02
+
+
 VALUE = ("--target", "value", "--drop", "y")
 
 
@@ -111,6 +123,8 @@ VALUE = ("--target", "value", "--drop", "y")
         (("forest.skops", "train.csv", "--max-bytes", "1"), None, "--max-bytes: got 1, expected at least "),
         (("forest.skops", "train.csv", "--max-bytes", "big"), None, "--max-bytes: got 'big', expected a size"),
         (("forest.skops", "train.csv", "--gan", "none.ckpt"), None, "none.ckpt"),
+        (("forest.skops", "train.csv", "--weight", "w"), None, "--weight: got 'w', expected a column of"),
+        (("train.csv", "--teacher", "forest", "--weight", "a"), None, "--weight: got -"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(compress, tmp_path, arguments, options, message):

@@ -24,7 +24,7 @@ class Constant:
 
 
 def choice_rows(y):
-    return ChoiceRows(None, None, None, y, None, True, False)
+    return ChoiceRows(None, None, None, None, y, None, True, False)
 
 
 def noisy_outputs(codes, noise, seed):

@@ -5,14 +5,17 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
+from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.label_sources import LABEL_SOURCES, SyntheticRows, label_real_rows
 from ganmc_lightning.tabular.student_fitter import LOW_LEARNING_RATE, StudentFitter, StudiedStudent
 from ganmc_lightning.tabular.student_study import StudentStudy, StudentStudyConfig, select_best
 from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.teacher import fit_teacher
+from ganmc_lightning.tabular.teacher_labels import CROSS_FIT_FOLDS
 from ganmc_lightning.tabular.training_sets import LabeledSamples
 
 FOREST = RandomForestClassifier(30)
@@ -63,13 +66,18 @@ def test_teacher_is_scored_on_test_rows(study):
     assert metrics["test/teacher/auc"] == pytest.approx(expected)
 
 
-def test_out_of_bag_labels_are_those_of_scikit_learn(three):
+def test_labels_of_real_rows_are_those_of_scikit_learn(three):
     splits = split(three)
-    forest = RandomForestClassifier(60, oob_score=True, random_state=0).fit(splits.fit.X, splits.fit.y)
-    labels, in_bag, out_of_bag = label_real_rows(fit_teacher(forest, splits.fit.X, splits.fit.y, 0), splits.fit)
-    np.testing.assert_allclose(out_of_bag.targets, forest.oob_decision_function_)
-    np.testing.assert_allclose(in_bag.targets, forest.predict_proba(splits.fit.X))
-    np.testing.assert_array_equal(labels.targets.argmax(axis=1), splits.fit.y)
+    X, y = splits.fit.X, splits.fit.y
+    unfitted = RandomForestClassifier(60, oob_score=True, random_state=0)
+    teacher = fit_teacher(unfitted, X, y, 0)
+    labels, in_bag, out_of_bag, cross_fit = label_real_rows(unfitted, teacher, splits.fit, 0)
+    np.testing.assert_array_equal(labels.targets.argmax(axis=1), y)
+    np.testing.assert_allclose(in_bag.targets, teacher.model.predict_proba(X))
+    np.testing.assert_allclose(out_of_bag.targets, teacher.model.oob_decision_function_)
+    folds = PredefinedSplit(stratified_folds(y, CROSS_FIT_FOLDS, 0))
+    expected = cross_val_predict(unfitted, X, y, cv=folds, method="predict_proba")
+    np.testing.assert_allclose(cross_fit.targets, expected)
 
 
 def test_synthetic_rows_keep_constant_columns_and_categories(binary):
@@ -83,7 +91,7 @@ def test_synthetic_rows_keep_constant_columns_and_categories(binary):
     np.testing.assert_array_equal(rows.X[:, 6], 7)
     np.testing.assert_array_equal(rows.X[:, 7:].sum(axis=1), 1)
     np.testing.assert_allclose(rows.targets, teacher.predict_proba(rows.X))
-    both = rows.added_to(label_real_rows(teacher, splits.fit)[1])
+    both = rows.added_to(label_real_rows(FOREST, teacher, splits.fit, 0)[1])
     assert (both.name, both.X.shape) == ("real+jitter", (600, 10))
 
 

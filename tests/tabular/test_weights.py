@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
-from ganmc_lightning.tabular import DistilledClassifier
+from ganmc_lightning.tabular import DistilledClassifier, compress_table
+from ganmc_lightning.tabular.compress_rows import split_rows
 from ganmc_lightning.tabular.sampling import MAX_ROUNDING, check_float32, extend_weights
 from ganmc_lightning.tabular.study import Study
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
@@ -70,6 +74,43 @@ def test_the_teacher_and_the_student_are_weighted(binary):
     assert equal.student_.weights_ is None
     np.testing.assert_array_equal(weighted.student_.weights_[:400], weights)
     np.testing.assert_allclose(weighted.student_.weights_[400:], weights.mean())
+
+
+def test_weights_of_a_pipeline_are_those_of_its_last_step(binary):
+    X, y = binary
+    weights = np.where(y == 1, 20.0, 1.0)
+    teacher = fit_teacher(make_pipeline(StandardScaler(), TREE), X, y, 0, sample_weight=weights)
+    expected = clone(TREE).fit(StandardScaler().fit_transform(X), y, weights)
+    np.testing.assert_array_equal(teacher.predict_proba(X), expected.predict_proba(StandardScaler().fit_transform(X)))
+    with pytest.raises(ConfigurationError, match="teacher: fit of KNeighborsClassifier has no sample_weight"):
+        fit_teacher(make_pipeline(StandardScaler(), KNeighborsClassifier()), X, y, 0, sample_weight=weights)
+
+
+@pytest.mark.parametrize("categories", [False, True])
+def test_compression_uses_weights_for_teacher_and_student(binary, categories):
+    X, y = binary
+    X = pd.DataFrame(X).add_prefix("x")
+    if categories:
+        X["x0"] = np.where(X["x0"] > 0, "high", "low")
+    counts = np.where(y[:300] == 1, 5, 1)
+    train, held_out = np.arange(300), (X[300:], y[300:])
+    arguments = {"validation": held_out, "test": held_out, "students": ["tree"], "max_nodes": 15, "seconds": 0.01}
+    weighted = compress_table(TREE, X.iloc[train], y[train], sample_weight=counts, **arguments)
+    repeated = compress_table(TREE, X.iloc[train.repeat(counts)], y[train.repeat(counts)], **arguments)
+    np.testing.assert_allclose(weighted.rows.test_outputs, repeated.rows.test_outputs, atol=1e-9)
+    equal = compress_table(TREE, X.iloc[train], y[train], **arguments)
+    means = [result.student.predict_proba(X)[:, 1].mean() for result in (equal, weighted)]
+    assert means[1] > means[0] + 0.1
+
+
+def test_held_out_rows_take_their_weights_along(binary):
+    X, y = binary
+    weights = 1 + np.arange(len(y), dtype=np.float64)
+    rows = split_rows(TREE, X, y, None, None, 0, weights)
+    for part in (rows, rows.choice):
+        np.testing.assert_array_equal(part.X, X[part.sample_weight.astype(int) - 1])
+    expected = clone(TREE).fit(rows.X, rows.y, rows.sample_weight)
+    np.testing.assert_array_equal(rows.test_outputs, expected.predict_proba(rows.X_test))
 
 
 def test_only_the_teacher_is_weighted_for_synthetic_training_data(binary):
