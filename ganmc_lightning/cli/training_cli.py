@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -272,8 +271,7 @@ class TrainingCLI(LightningCLI):
     def _write_result(self, **fields: Any) -> None:
         """Write fields of ``result.json``, with command, device, precision, parameters and FLOPs."""
         device = self.trainer.strategy.root_device
-        # on the CPU in float32, like `example_inputs`
-        network = self.model.get_submodule(self.model.trained_module).to("cpu", torch.float32)
+        network = self.model.network_to_count()
         self.run_folder.update_result(
             **fields,
             command=self._command,

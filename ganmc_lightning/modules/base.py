@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import warnings
 from abc import ABC
@@ -25,12 +26,13 @@ from ganmc_lightning.modules.checkpoint import (
     unsaved_hyperparameters,
     warn_of_changed_data,
 )
-from ganmc_lightning.modules.distributed import check_strategy, gather_objects, manual_backward
+from ganmc_lightning.modules.distributed import gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.optimizers import choose_implementation
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.modules.recording import RecordingModule
+from ganmc_lightning.modules.sharding import FullyShardedStrategy, check_strategy, shard_network
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
 from ganmc_lightning.networks.normalize import SubtractMeanImage
@@ -85,6 +87,8 @@ class CompressionModule(RecordingModule, ABC):
     """Names of logged metrics, such as ``val/cross_entropy``, that are finite unless the run diverged."""
     takes_weights: bool = False
     """Whether training uses :attr:`~ganmc_lightning.batch.Batch.weights`; if not, weighted data are rejected."""
+    shardable: bool = False
+    """Whether the trained network can be divided among processes (FSDP2); its parameters are the only trained ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,6 +104,7 @@ class CompressionModule(RecordingModule, ABC):
         self._unbounded: frozenset[str] = frozenset()
         self._first_batch: list[RemovableHandle] | None = None
         self._data: DataSpec | None = None
+        self._whole: tuple[nn.Module] | None = None  # a tuple, so that it is no submodule
 
     def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
         """Also remove values other than numbers, strings and containers of them, and arguments of base classes.
@@ -112,7 +117,7 @@ class CompressionModule(RecordingModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Validate the networks against the data, before training starts and files are written."""
-        check_strategy(self)
+        check_strategy(self.trainer.strategy, type(self).__name__, self.shardable)
         self._data = None
         self._validate_data()
         if stage == "fit" and self._data is not None and self._data.weighted and not self.takes_weights:
@@ -120,6 +125,15 @@ class CompressionModule(RecordingModule, ABC):
                 f"data.dataset: got sample weights, expected none because {type(self).__name__} does not use them; "
                 "for a TableFile, add the weight_column to drop_columns"
             )
+
+    def configure_model(self) -> None:
+        """With the strategy ``fsdp2``, divide the parameters of the trained network among the processes."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullyShardedStrategy):
+            network = self.get_submodule(self.trained_module)
+            if self._whole is None:
+                self._whole = (copy.deepcopy(network),)
+            shard_network(network, strategy.device_mesh["data_parallel"])
 
     def on_fit_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
@@ -154,6 +168,14 @@ class CompressionModule(RecordingModule, ABC):
     def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
         """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
+
+    def network_to_count(self) -> nn.Module:
+        """Return :attr:`trained_module` on the CPU in float32, to count parameters and operations.
+
+        With the strategy ``fsdp2`` this is a copy with the initial weights, because each process has only a part.
+        """
+        network = self.get_submodule(self.trained_module) if self._whole is None else self._whole[0]
+        return network.to("cpu", torch.float32)
 
     def compilable_networks(self) -> list[nn.Module]:
         """Return the networks that :func:`torch.compile` supports in the training step (default: none)."""

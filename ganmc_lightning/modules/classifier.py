@@ -42,6 +42,7 @@ class ClassifierModule(ClassificationModule):
 
     trained_module: ClassVar[str] = "network"
     takes_weights = True
+    shardable = True
 
     def __init__(
         self,

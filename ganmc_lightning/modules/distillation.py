@@ -68,6 +68,7 @@ class DistillationModule(ClassificationModule):
         self.student = student
         self.loss = L2LogitsLoss() if loss is None else loss
         self.takes_weights = self.loss.takes_weights
+        self.shardable = not isinstance(self.loss, FeatureLoss) and not list(self.loss.parameters())
         self._teacher_layers = self.loss.teacher_layers if isinstance(self.loss, FeatureLoss) else ()
         self._student_layers = self.loss.student_layers if isinstance(self.loss, FeatureLoss) else ()
         self._optimizer = optimizer

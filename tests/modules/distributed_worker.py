@@ -1,7 +1,8 @@
 """Train in one process and in N processes, and print what differs.
 
-``distributed_worker.py FOLDER DATA N KINDS SEED`` runs all cases, and resumes the comma-separated kinds of modules. The
-processes are forked before any computation, so that PyTorch is imported only once. The output is one line of JSON.
+``distributed_worker.py FOLDER DATA N KINDS SEED`` runs all cases, and resumes the comma-separated kinds of modules;
+those of ``SHARDED`` also with FSDP2. The processes are forked before any computation, so that PyTorch is imported only
+once. The output is one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from conftest import KINDS
 from distributed_cases import CASES, Process, build, deterministic_draws
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from ganmc_lightning.callbacks import GeneratorEMA, SampleGrid
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
@@ -30,13 +32,25 @@ from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
 from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
+SHARDED = {"cases": ("classifier", "distillation_pool"), "kinds": ("distillation",)}
+"""What also runs with FSDP2."""
 MIDDLE, BOUNDARY = 3, 6
 """Batches after which a run is resumed: in the middle and at the end of the first epoch."""
 
 
-def make_trainer(process: Process, callbacks: list[Callback], **arguments: Any) -> Trainer:
-    devices = {"devices": process.size, "strategy": "ddp" if process.size > 1 else "auto", "accelerator": "cpu"}
+def make_trainer(process: Process, strategy: str, callbacks: list[Callback], **arguments: Any) -> Trainer:
+    devices = {"devices": process.size, "strategy": strategy if process.size > 1 else "auto", "accelerator": "cpu"}
     return Trainer(**devices, callbacks=callbacks, max_epochs=2, **{**QUIET, **arguments})
+
+
+def whole(value: Any) -> Any:
+    """Copy nested dictionaries and lists with whole tensors; of a sharded one, each process has a part."""
+    if isinstance(value, Tensor):
+        value = value.detach()
+        return (value.full_tensor() if isinstance(value, DTensor) else value).clone()
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list) else value
 
 
 # -- N processes equal one process with N times as large batches -----------------------------------------------
@@ -46,17 +60,20 @@ class Start(Callback):
     """Keep the first weights."""
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.weights = {name: value.detach().clone() for name, value in pl_module.named_parameters()}
+        self.weights = whole(dict(pl_module.named_parameters()))
 
 
-def run_case(name: str, process: Process, largest: int, folder: Path, data: Path, seed: int) -> dict[str, Any]:
+def run_case(
+    name: str, process: Process, strategy: str, largest: int, folder: Path, data: Path, seed: int
+) -> dict[str, Any]:
     torch.manual_seed(seed)
     module, datamodule = build(name, process, largest, folder, data)
     start = Start()
-    trainer = make_trainer(process, [start], limit_train_batches=3, log_every_n_steps=3, enable_checkpointing=False)
+    limits = {"limit_train_batches": 3, "log_every_n_steps": 3, "enable_checkpointing": False}
+    trainer = make_trainer(process, strategy, [start], **limits)
     with deterministic_draws():
         trainer.fit(module, datamodule)
-    end = {name: value.detach().clone() for name, value in module.named_parameters()}
+    end = whole(dict(module.named_parameters()))
     metrics = {name: value for name, value in trainer.callback_metrics.items() if "loss_ratio" not in name}
     return {"start": start.weights, "end": end, "metrics": metrics}
 
@@ -119,9 +136,9 @@ def make_run(kind: str, process: Process, data: Path, seed: int) -> tuple[Compre
     return module, GANAugmentedDataModule(NpzFile(data), batch_size=batch_size, **options), callbacks
 
 
-def run_kind(kind: str, process: Process, folder: Path, data: Path, seed: int) -> dict[str, Any]:
+def run_kind(kind: str, process: Process, strategy: str, folder: Path, data: Path, seed: int) -> dict[str, Any]:
     """Train without interruption, then from each of the copied checkpoints."""
-    folder = folder / kind
+    folder = folder / strategy / kind
     found: dict[str, Any] = {}
     written: list[str] = []
 
@@ -136,6 +153,7 @@ def run_kind(kind: str, process: Process, folder: Path, data: Path, seed: int) -
         saving = RunModelCheckpoint(folder if after == 0 else folder / f"resumed{after}", every_n_train_steps=1)
         trainer = make_trainer(
             process,
+            strategy,
             [*callbacks, recorder, saving],
             log_every_n_steps=4,
             plugins=[AtomicCheckpointIO()],
@@ -146,9 +164,9 @@ def run_kind(kind: str, process: Process, folder: Path, data: Path, seed: int) -
         trainer.fit(module, datamodule, ckpt_path=folder / f"after{after}.ckpt" if after else None)
         average = next((callback._average for callback in callbacks if isinstance(callback, GeneratorEMA)), {})
         found[f"after {after}"] = {
-            "state": {name: value.clone() for name, value in module.state_dict().items()},
+            "state": whole(module.state_dict()),
             "average": average,
-            "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+            "optimizers": whole([optimizer.state_dict() for optimizer in trainer.optimizers]),
             "metrics": dict(trainer.callback_metrics),
             "random": torch.get_rng_state(),
             "iteration": module.iteration,
@@ -202,14 +220,24 @@ def distance(one: Any, other: Any) -> float:
     return 0.0 if one == other else math.inf
 
 
+def compare_files(*paths: Path) -> dict[str, float]:
+    """Compare checkpoints of two strategies, which differ by rounding."""
+    one, other = (torch.load(path, weights_only=True) for path in paths)
+    assert one.keys() == other.keys()
+    return {key: distance(one[key], other[key]) for key in ("state_dict", "optimizer_states", "iteration")}
+
+
 # -- processes -------------------------------------------------------------------------------------------------
 
 
 def work(process: Process, largest: int, folder: Path, data: Path, kinds: list[str], seed: int) -> None:
     torch.set_num_threads(1)
-    content: dict[str, Any] = {name: run_case(name, process, largest, folder, data, seed) for name in CASES}
+    arguments = folder, data, seed
+    content: dict[str, Any] = {name: run_case(name, process, "ddp", largest, *arguments) for name in CASES}
     if process.size > 1:
-        content |= {f"resumed {kind}": run_kind(kind, process, folder, data, seed) for kind in kinds}
+        content |= {f"resumed {kind}": run_kind(kind, process, "ddp", *arguments) for kind in kinds}
+        content |= {f"fsdp2 {name}": run_case(name, process, "fsdp2", largest, *arguments) for name in SHARDED["cases"]}
+        content |= {f"resumed fsdp2 {kind}": run_kind(kind, process, "fsdp2", *arguments) for kind in SHARDED["kinds"]}
     torch.save(content, folder / f"{process.size}_{process.rank}.pt")
 
 
@@ -242,8 +270,13 @@ def main(folder: Path, data: Path, size: int, kinds: list[str], seed: int) -> No
     one, *processes = (
         torch.load(folder / f"{process.size}_{process.rank}.pt", weights_only=True) for process in everyone
     )
-    report = {name: compare_case([each[name] for each in processes], one[name]) for name in CASES}
-    report |= {name: compare_kind([each[name] for each in processes]) for name in processes[0] if name not in CASES}
+    report = {}
+    for name in processes[0]:
+        found = [each[name] for each in processes]
+        resumed = name.startswith("resumed")
+        report[name] = compare_kind(found) if resumed else compare_case(found, one[name.removeprefix("fsdp2 ")])
+    for kind in SHARDED["kinds"]:
+        report[f"files {kind}"] = compare_files(*(folder / name / kind / "last.ckpt" for name in ("ddp", "fsdp2")))
     print(json.dumps(report))
 
 

@@ -1,4 +1,4 @@
-"""Two gloo processes on the CPU with DDP: one network, one data set, one run folder."""
+"""Two gloo processes on the CPU with DDP and FSDP2: one network, one data set, one run folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import CompressionModule
+from ganmc_lightning.modules.sharding import FullyShardedStrategy
 
 SCRIPT = Path(__file__).with_name("distributed_worker.py")
 TRAINED = {
@@ -31,8 +33,11 @@ TRAINED = {
     "acgan": ["discriminator", "generator"],
     "gan_compression": ["student"],
     "gan_compression_joint": ["discriminator", "student"],
+    "fsdp2 classifier": ["network"],
+    "fsdp2 distillation_pool": ["student"],
 }
-KINDS = ["distillation", "anc", "acgan", "joint"]
+TRAINED_KINDS = ["distillation", "anc", "acgan", "joint"]
+KINDS = [*TRAINED_KINDS, "fsdp2 distillation"]
 Report = dict[str, dict[str, Any]]
 
 
@@ -40,7 +45,15 @@ Report = dict[str, dict[str, Any]]
 def report(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Report:
     """Return the differences between the processes, and between them and one process."""
     done = subprocess.run(
-        [sys.executable, SCRIPT, tmp_path_factory.mktemp("ddp"), data_root / "tiny.npz", "2", ",".join(KINDS), "0"],
+        [
+            sys.executable,
+            SCRIPT,
+            tmp_path_factory.mktemp("ddp"),
+            data_root / "tiny.npz",
+            "2",
+            ",".join(TRAINED_KINDS),
+            "0",
+        ],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -75,10 +88,15 @@ def test_resumed_processes_equal_uninterrupted_ones(report: Report, kind: str) -
     assert report[f"resumed {kind}"]["resumed"] == {"3": "", "6": ""}
 
 
+def test_checkpoints_of_fsdp2_are_those_of_ddp(report: Report) -> None:
+    """Therefore one process resumes from them, and loads the network."""
+    assert max(report["files distillation"].values()) < 1e-5
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_real_samples_are_shared_out_and_synthetic_ones_differ(report: Report, kind: str) -> None:
     found = report[f"resumed {kind}"]
-    assert found["all_real"] == sum(found["real"]) == (54 if kind == "distillation" else 108)
+    assert found["all_real"] == sum(found["real"]) == (54 if kind.endswith("distillation") else 108)
     assert found["all_drawn"] == sum(found["drawn"])
     assert bool(found["all_drawn"]) == (kind != "anc")
 
@@ -94,7 +112,7 @@ class CPUShardedStrategy(FSDPStrategy):
     """FSDP, which Lightning accepts on the CPU only as a subclass."""
 
 
-@pytest.mark.parametrize("kind", ["acgan", "anc", "distillation"])
+@pytest.mark.parametrize("kind", ["acgan", "anc", "distillation", "hints"])
 def test_other_strategies_are_refused(
     kind: str,
     make_module: Callable[..., CompressionModule],
@@ -106,5 +124,9 @@ def test_other_strategies_are_refused(
     monkeypatch.setattr(trainer._accelerator_connector, "strategy", CPUShardedStrategy())
     module = make_module(kind)
     module.trainer = trainer
-    with pytest.raises(ConfigurationError, match=r"^trainer\.strategy: got CPUShardedStrategy, expected ddp"):
+    expected = "ddp or fsdp2" if kind == "distillation" else "ddp, the only strategy"
+    with pytest.raises(ConfigurationError, match=rf"^trainer\.strategy: got CPUShardedStrategy, expected {expected}"):
+        module.setup("fit")
+    monkeypatch.setattr(trainer._accelerator_connector, "strategy", FullyShardedStrategy())
+    with nullcontext() if kind == "distillation" else pytest.raises(ConfigurationError, match="got FullySharded"):
         module.setup("fit")

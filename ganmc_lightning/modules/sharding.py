@@ -1,0 +1,142 @@
+"""Fully sharded training (FSDP2): each process stores a part of the trained network and of its optimizer state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    ModelParallelStrategy,
+    SingleDeviceStrategy,
+    Strategy,
+    StrategyRegistry,
+)
+from torch import nn
+from torch.optim import Optimizer
+
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.modules.distributed import broadcast_buffers
+
+
+class FullyShardedStrategy(ModelParallelStrategy):
+    """Fully sharded data parallelism (FSDP2) with checkpoints of one file, ``--trainer.strategy fsdp2``.
+
+    The parameters of the trained network, their gradients and the state of their optimizer are divided among the
+    processes; each forward and backward pass gathers the parameters. Frozen networks are not divided. The checkpoints
+    equal those of one process, which can load them and resume from them.
+
+    Args:
+        process_group_backend: backend of :mod:`torch.distributed` (default: ``nccl`` on CUDA, ``gloo`` on CPUs).
+        **arguments: further arguments of :class:`~lightning.pytorch.strategies.ModelParallelStrategy`.
+
+    Example:
+        >>> FullyShardedStrategy(process_group_backend="gloo").process_group_backend
+        'gloo'
+    """
+
+    def __init__(self, process_group_backend: str | None = None, **arguments: Any) -> None:
+        arguments = {"tensor_parallel_size": 1, "save_distributed_checkpoint": False, **arguments}
+        super().__init__(process_group_backend=process_group_backend, **arguments)
+
+    @property
+    def lightning_restore_optimizer(self) -> bool:
+        """Whether Lightning calls :meth:`load_optimizer_state_dict`."""
+        return True
+
+    def setup_environment(self) -> None:
+        """Start the process group; all processes share the parameters."""
+        self._data_parallel_size = self.num_nodes * self.num_processes
+        super().setup_environment()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Copy the buffers of the first process, such as running statistics, as DDP does, and run the step."""
+        module = self.lightning_module
+        assert module is not None
+        trained: Any = module.trained_module
+        broadcast_buffers(module.get_submodule(trained).buffers())
+        return super().training_step(*args, **kwargs)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """Read a checkpoint; the weights are loaded after the hooks of the module."""
+        return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Load the weights, of which each process keeps its part."""
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+        assert self.model is not None
+        options = StateDictOptions(full_state_dict=True, strict=False)  # the module has validated the names
+        set_model_state_dict(self.model, dict(checkpoint["state_dict"]), options=options)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """Return the state of an optimizer as ``Optimizer.state_dict`` does; empty except in the first process."""
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
+
+        assert self.model is not None
+        optimizer = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        named: dict[str, Any] = get_optimizer_state_dict(self.model, optimizer, options=options)
+        if not named:
+            return {}
+        numbers = {name: number for number, name in enumerate(_parameter_names(self.model, optimizer))}
+        return {
+            "state": {numbers[name]: value for name, value in named["state"].items()},
+            "param_groups": [
+                {**group, "params": [numbers[name] for name in group["params"]]} for group in named["param_groups"]
+            ],
+        }
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Load the state of the optimizers, of which each process keeps its part."""
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
+        assert self.model is not None
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            names = _parameter_names(self.model, optimizer)
+            named: dict[str, Any] = {
+                "state": {names[number]: value for number, value in state["state"].items()},
+                "param_groups": [
+                    {**group, "params": [names[number] for number in group["params"]]}
+                    for group in state["param_groups"]
+                ],
+            }
+            options = StateDictOptions(full_state_dict=True)
+            set_optimizer_state_dict(self.model, optimizer, named, options=options)
+
+
+StrategyRegistry.register("fsdp2", FullyShardedStrategy, "Fully sharded data parallelism (FSDP2)")
+
+
+def check_strategy(strategy: Strategy, class_name: str, shardable: bool) -> None:
+    """Validate that a module can be trained with a strategy.
+
+    Args:
+        strategy: strategy of the trainer.
+        class_name: class of the module, for the error message.
+        shardable: whether its trained network can be divided among processes.
+
+    Raises:
+        ConfigurationError: the strategy is not one for a single device, DDP or FSDP2 of a shardable module.
+    """
+    allowed = (SingleDeviceStrategy, DDPStrategy, *((FullyShardedStrategy,) if shardable else ()))
+    if not isinstance(strategy, allowed):
+        expected = "ddp or fsdp2, the strategies" if shardable else "ddp, the only strategy"
+        raise ConfigurationError(
+            f"trainer.strategy: got {type(strategy).__name__}, expected {expected} of {class_name} for several devices"
+        )
+
+
+def shard_network(network: nn.Module, mesh: Any) -> None:
+    """Divide the parameters of a network among the processes of a device mesh; a second call has no effect."""
+    from torch.distributed.fsdp import FSDPModule, fully_shard
+
+    if not isinstance(network, FSDPModule):
+        fully_shard(network, mesh=mesh)
+
+
+def _parameter_names(module: nn.Module, optimizer: Optimizer) -> list[str]:
+    """Return the names of the parameters of an optimizer in its order."""
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    return [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
