@@ -16,16 +16,16 @@ BUILDER = "ganmc_lightning.networks.build_network"
 def expand_factories(value: Any) -> Any:
     """Convert functions in a configuration to the form that jsonargparse accepts; return other values unchanged.
 
-    * ``init_args`` that a function accepts by ``**kwargs``, such as ``num_classes`` of ``timm.create_model``, are moved
-      to ``dict_kwargs``.
+    * ``init_args`` that a function accepts by ``**kwargs``, such as ``num_classes`` of ``torchvision.models.resnet18``,
+      are moved to ``dict_kwargs``.
     * A function without a return type is called by :func:`~ganmc_lightning.networks.build_network`.
 
     Args:
         value: plain values from YAML.
 
     Example:
-        >>> arguments = {"model_name": "resnet18", "num_classes": 10}
-        >>> expand_factories({"class_path": "timm.create_model", "init_args": arguments})["dict_kwargs"]
+        >>> given = {"class_path": "torchvision.models.resnet18", "init_args": {"num_classes": 10}}
+        >>> expand_factories(given)["dict_kwargs"]
         {'num_classes': 10}
     """
     if isinstance(value, list):
