@@ -1,4 +1,4 @@
-"""Import of torchmetrics without ``scipy.signal`` and ``transformers``, which together take as long as PyTorch."""
+"""Import of torchmetrics without modules that together take longer than PyTorch, and that training does not use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-DEFERRED = ("scipy.signal", "transformers")
-"""Modules that torchmetrics imports for metrics of audio, text, and text with images."""
+DEFERRED = ("scipy.signal", "transformers", "torchmetrics.utilities.plot")
+"""Modules that torchmetrics imports for metrics of audio, text, and text with images, and for plots with matplotlib."""
 
 
 class _Attribute:
@@ -65,7 +65,7 @@ def defer_imports() -> Iterator[None]:
         >>> with defer_imports():
         ...     import torchmetrics
     """
-    specs = [find_spec(name) for name in DEFERRED if name not in sys.modules]
+    specs = [_find_spec(name) for name in DEFERRED if name not in sys.modules]
     placeholders = [_Placeholder(spec) for spec in specs if spec is not None]
     for placeholder in placeholders:
         sys.modules[placeholder.__name__] = placeholder
@@ -75,3 +75,8 @@ def defer_imports() -> Iterator[None]:
         for placeholder in placeholders:
             if sys.modules.get(placeholder.__name__) is placeholder:
                 del sys.modules[placeholder.__name__]
+
+
+def _find_spec(name: str) -> ModuleSpec | None:
+    """Return the specification of a module, None if it is not installed; without import of torchmetrics, its parent."""
+    return ModuleSpec(name, None) if name.startswith("torchmetrics.") else find_spec(name)

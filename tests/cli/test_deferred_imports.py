@@ -25,8 +25,16 @@ with defer_imports():
     from torchmetrics.functional.text.bert import bert_score
     from torchmetrics.utilities.imports import _TRANSFORMERS_AVAILABLE
     assert str(_TRANSFORMERS_AVAILABLE)
-loaded = [name for name in ("scipy.signal", "transformers") if name in sys.modules]
+loaded = [name for name in ("scipy.signal", "transformers", "matplotlib") if name in sys.modules]
 assert not loaded, loaded
+"""
+PLOT = """
+import matplotlib
+matplotlib.use("agg")
+metric = torchmetrics.MeanMetric()
+metric.update(2.0)
+figure, axes = metric.plot()
+assert axes.get_lines()[0].get_ydata() == [2.0]
 """
 
 
@@ -57,3 +65,7 @@ def test_classes_are_available_in_the_block_and_after_it(statements: str) -> Non
 
 def test_torchmetrics_is_imported_without_them() -> None:
     run(IMPORT_TORCHMETRICS)
+
+
+def test_metrics_are_plotted() -> None:
+    run(IMPORT_TORCHMETRICS + PLOT)

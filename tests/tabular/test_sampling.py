@@ -148,7 +148,7 @@ class OtherLibrary:
 
 
 def test_samples_of_another_library_may_contain_nan_as_the_table(binary):
-    table = pd.DataFrame(binary[0], columns=list("abcdef"))
+    table = pd.DataFrame(binary[0].copy(), columns=list("abcdef"))
     table.iloc[::5, 2] = np.nan
     given = {"teacher_labels": "in_bag", "label_weight": 0, "training_data": "both", "random_state": 0}
     teacher = RandomForestClassifier(10, random_state=0)
