@@ -128,7 +128,7 @@ class CompressionModule(RecordingModule, ABC):
 
     def configure_model(self) -> None:
         """With the strategy ``fsdp2``, divide the parameters of the trained network among the processes."""
-        strategy = self.trainer.strategy
+        strategy = None if self._trainer is None else self.trainer.strategy  # None in load_from_checkpoint
         if isinstance(strategy, FullyShardedStrategy):
             network = self.get_submodule(self.trained_module)
             if self._whole is None:
