@@ -63,9 +63,5 @@ def test_classes_are_available_in_the_block_and_after_it(statements: str) -> Non
     run(f"{START}{statements}\nassert AutoConfig.for_model('vit').model_type == 'vit' and loaded('transformers.utils')")
 
 
-def test_torchmetrics_is_imported_without_them() -> None:
-    run(IMPORT_TORCHMETRICS)
-
-
-def test_metrics_are_plotted() -> None:
+def test_torchmetrics_is_imported_without_them_and_plots() -> None:
     run(IMPORT_TORCHMETRICS + PLOT)

@@ -37,10 +37,11 @@ def ray_executor(monkeypatch, commands):
 
 
 @pytest.fixture
-def local_jobs(tmp_path, commands):
-    pytest.importorskip("submitit")
+def local_jobs(tmp_path, commands, monkeypatch):
+    core = pytest.importorskip("submitit.core.core")
     from ganmc_lightning.experiments.slurm_executor import SlurmExecutor
 
+    monkeypatch.setattr(core.Job, "_results_timeout_s", 2)  # wait for the file of a job that ended; 15 s by default
     return SlurmExecutor(tmp_path / "jobs", 2, {}, cluster="local")
 
 
