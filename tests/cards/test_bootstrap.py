@@ -12,7 +12,7 @@ def test_equals_scipys_percentile_bootstrap(continuous):
     random = np.random.default_rng(0)
     values = random.normal(size=300) if continuous else (random.random(300) < 0.8).astype(float)
     interval = bootstrap_mean(values, seed=0)
-    expected = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=np.random.default_rng(1))
+    expected = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", random_state=1)
     width = expected.confidence_interval.high - expected.confidence_interval.low
     assert interval.value == pytest.approx(values.mean(), rel=1e-9, abs=1e-10)
     assert interval.low == pytest.approx(expected.confidence_interval.low, abs=0.05 * width)
