@@ -27,18 +27,14 @@ class FullyShardedStrategy(ModelParallelStrategy):
     processes; each forward and backward pass gathers the parameters. Frozen networks are not divided. The checkpoints
     equal those of one process, which can load them and resume from them.
 
-    Args:
-        process_group_backend: backend of :mod:`torch.distributed` (default: ``nccl`` on CUDA, ``gloo`` on CPUs).
-        **arguments: further arguments of :class:`~lightning.pytorch.strategies.ModelParallelStrategy`.
-
     Example:
-        >>> FullyShardedStrategy(process_group_backend="gloo").process_group_backend
-        'gloo'
+        >>> from lightning.pytorch import Trainer
+        >>> type(Trainer(strategy="fsdp2", accelerator="cpu", logger=False).strategy).__name__
+        'FullyShardedStrategy'
     """
 
-    def __init__(self, process_group_backend: str | None = None, **arguments: Any) -> None:
-        arguments = {"tensor_parallel_size": 1, "save_distributed_checkpoint": False, **arguments}
-        super().__init__(process_group_backend=process_group_backend, **arguments)
+    def __init__(self) -> None:
+        super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)
 
     @property
     def lightning_restore_optimizer(self) -> bool:
@@ -106,7 +102,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
             set_optimizer_state_dict(self.model, optimizer, named, options=options)
 
 
-StrategyRegistry.register("fsdp2", FullyShardedStrategy, "Fully sharded data parallelism (FSDP2)")
+StrategyRegistry.register("fsdp2", FullyShardedStrategy, "Fully sharded data parallelism (FSDP2)", override=True)
 
 
 def check_strategy(strategy: Strategy, class_name: str, shardable: bool) -> None:
