@@ -70,7 +70,7 @@ def test_the_teacher_and_the_student_are_weighted(binary):
         plain(teacher, Recorder(), JitterSynthesizer(0.1), 2, random_state=0).fit(X, y, sample_weight=given)
         for given in (None, weights)
     )
-    assert weighted.teacher_.predict_proba(X)[:, 1].mean() > equal.teacher_.predict_proba(X)[:, 1].mean() + 0.2
+    assert weighted.teacher_.predict_proba(X)[:, 1].mean() > equal.teacher_.predict_proba(X)[:, 1].mean() + 0.1
     assert equal.student_.weights_ is None
     np.testing.assert_array_equal(weighted.student_.weights_[:400], weights)
     np.testing.assert_allclose(weighted.student_.weights_[400:], weights.mean())
