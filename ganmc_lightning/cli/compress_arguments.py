@@ -79,7 +79,7 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--target", metavar="COLUMN", help="column to predict; required for tables")
     add("--task", choices=["auto", "classification", "regression"], help="default: by model or target")
-    add("--weight", metavar="COLUMN", help="column of sample weights, which is no feature (default: equal weights)")
+    add("--weight", metavar="COLUMN", help="column of sample weights, not used as a feature")
     add("--students", type=split_names, metavar="A,B", help=f"kinds to compare (default: {','.join(KINDS)})")
     add("--drop", type=split_names, metavar="A,B", help="columns to ignore, such as row numbers")
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")

@@ -53,8 +53,7 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
         ConfigurationError: a file is missing or invalid, or the teacher was fitted to other columns.
     """
     model, path = input_paths(arguments)
-    table = read_target_table(path, arguments.target, arguments.drop)
-    weights = None if arguments.weight is None else _pop_weights(table.X, arguments.weight, path)
+    table = read_target_table(path, arguments.target, arguments.drop, weight=arguments.weight)
     y = _plain_values(table.y)
     classes: list[Any] = [] if _is_continuous(y) else np.unique(y).tolist()
     teacher = None if model is None else load_teacher(model, classes, arguments.trust, list(table.X.columns))
@@ -78,24 +77,12 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
         teacher,
         table.X,
         np.asarray(y, dtype=np.float64) if regression else y,
-        weights,
+        None if table.weight is None else table.weight.to_numpy(),
         regression,
         read(arguments.validation),
         read(arguments.test),
         _synthesizers(arguments.gan),
     )
-
-
-def _pop_weights(X: Any, name: str, path: Path) -> NDArray[np.float64]:
-    """Remove the column of sample weights from the features, and return it."""
-    if name not in X:
-        columns = ", ".join(str(column) for column in X.columns)
-        raise ConfigurationError(f"--weight: got {name!r}, expected a column of {path}, not its target: {columns}")
-    weights = X.pop(name)
-    if weights.dtype.kind != "f":
-        raise ConfigurationError(f"{path}: column {name!r}: got text, expected numbers, the sample weights")
-    values: NDArray[np.float64] = weights.to_numpy()
-    return values
 
 
 def _plain_values(series: Any) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Import of torchmetrics without modules that together take longer than PyTorch, and that training does not use."""
+"""Import of torchmetrics without modules that take longer to import than PyTorch, and that training does not use."""
 
 from __future__ import annotations
 
@@ -78,5 +78,5 @@ def defer_imports() -> Iterator[None]:
 
 
 def _find_spec(name: str) -> ModuleSpec | None:
-    """Return the specification of a module, None if it is not installed; without import of torchmetrics, its parent."""
+    """Return the specification of a module, None if it is not installed; do not import the parent torchmetrics."""
     return ModuleSpec(name, None) if name.startswith("torchmetrics.") else find_spec(name)

@@ -125,6 +125,7 @@ class NetworkSummary(ModelSummary):
     ) -> None:
         """Print the table and the number of parameters."""
         values = dict(summary_data)
+        values["Type"] = [name.removeprefix("FSDP") for name in values["Type"]]  # a prefix of sharded networks
         table = Table(box=None, padding=(0, 2, 0, 0))
         for heading in ("Name", "Type", "Params", "Mode"):
             table.add_column(heading.lower(), justify="right" if heading == "Params" else "left", no_wrap=True)

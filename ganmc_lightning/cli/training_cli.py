@@ -32,7 +32,7 @@ from ganmc_lightning.exceptions import (
 )
 from ganmc_lightning.io.folder_lock import lock_folder
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.networks.profiling import count_flops, count_parameters, device_name
+from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
@@ -271,14 +271,12 @@ class TrainingCLI(LightningCLI):
     def _write_result(self, **fields: Any) -> None:
         """Write fields of ``result.json``, with command, device, precision, parameters and FLOPs."""
         device = self.trainer.strategy.root_device
-        network = self.model.network_to_count()
         self.run_folder.update_result(
             **fields,
             command=self._command,
             device=device_name(device),
             precision=self.trainer.precision,
-            parameters=count_parameters(network),
-            flops=count_flops(network, *self.model.example_inputs(self.datamodule.spec)),
+            **self.model.count_operations(),
         )
 
 

@@ -38,6 +38,8 @@ def check_weights(weights: NDArray[Any], labels: NDArray[Any], name: str) -> NDA
     wrong = values[~(np.isfinite(values) & (values >= 0))]
     if len(wrong):
         raise ConfigurationError(f"{name}: got {wrong[0]}, expected finite values of at least 0")
+    if not values.any():
+        raise ConfigurationError(f"{name}: got a weight of zero for every sample, expected a positive one")
     for label in np.unique(labels):
         if not values[labels == label].any():
             raise ConfigurationError(

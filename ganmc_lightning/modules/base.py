@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
 from abc import ABC
@@ -26,16 +25,17 @@ from ganmc_lightning.modules.checkpoint import (
     unsaved_hyperparameters,
     warn_of_changed_data,
 )
-from ganmc_lightning.modules.distributed import gather_objects, manual_backward
+from ganmc_lightning.modules.distributed import broadcast_tensors, gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.optimizers import choose_implementation
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.modules.recording import RecordingModule
-from ganmc_lightning.modules.sharding import FullyShardedStrategy, check_strategy, shard_network
+from ganmc_lightning.modules.sharding import FullyShardedStrategy, check_strategy
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
 from ganmc_lightning.networks.normalize import SubtractMeanImage
+from ganmc_lightning.networks.profiling import count_flops, count_parameters
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -88,7 +88,7 @@ class CompressionModule(RecordingModule, ABC):
     takes_weights: bool = False
     """Whether training uses :attr:`~ganmc_lightning.batch.Batch.weights`; if not, weighted data are rejected."""
     shardable: bool = False
-    """Whether the trained network can be divided among processes (FSDP2); its parameters are the only trained ones."""
+    """Whether the trained network can be sharded across processes (FSDP2); its parameters are the only trained ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class CompressionModule(RecordingModule, ABC):
         self._unbounded: frozenset[str] = frozenset()
         self._first_batch: list[RemovableHandle] | None = None
         self._data: DataSpec | None = None
-        self._whole: tuple[nn.Module] | None = None  # a tuple, so that it is no submodule
+        self._counts: dict[str, int] = {}
 
     def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
         """Also remove values other than numbers, strings and containers of them, and arguments of base classes.
@@ -127,13 +127,11 @@ class CompressionModule(RecordingModule, ABC):
             )
 
     def configure_model(self) -> None:
-        """With the strategy ``fsdp2``, divide the parameters of the trained network among the processes."""
-        strategy = None if self._trainer is None else self.trainer.strategy  # None in load_from_checkpoint
-        if isinstance(strategy, FullyShardedStrategy):
-            network = self.get_submodule(self.trained_module)
-            if self._whole is None:
-                self._whole = (copy.deepcopy(network),)
-            shard_network(network, strategy.device_mesh["data_parallel"])
+        """With the strategy ``fsdp2``, shard the parameters of the trained network across the processes."""
+        if self._sharding is not None:
+            if not self._counts and self._data is not None:
+                self._counts = self.count_operations()
+            self._sharding.shard(self.get_submodule(self.trained_module))
 
     def on_fit_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
@@ -142,6 +140,8 @@ class CompressionModule(RecordingModule, ABC):
     def on_validation_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
+        if self._sharding is not None:  # as in training; once, because processes may have unequal numbers of batches
+            broadcast_tensors(self.get_submodule(self.trained_module).buffers())
         super().on_validation_start()
 
     def _validate_data(self) -> None:
@@ -169,13 +169,19 @@ class CompressionModule(RecordingModule, ABC):
         """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
         return (torch.zeros(1, *spec.sample_shape),)
 
-    def network_to_count(self) -> nn.Module:
-        """Return :attr:`trained_module` on the CPU in float32, to count parameters and operations.
+    def count_operations(self) -> dict[str, int]:
+        """Return ``parameters`` and ``flops``, those of a forward pass of one sample, of :attr:`trained_module`.
 
-        With the strategy ``fsdp2`` this is a copy with the initial weights, because each process has only a part.
+        The network is moved to the CPU in float32; with the strategy ``fsdp2`` it was counted before it was sharded.
         """
-        network = self.get_submodule(self.trained_module) if self._whole is None else self._whole[0]
-        return network.to("cpu", torch.float32)
+        if self._counts:
+            return self._counts
+        assert self._data is not None
+        network = self.get_submodule(self.trained_module).to("cpu", torch.float32)
+        return {
+            "parameters": count_parameters(network),
+            "flops": count_flops(network, *self.example_inputs(self._data)),
+        }
 
     def compilable_networks(self) -> list[nn.Module]:
         """Return the networks that :func:`torch.compile` supports in the training step (default: none)."""
@@ -185,6 +191,11 @@ class CompressionModule(RecordingModule, ABC):
     def train_seconds(self) -> float:
         """Wall-clock training time in seconds, including the time before the run was resumed."""
         return self._previous_seconds + (0.0 if self._started_at is None else time.monotonic() - self._started_at)
+
+    @property
+    def _sharding(self) -> FullyShardedStrategy | None:
+        strategy = None if self._trainer is None else self.trainer.strategy
+        return strategy if isinstance(strategy, FullyShardedStrategy) else None
 
     @property
     def _world_size(self) -> int:

@@ -32,7 +32,7 @@ def manual_backward(module: LightningModule, loss: Tensor, optimizer: Optimizer)
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
     _average([parameter.grad for parameter in parameters if parameter.grad is not None], strategy)
     frozen = tuple(f"{name}." for name in getattr(module, "frozen_modules", ()))
-    broadcast_buffers(buffer for name, buffer in module.named_buffers() if not name.startswith(frozen))
+    broadcast_tensors(buffer for name, buffer in module.named_buffers() if not name.startswith(frozen))
 
 
 @torch.no_grad()
@@ -45,12 +45,12 @@ def _average(tensors: Sequence[Tensor], strategy: DDPStrategy) -> None:
 
 
 @torch.no_grad()
-def broadcast_buffers(buffers: Iterable[Tensor]) -> None:
-    """Replace each floating-point buffer by that of the first process; counters are equal in all processes.
+def broadcast_tensors(tensors: Iterable[Tensor]) -> None:
+    """Replace each floating-point tensor by that of the first process; counters are equal in all processes.
 
     Autograd does not count these changes (``data``): running statistics are not used in the backward pass of training.
     """
-    for same_type in _by_dtype(buffer.data for buffer in buffers if buffer.is_floating_point()):
+    for same_type in _by_dtype(tensor.data for tensor in tensors if tensor.is_floating_point()):
         flat = torch.cat([tensor.flatten() for tensor in same_type])
         distributed.broadcast(flat, src=0)
         _copy_parts(flat, same_type)

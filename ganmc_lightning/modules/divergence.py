@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from ganmc_lightning.exceptions import DivergenceError
 
@@ -140,11 +141,15 @@ def _raise_if(
 
 
 def nonfinite_names(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return the names of the floating-point tensors with NaN or infinity, with one device synchronization."""
+    """Return the names of the floating-point tensors with NaN or infinity, with one device synchronization.
+
+    Of sharded tensors, the shard of this process is tested.
+    """
     floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
     if not floats:
         return []
-    finite = torch.stack([tensor.detach().isfinite().all() for tensor in floats.values()]).tolist()
+    local = [tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in floats.values()]
+    finite = torch.stack([tensor.detach().isfinite().all() for tensor in local]).tolist()
     return [name for name, good in zip(floats, finite, strict=True) if not good]
 
 

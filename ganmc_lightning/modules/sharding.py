@@ -1,4 +1,4 @@
-"""Fully sharded training (FSDP2): each process stores a part of the trained network and of its optimizer state."""
+"""Fully sharded training (FSDP2): each process stores a shard of the trained network and of its optimizer state."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.modules.distributed import broadcast_buffers
+from ganmc_lightning.modules.distributed import broadcast_tensors
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
     """Fully sharded data parallelism (FSDP2) with checkpoints of one file, ``--trainer.strategy fsdp2``.
 
-    The parameters of the trained network, their gradients and the state of their optimizer are divided among the
-    processes; each forward and backward pass gathers the parameters. Frozen networks are not divided. The checkpoints
+    The parameters of the trained network, their gradients and the state of their optimizer are sharded across the
+    processes; each forward and backward pass gathers the parameters. Frozen networks are not sharded. The checkpoints
     equal those of one process, which can load them and resume from them.
 
     Example:
@@ -42,16 +42,31 @@ class FullyShardedStrategy(ModelParallelStrategy):
         return True
 
     def setup_environment(self) -> None:
-        """Start the process group; all processes share the parameters."""
+        """Start the process group; the parameters are sharded across all processes."""
         self._data_parallel_size = self.num_nodes * self.num_processes
         super().setup_environment()
 
+    def shard(self, network: nn.Module) -> None:
+        """Copy the weights of the first process to all, and shard them; a second call has no effect.
+
+        With ``sync_batchnorm``, layers of batch normalization are converted before.
+        """
+        from torch.distributed.fsdp import FSDPModule, fully_shard
+
+        if isinstance(network, FSDPModule):
+            return
+        if self._layer_sync is not None:
+            self._layer_sync.apply(network)
+        network.to(self.root_device)
+        broadcast_tensors([*network.parameters(), *network.buffers()])
+        for parameter in network.parameters():
+            parameter.data = parameter.data.contiguous()  # FSDP2 does not support channels-last weights
+        fully_shard(network, mesh=self.device_mesh["data_parallel"])
+
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Copy the buffers of the first process, such as running statistics, as DDP does, and run the step."""
-        module = self.lightning_module
-        assert module is not None
-        trained: Any = module.trained_module
-        broadcast_buffers(module.get_submodule(trained).buffers())
+        module: Any = self.lightning_module
+        broadcast_tensors(module.get_submodule(module.trained_module).buffers())
         return super().training_step(*args, **kwargs)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
@@ -59,7 +74,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
         return self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=weights_only)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Load the weights, of which each process keeps its part."""
+        """Load the weights, of which each process keeps its shard."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
         assert self.model is not None
@@ -85,11 +100,15 @@ class FullyShardedStrategy(ModelParallelStrategy):
         }
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Load the state of the optimizers, of which each process keeps its part."""
+        """Load the state of the optimizers, of which each process keeps its shard."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
         assert self.model is not None
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            if not state["state"]:  # such as that of SGD without momentum
+                for group, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+                    group.update({key: value for key, value in saved.items() if key != "params"})
+                continue
             names = _parameter_names(self.model, optimizer)
             named: dict[str, Any] = {
                 "state": {names[number]: value for number, value in state["state"].items()},
@@ -98,7 +117,7 @@ class FullyShardedStrategy(ModelParallelStrategy):
                     for group in state["param_groups"]
                 ],
             }
-            options = StateDictOptions(full_state_dict=True)
+            options = StateDictOptions(full_state_dict=True, strict=False)  # parameters without gradient have no state
             set_optimizer_state_dict(self.model, optimizer, named, options=options)
 
 
@@ -111,7 +130,7 @@ def check_strategy(strategy: Strategy, class_name: str, shardable: bool) -> None
     Args:
         strategy: strategy of the trainer.
         class_name: class of the module, for the error message.
-        shardable: whether its trained network can be divided among processes.
+        shardable: whether its trained network can be sharded across processes.
 
     Raises:
         ConfigurationError: the strategy is not one for a single device, DDP or FSDP2 of a shardable module.
@@ -119,17 +138,10 @@ def check_strategy(strategy: Strategy, class_name: str, shardable: bool) -> None
     allowed = (SingleDeviceStrategy, DDPStrategy, *((FullyShardedStrategy,) if shardable else ()))
     if not isinstance(strategy, allowed):
         expected = "ddp or fsdp2, the strategies" if shardable else "ddp, the only strategy"
+        given = "fsdp2" if isinstance(strategy, FullyShardedStrategy) else type(strategy).__name__
         raise ConfigurationError(
-            f"trainer.strategy: got {type(strategy).__name__}, expected {expected} of {class_name} for several devices"
+            f"trainer.strategy: got {given}, expected {expected} of {class_name} for several devices"
         )
-
-
-def shard_network(network: nn.Module, mesh: Any) -> None:
-    """Divide the parameters of a network among the processes of a device mesh; a second call has no effect."""
-    from torch.distributed.fsdp import FSDPModule, fully_shard
-
-    if not isinstance(network, FSDPModule):
-        fully_shard(network, mesh=mesh)
 
 
 def _parameter_names(module: nn.Module, optimizer: Optimizer) -> list[str]:

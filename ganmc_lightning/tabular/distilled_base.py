@@ -225,10 +225,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 "sample_weight has no effect with a fitted teacher and training_data='synthetic'; remove it, or set "
                 "training_data='both'"
             )
-        weights = np.asarray(sample_weight)
-        if weights.shape == y.shape and not weights.any():
-            raise ConfigurationError("sample_weight: got a weight of zero for every sample, expected a positive one")
-        return self._check_weights(weights, y)
+        return self._check_weights(np.asarray(sample_weight), y)
 
     def _teacher_labels(
         self, rows: TableRows, y: NDArray[Any], weights: NDArray[np.float64] | None, seed: int

@@ -166,7 +166,9 @@ def weight_argument(estimator: Any, sample_weight: NDArray[np.float64] | None, n
         key = f"{step}__sample_weight"
     while inner is not None:
         if not has_fit_parameter(inner, "sample_weight"):
-            raise ConfigurationError(f"{name}: fit of {type(inner).__name__} has no sample_weight")
+            raise ConfigurationError(
+                f"{name}: fit of {type(inner).__name__} has no sample_weight; remove the weights, or use another {name}"
+            )
         inner = getattr(inner, "estimator", None)
     return {key: sample_weight}
 

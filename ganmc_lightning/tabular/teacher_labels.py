@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.folds import NEVER_HELD_OUT, stratified_folds
-from ganmc_lightning.tabular.teacher import Teacher, fit_teacher, is_fitted
+from ganmc_lightning.tabular.teacher import Teacher, fit_teacher, is_fitted, weight_argument
 
 IN_BAG, OUT_OF_BAG, CROSS_FIT = "in_bag", "out_of_bag", "cross_fit"
 CROSS_FIT_FOLDS = 5
@@ -99,7 +99,7 @@ class TeacherLabels:
             )
         if requested == CROSS_FIT and not self._can_refit:
             raise ConfigurationError(
-                f"teacher_labels: got 'cross_fit', {kind} cannot be cloned and fitted; expected 'in_bag'"
+                f"teacher_labels: got 'cross_fit', {kind} cannot be cloned and fitted to the rows; expected 'in_bag'"
             )
         if requested != "auto":
             return [requested]
@@ -148,6 +148,10 @@ class TeacherLabels:
         if self.teacher is None:
             return True
         if not hasattr(self.teacher, "fit") or not hasattr(self.teacher, "get_params"):
+            return False
+        try:
+            weight_argument(self.teacher, self.sample_weight, "teacher")
+        except ConfigurationError:
             return False
         return not is_fitted(clone(self.teacher))
 

@@ -123,7 +123,12 @@ VALUE = ("--target", "value", "--drop", "y")
         (("forest.skops", "train.csv", "--max-bytes", "1"), None, "--max-bytes: got 1, expected at least "),
         (("forest.skops", "train.csv", "--max-bytes", "big"), None, "--max-bytes: got 'big', expected a size"),
         (("forest.skops", "train.csv", "--gan", "none.ckpt"), None, "none.ckpt"),
-        (("forest.skops", "train.csv", "--weight", "w"), None, "--weight: got 'w', expected a column of"),
+        (("forest.skops", "train.csv", "--weight", "A"), None, "has no column 'A', did you mean 'a'?"),
+        (
+            ("forest.skops", "train.csv", "--weight", "y"),
+            None,
+            "--weight: got 'y', expected another column than that of",
+        ),
         (("train.csv", "--teacher", "forest", "--weight", "a"), None, "--weight: got -"),
     ],
 )

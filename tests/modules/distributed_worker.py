@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ import torch
 from conftest import KINDS
 from distributed_cases import CASES, Process, build, deterministic_draws
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.optim import SGD, Adam
 
 from ganmc_lightning.callbacks import GeneratorEMA, SampleGrid
 from ganmc_lightning.data import GANAugmentedDataModule, RandomCropFlip
 from ganmc_lightning.data.datasets import NpzFile
-from ganmc_lightning.modules import CompressionModule
+from ganmc_lightning.exceptions import DivergenceError
+from ganmc_lightning.modules import ClassifierModule, CompressionModule
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
@@ -40,7 +43,7 @@ MIDDLE, BOUNDARY = 3, 6
 
 def make_trainer(process: Process, strategy: str, callbacks: list[Callback], **arguments: Any) -> Trainer:
     devices = {"devices": process.size, "strategy": strategy if process.size > 1 else "auto", "accelerator": "cpu"}
-    return Trainer(**devices, callbacks=callbacks, max_epochs=2, **{**QUIET, **arguments})
+    return Trainer(**devices, callbacks=callbacks, **{"max_epochs": 2, **QUIET, **arguments})
 
 
 def whole(value: Any) -> Any:
@@ -227,6 +230,69 @@ def compare_files(*paths: Path) -> dict[str, float]:
     return {key: distance(one[key], other[key]) for key in ("state_dict", "optimizer_states", "iteration")}
 
 
+# -- further properties of FSDP2 -------------------------------------------------------------------------------
+
+
+class WithUnused(nn.Module):
+    """Network with convolutions, batch normalization and a parameter without gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        convolutions = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3)
+        self.layers = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(64, 3))
+        self.unused = nn.Parameter(torch.zeros(2))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.layers(inputs)
+        return outputs
+
+
+def run_batch_norm(process: Process, folder: Path, data: Path) -> dict[str, Any]:
+    """Train with unequal seeds, validate the checkpoint, resume, and diverge."""
+    path = folder / "batch_norm" / "last.ckpt"
+
+    def fit(optimizer: Any, epochs: int, ckpt_path: Path | None = None) -> tuple[Any, Any, Any, Start]:
+        torch.manual_seed(process.rank)
+        module = ClassifierModule(WithUnused().to(memory_format=torch.channels_last), optimizer)
+        datamodule = GANAugmentedDataModule(NpzFile(data), batch_size=9, validation_fraction=0.25)
+        start = Start()
+        saving = RunModelCheckpoint(path.parent, every_n_train_steps=1)
+        limits = {"limit_train_batches": 3, "max_epochs": epochs, "plugins": [AtomicCheckpointIO()]}
+        trainer = make_trainer(process, "fsdp2", [start, saving], **limits)
+        first = whole(module.state_dict())
+        trainer.fit(module, datamodule, ckpt_path=ckpt_path)
+        return trainer, module, first, start
+
+    trainer, module, first, start = fit(partial(Adam, lr=0.01), 1)
+    fitted = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    trainer.validate(module, datamodule=trainer.datamodule, ckpt_path=path, verbose=False)
+    validated = {name: trainer.callback_metrics[name] for name in fitted}
+    iterations = [fit(partial(Adam, lr=0.01), 2, path)[1].iteration]
+    fit(partial(SGD, lr=0.01), 1)
+    iterations.append(fit(partial(SGD, lr=0.01), 2, path)[1].iteration)
+    try:
+        error = f"trained {fit(partial(SGD, lr=1e30), 2)[1].iteration} steps"
+    except DivergenceError as found:
+        error = str(found)
+    return {
+        "first": first,
+        "start": start.weights,
+        "validation": difference(fitted, validated),
+        "iterations": iterations,
+        "error": error,
+    }
+
+
+def compare_batch_norm(processes: list[dict[str, Any]]) -> dict[str, Any]:
+    first = {name: value for name, value in processes[0]["first"].items() if name in processes[0]["start"]}
+    return {
+        "start": max(difference(each["start"], first) for each in processes),
+        "validation": max(each["validation"] for each in processes),
+        "iterations": processes[0]["iterations"],
+        "errors": [each["error"] for each in processes],
+    }
+
+
 # -- processes -------------------------------------------------------------------------------------------------
 
 
@@ -237,6 +303,7 @@ def work(process: Process, largest: int, folder: Path, data: Path, kinds: list[s
     if process.size > 1:
         content |= {f"resumed {kind}": run_kind(kind, process, "ddp", *arguments) for kind in kinds}
         content |= {f"fsdp2 {name}": run_case(name, process, "fsdp2", largest, *arguments) for name in SHARDED["cases"]}
+        content["fsdp2 batch_norm"] = run_batch_norm(process, folder, data)
         content |= {f"resumed fsdp2 {kind}": run_kind(kind, process, "fsdp2", *arguments) for kind in SHARDED["kinds"]}
     torch.save(content, folder / f"{process.size}_{process.rank}.pt")
 
@@ -273,8 +340,12 @@ def main(folder: Path, data: Path, size: int, kinds: list[str], seed: int) -> No
     report = {}
     for name in processes[0]:
         found = [each[name] for each in processes]
-        resumed = name.startswith("resumed")
-        report[name] = compare_kind(found) if resumed else compare_case(found, one[name.removeprefix("fsdp2 ")])
+        if name == "fsdp2 batch_norm":
+            report[name] = compare_batch_norm(found)
+        elif name.startswith("resumed"):
+            report[name] = compare_kind(found)
+        else:
+            report[name] = compare_case(found, one[name.removeprefix("fsdp2 ")])
     for kind in SHARDED["kinds"]:
         report[f"files {kind}"] = compare_files(*(folder / name / kind / "last.ckpt" for name in ("ddp", "fsdp2")))
     print(json.dumps(report))

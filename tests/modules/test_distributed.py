@@ -88,6 +88,24 @@ def test_resumed_processes_equal_uninterrupted_ones(report: Report, kind: str) -
     assert report[f"resumed {kind}"]["resumed"] == {"3": "", "6": ""}
 
 
+def test_fsdp2_starts_with_the_weights_of_the_first_process(report: Report) -> None:
+    """Which have another seed in each process; those of convolutions are channels-last, as on CUDA."""
+    assert report["fsdp2 batch_norm"]["start"] == 0.0
+
+
+def test_fsdp2_validates_with_the_running_statistics_of_the_first_process(report: Report) -> None:
+    assert report["fsdp2 batch_norm"]["validation"] == 0.0
+
+
+def test_fsdp2_resumes_without_state_of_the_optimizer(report: Report) -> None:
+    """That of SGD without momentum; a second parameter has no gradient."""
+    assert report["fsdp2 batch_norm"]["iterations"] == [6, 6]
+
+
+def test_fsdp2_stops_at_divergence_in_all_processes(report: Report) -> None:
+    assert all("diverged" in error for error in report["fsdp2 batch_norm"]["errors"])
+
+
 def test_checkpoints_of_fsdp2_are_those_of_ddp(report: Report) -> None:
     """Therefore one process resumes from them, and loads the network."""
     assert max(report["files distillation"].values()) < 1e-5
@@ -128,5 +146,7 @@ def test_other_strategies_are_refused(
     with pytest.raises(ConfigurationError, match=rf"^trainer\.strategy: got CPUShardedStrategy, expected {expected}"):
         module.setup("fit")
     monkeypatch.setattr(trainer._accelerator_connector, "strategy", FullyShardedStrategy())
-    with nullcontext() if kind == "distillation" else pytest.raises(ConfigurationError, match="got FullySharded"):
+    with (
+        nullcontext() if kind == "distillation" else pytest.raises(ConfigurationError, match="got fsdp2, expected ddp")
+    ):
         module.setup("fit")

@@ -16,6 +16,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, compress_table
+from ganmc_lightning.tabular.card.text import notes_of
 from ganmc_lightning.tabular.compress_rows import split_rows
 from ganmc_lightning.tabular.sampling import MAX_ROUNDING, check_float32, extend_weights
 from ganmc_lightning.tabular.study import Study
@@ -101,6 +102,20 @@ def test_compression_uses_weights_for_teacher_and_student(binary, categories):
     equal = compress_table(TREE, X.iloc[train], y[train], **arguments)
     means = [result.student.predict_proba(X)[:, 1].mean() for result in (equal, weighted)]
     assert means[1] > means[0] + 0.1
+
+
+def test_teacher_without_weights_labels_rows_that_it_is_not_fitted_to(binary):
+    X, y = binary
+    held_out = {"validation": (X[300:], y[300:]), "test": (X[300:], y[300:])}
+    arguments = {**held_out, "students": ["tree"], "max_nodes": 15, "seconds": 60}
+    teacher = KNeighborsClassifier().fit(X[:300], y[:300])
+    result = compress_table(teacher, X[:300], y[:300], sample_weight=np.ones(300), **arguments)
+    assert {item.candidate.teacher_labels for item in result.tried} == {"labels", "in_bag"}
+    assert "Fitted with sample weights; the scores weight all rows equally." in notes_of(result)
+    with pytest.raises(
+        ConfigurationError, match="fit of KNeighborsClassifier has no sample_weight; remove the weights"
+    ):
+        compress_table(teacher, X, y, sample_weight=np.ones(len(y)))
 
 
 def test_held_out_rows_take_their_weights_along(binary):

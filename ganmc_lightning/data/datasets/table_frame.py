@@ -29,13 +29,17 @@ class TargetTable(NamedTuple):
     Attributes:
         X: data frame (N, D): float64 columns with NaN for missing values, and object columns of text.
         y: series (N,) without missing values.
+        weight: series (N,) of sample weights, or None.
     """
 
     X: Any
     y: Any
+    weight: Any
 
 
-def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (), like: Any = None) -> TargetTable:
+def read_target_table(
+    path: Path, target: str, drop_columns: Sequence[str] = (), like: Any = None, weight: str | None = None
+) -> TargetTable:
     r"""Read a table for a model that accepts missing values and categories.
 
     Args:
@@ -45,6 +49,7 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
         drop_columns: names of columns to ignore.
         like: features of another table, whose columns are selected in their order and converted to their types; None
             (default) returns all columns.
+        weight: name of the column of sample weights, which is not a feature; None (default) for none.
 
     Raises:
         ConfigurationError: the file cannot be read; a column does not exist, contains numbers written as text, numbers
@@ -54,14 +59,15 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "demo.csv"
         >>> _ = path.write_text("size,color,sold\n1.5,red,yes\n,blue,no\n")
-        >>> X, y = read_target_table(path, "sold")
+        >>> X, y, _ = read_target_table(path, "sold")
         >>> X["size"].tolist(), X["color"].tolist(), y.tolist()
         ([1.5, nan], ['red', 'blue'], ['yes', 'no'])
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
     table = read_table(path, ())
-    for option, names in (("--target", (target,)), ("--drop", tuple(drop_columns))):
+    weights = () if weight is None else (weight,)
+    for option, names in (("--target", (target,)), ("--weight", weights), ("--drop", tuple(drop_columns))):
         for name in names:
             if name not in table.columns:
                 raise ConfigurationError(f"{option}: {path} has no column {name!r}, {_suggest(name, table.columns)}")
@@ -70,7 +76,9 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
         raise ConfigurationError(
             f"{path}: column {target!r}: got {int(y.isna().sum())} missing values, expected a target in every row"
         )
-    features = [name for name in table.columns if name not in (target, *drop_columns)]
+    if weight == target:
+        raise ConfigurationError(f"--weight: got {weight!r}, expected another column than that of --target")
+    features = [name for name in table.columns if name not in (target, *weights, *drop_columns)]
     if not features:
         raise ConfigurationError(f"{path}: got no feature columns, expected at least one")
     if like is not None:
@@ -80,10 +88,17 @@ def read_target_table(path: Path, target: str, drop_columns: Sequence[str] = (),
         features = list(like.columns)
     columns = {name: _column(table[name], f"{path}: column {name!r}") for name in features}
     X = pandas().DataFrame(columns)
-    if like is None:
-        _check_features(X, y, table, path)
-        return TargetTable(X, y)
-    return TargetTable(_to_types_of(X, like, path), y)
+    if like is not None:
+        return TargetTable(_to_types_of(X, like, path), y, None)
+    _check_features(X, y, table, path)
+    return TargetTable(X, y, None if weight is None else _weights(table[weight], f"{path}: column {weight!r}"))
+
+
+def _weights(column: Any, name: str) -> Any:
+    weights = _column(column, name)
+    if weights.dtype.kind != "f":
+        raise ConfigurationError(f"{name}: got text, expected numbers, the sample weights")
+    return weights
 
 
 def _suggest(name: str, columns: Sequence[str]) -> str:

@@ -77,6 +77,8 @@ def notes_of(compression: Compression) -> list[str]:
         )
     elif not rows.held_out:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
+    if rows.sample_weight is not None:
+        notes.append("Fitted with sample weights; the scores weight all rows equally.")
     if rows.teacher_scores != "refitted" and hasattr(rows.X, "iloc") and not has_names(rows.teacher):
         notes.append("The teacher has no names of columns: those of the table are used in their order.")
     notes.append(
