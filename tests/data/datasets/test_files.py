@@ -211,7 +211,7 @@ def test_weights_stay_with_their_rows(tmp_path: Path, kind: str) -> None:
         ([-1.0] + [1.0] * 19, {}, "weight_column: .*column 'w': got -1.0, expected finite values of at least 0"),
         ([None] + [1.0] * 19, {}, "weight_column: .*column 'w': got 1 missing values"),
         (["high", "low"] * 10, {}, "weight_column: .*column 'w': got text, expected numbers"),
-        ([0.0] * 20, {}, "weight_column: .*column 'w': got zero for all samples of class 0"),
+        ([0.0] * 20, {}, "weight_column: .*column 'w': got a weight of zero for every sample"),
     ],
 )
 def test_unusable_weights(tmp_path: Path, weights: list[Any], changes: dict[str, Any], words: str) -> None:
