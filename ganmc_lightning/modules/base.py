@@ -7,7 +7,6 @@ import warnings
 from abc import ABC
 from typing import Any, ClassVar
 
-import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -25,17 +24,16 @@ from ganmc_lightning.modules.checkpoint import (
     unsaved_hyperparameters,
     warn_of_changed_data,
 )
-from ganmc_lightning.modules.distributed import broadcast_tensors, gather_objects, manual_backward
+from ganmc_lightning.modules.distributed import gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
 from ganmc_lightning.modules.optimizers import choose_implementation
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.modules.recording import RecordingModule
-from ganmc_lightning.modules.sharding import FullyShardedStrategy, check_strategy
+from ganmc_lightning.modules.sharding import check_strategy
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
 from ganmc_lightning.networks.normalize import SubtractMeanImage
-from ganmc_lightning.networks.profiling import count_flops, count_parameters
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -79,16 +77,12 @@ class CompressionModule(RecordingModule, ABC):
 
     frozen_modules: ClassVar[tuple[str, ...]] = ()
     """Names of the submodules that are not trained and not saved."""
-    trained_module: ClassVar[str]
-    """Name of the submodule to deploy; its size is reported."""
     prediction_name: ClassVar[str] = "probabilities"
     """Name of the array in ``predictions.npz`` that holds the output of :meth:`predict_step`."""
     finite_metrics: ClassVar[tuple[str, ...]] = ()
     """Names of logged metrics, such as ``val/cross_entropy``, that are finite unless the run diverged."""
     takes_weights: bool = False
     """Whether training uses :attr:`~ganmc_lightning.batch.Batch.weights`; if not, weighted data are rejected."""
-    shardable: bool = False
-    """Whether the trained network can be sharded across processes (FSDP2); its parameters are the only trained ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,8 +97,6 @@ class CompressionModule(RecordingModule, ABC):
         self._resumed: dict[str, Any] = {}
         self._unbounded: frozenset[str] = frozenset()
         self._first_batch: list[RemovableHandle] | None = None
-        self._data: DataSpec | None = None
-        self._counts: dict[str, int] = {}
 
     def remove_ignored_hparams(self, ignore_list: list[str]) -> None:
         """Also remove values other than numbers, strings and containers of them, and arguments of base classes.
@@ -126,13 +118,6 @@ class CompressionModule(RecordingModule, ABC):
                 "for a TableFile, add the weight_column to drop_columns"
             )
 
-    def configure_model(self) -> None:
-        """With the strategy ``fsdp2``, shard the parameters of the trained network across the processes."""
-        if self._sharding is not None:
-            if not self._counts and self._data is not None:
-                self._counts = self.count_operations()
-            self._sharding.shard(self.get_submodule(self.trained_module))
-
     def on_fit_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
@@ -140,8 +125,6 @@ class CompressionModule(RecordingModule, ABC):
     def on_validation_start(self) -> None:
         """Validate again, because loading a checkpoint may have changed the scaling of rows."""
         self._validate_data()
-        if self._sharding is not None:  # as in training; once, because processes may have unequal numbers of batches
-            broadcast_tensors(self.get_submodule(self.trained_module).buffers())
         super().on_validation_start()
 
     def _validate_data(self) -> None:
@@ -149,11 +132,6 @@ class CompressionModule(RecordingModule, ABC):
         if isinstance(datamodule, SupportsDataSpec) and datamodule.spec != self._data:
             self.validate_spec(datamodule.spec)
             self._data = datamodule.spec
-
-    @property
-    def trained_on(self) -> DataSpec | None:
-        """Description of the training data; None if no data module provides one."""
-        return self._data
 
     def validate_spec(self, spec: DataSpec) -> None:
         """Validate the networks' inputs and outputs against the data.
@@ -165,24 +143,6 @@ class CompressionModule(RecordingModule, ABC):
             ConfigurationError: inputs or outputs of a network do not match the data.
         """
 
-    def example_inputs(self, spec: DataSpec) -> tuple[Tensor, ...]:
-        """Return the inputs of :attr:`trained_module` for one sample on the CPU, used to count its operations."""
-        return (torch.zeros(1, *spec.sample_shape),)
-
-    def count_operations(self) -> dict[str, int]:
-        """Return ``parameters`` and ``flops``, those of a forward pass of one sample, of :attr:`trained_module`.
-
-        The network is moved to the CPU in float32; with the strategy ``fsdp2`` it was counted before it was sharded.
-        """
-        if self._counts:
-            return self._counts
-        assert self._data is not None
-        network = self.get_submodule(self.trained_module).to("cpu", torch.float32)
-        return {
-            "parameters": count_parameters(network),
-            "flops": count_flops(network, *self.example_inputs(self._data)),
-        }
-
     def compilable_networks(self) -> list[nn.Module]:
         """Return the networks that :func:`torch.compile` supports in the training step (default: none)."""
         return []
@@ -191,11 +151,6 @@ class CompressionModule(RecordingModule, ABC):
     def train_seconds(self) -> float:
         """Wall-clock training time in seconds, including the time before the run was resumed."""
         return self._previous_seconds + (0.0 if self._started_at is None else time.monotonic() - self._started_at)
-
-    @property
-    def _sharding(self) -> FullyShardedStrategy | None:
-        strategy = None if self._trainer is None else self.trainer.strategy
-        return strategy if isinstance(strategy, FullyShardedStrategy) else None
 
     @property
     def _world_size(self) -> int:

@@ -6,18 +6,18 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from ganmc_lightning.batch import SupportsValidationSplit
 from ganmc_lightning.modules.divergence import LossMonitor, check_losses
 from ganmc_lightning.modules.metric_logging import SampleMeans, StepMeans
+from ganmc_lightning.modules.trained_network import TrainedNetworkModule
 
 CHECK_EVERY = 500
 """Maximum number of steps between two checks of the losses, for runs with a larger ``log_every_n_steps``."""
 
 
-class RecordingModule(LightningModule, ABC):
+class RecordingModule(TrainedNetworkModule, ABC):
     """Base class of modules that log means of recorded scalars and check the losses.
 
     Attributes:
@@ -96,6 +96,7 @@ class RecordingModule(LightningModule, ABC):
 
     def on_validation_start(self) -> None:
         """Discard the sums of an interrupted validation or test."""
+        super().on_validation_start()
         self._sample_means = SampleMeans()
 
     def on_test_start(self) -> None:
