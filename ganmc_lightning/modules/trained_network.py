@@ -54,7 +54,7 @@ class TrainedNetworkModule(LightningModule, ABC):
     def configure_model(self) -> None:
         """With the strategy ``fsdp2``, shard the parameters of the trained network across the processes."""
         if self._sharding is not None:
-            if not self._counts and self._data is not None:
+            if self._data is not None:
                 self._counts = self.count_operations()
             self._sharding.shard(self.get_submodule(self.trained_module))
 
