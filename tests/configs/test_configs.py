@@ -76,6 +76,7 @@ TINY = {
 SWEPT = {  # overrides of a sweep, of which one value is run, and this value
     "model.init_args.discriminator.init_args.hidden": [4, 4],
     "data.p_fake": 0.5,
+    "data.train_size": 40,
     "data.synthesizer.init_args.size": 40,
 }
 # Tests do not download the weights of Inception-v3.
