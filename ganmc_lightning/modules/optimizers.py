@@ -1,4 +1,4 @@
-"""Optimizers with their schedules, and their implementation on CUDA."""
+"""Optimizers with their schedules, and their implementation on CPUs and on CUDA."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from lightning.pytorch.cli import LRSchedulerCallable
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-FUSED = (Adam, AdamW, SGD)
-"""Optimizers with a fused implementation on CUDA."""
-FUSED_DEVICES = ("cuda",)
+FUSED: dict[type[Optimizer], tuple[str, ...]] = {Adam: ("cpu", "cuda"), AdamW: ("cpu", "cuda"), SGD: ("cuda",)}
+"""Devices on which the fused implementation is used, by optimizer. On CPUs, that of SGD can be slower."""
 
 
 def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:
@@ -20,7 +19,7 @@ def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tupl
 
 
 def choose_implementation(optimizer: Optimizer) -> None:
-    """Use the fused implementation of Adam, AdamW and SGD for parameters on CUDA, unless the optimizer sets another.
+    """Use the fused implementation of Adam and AdamW, and of SGD for parameters on CUDA, unless another is given.
 
     The state of a loaded optimizer is converted, because a checkpoint may be from a run on another device or with
     another memory format.
@@ -31,15 +30,16 @@ def choose_implementation(optimizer: Optimizer) -> None:
     Example:
         >>> optimizer = Adam([torch.nn.Parameter(torch.zeros(2))])
         >>> choose_implementation(optimizer)
-        >>> optimizer.param_groups[0]["fused"] is None  # on the CPU
+        >>> optimizer.param_groups[0]["fused"]
         True
     """
     given = optimizer.defaults.get("fused"), optimizer.defaults.get("foreach")
-    if type(optimizer) not in FUSED or given != (None, None):
+    devices = FUSED.get(type(optimizer))
+    if devices is None or given != (None, None):
         return
     for group in optimizer.param_groups:
         parameters = group["params"]
-        supported = all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in parameters)
+        supported = all(p.device.type in devices and p.is_floating_point() for p in parameters)
         group["fused"] = True if supported else None
         for parameter in parameters:
             state = optimizer.state.get(parameter, {})

@@ -81,7 +81,7 @@ def test_two_iterations_equal_a_loop_by_hand(
     data.prepare_data()
     data.setup("fit")
     batches = iter(data.train_dataloader())
-    g_adam, d_adam = (Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in (g, d))
+    g_adam, d_adam = (Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True) for network in (g, d))
     torch.manual_seed(9)
     for k in range(2):
         batch = Batch(*data.augment_and_mix(*next(batches)))

@@ -10,15 +10,21 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
+from ganmc_lightning.modules import optimizers
 from ganmc_lightning.modules.optimizers import choose_implementation
 
 KINDS = [Adam, AdamW, partial(SGD, lr=0.1, momentum=0.9)]
 
 
+def fuse(monkeypatch: pytest.MonkeyPatch, *devices: str) -> None:
+    """Use fused implementations on these devices only."""
+    monkeypatch.setattr(optimizers, "FUSED", dict.fromkeys((Adam, AdamW, SGD), devices))
+
+
 @pytest.fixture
 def cpu_as_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat the CPU, which has fused implementations too, as CUDA."""
-    monkeypatch.setattr("ganmc_lightning.modules.optimizers.FUSED_DEVICES", ("cpu",))
+    fuse(monkeypatch, "cpu")
 
 
 def network() -> nn.Module:
@@ -34,8 +40,15 @@ def train(model: nn.Module, optimizer: Optimizer, steps: int = 3) -> list[torch.
     return [parameter.detach().clone() for parameter in model.parameters()]
 
 
-def test_nothing_changes_on_the_cpu() -> None:
-    optimizer = Adam(network().parameters())
+@pytest.mark.parametrize(("kind", "fused"), [(Adam, True), (AdamW, True), (partial(SGD, lr=0.1), None)])
+def test_on_the_cpu(kind: Callable[..., Optimizer], fused: bool | None) -> None:
+    optimizer = kind(network().parameters())
+    choose_implementation(optimizer)
+    assert optimizer.param_groups[0]["fused"] is fused
+
+
+def test_other_optimizers_do_not_change() -> None:
+    optimizer = Adagrad(network().parameters())
     before = copy.deepcopy(optimizer.param_groups[0])
     choose_implementation(optimizer)
     assert {name: value for name, value in optimizer.param_groups[0].items() if name != "params"} == {
@@ -71,7 +84,7 @@ def test_state_of_another_device_and_memory_format(
     """A checkpoint of the fused implementation resumes with the default one, and the reverse."""
 
     def implementation(optimizer: Optimizer, fused: bool) -> None:
-        monkeypatch.setattr("ganmc_lightning.modules.optimizers.FUSED_DEVICES", ("cpu",) if fused else ())
+        fuse(monkeypatch, *["cpu"][:fused])
         choose_implementation(optimizer)
 
     first = network()
