@@ -33,7 +33,8 @@ def train_student(
             with torch.cuda.device(inputs.device):
                 torch.cuda.manual_seed(seed)
         network = student().to(inputs.device).train()
-        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        fused = inputs.device.type in ("cpu", "cuda")
+        optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=fused)
         if batch_size == 1:
             reject_single_values(network, "set batch_size of the Compression Score to at least 2")
         order = torch.empty(0, dtype=torch.long)
