@@ -5,6 +5,7 @@ from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.filtered import FilteredSynthesizer
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 from ganmc_lightning.synthesizers.jitter import JitterSynthesizer
+from ganmc_lightning.synthesizers.mixup import MixupSynthesizer
 from ganmc_lightning.synthesizers.munge import MungeSynthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 from ganmc_lightning.synthesizers.smote import SmoteSynthesizer
@@ -15,6 +16,7 @@ __all__ = [
     "FilteredSynthesizer",
     "GeneratorSynthesizer",
     "JitterSynthesizer",
+    "MixupSynthesizer",
     "MungeSynthesizer",
     "PooledSynthesizer",
     "SmoteSynthesizer",

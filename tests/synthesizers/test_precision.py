@@ -21,6 +21,7 @@ from ganmc_lightning.synthesizers import (
     FilteredSynthesizer,
     GeneratorSynthesizer,
     JitterSynthesizer,
+    MixupSynthesizer,
     MungeSynthesizer,
     PooledSynthesizer,
     SmoteSynthesizer,
@@ -59,6 +60,7 @@ IMAGES: dict[str, Callable[[str], Synthesizer]] = {
     "filtered": lambda path: FilteredSynthesizer(StoredSynthesizer(path), brightness()),
     "stored": lambda path: StoredSynthesizer(path),
     "jitter": lambda path: JitterSynthesizer(),
+    "mixup": lambda path: MixupSynthesizer(),
 }
 ROWS: dict[str, Callable[[], Synthesizer]] = {"munge": MungeSynthesizer, "smote": SmoteSynthesizer}
 
