@@ -14,7 +14,7 @@ class MixupSynthesizer(Synthesizer):
     """Mixup (Zhang et al. 2018) of real training samples, for distillation: the teacher labels the combinations.
 
     A sample is a uniformly distributed point on the line between two real samples of any class, as in "function
-    matching" (Beyer et al. 2022, section 3). Its class is unknown, so that losses on labels ignore it.
+    matching" (Beyer et al. 2022). Its class is unknown, so that losses on labels ignore it.
 
     Example:
         >>> synthesizer = MixupSynthesizer()
