@@ -38,7 +38,12 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
     )
     add("--loss", choices=LOSSES, help=f"distillation loss (default: {LOSSES[0]})")
     add("--batch-size", type=int, metavar="N", help=f"number of images in a step (default: {BATCH_SIZE})")
-    add("--image-size", type=int, metavar="PIXELS", help="side to resize the images to (default: that of the files)")
+    add(
+        "--image-size",
+        type=int,
+        metavar="PIXELS",
+        help="side to resize the images to (default: that of the files, or the teacher's if they have several sizes)",
+    )
     add("--gray", action="store_true", help="read image files as gray, for a teacher of gray images")
     add("--no-flip", action="store_true", help="do not mirror images, for digits and letters")
     add("--baseline", action="store_true", help="also train the student on the labels only, to compare with")

@@ -20,8 +20,10 @@ from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
 from ganmc_lightning.compression.synthesis import filtered_pool, generator_pool
 from ganmc_lightning.data.datasets import open_dataset
+from ganmc_lightning.data.datasets.image_splits import ImageSizeError
 from ganmc_lightning.exceptions import ConfigurationError, user_message
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
+from ganmc_lightning.io.network_reference import LIBRARIES, is_reference, parse_reference
 from ganmc_lightning.losses import (
     DecoupledKnowledgeDistillationLoss,
     KnowledgeDistillationLoss,
@@ -29,6 +31,7 @@ from ganmc_lightning.losses import (
 )
 from ganmc_lightning.losses.distillation import DistillationLoss
 from ganmc_lightning.networks import load_generator, load_network
+from ganmc_lightning.networks.libraries import library_preprocessing
 from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
 
@@ -81,9 +84,7 @@ def run_images(arguments: argparse.Namespace) -> int:
 
 
 def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> ClassifierCompression:
-    source = LoadedSource(
-        open_dataset(arguments.inputs[0], image_size=arguments.image_size, channels=1 if arguments.gray else None)
-    )
+    source = _load_data(arguments)
     splits = source.splits
     teacher = _load_teacher(arguments, splits.num_classes)
 
@@ -113,6 +114,34 @@ def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> Class
         make_callbacks=make_callbacks,
         report=lambda line: print(line, flush=True),
     )
+
+
+def _load_data(arguments: argparse.Namespace) -> LoadedSource:
+    """Read the images; of several sizes, and without ``--image-size``, they get the teacher's input size, if known."""
+
+    def load(image_size: int | None) -> LoadedSource:
+        channels = 1 if arguments.gray else None
+        return LoadedSource(open_dataset(arguments.inputs[0], image_size=image_size, channels=channels))
+
+    try:
+        return load(arguments.image_size)
+    except ImageSizeError:
+        size = find_teacher_size(arguments)
+        if size is None:
+            raise
+    print(f"data: images of several sizes, resized and cropped to {size} x {size} pixels, the teacher's input size")
+    return load(size)
+
+
+def find_teacher_size(arguments: argparse.Namespace) -> int | None:
+    """Return ``--teacher-size``, or the input size that the library of the teacher documents; None if unknown."""
+    if arguments.teacher_size is not None or not is_reference(arguments.teacher):
+        return arguments.teacher_size
+    reference = parse_reference(arguments.teacher)
+    if reference.library not in LIBRARIES:
+        return None
+    shape = library_preprocessing(reference, arguments.teacher_args or {}).input_shape
+    return shape[-1] if shape else None
 
 
 def _load_teacher(arguments: argparse.Namespace, num_classes: int) -> nn.Module:

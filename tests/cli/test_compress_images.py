@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from ganmc_lightning.cli import compress_image_arguments
-from ganmc_lightning.cli.compress_images import LOSSES
+from ganmc_lightning.cli.compress_images import LOSSES, find_teacher_size
 from ganmc_lightning.compression import compress as defaults
 from ganmc_lightning.networks import MLPClassifier, load_network
 
@@ -89,6 +90,37 @@ def test_folder_of_images(compress: Any, tmp_path: Path) -> None:
     changed = compress("--baseline", "--no-flip", "--epochs", "7")
     assert changed.status == 2
     assert "max_epochs was 6, got 7" in changed.err
+
+
+def test_images_of_several_sizes_get_the_size_of_the_teacher(compress: Any, inputs: Inputs, tmp_path: Path) -> None:
+    photos = shutil.copytree(inputs.photos, tmp_path / "photos")
+    wide = next((photos / "left").glob("*.png"))
+    with Image.open(wide) as image:
+        image.resize((12, 10)).save(wide)
+    refused = compress(data=photos)
+    assert refused.status == 2
+    assert "expected squares of one size" in refused.err
+    assert "--image-size" in refused.err
+    outcome = compress("--teacher-size", "8", data=photos)
+    assert outcome.status == 0, outcome.err
+    assert "images of several sizes, resized and cropped to 8 x 8 pixels" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("teacher", "arguments", "size"),
+    [
+        ("timm:resnet18:weights.pt", None, 224),
+        ("timm:vit_tiny_patch16_224", {"img_size": 64}, 64),
+        ("torchvision:inception_v3", None, 299),
+        (FACTORY, None, None),
+        ("teacher.pt", None, None),
+    ],
+)
+def test_documented_size_of_a_teacher(teacher: str, arguments: dict[str, int] | None, size: int | None) -> None:
+    if teacher.startswith("timm"):
+        pytest.importorskip("timm")
+    options = argparse.Namespace(teacher=teacher, teacher_args=arguments, teacher_size=None)
+    assert find_teacher_size(options) == size
 
 
 def test_all_formats(compress: Any, tmp_path: Path) -> None:

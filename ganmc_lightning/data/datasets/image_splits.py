@@ -51,6 +51,10 @@ def identify_splits(names: Iterable[str], where: str) -> dict[str, str]:
     return found
 
 
+class ImageSizeError(ConfigurationError):
+    """Images have several sizes or are not squares, and no size was given."""
+
+
 def common_image_size(images: Iterable[tuple[Path, bytes | None]], where: str) -> int:
     """Return the side of images that are all squares of one size; only headers are read.
 
@@ -59,7 +63,7 @@ def common_image_size(images: Iterable[tuple[Path, bytes | None]], where: str) -
         where: folder or file, for error messages.
 
     Raises:
-        ConfigurationError: the images have several sizes, or are not squares.
+        ImageSizeError: the images have several sizes, or are not squares.
     """
     sizes: dict[tuple[int, int], None] = {}  # in their order
     for path, content in images:
@@ -70,9 +74,9 @@ def common_image_size(images: Iterable[tuple[Path, bytes | None]], where: str) -
     if others or width != height:
         found = ", ".join(f"{w}x{h}" for w, h in itertools.islice(sizes, _MAX_SIZES))
         more = ", ..." if len(sizes) > _MAX_SIZES else ""
-        raise ConfigurationError(
-            f"{where}: got images of {found}{more} pixels, expected image_size, the side to which they are resized and "
-            "cropped, e.g. image_size 64"
+        raise ImageSizeError(
+            f"{where}: got images of {found}{more} pixels, expected squares of one size, or image_size (--image-size "
+            "of ganmc compress), the side to which they are resized and cropped, e.g. 64"
         )
     return width
 

@@ -9,7 +9,13 @@ from PIL import Image
 
 from ganmc_lightning.data.datasets import ImageFileDataset, TensorDataset
 from ganmc_lightning.data.datasets import image_splits as subject
-from ganmc_lightning.data.datasets.image_splits import common_image_size, identify_splits, load_images, make_splits
+from ganmc_lightning.data.datasets.image_splits import (
+    ImageSizeError,
+    common_image_size,
+    identify_splits,
+    load_images,
+    make_splits,
+)
 from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
 
@@ -108,5 +114,5 @@ def test_common_size_names_the_sizes(tmp_path: Path, sizes: list[str], found: st
     for size in sizes:
         width, height = map(int, size.split("x"))
         Image.new("L", (width, height)).save(tmp_path / f"{size}.png")
-    with pytest.raises(ConfigurationError, match=f"photos: got images of {found} pixels, expected image_size"):
+    with pytest.raises(ImageSizeError, match=f"photos: got images of {found} pixels, expected squares of one size"):
         common_image_size([(tmp_path / f"{size}.png", None) for size in sizes], "photos")
