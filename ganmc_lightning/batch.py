@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -9,6 +10,10 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from ganmc_lightning.exceptions import ConfigurationError
+
+RANGE_TOLERANCE = 1e-3
+"""Allowed excess over [-1, 1]: rounding errors are smaller, the excess of a wrong range is much larger."""
 UNKNOWN_LABEL = -1
 """Label of a sample without a known class; the ``ignore_index`` of all losses on labels."""
 
@@ -161,6 +166,30 @@ def to_float_images(inputs: Tensor) -> Tensor:
     if inputs.dtype == torch.uint8:
         return inputs.to(torch.float32).mul_(2 / 255).sub_(1)
     return inputs
+
+
+def check_generated(samples: Tensor, name: str) -> None:
+    """Validate samples of a generator, before a conversion to uint8 would hide invalid values.
+
+    Args:
+        samples: float images (N, C, H, W) or rows (N, D).
+        name: generator or synthesizer, for the error message.
+
+    Raises:
+        ConfigurationError: values are NaN or infinite, or images exceed [-1, 1].
+
+    Example:
+        >>> check_generated(torch.tensor([[0.5, 7.0]]), "generator")  # a row
+    """
+    if samples.numel() == 0:
+        return
+    low, high = (value.item() for value in samples.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ConfigurationError(f"{name}: got NaN or infinite samples, expected finite ones; the generator diverged")
+    if samples.dim() == 4 and max(-low, high) > 1 + RANGE_TOLERANCE:
+        raise ConfigurationError(
+            f"{name}: got images in [{low:.4g}, {high:.4g}], expected [-1, 1], as the output of tanh"
+        )
 
 
 def to_uint8_images(images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -19,8 +20,9 @@ RAW_KEY = "generator_ema_raw"
 class GeneratorEMA(Callback):
     """Average the weights of the generator exponentially, and use the average for evaluation.
 
-    The average replaces the weights during validation (sample grids, metrics) and in the checkpoint, so that
-    ``load_generator`` loads the averaged generator. The raw weights are saved as well, and training resumes from them.
+    The average replaces the weights during the validation of a training (sample grids, metrics), in the checkpoint, so
+    that ``load_generator`` loads the averaged generator, and at the end of training. The raw weights are saved as well,
+    and training resumes from them.
     Buffers, such as batch statistics, are copied and not averaged. The decay of step k is at most
     ``(1 + k) / (10 + k)``, so that the average forgets the random initialization. The average is stored in float32 or
     float64, because half precision would round off updates of relative size 1 - decay.
@@ -44,11 +46,13 @@ class GeneratorEMA(Callback):
         self.submodule = submodule
         self._average: dict[str, Tensor] = {}
         self._raw: dict[str, Tensor] = {}
-        self._raw_during_validation: dict[str, Tensor] = {}
+        self._replaced: dict[str, Tensor] = {}  # raw weights while the module has the average
+        self._module: LightningModule | None = None
         self._step = 0
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Initialize from the generator, or restore the average and the raw weights of the checkpoint."""
+        self._module, self._replaced = pl_module, {}
         generator = self._generator(pl_module)
         state = generator.state_dict()
         # the average of the checkpoint has a wider dtype than the weights into which it was loaded
@@ -83,29 +87,42 @@ class GeneratorEMA(Callback):
                 self._average[name].copy_(buffer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replace the weights by the average."""
-        if self._average:
-            state = self._generator(pl_module).state_dict()
-            self._raw_during_validation = {name: value.clone() for name, value in state.items()}
-            self._copy_weights(pl_module, self._average)
+        """Replace the weights by the average, during training; later validations may be of other weights."""
+        if trainer.state.fn == TrainerFn.FITTING and self._average:
+            self._replace_weights(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the weights."""
-        if self._raw_during_validation:
-            self._copy_weights(pl_module, self._raw_during_validation)
-            self._raw_during_validation = {}
+        if trainer.state.fn == TrainerFn.FITTING and self._replaced:
+            self._copy_weights(pl_module, self._replaced)
+            self._replaced = {}
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the average as the weights of the trained generator."""
+        self._replace_weights(pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Save the average as the generator's weights, and the raw weights under an extra key."""
-        checkpoint[RAW_KEY] = dict(self._raw_during_validation or self._generator(pl_module).state_dict())
+        if not self._average or pl_module is not self._module:
+            return
+        checkpoint[RAW_KEY] = dict(self._replaced or self._generator(pl_module).state_dict())
         checkpoint["state_dict"].update({f"{self.submodule}.{name}": value for name, value in self._average.items()})
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the raw weights and the average until training starts."""
+        self._average, self._replaced = {}, {}
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
         self._raw = checkpoint.get(RAW_KEY, {})
         prefix = f"{self.submodule}."
         state = checkpoint["state_dict"] if self._raw else {}
         self._average = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
+
+    def _replace_weights(self, pl_module: LightningModule) -> None:
+        """Replace the weights by the average, and keep them."""
+        state = self._generator(pl_module).state_dict()
+        self._replaced = {name: value.clone() for name, value in state.items()}
+        self._copy_weights(pl_module, self._average)
 
     @torch.no_grad()
     def _copy_weights(self, pl_module: LightningModule, weights: Mapping[str, Tensor]) -> None:

@@ -135,8 +135,9 @@ def _load_data(arguments: argparse.Namespace) -> LoadedSource:
 
 def find_teacher_size(arguments: argparse.Namespace) -> int | None:
     """Return ``--teacher-size``, or the input size that the library of the teacher documents; None if unknown."""
-    if arguments.teacher_size is not None or not is_reference(arguments.teacher):
-        return arguments.teacher_size
+    given: int | None = arguments.teacher_size
+    if given is not None or not is_reference(arguments.teacher):
+        return given
     reference = parse_reference(arguments.teacher)
     if reference.library not in LIBRARIES:
         return None

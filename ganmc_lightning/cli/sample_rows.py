@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganmc_lightning.batch import Statistics
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
-from ganmc_lightning.io.samples import SCALED
+from ganmc_lightning.io.samples import SCALED, statistics_to_arrays
 from ganmc_lightning.tabular.checkpoint import DATA_STATE
 
 
@@ -78,7 +79,9 @@ def write_rows(scaled: Tensor, labels: Tensor | None, table: CheckpointTable | N
             lines.writerows(zip(*columns, strict=True))
         return f"in the units of the table, categories decoded: {', '.join(header)}"
     names = np.array(table.schema.names, dtype=np.str_)
-    arrays = {"X": rows, SCALED: scaled.numpy(), "feature_names": names, **_labels(labels)}
+    scaler = table.scaler
+    statistics = statistics_to_arrays(Statistics(scaler.mean, scaler.std, scaler.quantiles))
+    arrays = {"X": rows, SCALED: scaled.numpy(), **statistics, "feature_names": names, **_labels(labels)}
     if table.schema.classes:
         arrays["class_names"] = np.array(table.schema.classes, dtype=np.str_)
     write_npz(out, arrays)

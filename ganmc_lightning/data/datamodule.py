@@ -92,7 +92,7 @@ class GANAugmentedDataModule(LightningDataModule):
         root: str | None = None,
     ) -> None:
         super().__init__()
-        check_mixing(p_fake, synthesizer is not None, batch_size)
+        check_mixing(p_fake, synthesizer is not None, batch_size, mix_mode)
         check_validation_fraction(validation_fraction, allow_zero=True)
         self.dataset = dataset
         self.synthesizer = synthesizer

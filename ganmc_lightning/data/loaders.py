@@ -82,24 +82,36 @@ class _Loader:
         self._epoch = -1
         self._batches = 0
         self._resumed = False
+        self._saved_batch_size = 0
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.sampler), self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch of the last batch and the number of batches returned in it."""
-        return {"epoch": self._epoch, "batches": self._batches}
+        """Return the epoch of the last batch, the number of batches returned in it, and their size in all processes."""
+        return {"epoch": self._epoch, "batches": self._batches, "batch_size": self._total_batch_size}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Skip the batches already returned if the next pass is over the stored epoch."""
         self._epoch = state["epoch"]
         self._batches = state["batches"]
+        self._saved_batch_size = state.get("batch_size", self._total_batch_size)
         self._resumed = True
+
+    @property
+    def _total_batch_size(self) -> int:
+        return self.batch_size * self.sampler.num_replicas
 
     def _begin(self) -> None:
         if not self._resumed or self._epoch != self.sampler.epoch:
             self._batches = 0
+        elif self._batches and self._saved_batch_size != self._total_batch_size:
+            raise ConfigurationError(
+                f"data.batch_size: got {self._total_batch_size} samples in a batch of all processes, expected "
+                f"{self._saved_batch_size} as in the checkpoint, which was saved within an epoch; resume with the "
+                "batch size of the run, or from a checkpoint of the end of an epoch"
+            )
         self._resumed = False
         self._epoch = self.sampler.epoch
         self.sampler.start = self._batches * self.batch_size

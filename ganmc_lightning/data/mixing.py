@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -40,12 +40,15 @@ def synthetic_count(step: int, batch_size: int, p_fake: float, mix_mode: MixMode
     return math.floor((step + 1) * share + 1e-6) - math.floor(step * share + 1e-6)
 
 
-def check_mixing(p_fake: float, has_synthesizer: bool, batch_size: int) -> None:
+def check_mixing(p_fake: float, has_synthesizer: bool, batch_size: int, mix_mode: MixMode) -> None:
     """Validate the arguments of a data module.
 
     Raises:
-        ConfigurationError: ``p_fake`` is not in [0, 1] or requires a synthesizer, or ``batch_size`` is not positive.
+        ConfigurationError: ``p_fake`` is not in [0, 1] or requires a synthesizer, ``batch_size`` is not positive, or
+            ``mix_mode`` is unknown.
     """
+    if mix_mode not in get_args(MixMode):
+        raise ConfigurationError(f"data.mix_mode: got '{mix_mode}', expected one of {', '.join(get_args(MixMode))}")
     if not 0 <= p_fake <= 1:
         raise ConfigurationError(f"data.p_fake: got {p_fake}, expected a value in [0, 1]")
     if p_fake > 0 and not has_synthesizer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import SupportsDataSpec, to_uint8_images
+from ganmc_lightning.batch import SupportsDataSpec, check_generated, to_uint8_images
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.synthesizers.generator import GeneratorSynthesizer
 
@@ -59,13 +59,20 @@ class GeneratedSamples(SampleSet):
     synthesizer: GeneratorSynthesizer = field(repr=False)
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """Generate ``n`` samples."""
+        """Generate ``n`` samples.
+
+        Raises:
+            ConfigurationError: samples are NaN or infinite, or images exceed [-1, 1].
+        """
         device = self.synthesizer.device
         random = torch.Generator(device).manual_seed(seed)
         sizes = [min(CHUNK, n - start) for start in range(0, n, CHUNK)]
-        chunks = (self.synthesizer.sample(size, random)[0] for size in sizes)
-        # uint8 uses a quarter of the memory of float32
-        return torch.cat([(to_uint8_images(chunk) if chunk.dim() == 4 else chunk.float()).cpu() for chunk in chunks])
+        return torch.cat([self._draw(size, random).cpu() for size in sizes])
+
+    def _draw(self, n: int, random: torch.Generator) -> Tensor:
+        samples = self.synthesizer.sample(n, random)[0]
+        check_generated(samples, self.name)
+        return to_uint8_images(samples) if samples.dim() == 4 else samples.float()  # a quarter of the memory of float32
 
 
 def samples_of_generator(

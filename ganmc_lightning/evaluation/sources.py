@@ -12,8 +12,9 @@ from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.evaluation.samples import REAL, SPLITS, SampleSet, StoredSamples, samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
-from ganmc_lightning.io.samples import read_samples
+from ganmc_lightning.io.samples import read_folder_samples
 from ganmc_lightning.networks.loading import load_generator
+from ganmc_lightning.synthesizers.rescaled import read_rescaled_samples
 
 
 class SampleSource(NamedTuple):
@@ -86,7 +87,9 @@ def _open(source: SampleSource, data: SupportsDataSpec, device: torch.device | s
         if split not in SPLITS:
             raise ConfigurationError(f"{origin}: expected one of {', '.join(REAL + each for each in SPLITS)}")
         return StoredSamples(name, origin, data.samples(split)[0])
-    if path.is_dir() or path.suffix == ".npz":
-        return StoredSamples(name, origin, read_samples(path, data.spec.sample_shape, data.samples("train")[0]))
+    if path.is_dir():
+        return StoredSamples(name, origin, read_folder_samples(path, data.spec.sample_shape))
+    if path.suffix == ".npz":
+        return StoredSamples(name, origin, read_rescaled_samples(path, data.spec, data.samples("train")[0]))
     generator = load_generator(*split_checkpoint_path(origin))
     return samples_of_generator(generator, data, name=name, origin=origin, device=device)

@@ -9,7 +9,7 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,15 @@ from ganmc_lightning.exceptions import ConfigurationError
 _SCALARS = (type(None), bool, int, float, complex, str, bytes, Path, torch.dtype, torch.device, torch.Size)
 
 
+@runtime_checkable
+class SupportsHashState(Protocol):
+    """Interface of objects whose hash depends on more than what pickle stores, such as the contents of a file."""
+
+    def hash_state(self) -> object:
+        """Return what is hashed, in addition to the class."""
+        ...
+
+
 def hash_object(value: object) -> str:
     """Compute the sha256 of everything that pickle would store of an object, and of the source of its classes.
 
@@ -28,7 +37,8 @@ def hash_object(value: object) -> str:
     which is not true of pickled bytes.
 
     Args:
-        value: a network, a synthesizer, a tensor, or a container of these.
+        value: a network, a synthesizer, a tensor, or a container of these. Of :class:`SupportsHashState`, its
+            ``hash_state()`` is hashed instead of what pickle stores.
 
     Raises:
         ConfigurationError: a part cannot be pickled, such as a function defined in another function, or is defined in
@@ -100,6 +110,9 @@ class _State:
             self.add(vars(value))
             return
         self._add_definition(type(value))
+        if isinstance(value, SupportsHashState):
+            self.add(value.hash_state())
+            return
         try:
             reduced = value.__reduce_ex__(4)
         except TypeError as error:

@@ -11,6 +11,11 @@ from torch import Tensor
 from ganmc_lightning.exceptions import ConfigurationError
 
 
+def is_nearly_black(images: Tensor) -> bool:
+    """Whether the largest pixel of uint8 images is 1."""
+    return images.numel() > 0 and int(images.max()) == 1
+
+
 def check_pixel_range(images: Tensor, name: str) -> Tensor:
     """Return uint8 images after checking that their pixels are not in [0, 1].
 
@@ -29,7 +34,7 @@ def check_pixel_range(images: Tensor, name: str) -> Tensor:
         >>> check_pixel_range(torch.tensor([0, 255], dtype=torch.uint8), "images")
         tensor([  0, 255], dtype=torch.uint8)
     """
-    if images.numel() and int(images.max()) == 1:
+    if is_nearly_black(images):
         raise ConfigurationError(
             f"{name}: got uint8 pixels in [0, 1], expected [0, 255]; multiply by 255 before the conversion to uint8"
         )

@@ -12,7 +12,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics.base import MetricSettings, SampleMetric
 from ganmc_lightning.metrics.inputs import check_samples
 from ganmc_lightning.metrics.student_training import network_logits, train_student
-from ganmc_lightning.networks.validation import are_probabilities
+from ganmc_lightning.networks.normalize import fit_mean_images, has_mean_image
+from ganmc_lightning.networks.validation import are_probabilities, share_tensors
 
 Variant = Literal["5_epochs", "1_epoch"]
 EPOCHS: dict[Variant, int] = {"5_epochs": 5, "1_epoch": 1}
@@ -70,7 +71,8 @@ def compression_score(
         real: training samples of the teacher, of the same kind.
         held_out: real samples and int64 labels (M,) used to train neither teacher nor generator.
         teacher: classifier from samples to logits.
-        student: function that returns a new student; called once per seed and set.
+        student: function that returns a new student; called once per seed and set. Mean images of its layers
+            (:class:`~ganmc_lightning.networks.SubtractMeanImage`) are computed from the real samples.
         variant: ``"5_epochs"`` (paper) or ``"1_epoch"`` (poster).
         seeds: random seeds of initial weights and sample order, one student per seed.
         batch_size: number of samples per step.
@@ -82,7 +84,7 @@ def compression_score(
 
     Raises:
         ConfigurationError: a set is empty, samples are out of range or not finite, the teacher returns probabilities,
-            or the student cannot normalize a batch of ``batch_size``.
+            the student cannot normalize a batch of ``batch_size``, or ``student`` returns one network twice.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -112,13 +114,25 @@ def compression_score(
         chance = (held_out[1] == common).double().mean().item()
     steps = EPOCHS[variant] * -(-len(real) // batch_size)
 
+    first: nn.Module | None = None
+
+    def make_student() -> nn.Module:
+        nonlocal first
+        network = student()
+        if first is not None and share_tensors(first, network):
+            raise ConfigurationError("student: got one network twice, expected a new network of each call")
+        first = network if first is None else first
+        if has_mean_image(network):
+            fit_mean_images(network, check_samples(real).cpu())
+        return network
+
+    settings: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+
     def accuracies_of(inputs: Tensor) -> Tensor:
         targets = network_logits(teacher, inputs)
         runs = []
         for seed in seeds:
-            network = train_student(
-                student, inputs, targets, steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed
-            )
+            network = train_student(make_student, inputs, targets, **settings, seed=seed)
             runs.append((network_logits(network, held_out[0]).argmax(dim=1) == held_out[1]).double().mean())
         return torch.stack(runs)
 

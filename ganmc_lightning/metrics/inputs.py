@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import to_uint8_images
+from ganmc_lightning.batch import RANGE_TOLERANCE, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.pixel_range import check_pixel_range
-
-TOLERANCE = 1e-3
-"""Allowed excess over [-1, 1]: rounding errors are smaller, the excess of a wrong range is much larger."""
+from ganmc_lightning.io.pixel_range import is_nearly_black
 
 
 def check_samples(samples: Tensor) -> Tensor:
@@ -27,7 +26,8 @@ def check_samples(samples: Tensor) -> Tensor:
 
     Raises:
         ConfigurationError: shape or dtype is invalid, values are NaN or infinite, float images exceed [-1, 1] or are
-            probably in [0, 1], or uint8 images contain only zeros and ones.
+            probably in [0, 1]. For uint8 images of only zeros and ones, which a collapsed generator may return, there
+            is a warning.
 
     Example:
         >>> check_samples(torch.tensor([[[[-1.0, 1.0]]]]))
@@ -42,7 +42,13 @@ def check_samples(samples: Tensor) -> Tensor:
             f"samples: got dtype {samples.dtype}, expected uint8 in [0, 255] or float (images in [-1, 1])"
         )
     if not samples.is_floating_point():
-        return check_pixel_range(samples, "images") if samples.ndim == 4 else samples
+        if samples.ndim == 4 and is_nearly_black(samples):
+            warnings.warn(
+                "images: got uint8 pixels in [0, 1], which are nearly black; if the images are in [0, 1], multiply by "
+                "255 before the conversion to uint8",
+                stacklevel=2,
+            )
+        return samples
     if samples.numel() == 0:
         return samples
     low, high = (value.item() for value in samples.aminmax())
@@ -50,11 +56,11 @@ def check_samples(samples: Tensor) -> Tensor:
         raise ConfigurationError("samples: got NaN or infinity: the generator diverged, or the file is damaged")
     if samples.ndim == 2:
         return samples
-    if low < -1 - TOLERANCE or high > 1 + TOLERANCE:
+    if low < -1 - RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
         raise ConfigurationError(
             f"float images: got the range [{low:.4g}, {high:.4g}], expected [-1, 1]; convert others to uint8"
         )
-    if low > -TOLERANCE and high - low > TOLERANCE:
+    if low > -RANGE_TOLERANCE and high - low > RANGE_TOLERANCE:
         raise ConfigurationError(
             f"float images: got the range [{low:.4g}, {high:.4g}], expected [-1, 1]: convert images in [0, 1] by "
             "2 * images - 1, and bright images in [-1, 1] to uint8 in [0, 255]"

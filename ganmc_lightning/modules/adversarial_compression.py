@@ -25,6 +25,7 @@ from ganmc_lightning.modules.classification import ClassificationModule
 from ganmc_lightning.modules.metric_logging import classification_sums
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.modules.saturation import DiscriminatorSaturationWarning
+from ganmc_lightning.modules.student_check import check_student
 from ganmc_lightning.networks.base import Discriminator
 from ganmc_lightning.networks.batchnorm import frozen_batchnorm_stats
 from ganmc_lightning.networks.frozen import Frozen
@@ -135,7 +136,7 @@ class AdversarialCompressionModule(ClassificationModule):
 
     def validate_spec(self, spec: DataSpec) -> None:
         """Validate the networks, and create the projection if the shapes of the features differ."""
-        _check_trainable(self.teacher, self.student)
+        check_student(self.teacher, self.student)
         (teacher_features,) = dry_run_layers("model.teacher", self.teacher, [self.teacher_layer], spec)
         self.teacher.adapt_to("model.teacher", spec)
         check_trainable_classifier("model.student", self.student, spec)
@@ -231,23 +232,6 @@ class AdversarialCompressionModule(ClassificationModule):
         if weight is not None and isinstance(self.projection, nn.Identity):
             self.projection = regressor_from_weight(weight)
         super().on_load_checkpoint(checkpoint)
-
-
-def _check_trainable(teacher: nn.Module, student: nn.Module) -> None:
-    """Validate that the teacher is frozen, the student is trainable, and both have separate parameters."""
-    trainable = [name for name, parameter in teacher.named_parameters() if parameter.requires_grad]
-    if trainable:
-        raise ConfigurationError(
-            f"model.teacher: {trainable[0]} has requires_grad=True, expected a frozen teacher; do not unfreeze it "
-            "after the module is created"
-        )
-    frozen = {id(parameter) for parameter in teacher.parameters()}
-    if any(id(parameter) in frozen for parameter in student.parameters()):
-        raise ConfigurationError(
-            "model.student shares parameters with the frozen model.teacher, expected separate parameters: pass a copy"
-        )
-    if not any(parameter.requires_grad for parameter in student.parameters()):
-        raise ConfigurationError("model.student has no trainable parameter, expected a network that is not frozen")
 
 
 def _shape(features: Tensor) -> Shape:

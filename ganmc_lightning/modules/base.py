@@ -27,13 +27,14 @@ from ganmc_lightning.modules.checkpoint import (
 from ganmc_lightning.modules.distributed import gather_objects, manual_backward
 from ganmc_lightning.modules.divergence import LossMonitor, check_checkpoint, check_losses, nonfinite_names
 from ganmc_lightning.modules.epsilon import raise_epsilon
-from ganmc_lightning.modules.optimizers import choose_implementation
+from ganmc_lightning.modules.optimizers import choose_implementation, step_schedule
 from ganmc_lightning.modules.random_state import random_state, restore_random_state, seed_process
 from ganmc_lightning.modules.recording import RecordingModule
 from ganmc_lightning.modules.sharding import check_strategy
 from ganmc_lightning.networks.batchnorm import reject_single_values
 from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, data_spec_of
-from ganmc_lightning.networks.normalize import SubtractMeanImage
+from ganmc_lightning.networks.frozen import Frozen
+from ganmc_lightning.networks.normalize import fit_mean_images, has_mean_image
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import check_class_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
@@ -214,7 +215,7 @@ class CompressionModule(RecordingModule, ABC):
                 # A run that resumes at the end of its first epoch has not called optimizer.step() in this process.
                 warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
                 for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-                    scheduler.step()  # type: ignore[call-arg]
+                    step_schedule(scheduler, self.trainer.callback_metrics)
 
     # -- checkpoints ---------------------------------------------------------------------------------------
 
@@ -263,13 +264,14 @@ class CompressionModule(RecordingModule, ABC):
         self._started_at = time.monotonic()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         for name, child in self.named_children():
+            if isinstance(child, Frozen):
+                child.train()  # for dropout layers that are active in training
             if name not in self.frozen_modules:
                 child.train()
                 if self.trained_on is not None:
                     set_training_data(child, self.trained_on)
-                for layer in child.modules():
-                    if isinstance(layer, SubtractMeanImage) and isinstance(data, SupportsDataSpec):
-                        layer.fit(data.samples("train")[0])
+                if has_mean_image(child) and isinstance(data, SupportsDataSpec):
+                    fit_mean_images(child, data.samples("train")[0])
         raise_epsilon(self.trainer.optimizers)
         for optimizer in self.trainer.optimizers:
             choose_implementation(optimizer)

@@ -84,4 +84,4 @@ class ClassifierModule(ClassificationModule):
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of the network and its schedule."""
-        return with_schedules((self._optimizer(self.network.parameters()), self._lr_scheduler))
+        return with_schedules((self._optimizer(self.network.parameters()), self._lr_scheduler), automatic=True)

@@ -17,6 +17,7 @@ from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.classification import ClassificationModule
 from ganmc_lightning.modules.distributed import parameters_without_gradient
 from ganmc_lightning.modules.optimizers import with_schedules
+from ganmc_lightning.modules.student_check import check_student
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.intermediate import dry_run_layers, forward_with_features
 from ganmc_lightning.networks.modes import evaluating
@@ -81,6 +82,8 @@ class DistillationModule(ClassificationModule):
         Without a loss on the logits, the layers after the compared features have no gradients. DDP would wait for them,
         so these layers do not require gradients until the end of training.
         """
+        if stage == "fit":
+            check_student(self.teacher, self.student)
         super().setup(stage)
         if stage != "fit" or self.trainer.world_size == 1 or self._data is None:
             return
@@ -148,7 +151,7 @@ class DistillationModule(ClassificationModule):
     def configure_optimizers(self) -> Any:
         """Return the optimizer of student and loss, and its schedule."""
         optimizer = self._optimizer([*self.student.parameters(), *self.loss.parameters()])
-        return with_schedules((optimizer, self._lr_scheduler))
+        return with_schedules((optimizer, self._lr_scheduler), automatic=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Build the regressors with the shapes in the checkpoint, if no data have been set up."""

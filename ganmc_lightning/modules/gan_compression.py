@@ -18,6 +18,7 @@ from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
 from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
 from ganmc_lightning.modules.optimizers import with_schedules
+from ganmc_lightning.modules.student_check import check_separate, check_student
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.training_data import check_classes, check_statistics, get_training_data
@@ -115,7 +116,13 @@ class GANCompressionModule(CompressionModule):
         """Validate teacher and student against each other and against the data."""
         # Lightning moves the networks to self.device after this hook.
         device = next(self.student.parameters()).device
-        _check_samples(self.teacher, self.student, self._seeded_latents(2, seed=0, device=device))
+        samples = _check_samples(self.teacher, self.student, self._seeded_latents(2, seed=0, device=device))
+        if stage == "fit":
+            check_student(self.teacher, self.student)
+            check_separate("model.loss", self.loss, "model.student", self.student)
+            if self.discriminator is not None:
+                check_separate("model.loss", self.loss, "model.discriminator", self.discriminator)
+            _check_distance(self.loss, samples)
         super().setup(stage)
 
     def validate_spec(self, spec: DataSpec) -> None:
@@ -248,8 +255,8 @@ def _check_generators(teacher: Generator, student: Generator) -> None:
             raise ConfigurationError(f"model.student.{name}: got {actual}, expected {expected} as in model.teacher")
 
 
-def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor, ...]) -> None:
-    """Validate that the teacher maps the student's latents to samples of the student's shape."""
+def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor, ...]) -> Tensor:
+    """Return the teacher's samples after checking that they have the shape of the student's."""
     shapes = "latents of shape " + " and labels of shape ".join(str(tuple(tensor.shape)) for tensor in latents)
     try:
         samples = teacher(*latents)
@@ -267,3 +274,17 @@ def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor
         raise ConfigurationError(
             f"model.student: got samples of shape {actual}, expected {expected} as in model.teacher"
         )
+    return samples
+
+
+def _check_distance(loss: GeneratorDistillationLoss, samples: Tensor) -> None:
+    """Validate that the networks of an image loss accept the samples."""
+    try:
+        loss.distance(samples, samples)
+    except ConfigurationError:
+        raise
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise ConfigurationError(
+            f"model.loss.distance ({type(loss.distance).__name__}) does not accept samples of shape "
+            f"{tuple(samples.shape[1:])}: {str(error).splitlines()[0]}"
+        ) from error

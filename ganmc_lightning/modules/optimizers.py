@@ -2,20 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ganmc_lightning.exceptions import ConfigurationError
 
 FUSED: dict[type[Optimizer], tuple[str, ...]] = {Adam: ("cpu", "cuda"), AdamW: ("cpu", "cuda"), SGD: ("cuda",)}
 """Devices on which the fused implementation is used, by optimizer. On CPUs, that of SGD can be slower."""
 
 
-def with_schedules(*pairs: tuple[Optimizer, LRSchedulerCallable | None]) -> tuple[list[Optimizer], list[Any]]:
-    """Return the optimizers, and the learning rate schedules for Lightning, which steps them once per epoch."""
-    return [optimizer for optimizer, _ in pairs], [make(optimizer) for optimizer, make in pairs if make is not None]
+def with_schedules(
+    *pairs: tuple[Optimizer, LRSchedulerCallable | None], automatic: bool = False
+) -> tuple[list[Optimizer], list[Any]]:
+    """Return the optimizers, and the learning rate schedules for Lightning.
+
+    Args:
+        pairs: optimizers, and functions that make their schedules.
+        automatic: whether Lightning steps the schedules, once per epoch; else the module calls :func:`step_schedule`.
+
+    Raises:
+        ConfigurationError: a schedule depends on a metric that is not named.
+    """
+    schedules = [make(optimizer) for optimizer, make in pairs if make is not None]
+    described = [_with_metric(schedule) for schedule in schedules]
+    return [optimizer for optimizer, _ in pairs], described if automatic else schedules
+
+
+def step_schedule(schedule: Any, metrics: Mapping[str, Tensor]) -> None:
+    """Step a schedule at the end of an epoch; one that depends on a metric, if the metric has been logged."""
+    if not isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        schedule.step()
+    elif isinstance(schedule, ReduceLROnPlateau) and schedule.monitor in metrics:
+        schedule.step(metrics[schedule.monitor])
+
+
+def _with_metric(schedule: Any) -> Any:
+    """Return the schedule, with the name of its metric if it depends on one."""
+    if not isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        return schedule
+    if not isinstance(schedule, ReduceLROnPlateau):
+        raise ConfigurationError(
+            "model.lr_scheduler: got torch.optim.lr_scheduler.ReduceLROnPlateau, which does not name a metric, "
+            "expected lightning.pytorch.cli.ReduceLROnPlateau with monitor, e.g. val/cross_entropy"
+        )
+    # Before the first validation there is no metric; then the schedule is not stepped.
+    return {"scheduler": schedule, "monitor": schedule.monitor, "strict": False}
 
 
 def choose_implementation(optimizer: Optimizer) -> None:

@@ -103,6 +103,18 @@ class SubtractMeanImage(nn.Module):
         return (inputs + 1) * 127.5 - self.mean
 
 
+def has_mean_image(network: nn.Module) -> bool:
+    """Whether a network contains a :class:`SubtractMeanImage`."""
+    return any(isinstance(layer, SubtractMeanImage) for layer in network.modules())
+
+
+def fit_mean_images(network: nn.Module, images: Tensor) -> None:
+    """Compute the mean image of each :class:`SubtractMeanImage` of a network from uint8 images (N, C, H, W)."""
+    for layer in network.modules():
+        if isinstance(layer, SubtractMeanImage):
+            layer.fit(images)
+
+
 class NormalizedInput(nn.Module):
     """Network whose inputs are normalized by its first layer, so that it accepts images in [-1, 1].
 

@@ -141,6 +141,24 @@ def output_conversion(name: str, generator: nn.Module, spec: DataSpec) -> nn.Mod
     return _conversion(name, generator, spec, to_data=True)
 
 
+def rescale_rows(name: str, rows: Tensor, scaled_with: Statistics, spec: DataSpec) -> Tensor:
+    """Convert rows that were scaled with other statistics to the scale of the data.
+
+    Args:
+        name: origin of the rows, for error messages.
+        rows: float (N, D), scaled.
+        scaled_with: statistics that the rows were scaled with.
+        spec: specification of the data; without statistics, the rows are returned unchanged.
+
+    Raises:
+        ConfigurationError: the rows cannot be converted, see :func:`output_conversion`.
+    """
+    if spec.statistics is None:
+        return rows
+    converted: Tensor = _row_conversion(name, scaled_with, spec.statistics, spec)(rows)
+    return converted
+
+
 def _conversion(name: str, network: nn.Module, spec: DataSpec, to_data: bool) -> nn.Module:
     trained_on = get_training_data(network)
     if trained_on is None or len(spec.sample_shape) != 1:
@@ -149,6 +167,12 @@ def _conversion(name: str, network: nn.Module, spec: DataSpec, to_data: bool) ->
     actual, expected = trained_on.statistics, spec.statistics
     if actual is None or expected is None:
         return nn.Identity()
+    return _row_conversion(name, actual, expected, spec, to_data)
+
+
+def _row_conversion(
+    name: str, actual: Statistics, expected: Statistics, spec: DataSpec, to_data: bool = True
+) -> nn.Module:
     _check_comparable(name, actual, expected, spec)
     if _equal(actual, expected):
         return nn.Identity()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -158,3 +159,15 @@ def dry_run(
             f"{name} ({type(network).__name__}): does not accept samples of shape {shape} as in the data: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
+
+
+def share_tensors(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two networks have a parameter or buffer in common.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> share_tensors(nn.Sequential(layer), layer), share_tensors(nn.Linear(2, 2), layer)
+        (True, False)
+    """
+    tensors = {id(tensor) for tensor in chain(other.parameters(), other.buffers())}
+    return any(id(tensor) in tensors for tensor in chain(one.parameters(), one.buffers()))

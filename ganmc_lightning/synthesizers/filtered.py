@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.validation import check_classifier
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
+from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
 CALIBRATION_SEED = 0
 CALIBRATION_SAMPLES = 2000
@@ -40,7 +42,7 @@ class FilteredSynthesizer(Synthesizer):
         confidence_quantile: share of the correctly classified samples that is rejected, in [0, 1) (default: 0.3).
 
     Raises:
-        ConfigurationError: ``confidence_quantile`` is not in [0, 1).
+        ConfigurationError: ``confidence_quantile`` is not in [0, 1), or ``synthesizer`` is a pool.
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -58,6 +60,11 @@ class FilteredSynthesizer(Synthesizer):
         if not 0 <= confidence_quantile < 1:
             raise ConfigurationError(
                 f"FilteredSynthesizer.confidence_quantile: got {confidence_quantile}, expected a value in [0, 1)"
+            )
+        if isinstance(synthesizer, PooledSynthesizer):
+            raise ConfigurationError(
+                "FilteredSynthesizer.synthesizer: got a PooledSynthesizer, expected the filter inside the pool: "
+                "PooledSynthesizer(FilteredSynthesizer(...))"
             )
         self.synthesizer = synthesizer
         self.teacher = Frozen(teacher)
@@ -123,7 +130,10 @@ class FilteredSynthesizer(Synthesizer):
 
     def _predict(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Return confidence and predicted class of each sample."""
-        chunks = [self.teacher(chunk).softmax(dim=1).max(dim=1) for chunk in samples.split(1024)]
+        # A teacher that is also a network of the module has its precision.
+        samples = samples.to(next(self.teacher.parameters(), samples).dtype)
+        logits = (at_least_float32(self.teacher(chunk)) for chunk in samples.split(1024))
+        chunks = [chunk.softmax(dim=1).max(dim=1) for chunk in logits]
         return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
     def _accept(self, samples: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
+from ganmc_lightning.batch import DataSpec, check_generated, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.format_version import FORMAT_VERSION
 from ganmc_lightning.io.object_hash import hash_object
@@ -51,12 +51,12 @@ class PooledSynthesizer(Synthesizer):
         synthesizer: synthesizer that fills the pool, e.g. a :class:`~ganmc_lightning.synthesizers.GeneratorSynthesizer`
             or :class:`~ganmc_lightning.synthesizers.FilteredSynthesizer`.
         size: number of samples in the pool (default: 50,000).
-        refresh: share of the pool that is replaced per epoch, in [0, 1] (default: 0.25). With 1, every epoch has new
-            samples, as in GAN-MC; 0 replaces none.
+        refresh: share of the pool that is replaced per epoch, 0 or in [0.001, 1] (default: 0.25). With 1, every epoch
+            has new samples, as in GAN-MC; 0 replaces none.
         folder: folder of shared pools, usually in the run folder of the generator; None for a pool in memory.
 
     Raises:
-        ConfigurationError: ``size`` is not positive, ``refresh`` is not in [0, 1], or not 0 with ``folder``.
+        ConfigurationError: ``size`` is not positive, ``refresh`` is out of range, or not 0 with ``folder``.
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
@@ -74,8 +74,8 @@ class PooledSynthesizer(Synthesizer):
     ) -> None:
         if size < 1:
             raise ConfigurationError(f"PooledSynthesizer.size: got {size}, expected at least 1")
-        if not 0 <= refresh <= 1:
-            raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh}, expected a value in [0, 1]")
+        if refresh != 0 and not 0.001 <= refresh <= 1:
+            raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh}, expected 0, or a value in [0.001, 1]")
         if folder is not None and refresh != 0:
             raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh} with a folder, expected 0")
         self.synthesizer = synthesizer
@@ -204,10 +204,11 @@ class PooledSynthesizer(Synthesizer):
     def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Draw a block in chunks."""
         n = min(self._block_size, self.size - block * self._block_size)
-        # Blocks and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
+        # Blocks, at most 2,000, and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)
         for first in range(0, n, _CHUNK):
             samples, labels = self.synthesizer.sample(min(_CHUNK, n - first), generator)
+            check_generated(samples, f"data.synthesizer ({type(self.synthesizer).__name__})")
             stored = to_uint8_images(samples) if samples.dim() == 4 else samples.float()  # no bfloat16 in .npy
             yield {"samples": stored, "labels": labels}
 

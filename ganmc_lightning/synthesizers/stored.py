@@ -17,15 +17,11 @@ from ganmc_lightning.io.arrays import (
     to_label_tensor,
 )
 from ganmc_lightning.io.class_names import labels_from_names
+from ganmc_lightning.io.file_hash import hash_images
 from ganmc_lightning.io.folders import contains_images, find_images, list_classes, list_folders, list_images
-from ganmc_lightning.io.samples import (
-    check_image_shape,
-    check_scaled,
-    check_shape,
-    read_npz_samples,
-    read_resized_samples,
-)
+from ganmc_lightning.io.samples import check_image_shape, check_shape, read_resized_samples
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
+from ganmc_lightning.synthesizers.rescaled import read_rescaled_samples
 
 _UNLABELED = "samples"
 """Folder that ``ganmc sample`` writes for an unconditional generator."""
@@ -43,9 +39,9 @@ class StoredSynthesizer(Synthesizer):
 
     Args:
         path: a ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
-            optional ``labels`` (N,), as written by ``ganmc sample``; or a folder that contains one folder of images per
-            class, or images. Image files are rotated by EXIF, composited on white, resized by their shorter side and
-            center-cropped.
+            optional ``labels`` (N,), as written by ``ganmc sample``, whose rows are rescaled to the data; or a folder
+            that contains one folder of images per class, or images. Image files are rotated by EXIF, composited on
+            white, resized by their shorter side and center-cropped.
         labeled: whether folders and ``labels`` are the classes of the samples (default); if False, all labels are
             unknown, and the images may be in any folders below ``path``.
 
@@ -71,13 +67,15 @@ class StoredSynthesizer(Synthesizer):
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Read the samples and validate their shape, scale and classes against the data."""
-        samples, targets = self._read_folder(spec) if self.path.is_dir() else self._read_npz(spec)
+        samples, targets = self._read_folder(spec) if self.path.is_dir() else self._read_npz(inputs, spec)
         check_shape(samples, spec.sample_shape, str(self.path))
-        if inputs is not None and samples.dim() == 2:
-            check_scaled(samples, inputs, str(self.path))
         known = targets[targets != UNKNOWN_LABEL]
         check_label_range(known, spec.num_classes, f"{self.path}: labels")
         self._stored = (samples.to(labels.device), targets.to(labels.device))
+
+    def hash_state(self) -> object:
+        """Return the settings and the hash of the contents, so that a shared pool is of the present file."""
+        return [self.labeled, hash_images(self.path)]
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Sample ``n`` stored samples; see :meth:`Synthesizer.sample`."""
@@ -87,8 +85,8 @@ class StoredSynthesizer(Synthesizer):
         chosen = torch.randint(len(labels), (n,), device=labels.device, generator=generator)
         return to_float_images(samples[chosen]), labels[chosen]
 
-    def _read_npz(self, spec: DataSpec) -> tuple[Tensor, Tensor]:
-        samples, arrays = read_npz_samples(self.path), list_arrays(self.path)
+    def _read_npz(self, inputs: Tensor | None, spec: DataSpec) -> tuple[Tensor, Tensor]:
+        samples, arrays = read_rescaled_samples(self.path, spec, inputs), list_arrays(self.path)
         if "labels" not in arrays or not self.labeled:
             return samples, torch.full((len(samples),), UNKNOWN_LABEL)
         labels = to_label_tensor(read_array(self.path, "labels"), f"{self.path}: labels")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from ganmc_lightning.callbacks import GeneratorEMA
@@ -94,7 +95,33 @@ def test_average_is_validated_and_saved_while_raw_weights_are_trained(
         assert_close(checkpoint["generator_ema_raw"], watch.raw[last], rtol=0, atol=0)
         assert checkpoint["state_dict"].keys() == module.state_dict().keys()
     assert not torch.equal(averages[-1]["project.weight"], watch.raw[-1]["project.weight"])
-    assert_close(module.generator.state_dict(), watch.raw[-1], rtol=0, atol=0)
+    assert_close(module.generator.state_dict(), averages[-1], rtol=1e-5, atol=1e-6)
+    trainer.save_checkpoint(tmp_path / "after.ckpt")
+    after, last = (torch.load(tmp_path / f"{name}.ckpt", weights_only=True) for name in ("after", "epoch=2"))
+    for one, other in ((after[RAW_KEY], last[RAW_KEY]), (after["state_dict"], last["state_dict"])):
+        assert_close(one, other, rtol=0, atol=0)
+
+
+def test_other_modules_are_validated_with_their_own_weights(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """After training, or after loading a checkpoint with an average, the trainer may get other modules."""
+    watch, data = Watch(), make_data()
+    trainer = make_trainer(max_epochs=1, callbacks=[GeneratorEMA(0.3), watch])
+    trainer.fit(make_module(), data)
+    trainer.save_checkpoint(tmp_path / "old.ckpt")
+    other = make_module()
+    trainer.validate(other, data, verbose=False)
+    assert_close(watch.validated[-1], other.generator.state_dict(), rtol=0, atol=0)
+
+    start = make_module().generator.state_dict()
+    trainer = make_trainer(max_epochs=1, callbacks=[GeneratorEMA(0.3), watch])
+    trainer.validate(make_module(), data, ckpt_path=tmp_path / "old.ckpt", verbose=False)
+    new = make_module()
+    new.generator.register_forward_pre_hook(lambda module, _: seen.append(copy.deepcopy(module.state_dict())))
+    seen: list[Weights] = []
+    trainer.fit(new, data)
+    assert_close({"project.weight": seen[0]["project.weight"]}, {"project.weight": start["project.weight"]})
 
 
 def test_saving_in_the_middle_of_a_validation(
@@ -118,12 +145,13 @@ def test_saving_in_the_middle_of_a_validation(
 def test_training_is_not_disturbed(
     make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
 ) -> None:
-    with_average, without = make_module(), make_module()
+    with_average, without, watch = make_module(), make_module(), Watch()
     torch.manual_seed(1)
-    make_trainer(max_epochs=2, callbacks=[GeneratorEMA()]).fit(with_average, make_data())
+    make_trainer(max_epochs=2, callbacks=[GeneratorEMA(), watch]).fit(with_average, make_data())
     torch.manual_seed(1)
     make_trainer(max_epochs=2).fit(without, make_data())
-    assert_close(with_average.state_dict(), without.state_dict(), rtol=0, atol=0)
+    assert_close(watch.raw[-1], without.generator.state_dict(), rtol=0, atol=0)
+    assert_close(with_average.discriminator.state_dict(), without.discriminator.state_dict(), rtol=0, atol=0)
 
 
 @pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided:UserWarning")
@@ -192,7 +220,7 @@ def test_shared_weights_are_averaged_under_each_of_their_names() -> None:
     last.weight = first.weight
     module: Any = nn.Module()
     module.generator = nn.Sequential(first, last)
-    trainer: Any = SimpleNamespace(global_step=0)
+    trainer: Any = SimpleNamespace(global_step=0, state=SimpleNamespace(fn=TrainerFn.FITTING))
     average = GeneratorEMA(decay=0.5)
     average.on_fit_start(trainer, module)
     average.on_train_start(trainer, module)

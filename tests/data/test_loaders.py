@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ganmc_lightning.data.datasets.base import TensorDataset
 from ganmc_lightning.data.loaders import InMemoryLoader, ResumableDataLoader, ResumableDistributedSampler
+from ganmc_lightning.exceptions import ConfigurationError
 
 Loader = InMemoryLoader | ResumableDataLoader
 MakeLoader = Callable[..., Loader]
@@ -108,7 +109,7 @@ def test_resume_in_mid_epoch_gives_the_remaining_batches(make_loader: MakeLoader
     after = epoch(resumed, 2)
     assert before + after == whole
     assert epoch(resumed, 3) == following
-    assert resumed.state_dict() == {"epoch": 3, "batches": 5}
+    assert resumed.state_dict() == {"epoch": 3, "batches": 5, "batch_size": 4}
 
 
 def test_resume_at_the_end_of_an_epoch_starts_the_next_one_whole(make_loader: MakeLoader) -> None:
@@ -133,6 +134,18 @@ def test_resume_twice_in_one_epoch(make_loader: MakeLoader) -> None:
     assert got == whole
 
 
+def test_resume_in_mid_epoch_with_another_batch_size(make_loader: MakeLoader) -> None:
+    """Batches are counted, so that another size would repeat or skip samples; a new epoch has any size."""
+    loader = make_loader(22, 4, 5)
+    next(iter(loader))
+    other = make_loader(22, 2, 5)
+    other.load_state_dict(loader.state_dict())
+    with pytest.raises(ConfigurationError, match="got 2 samples in a batch of all processes, expected 4"):
+        epoch(other, 0)
+    other.load_state_dict(loader.state_dict())
+    assert epoch(other, 1) == epoch(make_loader(22, 2, 5), 1)
+
+
 def test_a_pass_cut_short_does_not_shorten_the_next(make_loader: MakeLoader) -> None:
     loader = make_loader(22, 4, 5)
     next(iter(loader))
@@ -155,7 +168,7 @@ def test_worker_processes_give_the_same_batches() -> None:
     alone = InMemoryLoader(inputs, data.labels, ResumableDistributedSampler(22, 0, 1, 5), 4, True)
     loader.load_state_dict({"epoch": 0, "batches": 2})
     assert epoch(loader, 0) == epoch(alone, 0)[2:]
-    assert loader.state_dict() == {"epoch": 0, "batches": 5}  # those handed out, not those made ahead
+    assert loader.state_dict() == {"epoch": 0, "batches": 5, "batch_size": 4}  # those handed out, not those made ahead
     assert epoch(loader, 1) == epoch(alone, 1)
     del loader
 

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from ganmc_lightning.data.mixing import concat_synthetic, synthetic_count
+from ganmc_lightning.data.mixing import check_mixing, concat_synthetic, synthetic_count
+from ganmc_lightning.exceptions import ConfigurationError
 
 
 @pytest.mark.parametrize(
@@ -65,3 +66,8 @@ def test_images_leave_with_their_channels_last(channels: int) -> None:
     for batch in (concat_synthetic((images, labels), None), concat_synthetic((images, labels), (images, labels))):
         assert batch.inputs.stride()[1:] == (1, 2 * channels, channels)
         torch.testing.assert_close(batch.inputs[-2:], images, rtol=0, atol=0)
+
+
+def test_unknown_mode() -> None:
+    with pytest.raises(ConfigurationError, match="mix_mode: got 'per-batch', expected one of per_sample, per_batch"):
+        check_mixing(0.5, True, 4, "per-batch")  # type: ignore[arg-type]

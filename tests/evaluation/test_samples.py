@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from ganmc_lightning.cli.sample_rows import CheckpointTable, write_rows
+from ganmc_lightning.data.scaling import RowScaler
+from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.evaluation import load_datamodule, open_sample_sets, samples_of_generator
 from ganmc_lightning.evaluation.sources import parse_named
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Generator
+from ganmc_lightning.synthesizers import StoredSynthesizer
 
 
 def open_samples(text, data):
@@ -164,3 +170,44 @@ def test_rows_in_other_units_than_the_scaled_ones_are_refused(tmp_path):
     np.savez(tmp_path / "scaled.npz", X=rows, X_scaled=(rows - 700) / 30)
     drawn = open_samples(str(tmp_path / "scaled.npz"), table).sample(60, 0)
     torch.testing.assert_close(drawn, torch.from_numpy((rows - 700) / 30).float())
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(math.nan, "got NaN or infinite samples"), (math.inf, "got NaN or infinite"), (5.0, r"got images in \[5, 5\]")],
+)
+def test_samples_of_a_generator_that_are_no_images(data, value, message):
+    class Constant(Shade):
+        def forward(self, latents, labels=None):
+            return torch.full((len(latents), *self.sample_shape), value)
+
+    with pytest.raises(ConfigurationError, match=f"generator: {message}"):
+        samples_of_generator(Constant(), data).sample(3, seed=0)
+
+
+@pytest.mark.parametrize("quantile_transform", [False, True])
+def test_rows_of_a_generator_with_another_scale(tmp_path, quantile_transform):
+    """`ganmc sample` writes the scale, so that z-scores are converted and normal scores refused."""
+    rows, labels = np.random.default_rng(0).lognormal(0, 1, (80, 3)), np.arange(80) % 2
+    np.savez(tmp_path / "table.npz", X_train=rows, y_train=labels, X_test=rows[:20], y_test=labels[:20])
+    table = load_datamodule(str(tmp_path / "table.npz"))
+    scaler = RowScaler.fit(torch.from_numpy(rows[:40] * 1.5), quantile_transform)
+    scaled = scaler.transform(torch.from_numpy(rows))
+    schema = TableSchema.unnamed(3)
+    write_rows(scaled, torch.from_numpy(labels), CheckpointTable(scaler, schema), tmp_path / "made.npz")
+    synthesizer = StoredSynthesizer(str(tmp_path / "made.npz"))
+    if quantile_transform:
+        for read in (
+            lambda: open_samples(str(tmp_path / "made.npz"), table),
+            lambda: synthesizer.fit(None, torch.from_numpy(labels), table.spec),
+        ):
+            with pytest.raises(ConfigurationError, match=r"made\.npz: trained with data\.quantile_transform true"):
+                read()
+        return
+    statistics = table.spec.statistics
+    expected = ((torch.from_numpy(rows) - statistics.mean) / statistics.std).float()
+    drawn = open_samples(str(tmp_path / "made.npz"), table).sample(80, 0)
+    torch.testing.assert_close(drawn, expected, rtol=1e-4, atol=1e-4)
+    synthesizer.fit(table.samples("train")[0], torch.from_numpy(labels), table.spec)
+    drawn = synthesizer.sample(50)[0]
+    assert torch.cdist(drawn, expected).amin(dim=1).max() < 0.01

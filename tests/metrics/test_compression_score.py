@@ -19,7 +19,7 @@ from torchmetrics import MetricCollection
 from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import CompressionScore, compression_score
-from ganmc_lightning.networks import LeNet4
+from ganmc_lightning.networks import LeNet4, NormalizedInput, SubtractMeanImage
 
 CENTRES = 2 * torch.tensor([[1.0, 0.0], [-0.5, 0.866], [-0.5, -0.866]])
 SETTINGS = {"seeds": (0, 1, 2), "batch_size": 32, "learning_rate": 0.03}
@@ -514,3 +514,29 @@ def test_half_precision(dtype):
     metric.update(rows, real=True)
     metric.update(rows, real=False)
     assert torch.equal(metric.compute().accuracies, score.accuracies)
+
+
+def test_students_are_new_networks():
+    """Training one network again would increase the accuracy from seed to seed."""
+    network = nn.Linear(4, 2)
+    rows, labels = torch.randn(6, 4), torch.arange(6) % 2
+    for student in (lambda: network, lambda: nn.Sequential(network)):
+        with pytest.raises(ConfigurationError, match="student: got one network twice"):
+            compression_score(rows, rows, (rows, labels), teacher=nn.Linear(4, 2), student=student, batch_size=2)
+
+
+def test_mean_image_of_students_is_that_of_the_real_images():
+    students = []
+
+    def student():
+        students.append(NormalizedInput(SubtractMeanImage((1, 2, 2)), nn.Sequential(nn.Flatten(), nn.Linear(4, 2))))
+        return students[-1]
+
+    random = torch.Generator().manual_seed(0)
+    real = torch.randint(256, (8, 1, 2, 2), generator=random, dtype=torch.uint8)
+    labels = torch.arange(8) % 2
+    teacher = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    for images in (real, to_float_images(real)):
+        compression_score(255 - real, images, (real, labels), teacher=teacher, student=student, batch_size=2)
+    for each in students:
+        torch.testing.assert_close(each.normalize.mean, real.float().mean(dim=0))

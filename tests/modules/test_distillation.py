@@ -13,6 +13,7 @@ from torch import nn
 
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import KnowledgeDistillationLoss
 from ganmc_lightning.modules import CompressionModule, DistillationModule
 from ganmc_lightning.networks import MLPClassifier
@@ -107,3 +108,28 @@ def test_teacher_dropout(make_data: MakeData, make_trainer: Callable[..., Traine
     assert not checked  # in the validation of the networks against the data
     assert steps == [teacher_dropout] * 6
     assert drops["validation"] == [False, False]
+
+
+def test_teacher_dropout_of_a_module_in_evaluation_mode(
+    make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    """Fit sets the module to training mode, also if it was evaluated before."""
+    modes: list[bool] = []
+    teacher = MLPClassifier(64, 3, dropout=0.5)
+    module = DistillationModule(teacher, MLPClassifier(64, 3), teacher_dropout=True).eval()
+    (dropout,) = (layer for layer in teacher.modules() if isinstance(layer, nn.Dropout))
+    dropout.register_forward_hook(lambda layer, *_: modes.append(layer.training))
+    make_trainer(max_epochs=1, limit_val_batches=0).fit(module, make_data())
+    assert modes[1:] == [True] * 3  # after the validation of the networks
+
+
+def test_student_and_teacher_are_separate(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    """A shared batch normalization would change the teacher, even one without parameters."""
+    norm = nn.BatchNorm1d(64, affine=False)
+    teacher = nn.Sequential(nn.Flatten(), norm, nn.Linear(64, 3))
+    student = nn.Sequential(nn.Flatten(), norm, nn.Linear(64, 3))
+    with pytest.raises(ConfigurationError, match=r"model\.student shares layers with the frozen model\.teacher"):
+        make_trainer(max_epochs=1).fit(DistillationModule(teacher, student), make_data())
+    frozen = MLPClassifier(64, 3).requires_grad_(False)
+    with pytest.raises(ConfigurationError, match=r"model\.student has no trainable parameter"):
+        make_trainer(max_epochs=1).fit(DistillationModule(MLPClassifier(64, 3), frozen), make_data())

@@ -325,6 +325,26 @@ def test_loss_and_discriminator_go_together(make_data: MakeData, make_trainer: C
         make_trainer(max_epochs=1).fit(wrong_critic, make_data())
 
 
+def test_networks_are_separate(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    """A perceptual loss freezes its network, which must not be the trained discriminator."""
+    critic = DCGANDiscriminator(8, 1, width=2)
+    loss = GeneratorDistillationLoss(0.1, distance=PerceptualLoss(critic.layers[:2]))
+    with pytest.raises(ConfigurationError, match=r"model\.loss shares layers with model\.discriminator"):
+        make_trainer(max_epochs=1).fit(GANCompressionModule(dcgan(), dcgan(), loss, critic), make_data())
+    network = dcgan()
+    with pytest.raises(ConfigurationError, match=r"model\.student shares layers with the frozen model\.teacher"):
+        make_trainer(max_epochs=1).fit(GANCompressionModule(network, network), nothing())
+
+
+def test_a_perceptual_loss_of_other_images(make_trainer: Callable[..., Trainer]) -> None:
+    loss = GeneratorDistillationLoss(distance=PerceptualLoss(nn.Conv2d(3, 1, 1)))
+    with pytest.raises(
+        ConfigurationError,
+        match=r"model\.loss\.distance \(PerceptualLoss\) does not accept samples of shape",
+    ):
+        make_trainer(max_epochs=1).fit(GANCompressionModule(dcgan(), dcgan(), loss), nothing())
+
+
 class Pair(nn.Module):
     """A teacher that returns a tuple."""
 

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ReduceLROnPlateau
 from torch import nn
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
-from ganmc_lightning.modules import optimizers
-from ganmc_lightning.modules.optimizers import choose_implementation
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.modules import AdversarialCompressionModule, DistillationModule, optimizers
+from ganmc_lightning.modules.optimizers import choose_implementation, with_schedules
+from ganmc_lightning.networks import FeatureDiscriminator, MLPClassifier
 
 KINDS = [Adam, AdamW, partial(SGD, lr=0.1, momentum=0.9)]
 
@@ -103,3 +107,31 @@ def test_state_of_another_device_and_memory_format(
     plain.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for one, other in zip(train(second, resumed), train(first, plain), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", ["distillation", "anc"])
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*ReduceLROnPlateau conditioned on metric:RuntimeWarning")
+def test_schedule_that_depends_on_a_metric(
+    make_data: Callable[..., Any], make_trainer: Callable[..., Trainer], kind: str
+) -> None:
+    """With patience 0 and an impossible threshold, each validation after the first multiplies the rate by 0.1."""
+    schedule = partial(ReduceLROnPlateau, monitor="val/accuracy", mode="max", patience=0, threshold=9.0)
+    sgd = partial(SGD, lr=1.0)
+    networks = MLPClassifier(64, 3, (8,)), MLPClassifier(64, 3, (8,))
+    module: Any
+    if kind == "distillation":
+        module = DistillationModule(*networks, optimizer=sgd, lr_scheduler=schedule)
+    else:
+        module = AdversarialCompressionModule(
+            *networks, FeatureDiscriminator(8), student_optimizer=sgd, student_lr_scheduler=schedule
+        )
+    trainer = make_trainer(max_epochs=5, check_val_every_n_epoch=2)  # no metric before the end of the second epoch
+    trainer.fit(module, make_data())
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-3)
+
+
+def test_schedule_without_a_metric() -> None:
+    optimizer = SGD(network().parameters(), lr=1.0)
+    with pytest.raises(ConfigurationError, match=r"expected lightning\.pytorch\.cli\.ReduceLROnPlateau with monitor"):
+        with_schedules((optimizer, torch.optim.lr_scheduler.ReduceLROnPlateau))

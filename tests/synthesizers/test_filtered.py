@@ -8,7 +8,7 @@ from torch import nn
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers import FilteredSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers import FilteredSynthesizer, PooledSynthesizer, Synthesizer
 from ganmc_lightning.synthesizers.filtered import CALIBRATION_SAMPLES, CALIBRATION_SEED
 
 SPEC = DataSpec((3,), 3)
@@ -235,3 +235,20 @@ def test_quantile_out_of_range(quantile):
 def test_not_fitted():
     with pytest.raises(ConfigurationError, match="FilteredSynthesizer: not fitted"):
         FilteredSynthesizer(Noisy(), nn.Identity()).sample(1)
+
+
+def test_a_pool_is_outside_of_the_filter():
+    with pytest.raises(ConfigurationError, match=r"expected the filter inside the pool"):
+        FilteredSynthesizer(PooledSynthesizer(Noisy(), size=10), nn.Identity())
+
+
+def test_teacher_in_half_precision():
+    """A teacher that is also a network of the module has the precision of its weights."""
+    teacher = nn.Linear(3, 3, bias=False)
+    with torch.no_grad():
+        teacher.weight.copy_(torch.eye(3))
+    synthesizer = fitted(teacher=teacher)
+    teacher.to(torch.bfloat16)
+    samples, labels = synthesizer.sample(50, seeded(0))
+    assert samples.dtype == torch.float32
+    assert torch.equal(samples.argmax(dim=1), labels)

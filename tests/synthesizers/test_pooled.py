@@ -1,18 +1,20 @@
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer, StoredSynthesizer, Synthesizer
 
 SPEC = DataSpec((1, 2, 2), 3)
 
@@ -275,3 +277,29 @@ def test_a_shared_pool_that_changes_during_the_run(tmp_path: Path, change: str) 
             pool.sample(3)
     else:
         assert pool.sample(3)[0].shape == (3, 2)
+
+
+@pytest.mark.parametrize(("value", "message"), [(math.nan, "got NaN or infinite"), (3.0, r"got images in \[3, 3\]")])
+def test_invalid_samples_are_refused(value: float, message: str) -> None:
+    """As bytes they would be black or white images."""
+
+    class Constant(Noise):
+        def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+            return torch.full((n, 1, 2, 2), value), torch.zeros(n, dtype=torch.long)
+
+    with pytest.raises(ConfigurationError, match=rf"data\.synthesizer \(Constant\): {message}"):
+        fitted(PooledSynthesizer(Constant(), size=4)).start_epoch(0, seed=0)
+
+
+def test_a_file_that_changes_has_another_pool(tmp_path: Path) -> None:
+    file = tmp_path / "stored.npz"
+
+    def samples_of(level: int) -> set[int]:
+        np.savez(file, images=np.full((3, 2, 2, 1), level, np.uint8))
+        stored = StoredSynthesizer(str(file))
+        pool = fitted(PooledSynthesizer(stored, size=4, refresh=0, folder=str(tmp_path / "pools")))
+        pool.start_epoch(0, seed=0)
+        return set(to_uint8_images(pool.sample(4)[0]).flatten().tolist())
+
+    assert [samples_of(level) for level in (40, 70, 40)] == [{40}, {70}, {40}]
+    assert len(list(tmp_path.glob("pools/*/samples.npy"))) == 2

@@ -115,7 +115,7 @@ def test_one_class_raises(tmp_path: Path) -> None:
 def test_sizes_that_differ_require_image_size(tmp_path: Path) -> None:
     write_classes(tmp_path, ("cat", "dog"), 5, 50)
     save(tmp_path / "dog" / "5.png", (60, 0, 0), (6, 5))
-    with pytest.raises(ConfigurationError, match=r"got images of 4x4, 6x5 pixels, expected image_size"):
+    with pytest.raises(ConfigurationError, match=r"got images of 4x4, 6x5 pixels, expected squares of one size"):
         ImageFolder(tmp_path).load(tmp_path)
     assert ImageFolder(tmp_path, image_size=4).load(tmp_path).train.sample_shape == (3, 4, 4)
 

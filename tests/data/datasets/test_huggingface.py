@@ -63,7 +63,7 @@ def test_folder_of_images(tmp_path: Path) -> None:
             file = tmp_path / "photos" / split / ("cat", "dog")[k % 2] / f"{k}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("L", (6, 4), start + k).save(file)
-    with pytest.raises(ConfigurationError, match="photos: got images of 6x4 pixels, expected image_size"):
+    with pytest.raises(ConfigurationError, match="photos: got images of 6x4 pixels, expected squares of one size"):
         HuggingFaceDataset(tmp_path / "photos").load(tmp_path)
     loaded = HuggingFaceDataset(tmp_path / "photos", image_size=4).load(tmp_path)
     assert loaded.class_names == ("cat", "dog")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganmc_lightning.data.datasets import NpzFile, ResizedDataset, TableFile
+from ganmc_lightning.data.datasets import Digits, NpzFile, ResizedDataset, TableFile
 from ganmc_lightning.exceptions import ConfigurationError
 
 
@@ -23,7 +23,6 @@ def test_resizes_as_pillow_does(photos, tmp_path, size):
     resized = ResizedDataset(dataset, size)
     resized.prepare(tmp_path)
     splits = resized.load(tmp_path)
-    assert (tmp_path / f"{dataset.name}_{size}.npz").is_file()
     assert splits.train.sample_shape == splits.test.sample_shape == (3, size, size)
     assert splits.train.labels.tolist() == arrays["train_labels"].tolist()
     assert splits.class_names == ("cat", "dog")
@@ -34,18 +33,34 @@ def test_resizes_as_pillow_does(photos, tmp_path, size):
         assert abs(difference).max() <= 1
 
 
-def test_a_file_that_is_there_is_used(photos, tmp_path):
-    dataset, _ = photos
-    ResizedDataset(dataset, 4).prepare(tmp_path)
-    (tmp_path / "photos.npz").unlink()
-    ResizedDataset(dataset, 4).prepare(tmp_path)
-    assert len(ResizedDataset(dataset, 4).load(tmp_path).train) == 6
+def test_a_built_in_data_set_is_cached(tmp_path):
+    resized = ResizedDataset(ResizedDataset(Digits(), 16), 4)
+    resized.prepare(tmp_path)
+    for name in ("digits.npz", "digits_16.npz"):
+        (tmp_path / name).unlink(missing_ok=True)
+    resized.prepare(tmp_path)
+    assert resized.load(tmp_path).train.sample_shape == (1, 4, 4)
+
+
+def test_files_of_the_user_may_change(photos, tmp_path):
+    """Two files of one name, or new contents of a file, have their own images."""
+    dataset, arrays = photos
+    resized = ResizedDataset(ResizedDataset(dataset, 16), 4)
+    resized.prepare(tmp_path)
+    assert resized.load(tmp_path).validation is None
+    dark = {name: array // 8 if array.ndim == 4 else array for name, array in arrays.items()}
+    np.savez(dataset.path, **dark, val_images=dark["test_images"], val_labels=dark["test_labels"])
+    resized.prepare(tmp_path)
+    splits = resized.load(tmp_path)
+    assert splits.train.inputs.max() < 32
+    assert len(splits.validation) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos.npz"]
 
 
 def test_rows_have_no_size(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b,y\n" + "1,2,0\n3,4,1\n" * 10)
     pytest.importorskip("pandas", reason="tables are read with pandas")
     with pytest.raises(ConfigurationError, match="expected a data set of images in memory"):
-        ResizedDataset(TableFile(str(tmp_path / "rows.csv"), "y"), 8).prepare(tmp_path)
+        ResizedDataset(TableFile(str(tmp_path / "rows.csv"), "y"), 8).load(tmp_path)
     with pytest.raises(ConfigurationError, match="image_size"):
         ResizedDataset(TableFile(str(tmp_path / "rows.csv"), "y"), 0)
