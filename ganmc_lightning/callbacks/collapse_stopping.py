@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from ganmc_lightning.callbacks.submodule import find_generator
 from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.modes import evaluating
@@ -65,8 +66,7 @@ class GeneratorCollapseStopping(Callback):
         Raises:
             ConfigurationError: the submodule is not a generator.
         """
-        if not isinstance(dict(pl_module.named_modules()).get(self.submodule), Generator):
-            raise ConfigurationError(f"GeneratorCollapseStopping.submodule: '{self.submodule}' is not a generator")
+        find_generator(pl_module, self.submodule, "GeneratorCollapseStopping")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

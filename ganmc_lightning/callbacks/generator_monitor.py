@@ -8,6 +8,7 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganmc_lightning.batch import SupportsDataSpec
+from ganmc_lightning.callbacks.submodule import find_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.modes import evaluating
@@ -39,8 +40,7 @@ class GeneratorMonitor(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, SupportsDataSpec):
             raise ConfigurationError(f"{name}: got {type(data).__name__}, expected a GANAugmentedDataModule")
-        if not isinstance(pl_module.get_submodule(self.submodule), Generator):
-            raise ConfigurationError(f"{name}.submodule: '{self.submodule}' is not a generator")
+        find_generator(pl_module, self.submodule, name)
         data.samples("train")  # raises if the data set is not loaded into memory
         self.validate(data)
 

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
+from ganmc_lightning.callbacks.submodule import find_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.networks.base import Generator
@@ -29,7 +30,7 @@ class SampleGrid(Callback):
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``columns`` is not positive.
+        ConfigurationError: ``columns`` is not positive; in ``setup``: the submodule is not a generator.
 
     Example:
         >>> SampleGrid(columns=4).columns
@@ -42,12 +43,16 @@ class SampleGrid(Callback):
         self.columns = columns
         self.submodule = submodule
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Validate that the submodule is a generator."""
+        find_generator(pl_module, self.submodule, "SampleGrid")
+
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save and log the image."""
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        generator = pl_module.get_submodule(self.submodule)
-        if not isinstance(generator, Generator) or len(generator.sample_shape) != 3:
+        generator = find_generator(pl_module, self.submodule, "SampleGrid")
+        if len(generator.sample_shape) != 3:
             return
         path = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:04d}.png"
         save_image_grid(sample_per_class(generator, self.columns, pl_module.device), self.columns, path)

@@ -39,7 +39,7 @@ class SaveConfig(SaveConfigCallback):
         config.ckpt_path = None  # else `ganmc test --config` would test the checkpoint that the run resumed from
         text = self.parser.dump(config, skip_none=False)
         folder = RunFolder(Path(trainer.default_root_dir))
-        folder.start_training()
+        folder.start_training(resumed=trainer.ckpt_path is not None)
         with atomic_write(folder.config) as file:
             file.write(text)
         for logger in trainer.loggers:

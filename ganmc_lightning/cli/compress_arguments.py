@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from ganmc_lightning.cli.compress_image_arguments import add_image_arguments, validate_image_arguments
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
 from ganmc_lightning.io.export_formats import split_names
@@ -118,8 +119,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
                 f"--{name.replace('_', '-')}: is an option for {other}, expected options for {kind} with "
                 f"{' '.join(arguments.inputs)}"
             )
-    if not 0 <= arguments.seed < 2**32:
-        raise ConfigurationError(f"--seed: got {arguments.seed}, expected 0 to {2**32 - 1}")
+    check_seed(arguments.seed)
     if arguments.time is not None:
         arguments.time = parse_time_limit(arguments.time)
     if table:

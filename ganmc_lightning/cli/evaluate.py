@@ -81,9 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
         results = [evaluator.evaluate(sample_set) for sample_set in samples.sets]
         if arguments.nearest_plot:
             plot_results(evaluator, results, arguments.nearest_plot)
-    print_results(evaluator, results, data.dataset.name)
-    if arguments.out:
+    if arguments.out:  # before the output, which fails if its reader has ended
         _write_result(arguments, evaluator, results, data.dataset.name, round(time.monotonic() - started, 2))
+    print_results(evaluator, results, data.dataset.name)
     return 0
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
 from ganmc_lightning.io.network_reference import is_reference
 
-MINIMA = {"num_samples": 2, "seed": 0, "num_students": 1, "student_batch_size": 1}
+MINIMA = {"num_samples": 2, "num_students": 1, "student_batch_size": 1}
 METRICS = ("inception_score", "fid", "kid", "prdc", "near_duplicates", "laplacian_variance", "compression_score")
 SPLITS = ("train", "val", "test")
 """Copies of the constants in ``ganmc_lightning.evaluation``, which imports PyTorch; a test compares them."""
@@ -88,6 +89,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigurationError: an argument is invalid.
     """
+    check_seed(arguments.seed)
     for name, minimum in MINIMA.items():
         if getattr(arguments, name) < minimum:
             flag = f"--{name.replace('_', '-')}"

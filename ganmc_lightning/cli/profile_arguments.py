@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
@@ -40,6 +41,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigurationError: a number, a name or a path is invalid.
     """
+    check_seed(arguments.seed)
     if min(arguments.num_samples, arguments.batch_size) < 1 or arguments.benchmark_seconds <= 0:
         raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive numbers")
     for checkpoint in parse_generators(arguments.generators).values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.checkpoint_path import check_checkpoint_exists
@@ -35,6 +36,7 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
     Raises:
         ConfigurationError: a number or path is invalid.
     """
+    check_seed(arguments.seed)
     if arguments.num_samples < 1:
         raise ConfigurationError(f"--num-samples: got {arguments.num_samples}, expected at least 1")
     if arguments.out.is_dir():

@@ -164,6 +164,8 @@ class TrainingCLI(LightningCLI):
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
         first = getattr(rank_zero_only, "rank", 0) == 0  # the other processes write no files
+        if self.subcommand != "fit":
+            self._check_moved_run()
         if self.subcommand != "validate" and first:
             self._locks.enter_context(lock_folder(folder.path, "trainer.default_root_dir"))
         if self.subcommand != "fit" and config.ckpt_path in (None, INITIAL):
@@ -176,6 +178,23 @@ class TrainingCLI(LightningCLI):
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
         if self.subcommand == "fit":
             self._check_run_folder()
+
+    def _check_moved_run(self) -> None:
+        """Validate that the ``config.yaml`` of a run names its own folder, unless the command line names another.
+
+        Raises:
+            ConfigurationError: the run folder was moved or copied, or the command starts in another folder.
+        """
+        if any(each.startswith("--trainer.default_root_dir") for each in self._arguments):
+            return
+        folder = self.run_folder.path
+        for file in self.config[self.subcommand].config or ():
+            run = RunFolder(Path(str(file)).parent)
+            if Path(str(file)).name == run.config.name and run.checkpoints.is_dir() and not _is_same(run.path, folder):
+                raise ConfigurationError(
+                    f"{file}: trainer.default_root_dir is {folder}, expected {run.path}, the folder of the file; for a "
+                    f"run that was moved, add --trainer.default_root_dir {run.path}"
+                )
 
     def _check_run_folder(self) -> None:
         """Validate that the run folder contains no other run; resume an interrupted run with the same configuration.
@@ -259,10 +278,15 @@ class TrainingCLI(LightningCLI):
         print(f"{scores}{self.model.iteration} steps in {self.model.train_seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
-        """Add the test metrics to ``result.json``; without a checkpoint, also parameters and FLOPs."""
+        """Add the test metrics of all data to ``result.json``; without a checkpoint, also parameters and FLOPs."""
         if not self.trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+        # A limit in the configuration is also that of the training run.
+        limited = any(each.startswith("--trainer.limit_test_batches") for each in self._arguments)
+        if limited or self.config[self.subcommand].trainer.fast_dev_run:
+            print(f"{self.run_folder.result}: not changed, because only a part of the data was tested")
+            return
         if self._ckpt_path == INITIAL:
             self._write_result(metrics=metrics)
         else:
@@ -278,6 +302,10 @@ class TrainingCLI(LightningCLI):
             precision=self.trainer.precision,
             **self.model.count_operations(),
         )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:

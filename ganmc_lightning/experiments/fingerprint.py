@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ganmc_lightning import __version__
+from ganmc_lightning.io.walk import walk_files
 
 SOURCE = "package source"
 """Name of a difference in the package source."""
@@ -160,7 +161,7 @@ def hash_path(path: Path) -> str:
         status = path.stat()
         # The time of change, unlike that of modification, cannot be set back.
         return _hash_file(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    files = ((file.relative_to(path).as_posix(), file.stat()) for file in path.rglob("*") if file.is_file())
+    files = ((file.relative_to(path).as_posix(), file.stat()) for file in walk_files(path))
     return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in files))
 
 

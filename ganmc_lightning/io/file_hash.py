@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ganmc_lightning.io.folders import IMAGE_SUFFIXES
+from ganmc_lightning.io.walk import walk_files
 
 
 def hash_images(path: Path) -> str:
@@ -19,7 +20,7 @@ def hash_images(path: Path) -> str:
     if path.is_file():
         files = [path]
     else:
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+        files = sorted(file for file in walk_files(path) if file.suffix.lower() in IMAGE_SUFFIXES)
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as content:

@@ -90,13 +90,21 @@ class RunFolder:
         result = self.read_result()
         return result is not None and result.steps is not None  # not only a test of an unfinished training
 
-    def start_training(self) -> None:
-        """Remove the result of an earlier training, so that the folder is not finished until the new result."""
+    def start_training(self, resumed: bool = False) -> None:
+        """Remove the result of an earlier training, so that the folder is not finished until the new result.
+
+        Args:
+            resumed: whether the training continues the one in the folder; if not, its values and images are removed.
+        """
         self.result.unlink(missing_ok=True)
+        if not resumed:
+            for path in (self.metrics, *self.samples.glob("epoch_*.png")):
+                path.unlink(missing_ok=True)
 
     def latest_sample_grid(self) -> Path | None:
-        """Return the last image in :attr:`samples`, in which file names are sorted by epoch, or None."""
-        return max(self.samples.glob("*.png"), default=None)
+        """Return the image of the last epoch in :attr:`samples`, ``epoch_<n>.png``, or None."""
+        grids = (path for path in self.samples.glob("epoch_*.png") if path.stem.removeprefix("epoch_").isdigit())
+        return max(grids, key=lambda path: int(path.stem.removeprefix("epoch_")), default=None)
 
     def read_result(self) -> RunResult | None:
         """Read :attr:`result`; return None if it does not exist.

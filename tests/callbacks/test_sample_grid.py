@@ -68,3 +68,15 @@ def test_images_of_a_run(
 def test_columns_out_of_range() -> None:
     with pytest.raises(ConfigurationError, match=r"SampleGrid\.columns: got 0, expected at least 1"):
         SampleGrid(0)
+
+
+@pytest.mark.parametrize("submodule", ["student", "discriminator"])
+def test_submodule_that_is_no_generator(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], submodule: str
+) -> None:
+    """The error comes before the first epoch, not after it."""
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    trainer = make_trainer(max_epochs=1, callbacks=[SampleGrid(submodule=submodule)])
+    with pytest.raises(ConfigurationError, match=rf"SampleGrid\.submodule: '{submodule}' is not a generator"):
+        trainer.fit(module, make_data())
+    assert trainer.global_step == 0

@@ -150,6 +150,7 @@ def test_a_submodule_of_the_checkpoint(images, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--num-samples", "0", "--out", "new.npz"], "--num-samples"),
+        (["--seed", "99999999999999999999", "--out", "new.npz"], "--seed: got 99999999999999999999, expected 0 to"),
         (["--num-samples", "2", "--out", "there.npz"], "already"),
         (["--num-samples", "2", "--out", "there.npz/below.npz"], "cannot write"),
     ],

@@ -243,6 +243,27 @@ def test_config_of_a_run_works_with_the_other_commands(ganmc: Ganmc, trained: An
     assert "test/accuracy" not in json.loads((trained.teacher / "result.json").read_text())["metrics"]
 
 
+@pytest.mark.parametrize("option", [("--trainer.fast_dev_run", "true"), ("--trainer.limit_test_batches=1",)])
+def test_metrics_of_a_part_of_the_data_are_not_written(
+    ganmc: Ganmc, configs: Any, copy_of_teacher: Path, option: tuple[str, ...]
+) -> None:
+    before = files_of(copy_of_teacher)
+    outcome = ganmc("test", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher, *option)
+    assert outcome.status == 0, outcome.err
+    assert "result.json: not changed, because only a part of the data was tested" in outcome.out
+    assert files_of(copy_of_teacher) == before
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_run_that_was_moved(ganmc: Ganmc, copy_of_teacher: Path, command: str) -> None:
+    """The configuration of a copy names the original folder, which must not be evaluated or changed."""
+    config = copy_of_teacher / "config.yaml"
+    outcome = ganmc(command, "--config", config)
+    assert outcome.status == 2
+    assert f"for a run that was moved, add --trainer.default_root_dir {copy_of_teacher}" in outcome.err
+    assert ganmc(command, "--config", config, "--trainer.default_root_dir", copy_of_teacher).status == 0
+
+
 def test_predict_writes_probabilities(ganmc: Ganmc, configs: Any, copy_of_teacher: Path, data_root: Path) -> None:
     before = files_of(copy_of_teacher)
     outcome = ganmc("predict", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)

@@ -101,6 +101,19 @@ def test_the_latest_grid(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.latest_sample_grid() is None
     folder.samples.mkdir()
-    for epoch in (2, 10, 9):
+    (folder.samples / "epoch_best.png").touch()
+    for epoch in (2, 10_000, 9990):
         (folder.samples / f"epoch_{epoch:04d}.png").touch()
-    assert folder.latest_sample_grid().name == "epoch_0010.png"
+    assert folder.latest_sample_grid().name == "epoch_10000.png"
+
+
+def test_a_new_training_removes_values_and_images_of_an_earlier_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.samples.mkdir()
+    grid, other = folder.samples / "epoch_0002.png", folder.samples / "mine.png"
+    for path in (folder.result, folder.metrics, grid, other):
+        path.touch()
+    folder.start_training(resumed=True)
+    assert [path.exists() for path in (folder.result, folder.metrics, grid, other)] == [False, True, True, True]
+    folder.start_training()
+    assert [path.exists() for path in (folder.metrics, grid, other)] == [False, False, True]
