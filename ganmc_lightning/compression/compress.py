@@ -28,6 +28,7 @@ from ganmc_lightning.compression.teacher_statistics import check_input_statistic
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
 from ganmc_lightning.io.folder_lock import lock_folder
+from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.losses.distillation import DistillationLoss, KnowledgeDistillationLoss
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import candidate_precisions
@@ -124,7 +125,9 @@ def compress_classifier(
     found = dict(synthesizers or {})
     work = CompressionWork(factory, out, seed, command, baseline, gan, found, make_callbacks, report)
     settings = {
-        **{"data": hash_data(source), "teacher": hash_network(teacher), "student": hash_network(made.network)},
+        **{"data": hash_data(source), "teacher": hash_network(teacher)},
+        # The recipe contains arguments that are no part of the printed layers.
+        "student": hash_object([hash_network(made.network), made.recipe]),
         **{"loss": describe_object(loss), "synthesizers": [*map(describe_object, found.values())], "gan": gan},
         **{"max_epochs": epochs, "time": seconds, "batch_size": batch_size, "flip": flip, "baseline": baseline},
         **{"seed": seed, "formats": list(formats)},

@@ -61,6 +61,8 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
         compress(tmp_path / "small", epochs=3)
     with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
         compress(tmp_path / "small", epochs=1, seed=1)
+    with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
+        compress(tmp_path / "small", epochs=1, student_arguments={"in_features": 64, "hidden": [4], "dropout": 0.5})
 
 
 def test_a_second_compression_into_the_same_folder_is_refused(compress: Any, tmp_path: Any) -> None:
