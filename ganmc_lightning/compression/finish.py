@@ -52,7 +52,9 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
     splits, spec = work.factory.source.splits, work.factory.spec
     made = work.factory.student._replace(network=student.network)
     copy_file(folder.best_checkpoint, work.out / CHECKPOINT)
-    files = export_student(made, work.out, card_settings.formats, spec, splits.train)
+    files, failures = export_student(made, work.out, card_settings.formats, spec, splits.train)
+    for line in failures:
+        work.report(line)
     card = make_card(
         models,
         splits.test,
@@ -61,7 +63,7 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
         command=work.command,
         seed=work.seed,
         environment=card_settings.environment,
-        notes=[_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else [],
+        notes=[*([_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else []), *failures],
     )
     card.write(work.out)
     work.report(card.conclusion.text)
@@ -77,7 +79,13 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
         flops=count_flops(student.network, work.factory.example_input()),
         device=run.device,
         precision=plan.precision,
-        settings={**plan.settings, "chosen": chosen, "validation_accuracies": accuracies, "epochs": plan.epochs},
+        settings={
+            **plan.settings,
+            "formats": list(card_settings.formats),
+            "chosen": chosen,
+            "validation_accuracies": accuracies,
+            "epochs": plan.epochs,
+        },
         data={
             "class_names": list(spec.class_names),
             "train_images": len(splits.train),

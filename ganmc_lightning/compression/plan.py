@@ -27,8 +27,6 @@ from ganmc_lightning.runs.precision import TrainingPrecision
 from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
 
 RUNS, PLAN = "runs", "plan.json"
-FILES = ("card.html", "card.json", "result.json", "student.ckpt")
-"""Files of a finished compression, besides the exports ``student.*``."""
 SHARE = 0.95
 """Share of a time limit that is used for training; exports and the card need the rest."""
 MIN_SPEEDUP = 1.1

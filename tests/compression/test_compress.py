@@ -65,6 +65,44 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
         compress(tmp_path / "small", epochs=1, student_arguments={"in_features": 64, "hidden": [4], "dropout": 0.5})
 
 
+class Branching(nn.Module):
+    """Classifier whose operations depend on its inputs, which cannot be exported as a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = MLPClassifier(64, 3, [4])
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(inputs)
+        return logits * 2 if inputs.mean() > 0 else logits
+
+
+def test_a_failed_export_keeps_the_student_and_the_other_files(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    torch.manual_seed(0)
+    arguments: Any = {"student": Branching(), "student_arguments": None, "epochs": 1, "report": lines.append}
+    first = compress(tmp_path / "small", formats=("pt2", "safetensors"), **arguments)
+    assert list(first.result.sizes) == ["student.safetensors"]
+    failure = next(line for line in lines if line.startswith("Not exported as pt2: Branching: cannot be exported"))
+    assert failure in json.loads((tmp_path / "small" / "card.json").read_text())["notes"]
+
+
+def test_other_formats_are_written_without_training(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    first = compress(tmp_path / "small", epochs=1)
+    second = compress(tmp_path / "small", epochs=1, formats=("safetensors",), report=lines.append)
+    assert not any(line.startswith("training") for line in lines)
+    assert (first.result.train_seconds, {}) == (second.result.train_seconds, first.result.sizes)
+    assert list(second.result.sizes) == ["student.safetensors"]
+    assert "student.safetensors" in (tmp_path / "small" / "card.html").read_text()
+
+
+def test_unknown_formats_are_refused_before_the_training(compress: Any, tmp_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="formats: got 'onx', expected some of"):
+        compress(tmp_path / "small", formats=("onx",))
+    assert not (tmp_path / "small").exists()
+
+
 def test_a_second_compression_into_the_same_folder_is_refused(compress: Any, tmp_path: Any) -> None:
     def compress_again(line: str) -> None:
         if not line.startswith("teacher: accuracy"):
