@@ -169,10 +169,11 @@ def _train(work: CompressionWork, settings: Mapping[str, Any], card: CardSetting
 
 def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:
     teacher = work.evaluate("teacher", "teacher", work.factory.teacher)
-    check_finite_logits(teacher.val)
+    held_out = SplitLogits(*map(torch.cat, zip(teacher.val, teacher.test, strict=True)))
+    check_finite_logits(held_out)
     if not resumed:
         compute = partial(work.split_logits, split="val")
         check_input_statistics(teacher.network, teacher.val, work.factory.spec, compute)
-    check_better_than_chance(SplitLogits(*map(torch.cat, zip(teacher.val, teacher.test, strict=True))))
+    check_better_than_chance(held_out)
     work.report(f"teacher: accuracy {teacher.test.accuracy:.4f} on {len(teacher.test.labels)} test images")
     return teacher

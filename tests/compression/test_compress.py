@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.compression import LoadedSource, compress_classifier
 from ganmc_lightning.compression.finish import choose_student
 from ganmc_lightning.compression.inputs import StudentNetwork
 from ganmc_lightning.compression.stages import StageFactory
@@ -205,6 +206,21 @@ def test_students_that_do_not_fit_the_data_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         compress(tmp_path / "small", **changed)
+
+
+def test_a_teacher_with_nan_for_a_test_image_is_refused(
+    gray: LoadedSource, teacher: nn.Module, tmp_path: Any
+) -> None:
+    class Logarithm(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = teacher(inputs)
+            return logits + 0 * (inputs + 1).sum(dim=(1, 2, 3), keepdim=True).flatten(1).log()
+
+    source, test = LoadedSource(gray), gray.splits.test
+    black = torch.cat([torch.zeros_like(test.inputs[:1]), test.inputs[1:]])
+    source.splits = source.splits._replace(test=test.with_inputs(black))
+    with pytest.raises(ConfigurationError, match="NaN or infinite logits for 1 of"):
+        compress_classifier(Logarithm(), source, tmp_path / "small", student=teacher, epochs=1, formats=())
 
 
 def test_other_folders_are_refused(compress: Any, tmp_path: Any) -> None:
