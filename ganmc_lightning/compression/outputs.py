@@ -101,7 +101,9 @@ def make_card(
         )
         for model in models
     ]
-    images: Tensor | None = test.inputs if isinstance(test, TensorDataset) else None
+    images: Tensor | None = None
+    if isinstance(test, TensorDataset) and spec.sample_shape[0] in (1, 3):  # other channels are no colors
+        images = test.inputs
     return make_classifier_card(
         results,
         models[0].test.labels,

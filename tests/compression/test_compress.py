@@ -208,6 +208,24 @@ def test_students_that_do_not_fit_the_data_are_refused(
         compress(tmp_path / "small", **changed)
 
 
+def test_images_of_four_channels(gray: LoadedSource, teacher: nn.Module, tmp_path: Any) -> None:
+    class FirstChannel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = teacher
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.network(inputs[:, :1])
+            return logits
+
+    source, splits = LoadedSource(gray), gray.splits
+    train, test = (part.with_inputs(part.inputs.expand(-1, 4, -1, -1)) for part in (splits.train, splits.test))
+    source.splits = splits._replace(train=train, test=test)
+    student = MLPClassifier(4 * 64, 3, [4])
+    compress_classifier(FirstChannel(), source, tmp_path / "small", student=student, epochs=1, formats=())
+    assert (tmp_path / "small" / "card.html").is_file()
+
+
 def test_a_teacher_with_nan_for_a_test_image_is_refused(
     gray: LoadedSource, teacher: nn.Module, tmp_path: Any
 ) -> None:
