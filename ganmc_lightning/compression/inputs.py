@@ -108,6 +108,7 @@ def match_data(teacher: nn.Module, source: LoadedSource) -> MatchedData:
     if len(spec.sample_shape) != 3:
         raise ConfigurationError(f"data: {source.name} contains rows, expected images")
     remarks = []
+    teacher = _in_float32(teacher)
     try:
         check_classifier("teacher", teacher, spec)
     except ConfigurationError:
@@ -168,6 +169,7 @@ def make_student(
             network = build_network(**values)
         recipe = resolve_recipe({"class_path": BUILDER, "init_args": values})
         made = StudentNetwork(network, recipe, student)
+    made = made._replace(network=_in_float32(made.network))
     check_trainable_classifier("student", made.network, spec)
     return made
 
@@ -179,6 +181,13 @@ def size_remark(teacher: nn.Module, student: StudentNetwork) -> str:
     if small >= large:
         text = f"student: warning: {student.name} has {small:,} parameters, not fewer than the teacher's {large:,}"
     return text
+
+
+def _in_float32(network: nn.Module) -> nn.Module:
+    """Return a network whose weights have the precision of the samples: a copy if they have another one."""
+    if all(parameter.dtype == torch.float32 for parameter in network.parameters() if parameter.is_floating_point()):
+        return network
+    return copy.deepcopy(network).float()
 
 
 def _in_order(teacher: nn.Module, spec: DataSpec) -> nn.Module:

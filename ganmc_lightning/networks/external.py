@@ -76,7 +76,7 @@ def load_file(path: str, content: Any, network: nn.Module | None, options: Class
     elif network is not None:
         load_weights(network, find_state_dict(content, path), path)
     elif isinstance(content, nn.Module):
-        network = content
+        network = content.float()  # saved weights may be half precision
     else:
         weights = find_state_dict(content, path)
         raise ConfigurationError(

@@ -36,6 +36,16 @@ def test_outputs_are_ordered_by_class_name(gray: LoadedSource) -> None:
     assert "another order" in matched.remarks[0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_networks_of_other_precisions_are_copied_in_float32(gray: LoadedSource, dtype: torch.dtype) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).to(dtype).eval()
+    matched = match_data(network, gray)
+    student = make_student(network, None, matched.teacher, matched.spec, smaller=10, seed=0)
+    for converted in (matched.teacher, student.network):
+        assert converted(torch.zeros(1, 1, 8, 8)).dtype == torch.float32
+    assert next(network.parameters()).dtype == dtype
+
+
 def test_other_class_names_are_refused(gray: LoadedSource) -> None:
     source = named(gray, ("a", "b", "c"))
     teacher = PretrainedClassifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 3))).eval()

@@ -80,6 +80,15 @@ def test_moved_to_another_device(tmp_path):
     torch.testing.assert_close(copied(rows), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(dtype, tmp_path):
+    loaded = load_network(export(network().to(dtype), (torch.zeros(2, 1, 4, 4, dtype=dtype),), tmp_path / "teacher.pt2"))
+    images = torch.randn(5, 1, 4, 4)
+    logits = loaded(images)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, network().to(dtype).float()(images))
+
+
 def test_another_size_is_refused_or_resized(path):
     with pytest.raises(ConfigurationError, match=r"got images of 6 x 6 pixels, expected 4 x 4; set image_size: 4"):
         load_network(path)(torch.zeros(2, 1, 6, 6))

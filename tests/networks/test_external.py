@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 
@@ -84,6 +85,11 @@ class TestFiles:
         assert torch.equal(
             load_network(path, network=MLPClassifier(12, 3, (5,)), trust=True)(images(2)), network(images(2))
         )
+
+    def test_pickled_module_in_half_precision(self, tmp_path, network):
+        torch.save(copy.deepcopy(network).half(), tmp_path / "half.pt")
+        loaded = load_network(str(tmp_path / "half.pt"), trust=True)
+        torch.testing.assert_close(loaded(images(2)), network(images(2)), rtol=1e-2, atol=1e-2)
 
     def test_weights_without_a_network(self, path):
         message = error(path)
