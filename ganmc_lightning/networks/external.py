@@ -13,7 +13,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.network_reference import LIBRARIES, NetworkReference, parse_reference
 from ganmc_lightning.networks.building import build_network
 from ganmc_lightning.networks.exported import load_exported
-from ganmc_lightning.networks.libraries import Preprocessing, library_preprocessing, load_from_library
+from ganmc_lightning.networks.libraries import Preprocessing, arguments_of_weights, library_preprocessing, load_from_library
 from ganmc_lightning.networks.matching import load_weights
 from ganmc_lightning.networks.pretrained import Outputs, PretrainedClassifier
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data
@@ -159,7 +159,8 @@ def describe_classes(network: nn.Module, known: Preprocessing, options: Classifi
 
 
 def _build(reference: NetworkReference, options: ClassifierOptions) -> tuple[nn.Module, Preprocessing]:
-    known, arguments = reference_preprocessing(reference, options), dict(options.arguments or {})
+    known = reference_preprocessing(reference, options)
+    arguments = arguments_of_weights(reference, options.arguments or {})
     if reference.library not in LIBRARIES or reference.weights is not None:
         bare = str(reference._replace(weights=None))
         return build_network(bare, num_classes=options.num_classes, arguments=arguments), known

@@ -12,8 +12,10 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.network_reference import parse_reference
 from ganmc_lightning.networks import Frozen, MLPClassifier, PretrainedClassifier, allowed, build_network, load_network
 from ganmc_lightning.networks.intermediate import dry_run_layers
+from ganmc_lightning.networks.libraries import library_preprocessing
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import get_training_data
 
@@ -258,6 +260,28 @@ def test_torchvision(tmp_path):
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
     torch.testing.assert_close(loaded(images()), network(((images() + 1) / 2 - mean) / std))
     assert get_training_data(loaded).sample_shape == (3, 224, 224)
+
+
+def test_a_torchvision_network_that_converts_its_inputs(tmp_path):
+    """As with pretrained weights, from which a file usually is."""
+    path, arguments = tmp_path / "w.pt", {"init_weights": False, "aux_logits": False}
+    network = build_network("torchvision:googlenet", num_classes=2, arguments={**arguments, "transform_input": True})
+    torch.save(network.state_dict(), path)
+    values = {"path": f"torchvision:googlenet:{path}", "num_classes": 2, "arguments": arguments}
+    recipe = resolve_recipe({"class_path": LOADER, "init_args": values})
+    assert recipe["init_args"]["network"]["init_args"]["arguments"]["transform_input"]
+    loaded = load_network(values.pop("path"), **values)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    torch.testing.assert_close(loaded(images()), network.eval()(((images() + 1) / 2 - mean) / std))
+    arguments["transform_input"] = False
+    assert not load_network(f"torchvision:googlenet:{path}", num_classes=2, arguments=arguments).network.transform_input
+
+
+def test_a_torchvision_transformer_of_another_size():
+    reference = parse_reference("torchvision:vit_b_32")
+    known = library_preprocessing(reference, {"image_size": 64})
+    assert (known.input_shape, known.fixed_size) == ((3, 64, 64), True)
+    assert library_preprocessing(reference, {}).input_shape == (3, 224, 224)
 
 
 class TestHuggingFace:
