@@ -16,7 +16,9 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import DatasetSource, DatasetSplits, TensorDataset
 from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.network_reference import LIBRARIES, parse_reference
 from ganmc_lightning.networks import Frozen, PretrainedClassifier, build_network
+from ganmc_lightning.networks.allowed import find_network
 from ganmc_lightning.networks.profiling import count_parameters
 from ganmc_lightning.networks.proposal import propose_student
 from ganmc_lightning.networks.resolving import resolve_recipe
@@ -151,7 +153,8 @@ def make_student(
         seed: seed of the initial weights.
 
     Raises:
-        ConfigurationError: the network cannot be built, does not fit the data, or no network is small enough.
+        ConfigurationError: the network cannot be built, also from a checkpoint, does not fit the data, or no network
+            is small enough.
     """
     if isinstance(student, nn.Module):
         made = StudentNetwork(student, None, type(student).__name__)
@@ -167,6 +170,9 @@ def make_student(
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             network = build_network(**values)
+        reference = parse_reference(student)
+        if reference.library not in LIBRARIES:  # else load_network would refuse the trained checkpoint
+            find_network(f"{reference.library}.{reference.name}", f"student: {student}")
         recipe = resolve_recipe({"class_path": BUILDER, "init_args": values})
         made = StudentNetwork(network, recipe, student)
     made = made._replace(network=_in_float32(made.network))
