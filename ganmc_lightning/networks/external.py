@@ -13,7 +13,12 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.network_reference import LIBRARIES, NetworkReference, parse_reference
 from ganmc_lightning.networks.building import build_network
 from ganmc_lightning.networks.exported import load_exported
-from ganmc_lightning.networks.libraries import Preprocessing, arguments_of_weights, library_preprocessing, load_from_library
+from ganmc_lightning.networks.libraries import (
+    Preprocessing,
+    arguments_of_weights,
+    library_preprocessing,
+    load_from_library,
+)
 from ganmc_lightning.networks.matching import load_weights
 from ganmc_lightning.networks.pretrained import Outputs, PretrainedClassifier
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data

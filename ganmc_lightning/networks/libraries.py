@@ -18,7 +18,7 @@ HF_CONFIG = "config"
 """Argument with the contents of ``config.json`` of a Hugging Face model, which then needs no file."""
 
 SCALING_NETWORKS = ("googlenet", "inception_v3")
-"""Networks of torchvision that convert images with the statistics of ImageNet to [-1, 1] if their weights require it."""
+"""Networks of torchvision that convert images with ImageNet's statistics to [-1, 1], as pretrained weights require."""
 
 
 class Preprocessing(NamedTuple):

@@ -226,9 +226,7 @@ def test_images_of_four_channels(gray: LoadedSource, teacher: nn.Module, tmp_pat
     assert (tmp_path / "small" / "card.html").is_file()
 
 
-def test_a_teacher_with_nan_for_a_test_image_is_refused(
-    gray: LoadedSource, teacher: nn.Module, tmp_path: Any
-) -> None:
+def test_a_teacher_with_nan_for_a_test_image_is_refused(gray: LoadedSource, teacher: nn.Module, tmp_path: Any) -> None:
     class Logarithm(nn.Module):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
             logits: torch.Tensor = teacher(inputs)

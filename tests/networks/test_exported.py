@@ -84,7 +84,8 @@ def test_moved_to_another_device(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(dtype, tmp_path):
-    loaded = load_network(export(network().to(dtype), (torch.zeros(2, 1, 4, 4, dtype=dtype),), tmp_path / "teacher.pt2"))
+    inputs = (torch.zeros(2, 1, 4, 4, dtype=dtype),)
+    loaded = load_network(export(network().to(dtype), inputs, tmp_path / "teacher.pt2"))
     images = torch.randn(5, 1, 4, 4)
     logits = loaded(images)
     assert logits.dtype == torch.float32
