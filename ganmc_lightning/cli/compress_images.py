@@ -18,6 +18,7 @@ from ganmc_lightning.cli.cuda_check import skip_nvml_without_cuda
 from ganmc_lightning.cli.malloc import keep_freed_memory
 from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier
+from ganmc_lightning.compression.inputs import match_data
 from ganmc_lightning.compression.synthesis import filtered_pool, generator_pool
 from ganmc_lightning.data.datasets import open_dataset
 from ganmc_lightning.data.datasets.image_splits import ImageSizeError
@@ -85,8 +86,10 @@ def run_images(arguments: argparse.Namespace) -> int:
 
 def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> ClassifierCompression:
     source = _load_data(arguments)
-    splits = source.splits
-    teacher = _load_teacher(arguments, splits.num_classes)
+    # Matched here, because filters of synthetic images use the teacher with the classes of the data.
+    source, teacher, _, remarks = match_data(_load_teacher(arguments, source.splits.num_classes), source)
+    for remark in remarks:
+        print(remark)
 
     def make_callbacks() -> list[Callback]:
         callbacks: list[Callback] = [handler, Acceleration()]
@@ -106,7 +109,7 @@ def _compress(arguments: argparse.Namespace, handler: InterruptHandler) -> Class
         flip=not arguments.no_flip,
         baseline=arguments.baseline,
         gan=arguments.gan is True,
-        synthesizers=_synthesizers(arguments, teacher, len(splits.train)),
+        synthesizers=_synthesizers(arguments, teacher, len(source.splits.train)),
         formats=arguments.format,
         seed=arguments.seed,
         command=arguments.command,

@@ -27,7 +27,9 @@ from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_c
 from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
+from ganmc_lightning.io.export_formats import check_export_formats
 from ganmc_lightning.io.folder_lock import lock_folder
+from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.losses.distillation import DistillationLoss, KnowledgeDistillationLoss
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import candidate_precisions
@@ -83,7 +85,8 @@ def compress_classifier(
 
     Teacher and student process the same augmented images, with one cosine cycle of the learning rate (Beyer et al.
     2022). Validation samples choose the epoch, and whether synthetic samples are used; test samples only measure the
-    result. A second call with equal arguments resumes a stopped compression and returns a complete one.
+    result. A second call with equal arguments resumes a stopped compression and returns a complete one; with other
+    ``formats``, it only writes the exports and the card again.
 
     The folder contains ``student.ckpt`` (see :func:`~ganmc_lightning.networks.load_network`), the exports
     ``student.*``, ``card.html``, ``result.json``, and the runs in ``runs/``.
@@ -91,7 +94,7 @@ def compress_classifier(
     Args:
         teacher: trained network from float images (N, C, H, W) in [-1, 1] to logits (N, K).
         data: labeled images.
-        out: output folder, new or of a call with equal arguments.
+        out: output folder, new or of a call with equal arguments besides ``formats``.
         student: untrained network, or a reference such as ``"timm:mobilenetv3_small_050"``; None to propose one.
         student_arguments: arguments of the reference's factory (default: none).
         smaller: least ratio of the teacher's parameters to those of a proposed student (default: 10).
@@ -103,7 +106,8 @@ def compress_classifier(
         baseline: whether to train the student on the labels only as well, to compare with (default: False).
         gan: whether to train an AC-GAN, and a student with its images that the teacher recognizes (default: False).
         synthesizers: name -> synthesizer of a further student each (default: none).
-        formats: exports of the student, see :func:`~ganmc_lightning.export.export_network`.
+        formats: exports of the student, see :func:`~ganmc_lightning.export.export_network`. The card names those that
+            fail.
         seed: random seed (default: 0).
         command: command line for the card (default: none).
         environment: name -> value for the card, such as versions of packages (default: none).
@@ -113,10 +117,12 @@ def compress_classifier(
     Raises:
         ConfigurationError: networks and data do not match, the teacher's accuracy is at chance, or larger with other
             statistics than the ones assumed by :func:`~ganmc_lightning.networks.load_network`; the folder contains
-            other files, or another process uses it; or ``seconds`` is less than one epoch.
+            other files, or another process uses it; a format is unknown or its package is missing; or ``seconds`` is
+            less than one epoch.
         DivergenceError: the training of a student diverged.
     """
     out = Path(out)
+    formats = check_export_formats(formats) if formats else ()
     source, teacher, spec, remarks = match_data(teacher, data if isinstance(data, LoadedSource) else LoadedSource(data))
     made = make_student(student, student_arguments, teacher, spec, smaller=smaller, seed=seed)
     loss = KnowledgeDistillationLoss() if loss is None else loss
@@ -124,15 +130,18 @@ def compress_classifier(
     found = dict(synthesizers or {})
     work = CompressionWork(factory, out, seed, command, baseline, gan, found, make_callbacks, report)
     settings = {
-        **{"data": hash_data(source), "teacher": hash_network(teacher), "student": hash_network(made.network)},
+        **{"data": hash_data(source), "teacher": hash_network(teacher)},
+        # The recipe contains arguments that are no part of the printed layers.
+        "student": hash_object([hash_network(made.network), made.recipe]),
         **{"loss": describe_object(loss), "synthesizers": [*map(describe_object, found.values())], "gan": gan},
         **{"max_epochs": epochs, "time": seconds, "batch_size": batch_size, "flip": flip, "baseline": baseline},
-        **{"seed": seed, "formats": list(formats)},
+        "seed": seed,
     }
     for line in (*remarks, size_remark(teacher, made)):
         report(line)
     result = RunFolder(out).read_result()
-    if result is None or read_plan(out, settings) is None:  # a complete folder is only read
+    complete = result is not None and read_plan(out, settings) is not None
+    if result is None or not complete or result.settings.get("formats") != list(formats):
         with lock_folder(out, "out"):
             result = _train(work, settings, CardSettings(formats, environment or {}))
     name = str(result.settings["chosen"])
@@ -153,16 +162,18 @@ def _train(work: CompressionWork, settings: Mapping[str, Any], card: CardSetting
             precisions=candidate_precisions(),
             synthesis=work.measure_synthesis().values(),
         )
-    work.report(describe_plan(plan, list(work.stages().values())))
+    if RunFolder(work.out).read_result() is None:  # otherwise only the exports and the card are written
+        work.report(describe_plan(plan, list(work.stages().values())))
     return finish(work, plan, measured, card)
 
 
 def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:
     teacher = work.evaluate("teacher", "teacher", work.factory.teacher)
-    check_finite_logits(teacher.val)
+    held_out = SplitLogits(*map(torch.cat, zip(teacher.val, teacher.test, strict=True)))
+    check_finite_logits(held_out)
     if not resumed:
         compute = partial(work.split_logits, split="val")
         check_input_statistics(teacher.network, teacher.val, work.factory.spec, compute)
-    check_better_than_chance(SplitLogits(*map(torch.cat, zip(teacher.val, teacher.test, strict=True))))
+    check_better_than_chance(held_out)
     work.report(f"teacher: accuracy {teacher.test.accuracy:.4f} on {len(teacher.test.labels)} test images")
     return teacher

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ganmc_lightning.compression.outputs import (
     CHECKPOINT,
@@ -52,7 +52,9 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
     splits, spec = work.factory.source.splits, work.factory.spec
     made = work.factory.student._replace(network=student.network)
     copy_file(folder.best_checkpoint, work.out / CHECKPOINT)
-    files = export_student(made, work.out, card_settings.formats, spec, splits.train)
+    files, failures = export_student(made, work.out, card_settings.formats, spec, splits.train)
+    for line in failures:
+        work.report(line)
     card = make_card(
         models,
         splits.test,
@@ -61,33 +63,12 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
         command=work.command,
         seed=work.seed,
         environment=card_settings.environment,
-        notes=[_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else [],
+        notes=[*([_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else []), *failures],
     )
     card.write(work.out)
     work.report(card.conclusion.text)
-    run = folder.read_result()
-    assert run is not None
-    RunFolder(work.out).update_result(
-        command=work.command,
-        seed=work.seed,
-        metrics=accuracy_metrics(models),
-        train_seconds=run.train_seconds,
-        steps=run.steps,
-        parameters=count_parameters(student.network),
-        flops=count_flops(student.network, work.factory.example_input()),
-        device=run.device,
-        precision=plan.precision,
-        settings={**plan.settings, "chosen": chosen, "validation_accuracies": accuracies, "epochs": plan.epochs},
-        data={
-            "class_names": list(spec.class_names),
-            "train_images": len(splits.train),
-            "test_images": len(splits.test),
-        },
-        sizes={file.path.name: file.bytes for file in files},
-    )
-    result = RunFolder(work.out).read_result()
-    assert result is not None
-    return result
+    choice = {"formats": list(card_settings.formats), "chosen": chosen, "validation_accuracies": accuracies}
+    return _write_result(work, plan, models, folder, choice, {file.path.name: file.bytes for file in files})
 
 
 def choose_student(accuracies: Mapping[str, float]) -> str:
@@ -101,6 +82,41 @@ def choose_student(accuracies: Mapping[str, float]) -> str:
         ('student', 'student_gan')
     """
     return max(accuracies, key=accuracies.__getitem__)
+
+
+def _write_result(
+    work: CompressionWork,
+    plan: CompressionPlan,
+    models: Sequence[Evaluated],
+    folder: RunFolder,
+    choice: Mapping[str, Any],
+    sizes: Mapping[str, int],
+) -> RunResult:
+    """Write ``result.json`` of a compression from that of the student's run folder, and return its content."""
+    run, student = folder.read_result(), models[1]
+    assert run is not None
+    splits, written = work.factory.source.splits, RunFolder(work.out)
+    written.update_result(
+        command=work.command,
+        seed=work.seed,
+        metrics=accuracy_metrics(models),
+        train_seconds=run.train_seconds,
+        steps=run.steps,
+        parameters=count_parameters(student.network),
+        flops=count_flops(student.network, work.factory.example_input()),
+        device=run.device,
+        precision=plan.precision,
+        settings={**plan.settings, **choice, "epochs": plan.epochs},
+        data={
+            "class_names": list(work.factory.spec.class_names),
+            "train_images": len(splits.train),
+            "test_images": len(splits.test),
+        },
+        sizes=sizes,
+    )
+    result = written.read_result()
+    assert result is not None
+    return result
 
 
 def _baseline(work: CompressionWork, stage: CompressionStage, name: str) -> Evaluated:

@@ -16,7 +16,9 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import DatasetSource, DatasetSplits, TensorDataset
 from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.network_reference import LIBRARIES, parse_reference
 from ganmc_lightning.networks import Frozen, PretrainedClassifier, build_network
+from ganmc_lightning.networks.allowed import find_network
 from ganmc_lightning.networks.profiling import count_parameters
 from ganmc_lightning.networks.proposal import propose_student
 from ganmc_lightning.networks.resolving import resolve_recipe
@@ -108,6 +110,7 @@ def match_data(teacher: nn.Module, source: LoadedSource) -> MatchedData:
     if len(spec.sample_shape) != 3:
         raise ConfigurationError(f"data: {source.name} contains rows, expected images")
     remarks = []
+    teacher = _in_float32(teacher)
     try:
         check_classifier("teacher", teacher, spec)
     except ConfigurationError:
@@ -150,7 +153,8 @@ def make_student(
         seed: seed of the initial weights.
 
     Raises:
-        ConfigurationError: the network cannot be built, does not fit the data, or no network is small enough.
+        ConfigurationError: the network cannot be built, also from a checkpoint, does not fit the data, or no network
+            is small enough.
     """
     if isinstance(student, nn.Module):
         made = StudentNetwork(student, None, type(student).__name__)
@@ -166,8 +170,12 @@ def make_student(
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             network = build_network(**values)
+        reference = parse_reference(student)
+        if reference.library not in LIBRARIES:  # else load_network would refuse the trained checkpoint
+            find_network(f"{reference.library}.{reference.name}", f"student: {student}")
         recipe = resolve_recipe({"class_path": BUILDER, "init_args": values})
         made = StudentNetwork(network, recipe, student)
+    made = made._replace(network=_in_float32(made.network))
     check_trainable_classifier("student", made.network, spec)
     return made
 
@@ -179,6 +187,13 @@ def size_remark(teacher: nn.Module, student: StudentNetwork) -> str:
     if small >= large:
         text = f"student: warning: {student.name} has {small:,} parameters, not fewer than the teacher's {large:,}"
     return text
+
+
+def _in_float32(network: nn.Module) -> nn.Module:
+    """Return a network whose weights have the precision of the samples: a copy if they have another one."""
+    if all(parameter.dtype == torch.float32 for parameter in network.parameters() if parameter.is_floating_point()):
+        return network
+    return copy.deepcopy(network).float()
 
 
 def _in_order(teacher: nn.Module, spec: DataSpec) -> nn.Module:

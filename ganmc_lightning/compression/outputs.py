@@ -16,6 +16,7 @@ from ganmc_lightning.compression.inputs import StudentNetwork
 from ganmc_lightning.compression.teacher import SplitLogits
 from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.data.splits import Split
+from ganmc_lightning.exceptions import ConfigurationError, ExportError
 from ganmc_lightning.export import ExportedFile, export_network
 from ganmc_lightning.io.atomic import atomic_write
 
@@ -50,8 +51,10 @@ def copy_file(source: Path, target: Path) -> None:
 
 def export_student(
     student: StudentNetwork, out: Path, formats: Sequence[str], spec: DataSpec, train: Split
-) -> list[ExportedFile]:
+) -> tuple[list[ExportedFile], list[str]]:
     """Write ``student.onnx`` and the other formats, each verified against the network.
+
+    A format that fails does not prevent the others, because the student has been trained by then.
 
     Args:
         student: the trained student.
@@ -60,20 +63,23 @@ def export_student(
         spec: specification of the data.
         train: training samples, of which some calibrate int8 files.
 
-    Raises:
-        ConfigurationError: the student cannot be exported.
-        ExportError: the outputs of a file differ from the student's.
+    Returns:
+        The files, and one line about each format that was not written.
     """
-    if not formats:
-        return []
     calibration = None
     if "int8" in formats:
         count = min(CALIBRATION_IMAGES, len(train))
         places = torch.linspace(0, len(train) - 1, count).long().tolist()
         calibration = torch.stack([train[place][0] for place in places])
-    return export_network(
-        student.network, out, formats, spec=spec, calibration=calibration, stem=STEM, recipe=student.recipe
-    )
+    files, failures = [], []
+    for name in formats:
+        try:
+            files += export_network(
+                student.network, out, [name], spec=spec, calibration=calibration, stem=STEM, recipe=student.recipe
+            )
+        except (ConfigurationError, ExportError) as error:
+            failures.append(f"Not exported as {name}: {error}")
+    return files, failures
 
 
 def make_card(
@@ -95,7 +101,9 @@ def make_card(
         )
         for model in models
     ]
-    images: Tensor | None = test.inputs if isinstance(test, TensorDataset) else None
+    images: Tensor | None = None
+    if isinstance(test, TensorDataset) and spec.sample_shape[0] in (1, 3):  # other channels are no colors
+        images = test.inputs
     return make_classifier_card(
         results,
         models[0].test.labels,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +22,11 @@ from ganmc_lightning.io.folder_lock import LOCK
 from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION, check_format_version
 from ganmc_lightning.io.object_hash import hash_object
 from ganmc_lightning.io.structured import read_json, validate, write_json
-from ganmc_lightning.networks import PretrainedClassifier
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import TrainingPrecision
 from ganmc_lightning.synthesizers import StoredSynthesizer, Synthesizer
 
 RUNS, PLAN = "runs", "plan.json"
-FILES = ("card.html", "card.json", "result.json", "student.ckpt")
-"""Files of a finished compression, besides the exports ``student.*``."""
 SHARE = 0.95
 """Share of a time limit that is used for training; exports and the card need the rest."""
 MIN_SPEEDUP = 1.1
@@ -55,10 +53,10 @@ class CompressionPlan:
 
 
 def hash_network(network: nn.Module) -> str:
-    """Compute the sha256 of the type, weights and buffers of a network, and of the arguments of its wrapper."""
-    arguments = network.extra_repr() if isinstance(network, PretrainedClassifier) else ""
+    """Compute the sha256 of the layers of a network with their arguments, and of its weights and buffers."""
+    layers = re.sub(r" at 0x\w+", "", str(network))  # functions among the arguments: addresses differ in each process
     tensors = {**dict(network.state_dict()), **dict(network.named_buffers())}  # also of mean and std
-    return hash_object([type(network).__qualname__, arguments, tensors])
+    return hash_object([type(network).__qualname__, layers, tensors])
 
 
 def hash_data(source: LoadedSource) -> str:
@@ -73,20 +71,34 @@ def hash_data(source: LoadedSource) -> str:
 
 
 def describe_object(value: object) -> str:
-    """Return the class and the plain settings of a loss or synthesizer, with hashes of networks and stored images.
+    """Return the class and the settings of a loss or synthesizer, with hashes of networks and stored images.
 
     Example:
         >>> from ganmc_lightning.synthesizers import JitterSynthesizer
         >>> describe_object(JitterSynthesizer(0.5))
         'JitterSynthesizer(noise_std=0.5)'
     """
-    plain = {key: item for key, item in vars(value).items() if isinstance(item, bool | int | float | str | Path)}
-    settings = ", ".join(f"{key}={item}" for key, item in sorted(plain.items()) if key[0] != "_" and key != "training")
-    hashes = [hash_network(item)[:DIGITS] for item in vars(value).values() if isinstance(item, nn.Module)]
+    found = dict(vars(value))
+    if isinstance(value, nn.Module):
+        found.update(value.named_children())
+    described = {key: _describe_value(item) for key, item in found.items() if key[0] != "_" and key != "training"}
     if isinstance(value, StoredSynthesizer):
-        hashes.append(hash_images(value.path)[:DIGITS])
-    inner = "".join(f", {describe_object(item)}" for item in vars(value).values() if isinstance(item, Synthesizer))
-    return f"{type(value).__name__}({settings}{''.join(f', {text}' for text in hashes)}{inner})"
+        described["contents"] = hash_images(value.path)[:DIGITS]
+    settings = ", ".join(f"{key}={text}" for key, text in sorted(described.items()) if text)
+    return f"{type(value).__name__}({settings})"
+
+
+def _describe_value(value: object) -> str:
+    """Describe an attribute; objects of other types, such as caches, are no settings and have an empty description."""
+    if isinstance(value, bool | int | float | str | Path):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_describe_value, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {_describe_value(item)}' for key, item in value.items())}}}"
+    if isinstance(value, nn.Module) and value.state_dict():
+        return hash_network(value)[:DIGITS]
+    return describe_object(value) if isinstance(value, nn.Module | Synthesizer) else ""
 
 
 def describe_plan(plan: CompressionPlan, stages: Sequence[CompressionStage]) -> str:

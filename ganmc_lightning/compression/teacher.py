@@ -75,7 +75,7 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
         return
     message = (
         f"teacher: got an accuracy of {teacher.accuracy:.1%} on {n} validation and test images, expected more than "
-        f"{min(limit, 1):.1%}, which is chance"
+        f"{limit:.1%}, which is chance"
     )
     reordered = _accuracy_in_best_order(teacher, classes)
     if reordered > max(limit, 0.5):
@@ -92,12 +92,15 @@ def check_better_than_chance(teacher: SplitLogits) -> None:
 def chance_limit(labels: Tensor) -> float:
     """Return the largest accuracy that is attributed to chance: the share of the most frequent class, and a margin.
 
+    It is at most that of one error, so that a classifier without errors is above it for any labels.
+
     Example:
         >>> round(chance_limit(torch.arange(100) % 2), 6)
         0.65
     """
-    share = float(torch.bincount(labels).max()) / len(labels)
-    return share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / len(labels))
+    n = len(labels)
+    share = float(torch.bincount(labels).max()) / n
+    return min(share + STANDARD_ERRORS * math.sqrt(share * (1 - share) / n), (n - 1) / n)
 
 
 def _accuracy_in_best_order(teacher: SplitLogits, classes: int) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
@@ -25,8 +27,8 @@ from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
 from ganmc_lightning.runs.precision import TrainingPrecision
 
-MEASURED_STEPS = 8
-"""Number of steps that are trained to estimate the duration; the first is slower and not counted."""
+MEASURED_STEPS = 6
+"""Number of steps of each of the two epochs that are trained to estimate the duration."""
 
 
 def train_stage(
@@ -66,10 +68,8 @@ def train_stage(
     trainer = _make_trainer(
         precision,
         [*callbacks, *lines, *stage.callbacks(), checkpoint],
+        folder,
         max_epochs=epochs,
-        default_root_dir=folder.path,
-        logger=ResumableCSVLogger(str(folder.path)),
-        plugins=[AtomicCheckpointIO()],
     )
     last = folder.last_checkpoint
     _fit(trainer, module, data, str(last) if last.is_file() else None)
@@ -91,19 +91,29 @@ def load_trained(stage: CompressionStage, folder: RunFolder, network: nn.Module)
 
 
 def measure_epoch(stage: CompressionStage, precision: TrainingPrecision) -> float:
-    """Measure the seconds of one epoch of a stage, training and validation, by a few steps.
+    """Measure the seconds of one epoch of a stage: its steps, validation, checkpoints and learning curves.
+
+    The second of two short epochs is measured, in a temporary folder, because the first one is slower.
 
     Args:
-        stage: the stage; nothing is written.
+        stage: the stage.
         precision: precision of the training.
     """
     data = stage.make_data()
-    timer = _BatchTimer()
-    trainer = _make_trainer(precision, [timer], fast_dev_run=MEASURED_STEPS, logger=False)
-    _fit(trainer, stage.make_module(MEASURED_STEPS), data)
-    return timer.seconds_per_batch * count_train_batches(data) + timer.seconds_per_val_batch * len(
-        data.val_dataloader()
-    )
+    timer = _EpochTimer()
+    with TemporaryDirectory() as path:
+        folder = RunFolder(Path(path))
+        checkpoint = RunModelCheckpoint(folder.checkpoints, stage.monitor, mode="max")
+        trainer = _make_trainer(
+            precision,
+            [timer, *stage.callbacks(), checkpoint],
+            folder,
+            max_epochs=2,
+            limit_train_batches=MEASURED_STEPS,
+            limit_val_batches=MEASURED_STEPS,
+        )
+        _fit(trainer, stage.make_module(2 * MEASURED_STEPS), data)
+    return timer.epoch_seconds(count_train_batches(data), len(data.val_dataloader()))
 
 
 def count_train_batches(data: GANAugmentedDataModule) -> int:
@@ -113,13 +123,18 @@ def count_train_batches(data: GANAugmentedDataModule) -> int:
     return len(data.train_dataloader())
 
 
-def _make_trainer(precision: TrainingPrecision, callbacks: list[Callback], **arguments: Any) -> Trainer:
+def _make_trainer(
+    precision: TrainingPrecision, callbacks: list[Callback], folder: RunFolder, **arguments: Any
+) -> Trainer:
     with warnings.catch_warnings():
         filter_lightning_warnings()  # the constructor prints devices, precision and tips
         return Trainer(
             **arguments,
             precision=precision,
             callbacks=callbacks,
+            default_root_dir=folder.path,
+            logger=ResumableCSVLogger(str(folder.path)),
+            plugins=[AtomicCheckpointIO()],
             devices=1,
             enable_progress_bar=_has_progress_bar(callbacks),
             enable_model_summary=False,
@@ -139,33 +154,46 @@ def _fit(
         trainer.fit(module, data, ckpt_path=checkpoint)
 
 
-class _BatchTimer(Callback):
-    """Times at the ends of batches, after the device has finished."""
+class _EpochTimer(Callback):
+    """Times of the last epoch, after the device has finished."""
 
     def __init__(self) -> None:
-        self._ends: list[float] = []
-        self._val_start = 0.0
-        self._val_batches = 0
-        self.seconds_per_val_batch = 0.0
+        self._started = self._last = self._seconds = 0.0
+        self._steps: list[float] = []
+        self._val_steps: list[float] = []
 
-    @property
-    def seconds_per_batch(self) -> float:
-        """Median duration of a training step, without the first if there are others."""
-        durations = [after - before for before, after in zip(self._ends, self._ends[1:], strict=False)]
-        return median(durations[1:] or durations)
+    def epoch_seconds(self, steps: int, val_steps: int) -> float:
+        """Return the estimated duration of an epoch with more steps.
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._ends = [_now(pl_module)]
+        Args:
+            steps: number of training steps.
+            val_steps: number of batches of the validation.
+        """
+        # The first of several steps contains the start of the loader.
+        step, val_step = (median(durations[1:] or durations) for durations in (self._steps, self._val_steps))
+        rest = self._seconds - len(self._steps) * step - len(self._val_steps) * val_step
+        return steps * step + val_steps * val_step + max(0.0, rest)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = self._last = _now(pl_module)
+        self._steps, self._val_steps = [], []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self._ends.append(_now(pl_module))
+        self._add_to(self._steps, pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._val_start, self._val_batches = _now(pl_module), 0
+        self._last = _now(pl_module)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        self._val_batches += 1
-        self.seconds_per_val_batch = (_now(pl_module) - self._val_start) / self._val_batches
+        self._add_to(self._val_steps, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._seconds = _now(pl_module) - self._started
+
+    def _add_to(self, durations: list[float], module: LightningModule) -> None:
+        now = _now(module)
+        durations.append(now - self._last)
+        self._last = now
 
 
 def _now(module: LightningModule) -> float:

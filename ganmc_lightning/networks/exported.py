@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
@@ -78,7 +78,11 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
     shape = tuple(sample.shape[1:])
     outputs = [values.get(str(name)) for name in program.graph_signature.user_outputs]
     classes = outputs[0].shape[-1] if outputs and isinstance(outputs[0], Tensor) and outputs[0].dim() == 2 else 0
-    network = _MovableGraph(program.module())
+    graph = program.module()
+    if sample.dtype != torch.float32:  # the package computes in float32
+        dtype = sample.dtype
+        _replace_arguments(graph.float(), lambda value: torch.float32 if value == dtype else value)
+    network = _MovableGraph(graph)
     fixed = all(isinstance(size, int) for size in shape)
     count = classes if isinstance(classes, int) else 0
     return ExportedNetwork(network, shape if fixed else (), count, _class_names(extra, path))
@@ -108,19 +112,18 @@ class _MovableGraph(nn.Module):
         before = self.device_probe.device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.device_probe.device != before:
-            for module in self.graph.modules():
-                if isinstance(module, GraphModule):
-                    _set_device(module, self.device_probe.device)
+            device = self.device_probe.device
+            _replace_arguments(self.graph, lambda value: device if isinstance(value, torch.device) else value)
         return self
 
 
-def _set_device(module: GraphModule, device: torch.device) -> None:
-    def replace(value: Any) -> Any:
-        return device if isinstance(value, torch.device) else value
-
-    for node in module.graph.nodes:
-        node.args, node.kwargs = map_aggregate(node.args, replace), map_aggregate(node.kwargs, replace)
-    module.recompile()
+def _replace_arguments(graph: nn.Module, replace: Callable[[Any], Any]) -> None:
+    """Replace arguments of all operations, such as devices and data types."""
+    for module in graph.modules():
+        if isinstance(module, GraphModule):
+            for node in module.graph.nodes:
+                node.args, node.kwargs = map_aggregate(node.args, replace), map_aggregate(node.kwargs, replace)
+            module.recompile()
 
 
 def _class_names(extra: dict[str, Any], path: str) -> tuple[str, ...]:

@@ -13,7 +13,12 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.network_reference import LIBRARIES, NetworkReference, parse_reference
 from ganmc_lightning.networks.building import build_network
 from ganmc_lightning.networks.exported import load_exported
-from ganmc_lightning.networks.libraries import Preprocessing, library_preprocessing, load_from_library
+from ganmc_lightning.networks.libraries import (
+    Preprocessing,
+    arguments_of_weights,
+    library_preprocessing,
+    load_from_library,
+)
 from ganmc_lightning.networks.matching import load_weights
 from ganmc_lightning.networks.pretrained import Outputs, PretrainedClassifier
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data
@@ -72,11 +77,12 @@ def load_file(path: str, content: Any, network: nn.Module | None, options: Class
         if network is not None:
             raise ConfigurationError(f"{path}: got a network for an exported network, which contains its own")
         network, shape, classes, names = load_exported(path, options.trust)
-        known = Preprocessing(input_shape=shape, fixed_size=len(shape) == 3, num_classes=classes, class_names=names)
+        square = len(shape) == 3 and shape[1] == shape[2]  # other images cannot be resized to image_size
+        known = Preprocessing(input_shape=shape, fixed_size=square, num_classes=classes, class_names=names)
     elif network is not None:
         load_weights(network, find_state_dict(content, path), path)
     elif isinstance(content, nn.Module):
-        network = content
+        network = content.float()  # saved weights may be half precision
     else:
         weights = find_state_dict(content, path)
         raise ConfigurationError(
@@ -158,7 +164,8 @@ def describe_classes(network: nn.Module, known: Preprocessing, options: Classifi
 
 
 def _build(reference: NetworkReference, options: ClassifierOptions) -> tuple[nn.Module, Preprocessing]:
-    known, arguments = reference_preprocessing(reference, options), dict(options.arguments or {})
+    known = reference_preprocessing(reference, options)
+    arguments = arguments_of_weights(reference, options.arguments or {})
     if reference.library not in LIBRARIES or reference.weights is not None:
         bare = str(reference._replace(weights=None))
         return build_network(bare, num_classes=options.num_classes, arguments=arguments), known

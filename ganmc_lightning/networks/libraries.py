@@ -17,6 +17,9 @@ from ganmc_lightning.networks.allowed import import_library
 HF_CONFIG = "config"
 """Argument with the contents of ``config.json`` of a Hugging Face model, which then needs no file."""
 
+SCALING_NETWORKS = ("googlenet", "inception_v3")
+"""Networks of torchvision that convert images with ImageNet's statistics to [-1, 1], as pretrained weights require."""
+
 
 class Preprocessing(NamedTuple):
     """Inputs and classes that a library documents for a network.
@@ -51,8 +54,23 @@ def library_preprocessing(reference: NetworkReference, arguments: Mapping[str, A
     if reference.library == "timm":
         return _timm_preprocessing(reference, arguments)
     if reference.library == "torchvision":
-        return _torchvision_preprocessing(reference)
+        return _torchvision_preprocessing(reference, arguments)
     return _hf_preprocessing(reference, arguments)
+
+
+def arguments_of_weights(reference: NetworkReference, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a network with trained weights, for which torchvision changes a default.
+
+    Args:
+        reference: library and name.
+        arguments: arguments of the user, which take precedence.
+
+    Example:
+        >>> arguments_of_weights(NetworkReference("torchvision", "googlenet"), {"dropout": 0.5})
+        {'transform_input': True, 'dropout': 0.5}
+    """
+    transforms = reference.library == "torchvision" and reference.name in SCALING_NETWORKS
+    return {"transform_input": True, **arguments} if transforms else dict(arguments)
 
 
 def build_from_library(
@@ -236,17 +254,17 @@ def _torchvision_builder(reference: NetworkReference) -> Any:
     return models.get_model_builder(reference.name)
 
 
-def _torchvision_preprocessing(reference: NetworkReference) -> Preprocessing:
+def _torchvision_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any]) -> Preprocessing:
     _torchvision_builder(reference)
     models = import_library("torchvision.models", str(reference))
     weights = models.get_model_weights(reference.name).DEFAULT
     transform = weights.transforms()
-    shape = (3, transform.crop_size[0], transform.crop_size[0])
+    size = arguments.get("image_size", transform.crop_size[0])  # an argument of vision transformers
     # The names of the classes in the metadata are English words, those of ImageNet's folders are WordNet ids.
     return Preprocessing(
         tuple(transform.mean),
         tuple(transform.std),
-        shape,
+        (3, size, size),
         reference.name.startswith("vit_"),
         len(weights.meta["categories"]),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import torch
@@ -36,7 +38,7 @@ def count_parameters(network: nn.Module) -> int:
 def count_flops(network: nn.Module, *inputs: Tensor) -> int:
     """Count the FLOPs of one forward pass in evaluation mode, two per multiply-add.
 
-    Only convolutions and matrix products are counted (``torch.utils.flop_counter``).
+    Only convolutions and matrix products are counted (``torch.utils.flop_counter``), including those of attention.
 
     Args:
         network: network on the device of ``inputs``.
@@ -46,9 +48,20 @@ def count_flops(network: nn.Module, *inputs: Tensor) -> int:
         >>> count_flops(nn.Linear(2, 3), torch.zeros(1, 2))
         12
     """
-    with torch.no_grad(), evaluating(network), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), evaluating(network), _unfused_attention(), FlopCounterMode(display=False) as counter:
         network(*inputs)
     return int(counter.get_total_flops())
+
+
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    """Disable the fused operations of transformer layers in evaluation mode, which the counter does not know."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def state_dict_size(network: nn.Module) -> int:

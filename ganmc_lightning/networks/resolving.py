@@ -20,7 +20,7 @@ from ganmc_lightning.networks.external import (
     reference_preprocessing,
     wrapper_arguments,
 )
-from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, hf_config
+from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, arguments_of_weights, hf_config
 from ganmc_lightning.networks.loading import load_network, needs_wrapper
 from ganmc_lightning.networks.recipe_metadata import find_recipe
 from ganmc_lightning.networks.recipes import BUILDER, arguments_of_recipe, is_loader, loader_of
@@ -79,7 +79,8 @@ def _resolve_other(recipe: Mapping[str, Any], arguments: Mapping[str, Any]) -> M
 def _resolve_reference(path: str, options: ClassifierOptions) -> Mapping[str, Any]:
     reference = parse_reference(path)
     known = reference_preprocessing(reference, options)
-    recipe = _untrained(str(reference._replace(weights=None)), options.num_classes, {"arguments": options.arguments})
+    arguments = arguments_of_weights(reference, options.arguments or {})
+    recipe = _untrained(str(reference._replace(weights=None)), options.num_classes, {"arguments": arguments})
     return _wrapped(recipe, known, options, path)
 
 

@@ -12,7 +12,9 @@ from ganmc_lightning.networks.training_data import rescale_rows
 
 
 def read_rescaled_samples(path: Path, spec: DataSpec, real: Tensor | None) -> Tensor:
-    """Read the samples of a ``.npz`` file, rescale rows to the data, and validate shape and scale.
+    """Read the samples of a ``.npz`` file, convert them to the data, and validate shape and scale.
+
+    Rows are rescaled. The channel of gray images is repeated for color data, as that of image files.
 
     Args:
         path: file with ``images``, or scaled rows ``X_scaled``, else ``X``; see
@@ -27,6 +29,8 @@ def read_rescaled_samples(path: Path, spec: DataSpec, real: Tensor | None) -> Te
         ConfigurationError: the file is missing or damaged, or its samples have another shape or scale.
     """
     samples = read_npz_samples(path)
+    if samples.dim() == 4 and (samples.shape[1], spec.sample_shape[0]) == (1, 3):
+        samples = samples.expand(-1, 3, -1, -1)
     check_shape(samples, spec.sample_shape, str(path))
     if samples.dim() == 2:
         scaled_with = read_statistics(path)

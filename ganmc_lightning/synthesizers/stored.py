@@ -41,7 +41,8 @@ class StoredSynthesizer(Synthesizer):
         path: a ``.npz`` file with ``images`` uint8 (N, H, W, C) or scaled rows ``X_scaled`` (else ``X``) (N, D), and
             optional ``labels`` (N,), as written by ``ganmc sample``, whose rows are rescaled to the data; or a folder
             that contains one folder of images per class, or images. Image files are rotated by EXIF, composited on
-            white, resized by their shorter side and center-cropped.
+            white, resized by their shorter side and center-cropped. For color data, the channel of gray images is
+            repeated.
         labeled: whether folders and ``labels`` are the classes of the samples (default); if False, all labels are
             unknown, and the images may be in any folders below ``path``.
 

@@ -151,6 +151,20 @@ def test_stored_images_are_filtered_by_the_teacher(compress: Any, inputs: Inputs
     assert "other settings (synthesizers was" in outcome.err
 
 
+def test_stored_images_with_a_teacher_of_classes_in_another_order(
+    compress: Any, inputs: Inputs, tmp_path: Path
+) -> None:
+    state = torch.load(inputs.weights)["model_state_dict"]
+    for name in ("classifier.weight", "classifier.bias"):
+        state[name] = state[name][[2, 0, 1]]
+    torch.save(state, tmp_path / "ordered.pt")
+    teacher = ("--teacher", f"{FACTORY}:{tmp_path / 'ordered.pt'}", "--teacher-classes", "right,left,middle")
+    outcome = compress("--epochs", "1", "--synthetic", inputs.photos, *teacher)
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.count("teacher: outputs in another order than the classes of the data") == 1
+    assert "student with synthetic images: validation accuracy" in outcome.out
+
+
 def test_stored_images_that_do_not_fit_are_refused_before_the_training(
     compress: Any, inputs: Inputs, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.compression import LoadedSource, compress_classifier
 from ganmc_lightning.compression.finish import choose_student
 from ganmc_lightning.compression.inputs import StudentNetwork
 from ganmc_lightning.compression.stages import StageFactory
@@ -61,6 +62,46 @@ def test_a_complete_compression_is_read(compress: Any, tmp_path: Any) -> None:
         compress(tmp_path / "small", epochs=3)
     with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
         compress(tmp_path / "small", epochs=1, seed=1)
+    with pytest.raises(ConfigurationError, match=r"other settings \(student differs\)"):
+        compress(tmp_path / "small", epochs=1, student_arguments={"in_features": 64, "hidden": [4], "dropout": 0.5})
+
+
+class Branching(nn.Module):
+    """Classifier whose operations depend on its inputs, which cannot be exported as a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = MLPClassifier(64, 3, [4])
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.network(inputs)
+        return logits * 2 if inputs.mean() > 0 else logits
+
+
+def test_a_failed_export_keeps_the_student_and_the_other_files(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    torch.manual_seed(0)
+    arguments: Any = {"student": Branching(), "student_arguments": None, "epochs": 1, "report": lines.append}
+    first = compress(tmp_path / "small", formats=("pt2", "safetensors"), **arguments)
+    assert list(first.result.sizes) == ["student.safetensors"]
+    failure = next(line for line in lines if line.startswith("Not exported as pt2: Branching: cannot be exported"))
+    assert failure in json.loads((tmp_path / "small" / "card.json").read_text())["notes"]
+
+
+def test_other_formats_are_written_without_training(compress: Any, tmp_path: Any) -> None:
+    lines: list[str] = []
+    first = compress(tmp_path / "small", epochs=1)
+    second = compress(tmp_path / "small", epochs=1, formats=("safetensors",), report=lines.append)
+    assert not any(line.startswith("training") for line in lines)
+    assert (first.result.train_seconds, {}) == (second.result.train_seconds, first.result.sizes)
+    assert list(second.result.sizes) == ["student.safetensors"]
+    assert "student.safetensors" in (tmp_path / "small" / "card.html").read_text()
+
+
+def test_unknown_formats_are_refused_before_the_training(compress: Any, tmp_path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="formats: got 'onx', expected some of"):
+        compress(tmp_path / "small", formats=("onx",))
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_second_compression_into_the_same_folder_is_refused(compress: Any, tmp_path: Any) -> None:
@@ -165,6 +206,37 @@ def test_students_that_do_not_fit_the_data_are_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         compress(tmp_path / "small", **changed)
+
+
+def test_images_of_four_channels(gray: LoadedSource, teacher: nn.Module, tmp_path: Any) -> None:
+    class FirstChannel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = teacher
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.network(inputs[:, :1])
+            return logits
+
+    source, splits = LoadedSource(gray), gray.splits
+    train, test = (part.with_inputs(part.inputs.expand(-1, 4, -1, -1)) for part in (splits.train, splits.test))
+    source.splits = splits._replace(train=train, test=test)
+    student = MLPClassifier(4 * 64, 3, [4])
+    compress_classifier(FirstChannel(), source, tmp_path / "small", student=student, epochs=1, formats=())
+    assert (tmp_path / "small" / "card.html").is_file()
+
+
+def test_a_teacher_with_nan_for_a_test_image_is_refused(gray: LoadedSource, teacher: nn.Module, tmp_path: Any) -> None:
+    class Logarithm(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = teacher(inputs)
+            return logits + 0 * (inputs + 1).sum(dim=(1, 2, 3), keepdim=True).flatten(1).log()
+
+    source, test = LoadedSource(gray), gray.splits.test
+    black = torch.cat([torch.zeros_like(test.inputs[:1]), test.inputs[1:]])
+    source.splits = source.splits._replace(test=test.with_inputs(black))
+    with pytest.raises(ConfigurationError, match="NaN or infinite logits for 1 of"):
+        compress_classifier(Logarithm(), source, tmp_path / "small", student=teacher, epochs=1, formats=())
 
 
 def test_other_folders_are_refused(compress: Any, tmp_path: Any) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from torch import nn
 
 from ganmc_lightning.compression import plan
 from ganmc_lightning.compression.synthesis import SynthesisDuration
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.losses import HintLoss, KnowledgeDistillationLoss
 
 STAGES: Any = [SimpleNamespace(measured_as=name, text=name) for name in ("labels", "student", "student")]
 
@@ -19,6 +22,22 @@ STAGES: Any = [SimpleNamespace(measured_as=name, text=name) for name in ("labels
 def _durations(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = {"labels": 1.0, "student": 2.0}
     monkeypatch.setattr(plan, "measure_epoch", lambda stage, precision: seconds[stage.measured_as])
+
+
+def test_networks_of_equal_weights_and_other_arguments_have_other_hashes() -> None:
+    convolution = nn.Conv2d(1, 1, 3)
+    networks = [nn.Sequential(convolution, layer) for layer in (nn.ReLU(), nn.Dropout(0.1), nn.Dropout(0.5))]
+    assert len(set(map(plan.hash_network, networks))) == len(networks)
+    assert plan.hash_network(copy.deepcopy(networks[0])) == plan.hash_network(networks[0])
+
+
+def test_descriptions_of_losses_contain_layers_and_inner_losses() -> None:
+    losses = [
+        HintLoss([("0", "0")], logits_loss=KnowledgeDistillationLoss(2.0)),
+        HintLoss([("0", "0")], logits_loss=KnowledgeDistillationLoss(8.0)),
+        HintLoss([("0", "1")], logits_loss=KnowledgeDistillationLoss(8.0)),
+    ]
+    assert len(set(map(plan.describe_object, losses))) == len(losses)
 
 
 @pytest.mark.parametrize(("seconds", "epochs"), [(None, 100), (53, 10), (10_000, 100), (6, 1)])

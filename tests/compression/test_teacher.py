@@ -29,6 +29,12 @@ def test_the_most_frequent_class_is_chance() -> None:
         check_better_than_chance(outputs(torch.zeros(100, dtype=torch.long), labels))
 
 
+@pytest.mark.parametrize(("n", "rare"), [(6, 3), (100, 5), (500, 5)])
+def test_teachers_without_errors_are_accepted_for_few_or_imbalanced_images(n: int, rare: int) -> None:
+    labels = (torch.arange(n) < rare).long()
+    check_better_than_chance(outputs(labels, labels))
+
+
 def test_logits_that_are_not_finite() -> None:
     logits = torch.zeros(4, 2)
     logits[1, 0], logits[3, 1] = float("nan"), float("inf")

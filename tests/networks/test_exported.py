@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Frozen, load_network
 from ganmc_lightning.networks.exported import load_exported
 from ganmc_lightning.networks.training_data import get_training_data
+from ganmc_lightning.networks.validation import check_classifier
 
 
 def network():
@@ -80,12 +82,31 @@ def test_moved_to_another_device(tmp_path):
     torch.testing.assert_close(copied(rows), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_become_float32(dtype, tmp_path):
+    inputs = (torch.zeros(2, 1, 4, 4, dtype=dtype),)
+    loaded = load_network(export(network().to(dtype), inputs, tmp_path / "teacher.pt2"))
+    images = torch.randn(5, 1, 4, 4)
+    logits = loaded(images)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, network().to(dtype).float()(images))
+
+
 def test_another_size_is_refused_or_resized(path):
     with pytest.raises(ConfigurationError, match=r"got images of 6 x 6 pixels, expected 4 x 4; set image_size: 4"):
         load_network(path)(torch.zeros(2, 1, 6, 6))
     assert load_network(path, image_size=4)(torch.zeros(2, 1, 6, 6)).shape == (2, 3)
     with pytest.raises(ConfigurationError, match="got image_size 6, expected 4, the only size"):
         load_network(path, image_size=6)
+
+
+def test_images_that_are_not_square(tmp_path):
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 2 * 6, 3)).eval()
+    loaded = load_network(export(module, (torch.zeros(2, 1, 4, 8),), tmp_path / "wide.pt2"))
+    images = torch.randn(5, 1, 4, 8)
+    torch.testing.assert_close(loaded(images), module(images))
+    with pytest.raises(ConfigurationError, match=r"teacher \(PretrainedClassifier\): does not accept samples of shape"):
+        check_classifier("teacher", loaded, DataSpec((1, 4, 4), 3))
 
 
 def test_fixed_batch_size(tmp_path):

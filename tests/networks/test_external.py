@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 
@@ -11,8 +12,10 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.network_reference import parse_reference
 from ganmc_lightning.networks import Frozen, MLPClassifier, PretrainedClassifier, allowed, build_network, load_network
 from ganmc_lightning.networks.intermediate import dry_run_layers
+from ganmc_lightning.networks.libraries import library_preprocessing
 from ganmc_lightning.networks.resolving import resolve_recipe
 from ganmc_lightning.networks.training_data import get_training_data
 
@@ -84,6 +87,11 @@ class TestFiles:
         assert torch.equal(
             load_network(path, network=MLPClassifier(12, 3, (5,)), trust=True)(images(2)), network(images(2))
         )
+
+    def test_pickled_module_in_half_precision(self, tmp_path, network):
+        torch.save(copy.deepcopy(network).half(), tmp_path / "half.pt")
+        loaded = load_network(str(tmp_path / "half.pt"), trust=True)
+        torch.testing.assert_close(loaded(images(2)), network(images(2)), rtol=1e-2, atol=1e-2)
 
     def test_weights_without_a_network(self, path):
         message = error(path)
@@ -252,6 +260,28 @@ def test_torchvision(tmp_path):
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
     torch.testing.assert_close(loaded(images()), network(((images() + 1) / 2 - mean) / std))
     assert get_training_data(loaded).sample_shape == (3, 224, 224)
+
+
+def test_a_torchvision_network_that_converts_its_inputs(tmp_path):
+    """As with pretrained weights, from which a file usually is."""
+    path, arguments = tmp_path / "w.pt", {"init_weights": False, "aux_logits": False}
+    network = build_network("torchvision:googlenet", num_classes=2, arguments={**arguments, "transform_input": True})
+    torch.save(network.state_dict(), path)
+    values = {"path": f"torchvision:googlenet:{path}", "num_classes": 2, "arguments": arguments}
+    recipe = resolve_recipe({"class_path": LOADER, "init_args": values})
+    assert recipe["init_args"]["network"]["init_args"]["arguments"]["transform_input"]
+    loaded = load_network(values.pop("path"), **values)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in IMAGENET)
+    torch.testing.assert_close(loaded(images()), network.eval()(((images() + 1) / 2 - mean) / std))
+    arguments["transform_input"] = False
+    assert not load_network(f"torchvision:googlenet:{path}", num_classes=2, arguments=arguments).network.transform_input
+
+
+def test_a_torchvision_transformer_of_another_size():
+    reference = parse_reference("torchvision:vit_b_32")
+    known = library_preprocessing(reference, {"image_size": 64})
+    assert (known.input_shape, known.fixed_size) == ((3, 64, 64), True)
+    assert library_preprocessing(reference, {}).input_shape == (3, 224, 224)
 
 
 class TestHuggingFace:

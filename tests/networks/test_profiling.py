@@ -30,6 +30,14 @@ def test_operations_by_hand(batch):
     assert flops == batch * 2 * (16 * 4 * 27 + 64 * 5)
 
 
+def test_operations_of_transformers():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    # 5 tokens of width 8: three projections and the output, two products of attention, two layers of width 16.
+    products = 4 * 5 * 8 * 8 + 2 * 5 * 5 * 8 + 2 * 5 * 8 * 16
+    assert count_flops(layer, torch.zeros(1, 5, 8)) == 2 * products
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
 def test_several_inputs():
     generator = TabularGenerator(num_features=7, num_classes=2, latent_dim=3, hidden=(5,))
     assert count_flops(generator, torch.zeros(1, 3), torch.tensor([1])) == 2 * (3 * 5 + 5 * 7)

@@ -77,6 +77,12 @@ class TestFile:
         assert torch.allclose(samples[labels == 1][0][:, 2, 3], torch.tensor([1.0, -0.6, -1.0]), rtol=1e-5, atol=1e-6)
         assert (samples[labels != 1] == -1).all()
 
+    def test_gray_images_of_color_data(self, npz):
+        images = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5, 1)
+        samples, labels = fitted(npz(images=images, labels=np.arange(3)), IMAGES).sample(50, seeded(0))
+        expected = torch.from_numpy(images[labels]).permute(0, 3, 1, 2).expand(-1, 3, -1, -1) / 127.5 - 1
+        torch.testing.assert_close(samples, expected)
+
     def test_without_labels(self, npz):
         samples, labels = fitted(npz(X=np.zeros((2, 2))), ROWS).sample(9)
         assert samples.shape == (9, 2)
