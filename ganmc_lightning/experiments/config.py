@@ -94,7 +94,7 @@ class Stage:
         overrides: dotted keys and values that override the files; a string may contain ``{stage}``.
         quick: further overrides of a quick run, with precedence over the experiment's ``quick``.
         needs: stages that must be complete before this one: listed stages, and stages of placeholders ``{stage}``.
-            Stages of paths ``runs/<experiment>/<stage>/seed0`` in config files must be listed.
+            Stages of paths ``runs/<experiment>/<stage>/seed0`` must be listed.
         test: whether to run ``test`` after ``fit`` and to report test metrics.
         command: words of a command other than ``fit``; empty for ``fit``. They may contain ``{stage}``, and
             ``{run_dir}``, ``{seed}`` and ``{config}`` for folder, seed and configuration file of the run.

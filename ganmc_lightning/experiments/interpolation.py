@@ -2,7 +2,7 @@
 
 An override or a command refers to a stage by ``{stage}``, a config file by ``runs/<experiment>/<stage>/seed0``. Every
 config file is complete: it contains the paths where ``ganmc fit`` saves checkpoints of seed 0. In an experiment, these
-paths are replaced by the folders of the seed of the run.
+paths are replaced by the folders of the seed of the run, also in overrides and commands.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ def find_stages(value: object) -> Iterator[str]:
 
 def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str]]:
     """Yield the dotted key and the stage of each seed-0 path in a config, except its output folder.
+
+    The path is a text of its own, optionally with ``./``, or follows ``:`` or ``=``, as in ``classifier:PATH``.
 
     Example:
         >>> list(find_stage_paths({"model": {"path": "runs/digits/gan/seed0/best.ckpt"}}, "digits"))
@@ -78,10 +80,10 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
 def check_needs(
     effective: object, experiment: str, stage: str, needs: Iterable[str], contents: Mapping[Path, object]
 ) -> None:
-    """Check that the ``needs`` of a stage contain all stages with a folder in its effective config.
+    """Check that the ``needs`` of a stage contain all stages with a folder in its effective config or command.
 
     Args:
-        effective: the effective config.
+        effective: the effective config, or the words of a command with the key ``command``.
         experiment: name of the experiment.
         stage: name of the stage.
         needs: declared stages.
@@ -92,10 +94,11 @@ def check_needs(
     """
     for key, name in find_stage_paths(effective, experiment):
         if name not in needs:
-            file = next(f for f, content in contents.items() if (key, name) in find_stage_paths(content, experiment))
+            named = (f for f, content in contents.items() if (key, name) in find_stage_paths(content, experiment))
+            file = next(named, None)
+            where, fix = (f"stages.{stage}", f"'{{{name}}}'") if file is None else (file, f"an override of {key}")
             raise ConfigurationError(
-                f"{file}: {key} names stage '{name}', expected it in 'needs' of stage '{stage}' "
-                f"(or an override of {key})"
+                f"{where}: {key} names stage '{name}', expected it in 'needs' of stage '{stage}' (or {fix})"
             )
 
 
@@ -103,7 +106,7 @@ def substitute(config: T, experiment: str, folders: Mapping[str, Path]) -> T:
     """Replace each seed-0 path of a stage by the folder of that stage.
 
     Args:
-        config: content of a config file.
+        config: content of a config file, overrides, or words of a command.
         experiment: name of the experiment.
         folders: stage -> run folder; paths of other stages are kept.
 
@@ -160,4 +163,5 @@ def _replace(value: Any, pattern: re.Pattern[str], values: Mapping[str, object])
 
 
 def _stage_path(experiment: str) -> re.Pattern[str]:
-    return re.compile(rf"runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")
+    # A longer path, such as /home/me/runs/..., belongs to other runs.
+    return re.compile(rf"(?<![^:=])(?:\./)*runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")
