@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ganmc_lightning.experiments.rank_statistics import (
     WinsTiesLosses,
     adjust_holm,
     count_wins,
+    signed_rank_sum,
     signed_rank_test,
 )
 from ganmc_lightning.experiments.results import Results
@@ -52,8 +53,21 @@ class PairResult:
 
     @property
     def evidence(self) -> str:
-        """Counts, mean difference and p-value as text."""
-        return f"{'/'.join(map(str, self.counts))}, {self.mean:+.4f}, {format_p(self.p)}"
+        """Counts, mean difference and p-value as text; also the median if the mean has the other sign than the test."""
+        effect = f"{self.mean:+.4f}"
+        if self.direction * self.mean < 0:
+            effect = f"mean {effect}, median {median(difference.mean for difference in self.differences):+.4f}"
+        return f"{'/'.join(map(str, self.counts))}, {effect}, {format_p(self.p)}"
+
+    @property
+    def direction(self) -> float:
+        """Positive if the first model is significantly better, negative if it is significantly worse, else 0.
+
+        It is the direction of the ranks that the test compares; the mean may have the other sign.
+        """
+        if self.p >= SIGNIFICANCE:
+            return 0.0
+        return signed_rank_sum(np.array([difference.mean for difference in self.differences]))
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,8 @@ class PairedTestResult:
         groups: dict[str, list[str]] = {}
         for pair in self.pairs:
             verb = "do not significantly change"
-            if pair.p < SIGNIFICANCE and pair.mean:
-                verb = "raise" if pair.mean > 0 else "lower"
+            if pair.direction:
+                verb = "raise" if pair.direction > 0 else "lower"
             groups.setdefault(verb, []).append(f"{pair.name} ({pair.evidence})")
         parts = [f"{verb} the {self._metric} of {', '.join(names)}" for verb, names in groups.items()]
         explanation = "in parentheses: wins/ties/losses over data sets, mean difference, p-value"

@@ -90,6 +90,20 @@ def signed_rank_test(differences: NDArray[np.float64]) -> float:
     return float(wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
+def signed_rank_sum(differences: NDArray[np.float64]) -> float:
+    """Compute the rank sum of the positive differences minus that of the negative ones, with ranks of absolute values.
+
+    Its sign is the direction of :func:`signed_rank_test`. That of the mean may differ, because of a few large values.
+
+    Example:
+        >>> signed_rank_sum(np.array([-0.1, -0.2, -0.3, 0.9]))
+        -2.0
+    """
+    from scipy.stats import rankdata
+
+    return float(np.sign(differences) @ rankdata(np.abs(differences)))
+
+
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for several tests by Holm's step-down method, in the given order.
 

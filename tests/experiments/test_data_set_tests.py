@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.comparison_config import ModelPair, PairedTest
 from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.paired_tests import PairedTestResult, PairResult
 from ganmc_lightning.experiments.partial import drop_missing
 from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.rank_statistics import count_wins, signed_rank_test
 from ganmc_lightning.experiments.rank_tests import not_significant_groups
 from ganmc_lightning.experiments.report_builder import make_report, write_report
 from ganmc_lightning.experiments.results import load_results
+from ganmc_lightning.experiments.statistics import mean_ci
 
 DATA_SETS = [f"set{i}" for i in range(8)]
 EXPERIMENT = """
@@ -85,6 +89,17 @@ def test_report_contains_counts_p_values_and_the_conclusion(tmp_path, experiment
     content = json.loads((tmp_path / "report" / "report.json").read_text())
     assert content["paired_tests"][0]["pairs"][0]["wins"] == 7
     assert content["rank_tests"][0]["scores"].keys() == set(DATA_SETS)
+
+
+def test_one_large_difference_does_not_reverse_the_conclusion():
+    values = np.append(-0.01 - 1e-4 * np.arange(18), 0.4)
+    pairs = (ModelPair(name="trees", model="a", baseline="b"),)
+    spec = PairedTest(title="Pairs", metric="AUC", stages=("set0", "set1"), pairs=pairs, subject="More rows")
+    differences = [mean_ci([value]) for value in values.tolist()]
+    pair = PairResult("trees", differences, count_wins(values, spec.tie), signed_rank_test(values))
+    assert pair.mean > 0
+    expected = "More rows lower the AUC of trees (1/0/18, mean +0.0108, median -0.0108, p = 0.001) ("
+    assert PairedTestResult(spec, [pair]).conclusion.startswith(expected)
 
 
 def test_missing_data_sets_are_left_out(experiment, results):
