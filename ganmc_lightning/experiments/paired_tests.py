@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
@@ -10,7 +11,7 @@ import numpy as np
 
 from ganmc_lightning.experiments.comparison_config import PairedTest
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.formatting import format_p
+from ganmc_lightning.experiments.formatting import format_difference, format_p
 from ganmc_lightning.experiments.rank_statistics import (
     SIGNIFICANCE,
     WinsTiesLosses,
@@ -32,7 +33,7 @@ class PairResult:
         name: name of the pair.
         differences: for each data set, mean and interval over seeds of the difference to the baseline.
         counts: wins, ties and losses of the first model.
-        p: p-value of the signed-rank test, adjusted for the number of pairs.
+        p: p-value of the signed-rank test, adjusted for the number of pairs; NaN if a difference is not finite.
     """
 
     name: str
@@ -54,9 +55,10 @@ class PairResult:
     @property
     def evidence(self) -> str:
         """Counts, mean difference and p-value as text; also the median if the mean has the other sign than the test."""
-        effect = f"{self.mean:+.4f}"
+        effect = format_difference(self.mean)
         if self.direction * self.mean < 0:
-            effect = f"mean {effect}, median {median(difference.mean for difference in self.differences):+.4f}"
+            middle = median(difference.mean for difference in self.differences)
+            effect = f"mean {effect}, median {format_difference(middle)}"
         return f"{'/'.join(map(str, self.counts))}, {effect}, {format_p(self.p)}"
 
     @property
@@ -65,9 +67,15 @@ class PairResult:
 
         It is the direction of the ranks that the test compares; the mean may have the other sign.
         """
-        if self.p >= SIGNIFICANCE:
+        if not self.p < SIGNIFICANCE:  # also NaN
             return 0.0
         return signed_rank_sum(np.array([difference.mean for difference in self.differences]))
+
+    def note(self, stages: Sequence[str]) -> str:
+        """Return why there is no p-value, with the data sets; empty if there is one."""
+        pairs = zip(stages, self.differences, strict=True)
+        names = ", ".join(stage for stage, difference in pairs if not math.isfinite(difference.mean))
+        return f"{self.name}: no test, because a value is not finite on {names}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class PairedTestResult:
         """The result of all pairs as one sentence."""
         groups: dict[str, list[str]] = {}
         for pair in self.pairs:
-            verb = "do not significantly change"
+            verb = "have no test result for" if math.isnan(pair.p) else "do not significantly change"
             if pair.direction:
                 verb = "raise" if pair.direction > 0 else "lower"
             groups.setdefault(verb, []).append(f"{pair.name} ({pair.evidence})")
@@ -103,9 +111,9 @@ class PairedTestResult:
         """Return headings and cells as text."""
         headings = ["", "wins", "ties", "losses", "mean difference", "better, worse beyond the interval", "p"]
         rows = [
-            [pair.name, *map(str, pair.counts), f"{pair.mean:+.4f}", "{}, {}".format(*pair.beyond_interval), p]
+            [pair.name, *map(str, pair.counts), mean, "{}, {}".format(*pair.beyond_interval), p]
             for pair in self.pairs
-            for p in [format_p(pair.p).removeprefix("p = ")]
+            for mean, p in [(format_difference(pair.mean), format_p(pair.p).removeprefix("p = "))]
         ]
         return headings, rows
 
@@ -118,7 +126,7 @@ class PairedTestResult:
             "lower, by more than the 95 % interval over seeds. p: Wilcoxon signed-rank test over data sets, adjusted "
             "for the number of pairs by Holm's method."
         )
-        return notes
+        return notes + [note for pair in self.pairs if (note := pair.note(self.spec.stages))]
 
     def as_json(self) -> dict[str, object]:
         """Return the test as plain values."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +102,24 @@ def test_one_large_difference_does_not_reverse_the_conclusion():
     assert pair.mean > 0
     expected = "More rows lower the AUC of trees (1/0/18, mean +0.0108, median -0.0108, p = 0.001) ("
     assert PairedTestResult(spec, [pair]).conclusion.startswith(expected)
+
+
+def test_a_value_that_is_not_finite_affects_only_its_own_tests(experiment, results):
+    run = results["set2"][0]
+    metrics = {**run.result.metrics, "test/same/auc": math.nan}
+    results["set2"][0] = replace(run, result=replace(run.result, metrics=metrics))
+    report = make_report(experiment, results, "", quick=False)
+    (paired,), (ranked,) = report.paired_tests, report.rank_tests
+    better, same = paired.pairs
+    assert better.p == signed_rank_test(np.array([difference.mean for difference in better.differences])) < 0.05
+    assert math.isnan(same.p)
+    assert sum(same.counts) == len(DATA_SETS) - 1
+    assert "; they have no test result for the AUC of forests (" in paired.conclusion
+    assert [row[4::2] for row in paired.cells()[1]][1] == ["none", "none"]
+    assert paired.notes()[-1] == "forests: no test, because a value is not finite on set2."
+    assert [row[1] for row in ranked.cells()[1]] == ["none"] * 3
+    assert ranked.notes()[0] == "No ranks, because a value is not finite on set2."
+    assert not report.figures
 
 
 def test_missing_data_sets_are_left_out(experiment, results):
