@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.run_state import read_run_state
@@ -79,6 +80,23 @@ class StageResult:
 
 Results = dict[str, list[StageResult]]
 """Stage -> results, one per seed."""
+
+
+def seeds_of(results: Results) -> dict[str, list[int]]:
+    """Return stage -> seeds of its results."""
+    return {stage: [run.seed for run in runs] for stage, runs in results.items()}
+
+
+def common_seeds(experiment: Experiment, stages: Iterable[str], seeds: Mapping[str, Iterable[int]]) -> set[int]:
+    """Return the seeds with a result of all stages; a shared stage has a result for every seed.
+
+    Args:
+        experiment: the experiment.
+        stages: the stages.
+        seeds: stage -> seeds of its results.
+    """
+    own = [set(seeds[name]) for name in stages if not experiment.stages[name].shared]
+    return set.intersection(*own) if own else set(experiment.seeds)
 
 
 def load_results(runs: Sequence[PlannedRun]) -> Results:

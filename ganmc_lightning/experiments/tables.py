@@ -17,7 +17,7 @@ from ganmc_lightning.experiments.formatting import (
     format_ratio,
 )
 from ganmc_lightning.experiments.report_config import MetricTable, Row, TableColumn, TableRow
-from ganmc_lightning.experiments.results import Results
+from ganmc_lightning.experiments.results import Results, common_seeds, seeds_of
 from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
 ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
@@ -34,7 +34,7 @@ class ReportRow:
         split: "test", or "validation" for a stage without test.
         values: one value per seed.
         mean: mean over the seeds.
-        candidates: stage -> mean validation value if the row selects a stage; else empty.
+        candidates: stage -> mean validation value over their common seeds if the row selects a stage; else empty.
         steps: optimizer steps, mean over seeds; None if a run did not record them.
         parameters: number of parameters of the trained network.
         flops: floating-point operations of one forward pass.
@@ -160,10 +160,7 @@ def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
 
 
 def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
-    candidates = {
-        stage: fmean(run.value(f"val/{experiment.metric}") for run in results[stage])
-        for stage in (row.stages if len(row.stages) > 1 else ())
-    }
+    candidates = _validation_means(experiment, results, row.stages) if len(row.stages) > 1 else {}
     stage = _select(candidates, experiment.mode) if candidates else row.stages[0]
     values = report_values(experiment, results, stage)
     runs = [run.result for run in results[stage]]
@@ -178,6 +175,13 @@ def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
         parameters=_mean_count([run.parameters for run in runs]),
         flops=_mean_count([run.flops for run in runs]),
     )
+
+
+def _validation_means(experiment: Experiment, results: Results, stages: Sequence[str]) -> dict[str, float]:
+    """Return the validation mean of each stage over the seeds that all stages have, because seeds differ in level."""
+    seeds = common_seeds(experiment, stages, seeds_of(results))
+    runs = {name: [run for run in results[name] if run.seed in seeds] or results[name] for name in stages}
+    return {name: fmean(run.value(f"val/{experiment.metric}") for run in found) for name, found in runs.items()}
 
 
 def _select(validation: Mapping[str, float], mode: str) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -200,6 +201,27 @@ def test_keep_going_keeps_a_stage_with_some_seeds(go, fake, folder):
     assert go(seeds=(0, 1), keep_going=True, run_command=fail_second_seed)[0] == 1
     rows = json.loads((folder / "report.json").read_text())["rows"]
     assert [(row["name"], row["n"]) for row in rows] == [("teacher", 2), ("labels only", 2), ("real + GAN", 1)]
+
+
+def test_keep_going_selects_a_stage_on_common_seeds(go, fake, folder):
+    """Every seed has a higher accuracy than the one before, so the failure of its first seed would favor mixed_05."""
+    fake.scores = {"mixed_02": (0.905, 0.8), "mixed_05": (0.9, 0.8)}
+    failing = {"mixed_05/seed0"}
+
+    def fail(argv):
+        return 2 if any("/".join(Path(word).parts[-2:]) in failing for word in argv) else fake(argv)
+
+    assert go(seeds=(0, 1, 2), keep_going=True, run_command=fail)[0] == 1
+    row = json.loads((folder / "report.json").read_text())["rows"][2]
+    assert (row["stage"], row["n"]) == ("mixed_02", 3)
+    assert row["chosen_from"] == pytest.approx({"mixed_02": 0.92, "mixed_05": 0.915})
+    failing |= {"mixed_02/seed1", "mixed_02/seed2"}
+    shutil.rmtree(folder)
+    assert go(seeds=(0, 1, 2), keep_going=True, run_command=fail)[0] == 1
+    assert [row["name"] for row in json.loads((folder / "report.json").read_text())["rows"]] == [
+        "teacher",
+        "labels only",
+    ]
 
 
 def test_keep_going_without_any_result_writes_no_report(go, fake, folder):
