@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -175,9 +175,17 @@ class Experiment:
             self._validate_needs(stage, earlier)
             earlier[name] = stage
         for i, row in enumerate(self.report.rows):
-            if len({self.stages[name].test for name in row.stages if name in self.stages}) > 1:
-                raise key_error(f"report.rows[{i}].select_from", "got stages with and without test, expected one kind")
+            self._validate_one_kind(f"report.rows[{i}].select_from", row.stages)
+        for i, sweep in enumerate(self.report.sweep):
+            stages = list(sweep.x_to_stage.values())
+            self._validate_one_kind(f"report.sweep[{i}].x_to_stage", stages)
+            self._validate_one_kind(f"report.sweep[{i}].baselines", [*stages, *sweep.baselines])
         return self
+
+    def _validate_one_kind(self, key: str, stages: Iterable[str]) -> None:
+        """Refuse a comparison of test values with validation values."""
+        if len({self.stages[name].test for name in stages if name in self.stages}) > 1:
+            raise key_error(key, "got stages with and without test, expected one kind")
 
     def _validate_needs(self, stage: Stage, earlier: Mapping[str, Stage]) -> None:
         for need in stage.needs:

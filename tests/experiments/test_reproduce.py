@@ -296,6 +296,7 @@ def test_report_json_has_the_documented_keys(go, folder):
     assert (row["mean"], row["parameters"], row["flops"]) == (pytest.approx(0.81), 4810, None)
     assert report["rows"][2]["stage"] == "mixed_02"
     assert [point["x"] for point in report["sweeps"][0]["points"]] == [0.2, 0.5]
+    assert report["sweeps"][0]["split"] == "test"
 
 
 def test_single_seed_is_marked_in_all_reports(go, folder):
