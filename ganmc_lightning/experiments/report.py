@@ -49,7 +49,7 @@ class Report:
         experiment: the experiment file.
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
-        seeds: seeds of the runs.
+        seeds: seeds of the runs, without those of shared stages.
         environment: package versions, device and precision of the runs.
         seconds: total training time of all runs in seconds.
         rows: rows of the main table.
@@ -170,6 +170,7 @@ def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
         "name": row.spec.name,
         "metric": metric,
         "split": row.split,
+        "seeds": list(row.seeds),
         "values": list(row.values),
         "mean": row.mean.mean,
         "ci95": row.mean.ci95,

@@ -79,7 +79,7 @@ class StageResult:
 
 
 Results = dict[str, list[StageResult]]
-"""Stage -> results, one per seed."""
+"""Stage -> results, one per seed, by ascending seed."""
 
 
 def seeds_of(results: Results) -> dict[str, list[int]]:
@@ -100,13 +100,13 @@ def common_seeds(experiment: Experiment, stages: Iterable[str], seeds: Mapping[s
 
 
 def load_results(runs: Sequence[PlannedRun]) -> Results:
-    """Read the results of finished runs.
+    """Read the results of finished runs, in the order of their seeds.
 
     Raises:
         ConfigurationError: a result is missing or invalid.
     """
     results: Results = defaultdict(list)
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.seed):
         result, state = read_result(run), read_run_state(run.folder.state)
         environment = None if state is None else state.environment
         older_code = state is not None and state.fingerprint.source != run.fingerprint.source

@@ -125,7 +125,11 @@ BAD = [
         "baselines: [gan]",
         ": report.sweep[0].baselines: got stages with and without test, expected one kind",
     ),
-    ("0.5: mixed_05}", "0.5: gan}", ": report.sweep[0].x_to_stage: got stages with and without test, expected one kind"),
+    (
+        "0.5: mixed_05}",
+        "0.5: gan}",
+        ": report.sweep[0].x_to_stage: got stages with and without test, expected one kind",
+    ),
     ("baselines: [alone, teacher]", "baselines: [x]", ": report.sweep[0].baselines[0]: unknown stage 'x'"),
     (
         "[teacher, alone, mixed_02]",

@@ -299,6 +299,23 @@ def test_report_json_has_the_documented_keys(go, folder):
     assert report["sweeps"][0]["split"] == "test"
 
 
+def test_seeds_of_values_are_in_the_json_file(go, edited, fake, folder):
+    """Values are in the order of the seeds; shared stages have their own seed, failed runs none."""
+    table = "report:\n  tables: {title: t, columns: {metric: accuracy}, rows: [{name: a, stage: alone}]}\n"
+    edited("report:\n", table)
+    edited("teacher: {config", "teacher: {shared: true, config")
+
+    def fail(argv):
+        return 2 if any(word.endswith("alone/seed7") for word in argv) else fake(argv)
+
+    assert go(seeds=(9, 5, 7), keep_going=True, run_command=fail)[0] == 1
+    report = json.loads((folder / "report.json").read_text())
+    assert report["seeds"] == [5, 7, 9]
+    assert [row["seeds"] for row in report["rows"]] == [[0], [5, 9], [5, 7, 9]]
+    assert report["rows"][1]["values"] == pytest.approx([0.85, 0.89])
+    assert report["tables"][0]["rows"][0]["seeds"] == [5, 9]
+
+
 def test_single_seed_is_marked_in_all_reports(go, folder):
     go(seeds=(0,))
     row = json.loads((folder / "report.json").read_text())["rows"][0]
