@@ -52,8 +52,8 @@ def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str
 def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) -> dict[str, object]:
     """Merge config files and dotted overrides, later ones on top.
 
-    As on the command line, another ``class_path`` replaces a class and its arguments, and lists are replaced, not
-    merged.
+    Another class replaces a class and its arguments, and lists are replaced, not merged. An override of only
+    ``....class_path`` keeps the arguments: the command line keeps those that the new class has.
 
     Args:
         configs: contents of the config files.
@@ -65,14 +65,17 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
         {'data': {'p_fake': 0.2, 'synthesizer': 'SMOTE'}}
         >>> merge_configs([config], {"data.synthesizer.init_args.path": "other.ckpt"})["data"]["synthesizer"]
         {'class_path': 'GAN', 'init_args': {'path': 'other.ckpt'}}
+        >>> merge_configs([config], {"data.synthesizer.class_path": "Stored"})["data"]["synthesizer"]
+        {'class_path': 'Stored', 'init_args': {'path': 'gan.ckpt'}}
     """
     merged: object = {}
     for config in configs:
         merged = _merge(merged, config if isinstance(config, Mapping) else {})
     for key, value in overrides.items():
+        keep_arguments = key.endswith(".class_path")
         for name in reversed(key.split(".")):
             value = {name: value}
-        merged = _merge(merged, value)
+        merged = _merge(merged, value, keep_arguments)
     assert isinstance(merged, dict)
     return merged
 
@@ -142,14 +145,16 @@ def walk_strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from walk_strings(item, key)
 
 
-def _merge(base: object, update: object) -> object:
+def _merge(base: object, update: object, keep_arguments: bool = False) -> object:
     if not isinstance(update, Mapping):
         return update
     if isinstance(base, str) and "class_path" not in update and set(update) <= {"init_args", "dict_kwargs"}:
         base = {"class_path": base}  # short form of a class without arguments
-    if not isinstance(base, Mapping) or update.get("class_path", base.get("class_path")) != base.get("class_path"):
-        return {key: _merge(None, value) for key, value in update.items()}
-    return {**base, **{key: _merge(base.get(key), value) for key, value in update.items()}}
+    if isinstance(base, Mapping):
+        same_class = update.get("class_path", base.get("class_path")) == base.get("class_path")
+        if same_class or keep_arguments:
+            return {**base, **{key: _merge(base.get(key), value, keep_arguments) for key, value in update.items()}}
+    return {key: _merge(None, value) for key, value in update.items()}
 
 
 def _replace(value: Any, pattern: re.Pattern[str], values: Mapping[str, object]) -> Any:

@@ -140,6 +140,14 @@ def test_overridden_path_is_no_dependency(experiment_file, edited, tmp_path, ove
     assert plan(file, tmp_path)["alone"].needs == ()
 
 
+def test_path_of_an_overridden_class_is_a_dependency(experiment_file, edited, tmp_path):
+    """The command line keeps the arguments of the class, for example its path."""
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    file = edited("[student.yaml, more.yaml]", "more.yaml, overrides: {model.teacher.class_path: Y}")
+    with pytest.raises(ConfigurationError, match=r"more\.yaml: model\.teacher\.init_args\.path names stage 'teacher'"):
+        plan(file, tmp_path)
+
+
 def test_path_replaced_by_a_later_config_is_no_dependency(experiment_file, tmp_path):
     (experiment_file.parent / "student.yaml").write_text(UNDECLARED)
     (experiment_file.parent / "more.yaml").write_text("model: {teacher: {class_path: Y}}\n")
