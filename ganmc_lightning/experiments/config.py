@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from ganmc_lightning.experiments.config_types import FORBID_EXTRA, Duration, ListOf, Text
+from ganmc_lightning.experiments.config_types import FORBID_EXTRA, DataPatterns, Device, Duration, ListOf, Text
 from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
 from ganmc_lightning.experiments.output_paths import RUN_DIR, find_outside_outputs, find_run_keys
 from ganmc_lightning.experiments.report_config import ReportConfig
@@ -158,8 +158,8 @@ class Experiment:
     title: str = ""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_repeats)] = (0,)
     duration: Duration | None = None
-    device: Literal["CPU", "GPU"] | None = None
-    data: ListOf[Text] = ()
+    device: Device | None = None
+    data: DataPatterns = ()
     metric: Text = "accuracy"
     mode: Literal["max", "min"] = "max"
     quick: dict[str, Any] = field(default_factory=dict)
