@@ -84,11 +84,11 @@ def format_ratio(number: float) -> str:
     return f"{number:,.{2 if number < 1 else 1 if number < 10 else 0}f}"
 
 
-def format_difference(value: float) -> str:
+def format_signed(value: float) -> str:
     """Format a difference with its sign and four decimals; "none" for a value that is not finite.
 
     Example:
-        >>> format_difference(0.01231), format_difference(float("nan"))
+        >>> format_signed(0.01231), format_signed(float("nan"))
         ('+0.0123', 'none')
     """
     return f"{value:+.4f}" if math.isfinite(value) else "none"

@@ -11,7 +11,7 @@ import numpy as np
 
 from ganmc_lightning.experiments.comparison_config import PairedTest
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.formatting import format_difference, format_p
+from ganmc_lightning.experiments.formatting import format_p, format_signed
 from ganmc_lightning.experiments.rank_statistics import (
     SIGNIFICANCE,
     WinsTiesLosses,
@@ -55,10 +55,10 @@ class PairResult:
     @property
     def evidence(self) -> str:
         """Counts, mean difference and p-value as text; also the median if the mean has the other sign than the test."""
-        effect = format_difference(self.mean)
+        effect = format_signed(self.mean)
         if self.direction * self.mean < 0:
             middle = median(difference.mean for difference in self.differences)
-            effect = f"mean {effect}, median {format_difference(middle)}"
+            effect = f"mean {effect}, median {format_signed(middle)}"
         return f"{'/'.join(map(str, self.counts))}, {effect}, {format_p(self.p)}"
 
     @property
@@ -113,7 +113,7 @@ class PairedTestResult:
         rows = [
             [pair.name, *map(str, pair.counts), mean, "{}, {}".format(*pair.beyond_interval), p]
             for pair in self.pairs
-            for mean, p in [(format_difference(pair.mean), format_p(pair.p).removeprefix("p = "))]
+            for mean, p in [(format_signed(pair.mean), format_p(pair.p).removeprefix("p = "))]
         ]
         return headings, rows
 

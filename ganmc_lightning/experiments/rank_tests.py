@@ -69,8 +69,8 @@ class RankTestResult:
 
     def notes(self) -> list[str]:
         """Return the p-value of the Friedman test, the critical difference, and data sets without finite scores."""
-        finite = np.isfinite(self.scores).all(axis=1)
-        unknown = ", ".join(stage for stage, known in zip(self.spec.stages, finite, strict=True) if not known)
+        rows = zip(self.spec.stages, self.scores, strict=True)
+        unknown = ", ".join(stage for stage, row in rows if not np.isfinite(row).all())
         notes = [f"No ranks, because a value is not finite on {unknown}."] if unknown else []
         return [
             *notes,
