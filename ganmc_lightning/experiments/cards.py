@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.results import Results, StageResult
+from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.runner import RunCommand
 
 FOLDER = "cards"
@@ -31,7 +31,7 @@ class CardLink:
 def write_cards(
     experiment: Experiment, results: Results, folder: Path, run_command: RunCommand
 ) -> tuple[list[CardLink], list[str]]:
-    """Write the cards of an experiment, each for the run of the first seed.
+    """Write the cards of an experiment, each for the run of the first seed, with the baselines that have this seed.
 
     Args:
         experiment: the experiment file.
@@ -47,14 +47,12 @@ def write_cards(
         student = results[card.stage][0]
         arguments = ["card", str(student.folder.path), "--out", str(folder / FOLDER / card.stage)]
         for stage in card.baselines:
-            arguments += ["--baseline", str(_same_seed(results[stage], student.seed).folder.path)]
+            shared = experiment.stages[stage].shared or experiment.stages[card.stage].shared
+            # A baseline of another seed would have another split of the data and another teacher.
+            baseline = next((run for run in results[stage] if shared or run.seed == student.seed), None)
+            arguments += [] if baseline is None else ["--baseline", str(baseline.folder.path)]
         if run_command(arguments) == 0:
             links.append(CardLink(card.stage, student.seed, f"{FOLDER}/{card.stage}/card.html"))
         else:
             failed.append(card.stage)
     return links, failed
-
-
-def _same_seed(runs: list[StageResult], seed: int) -> StageResult:
-    """Return the run with a seed; the first for a stage that all seeds share."""
-    return next((run for run in runs if run.seed == seed), runs[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from ganmc_lightning.experiments.config_types import FORBID_EXTRA, Duration, ListOf, Text
+from ganmc_lightning.experiments.config_types import FORBID_EXTRA, DataPatterns, Device, Duration, ListOf, Text
 from ganmc_lightning.experiments.interpolation import BUILTINS, find_stages
 from ganmc_lightning.experiments.output_paths import RUN_DIR, find_outside_outputs, find_run_keys
 from ganmc_lightning.experiments.report_config import ReportConfig
@@ -94,7 +94,7 @@ class Stage:
         overrides: dotted keys and values that override the files; a string may contain ``{stage}``.
         quick: further overrides of a quick run, with precedence over the experiment's ``quick``.
         needs: stages that must be complete before this one: listed stages, and stages of placeholders ``{stage}``.
-            Stages of paths ``runs/<experiment>/<stage>/seed0`` in config files must be listed.
+            Stages of paths ``runs/<experiment>/<stage>/seed0`` must be listed.
         test: whether to run ``test`` after ``fit`` and to report test metrics.
         command: words of a command other than ``fit``; empty for ``fit``. They may contain ``{stage}``, and
             ``{run_dir}``, ``{seed}`` and ``{config}`` for folder, seed and configuration file of the run.
@@ -158,8 +158,8 @@ class Experiment:
     title: str = ""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_repeats)] = (0,)
     duration: Duration | None = None
-    device: Literal["CPU", "GPU"] | None = None
-    data: ListOf[Text] = ()
+    device: Device | None = None
+    data: DataPatterns = ()
     metric: Text = "accuracy"
     mode: Literal["max", "min"] = "max"
     quick: dict[str, Any] = field(default_factory=dict)
@@ -175,9 +175,17 @@ class Experiment:
             self._validate_needs(stage, earlier)
             earlier[name] = stage
         for i, row in enumerate(self.report.rows):
-            if len({self.stages[name].test for name in row.stages if name in self.stages}) > 1:
-                raise key_error(f"report.rows[{i}].select_from", "got stages with and without test, expected one kind")
+            self._validate_one_kind(f"report.rows[{i}].select_from", row.stages)
+        for i, sweep in enumerate(self.report.sweep):
+            stages = list(sweep.x_to_stage.values())
+            self._validate_one_kind(f"report.sweep[{i}].x_to_stage", stages)
+            self._validate_one_kind(f"report.sweep[{i}].baselines", [*stages, *sweep.baselines])
         return self
+
+    def _validate_one_kind(self, key: str, stages: Iterable[str]) -> None:
+        """Refuse a comparison of test values with validation values."""
+        if len({self.stages[name].test for name in stages if name in self.stages}) > 1:
+            raise key_error(key, "got stages with and without test, expected one kind")
 
     def _validate_needs(self, stage: Stage, earlier: Mapping[str, Stage]) -> None:
         for need in stage.needs:

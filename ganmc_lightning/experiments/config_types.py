@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from pathlib import PurePath
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 
@@ -46,12 +47,24 @@ def _duration(text: str) -> str:
     return text
 
 
+def _relative_pattern(text: str) -> str:
+    path = PurePath(text)
+    if path.anchor or not path.parts:
+        raise ValueError(f"got {text!r}, expected a path relative to the data root, such as 'mnist*.npz'")
+    if any("**" in part and part != "**" for part in path.parts):
+        raise ValueError(f"got {text!r}, expected '**' as the whole name of a folder")
+    return text
+
+
 Text = Annotated[str, Field(min_length=1)]
 """Non-empty text."""
 Duration = Annotated[str, AfterValidator(_duration)]
 """A text for :func:`parse_duration`."""
+Device = Literal["CPU", "GPU"]
 ListOf = Annotated[tuple[T, ...], BeforeValidator(_as_list)]
 """A list, or a single item."""
+DataPatterns = ListOf[Annotated[Text, AfterValidator(_relative_pattern)]]
+"""Patterns for :meth:`pathlib.Path.glob` in the data root."""
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 KnownStage = Annotated[str, AfterValidator(_known_stage)]
 """A stage name in ``ValidationInfo.context["stages"]``."""

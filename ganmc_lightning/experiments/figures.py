@@ -93,6 +93,8 @@ def _merge_equal(figures: Sequence[ReportFigure]) -> list[ReportFigure]:
 
 def _rank_diagrams(tests: Sequence[RankTestResult]) -> Iterator[FigureSpec]:
     for number, test in enumerate(tests, 1):
+        if not test.complete:
+            continue
         draw = partial(plot_ranks, test.ranks, test.groups(), test.critical_difference)
         yield FigureSpec(f"figures/ranks_{number}.png", f"Mean ranks: {test.spec.title}", draw)
 

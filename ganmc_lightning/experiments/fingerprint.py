@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from ganmc_lightning import __version__
+from ganmc_lightning.experiments.interpolation import walk_strings
+from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.io.walk import walk_files
 
 SOURCE = "package source"
@@ -103,7 +105,7 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
     """Find the data files and folders that a stage reads.
 
     These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``, also
-    if the command sets it as ``--data.dataset=NAME``.
+    if the command sets it as ``--data.dataset=NAME``, or as ``--data NAME`` or ``--data CONFIG.yaml``.
 
     Args:
         strings: dotted key and text of each string in the effective config, without paths of other stages.
@@ -113,8 +115,7 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
         Path as written in the config, or file name of a downloaded data set -> path.
     """
     words = list(words)
-    options = (word.removeprefix("--").partition("=") for word in words if word.startswith("--"))
-    strings = [*strings, *((key, value) for key, _, value in options)]
+    strings = [*strings, *_option_strings(words)]
     keyed = [(key.rpartition(".")[2], text) for key, text in strings if not key.endswith(_POOL_FOLDER)]
     keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
     named = {
@@ -171,14 +172,35 @@ def _hash_file(path: Path, *status: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _downloaded_files(strings: Iterable[tuple[str, str]]) -> Iterator[Path]:
+def _option_strings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the key and value of each ``--KEY=VALUE``; for ``--data`` those of the data set that it names."""
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        key, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") and key == "data":
+            yield from _named_data(value if equals else following)
+        elif word.startswith("--"):
+            yield key, value
+
+
+def _named_data(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the key and value of the data set that a name or a config file stands for in ``ganmc evaluate --data``."""
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        yield "data.dataset", name
+    elif _exists(path):  # else a placeholder, whose data are those of the stage or of the stage that it needs
+        strings = walk_strings(load_yaml_mapping(path))
+        yield from ((key, text) for key, text in strings if key.startswith(("data.dataset", "data.root")))
+
+
+def _downloaded_files(strings: Sequence[tuple[str, str]]) -> Iterator[Path]:
     """Yield the files of a named data set, e.g. ``fashion_mnist.npz`` of ``FashionMNIST``.
 
     The file name may continue with arguments of the data set, such as the image size.
     """
-    classes = {text.rpartition(".")[2].lower() for key, text in strings if key.startswith("data.dataset")}
-    roots = [text for key, text in strings if key == "data.root"]
-    for file in sorted(Path(*roots or [os.environ.get("GANMC_DATA") or "data"]).glob("*.npz")):
+    names = (text.rpartition(".")[2] for key, text in strings if key.startswith("data.dataset"))
+    classes = {name.lower().replace("_", "") for name in names}
+    root = dict(strings).get("data.root") or os.environ.get("GANMC_DATA") or "data"
+    for file in sorted(Path(root).glob("*.npz")):
         parts = file.stem.lower().split("_")
         if any("".join(parts[: end + 1]) in classes for end in range(len(parts))):
             yield file

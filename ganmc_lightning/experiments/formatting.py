@@ -84,14 +84,24 @@ def format_ratio(number: float) -> str:
     return f"{number:,.{2 if number < 1 else 1 if number < 10 else 0}f}"
 
 
-def format_p(p: float) -> str:
-    """Format a p-value.
+def format_signed(value: float) -> str:
+    """Format a difference with its sign and four decimals; "none" for a value that is not finite.
 
     Example:
-        >>> format_p(0.0313), format_p(0.00002)
-        ('p = 0.031', 'p < 0.001')
+        >>> format_signed(0.01231), format_signed(float("nan"))
+        ('+0.0123', 'none')
     """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"{value:+.4f}" if math.isfinite(value) else "none"
+
+
+def format_p(p: float) -> str:
+    """Format a p-value; "none" for NaN.
+
+    Example:
+        >>> format_p(0.0313), format_p(0.00002), format_p(float("nan"))
+        ('p = 0.031', 'p < 0.001', 'p = none')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {'none' if math.isnan(p) else f'{p:.3f}'}"
 
 
 def format_duration(seconds: float) -> str:

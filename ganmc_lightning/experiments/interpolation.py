@@ -2,7 +2,7 @@
 
 An override or a command refers to a stage by ``{stage}``, a config file by ``runs/<experiment>/<stage>/seed0``. Every
 config file is complete: it contains the paths where ``ganmc fit`` saves checkpoints of seed 0. In an experiment, these
-paths are replaced by the folders of the seed of the run.
+paths are replaced by the folders of the seed of the run, also in overrides and commands.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def find_stages(value: object) -> Iterator[str]:
 def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str]]:
     """Yield the dotted key and the stage of each seed-0 path in a config, except its output folder.
 
+    The path is a text of its own, optionally with ``./``, or follows ``:`` or ``=``, as in ``classifier:PATH``.
+
     Example:
         >>> list(find_stage_paths({"model": {"path": "runs/digits/gan/seed0/best.ckpt"}}, "digits"))
         [('model.path', 'gan')]
@@ -50,8 +52,8 @@ def find_stage_paths(config: object, experiment: str) -> Iterator[tuple[str, str
 def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) -> dict[str, object]:
     """Merge config files and dotted overrides, later ones on top.
 
-    As on the command line, another ``class_path`` replaces a class and its arguments, and lists are replaced, not
-    merged.
+    Another class replaces a class and its arguments, and lists are replaced, not merged. An override of only
+    ``....class_path`` keeps the arguments: the command line keeps those that the new class has.
 
     Args:
         configs: contents of the config files.
@@ -63,14 +65,17 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
         {'data': {'p_fake': 0.2, 'synthesizer': 'SMOTE'}}
         >>> merge_configs([config], {"data.synthesizer.init_args.path": "other.ckpt"})["data"]["synthesizer"]
         {'class_path': 'GAN', 'init_args': {'path': 'other.ckpt'}}
+        >>> merge_configs([config], {"data.synthesizer.class_path": "Stored"})["data"]["synthesizer"]
+        {'class_path': 'Stored', 'init_args': {'path': 'gan.ckpt'}}
     """
     merged: object = {}
     for config in configs:
         merged = _merge(merged, config if isinstance(config, Mapping) else {})
     for key, value in overrides.items():
+        keep_arguments = key.endswith(".class_path")
         for name in reversed(key.split(".")):
             value = {name: value}
-        merged = _merge(merged, value)
+        merged = _merge(merged, value, keep_arguments)
     assert isinstance(merged, dict)
     return merged
 
@@ -78,10 +83,10 @@ def merge_configs(configs: Iterable[object], overrides: Mapping[str, object]) ->
 def check_needs(
     effective: object, experiment: str, stage: str, needs: Iterable[str], contents: Mapping[Path, object]
 ) -> None:
-    """Check that the ``needs`` of a stage contain all stages with a folder in its effective config.
+    """Check that the ``needs`` of a stage contain all stages with a folder in its effective config or command.
 
     Args:
-        effective: the effective config.
+        effective: the effective config, or the words of a command with the key ``command``.
         experiment: name of the experiment.
         stage: name of the stage.
         needs: declared stages.
@@ -92,10 +97,11 @@ def check_needs(
     """
     for key, name in find_stage_paths(effective, experiment):
         if name not in needs:
-            file = next(f for f, content in contents.items() if (key, name) in find_stage_paths(content, experiment))
+            named = (f for f, content in contents.items() if (key, name) in find_stage_paths(content, experiment))
+            file = next(named, None)
+            where, fix = (f"stages.{stage}", f"'{{{name}}}'") if file is None else (file, f"an override of {key}")
             raise ConfigurationError(
-                f"{file}: {key} names stage '{name}', expected it in 'needs' of stage '{stage}' "
-                f"(or an override of {key})"
+                f"{where}: {key} names stage '{name}', expected it in 'needs' of stage '{stage}' (or {fix})"
             )
 
 
@@ -103,7 +109,7 @@ def substitute(config: T, experiment: str, folders: Mapping[str, Path]) -> T:
     """Replace each seed-0 path of a stage by the folder of that stage.
 
     Args:
-        config: content of a config file.
+        config: content of a config file, overrides, or words of a command.
         experiment: name of the experiment.
         folders: stage -> run folder; paths of other stages are kept.
 
@@ -139,14 +145,16 @@ def walk_strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
             yield from walk_strings(item, key)
 
 
-def _merge(base: object, update: object) -> object:
+def _merge(base: object, update: object, keep_arguments: bool = False) -> object:
     if not isinstance(update, Mapping):
         return update
     if isinstance(base, str) and "class_path" not in update and set(update) <= {"init_args", "dict_kwargs"}:
         base = {"class_path": base}  # short form of a class without arguments
-    if not isinstance(base, Mapping) or update.get("class_path", base.get("class_path")) != base.get("class_path"):
-        return {key: _merge(None, value) for key, value in update.items()}
-    return {**base, **{key: _merge(base.get(key), value) for key, value in update.items()}}
+    if isinstance(base, Mapping):
+        same_class = update.get("class_path", base.get("class_path")) == base.get("class_path")
+        if same_class or keep_arguments:
+            return {**base, **{key: _merge(base.get(key), value, keep_arguments) for key, value in update.items()}}
+    return {key: _merge(None, value) for key, value in update.items()}
 
 
 def _replace(value: Any, pattern: re.Pattern[str], values: Mapping[str, object]) -> Any:
@@ -160,4 +168,5 @@ def _replace(value: Any, pattern: re.Pattern[str], values: Mapping[str, object])
 
 
 def _stage_path(experiment: str) -> re.Pattern[str]:
-    return re.compile(rf"runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")
+    # A longer path, such as /home/me/runs/..., belongs to other runs.
+    return re.compile(rf"(?<![^:=])(?:\./)*runs/{re.escape(experiment)}/([A-Za-z0-9][A-Za-z0-9_-]*)/seed0(?![0-9])")

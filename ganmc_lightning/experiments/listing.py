@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.experiments.config_types import parse_duration
+from ganmc_lightning.experiments.config_types import DataPatterns, Device, Duration, parse_duration
 from ganmc_lightning.experiments.discovery import experiment_files, short_name
-from ganmc_lightning.io.structured import load_yaml_mapping
+from ganmc_lightning.io.structured import load_yaml_mapping, validate
 
 INCLUDED, PRESENT, ABSENT = "included", "present", "absent"
 HEADINGS = ("experiment", "time", "device", "data", "title")
@@ -23,8 +26,8 @@ class ListedExperiment(NamedTuple):
         name: name for ``ganmc reproduce``.
         duration: time of all stages, ``about ...`` for an estimate; ``-`` if the file has none.
         device: device of that time; ``-`` if the file has none.
-        data: ``included`` with scikit-learn, or ``present`` in or ``absent`` from the data root.
-        title: title of the report.
+        data: ``included`` with scikit-learn, or ``present`` in or ``absent`` from the data root; ``-`` if unknown.
+        title: title of the report; the error of an invalid file.
     """
 
     name: str
@@ -34,23 +37,31 @@ class ListedExperiment(NamedTuple):
     title: str
 
 
+@dataclass(config=ConfigDict(extra="ignore"))
+class _Summary:
+    """The keys of an experiment file that the list shows; the others are not validated."""
+
+    title: str = ""
+    duration: Duration | None = None
+    device: Device | None = None
+    data: DataPatterns = ()
+
+
 def list_experiments() -> list[ListedExperiment]:
     """List all experiments, the shortest first; those without a duration are the last.
 
-    Raises:
-        ConfigurationError: a file is not a YAML mapping, or its duration is invalid.
+    A file that is not a YAML mapping, or with an invalid value of a listed key, has the error as its title.
     """
     listed = []
     for file in experiment_files():
-        content = load_yaml_mapping(file)
-        duration = content.get("duration")
         try:
-            seconds = float("inf") if duration is None else parse_duration(str(duration))
-        except ValueError as error:
-            raise ConfigurationError(f"{file}: duration: {error}") from None
-        name, title = short_name(file), str(content.get("title", ""))
-        line = ListedExperiment(name, duration or "-", content.get("device", "-"), _data_state(content), title)
-        listed.append((seconds, line))
+            summary = validate(_Summary, load_yaml_mapping(file), file)
+        except ConfigurationError as error:
+            listed.append((float("inf"), ListedExperiment(short_name(file), "-", "-", "-", f"error: {error}")))
+            continue
+        seconds = float("inf") if summary.duration is None else parse_duration(summary.duration)
+        shown = (summary.duration or "-", summary.device or "-", _data_state(summary.data), summary.title)
+        listed.append((seconds, ListedExperiment(short_name(file), *shown)))
     return [line for _, line in sorted(listed)]
 
 
@@ -63,10 +74,8 @@ def format_list(listed: list[ListedExperiment]) -> Iterator[str]:
         yield "  ".join([*cells, row[-1]]).rstrip()
 
 
-def _data_state(content: Mapping[str, Any]) -> str:
-    data = content.get("data") or []
-    if not data:
+def _data_state(patterns: Sequence[str]) -> str:
+    if not patterns:
         return INCLUDED
-    patterns = [data] if isinstance(data, str) else data
     root = Path(os.environ.get("GANMC_DATA") or "data")
     return PRESENT if all(any(root.glob(pattern)) for pattern in patterns) else ABSENT

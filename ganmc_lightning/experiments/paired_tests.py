@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 
 from ganmc_lightning.experiments.comparison_config import PairedTest
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.formatting import format_p
+from ganmc_lightning.experiments.formatting import format_p, format_signed
 from ganmc_lightning.experiments.rank_statistics import (
     SIGNIFICANCE,
     WinsTiesLosses,
     adjust_holm,
     count_wins,
+    signed_rank_sum,
     signed_rank_test,
 )
 from ganmc_lightning.experiments.results import Results
@@ -31,7 +33,7 @@ class PairResult:
         name: name of the pair.
         differences: for each data set, mean and interval over seeds of the difference to the baseline.
         counts: wins, ties and losses of the first model.
-        p: p-value of the signed-rank test, adjusted for the number of pairs.
+        p: p-value of the signed-rank test, adjusted for the number of pairs; NaN if a difference is not finite.
     """
 
     name: str
@@ -52,8 +54,28 @@ class PairResult:
 
     @property
     def evidence(self) -> str:
-        """Counts, mean difference and p-value as text."""
-        return f"{'/'.join(map(str, self.counts))}, {self.mean:+.4f}, {format_p(self.p)}"
+        """Counts, mean difference and p-value as text; also the median if the mean has the other sign than the test."""
+        effect = format_signed(self.mean)
+        if self.direction * self.mean < 0:
+            middle = median(difference.mean for difference in self.differences)
+            effect = f"mean {effect}, median {format_signed(middle)}"
+        return f"{'/'.join(map(str, self.counts))}, {effect}, {format_p(self.p)}"
+
+    @property
+    def direction(self) -> float:
+        """Positive if the first model is significantly better, negative if it is significantly worse, else 0.
+
+        It is the direction of the ranks that the test compares; the mean may have the other sign.
+        """
+        if not self.p < SIGNIFICANCE:  # also NaN
+            return 0.0
+        return signed_rank_sum(np.array([difference.mean for difference in self.differences]))
+
+    def note(self, stages: Sequence[str]) -> str:
+        """Return why there is no p-value, with the data sets; empty if there is one."""
+        pairs = zip(stages, self.differences, strict=True)
+        names = ", ".join(stage for stage, difference in pairs if not math.isfinite(difference.mean))
+        return f"{self.name}: no test, because a value is not finite on {names}." if names else ""
 
 
 @dataclass(frozen=True)
@@ -73,9 +95,9 @@ class PairedTestResult:
         """The result of all pairs as one sentence."""
         groups: dict[str, list[str]] = {}
         for pair in self.pairs:
-            verb = "do not significantly change"
-            if pair.p < SIGNIFICANCE and pair.mean:
-                verb = "raise" if pair.mean > 0 else "lower"
+            verb = "have no test result for" if math.isnan(pair.p) else "do not significantly change"
+            if pair.direction:
+                verb = "raise" if pair.direction > 0 else "lower"
             groups.setdefault(verb, []).append(f"{pair.name} ({pair.evidence})")
         parts = [f"{verb} the {self._metric} of {', '.join(names)}" for verb, names in groups.items()]
         explanation = "in parentheses: wins/ties/losses over data sets, mean difference, p-value"
@@ -89,9 +111,9 @@ class PairedTestResult:
         """Return headings and cells as text."""
         headings = ["", "wins", "ties", "losses", "mean difference", "better, worse beyond the interval", "p"]
         rows = [
-            [pair.name, *map(str, pair.counts), f"{pair.mean:+.4f}", "{}, {}".format(*pair.beyond_interval), p]
+            [pair.name, *map(str, pair.counts), mean, "{}, {}".format(*pair.beyond_interval), p]
             for pair in self.pairs
-            for p in [format_p(pair.p).removeprefix("p = ")]
+            for mean, p in [(format_signed(pair.mean), format_p(pair.p).removeprefix("p = "))]
         ]
         return headings, rows
 
@@ -104,7 +126,7 @@ class PairedTestResult:
             "lower, by more than the 95 % interval over seeds. p: Wilcoxon signed-rank test over data sets, adjusted "
             "for the number of pairs by Holm's method."
         )
-        return notes
+        return notes + [note for pair in self.pairs if (note := pair.note(self.spec.stages))]
 
     def as_json(self) -> dict[str, object]:
         """Return the test as plain values."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from typing import TypeVar
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config import Experiment
+from ganmc_lightning.experiments.results import common_seeds
 from ganmc_lightning.io.structured import suggestion
 
 T = TypeVar("T")
@@ -30,20 +31,22 @@ def select_stages(experiment: Experiment, names: Sequence[str]) -> Experiment:
     for name, stage in reversed(experiment.stages.items()):  # a stage is listed after those that it needs
         if name in selected:
             selected.update(stage.needs)
-    return _update(drop_missing(experiment, selected), duration=None)
+    return _update(drop_missing(experiment, dict.fromkeys(selected, experiment.seeds)), duration=None)
 
 
-def drop_missing(experiment: Experiment, available: Container[str]) -> Experiment:
+def drop_missing(experiment: Experiment, available: Mapping[str, Collection[int]]) -> Experiment:
     """Return the experiment without the stages, rows and figures that are not available.
 
-    A row of several stages is dropped if one of them is missing, because its selection could differ.
+    A row of several stages is dropped if one of them is missing, because its selection could differ, or if no seed has
+    a result of all.
 
     Args:
         experiment: the experiment.
-        available: stages with a result.
+        available: stage -> seeds of its results, for the stages with a result.
     """
     report = experiment.report
-    rows = tuple(row for row in report.rows if all(stage in available for stage in row.stages))
+    complete = [row for row in report.rows if all(stage in available for stage in row.stages)]
+    rows = tuple(row for row in complete if common_seeds(experiment, row.stages, available))
     known = {row.name for row in rows} | {stage for stage in experiment.stages if stage in available}
     tables = [
         _update(table, rows=tuple(row for row in table.rows if all(stage in available for stage in row.stages)))

@@ -122,31 +122,32 @@ def _plan_run(
     overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}
     words = [*stage.command, *(stage.quick_command if quick else ())]
     effective = merge_configs(contents.values(), overrides)
-    check_needs(effective, experiment.name, stage.name, stage.needs, contents)
-    portable = substitute(effective, experiment.name, {name: Path(f"{{{name}}}") for name in folders})
-    files = partial(find_data, tuple(walk_strings(portable)), tuple(words))
+    for named in (effective, {"command": words}):
+        check_needs(named, experiment.name, stage.name, stage.needs, contents)
+    move = partial(substitute, experiment=experiment.name, folders=folders)
+    portable = partial(move, folders={name: Path(f"{{{name}}}") for name in folders})
+    files = partial(find_data, tuple(walk_strings(portable(effective))), tuple(portable(words)))
 
     folder = RunFolder(folders[stage.name])
     configs: dict[Path, object] = {}
     for number, (file, content) in enumerate(contents.items()):
-        moved = substitute(content, experiment.name, folders)
+        moved = move(content)
         configs[file if moved == content else folder.path / f"{number}_{file.name}"] = moved
     values = {**folders, **dict(zip(BUILTINS, (folder.path, seed, next(iter(configs), "")), strict=True))}
-    filled = format_placeholders(overrides, values)
-    command = format_placeholders(words, values) or _fit_command(seed, folder, configs, {**filled, **logger})
-    recipe = {"configs": list(contents.values()), "overrides": overrides, "seed": seed, "test": stage.test}
+    filled, command = move(format_placeholders(overrides, values)), move(format_placeholders(words, values))
+    recipe = {"configs": list(contents.values()), "overrides": portable(overrides), "seed": seed, "test": stage.test}
     return PlannedRun(
         stage=stage.name,
         seed=seed,
         folder=folder,
         fingerprint=compute_fingerprint(
             stage.name,
-            recipe | ({"command": words} if words else {}),
+            recipe | ({"command": portable(words)} if words else {}),
             files(),
             [need.fingerprint for need in needs],
         ),
         configs={file: content for file, content in configs.items() if file not in contents},
-        command=tuple(command),
+        command=tuple(command or _fit_command(seed, folder, configs, {**filled, **logger})),
         test=_test_command(folder) if stage.test and not words else None,
         needs=tuple(need.id for need in needs),
         find_data=files,
@@ -163,8 +164,9 @@ def _fit_command(seed: int, folder: RunFolder, configs: Iterable[Path], override
 
 
 def _test_command(folder: RunFolder) -> tuple[str, ...]:
-    best = str(folder.best_checkpoint)
-    return ("test", "--config", str(folder.config), "--ckpt_path", best, "--verbose=false")
+    # The run folder is named again, because the experiment may have been moved.
+    run = ("--trainer.default_root_dir", str(folder.path), "--ckpt_path", str(folder.best_checkpoint))
+    return ("test", "--config", str(folder.config), *run, "--verbose=false")
 
 
 def _wandb_logger(experiment: str, stage: str, seed: int, folder: Path, project: str | None) -> dict[str, object]:

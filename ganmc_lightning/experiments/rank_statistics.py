@@ -21,14 +21,14 @@ class WinsTiesLosses(NamedTuple):
 
 
 def count_wins(differences: NDArray[np.float64], tie: float) -> WinsTiesLosses:
-    """Count positive and negative differences of absolute value above ``tie``, and all others.
+    """Count positive and negative differences of absolute value above ``tie``, and smaller ones; NaN is not counted.
 
     Example:
-        >>> count_wins(np.array([0.02, 0.0005, -0.1]), tie=0.001)
+        >>> count_wins(np.array([0.02, 0.0005, -0.1, np.nan]), tie=0.001)
         WinsTiesLosses(wins=1, ties=1, losses=1)
     """
-    wins, losses = int((differences > tie).sum()), int((differences < -tie).sum())
-    return WinsTiesLosses(wins, len(differences) - wins - losses, losses)
+    counted = (differences > tie, np.abs(differences) <= tie, differences < -tie)
+    return WinsTiesLosses(*(int(each.sum()) for each in counted))
 
 
 def average_ranks(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -79,6 +79,8 @@ def critical_difference(n_models: int, n_data_sets: int) -> float:
 def signed_rank_test(differences: NDArray[np.float64]) -> float:
     """Compute the two-sided p-value of Wilcoxon's signed-rank test; ranks of zero differences are split.
 
+    It is NaN if a difference is NaN.
+
     Example:
         >>> round(signed_rank_test(np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])), 3), signed_rank_test(np.zeros(6))
         (0.031, 1.0)
@@ -90,15 +92,32 @@ def signed_rank_test(differences: NDArray[np.float64]) -> float:
     return float(wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
+def signed_rank_sum(differences: NDArray[np.float64]) -> float:
+    """Compute the rank sum of the positive differences minus that of the negative ones, with ranks of absolute values.
+
+    Its sign is the direction of :func:`signed_rank_test`. That of the mean may differ, because of a few large values.
+
+    Example:
+        >>> signed_rank_sum(np.array([-0.1, -0.2, -0.3, 0.9]))
+        -2.0
+    """
+    from scipy.stats import rankdata
+
+    return float(np.sign(differences) @ rankdata(np.abs(differences)))
+
+
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for several tests by Holm's step-down method, in the given order.
 
+    NaN, the p-value of a test that could not be computed, is kept and does not count as a test.
+
     Example:
-        >>> adjust_holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
+        >>> adjust_holm([0.01, 0.04, math.nan, 0.03])
+        [0.03, 0.06, nan, 0.06]
     """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+    adjusted, largest = list(p_values), 0.0
+    known = [index for index, p in enumerate(p_values) if not math.isnan(p)]
+    for rank, index in enumerate(sorted(known, key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(known) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted

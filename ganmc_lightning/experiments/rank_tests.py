@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganmc_lightning.experiments.comparison_config import RankTest
 from ganmc_lightning.experiments.config import Experiment
-from ganmc_lightning.experiments.formatting import format_p
+from ganmc_lightning.experiments.formatting import format_metric, format_p
 from ganmc_lightning.experiments.rank_statistics import (
     average_ranks,
     count_wins,
@@ -41,6 +41,11 @@ class RankTestResult:
         return dict(sorted(ranks.items(), key=lambda item: item[1]))
 
     @property
+    def complete(self) -> bool:
+        """Whether all scores are finite, so that there are ranks."""
+        return bool(np.isfinite(self.scores).all())
+
+    @property
     def critical_difference(self) -> float:
         """Difference of mean ranks that is significant at the 5 % level."""
         return critical_difference(self.scores.shape[1], self.scores.shape[0])
@@ -58,15 +63,20 @@ class RankTestResult:
         for name, rank in self.ranks.items():
             scores = self.scores[:, names.index(name)]
             counts = "/".join(map(str, count_wins(scores - baseline, self.spec.tie)))
-            rows.append([name, f"{rank:.2f}", f"{scores.mean():.4f}", "-" if name == self.spec.baseline else counts])
+            mean_rank, mean = (f"{rank:.2f}" if self.complete else "none"), format_metric(float(scores.mean()))
+            rows.append([name, mean_rank, mean, "-" if name == self.spec.baseline else counts])
         return ["", "mean rank", f"mean {metric}", f"wins/ties/losses against {self.spec.baseline}"], rows
 
     def notes(self) -> list[str]:
-        """Return the p-value of the Friedman test and the critical difference."""
+        """Return the p-value of the Friedman test, the critical difference, and data sets without finite scores."""
+        rows = zip(self.spec.stages, self.scores, strict=True)
+        unknown = ", ".join(stage for stage, row in rows if not np.isfinite(row).all())
+        notes = [f"No ranks, because a value is not finite on {unknown}."] if unknown else []
         return [
+            *notes,
             f"{len(self.scores)} data sets; Friedman test: {format_p(friedman_test(self.scores))}; mean ranks that "
             f"differ by less than {self.critical_difference:.2f} do not differ significantly (Nemenyi test, 5 %). A "
-            f"difference up to {self.spec.tie:g} counts as a tie."
+            f"difference up to {self.spec.tie:g} counts as a tie.",
         ]
 
     def as_json(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ from ganmc_lightning.experiments.rank_tests import RankTestResult
 from ganmc_lightning.experiments.report_config import Sweep
 from ganmc_lightning.experiments.results import StageResult
 from ganmc_lightning.experiments.statistics import MeanCI
-from ganmc_lightning.experiments.tables import ReportRow, TableResult, has_several_seeds
+from ganmc_lightning.experiments.tables import ReportRow, TableResult, has_several_seeds, report_split
 
 TableCells = tuple[list[str], list[list[str]]]
 """Headings and rows of text; an optional second line of a cell is a remark on its value."""
@@ -49,7 +49,7 @@ class Report:
         experiment: the experiment file.
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
-        seeds: seeds of the runs.
+        seeds: seeds of the runs, without those of shared stages.
         environment: package versions, device and precision of the runs.
         seconds: total training time of all runs in seconds.
         rows: rows of the main table.
@@ -93,8 +93,19 @@ class Report:
             "paired_tests": [test.as_json() for test in self.paired_tests],
             "rank_tests": [test.as_json() for test in self.rank_tests],
             "tables": [table.as_json() for table in self.tables],
-            "sweeps": [_sweep_json(sweep, means) for sweep, means in self.sweeps],
+            "sweeps": [self._sweep_json(sweep, means) for sweep, means in self.sweeps],
             "notes": list(self.notes),
+        }
+
+    def _sweep_json(self, sweep: Sweep, means: Mapping[float, MeanCI]) -> dict[str, object]:
+        return {
+            "title": sweep.title,
+            "x_label": sweep.x_label,
+            "split": report_split(self.experiment, next(iter(sweep.x_to_stage.values()))),
+            "points": [
+                {"x": x, "stage": sweep.x_to_stage[x], "mean": mean.mean, "ci95": mean.ci95, "n": mean.n}
+                for x, mean in means.items()
+            ],
         }
 
     @property
@@ -159,6 +170,7 @@ def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
         "name": row.spec.name,
         "metric": metric,
         "split": row.split,
+        "seeds": list(row.seeds),
         "values": list(row.values),
         "mean": row.mean.mean,
         "ci95": row.mean.ci95,
@@ -170,15 +182,4 @@ def _row_json(row: ReportRow, metric: str) -> dict[str, object]:
         "n": row.mean.n,
         "stage": row.stage,
         "chosen_from": dict(row.candidates) or None,
-    }
-
-
-def _sweep_json(sweep: Sweep, means: Mapping[float, MeanCI]) -> dict[str, object]:
-    return {
-        "title": sweep.title,
-        "x_label": sweep.x_label,
-        "points": [
-            {"x": x, "stage": sweep.x_to_stage[x], "mean": mean.mean, "ci95": mean.ci95, "n": mean.n}
-            for x, mean in means.items()
-        ],
     }

@@ -33,7 +33,7 @@ def make_report(
 
     Args:
         experiment: the experiment file.
-        results: stage -> results of its runs, one per seed, in the order of the seeds.
+        results: stage -> results of its runs, one per seed, by ascending seed.
         command: command line that reproduces the report.
         quick: whether the runs had reduced settings.
         selection: notes on missing runs and stages, see :func:`selection_notes`.
@@ -57,7 +57,7 @@ def make_report(
         experiment=experiment,
         command=command,
         quick=quick,
-        seeds=sorted({run.seed for run in runs}),
+        seeds=_seeds(experiment, runs),
         environment=environment,
         seconds=sum(run.result.train_seconds for run in runs),
         rows=rows,
@@ -70,6 +70,12 @@ def make_report(
         figures=make_figures(experiment, results, rows, tables, sweeps, rank_tests),
         cards=cards,
     )
+
+
+def _seeds(experiment: Experiment, runs: Sequence[StageResult]) -> list[int]:
+    """Return the seeds of the runs; the seed of shared stages, which stands for all, only if there are no others."""
+    own = {run.seed for run in runs if not experiment.stages[run.stage].shared}
+    return sorted(own or {run.seed for run in runs})
 
 
 def write_report(report: Report, folder: Path) -> None:

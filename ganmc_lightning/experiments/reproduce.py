@@ -15,7 +15,7 @@ from ganmc_lightning.experiments.partial import drop_missing, select_stages
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.progress import ProgressPrinter, print_report
 from ganmc_lightning.experiments.report_builder import make_report, selection_notes, write_report
-from ganmc_lightning.experiments.results import load_results
+from ganmc_lightning.experiments.results import load_results, seeds_of
 from ganmc_lightning.experiments.runner import RunCommand, has_usable_result
 from ganmc_lightning.experiments.scheduling import run_stages
 from ganmc_lightning.experiments.wandb_report import log_report
@@ -91,7 +91,7 @@ def reproduce(
         earlier = [run for run in others if run.stage not in unusable]
         results = load_results([run for run in plan if run in finished or run in earlier])
         missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
-        available = drop_missing(experiment, results)
+        available = drop_missing(experiment, seeds_of(results))
         cards, without_card = write_cards(available, results, folder, run_command)
         notes = selection_notes(missing, list(dict.fromkeys(run.stage for run in earlier)), len(unusable))
         report = make_report(available, results, command, quick, notes, cards)

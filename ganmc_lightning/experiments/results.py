@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.environment import Environment
 from ganmc_lightning.experiments.planning import PlannedRun
 from ganmc_lightning.experiments.run_state import read_run_state
@@ -78,17 +79,34 @@ class StageResult:
 
 
 Results = dict[str, list[StageResult]]
-"""Stage -> results, one per seed."""
+"""Stage -> results, one per seed, by ascending seed."""
+
+
+def seeds_of(results: Results) -> dict[str, list[int]]:
+    """Return stage -> seeds of its results."""
+    return {stage: [run.seed for run in runs] for stage, runs in results.items()}
+
+
+def common_seeds(experiment: Experiment, stages: Iterable[str], seeds: Mapping[str, Iterable[int]]) -> set[int]:
+    """Return the seeds with a result of all stages; a shared stage has a result for every seed.
+
+    Args:
+        experiment: the experiment.
+        stages: the stages.
+        seeds: stage -> seeds of its results.
+    """
+    own = [set(seeds[name]) for name in stages if not experiment.stages[name].shared]
+    return set.intersection(*own) if own else set(experiment.seeds)
 
 
 def load_results(runs: Sequence[PlannedRun]) -> Results:
-    """Read the results of finished runs.
+    """Read the results of finished runs, in the order of their seeds.
 
     Raises:
         ConfigurationError: a result is missing or invalid.
     """
     results: Results = defaultdict(list)
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.seed):
         result, state = read_result(run), read_run_state(run.folder.state)
         environment = None if state is None else state.environment
         older_code = state is not None and state.fingerprint.source != run.fingerprint.source

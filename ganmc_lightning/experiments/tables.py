@@ -17,7 +17,7 @@ from ganmc_lightning.experiments.formatting import (
     format_ratio,
 )
 from ganmc_lightning.experiments.report_config import MetricTable, Row, TableColumn, TableRow
-from ganmc_lightning.experiments.results import Results
+from ganmc_lightning.experiments.results import Results, common_seeds, seeds_of
 from ganmc_lightning.experiments.statistics import MeanCI, mean_ci
 
 ONE_SEED = "n = 1: one seed, no interval; a difference between two such rows may be chance."
@@ -32,9 +32,10 @@ class ReportRow:
         spec: the row in the experiment file.
         stage: stage that provides the values.
         split: "test", or "validation" for a stage without test.
+        seeds: seeds of the values.
         values: one value per seed.
         mean: mean over the seeds.
-        candidates: stage -> mean validation value if the row selects a stage; else empty.
+        candidates: stage -> mean validation value over their common seeds if the row selects a stage; else empty.
         steps: optimizer steps, mean over seeds; None if a run did not record them.
         parameters: number of parameters of the trained network.
         flops: floating-point operations of one forward pass.
@@ -43,6 +44,7 @@ class ReportRow:
     spec: Row
     stage: str
     split: str
+    seeds: tuple[int, ...]
     values: tuple[float, ...]
     mean: MeanCI
     candidates: Mapping[str, float]
@@ -63,11 +65,13 @@ class TableResult:
     Attributes:
         spec: the table in the experiment file.
         values: for each row, metric -> one value per seed, without metrics that the stage of the row lacks.
+        seeds: for each row, metric -> seeds of the values.
         splits: for each row, metric -> "test" or "validation".
     """
 
     spec: MetricTable
     values: Sequence[Mapping[str, tuple[float, ...]]]
+    seeds: Sequence[Mapping[str, tuple[int, ...]]]
     splits: Sequence[Mapping[str, str]]
 
     def means(self, metric: str) -> dict[str, MeanCI]:
@@ -105,7 +109,7 @@ class TableResult:
     def as_json(self) -> dict[str, object]:
         """Return the table as plain values: one entry per row and metric."""
         rows = []
-        for row, metrics, splits in zip(self.spec.rows, self.values, self.splits, strict=True):
+        for row, metrics, seeds, splits in zip(self.spec.rows, self.values, self.seeds, self.splits, strict=True):
             for metric, values in metrics.items():
                 mean = mean_ci(values)
                 rows.append(
@@ -113,6 +117,7 @@ class TableResult:
                         "name": row.name,
                         "metric": metric,
                         "split": splits[metric],
+                        "seeds": list(seeds[metric]),
                         "values": list(values),
                         "mean": mean.mean,
                         "ci95": mean.ci95,
@@ -160,10 +165,7 @@ def make_rows(experiment: Experiment, results: Results) -> list[ReportRow]:
 
 
 def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
-    candidates = {
-        stage: fmean(run.value(f"val/{experiment.metric}") for run in results[stage])
-        for stage in (row.stages if len(row.stages) > 1 else ())
-    }
+    candidates = _validation_means(experiment, results, row.stages) if len(row.stages) > 1 else {}
     stage = _select(candidates, experiment.mode) if candidates else row.stages[0]
     values = report_values(experiment, results, stage)
     runs = [run.result for run in results[stage]]
@@ -171,6 +173,7 @@ def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
         spec=row,
         stage=stage,
         split=report_split(experiment, stage),
+        seeds=tuple(run.seed for run in results[stage]),
         values=values,
         mean=mean_ci(values),
         candidates=candidates,
@@ -178,6 +181,13 @@ def _make_row(experiment: Experiment, results: Results, row: Row) -> ReportRow:
         parameters=_mean_count([run.parameters for run in runs]),
         flops=_mean_count([run.flops for run in runs]),
     )
+
+
+def _validation_means(experiment: Experiment, results: Results, stages: Sequence[str]) -> dict[str, float]:
+    """Return the validation mean of each stage over the seeds that all stages have, because seeds differ in level."""
+    seeds = common_seeds(experiment, stages, seeds_of(results))
+    runs = {name: [run for run in results[name] if run.seed in seeds] or results[name] for name in stages}
+    return {name: fmean(run.value(f"val/{experiment.metric}") for run in found) for name, found in runs.items()}
 
 
 def _select(validation: Mapping[str, float], mode: str) -> str:
@@ -201,20 +211,22 @@ def make_tables(experiment: Experiment, results: Results) -> list[TableResult]:
 
 
 def _make_table(experiment: Experiment, results: Results, table: MetricTable) -> TableResult:
-    values, splits = [], []
+    values, seeds, splits = [], [], []
     for row in table.rows:
         found: dict[str, tuple[float, ...]] = {}
         for column in table.columns:
             stage, name = _reported_metric(experiment, row, column.metric)
             if all(run.has(name) for run in results[stage]):
                 found[column.metric] = tuple(run.value(name) for run in results[stage])
+        sources = {metric: row.source_of(metric)[0] for metric in found}
         values.append(found)
-        splits.append({metric: report_split(experiment, row.source_of(metric)[0]) for metric in found})
+        seeds.append({metric: tuple(run.seed for run in results[stage]) for metric, stage in sources.items()})
+        splits.append({metric: report_split(experiment, stage) for metric, stage in sources.items()})
     for column in table.columns:
         if not any(column.metric in metrics for metrics in values):
             stage, name = _reported_metric(experiment, table.rows[0], column.metric)
             results[stage][0].value(name)  # raises an error that lists the metrics of the stage
-    return TableResult(table, values, splits)
+    return TableResult(table, values, seeds, splits)
 
 
 def _reported_metric(experiment: Experiment, row: TableRow, metric: str) -> tuple[str, str]:

@@ -161,7 +161,7 @@ def drop_duplicates(stages, done=frozenset(), candidates=()):
 
     A stage is removed if it equals an earlier one, as all stages of a sweep over widths do after shrinking. It is also
     removed if its overrides are in ``done`` or those of an earlier stage, with any configuration, unless it is the
-    first with its configuration: each configuration is run once, and tested once unless a report selects among
+    first with its configuration: each configuration is run once, and tested once unless a report compares
     ``candidates``. Reports and commands use the results of the kept stages.
     """
     first, first_of_config, kept_name = {}, {}, {}
@@ -247,6 +247,9 @@ def test_all_stages_run(file, tmp_path, monkeypatch):
     experiment = yaml.safe_load(file.read_text())
     experiment["stages"] = shrink_stages(file)
     candidates = {name for row in experiment["report"].get("rows", []) for name in row.get("select_from", [])}
+    sweeps = experiment["report"].get("sweep", [])
+    for sweep in [sweeps] if isinstance(sweeps, dict) else sweeps:
+        candidates |= {*sweep["x_to_stage"].values(), *sweep.get("baselines", [])}
     candidates |= set(stages_without_validation(file))
     kept_name = drop_duplicates(experiment["stages"], overrides_before(file), candidates)
     experiment["report"] = renamed(experiment["report"], kept_name)

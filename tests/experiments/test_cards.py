@@ -16,10 +16,10 @@ def go(edited, tmp_path, fake):
     file = edited("  sample_grids: [gan]\n", CARDS)
     cards = []
 
-    def run(failing=None, **options):
+    def run(failing=None, entry=fake, **options):
         def command(argv):
             if argv[0] != "card":
-                return fake(argv)
+                return entry(argv)
             cards.append(argv)
             return 2 if failing is not None and f"/cards/{failing}" in argv[argv.index("--out") + 1] else 0
 
@@ -65,3 +65,19 @@ def test_stages_without_a_result(go, fake, folder):
     assert go(keep_going=True) == 1
     assert [argv[1] for argv in go.cards] == [str(folder / "mixed_05" / "seed1")]
     assert "--baseline" not in go.cards[0]
+
+
+def test_a_baseline_without_the_seed_of_the_student_is_omitted(go, fake, folder):
+    def fail_first_seed(argv):
+        fake.exit_codes["alone"] = 2 if "1" in argv else 0
+        return fake(argv)
+
+    assert go(keep_going=True, entry=fail_first_seed) == 1
+    assert go.cards[0] == ["card", str(folder / "mixed_05" / "seed1"), "--out", str(folder / "cards" / "mixed_05")]
+    assert go.cards[1][1] == str(folder / "alone" / "seed2")
+
+
+def test_a_shared_baseline_has_any_seed(go, edited, folder):
+    edited("{config: [student.yaml, more.yaml]}", "{config: more.yaml, shared: true}")
+    assert go() == 0
+    assert go.cards[0][-2:] == ["--baseline", str(folder / "alone" / "seed0")]

@@ -29,14 +29,14 @@ def test_placeholders_are_found_in_nested_values(edited):
 
 def test_one_section_or_a_list_of_sections(edited):
     assert [sweep.x_label for sweep in load_experiment(edited("seeds: [0, 1, 2]", "")).report.sweep] == ["p_fake"]
-    text = "sweep: [{x_label: a, x_to_stage: {1: alone}}, {x_label: b, x_to_stage: {2: gan, 1: alone}}]\n  unused:"
+    text = "sweep: [{x_label: a, x_to_stage: {1: alone}}, {x_label: b, x_to_stage: {2: teacher, 1: alone}}]\n  unused:"
     file = edited("  sweep:", f"  {text}")
     with pytest.raises(ConfigurationError, match=r": report\.unused: unexpected key, expected one of: rows, "):
         load_experiment(file)
     file.write_text(file.read_text().partition("  unused:")[0])
     first, second = load_experiment(file).report.sweep
     assert (first.x_label, first.x_to_stage) == ("a", {1.0: "alone"})
-    assert list(second.x_to_stage.items()) == [(1.0, "alone"), (2.0, "gan")]
+    assert list(second.x_to_stage.items()) == [(1.0, "alone"), (2.0, "teacher")]
 
 
 def test_defaults(tmp_path):
@@ -120,6 +120,16 @@ BAD = [
     ("paper: 0.781", "paper: true", ": report.rows[0].paper: got True, expected a number"),
     ('name: "labels only"', "name: teacher", ": report.rows: got 2 rows named 'teacher', expected distinct names"),
     ("{0.2: mixed_02,", "{low: mixed_02,", ": report.sweep[0].x_to_stage.low: got 'low', expected a number"),
+    (
+        "baselines: [alone, teacher]",
+        "baselines: [gan]",
+        ": report.sweep[0].baselines: got stages with and without test, expected one kind",
+    ),
+    (
+        "0.5: mixed_05}",
+        "0.5: gan}",
+        ": report.sweep[0].x_to_stage: got stages with and without test, expected one kind",
+    ),
     ("baselines: [alone, teacher]", "baselines: [x]", ": report.sweep[0].baselines[0]: unknown stage 'x'"),
     (
         "[teacher, alone, mixed_02]",

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments.comparison_config import ModelPair, PairedTest
 from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.paired_tests import PairedTestResult, PairResult
 from ganmc_lightning.experiments.partial import drop_missing
 from ganmc_lightning.experiments.planning import plan_runs
+from ganmc_lightning.experiments.rank_statistics import count_wins, signed_rank_test
 from ganmc_lightning.experiments.rank_tests import not_significant_groups
 from ganmc_lightning.experiments.report_builder import make_report, write_report
-from ganmc_lightning.experiments.results import load_results
+from ganmc_lightning.experiments.results import load_results, seeds_of
+from ganmc_lightning.experiments.statistics import mean_ci
 
 DATA_SETS = [f"set{i}" for i in range(8)]
 EXPERIMENT = """
@@ -87,12 +93,41 @@ def test_report_contains_counts_p_values_and_the_conclusion(tmp_path, experiment
     assert content["rank_tests"][0]["scores"].keys() == set(DATA_SETS)
 
 
+def test_one_large_difference_does_not_reverse_the_conclusion():
+    values = np.append(-0.01 - 1e-4 * np.arange(18), 0.4)
+    pairs = (ModelPair(name="trees", model="a", baseline="b"),)
+    spec = PairedTest(title="Pairs", metric="AUC", stages=("set0", "set1"), pairs=pairs, subject="More rows")
+    differences = [mean_ci([value]) for value in values.tolist()]
+    pair = PairResult("trees", differences, count_wins(values, spec.tie), signed_rank_test(values))
+    assert pair.mean > 0
+    expected = "More rows lower the AUC of trees (1/0/18, mean +0.0108, median -0.0108, p = 0.001) ("
+    assert PairedTestResult(spec, [pair]).conclusion.startswith(expected)
+
+
+def test_a_value_that_is_not_finite_affects_only_its_own_tests(experiment, results):
+    run = results["set2"][0]
+    metrics = {**run.result.metrics, "test/same/auc": math.nan}
+    results["set2"][0] = replace(run, result=replace(run.result, metrics=metrics))
+    report = make_report(experiment, results, "", quick=False)
+    (paired,), (ranked,) = report.paired_tests, report.rank_tests
+    better, same = paired.pairs
+    assert better.p == signed_rank_test(np.array([difference.mean for difference in better.differences])) < 0.05
+    assert math.isnan(same.p)
+    assert sum(same.counts) == len(DATA_SETS) - 1
+    assert "; they have no test result for the AUC of forests (" in paired.conclusion
+    assert [row[4::2] for row in paired.cells()[1]][1] == ["none", "none"]
+    assert paired.notes()[-1] == "forests: no test, because a value is not finite on set2."
+    assert [row[1] for row in ranked.cells()[1]] == ["none"] * 3
+    assert ranked.notes()[0] == "No ranks, because a value is not finite on set2."
+    assert not report.figures
+
+
 def test_missing_data_sets_are_left_out(experiment, results):
     available = {name: results[name] for name in DATA_SETS[:5]}
-    report = make_report(drop_missing(experiment, available), available, "", quick=False)
+    report = make_report(drop_missing(experiment, seeds_of(available)), available, "", quick=False)
     assert report.paired_tests[0].pairs[0].counts == (5, 0, 0)
     assert "Number of data sets, of 5," in report.paired_tests[0].notes()[1]
-    assert not drop_missing(experiment, {"set0": results["set0"]}).report.rank_tests
+    assert not drop_missing(experiment, {"set0": [0]}).report.rank_tests
 
 
 def test_groups_of_ranks_are_maximal():

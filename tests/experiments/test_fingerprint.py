@@ -90,6 +90,21 @@ def test_data_set_of_a_command_is_found(tmp_path):
     assert find_data([("data.dataset", "Digits")], words) == {"magic.npz": file, str(tmp_path): tmp_path}
 
 
+@pytest.mark.parametrize("option", [["--data", "{}"], ["--data={}"]])
+@pytest.mark.parametrize("name", ["fashion_mnist", "FashionMNIST", "fit.yaml"])
+def test_data_set_of_evaluate_is_found(tmp_path, monkeypatch, option, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANMC_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "fashion_mnist.npz"
+    file.touch()
+    (tmp_path / "fit.yaml").write_text("data: {dataset: FashionMNIST, synthesizer: {path: ./data}}\n")
+    words = ["evaluate", "{gan}/best.ckpt", *(word.format(name) for word in option), "--out", "{run_dir}"]
+    configs = {"fit.yaml": Path("fit.yaml")} if name == "fit.yaml" else {}
+    assert find_data([], words) == {"fashion_mnist.npz": file, **configs}
+    assert find_data([], ["evaluate", "--data"]) == find_data([], ["evaluate", "--data", "{teacher}/config.yaml"]) == {}
+
+
 def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
     """The rule for file names holds for each class that stores an ``.npz`` file."""
     from ganmc_lightning.data import datasets
@@ -103,6 +118,7 @@ def test_every_downloaded_data_set_of_the_package_is_found(tmp_path):
         file = cls().file(tmp_path)
         file.touch()
         assert find_data([("data.dataset", cls.__name__), ("data.root", str(tmp_path))]) == {file.name: file}
+        assert find_data([("data.root", str(tmp_path))], ["--data", cls().name]) == {file.name: file}
         file.unlink()
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments import discovery
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.config_types import parse_duration
@@ -58,11 +57,29 @@ def test_one_file_of_data_without_a_list(root):
     assert list_experiments()[0].data == "present"
 
 
-@pytest.mark.parametrize(("text", "message"), [("- 1", "expected a mapping"), ("duration: 3", "duration: got '3'")])
-def test_an_invalid_file_is_named(root, text, message):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- 1", "got [1], expected a mapping"),
+        ("duration: 3", "duration: got 3, expected text"),
+        ("duration: 3 weeks", "duration: got '3 weeks', expected a number"),
+        ("device: [CPU]", "device: got ['CPU'], expected 'CPU' or 'GPU'"),
+        ("data: 3", "data[0]: got 3, expected text"),
+        ("data: [/abs/x.npz]", "data[0]: got '/abs/x.npz', expected a path relative to the data root"),
+        ("data: .", "data[0]: got '.', expected a path relative to the data root"),
+        ("data: a**", "data[0]: got 'a**', expected '**' as the whole name of a folder"),
+        ("title: [1]", "title: got [1], expected text"),
+    ],
+)
+def test_an_invalid_file_has_the_error_in_its_line(root, text, message):
     write(root, "broken", text)
-    with pytest.raises(ConfigurationError, match=rf"broken\.experiment\.yaml: .*{message}"):
-        list_experiments()
+    write(root, "other", "{title: other, device: null}")
+    invalid, other = sorted(list_experiments())
+    file = root / "configs" / "toy" / "broken.experiment.yaml"
+    assert invalid[:4] == ("broken", "-", "-", "-")
+    assert invalid.title.startswith(f"error: {file}: {message}")
+    assert "\n" not in invalid.title
+    assert other == ("other", "-", "-", "included", "other")
 
 
 @pytest.mark.parametrize("text", ["3", "min", "3 weeks", "around 3 min", "-3 min", "3min"])

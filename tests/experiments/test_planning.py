@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments import fingerprint
 from ganmc_lightning.experiments.config import load_experiment
+from ganmc_lightning.experiments.interpolation import substitute
 from ganmc_lightning.experiments.planning import format_argument, plan_runs
 
 
@@ -88,6 +90,47 @@ def test_undeclared_dependency_is_an_error(experiment_file, tmp_path):
         plan(experiment_file, tmp_path)
 
 
+LITERAL = "runs/tiny/teacher/seed0/best.ckpt"
+
+
+def test_literal_stage_path_in_an_override_or_a_command_follows_the_seed(edited, tmp_path):
+    file = edited(
+        "{config: [student.yaml, more.yaml]}", f"{{config: more.yaml, needs: teacher, overrides: {{a: {LITERAL}}}}}"
+    )
+    file = edited(
+        "{config: gan.yaml, test: false}", f"{{command: 'evaluate x=./{LITERAL} --out {{run_dir}}', needs: teacher}}"
+    )
+    runs, moved = plan(file, tmp_path, seeds=(3,)), f"{tmp_path}/tiny/teacher/seed3/best.ckpt"
+    assert f"--a={moved}" in runs["alone"].command
+    assert f"x={moved}" in runs["gan"].command
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "{config: [student.yaml, more.yaml]}",
+            f"{{config: more.yaml, overrides: {{a: {LITERAL}}}}}",
+            "stages.alone: a",
+        ),
+        ("{config: gan.yaml, test: false}", f"{{command: 'x {LITERAL} {{run_dir}}'}}", "stages.gan: command"),
+    ],
+)
+def test_undeclared_literal_stage_path_is_an_error(edited, tmp_path, old, new, message):
+    expected = rf"^{message} names stage 'teacher', expected it in 'needs' of stage '\w+' \(or '\{{teacher\}}'\)$"
+    with pytest.raises(ConfigurationError, match=expected):
+        plan(edited(old, new), tmp_path)
+
+
+def test_only_paths_that_start_with_the_stage_path_are_replaced():
+    folders = {"gan": Path("out")}
+    for prefix in ("", "./", "classifier:", "name=./"):
+        assert substitute(f"{prefix}runs/tiny/gan/seed0/x", "tiny", folders) == f"{prefix.removesuffix('./')}out/x"
+    for prefix in ("/home/me/", "old", "../"):
+        path = f"{prefix}runs/tiny/gan/seed0/x"
+        assert substitute(path, "tiny", folders) == path
+
+
 @pytest.mark.parametrize(
     "override", ["model.teacher: null", "model.teacher: Y", "model.teacher.init_args.path: x.ckpt"]
 )
@@ -95,6 +138,14 @@ def test_overridden_path_is_no_dependency(experiment_file, edited, tmp_path, ove
     (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
     file = edited("[student.yaml, more.yaml]", f"[student.yaml, more.yaml], overrides: {{{override}}}")
     assert plan(file, tmp_path)["alone"].needs == ()
+
+
+def test_path_of_an_overridden_class_is_a_dependency(experiment_file, edited, tmp_path):
+    """The command line keeps the arguments of the class, for example its path."""
+    (experiment_file.parent / "more.yaml").write_text(UNDECLARED)
+    file = edited("[student.yaml, more.yaml]", "more.yaml, overrides: {model.teacher.class_path: Y}")
+    with pytest.raises(ConfigurationError, match=r"more\.yaml: model\.teacher\.init_args\.path names stage 'teacher'"):
+        plan(file, tmp_path)
 
 
 def test_path_replaced_by_a_later_config_is_no_dependency(experiment_file, tmp_path):

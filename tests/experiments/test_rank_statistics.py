@@ -78,3 +78,11 @@ def test_holm_is_monotone_and_between_raw_and_bonferroni():
     assert (adjusted <= np.minimum(1, 12 * p) + 1e-12).all()
     assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
     assert adjusted[p.argmin()] == pytest.approx(min(1, 12 * p.min()))
+
+
+def test_nan_is_neither_a_tie_nor_a_test():
+    assert count_wins(np.array([0.1, np.nan, 0.0]), tie=0.01) == (1, 1, 0)
+    for order in ([0.01, np.nan, 0.04], [np.nan, 0.01, 0.04]):
+        adjusted = np.array(adjust_holm(order))
+        np.testing.assert_equal(np.isnan(adjusted), np.isnan(order))
+        np.testing.assert_allclose(adjusted[~np.isnan(adjusted)], adjust_holm([0.01, 0.04]))

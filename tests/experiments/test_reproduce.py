@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -202,6 +203,27 @@ def test_keep_going_keeps_a_stage_with_some_seeds(go, fake, folder):
     assert [(row["name"], row["n"]) for row in rows] == [("teacher", 2), ("labels only", 2), ("real + GAN", 1)]
 
 
+def test_keep_going_selects_a_stage_on_common_seeds(go, fake, folder):
+    """Every seed has a higher accuracy than the one before, so the failure of its first seed would favor mixed_05."""
+    fake.scores = {"mixed_02": (0.905, 0.8), "mixed_05": (0.9, 0.8)}
+    failing = {"mixed_05/seed0"}
+
+    def fail(argv):
+        return 2 if any("/".join(Path(word).parts[-2:]) in failing for word in argv) else fake(argv)
+
+    assert go(seeds=(0, 1, 2), keep_going=True, run_command=fail)[0] == 1
+    row = json.loads((folder / "report.json").read_text())["rows"][2]
+    assert (row["stage"], row["n"]) == ("mixed_02", 3)
+    assert row["chosen_from"] == pytest.approx({"mixed_02": 0.92, "mixed_05": 0.915})
+    failing |= {"mixed_02/seed1", "mixed_02/seed2"}
+    shutil.rmtree(folder)
+    assert go(seeds=(0, 1, 2), keep_going=True, run_command=fail)[0] == 1
+    assert [row["name"] for row in json.loads((folder / "report.json").read_text())["rows"]] == [
+        "teacher",
+        "labels only",
+    ]
+
+
 def test_keep_going_without_any_result_writes_no_report(go, fake, folder):
     assert go(seeds=(0,), keep_going=True, run_command=lambda argv: 2)[0] == 2
     assert not (folder / "report.json").exists()
@@ -274,6 +296,24 @@ def test_report_json_has_the_documented_keys(go, folder):
     assert (row["mean"], row["parameters"], row["flops"]) == (pytest.approx(0.81), 4810, None)
     assert report["rows"][2]["stage"] == "mixed_02"
     assert [point["x"] for point in report["sweeps"][0]["points"]] == [0.2, 0.5]
+    assert report["sweeps"][0]["split"] == "test"
+
+
+def test_seeds_of_values_are_in_the_json_file(go, edited, fake, folder):
+    """Values are in the order of the seeds; shared stages have their own seed, failed runs none."""
+    table = "report:\n  tables: {title: t, columns: {metric: accuracy}, rows: [{name: a, stage: alone}]}\n"
+    edited("report:\n", table)
+    edited("teacher: {config", "teacher: {shared: true, config")
+
+    def fail(argv):
+        return 2 if any(word.endswith("alone/seed7") for word in argv) else fake(argv)
+
+    assert go(seeds=(9, 5, 7), keep_going=True, run_command=fail)[0] == 1
+    report = json.loads((folder / "report.json").read_text())
+    assert report["seeds"] == [5, 7, 9]
+    assert [row["seeds"] for row in report["rows"]] == [[0], [5, 9], [5, 7, 9]]
+    assert report["rows"][1]["values"] == pytest.approx([0.85, 0.89])
+    assert report["tables"][0]["rows"][0]["seeds"] == [5, 9]
 
 
 def test_single_seed_is_marked_in_all_reports(go, folder):

@@ -13,17 +13,17 @@ def planned(folder, stage, seed):
     return PlannedRun(stage, seed, RunFolder(folder / stage / f"seed{seed}"), Fingerprint({}, "", {}), {}, (), None)
 
 
-def test_results_are_grouped_by_stage_in_the_order_of_the_plan(tmp_path):
+def test_results_are_grouped_by_stage_in_the_order_of_the_seeds(tmp_path):
     runs = [planned(tmp_path, stage, seed) for seed in (3, 1) for stage in ("teacher", "student")]
     for run in runs:
         run.folder.update_result(metrics={"val/accuracy": run.seed / 10})
     results = load_results(runs)
     assert list(results) == ["teacher", "student"]
     for stage, runs_of_stage in results.items():
-        assert [run.seed for run in runs_of_stage] == [3, 1]
-        assert [run.value("val/accuracy") for run in runs_of_stage] == [0.3, 0.1]
+        assert [run.seed for run in runs_of_stage] == [1, 3]
+        assert [run.value("val/accuracy") for run in runs_of_stage] == [0.1, 0.3]
         assert {run.stage for run in runs_of_stage} == {stage}
-        assert runs_of_stage[0].folder.path == tmp_path / stage / "seed3"
+        assert runs_of_stage[0].folder.path == tmp_path / stage / "seed1"
 
 
 def test_a_missing_result_names_the_file_and_how_to_resume(tmp_path):

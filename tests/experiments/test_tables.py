@@ -98,6 +98,7 @@ def test_note_on_one_seed(experiment_file, rows_of):
 
 def test_stage_without_test_shows_its_validation_value(edited, rows_of, fake):
     fake.scores = {"alone": (0.91, 0.5)}
+    edited("baselines: [alone, teacher]", "baselines: [teacher]")
     rows, _ = rows_of(edited("{config: [student.yaml, more.yaml]}", "{config: more.yaml, test: false}"))
     assert rows[1].split == "validation"
     assert rows[1].values[0] == 0.91
