@@ -35,6 +35,8 @@ def test_command_lines(experiment_file, tmp_path):
         "test",
         "--config",
         f"{folder}/config.yaml",
+        "--trainer.default_root_dir",
+        f"{folder}",
         "--ckpt_path",
         best,
         "--verbose=false",
