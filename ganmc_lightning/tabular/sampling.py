@@ -211,9 +211,12 @@ def _fit_and_sample(
     center, scale = robust_center_scale(X)
     synthesizer = copy.deepcopy(synthesizer)  # the caller's may be fitted to other data
     inputs = torch.from_numpy(((X - center) / scale).astype(np.float32))
-    synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
-    with torch.no_grad():
-        samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
+    try:
+        synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
+        with torch.no_grad():
+            samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
+    except ConfigurationError as error:  # such as a class with too few rows
+        raise ConfigurationError(f"synthesizer: {error}") from error
     scaled_back: Samples = samples.numpy().astype(np.float64) * scale + center
     return scaled_back
 
