@@ -243,11 +243,10 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         given = [kind.estimator for kind in kinds if isinstance(kind, EstimatorKind)]
         for student in given:
             check_missing(rows.encoded, self._names(), student, "student")
-        if isinstance(rows.raw, type(None)):
-            if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
-                check_float32(rows.encoded, self._names())
-            if self.synthesizer is not None and self.training_data != REAL:
-                check_varying(rows.encoded, self._names())
+        if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
+            check_float32(rows.encoded, self._names())
+        if rows.raw is None and self.synthesizer is not None and self.training_data != REAL:
+            check_varying(rows.encoded, self._names())
 
     def _split(
         self, labels: TeacherLabels, task: Task, weights: NDArray[np.float64] | None

@@ -74,20 +74,21 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
         ConfigurationError: naming the first column whose values exceed the range of float32, or whose rounding error
             exceeds :data:`MAX_ROUNDING` standard deviations, such as timestamps.
     """
-    largest = np.abs(X).max(axis=0, initial=0)
+    values = np.ma.masked_invalid(X)  # a table may have missing values
+    largest = np.abs(values).max(axis=0).filled(0)
     if (largest > np.finfo(np.float32).max).any():
         column = int((largest > np.finfo(np.float32).max).argmax())
         raise ConfigurationError(
             f"X: {column_name(feature_names, column)} has values up to {largest[column]:.3g}, beyond the range of "
             "float32 in trees; divide the column by a constant"
         )
-    rounding = np.abs(X.astype(np.float32) - X).max(axis=0)
-    imprecise = (rounding > MAX_ROUNDING * X.std(axis=0)) & np.not_equal(X, X[:1]).any(axis=0)
+    rounding = np.abs(values.astype(np.float32) - values).max(axis=0).filled(0)
+    imprecise = (rounding > MAX_ROUNDING * values.std(axis=0).filled(0)) & (np.ma.ptp(values, axis=0).filled(0) > 0)
     if imprecise.any():
         column = int(imprecise.argmax())
         raise ConfigurationError(
-            f"X: {column_name(feature_names, column)} has values near {X[0, column]:.0f}, which float32 in trees "
-            f"rounds by up to {rounding[column]:.3g}; subtract the mean"
+            f"X: {column_name(feature_names, column)} has values near {values[:, column].compressed()[0]:.0f}, which "
+            f"float32 in trees rounds by up to {rounding[column]:.3g}; subtract the mean"
         )
 
 
