@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.tabular.encoding import one_hot_blocks
 from ganmc_lightning.tabular.export.target import writing
@@ -57,6 +56,8 @@ static void {name}_encode(const char *const *text, const double *numbers, {dtype
 def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, feature_bytes: int) -> Path:
     """Write the one-hot encoding of a table as a C header, for the rows of a student written by :func:`to_c`.
 
+    Categories that are numbers are given as text, such as ``"3"`` and ``"0.5"``, booleans as ``"0"`` and ``"1"``.
+
     Args:
         encoder: encoder of a fitted :class:`~ganmc_lightning.tabular.DistilledClassifier`, ``encoder_``.
         path: header file.
@@ -67,7 +68,7 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
         Path of the file.
 
     Raises:
-        ConfigurationError: a category is not text, or the file cannot be written.
+        ConfigurationError: the file cannot be written.
     """
     path = Path(path)
     one_hot = encoder.named_transformers_["categories"]
@@ -116,13 +117,13 @@ def _contains(values: list[Any], value: Any) -> bool:
 
 
 def _literal(value: Any) -> str:
-    """Format a category as a C string of UTF-8 bytes; NULL for a missing value."""
+    """Format a category, as text, as a C string of UTF-8 bytes; NULL for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "NULL"
-    if not isinstance(value, str):
-        raise ConfigurationError(f"encoder: got the category {value!r}, C export supports text")
+    if isinstance(value, float) and value.is_integer():  # of integers with missing values
+        value = int(value)
     escaped = "".join(
-        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in value.encode()
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in str(value).encode()
     )
     return f'"{escaped}"'
 
