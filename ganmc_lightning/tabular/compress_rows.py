@@ -130,7 +130,7 @@ def split_rows(
     )
     held_out = test is None
     if test is None:
-        part = _hold_out(X, y, regression, seed)
+        part = _hold_out(y, regression, seed, sample_weight)
         X_test, y_test = _take(X, part), y[part]
         X, y, sample_weight = _take(X, ~part), y[~part], _take(sample_weight, ~part)
     else:
@@ -148,7 +148,7 @@ def split_rows(
     if validation is not None:
         choice = ChoiceRows(X, y, sample_weight, *validation, teacher, True, False)
     else:
-        part = _hold_out(X, y, regression, seed + 1)
+        part = _hold_out(y, regression, seed + 1, sample_weight)
         kept = _take(X, ~part), y[~part], _take(sample_weight, ~part)
         refit = _can_refit(teacher)
         chooser = _fit(teacher, *kept, seed) if refit else teacher
@@ -156,10 +156,12 @@ def split_rows(
     return CompressionRows(X, y, sample_weight, teacher, X_test, y_test, outputs, scores, held_out, choice)
 
 
-def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> NDArray[np.bool_]:
+def _hold_out(
+    y: NDArray[Any], regression: bool, seed: int, sample_weight: NDArray[np.float64] | None
+) -> NDArray[np.bool_]:
     """Return which rows (N,) belong to a stratified fifth."""
     codes = np.zeros(len(y), dtype=np.int64) if regression else np.unique(y, return_inverse=True)[1].astype(np.int64)
-    part: NDArray[np.bool_] = stratified_folds(codes, FOLDS, seed) == 0
+    part: NDArray[np.bool_] = stratified_folds(codes, FOLDS, seed, sample_weight) == 0
     if len(np.unique(y[part])) < 2:
         raise ConfigurationError(
             f"X: got {len(y)} rows, too few to hold out a fifth of them; pass validation and test rows"

@@ -70,8 +70,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         """Convert labels of validation rows to codes, or values to float64."""
 
     @abstractmethod
-    def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        """Validate weights (N,)."""
+    def _check_weights(self, weights: ArrayLike, y: NDArray[Any], name: str) -> NDArray[np.float64]:
+        """Validate weights (N,) of rows with labels or values y (N,)."""
 
     @abstractmethod
     def _store_student(self, student: Any, batch: NDArray[Any]) -> Any:
@@ -225,7 +225,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 "sample_weight has no effect with a fitted teacher and training_data='synthetic'; remove it, or set "
                 "training_data='both'"
             )
-        return self._check_weights(np.asarray(sample_weight), y)
+        return self._check_weights(sample_weight, y, "sample_weight")
 
     def _teacher_labels(
         self, rows: TableRows, y: NDArray[Any], weights: NDArray[np.float64] | None, seed: int
@@ -252,12 +252,13 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self, labels: TeacherLabels, task: Task, weights: NDArray[np.float64] | None
     ) -> list[tuple[ValidationPart, Teacher]]:
         """Split the rows into stratified parts; all are used in turn where there are few rows."""
-        folds = stratified_folds(task.codes, round(1 / self.validation_fraction), labels.seed)
+        folds = stratified_folds(task.codes, round(1 / self.validation_fraction), labels.seed, weights)
         y = labels.y
         targets = task.codes if task.n_classes else y
         parts = []
         for fold in range(1 if len(y) >= CROSS_VALIDATION_ROWS else round(1 / self.validation_fraction)):
-            held_out, index = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            scored = folds == fold if weights is None else (folds == fold) & (weights > 0)
+            held_out, index = np.flatnonzero(scored), np.flatnonzero(folds != fold)
             if len(np.unique(targets[held_out])) > 1:  # a score needs two values
                 part_weights = None if weights is None else weights[held_out]
                 part = ValidationPart(index, labels.rows.encoded[held_out], targets[held_out], part_weights)
@@ -274,11 +275,14 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     ) -> ValidationPart:
         if y_val is None:
             raise ConfigurationError("y_val: got None, expected the labels of X_val")
+        y_val = column_or_1d(y_val, warn=True)
         encoded, targets = self._encode(X_val, missing=True), self._encode_targets(y_val)
         check_consistent_length(encoded, targets)
         if len(np.unique(targets)) < 2:
             raise ConfigurationError("y_val: got one value, expected two or more")
-        weights = None if sample_weight_val is None else np.asarray(sample_weight_val, dtype=np.float64)
+        weights = None
+        if sample_weight_val is not None:
+            weights = self._check_weights(sample_weight_val, y_val, "sample_weight_val")
         return ValidationPart(index, encoded, targets, weights)
 
     def __sklearn_tags__(self) -> Tags:

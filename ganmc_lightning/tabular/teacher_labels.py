@@ -161,7 +161,8 @@ class TeacherLabels:
         return is_bootstrap_forest(teacher.model) and (fitted_here or is_forest_of(teacher.model, len(self.y)))
 
     def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed)
+        weights = None if self.sample_weight is None else self.sample_weight[index]
+        folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed, weights)
         unfitted = None if self.teacher is None else clone(self.teacher)
         outputs = np.empty((len(index), len(teacher.classes)) if len(teacher.classes) else len(index))
         for fold in np.unique(folds):
