@@ -18,7 +18,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.encoding import encode_rows, fit_encoder
+from ganmc_lightning.tabular.encoding import encode_rows, encoded_names, fit_encoder, sklearn_names, to_numpy_types
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile_model
 from ganmc_lightning.tabular.recipes import BOTH, REAL, SYNTHETIC, TrainingRows, make_recipes
@@ -180,6 +180,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 check_positive(name, getattr(self, name))
 
     def _read_training_rows(self, X: Any, y: ArrayLike) -> tuple[TableRows, NDArray[Any]]:
+        X = to_numpy_types(X)
         check_no_index(X)
         if self._regression:
             check_numbers(y)
@@ -193,7 +194,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             validate_data(self, X, skip_check_array=True)  # records the columns
             targets = column_or_1d(y, warn=True)
             check_consistent_length(X, targets)
-            if hasattr(X, "iloc"):
+            names = self._names()
+            if names is not None and names == sklearn_names(self.encoder_):  # a data frame needs different names
                 self.encoder_.set_output(transform="pandas")
             rows = TableRows(encode_rows(self.encoder_, X), X)
         check_no_infinity(rows.encoded, self._names())
@@ -206,11 +208,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         names = getattr(self, "feature_names_in_", None)
         if names is None or self.encoder_ is None:
             return names
-        return list(self.encoder_.get_feature_names_out())
+        return encoded_names(self.encoder_)
 
     def _encode(self, X: Any, missing: bool) -> NDArray[Any]:
         """Encode rows to predict (N, E), with NaN where the student accepts it."""
-        finite = "allow-nan" if missing else True
+        X, finite = to_numpy_types(X), "allow-nan" if missing else True
         if self.encoder_ is None:
             encoded: NDArray[Any] = validate_data(self, X, dtype=FLOATS, reset=False, ensure_all_finite=finite)
             return encoded

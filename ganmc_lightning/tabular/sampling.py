@@ -54,12 +54,12 @@ def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str, all
 
 
 def check_varying(X: Samples, feature_names: Sequence[str] | None) -> None:
-    """Validate that no column is constant, because z-scores would divide by zero.
+    """Validate that no column is constant, apart from NaN, because z-scores would divide by zero.
 
     Raises:
         ConfigurationError: naming the first constant column.
     """
-    constant = np.equal(X, X[:1]).all(axis=0)
+    constant = _ranges(X) == 0
     if len(X) and constant.any():
         raise ConfigurationError(
             f"X: {column_name(feature_names, int(constant.argmax()))} is constant; drop it "
@@ -83,13 +83,19 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
             "float32 in trees; divide the column by a constant"
         )
     rounding = np.abs(values.astype(np.float32) - values).max(axis=0).filled(0)
-    imprecise = (rounding > MAX_ROUNDING * values.std(axis=0).filled(0)) & (np.ma.ptp(values, axis=0).filled(0) > 0)
+    imprecise = (rounding > MAX_ROUNDING * values.std(axis=0).filled(0)) & (_ranges(X) > 0)
     if imprecise.any():
         column = int(imprecise.argmax())
         raise ConfigurationError(
             f"X: {column_name(feature_names, column)} has values near {values[:, column].compressed()[0]:.0f}, which "
             f"float32 in trees rounds by up to {rounding[column]:.3g}; subtract the mean"
         )
+
+
+def _ranges(X: Samples) -> Samples:
+    """Return largest minus smallest value of each column, apart from NaN."""
+    ranges: Samples = np.ma.ptp(np.ma.masked_invalid(X), axis=0).filled(0)
+    return ranges
 
 
 def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.encoding import one_hot_blocks
+from ganmc_lightning.tabular.encoding import number_columns, one_hot_blocks
 from ganmc_lightning.tabular.export.target import writing
 
 _TEMPLATE = """\
@@ -73,7 +73,7 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
     path = Path(path)
     one_hot = encoder.named_transformers_["categories"]
     names = [str(column) for column in encoder.transformers_[0][2]]
-    numbers = [str(column) for column in _number_columns(encoder)]
+    numbers = [str(column) for column in number_columns(encoder)]
     categories: list[str] = []
     columns: list[int] = []
     starts, unknown = [0], []
@@ -104,12 +104,6 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
     with writing(path), atomic_write(path) as file:
         file.write(text)
     return path
-
-
-def _number_columns(encoder: ColumnTransformer) -> list[Any]:
-    """Return the columns that the encoder passes through, in their order after the one-hot columns."""
-    found = [columns for name, _, columns in encoder.transformers_ if name == "remainder"]
-    return list(found[0]) if found else []
 
 
 def _contains(values: list[Any], value: Any) -> bool:
