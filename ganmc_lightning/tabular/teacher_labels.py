@@ -113,8 +113,8 @@ class TeacherLabels:
         Args:
             teacher: result of :meth:`fit` with the same ``index``.
             index: real rows.
-            source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, or the
-                only one of its class, has its in-bag output.
+            source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, the only
+                one of its class, or refused by a teacher that was not fitted to it, has its in-bag output.
 
         Returns:
             Probabilities (len(index), K), or values (len(index),) of a regressor.
@@ -168,8 +168,20 @@ class TeacherLabels:
         for fold in np.unique(folds):
             held_out = folds == fold
             model = teacher if fold == NEVER_HELD_OUT else self._fit(unfitted, index[~held_out])
-            outputs[held_out] = self._predict(model, self.rows.take(index[held_out]))
+            outputs[held_out] = self._predict_unseen(model, teacher, index[held_out])
         return outputs
+
+    def _predict_unseen(self, model: Teacher, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predict rows that a model was not fitted to; a row that it refuses is predicted by the whole teacher."""
+        rows = self.rows.take(index)
+        try:
+            return self._predict(model, rows)
+        except ConfigurationError:
+            raise
+        except ValueError:  # such as a category that occurs in this row only
+            if len(index) == 1:
+                return self._predict(teacher, rows)
+        return np.concatenate([self._predict_unseen(model, teacher, half) for half in np.array_split(index, 2)])
 
     def _fit(self, teacher: Any, index: NDArray[np.int64]) -> Teacher:
         weights = None if self.sample_weight is None else self.sample_weight[index]

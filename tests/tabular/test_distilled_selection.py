@@ -16,6 +16,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -24,6 +25,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, selection
 from ganmc_lightning.tabular.profiling import tree_nodes
+from ganmc_lightning.tabular.teacher_labels import TableRows, TeacherLabels
 
 FOREST = RandomForestClassifier(10, random_state=0)
 
@@ -226,6 +228,23 @@ class TestColumns:
             FOREST, "tree", synthesizer=X, synthetic_ratio=0.5, training_data="synthetic", random_state=0
         )
         assert model.fit(X, y).score(X, y) > 0.7
+
+    def test_a_category_that_occurs_once_has_its_in_bag_output(self, table):
+        """The teachers of the other folds refuse the category."""
+        X, y = table
+        X = X.astype({"color": object})
+        X.loc[5, "color"] = "once"
+        encoder = make_column_transformer((OneHotEncoder(), ["color", "kind"]), remainder="passthrough")
+        teacher = make_pipeline(encoder, LogisticRegression())
+        labels = TeacherLabels(
+            teacher, TableRows(X.index.to_numpy()[:, None], X), y, y, list(X.columns), True, None, 0, False
+        )
+        everything = np.arange(len(y))
+        fitted = labels.fit(everything)
+        outputs = labels.outputs(fitted, everything, "cross_fit")
+        same = np.equal(outputs, fitted.predict_proba(X)).all(axis=1)
+        assert np.flatnonzero(same).tolist() == [5]
+        assert DistilledClassifier(teacher, "tree", max_nodes=15, random_state=0).fit(X, y).score(X, y) > 0.7
 
     @pytest.mark.parametrize("student", ["tree", "boosting"])
     def test_missing_values(self, binary, student):
