@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -171,9 +172,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             raise ConfigurationError(f"synthesizer: got None, required for training_data={self.training_data!r}")
         check_positive("synthetic_ratio", self.synthetic_ratio)
         check_positive("validation_fraction", self.validation_fraction, 0.5)
-        if self.label_weight != "auto" and not (
-            isinstance(self.label_weight, int | float) and 0 <= self.label_weight <= 1
-        ):
+        if self.label_weight != "auto" and not (isinstance(self.label_weight, Real) and 0 <= self.label_weight <= 1):
             raise ConfigurationError(f"label_weight: got {self.label_weight!r}, expected 'auto' or a value in [0, 1]")
         for name in ("max_nodes", "max_bytes", "max_predict_seconds"):
             if getattr(self, name) is not None:
@@ -277,7 +276,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     ) -> ValidationPart:
         if y_val is None:
             raise ConfigurationError("y_val: got None, expected the labels of X_val")
-        y_val = column_or_1d(y_val, warn=True)
+        y_val = column_or_1d(y_val)
         encoded, targets = self._encode(X_val, missing=True), self._encode_targets(y_val)
         check_consistent_length(encoded, targets)
         if len(np.unique(targets)) < 2:

@@ -194,6 +194,14 @@ class TestCompressTable:
         result = quick(RandomForestClassifier(5, random_state=0), X, y, seconds=100, synthesizers=synthesizers)
         assert "SmoteSynthesizer: class 1: got" in result.unusable["smote"]
 
+    def test_lists_and_columns(self, binary):
+        X, y = binary
+        tree = DecisionTreeClassifier(max_depth=4, random_state=0)
+        arrays, lists = quick(tree, X, y), quick(tree, X.tolist(), pd.DataFrame({"y": y}))
+        np.testing.assert_array_equal(lists.model.predict_proba(X), arrays.model.predict_proba(X))
+        texts = [[text, number] for text, number in zip(np.where(y, "a", "b").tolist(), X[:, 0].tolist(), strict=True)]
+        assert quick(tree, texts, y).model.encoder_ is not None
+
     def test_labels_are_chosen_where_the_teacher_knows_nothing(self, binary):
         (X, y), validation = split_pair(*binary)
         random = RandomForestClassifier(3, random_state=0).fit(X, np.random.default_rng(0).integers(2, size=300))

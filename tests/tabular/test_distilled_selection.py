@@ -137,8 +137,8 @@ class TestBudget:
 
     def test_validation_rows_of_the_user(self, binary):
         X, y = binary
-        model = DistilledClassifier(FOREST, "tree", label_weight=0, random_state=0)
-        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+        model = DistilledClassifier(FOREST, "tree", label_weight=np.int64(0), random_state=0)
+        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:, None])
         assert 0.5 < model.selection_[0].score <= 1
         with pytest.raises(ConfigurationError, match="y_val: got 7, expected one of the classes of y"):
             model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:] + 7)
