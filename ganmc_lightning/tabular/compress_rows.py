@@ -29,6 +29,7 @@ from ganmc_lightning.tabular.teacher import (
     fit_teacher,
     is_fitted,
     set_random_states,
+    takes_raw_columns,
     weight_argument,
 )
 from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
@@ -187,12 +188,12 @@ def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Tea
 
 
 def _fit(teacher: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None, seed: int) -> Any:
-    """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
+    """Fit a clone; with an encoder in a pipeline where the table has categories that the teacher does not accept."""
     model = set_random_states(clone(teacher), seed)
     # the fitted forest does not depend on the number of threads
     jobs = {"n_jobs": -1} if isinstance(model, BaseForest) and model.n_jobs is None else {}
     model.set_params(**jobs)
-    encoder = None if isinstance(model, Pipeline) else fit_encoder(X)
+    encoder = None if takes_raw_columns(teacher) else fit_encoder(X)
     if encoder is not None:
         model = Pipeline([("encoder", encoder), ("model", model)])
     inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X

@@ -19,6 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.compress_checks import has_names
 from ganmc_lightning.tabular.encoding import encode_rows, encoded_names, fit_encoder, sklearn_names, to_numpy_types
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile_model
@@ -35,7 +36,7 @@ from ganmc_lightning.tabular.selection import (
 )
 from ganmc_lightning.tabular.students import EstimatorKind, StudentKind, student_kinds
 from ganmc_lightning.tabular.tasks import Task
-from ganmc_lightning.tabular.teacher import Teacher, is_fitted
+from ganmc_lightning.tabular.teacher import Teacher, is_fitted, takes_raw_columns
 from ganmc_lightning.tabular.teacher_labels import CROSS_FIT, IN_BAG, OUT_OF_BAG, TableRows, TeacherLabels
 from ganmc_lightning.tabular.validation import (
     check_missing,
@@ -188,7 +189,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             encoded, targets = validate_data(
                 self, X, y, dtype=FLOATS, ensure_all_finite=False, y_numeric=self._regression
             )
-            rows = TableRows(encoded)
+            # the steps of a pipeline may choose columns by their types
+            keeps_types = isinstance(self.teacher, Pipeline) and hasattr(X, "iloc")
+            if keeps_types and is_fitted(self.teacher):
+                keeps_types = has_names(self.teacher)
+            rows = TableRows(encoded, X if keeps_types else None)
         else:
             validate_data(self, X, skip_check_array=True)  # records the columns
             targets = column_or_1d(y, warn=True)
@@ -231,8 +236,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     def _teacher_labels(
         self, rows: TableRows, y: NDArray[Any], weights: NDArray[np.float64] | None, seed: int
     ) -> TeacherLabels:
-        """Pair teacher and rows; a fitted teacher or a pipeline receives the categories as they are."""
-        takes_raw = self.teacher is not None and (isinstance(self.teacher, Pipeline) or is_fitted(self.teacher))
+        """Pair teacher and rows, encoded unless the teacher takes the columns as they are."""
+        takes_raw = self.teacher is not None and takes_raw_columns(self.teacher)
         names = getattr(self, "feature_names_in_", None) if takes_raw else self._names()
         default = RandomForestRegressor() if self._regression else RandomForestClassifier()
         check_missing(rows.encoded, self._names(), default if self.teacher is None else self.teacher, "teacher")
@@ -246,7 +251,7 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             check_missing(rows.encoded, self._names(), student, "student")
         if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
             check_float32(rows.encoded, self._names())
-        if rows.raw is None and self.synthesizer is not None and self.training_data != REAL:
+        if self.encoder_ is None and self.synthesizer is not None and self.training_data != REAL:
             check_varying(rows.encoded, self._names())
 
     def _split(

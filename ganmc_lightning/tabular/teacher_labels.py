@@ -26,7 +26,8 @@ class TableRows(NamedTuple):
 
     Attributes:
         encoded: numbers (N, E); categories are one-hot encoded.
-        raw: the rows as given (N, D) where the table has categorical columns, else None.
+        raw: the rows as given (N, D) where the table has categorical columns, or is a data frame for a pipeline; else
+            None.
     """
 
     encoded: NDArray[Any]
@@ -48,7 +49,7 @@ class TeacherLabels:
         y: labels or values (N,).
         codes: integer classes (N,); zeros for regression.
         feature_names: names of the columns that the teacher receives, or None.
-        takes_raw: whether the teacher receives the raw rows of a table with categorical columns.
+        takes_raw: whether the teacher receives raw rows, where there are any.
         sample_weight: weights (N,) for an unfitted teacher, or None.
         seed: random seed.
         regression: whether the teacher is a regressor.
