@@ -210,7 +210,7 @@ def _check_arguments(
     seconds: float,
 ) -> NDArray[Any]:
     """Validate arguments and targets before anything is fitted; return the targets."""
-    targets = column_or_1d(y, dtype=np.float64 if regression else None)
+    targets: NDArray[Any] = column_or_1d(y, dtype=np.float64 if regression else None)
     if regression:
         check_values(targets)
     else:

@@ -173,8 +173,9 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             raise ConfigurationError(f"synthesizer: got None, required for training_data={self.training_data!r}")
         check_positive("synthetic_ratio", self.synthetic_ratio)
         check_positive("validation_fraction", self.validation_fraction, 0.5)
-        if self.label_weight != "auto" and not (isinstance(self.label_weight, Real) and 0 <= self.label_weight <= 1):
-            raise ConfigurationError(f"label_weight: got {self.label_weight!r}, expected 'auto' or a value in [0, 1]")
+        weight = self.label_weight
+        if weight != "auto" and not (isinstance(weight, Real) and 0 <= float(weight) <= 1):
+            raise ConfigurationError(f"label_weight: got {weight!r}, expected 'auto' or a value in [0, 1]")
         for name in ("max_nodes", "max_bytes", "max_predict_seconds"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))

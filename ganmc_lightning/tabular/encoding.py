@@ -120,7 +120,7 @@ def encode_rows(encoder: ColumnTransformer, X: Any) -> NDArray[np.float64]:
 
 def sklearn_names(encoder: ColumnTransformer) -> list[str]:
     """Return the name that scikit-learn gives to each encoded column of a data frame; several may be equal."""
-    one_hot = encoder.named_transformers_["categories"].get_feature_names_out().tolist()
+    one_hot: list[str] = encoder.named_transformers_["categories"].get_feature_names_out().tolist()
     return one_hot + [str(name) for name in number_columns(encoder)]
 
 

@@ -147,9 +147,8 @@ class TrainingRows:
         random = np.random.default_rng(self.seed)
         X = fill_missing(rows.encoded.astype(np.float64), codes, random)
         class_codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-        varying = np.ones(X.shape[1], dtype=bool)
-        if isinstance(self.synthesizer, Synthesizer):
-            varying = np.not_equal(X, X[:1]).any(axis=0)  # a rare value may be absent from a part of the rows
+        # a rare value may be absent from a part of the rows; other libraries return all columns
+        varying = np.not_equal(X, X[:1]).any(axis=0) | (not isinstance(self.synthesizer, Synthesizer))
         names = None if self.names is None else np.asarray(self.names)[varying].tolist()
         encoded = np.repeat(X[:1], n, axis=0)
         encoded[:, varying] = sample_rows(
