@@ -132,6 +132,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
             "teacher_scores": compression.rows.teacher_scores,
             "skipped": list(compression.skipped),
             "unusable": dict(compression.unusable),
+            "export_notes": list(card.export_notes),
             "intervals": intervals,
         },
         data={"train_rows": len(compression.rows.y), "test_rows": len(compression.rows.y_test)},

@@ -30,7 +30,10 @@ def normal_quantiles(column: Tensor) -> Tensor:
     values, counts = torch.unique(column, return_counts=True)
     quantiles = torch.special.ndtri((counts.cumsum(0) - counts / 2).to(torch.float64) / len(column))
     if len(values) == 1:  # a constant column has no quantiles: use the line through (value, 0) with slope 1
-        return torch.stack([values + torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0], dtype=torch.float64)])
+        # 1 is lost in the rounding of a value of 1e16 or more
+        distance = max(1.0, abs(values.item()) * 1e-6)
+        points = torch.tensor([0.0, distance], dtype=torch.float64)
+        return torch.stack([values + points, points])
     even = torch.linspace(quantiles[0].item(), quantiles[-1].item(), MAX_QUANTILES, dtype=torch.float64)
     kept = torch.unique(torch.searchsorted(quantiles, even).clamp(max=len(quantiles) - 1))
     return torch.stack([values, quantiles])[:, kept]

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.utils.validation import column_or_1d
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.weights import check_weights
+from ganmc_lightning.tabular.compress_checks import read_rows
 from ganmc_lightning.tabular.compress_rows import (
     ChoiceRows,
     CompressionRows,
@@ -31,7 +33,7 @@ from ganmc_lightning.tabular.compress_search import (
     smallest_file,
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
-from ganmc_lightning.tabular.encoding import encode_rows
+from ganmc_lightning.tabular.encoding import encode_rows, to_numpy_types
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.plain_boosting import fit_plain, is_better, is_plain
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
@@ -91,7 +93,7 @@ class Compression:
     def encode(self, X: Any) -> NDArray[np.float64]:
         """Return rows of the table (N, D) as the exported C source and ONNX receive them (N, E)."""
         encoder = self.model.encoder_
-        return np.asarray(X, dtype=np.float64) if encoder is None else encode_rows(encoder, X)
+        return np.asarray(to_numpy_types(X), dtype=np.float64) if encoder is None else encode_rows(encoder, X)
 
     @property
     def student(self) -> Any:
@@ -131,7 +133,7 @@ def compress_table(
 
     Args:
         teacher: fitted or unfitted classifier or regressor; None for a random forest of 500 trees.
-        X: rows (N, D), data frame or array. Columns of text are categories, NaN are missing values.
+        X: rows (N, D), data frame, array or list. Columns of text are categories, NaN are missing values.
         y: labels or values (N,).
         sample_weight: weights (N,), at least 0, of the rows that teacher and students are fitted to; None (default) for
             equal weights. Validation and test scores weight all rows equally.
@@ -160,6 +162,8 @@ def compress_table(
         >>> result.rows.teacher_scores, result.model.profile_.student.nodes <= 15
         ('unseen', True)
     """
+    X = read_rows(X)
+    validation, test = (None if part is None else (read_rows(part[0]), part[1]) for part in (validation, test))
     targets = _check_arguments(X, y, regression, students, max_nodes, max_bytes, seconds)
     weights = None
     if sample_weight is not None:
@@ -206,7 +210,7 @@ def _check_arguments(
     seconds: float,
 ) -> NDArray[Any]:
     """Validate arguments and targets before anything is fitted; return the targets."""
-    targets = np.asarray(y, dtype=np.float64) if regression else np.asarray(y)
+    targets: NDArray[Any] = column_or_1d(y, dtype=np.float64 if regression else None)
     if regression:
         check_values(targets)
     else:

@@ -10,9 +10,18 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.tabular.encoding import to_numpy_types
 from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import Teacher
+
+
+def read_rows(X: Any) -> Any:
+    """Return rows as a data frame of NumPy types or an array; one of objects where a list contains text."""
+    if hasattr(X, "shape"):
+        return to_numpy_types(X)
+    array = np.asarray(X)
+    return np.asarray(X, dtype=object) if array.dtype.kind in "US" else array
 
 
 def check_columns(model: Any, columns: list[str], source: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import temporary_path
@@ -18,10 +20,12 @@ from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
 from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_c_encoder, to_c_int16, to_onnx
 from ganmc_lightning.tabular.export.boosting import is_boosting
+from ganmc_lightning.tabular.export.onnx import count_label_differences
+from ganmc_lightning.tabular.sampling import check_float32
 
-CARD, INTEGERS = "card.html", "student_int16.c"
+CARD, INTEGERS, ONNX = "card.html", "student_int16.c", "student.onnx"
 SOURCES = ("student.c", "student.h", "student_encode.h", INTEGERS, "student_int16.h")
-FILES = ("student.skops", *SOURCES, "student.onnx", CARD, "result.json")
+FILES = ("student.skops", *SOURCES, ONNX, CARD, "result.json")
 """Files of a folder that another compression may replace."""
 
 
@@ -51,8 +55,9 @@ def write_compression(
     """Write ``student.skops``, ``student.c``, ``student_int16.c``, their headers, ``student.onnx`` and ``card.html``.
 
     ``student.skops`` predicts rows of the table. The C source and ONNX predict encoded columns, which the header of the
-    C source lists; for a table with categories, ``student_encode.h`` encodes a row in C. A format that does not support
-    the student is skipped. The files are written to a temporary folder that replaces ``folder`` when all are complete.
+    C source lists; for a table with categories, ``student_encode.h`` encodes a row in C. A file that cannot be written
+    for the student, except ``student.skops``, is omitted; a warning and the card give the reason. The files are written
+    to a temporary folder that replaces ``folder`` when all are complete.
 
     Args:
         compression: result of :func:`~ganmc_lightning.tabular.compress_table`.
@@ -75,9 +80,11 @@ def write_compression(
             temporary.mkdir(parents=True)
         except OSError as error:
             raise ConfigurationError(f"{folder}: cannot be written ({error.strerror})") from error
-        _export(compression, temporary)
+        notes = _export(compression, temporary)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
         files = {name: (temporary / name).stat().st_size for name in FILES if (temporary / name).exists()}
-        card = measure_card(compression, command, files, environment)
+        card = measure_card(compression, command, files, environment, export_notes=notes)
         write_card(card, temporary / CARD)
         if add_files is not None:
             add_files(card, temporary)
@@ -87,25 +94,46 @@ def write_compression(
     return card
 
 
-def _export(compression: Compression, folder: Path) -> None:
+def _export(compression: Compression, folder: Path) -> list[str]:
+    """Write the files; return what differs in them, and which ones are not written."""
     file = save_skops(compression.student, folder / "student.skops")
-    if compression.model.encoder_ is not None:  # save_skops verifies models of numbers only
+    encoder, inner = compression.model.encoder_, deployable(compression.model)
+    X = compression.encode(compression.rows.X)
+    if encoder is not None:  # save_skops verifies models of numbers only
         _verify_pipeline(compression, file)
-    inner = deployable(compression.model)
     writers: dict[str, Callable[[Any, Path], object]] = {
         "student.c": to_c,
-        INTEGERS: partial(to_c_int16, X=compression.encode(compression.rows.X)),
-        "student.onnx": to_onnx,
+        INTEGERS: partial(to_c_int16, X=X),
+        ONNX: to_onnx,
     }
+    notes = []
     for name, write in writers.items():
         try:
             write(inner, folder / name)
         except ConfigurationError as error:
-            if "support" not in str(error):
+            if isinstance(error.__cause__, OSError):  # such as a full disk
                 raise
-    if compression.model.encoder_ is not None and (folder / "student.c").exists():
-        feature_bytes = 8 if is_boosting(inner) else 4
-        to_c_encoder(compression.model.encoder_, folder / "student_encode.h", "student", feature_bytes)
+            reason = str(error).removeprefix(f"{folder / name}: ").removeprefix("not written, because ")
+            notes.append(f"{name}: not written, because {reason}")
+    if encoder is not None and (folder / "student.c").exists():
+        to_c_encoder(encoder, folder / "student_encode.h", "student", 8 if is_boosting(inner) else 4)
+    return notes + _rounding_notes(inner, X, folder)
+
+
+def _rounding_notes(student: Any, X: NDArray[np.float64], folder: Path) -> list[str]:
+    """Describe how the files that receive float32 differ from a student of float64 rows."""
+    notes = []
+    written = [name for name in (ONNX, INTEGERS) if (folder / name).exists()]
+    try:
+        check_float32(X, getattr(student, "feature_names_in_", None))
+    except ConfigurationError as error:
+        notes += [f"{name}: predictions may be wrong, because it receives float32; {error}" for name in written]
+    if ONNX in written and (count := count_label_differences(student, folder / ONNX, X)):
+        notes.append(
+            f"{ONNX}: the label of {count:,} of {len(X):,} training rows differs from the student's, because ONNX "
+            "computes in float32"
+        )
+    return notes
 
 
 def _verify_pipeline(compression: Compression, file: Path) -> None:

@@ -29,6 +29,7 @@ from ganmc_lightning.tabular.teacher import (
     fit_teacher,
     is_fitted,
     set_random_states,
+    takes_raw_columns,
     weight_argument,
 )
 from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
@@ -130,7 +131,7 @@ def split_rows(
     )
     held_out = test is None
     if test is None:
-        part = _hold_out(X, y, regression, seed)
+        part = _hold_out(y, regression, seed, sample_weight)
         X_test, y_test = _take(X, part), y[part]
         X, y, sample_weight = _take(X, ~part), y[~part], _take(sample_weight, ~part)
     else:
@@ -148,7 +149,7 @@ def split_rows(
     if validation is not None:
         choice = ChoiceRows(X, y, sample_weight, *validation, teacher, True, False)
     else:
-        part = _hold_out(X, y, regression, seed + 1)
+        part = _hold_out(y, regression, seed + 1, sample_weight)
         kept = _take(X, ~part), y[~part], _take(sample_weight, ~part)
         refit = _can_refit(teacher)
         chooser = _fit(teacher, *kept, seed) if refit else teacher
@@ -156,10 +157,12 @@ def split_rows(
     return CompressionRows(X, y, sample_weight, teacher, X_test, y_test, outputs, scores, held_out, choice)
 
 
-def _hold_out(X: Any, y: NDArray[Any], regression: bool, seed: int) -> NDArray[np.bool_]:
+def _hold_out(
+    y: NDArray[Any], regression: bool, seed: int, sample_weight: NDArray[np.float64] | None
+) -> NDArray[np.bool_]:
     """Return which rows (N,) belong to a stratified fifth."""
     codes = np.zeros(len(y), dtype=np.int64) if regression else np.unique(y, return_inverse=True)[1].astype(np.int64)
-    part: NDArray[np.bool_] = stratified_folds(codes, FOLDS, seed) == 0
+    part: NDArray[np.bool_] = stratified_folds(codes, FOLDS, seed, sample_weight) == 0
     if len(np.unique(y[part])) < 2:
         raise ConfigurationError(
             f"X: got {len(y)} rows, too few to hold out a fifth of them; pass validation and test rows"
@@ -185,12 +188,12 @@ def _check_teacher(model: Any, X: Any, y: NDArray[Any], regression: bool) -> Tea
 
 
 def _fit(teacher: Any, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None, seed: int) -> Any:
-    """Fit a clone; where the table has categories, a pipeline with an encoder, which receives the rows as they are."""
+    """Fit a clone; with an encoder in a pipeline where the table has categories that the teacher does not accept."""
     model = set_random_states(clone(teacher), seed)
     # the fitted forest does not depend on the number of threads
     jobs = {"n_jobs": -1} if isinstance(model, BaseForest) and model.n_jobs is None else {}
     model.set_params(**jobs)
-    encoder = None if isinstance(model, Pipeline) else fit_encoder(X)
+    encoder = None if takes_raw_columns(teacher) else fit_encoder(X)
     if encoder is not None:
         model = Pipeline([("encoder", encoder), ("model", model)])
     inputs = teacher_inputs(teacher, X) if is_fitted(teacher) else X

@@ -152,8 +152,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
     def _check_targets(self, y: NDArray[Any]) -> None:
         check_class_targets(y)
 
-    def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        return check_weights(weights, y, "sample_weight")
+    def _check_weights(self, weights: ArrayLike, y: NDArray[Any], name: str) -> NDArray[np.float64]:
+        return check_weights(np.asarray(weights), y, name)
 
     def _make_task(self, teacher: Teacher, y: NDArray[Any]) -> ClassificationTask:
         self.classes_ = teacher.classes
@@ -266,8 +266,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
     def _check_targets(self, y: NDArray[Any]) -> None:
         check_values(y)
 
-    def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        return check_weights(weights, np.zeros(len(y), dtype=np.int64), "sample_weight")
+    def _check_weights(self, weights: ArrayLike, y: NDArray[Any], name: str) -> NDArray[np.float64]:
+        return check_weights(np.asarray(weights), np.zeros(len(y), dtype=np.int64), name)
 
     def _make_task(self, teacher: Teacher, y: NDArray[Any]) -> RegressionTask:
         return RegressionTask(y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +19,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.encoding import encode_rows, fit_encoder
+from ganmc_lightning.tabular.compress_checks import has_names
+from ganmc_lightning.tabular.encoding import encode_rows, encoded_names, fit_encoder, sklearn_names, to_numpy_types
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile_model
 from ganmc_lightning.tabular.recipes import BOTH, REAL, SYNTHETIC, TrainingRows, make_recipes
@@ -34,7 +36,7 @@ from ganmc_lightning.tabular.selection import (
 )
 from ganmc_lightning.tabular.students import EstimatorKind, StudentKind, student_kinds
 from ganmc_lightning.tabular.tasks import Task
-from ganmc_lightning.tabular.teacher import Teacher, is_fitted
+from ganmc_lightning.tabular.teacher import Teacher, is_fitted, takes_raw_columns
 from ganmc_lightning.tabular.teacher_labels import CROSS_FIT, IN_BAG, OUT_OF_BAG, TableRows, TeacherLabels
 from ganmc_lightning.tabular.validation import (
     check_missing,
@@ -70,8 +72,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         """Convert labels of validation rows to codes, or values to float64."""
 
     @abstractmethod
-    def _check_weights(self, weights: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        """Validate weights (N,)."""
+    def _check_weights(self, weights: ArrayLike, y: NDArray[Any], name: str) -> NDArray[np.float64]:
+        """Validate weights (N,) of rows with labels or values y (N,)."""
 
     @abstractmethod
     def _store_student(self, student: Any, batch: NDArray[Any]) -> Any:
@@ -171,15 +173,15 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             raise ConfigurationError(f"synthesizer: got None, required for training_data={self.training_data!r}")
         check_positive("synthetic_ratio", self.synthetic_ratio)
         check_positive("validation_fraction", self.validation_fraction, 0.5)
-        if self.label_weight != "auto" and not (
-            isinstance(self.label_weight, int | float) and 0 <= self.label_weight <= 1
-        ):
-            raise ConfigurationError(f"label_weight: got {self.label_weight!r}, expected 'auto' or a value in [0, 1]")
+        weight = self.label_weight
+        if weight != "auto" and not (isinstance(weight, Real) and 0 <= float(weight) <= 1):
+            raise ConfigurationError(f"label_weight: got {weight!r}, expected 'auto' or a value in [0, 1]")
         for name in ("max_nodes", "max_bytes", "max_predict_seconds"):
             if getattr(self, name) is not None:
                 check_positive(name, getattr(self, name))
 
     def _read_training_rows(self, X: Any, y: ArrayLike) -> tuple[TableRows, NDArray[Any]]:
+        X = to_numpy_types(X)
         check_no_index(X)
         if self._regression:
             check_numbers(y)
@@ -188,12 +190,17 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             encoded, targets = validate_data(
                 self, X, y, dtype=FLOATS, ensure_all_finite=False, y_numeric=self._regression
             )
-            rows = TableRows(encoded)
+            # the steps of a pipeline may choose columns by their types
+            keeps_types = isinstance(self.teacher, Pipeline) and hasattr(X, "iloc")
+            if keeps_types and is_fitted(self.teacher):
+                keeps_types = has_names(self.teacher)
+            rows = TableRows(encoded, X if keeps_types else None)
         else:
             validate_data(self, X, skip_check_array=True)  # records the columns
             targets = column_or_1d(y, warn=True)
             check_consistent_length(X, targets)
-            if hasattr(X, "iloc"):
+            names = self._names()
+            if names is not None and names == sklearn_names(self.encoder_):  # a data frame needs different names
                 self.encoder_.set_output(transform="pandas")
             rows = TableRows(encode_rows(self.encoder_, X), X)
         check_no_infinity(rows.encoded, self._names())
@@ -206,11 +213,11 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         names = getattr(self, "feature_names_in_", None)
         if names is None or self.encoder_ is None:
             return names
-        return list(self.encoder_.get_feature_names_out())
+        return encoded_names(self.encoder_)
 
     def _encode(self, X: Any, missing: bool) -> NDArray[Any]:
         """Encode rows to predict (N, E), with NaN where the student accepts it."""
-        finite = "allow-nan" if missing else True
+        X, finite = to_numpy_types(X), "allow-nan" if missing else True
         if self.encoder_ is None:
             encoded: NDArray[Any] = validate_data(self, X, dtype=FLOATS, reset=False, ensure_all_finite=finite)
             return encoded
@@ -225,13 +232,13 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
                 "sample_weight has no effect with a fitted teacher and training_data='synthetic'; remove it, or set "
                 "training_data='both'"
             )
-        return self._check_weights(np.asarray(sample_weight), y)
+        return self._check_weights(sample_weight, y, "sample_weight")
 
     def _teacher_labels(
         self, rows: TableRows, y: NDArray[Any], weights: NDArray[np.float64] | None, seed: int
     ) -> TeacherLabels:
-        """Pair teacher and rows; a fitted teacher or a pipeline receives the categories as they are."""
-        takes_raw = self.teacher is not None and (isinstance(self.teacher, Pipeline) or is_fitted(self.teacher))
+        """Pair teacher and rows, encoded unless the teacher takes the columns as they are."""
+        takes_raw = self.teacher is not None and takes_raw_columns(self.teacher)
         names = getattr(self, "feature_names_in_", None) if takes_raw else self._names()
         default = RandomForestRegressor() if self._regression else RandomForestClassifier()
         check_missing(rows.encoded, self._names(), default if self.teacher is None else self.teacher, "teacher")
@@ -243,22 +250,22 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         given = [kind.estimator for kind in kinds if isinstance(kind, EstimatorKind)]
         for student in given:
             check_missing(rows.encoded, self._names(), student, "student")
-        if isinstance(rows.raw, type(None)):
-            if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
-                check_float32(rows.encoded, self._names())
-            if self.synthesizer is not None and self.training_data != REAL:
-                check_varying(rows.encoded, self._names())
+        if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
+            check_float32(rows.encoded, self._names())
+        if self.encoder_ is None and self.synthesizer is not None and self.training_data != REAL:
+            check_varying(rows.encoded, self._names())
 
     def _split(
         self, labels: TeacherLabels, task: Task, weights: NDArray[np.float64] | None
     ) -> list[tuple[ValidationPart, Teacher]]:
         """Split the rows into stratified parts; all are used in turn where there are few rows."""
-        folds = stratified_folds(task.codes, round(1 / self.validation_fraction), labels.seed)
+        folds = stratified_folds(task.codes, round(1 / self.validation_fraction), labels.seed, weights)
         y = labels.y
         targets = task.codes if task.n_classes else y
         parts = []
         for fold in range(1 if len(y) >= CROSS_VALIDATION_ROWS else round(1 / self.validation_fraction)):
-            held_out, index = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+            scored = folds == fold if weights is None else (folds == fold) & (weights > 0)
+            held_out, index = np.flatnonzero(scored), np.flatnonzero(folds != fold)
             if len(np.unique(targets[held_out])) > 1:  # a score needs two values
                 part_weights = None if weights is None else weights[held_out]
                 part = ValidationPart(index, labels.rows.encoded[held_out], targets[held_out], part_weights)
@@ -275,11 +282,14 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     ) -> ValidationPart:
         if y_val is None:
             raise ConfigurationError("y_val: got None, expected the labels of X_val")
+        y_val = column_or_1d(y_val)
         encoded, targets = self._encode(X_val, missing=True), self._encode_targets(y_val)
         check_consistent_length(encoded, targets)
         if len(np.unique(targets)) < 2:
             raise ConfigurationError("y_val: got one value, expected two or more")
-        weights = None if sample_weight_val is None else np.asarray(sample_weight_val, dtype=np.float64)
+        weights = None
+        if sample_weight_val is not None:
+            weights = self._check_weights(sample_weight_val, y_val, "sample_weight_val")
         return ValidationPart(index, encoded, targets, weights)
 
     def __sklearn_tags__(self) -> Tags:

@@ -31,6 +31,39 @@ def categorical_columns(X: Any) -> list[Any]:
     return []
 
 
+def to_numpy_types(X: Any) -> Any:
+    """Convert the columns of a data frame that may contain ``pandas.NA``, which NumPy does not know.
+
+    Numbers and booleans become float64, others objects, both with NaN. Anything else is returned as is.
+
+    Raises:
+        ConfigurationError: two columns have the same name.
+
+    Example:
+        >>> from pandas import DataFrame, array
+        >>> to_numpy_types(DataFrame({"count": array([1, None], dtype="Int64")}))["count"].tolist()
+        [1.0, nan]
+    """
+    if not hasattr(X, "iloc"):
+        return X
+    from pandas import NA
+
+    repeated = X.columns[X.columns.duplicated()]
+    if len(repeated):
+        raise ConfigurationError(f"X: got two columns {repeated[0]!r}, expected different names")
+    converted = {
+        name: X[name].to_numpy(np.float64 if X[name].dtype.kind in "fiub" else object, na_value=np.nan)
+        for name in X.columns
+        if getattr(X[name].dtype, "na_value", None) is NA
+    }
+    if not converted:
+        return X
+    X = X.copy(deep=False)
+    for name, values in converted.items():
+        X[name] = type(X[name])(values, index=X.index, dtype=values.dtype)
+    return X
+
+
 def fit_encoder(X: Any) -> ColumnTransformer | None:
     """Fit a one-hot encoder of the categorical columns; None for a table of numbers.
 
@@ -41,7 +74,7 @@ def fit_encoder(X: Any) -> ColumnTransformer | None:
         X: data frame or object array (N, D).
 
     Raises:
-        ConfigurationError: a column mixes strings and numbers.
+        ConfigurationError: a column mixes strings and numbers, or the names of the columns are no text.
 
     Example:
         >>> encoder = fit_encoder(np.array([["red", 1.0], ["blue", 2.0]], dtype=object))
@@ -51,6 +84,8 @@ def fit_encoder(X: Any) -> ColumnTransformer | None:
     columns = categorical_columns(X)
     if not columns:
         return None
+    if hasattr(X, "iloc"):
+        _check_column_names(X)
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False, dtype=np.float64
     )
@@ -71,6 +106,7 @@ def encode_rows(encoder: ColumnTransformer, X: Any) -> NDArray[np.float64]:
 
     A warning names the first unknown category of each column that is encoded as zeros.
     """
+    X = to_numpy_types(X)
     encoded: NDArray[np.float64] = check_array(encoder.transform(X), dtype=np.float64, ensure_all_finite=False)
     for (start, stop), column in zip(one_hot_blocks(encoder), encoder.transformers_[0][2], strict=True):
         unknown = np.flatnonzero(~encoded[:, start:stop].any(axis=1))
@@ -80,6 +116,33 @@ def encode_rows(encoder: ColumnTransformer, X: Any) -> NDArray[np.float64]:
             text = f"{len(unknown)} {'row' if len(unknown) == 1 else 'rows'}"
             warnings.warn(f"X: column {column!r}: unknown category {value!r} in {text}, encoded as zeros", stacklevel=3)
     return encoded
+
+
+def sklearn_names(encoder: ColumnTransformer) -> list[str]:
+    """Return the name that scikit-learn gives to each encoded column of a data frame; several may be equal."""
+    one_hot: list[str] = encoder.named_transformers_["categories"].get_feature_names_out().tolist()
+    return one_hot + [str(name) for name in number_columns(encoder)]
+
+
+def encoded_names(encoder: ColumnTransformer) -> list[str]:
+    """Return a different name for each encoded column: scikit-learn's, with underscores appended where it is taken.
+
+    Example:
+        >>> from pandas import DataFrame
+        >>> encoded_names(fit_encoder(DataFrame({"color": ["red", "blue"], "color_red": [1.0, 2.0]})))
+        ['color_blue', 'color_red_', 'color_red']
+    """
+    names = sklearn_names(encoder)
+    for place in range(len(names)):
+        while names.count(names[place]) > 1:
+            names[place] += "_"
+    return names
+
+
+def number_columns(encoder: ColumnTransformer) -> list[Any]:
+    """Return the columns that the encoder passes through, in their order after the one-hot columns."""
+    found = [columns for name, _, columns in encoder.transformers_ if name == "remainder"]
+    return list(found[0]) if found else []
 
 
 def one_hot_blocks(encoder: ColumnTransformer) -> list[tuple[int, int]]:
@@ -129,6 +192,15 @@ def decode_rows(encoder: ColumnTransformer, encoded: NDArray[np.float64], like: 
     if not frame:
         return np.column_stack([decoded[name].astype(object) for name in names])
     return type(like)({name: decoded[name] for name in names}).astype({name: like[name].dtype for name in columns})
+
+
+def _check_column_names(X: Any) -> None:
+    """Validate that all names are text; scikit-learn takes integers as positions, which are the same in a range."""
+    numbers = [name for name in X.columns if not isinstance(name, str)]
+    if numbers and list(X.columns) != list(range(X.shape[1])):
+        raise ConfigurationError(
+            f"X: got the column name {numbers[0]!r}, expected text; set X.columns = X.columns.astype(str)"
+        )
 
 
 def _is_categorical(column: Any) -> bool:

@@ -54,12 +54,12 @@ def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str, all
 
 
 def check_varying(X: Samples, feature_names: Sequence[str] | None) -> None:
-    """Validate that no column is constant, because z-scores would divide by zero.
+    """Validate that no column is constant, apart from NaN, because z-scores would divide by zero.
 
     Raises:
         ConfigurationError: naming the first constant column.
     """
-    constant = np.equal(X, X[:1]).all(axis=0)
+    constant = _ranges(X) == 0
     if len(X) and constant.any():
         raise ConfigurationError(
             f"X: {column_name(feature_names, int(constant.argmax()))} is constant; drop it "
@@ -74,21 +74,28 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
         ConfigurationError: naming the first column whose values exceed the range of float32, or whose rounding error
             exceeds :data:`MAX_ROUNDING` standard deviations, such as timestamps.
     """
-    largest = np.abs(X).max(axis=0, initial=0)
+    values = np.ma.masked_invalid(X)  # a table may have missing values
+    largest = np.abs(values).max(axis=0).filled(0)
     if (largest > np.finfo(np.float32).max).any():
         column = int((largest > np.finfo(np.float32).max).argmax())
         raise ConfigurationError(
             f"X: {column_name(feature_names, column)} has values up to {largest[column]:.3g}, beyond the range of "
             "float32 in trees; divide the column by a constant"
         )
-    rounding = np.abs(X.astype(np.float32) - X).max(axis=0)
-    imprecise = (rounding > MAX_ROUNDING * X.std(axis=0)) & np.not_equal(X, X[:1]).any(axis=0)
+    rounding = np.abs(values.astype(np.float32) - values).max(axis=0).filled(0)
+    imprecise = (rounding > MAX_ROUNDING * values.std(axis=0).filled(0)) & (_ranges(X) > 0)
     if imprecise.any():
         column = int(imprecise.argmax())
         raise ConfigurationError(
-            f"X: {column_name(feature_names, column)} has values near {X[0, column]:.0f}, which float32 in trees "
-            f"rounds by up to {rounding[column]:.3g}; subtract the mean"
+            f"X: {column_name(feature_names, column)} has values near {values[:, column].compressed()[0]:.0f}, which "
+            f"float32 in trees rounds by up to {rounding[column]:.3g}; subtract the mean"
         )
+
+
+def _ranges(X: Samples) -> Samples:
+    """Return largest minus smallest value of each column, apart from NaN."""
+    ranges: Samples = np.ma.ptp(np.ma.masked_invalid(X), axis=0).filled(0)
+    return ranges
 
 
 def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -211,9 +218,12 @@ def _fit_and_sample(
     center, scale = robust_center_scale(X)
     synthesizer = copy.deepcopy(synthesizer)  # the caller's may be fitted to other data
     inputs = torch.from_numpy(((X - center) / scale).astype(np.float32))
-    synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
-    with torch.no_grad():
-        samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
+    try:
+        synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
+        with torch.no_grad():
+            samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
+    except ConfigurationError as error:  # such as a class with too few rows
+        raise ConfigurationError(f"synthesizer: {error}") from error
     scaled_back: Samples = samples.numpy().astype(np.float64) * scale + center
     return scaled_back
 

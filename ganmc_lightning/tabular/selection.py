@@ -181,6 +181,9 @@ def score_candidates(
 
     Returns:
         Candidates with their mean score over the parts, larger ones than the budget included.
+
+    Raises:
+        ConfigurationError: a score is NaN, so that the candidates cannot be compared.
     """
     found: dict[tuple[str, str, TrainingRecipe], list[StudentCandidate]] = defaultdict(list)
     n_classes, n_rows = rows.task.n_classes, len(rows.labels.y)
@@ -193,6 +196,8 @@ def score_candidates(
                     fitted = rows.task.fit(clone(estimator), X, targets, weights, seed)
                     for stage in kind.stages(fitted, part.X, n_classes):
                         score = rows.task.score(part.y, stage.predictions, part.sample_weight)
+                        if np.isnan(score):
+                            raise ConfigurationError(f"student: got the score NaN of {kind.name}, expected a number")
                         size = budget.measure(kind.name, stage.fitted, part.X, n_classes)
                         key = (kind.name, repr(sorted(stage.estimator.get_params().items(), key=str)), recipe)
                         found[key].append(StudentCandidate(kind.name, stage.estimator, *recipe, score, *size[1:]))

@@ -92,14 +92,23 @@ def teacher_class_weights(teacher: Any, y: NDArray[Any]) -> NDArray[np.float64] 
         [2.0, 0.67, 0.67, 0.67]
     """
     parameters = teacher.get_params() if hasattr(teacher, "get_params") else {}
+    labels = set(np.unique(y).tolist())
     for name, value in parameters.items():
-        if name.rpartition("__")[2] == "class_weight" and value is not None:
+        path, _, key = name.rpartition("__")
+        if key == "class_weight" and value is not None and _is_of(labels, value, "estimator" in path):
             weights: NDArray[np.float64] = compute_sample_weight(
                 "balanced" if value == "balanced_subsample" else value, y
             )
             normalized: NDArray[np.float64] = weights / weights.mean()
             return normalized
     return None
+
+
+def _is_of(labels: set[Any], class_weight: Any, is_wrapped: bool) -> bool:
+    """Return whether class weights are those of the labels; the classes of a wrapped binary classifier are 0 and 1."""
+    if not isinstance(class_weight, dict) or labels <= set(class_weight):
+        return True
+    return set(class_weight) <= labels and (len(labels) == 2 or not is_wrapped)
 
 
 def multiply_weights(parts: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:

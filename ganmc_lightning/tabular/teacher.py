@@ -173,6 +173,17 @@ def weight_argument(estimator: Any, sample_weight: NDArray[np.float64] | None, n
     return {key: sample_weight}
 
 
+def takes_raw_columns(teacher: Any) -> bool:
+    """Return whether a teacher receives the columns of a table as they are, without one-hot encoding.
+
+    A pipeline, a fitted model, and one whose ``categorical_features`` are names, positions or a mask.
+    """
+    if isinstance(teacher, Pipeline) or is_fitted(teacher):
+        return True
+    categorical = getattr(teacher, "categorical_features", None)
+    return categorical is not None and not isinstance(categorical, str)  # the text "from_dtype" is the default
+
+
 def is_fitted(model: Any) -> bool:
     """Return whether a model can predict without ``fit``."""
     try:

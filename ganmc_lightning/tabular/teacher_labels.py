@@ -26,7 +26,8 @@ class TableRows(NamedTuple):
 
     Attributes:
         encoded: numbers (N, E); categories are one-hot encoded.
-        raw: the rows as given (N, D) where the table has categorical columns, else None.
+        raw: the rows as given (N, D) where the table has categorical columns, or is a data frame for a pipeline; else
+            None.
     """
 
     encoded: NDArray[Any]
@@ -48,7 +49,7 @@ class TeacherLabels:
         y: labels or values (N,).
         codes: integer classes (N,); zeros for regression.
         feature_names: names of the columns that the teacher receives, or None.
-        takes_raw: whether the teacher receives the raw rows of a table with categorical columns.
+        takes_raw: whether the teacher receives raw rows, where there are any.
         sample_weight: weights (N,) for an unfitted teacher, or None.
         seed: random seed.
         regression: whether the teacher is a regressor.
@@ -113,8 +114,8 @@ class TeacherLabels:
         Args:
             teacher: result of :meth:`fit` with the same ``index``.
             index: real rows.
-            source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, or the
-                only one of its class, has its in-bag output.
+            source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, the only
+                one of its class, or refused by a teacher that was not fitted to it, has its in-bag output.
 
         Returns:
             Probabilities (len(index), K), or values (len(index),) of a regressor.
@@ -161,14 +162,27 @@ class TeacherLabels:
         return is_bootstrap_forest(teacher.model) and (fitted_here or is_forest_of(teacher.model, len(self.y)))
 
     def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
-        folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed)
+        weights = None if self.sample_weight is None else self.sample_weight[index]
+        folds = stratified_folds(self.codes[index], CROSS_FIT_FOLDS, self.seed, weights)
         unfitted = None if self.teacher is None else clone(self.teacher)
         outputs = np.empty((len(index), len(teacher.classes)) if len(teacher.classes) else len(index))
         for fold in np.unique(folds):
             held_out = folds == fold
             model = teacher if fold == NEVER_HELD_OUT else self._fit(unfitted, index[~held_out])
-            outputs[held_out] = self._predict(model, self.rows.take(index[held_out]))
+            outputs[held_out] = self._predict_unseen(model, teacher, index[held_out])
         return outputs
+
+    def _predict_unseen(self, model: Teacher, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Predict rows that a model was not fitted to; a row that it refuses is predicted by the whole teacher."""
+        rows = self.rows.take(index)
+        try:
+            return self._predict(model, rows)
+        except ConfigurationError:
+            raise
+        except ValueError:  # such as a category that occurs in this row only
+            if len(index) == 1:
+                return self._predict(teacher, rows)
+        return np.concatenate([self._predict_unseen(model, teacher, half) for half in np.array_split(index, 2)])
 
     def _fit(self, teacher: Any, index: NDArray[np.int64]) -> Teacher:
         weights = None if self.sample_weight is None else self.sample_weight[index]

@@ -51,6 +51,13 @@ def test_interpolation_is_numpy_s_between_the_ends() -> None:
     assert beyond.tolist() == [-2.0, 4.0]
 
 
+def test_constant_column_of_a_large_value_keeps_it() -> None:
+    column = torch.full((5,), 1.7e18, dtype=torch.float64)
+    knots, scores = normal_quantiles(column)
+    assert interpolate(column, knots, scores).tolist() == [0.0] * 5
+    assert interpolate(torch.zeros(2, dtype=torch.float64), scores, knots).tolist() == [1.7e18] * 2
+
+
 def test_constant_column_moves_along_a_straight_line() -> None:
     knots, scores = normal_quantiles(torch.full((5,), 7.0, dtype=torch.float64))
     assert interpolate(torch.tensor([7.0, 9.0], dtype=torch.float64), knots, scores).tolist() == [0.0, 2.0]

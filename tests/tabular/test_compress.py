@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers import JitterSynthesizer
+from ganmc_lightning.synthesizers import JitterSynthesizer, SmoteSynthesizer
 from ganmc_lightning.tabular import compress, compress_table
 from ganmc_lightning.tabular.compress import largest_file
 from ganmc_lightning.tabular.compress_checks import check_columns
@@ -187,6 +187,20 @@ class TestCompressTable:
         )
         assert list(result.unusable) == ["jitter"]
         assert "is constant" in result.unusable["jitter"]
+
+    def test_class_of_few_rows_excludes_synthesizers(self, binary):
+        X, y = binary[0], (np.arange(400) % 50 == 0).astype(int)
+        synthesizers = {"smote": SmoteSynthesizer(k_neighbors=20)}
+        result = quick(RandomForestClassifier(5, random_state=0), X, y, seconds=100, synthesizers=synthesizers)
+        assert "SmoteSynthesizer: class 1: got" in result.unusable["smote"]
+
+    def test_lists_and_columns(self, binary):
+        X, y = binary
+        tree = DecisionTreeClassifier(max_depth=4, random_state=0)
+        arrays, lists = quick(tree, X, y), quick(tree, X.tolist(), pd.DataFrame({"y": y}))
+        np.testing.assert_array_equal(lists.model.predict_proba(X), arrays.model.predict_proba(X))
+        texts = [[text, number] for text, number in zip(np.where(y, "a", "b").tolist(), X[:, 0].tolist(), strict=True)]
+        assert quick(tree, texts, y).model.encoder_ is not None
 
     def test_labels_are_chosen_where_the_teacher_knows_nothing(self, binary):
         (X, y), validation = split_pair(*binary)

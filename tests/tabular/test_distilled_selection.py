@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_transformer
+from sklearn.base import clone
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import make_regression
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -16,14 +17,16 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
-from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, selection
+from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, compress_table, selection
 from ganmc_lightning.tabular.profiling import tree_nodes
+from ganmc_lightning.tabular.teacher_labels import TableRows, TeacherLabels
 
 FOREST = RandomForestClassifier(10, random_state=0)
 
@@ -33,6 +36,16 @@ class Noise:
 
     def sample(self, n):
         return np.full((n, 6), 1e6) + np.random.default_rng(0).normal(size=(n, 6))
+
+
+class Copies:
+    """Synthesizer that returns the rows of a table."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def sample(self, n):
+        return self.table.sample(n, replace=True, random_state=0)
 
 
 def distil(X, y, student="tree", **arguments):
@@ -135,8 +148,8 @@ class TestBudget:
 
     def test_validation_rows_of_the_user(self, binary):
         X, y = binary
-        model = DistilledClassifier(FOREST, "tree", label_weight=0, random_state=0)
-        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+        model = DistilledClassifier(FOREST, "tree", label_weight=np.int64(0), random_state=0)
+        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:, None])
         assert 0.5 < model.selection_[0].score <= 1
         with pytest.raises(ConfigurationError, match="y_val: got 7, expected one of the classes of y"):
             model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:] + 7)
@@ -226,6 +239,54 @@ class TestColumns:
             FOREST, "tree", synthesizer=X, synthetic_ratio=0.5, training_data="synthetic", random_state=0
         )
         assert model.fit(X, y).score(X, y) > 0.7
+
+    @pytest.mark.parametrize("fitted", [None, "frame", "array"])
+    def test_a_pipeline_may_choose_columns_by_their_types(self, fitted):
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"code": random.integers(6, size=300), "size": random.normal(size=300)})
+        y = (X["code"] % 2).to_numpy()
+        integers = make_column_transformer(
+            (OneHotEncoder(), make_column_selector(dtype_include="int64") if fitted != "array" else [0]),
+            remainder="passthrough",
+        )
+        teacher = make_pipeline(integers, LogisticRegression())
+        if fitted:
+            teacher.fit(X if fitted == "frame" else X.to_numpy(), y)
+        given = {"max_nodes": 15, "label_weight": 0, "random_state": 0}
+        model = DistilledClassifier(teacher, "tree", teacher_labels="cross_fit", **given).fit(X, y)
+        assert model.score(X, y) == 1
+        model = DistilledClassifier(teacher, "tree", synthesizer=Copies(X), training_data="synthetic", **given)
+        assert model.fit(X, y).score(X, y) == 1
+
+    @pytest.mark.parametrize(("categorical", "fitted"), [(["color"], False), (["color"], True), ([1], False)])
+    def test_a_teacher_with_categorical_features_receives_the_columns_as_they_are(self, table, categorical, fitted):
+        X, y = table
+        X = X.drop(columns="kind").astype({"color": "category"})
+        teacher = HistGradientBoostingClassifier(max_iter=3, categorical_features=categorical)
+        expected = clone(teacher).fit(X, y).predict_proba(X)
+        teacher = teacher.fit(X, y) if fitted else teacher
+        arguments = {"max_nodes": 15, "synthesizer": JitterSynthesizer(), "synthetic_ratio": 1, "random_state": 0}
+        model = DistilledClassifier(teacher, "tree", **arguments).fit(X, y)
+        np.testing.assert_array_equal(model.teacher_.predict_proba(X), expected)
+        result = compress_table(teacher, X, y, students=["tree"], max_nodes=15, seconds=0.01)
+        assert result.rows.teacher.feature_names_in_.tolist() == ["size", "color"]
+
+    def test_a_category_that_occurs_once_has_its_in_bag_output(self, table):
+        """The teachers of the other folds refuse the category."""
+        X, y = table
+        X = X.astype({"color": object})
+        X.loc[5, "color"] = "once"
+        encoder = make_column_transformer((OneHotEncoder(), ["color", "kind"]), remainder="passthrough")
+        teacher = make_pipeline(encoder, LogisticRegression())
+        labels = TeacherLabels(
+            teacher, TableRows(X.index.to_numpy()[:, None], X), y, y, list(X.columns), True, None, 0, False
+        )
+        everything = np.arange(len(y))
+        fitted = labels.fit(everything)
+        outputs = labels.outputs(fitted, everything, "cross_fit")
+        same = np.equal(outputs, fitted.predict_proba(X)).all(axis=1)
+        assert np.flatnonzero(same).tolist() == [5]
+        assert DistilledClassifier(teacher, "tree", max_nodes=15, random_state=0).fit(X, y).score(X, y) > 0.7
 
     @pytest.mark.parametrize("student", ["tree", "boosting"])
     def test_missing_values(self, binary, student):

@@ -3,12 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
 
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.histograms import drop_bin_thresholds, round_to_quantiles
 from ganmc_lightning.tabular.metrics import binary_auc
-from ganmc_lightning.tabular.soft_targets import mix_labels, repeat_by_class
+from ganmc_lightning.tabular.soft_targets import mix_labels, repeat_by_class, teacher_class_weights
 
 
 def test_trees_divide_rounded_and_original_values_equally():
@@ -49,6 +52,15 @@ def test_class_weights_apply_to_labels_only():
     targets, weights = mix_labels(np.array([0, 1]), np.full((2, 2), 0.5), 0.5, np.array([1.0, 3.0]))
     np.testing.assert_allclose(weights, [1, 2])
     np.testing.assert_allclose(targets, [[0.75, 0.25], [0.125, 0.875]])
+
+
+def test_class_weights_of_a_wrapped_binary_classifier_are_no_weights_of_the_labels():
+    wrapped = OneVsRestClassifier(LogisticRegression(class_weight={0: 1, 1: 3}))
+    for labels in (["a", "b", "c"], [0, 1, 2]):
+        assert teacher_class_weights(wrapped, np.array(labels)) is None
+    np.testing.assert_allclose(teacher_class_weights(wrapped, np.array([0, 1])), [0.5, 1.5])
+    given = make_pipeline(LogisticRegression(class_weight={1: 4}))
+    np.testing.assert_allclose(teacher_class_weights(given, np.array([0, 1, 2])), [0.5, 2, 0.5])
 
 
 def test_folds_are_stratified_and_repeatable():

@@ -76,6 +76,20 @@ def test_values_beyond_float32():
         check_float32(np.array([[0, 1e39], [1, 2]]), None)
 
 
+def test_float32_of_columns_with_missing_values():
+    X = np.column_stack([np.full(100, np.nan), 1.7e9 + np.arange(100), np.arange(100)])
+    X[0, 1:] = np.nan
+    check_float32(X[:, [0, 2]], None)
+    with pytest.raises(ConfigurationError, match=r"X: column 1 has values near 17000000.., which float32"):
+        check_float32(X, None)
+
+
+def test_float32_of_tables_with_text():
+    table = pd.DataFrame({"kind": ["p", "q"] * 50, "seconds": 1.7e9 + np.arange(100)})
+    with pytest.raises(ConfigurationError, match=r"X: column 'seconds' has values near 17000000.., which float32"):
+        DistilledClassifier(RandomForestClassifier(5), "tree").fit(table, np.arange(100) % 3 > 0)
+
+
 def test_fill_missing_draws_from_the_class():
     random = np.random.default_rng(0)
     codes = np.repeat([0, 1], 300)

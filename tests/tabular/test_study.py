@@ -290,7 +290,7 @@ def test_one_class_is_rejected(binary):
 
 def test_errors_name_the_synthesizer(binary):
     with pytest.raises(
-        ConfigurationError, match=r"synthesizers\.far: SmoteSynthesizer: class 0: got \d+ rows, expected more than 150"
+        ConfigurationError, match=r"synthesizers\.far: synthesizer: SmoteSynthesizer: class 0: got \d+ rows"
     ):
         run(make_splits(binary), synthesizers={"far": SmoteSynthesizer(150)})
 

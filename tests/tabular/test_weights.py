@@ -18,9 +18,11 @@ from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, compress_table
 from ganmc_lightning.tabular.card.text import notes_of
 from ganmc_lightning.tabular.compress_rows import split_rows
+from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.sampling import MAX_ROUNDING, check_float32, extend_weights
 from ganmc_lightning.tabular.study import Study
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
+from ganmc_lightning.tabular.tasks import ClassificationTask
 from ganmc_lightning.tabular.teacher import fit_teacher
 from ganmc_lightning.tabular.training_sets import LabeledSamples, make_training_sets
 from ganmc_lightning.tabular.tree_size import TreeSize, fit_best_first_tree
@@ -228,3 +230,28 @@ def test_small_float32_rounding_is_accepted():
     rows = np.column_stack([random.normal(size=300), 1e6 + 1000 * random.normal(size=300), np.full(300, 1e9 + 1)])
     assert np.abs(rows.astype(np.float32) - rows)[:, 1].max() < MAX_ROUNDING * 1000
     check_float32(rows, None)
+
+
+def test_scores_where_few_rows_of_a_class_have_weight(binary):
+    """Two of the five validation parts have no row of class 1 and positive weight, and are not scored."""
+    X, y = binary
+    weights = (y == 0).astype(float)
+    weights[np.flatnonzero(y == 1)[:3]] = 1
+    model = DistilledClassifier(TREE, "tree", max_nodes=31, random_state=0).fit(X, y, weights)
+    assert np.isfinite([candidate.score for candidate in model.selection_]).all()
+    folds = stratified_folds(y, 5, 0, weights)
+    assert len(np.unique(folds[(weights > 0) & (y == 1)])) == 3
+
+
+def test_weights_of_validation_rows_are_checked(binary):
+    X, y = binary
+    model = DistilledClassifier(TREE, "tree", max_nodes=31, random_state=0)
+    weights = np.where(y == 1, 0.0, 1.0)
+    with pytest.raises(ConfigurationError, match="sample_weight_val: got zero for all samples of class 1"):
+        model.fit(X, y, X_val=X, y_val=y, sample_weight_val=weights)
+
+
+def test_a_score_that_is_nan_is_an_error(binary, monkeypatch):
+    monkeypatch.setattr(ClassificationTask, "score", lambda *_: np.nan)
+    with pytest.raises(ConfigurationError, match="student: got the score NaN of tree, expected a number"):
+        DistilledClassifier(TREE, "tree", max_nodes=31, random_state=0).fit(*binary)

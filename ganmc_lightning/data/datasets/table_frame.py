@@ -65,7 +65,8 @@ def read_target_table(
     """
     if not path.is_file():
         raise ConfigurationError(f"{path}: file not found")
-    table = read_table(path, ())
+    texts = [] if like is None else [name for name in like.columns if like[name].dtype.kind != "f"]
+    table = read_table(path, texts)
     weights = () if weight is None else (weight,)
     for option, names in (("--target", (target,)), ("--weight", weights), ("--drop", tuple(drop_columns))):
         for name in names:
@@ -86,10 +87,11 @@ def read_target_table(
         if missing:
             raise ConfigurationError(f"{path}: has no column {missing[0]!r}, expected the columns of the training rows")
         features = list(like.columns)
-    columns = {name: _column(table[name], f"{path}: column {name!r}") for name in features}
+    columns = {name: _column(table[name], f"{path}: column {name!r}", name in texts) for name in features}
     X = pandas().DataFrame(columns)
     if like is not None:
-        return TargetTable(_to_types_of(X, like, path), y, None)
+        _check_numbers_of(like, X, path)
+        return TargetTable(X, y, None)
     _check_features(X, y, table, path)
     return TargetTable(X, y, None if weight is None else _weights(table[weight], f"{path}: column {weight!r}"))
 
@@ -106,15 +108,20 @@ def _suggest(name: str, columns: Sequence[str]) -> str:
     return f"did you mean {same[0]!r}?" if same else suggestion(name, columns)
 
 
-def _column(column: Any, name: str) -> Any:
-    """Convert a column to float64 with NaN, or to objects: text with NaN."""
+def _column(column: Any, name: str, as_text: bool = False) -> Any:
+    """Convert a column to float64 with NaN, or to objects: text with NaN, also of numbers where asked."""
     api = pandas().api.types
     if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
-        return column.astype(np.float64)
+        if not as_text:
+            return column.astype(np.float64)
+        whole = column.convert_dtypes()  # 7.0 becomes 7
+        return whole.map(str, na_action="ignore").astype(object).where(column.notna(), np.nan)
     if not is_text_column(column):
         raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; {DROP_FIX}")
     text = column.astype(object).str.strip()
     lowered = text.str.casefold()
+    if as_text:
+        return text.where(~lowered.isin(MISSING_TEXTS), np.nan)
     present = text[~(text.isna() | lowered.isin(MISSING_NUMBERS))].unique()
     if len(present) and all(map(is_number, present)):
         return pandas().to_numeric(text.where(~lowered.isin(MISSING_NUMBERS), np.nan)).astype(np.float64)
@@ -145,14 +152,10 @@ def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
             raise ConfigurationError(f"{path}: column {name!r} has another text in every row like an index; {DROP_FIX}")
 
 
-def _to_types_of(X: Any, like: Any, path: Path) -> Any:
-    """Convert numbers to text where the other table has text; numbers of text categories are formatted as there."""
+def _check_numbers_of(like: Any, X: Any, path: Path) -> None:
     for name in X.columns:
         if like[name].dtype.kind == "f" and X[name].dtype.kind != "f":
             example = next(value for value in X[name].dropna() if not is_number(value))
             raise ConfigurationError(
                 f"{path}: column {name!r}: got the text {example!r}, expected numbers as in the training rows"
             )
-        if like[name].dtype.kind != "f" and X[name].dtype.kind == "f":
-            X[name] = X[name].map(lambda value: value if np.isnan(value) else f"{value:g}").astype(object)
-    return X

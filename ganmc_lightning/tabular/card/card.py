@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class CompressionCard:
         command: command line, or a description of the call.
         files: name of an exported file -> bytes.
         environment: name -> value, such as versions of packages.
+        export_notes: files that were not written, and differences of files from the student.
     """
 
     compression: Compression
@@ -51,6 +52,7 @@ class CompressionCard:
     command: str
     files: Mapping[str, int]
     environment: Mapping[str, str]
+    export_notes: Sequence[str]
 
     @property
     def profiles(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def measure_card(
     files: Mapping[str, int] | None = None,
     environment: Mapping[str, str] | None = None,
     seed: int = 0,
+    export_notes: Sequence[str] = (),
 ) -> CompressionCard:
     """Score and time teacher, student and plain boosting on the test rows.
 
@@ -78,6 +81,7 @@ def measure_card(
         files: name of an exported file -> bytes (default: none).
         environment: name -> value, such as versions of packages (default: none).
         seed: random seed of the bootstrap intervals (default: 0).
+        export_notes: files that were not written, and differences of files from the student (default: none).
     """
     rows, model, plain = compression.rows, compression.model, compression.plain
     student_outputs, plain_outputs = _predict_with(model), _predict_with(plain)
@@ -102,6 +106,7 @@ def measure_card(
         command,
         dict(files or {}),
         dict(environment or {}),
+        tuple(export_notes),
     )
 
 

@@ -111,6 +111,7 @@ class CModel:
             if function is not None:
                 function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
                 function.restype = None
+        self._integers = tuple(getattr(loaded, f"{name}_{part}", None) for part in ("quantize", "classify"))
         self._library = library
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -146,6 +147,22 @@ class CModel:
         out = self.predict(X)
         labels = np.empty(len(out), dtype=np.intc)
         self._labels(out.ctypes.data, len(out), labels.ctypes.data)
+        return labels
+
+    def classify(self, X: ArrayLike) -> NDArray[np.intc]:
+        """Predict the class indices (N,) of samples (N, D) by integer arithmetic only.
+
+        Raises:
+            ConfigurationError: the model is no classifier in 16-bit integers.
+        """
+        quantize, classify = self._integers
+        if quantize is None or classify is None:
+            raise ConfigurationError(f"{self._library}: only a classifier of to_c_int16 classifies integers")
+        samples = to_samples(X, self.n_features_in_, self.dtype)
+        quantized, labels = np.empty(self.n_features_in_, dtype=np.int16), np.empty(len(samples), dtype=np.intc)
+        for number, row in enumerate(samples):
+            quantize(ctypes.c_void_p(row.ctypes.data), ctypes.c_void_p(quantized.ctypes.data))
+            labels[number] = classify(ctypes.c_void_p(quantized.ctypes.data))
         return labels
 
 

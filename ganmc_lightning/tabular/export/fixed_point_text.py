@@ -13,7 +13,7 @@ from ganmc_lightning.tabular.export.ensemble_text import (
     indent,
     words,
 )
-from ganmc_lightning.tabular.export.fixed_point import FixedPointEnsemble
+from ganmc_lightning.tabular.export.fixed_point import LARGEST_SUM, FixedPointEnsemble
 
 EXTRA_HEADER = """\
 /* Compile with -D{upper}_NO_DOUBLE on a microcontroller: without {name}_predict{and_labels}. */
@@ -162,11 +162,11 @@ def fixed_point_texts(name: str, described: ModelDescription, fixed: FixedPointE
 
 def _classify(described: ModelDescription, fixed: FixedPointEnsemble, fields: dict[str, object]) -> str:
     """Return the function that compares integer sums as predictions are compared."""
-    # a student's probability 1 in units of the sums; none reaches the largest sum
-    one = min(int(fixed.ensemble.divisor * 2.0**fixed.bits), 2**31 - 1)
-    if len(fixed.baseline) == 1:
-        return CLASSIFY_TWO.format(limit=one // 2 if described.student else 0, **fields)
-    return CLASSIFY_MORE.format(clip=CLIP.format(one=one) if described.student else "", **fields)
+    one = int(fixed.ensemble.divisor * 2.0**fixed.bits)  # a student's probability 1 in units of the sums
+    if len(fixed.baseline) == 1 and fields["outputs"] == 2:
+        return CLASSIFY_TWO.format(limit=min(one // 2, LARGEST_SUM) if described.student else 0, **fields)
+    # no sum exceeds the largest one
+    return CLASSIFY_MORE.format(clip=CLIP.format(one=min(one, LARGEST_SUM)) if described.student else "", **fields)
 
 
 def _codes(fixed: FixedPointEnsemble) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.encoding import one_hot_blocks
+from ganmc_lightning.tabular.encoding import number_columns, one_hot_blocks
 from ganmc_lightning.tabular.export.target import writing
 
 _TEMPLATE = """\
@@ -57,6 +56,8 @@ static void {name}_encode(const char *const *text, const double *numbers, {dtype
 def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, feature_bytes: int) -> Path:
     """Write the one-hot encoding of a table as a C header, for the rows of a student written by :func:`to_c`.
 
+    Categories that are numbers are given as text, such as ``"3"`` and ``"0.5"``, booleans as ``"0"`` and ``"1"``.
+
     Args:
         encoder: encoder of a fitted :class:`~ganmc_lightning.tabular.DistilledClassifier`, ``encoder_``.
         path: header file.
@@ -67,12 +68,12 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
         Path of the file.
 
     Raises:
-        ConfigurationError: a category is not text, or the file cannot be written.
+        ConfigurationError: the file cannot be written.
     """
     path = Path(path)
     one_hot = encoder.named_transformers_["categories"]
     names = [str(column) for column in encoder.transformers_[0][2]]
-    numbers = [str(column) for column in _number_columns(encoder)]
+    numbers = [str(column) for column in number_columns(encoder)]
     categories: list[str] = []
     columns: list[int] = []
     starts, unknown = [0], []
@@ -105,24 +106,18 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
     return path
 
 
-def _number_columns(encoder: ColumnTransformer) -> list[Any]:
-    """Return the columns that the encoder passes through, in their order after the one-hot columns."""
-    found = [columns for name, _, columns in encoder.transformers_ if name == "remainder"]
-    return list(found[0]) if found else []
-
-
 def _contains(values: list[Any], value: Any) -> bool:
     return any(other is value or other == value for other in values)
 
 
 def _literal(value: Any) -> str:
-    """Format a category as a C string of UTF-8 bytes; NULL for a missing value."""
+    """Format a category, as text, as a C string of UTF-8 bytes; NULL for a missing value."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "NULL"
-    if not isinstance(value, str):
-        raise ConfigurationError(f"encoder: got the category {value!r}, C export supports text")
+    if isinstance(value, float) and value.is_integer():  # of integers with missing values
+        value = int(value)
     escaped = "".join(
-        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in value.encode()
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in str(value).encode()
     )
     return f'"{escaped}"'
 

@@ -41,6 +41,18 @@ def test_columns_of_another_table(tmp_path):
     assert other["code"].tolist() == ["7", "8"]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_numbers_of_a_text_column_keep_their_digits(tmp_path, suffix):
+    X, *_ = read_target_table(write(tmp_path / "a.csv", "code,y\nx,0\nz,0\n1234567,1\n007,1\n"), "y")
+    code = ["1234567", "007", None] if suffix == "csv" else [1234567, 7, np.nan]
+    frame = pd.DataFrame({"code": code, "y": [0, 1, 1]})
+    path = tmp_path / f"b.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    other, *_ = read_target_table(path, "y", like=X)
+    assert other["code"].isna().tolist() == [False, False, True]
+    assert other["code"].tolist()[:2] == ["1234567", "007" if suffix == "csv" else "7"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

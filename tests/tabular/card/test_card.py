@@ -14,10 +14,11 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from ganmc_lightning.cards.bootstrap import Interval
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular import compress_table, write_compression
+from ganmc_lightning.tabular import compress_files, compress_table, write_compression
 from ganmc_lightning.tabular.card import measure_card, render_card
 from ganmc_lightning.tabular.card.text import conclusion_of
 from ganmc_lightning.tabular.export import CModel, compile_c, load_skops
+from ganmc_lightning.tabular.export.target import writing
 
 
 class Tags(HTMLParser):
@@ -151,7 +152,47 @@ def test_regression_card(tmp_path):
     assert "calibration error" not in text
 
 
+def test_files_that_receive_float32_are_compared_with_the_student(tmp_path):
+    random = np.random.default_rng(0)
+    seconds = 1.7e9 + random.integers(0, 200, 300)
+    X = pd.DataFrame({"seconds": seconds, "other": random.normal(size=300)})
+    forest = RandomForestClassifier(5, random_state=0)
+    result = compress_table(forest, X, (seconds > 1.7e9 + 90).astype(int), students=["boosting"], seconds=0.01)
+    with pytest.warns(UserWarning, match=r"float32") as warned:
+        card = write_compression(result, tmp_path / "small")
+    assert [str(warning.message) for warning in warned] == list(card.export_notes)
+    text = (tmp_path / "small" / "card.html").read_text()
+    for words in (
+        r"student\.onnx: predictions may be wrong, because it receives float32; X: column &#39;seconds&#39; has values",
+        r"student_int16\.c: predictions may be wrong, because it receives float32",
+        r"student\.onnx: the label of \d+ of 240 training rows differs from the student&#39;s, because ONNX computes",
+    ):
+        assert re.search(words, text)
+
+
 class TestFolder:
+    def test_a_file_that_cannot_be_written_is_omitted(self, compression, tmp_path, monkeypatch):
+        def fail(model, path, **arguments):
+            raise ConfigurationError(f"{path}: not written, because the predictions of the export differ")
+
+        monkeypatch.setattr(compress_files, "to_onnx", fail)
+        monkeypatch.setattr(compress_files, "to_c", fail)
+        with pytest.warns(UserWarning, match=r"^student\.(c|onnx): not written, because the predictions of the export"):
+            card = write_compression(compression, tmp_path / "small")
+        assert {"student.skops", "student_int16.c"} <= set(card.files)
+        assert not {"student.onnx", "student.c", "student_encode.h"} & set(card.files)
+        assert "student.c: not written, because the predictions" in (tmp_path / "small" / "card.html").read_text()
+
+    def test_a_full_disk_is_an_error(self, compression, tmp_path, monkeypatch):
+        def fail(model, path, **arguments):
+            with writing(path):
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(compress_files, "to_onnx", fail)
+        with pytest.raises(ConfigurationError, match=r"student\.onnx: cannot be written \(No space left on device\)"):
+            write_compression(compression, tmp_path / "small")
+        assert list(tmp_path.iterdir()) == []
+
     def test_an_earlier_compression_is_replaced(self, compression, tmp_path):
         folder = tmp_path / "small"
         folder.mkdir()

@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from sklearn.base import is_classifier
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -157,6 +157,18 @@ def test_students_with_a_classifier(codes_student, mixed_table, tmp_path):
     compiled = CModel(compile_c(report.path))
     np.testing.assert_allclose(compiled.predict(X), codes_student.predict_proba(X), atol=report.bound + 1e-12)
     assert (codes_student.classes_[compiled.labels(X)] != codes_student.predict(X)).sum() == report.changed_labels
+
+
+@needs_compiler
+@pytest.mark.parametrize("trees", [20, 21])
+def test_probabilities_near_one_half_are_classified_by_integers(trees, tmp_path):
+    """With leaves that close, the sum of a probability of 1 exceeds 32 bits."""
+    X = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
+    forest = RandomForestRegressor(trees, max_depth=2, random_state=0).fit(X, 0.5 + 1e-4 * np.tanh(X[:, 0]))
+    student = StudentClassifier(forest, [0, 1])
+    report = to_c_int16(student, tmp_path, X)
+    assert trees * 2**report.bits > 2**31
+    np.testing.assert_array_equal(CModel(compile_c(report.path)).classify(X), student.predict(X))
 
 
 def test_large_values_lose_fractional_bits(tmp_path):

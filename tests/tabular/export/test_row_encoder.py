@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.encoding import encode_rows, fit_encoder
 from ganmc_lightning.tabular.export import to_c_encoder
 from ganmc_lightning.tabular.export.c_library import find_compiler, has_compiler
@@ -51,7 +50,8 @@ def test_rows_equal_the_encoder(tmp_path):
         np.testing.assert_array_equal(out, target)
 
 
-def test_categories_that_are_numbers(tmp_path):
-    table = pd.DataFrame({"code": pd.Categorical([1, 2, 1]), "size": [0.0, 1.0, 2.0]})
-    with pytest.raises(ConfigurationError, match=r"got the category .*, C export supports text"):
-        to_c_encoder(fit_encoder(table), tmp_path / "student_encode.h", "student", 4)
+@pytest.mark.parametrize(("values", "literals"), [([1, 2, 1], '"1", "2"'), ([True, False, None], '"0", "1", NULL')])
+def test_categories_that_are_no_text(values, literals, tmp_path):
+    table = pd.DataFrame({"code": pd.Categorical(values), "size": [0.0, 1.0, 2.0]})
+    path = to_c_encoder(fit_encoder(table), tmp_path / "student_encode.h", "student", 4)
+    assert f"student_categories[] = {{{literals}}};" in path.read_text()
