@@ -17,7 +17,8 @@ from ganmc_lightning.data.schema import TableSchema
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.npz import write_npz
-from ganmc_lightning.io.samples import SCALED, statistics_to_arrays
+from ganmc_lightning.io.samples import SCALED
+from ganmc_lightning.synthesizers.rescaled import statistics_to_arrays
 from ganmc_lightning.tabular.checkpoint import DATA_STATE
 
 

@@ -278,17 +278,19 @@ class TrainingCLI(LightningCLI):
         print(f"{scores}{self.model.iteration} steps in {self.model.train_seconds:.0f} s: {self.run_folder.path}")
 
     def after_test(self) -> None:
-        """Add the test metrics of all data to ``result.json``; without a checkpoint, also parameters and FLOPs."""
+        """Add the test metrics to ``result.json``; without a checkpoint, also parameters and FLOPs.
+
+        Metrics of a part of the data do not replace those of a training run.
+        """
         if not self.trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         # A limit in the configuration is also that of the training run.
         limited = any(each.startswith("--trainer.limit_test_batches") for each in self._arguments)
-        if limited or self.config[self.subcommand].trainer.fast_dev_run:
-            print(f"{self.run_folder.result}: not changed, because only a part of the data was tested")
-            return
         if self._ckpt_path == INITIAL:
             self._write_result(metrics=metrics)
+        elif limited or self.config[self.subcommand].trainer.fast_dev_run:
+            print(f"{self.run_folder.result}: not changed, because only a part of the data was tested")
         else:
             self.run_folder.update_result(metrics=metrics)
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.validation import check_classifier
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
@@ -132,8 +131,9 @@ class FilteredSynthesizer(Synthesizer):
         """Return confidence and predicted class of each sample."""
         # A teacher that is also a network of the module has its precision.
         samples = samples.to(next(self.teacher.parameters(), samples).dtype)
-        logits = (at_least_float32(self.teacher(chunk)) for chunk in samples.split(1024))
-        chunks = [chunk.softmax(dim=1).max(dim=1) for chunk in logits]
+        logits = (self.teacher(chunk) for chunk in samples.split(1024))
+        wide = [chunk.to(torch.promote_types(chunk.dtype, torch.float32)) for chunk in logits]
+        chunks = [chunk.softmax(dim=1).max(dim=1) for chunk in wide]
         return torch.cat([c.values for c in chunks]), torch.cat([c.indices for c in chunks])
 
     def _accept(self, samples: Tensor, labels: Tensor) -> Tensor:

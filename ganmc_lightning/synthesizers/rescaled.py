@@ -1,14 +1,48 @@
-"""Samples of a ``.npz`` file in the scale of the data."""
+"""Samples of a ``.npz`` file in the scale of the data, and the statistics that they were scaled with."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.io.samples import check_scaled, check_shape, read_npz_samples, read_statistics
+from ganmc_lightning.batch import DataSpec, Statistics
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.arrays import list_arrays, read_array
+from ganmc_lightning.io.samples import SCALED, check_scaled, check_shape, read_npz_samples
 from ganmc_lightning.networks.training_data import rescale_rows
+
+MEAN, STD, QUANTILES = "X_scaled_mean", "X_scaled_std", "X_scaled_quantiles"
+"""Arrays of the statistics that these rows were scaled with."""
+
+
+def statistics_to_arrays(statistics: Statistics) -> dict[str, NDArray[np.float64]]:
+    """Return the statistics that rows were scaled with as arrays of a ``.npz`` file; see :func:`read_statistics`."""
+    arrays = {MEAN: statistics.mean.numpy(), STD: statistics.std.numpy()}
+    quantiles = {f"{QUANTILES}_{column}": each.numpy() for column, each in enumerate(statistics.quantiles)}
+    return {**arrays, **quantiles}
+
+
+def read_statistics(path: Path) -> Statistics | None:
+    """Read the statistics that the rows of a ``.npz`` file were scaled with.
+
+    Returns:
+        The statistics; None if the file has none, or contains only ``X``.
+
+    Raises:
+        ConfigurationError: an array is damaged.
+    """
+    arrays = list_arrays(path)
+    if not {SCALED, MEAN, STD} <= set(arrays):
+        return None
+    names = [MEAN, STD, *(name for k in range(len(arrays)) if (name := f"{QUANTILES}_{k}") in arrays)]
+    mean, std, *quantiles = (torch.from_numpy(read_array(path, name).astype(np.float64)) for name in names)
+    if mean.dim() != 1 or mean.shape != std.shape or any(each.dim() != 2 or len(each) != 2 for each in quantiles):
+        raise ConfigurationError(f"{path}: {MEAN}, {STD}: got other shapes than `ganmc sample` writes")
+    return Statistics(mean, std, tuple(quantiles))
 
 
 def read_rescaled_samples(path: Path, spec: DataSpec, real: Tensor | None) -> Tensor:
