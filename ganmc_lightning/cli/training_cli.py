@@ -36,7 +36,7 @@ from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
-from ganmc_lightning.runs.folder import RunFolder
+from ganmc_lightning.runs.folder import RunFolder, check_not_moved
 from ganmc_lightning.runs.precision import resolve_precision
 
 EPILOG = f"{OPTION} MODULE: {HELP}."
@@ -164,8 +164,9 @@ class TrainingCLI(LightningCLI):
             if shlex.join(["ganmc", *sys.argv[1:]]) != self._command:
                 raise RelaunchRequired
         first = getattr(rank_zero_only, "rank", 0) == 0  # the other processes write no files
-        if self.subcommand != "fit":
-            self._check_moved_run()
+        given = any(each.startswith("--trainer.default_root_dir") for each in self._arguments)
+        if self.subcommand != "fit" and not given:
+            check_not_moved([Path(str(file)) for file in config.config or ()], folder.path)
         if self.subcommand != "validate" and first:
             self._locks.enter_context(lock_folder(folder.path, "trainer.default_root_dir"))
         if self.subcommand != "fit" and config.ckpt_path in (None, INITIAL):
@@ -178,23 +179,6 @@ class TrainingCLI(LightningCLI):
             config.trainer.precision = precision_of_run(Path(config.ckpt_path))
         if self.subcommand == "fit":
             self._check_run_folder()
-
-    def _check_moved_run(self) -> None:
-        """Validate that the ``config.yaml`` of a run names its own folder, unless the command line names another.
-
-        Raises:
-            ConfigurationError: the run folder was moved or copied, or the command starts in another folder.
-        """
-        if any(each.startswith("--trainer.default_root_dir") for each in self._arguments):
-            return
-        folder = self.run_folder.path
-        for file in self.config[self.subcommand].config or ():
-            run = RunFolder(Path(str(file)).parent)
-            if Path(str(file)).name == run.config.name and run.checkpoints.is_dir() and not _is_same(run.path, folder):
-                raise ConfigurationError(
-                    f"{file}: trainer.default_root_dir is {folder}, expected {run.path}, the folder of the file; for a "
-                    f"run that was moved, add --trainer.default_root_dir {run.path}"
-                )
 
     def _check_run_folder(self) -> None:
         """Validate that the run folder contains no other run; resume an interrupted run with the same configuration.
@@ -304,10 +288,6 @@ class TrainingCLI(LightningCLI):
             precision=self.trainer.precision,
             **self.model.count_operations(),
         )
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
 
 
 def requests_multiple_devices(devices: int | str | list[int]) -> bool:

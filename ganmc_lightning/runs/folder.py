@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.format_version import FORMAT_KEY, FORMAT_VERSION
 from ganmc_lightning.io.structured import read_json, validate, write_json
 from ganmc_lightning.runs.result import RunResult, read_run_result
@@ -131,3 +133,23 @@ class RunFolder:
         content = {**content, FORMAT_KEY: FORMAT_VERSION, **fields}
         validate(RunResult, content, self.result)
         write_json(self.result, content)
+
+
+def check_not_moved(configs: Sequence[Path], folder: Path) -> None:
+    """Validate that the ``config.yaml`` of a run names its own folder.
+
+    Args:
+        configs: configuration files of a command.
+        folder: their ``trainer.default_root_dir``.
+
+    Raises:
+        ConfigurationError: the run folder was moved or copied, or the command starts in another folder.
+    """
+    for file in configs:
+        run = RunFolder(file.parent)
+        is_run = file.name == run.config.name and run.checkpoints.is_dir()
+        if is_run and run.path.resolve() != folder.resolve():
+            raise ConfigurationError(
+                f"{file}: trainer.default_root_dir is {folder}, expected {run.path}, the folder of the file; for a run "
+                f"that was moved, add --trainer.default_root_dir {run.path}"
+            )
