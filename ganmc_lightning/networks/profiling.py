@@ -10,6 +10,7 @@ from statistics import median
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganmc_lightning.networks.modes import evaluating
@@ -55,11 +56,12 @@ def count_flops(network: nn.Module, *inputs: Tensor) -> int:
 
 @contextmanager
 def _unfused_attention() -> Iterator[None]:
-    """Disable the fused operations of transformer layers in evaluation mode, which the counter does not know."""
+    """Disable the fused operations of transformer layers and of attention, some of which the counter does not know."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(enabled)
 

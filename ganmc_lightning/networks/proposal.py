@@ -143,6 +143,9 @@ def _timm_networks(channels: int, num_classes: int) -> Iterator[_Candidate]:
             'pip install "ganmc-lightning[vision]"'
         ) from error
     for name in _TIMM_NETWORKS:
-        with torch.device("meta"):
-            network = timm.create_model(name, num_classes=num_classes, in_chans=channels)
+        try:
+            with torch.device("meta"):
+                network = timm.create_model(name, num_classes=num_classes, in_chans=channels)
+        except NotImplementedError:  # RegNets call torch.unique, which torch 2.10 cannot do on the meta device
+            continue
         yield _Candidate(f"timm:{name}", {}, network, count_parameters(network))
