@@ -47,7 +47,8 @@ def run_stages(
     After a failure, no further run starts, and runs in progress continue to their end.
 
     Args:
-        runs: all runs, in the order in which they start if several are ready.
+        runs: all runs. One job starts them in this order; several jobs start those with the longest chain of
+            dependent runs first, so that no process waits for such a chain at the end.
         run_command: entry point of the command line; other processes must be able to import it.
         progress: notified of each run.
         executor: executor of the runs, shut down at the end; see :func:`~.executors.make_executor`.
@@ -58,7 +59,7 @@ def run_stages(
     Returns:
         Outcomes of the runs that ended; after Ctrl-C or SIGTERM, the last outcome is an interruption.
     """
-    schedule = _Schedule(runs, keep_going)
+    schedule = _Schedule(runs, keep_going, jobs)
     call = execute if isinstance(executor, InProcessExecutor) else execute_in_worker
     with executor:
         running: dict[Future[Outcome], PlannedRun] = {}
@@ -120,10 +121,12 @@ def _outcome(future: Future[Outcome]) -> Outcome:
 class _Schedule:
     """Order of the remaining runs."""
 
-    def __init__(self, runs: Sequence[PlannedRun], keep_going: bool) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], keep_going: bool, jobs: int) -> None:
         self.outcomes: dict[RunId, Outcome] = {}
         self._runs = {run.id: run for run in runs}
-        self._order = {node: position for position, node in enumerate(self._runs)}
+        lengths = _chain_lengths(runs) if jobs > 1 else {}
+        order = sorted(self._runs, key=lambda node: -lengths.get(node, 0))
+        self._order = {node: position for position, node in enumerate(order)}
         self._keep_going = keep_going
         self._sorter: TopologicalSorter[RunId] = TopologicalSorter({run.id: run.needs for run in runs})
         self._sorter.prepare()
@@ -152,3 +155,13 @@ class _Schedule:
 
     def _add_ready(self) -> None:
         self._ready = sorted([*self._ready, *self._sorter.get_ready()], key=self._order.__getitem__)
+
+
+def _chain_lengths(runs: Sequence[PlannedRun]) -> dict[RunId, int]:
+    """Return the number of runs in the longest chain that starts with each run, where each needs the one before."""
+    needs = {run.id: run.needs for run in runs}
+    lengths = dict.fromkeys(needs, 1)
+    for node in reversed([*TopologicalSorter(needs).static_order()]):
+        for need in needs[node]:
+            lengths[need] = max(lengths[need], lengths[node] + 1)
+    return lengths

@@ -29,10 +29,10 @@ def commands(monkeypatch):
 def run_plan(experiment_file, tmp_path, commands):
     """Execute the plan of the experiment file; return exit codes, the runs started and the outcomes."""
 
-    def run(command, seeds=(0,), **options):
+    def run(command, seeds=(0,), jobs=2, **options):
         runs = plan_runs(load_experiment(experiment_file), tmp_path / "runs", seeds, quick=False)
         recorder = commands.Recorder()
-        outcomes = run_stages(runs, command, recorder, WorkerPool(2), jobs=2, **options)
+        outcomes = run_stages(runs, command, recorder, WorkerPool(2), jobs=jobs, **options)
         assert outcomes == recorder.outcomes
         return {node: outcome.code for node, outcome in outcomes.items()}, recorder.started, outcomes
 
@@ -56,6 +56,15 @@ def test_a_run_starts_after_its_dependencies(run_plan, commands, tmp_path):
     assert set(codes.values()) == {0}
     assert {seed for _, seed in started} == {2}
     assert all(outcome.reused == (seed != 2) for (_, seed), outcome in outcomes.items())
+
+
+def test_longest_chains_start_first(run_plan, commands):
+    """`alone`, which no run needs, precedes both students in the file."""
+    _, started, _ = run_plan(commands.fake, seeds=(0, 1))
+    needed = {("teacher", 0), ("gan", 0), ("teacher", 1), ("gan", 1)}
+    assert set(started[:4]) == needed
+    _, in_order, _ = run_plan(commands.fake, seeds=(2,), jobs=1)
+    assert [stage for stage, _ in in_order] == ["teacher", "gan", "alone", "mixed_02", "mixed_05"]
 
 
 def test_keep_going_runs_all_independent_stages(run_plan, commands):
