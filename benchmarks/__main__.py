@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=CHOICES, metavar="NAME", help=f"one or more of {', '.join(CHOICES)}"
     )
-    parser.add_argument("--quick", action="store_true", help="short rounds and few cases, as a trial")
+    parser.add_argument("--quick", action="store_true", help="short rounds and few cases, as a trial; nothing is saved")
     parser.add_argument(
         "--device-part", action="store_true", help=f"only {' and '.join(DEVICE_PART)}; default on a GPU"
     )
@@ -57,12 +57,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def choose(arguments: argparse.Namespace) -> list[str]:
     """Return the names of the benchmarks to run."""
+    chosen = CHOICES
     if arguments.only:
-        return list(arguments.only)
-    if arguments.device_part or ON_GPU:
-        return list(DEVICE_PART)
-    chosen = QUICK if arguments.quick else CHOICES
-    return [name for name in chosen if name != "baseline" or arguments.baseline]
+        chosen = arguments.only
+    elif arguments.device_part or ON_GPU:
+        chosen = DEVICE_PART
+    elif arguments.quick:
+        chosen = QUICK
+    return [*(name for name in chosen if name != "baseline"), *(["baseline"] if arguments.baseline else [])]
 
 
 class Suite:
@@ -115,7 +117,7 @@ def main() -> None:
         for name in choose(arguments):
             rows = suite.benchmarks[name]()
             results_file.print_rows(rows)
-            file = results_file.save(name, rows)
+            file = "not saved" if arguments.quick else results_file.save(name, rows)
             print(f"{file}, {name}: {time.perf_counter() - started:.0f} s since the start", flush=True)
 
 

@@ -3,12 +3,13 @@
 It runs in an environment of its own, since AutoGluon requires other releases than this package:
 
     uv venv /tmp/autogluon && uv pip install --python /tmp/autogluon/bin/python autogluon.tabular lightgbm catboost
-    /tmp/autogluon/bin/python benchmarks/autogluon_distill.py splits/*.npz --out benchmarks/results/autogluon.json
+    /tmp/autogluon/bin/python benchmarks/autogluon_distill.py splits/*.npz --out FILE
 
-The files are those of ``benchmarks/study_splits.py``. The teacher is AutoGluon's random forest of 500 trees. Students
-are fitted to its probabilities of the training rows, or to the labels of these and three ``spunge`` rows per row; their
-parameters limit the number of nodes (``munge`` raises a TypeError in AutoGluon 1.6). The reported student has the best
-AUC on the validation rows among those of at most as many nodes as our students had.
+The splits are those of ``benchmarks/study_splits.py``; results are in ``benchmarks/results/autogluon``. The
+teacher is AutoGluon's random forest of 500 trees. Students are fitted to its probabilities of the training rows, or to
+the labels of these and three ``spunge`` rows per row; their parameters limit the number of nodes (``munge`` raises a
+TypeError in AutoGluon 1.6). The reported student has the best AUC on the validation rows among those of at most as many
+nodes as our students had.
 """
 
 from __future__ import annotations

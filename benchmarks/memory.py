@@ -20,6 +20,14 @@ sys.exit(status)
 """
 
 
+def read_peak() -> float | None:
+    """Return the largest resident set of this process in GiB, or None on systems without ``/proc``."""
+    if not STATUS.is_file():
+        return None
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return float(line.split()[1]) / 1024**2
+
+
 def measure(workspace: Workspace) -> list[dict[str, Any]]:
     """Measure a few steps and a validation pass."""
     config = distillation_config(workspace, "cifar10", network("LeNet"), 128)

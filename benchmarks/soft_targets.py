@@ -77,7 +77,7 @@ def measure(data: ForestData, max_nodes: int) -> dict[str, list[float]]:
                     for own, other in pairs
                 )
         for name, values in candidates.items():
-            found.setdefault(name, []).append(max(values)[1])
+            found.setdefault(name, []).append(max(values, key=lambda pair: pair[0])[1])
     return found
 
 

@@ -41,6 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load_datamodule(arguments.data)
+    if data.spec.weighted:
+        raise ConfigurationError(
+            f"--data {arguments.data}: got rows with weights, expected none: metrics count all rows equally"
+        )
     samples = open_sample_sets(
         arguments.samples, data, sharpness_reference=arguments.sharpness_reference, device=device
     )

@@ -64,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_compression_score_arguments(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--teacher", metavar="NETWORK", help="classifier for the Compression Score: checkpoint, or e.g. timm:resnet18")
+    add(
+        "--teacher",
+        metavar="NETWORK",
+        help="classifier for the Compression Score: checkpoint, "
+        ".safetensors file of ganmc export, or e.g. timm:resnet18",
+    )
     add("--student", metavar="CLASS|YAML", help="student of the Compression Score: network class or .yaml config")
     add("--num-students", type=int, default=3, metavar="N", help="students per set and variant (default: 3)")
     add(

@@ -28,7 +28,7 @@ def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule
         in_memory: whether to raise an error for a data set that is read from files (default: True).
 
     Raises:
-        ConfigurationError: the data set is not found, has weights, or is not loaded into memory.
+        ConfigurationError: the data set is not found, or is not loaded into memory.
     """
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(GANAugmentedDataModule, "data")
@@ -41,8 +41,6 @@ def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule
     assert isinstance(data, GANAugmentedDataModule)
     data.prepare_data()
     data.setup("test")
-    if data.spec.weighted:
-        raise ConfigurationError(f"--data {name}: got rows with weights, expected none: metrics count all rows equally")
     for split in SPLITS if in_memory else ():
         data.samples(split)  # raises if the data set is not loaded into memory
     return data

@@ -74,6 +74,35 @@ def test_card_of_a_student(ganmc, student, trained, data_root, tmp_path):
     assert "data:image/png" in (tmp_path / "card.html").read_text()
 
 
+def test_card_of_weighted_rows(ganmc, tmp_path):
+    """Weights are those of the training; the accuracy counts test rows equally."""
+    rng = np.random.default_rng(0)
+    labels, test_labels = rng.integers(2, size=200), rng.integers(2, size=60)
+    arrays = {"X_train": rng.normal(labels, 0.8, size=(2, 200)).T, "X_test": rng.normal(test_labels, 0.8, (2, 60)).T}
+    weights = rng.uniform(0.5, 2, 200)
+    np.savez(tmp_path / "rows.npz", **arrays, y_train=labels, y_test=test_labels, sample_weight_train=weights)
+    config = tmp_path / "rows.yaml"
+    config.write_text(
+        f"""
+trainer: {{max_epochs: 3, accelerator: cpu, precision: 32-true, enable_progress_bar: false, logger: false}}
+data:
+  dataset: {{class_path: ganmc_lightning.data.datasets.NpzFile, init_args: {{path: {tmp_path}/rows.npz}}}}
+  batch_size: 20
+model:
+  class_path: ganmc_lightning.modules.ClassifierModule
+  init_args:
+    network: {{class_path: ganmc_lightning.networks.MLPClassifier, init_args: {{in_features: 2, num_classes: 2}}}}
+"""
+    )
+    run = tmp_path / "run"
+    assert ganmc("fit", "--config", config, "--trainer.default_root_dir", run).status == 0
+    outcome = ganmc("card", run)
+    assert outcome.status == 0, outcome.err
+    assert ganmc("test", "--config", run / "config.yaml").status == 0
+    reached = json.loads((run / "card.json").read_text())["models"][0]["accuracy"]["value"]
+    assert reached == pytest.approx(json.loads((run / "result.json").read_text())["metrics"]["test/accuracy"])
+
+
 def test_card_is_written_into_the_run(ganmc, trained, tmp_path):
     run = shutil.copytree(trained.teacher, tmp_path / "run")
     assert ganmc("card", run).status == 0

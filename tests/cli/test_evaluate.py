@@ -87,6 +87,14 @@ def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
     assert "fid requires an extractor" in done.err
 
 
+def test_weights_are_refused(ganmc, tmp_path):
+    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
+    done = ganmc("evaluate", "real:val", "--data", tmp_path / "rows.npz")
+    assert done.status == 2
+    assert "rows.npz: got rows with weights, expected none" in done.err
+
+
 def test_image_with_too_many_channels_for_the_teacher_only(ganmc, tools, tmp_path):
     """Samples of another shape are refused before any network runs."""
     np.savez(tmp_path / "color.npz", images=np.zeros((9, 8, 8, 3), np.uint8))

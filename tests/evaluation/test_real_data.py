@@ -105,10 +105,3 @@ def test_rows_are_scaled_as_the_configuration_scales_them(tmp_path):
     seen = load_datamodule(str(tmp_path / "c.yaml")).samples("train")[0]
     assert seen.pow(3).mean(dim=0).abs().max() < 0.5  # z-scores would keep the skew
     assert load_datamodule(str(tmp_path / "rows.npz")).samples("train")[0].pow(3).mean(dim=0).min() > 2
-
-
-def test_weights_are_refused(tmp_path):
-    rows, labels = np.random.default_rng(0).normal(size=(80, 2)), np.arange(80) % 2
-    np.savez(tmp_path / "rows.npz", X=rows, y=labels, sample_weight=np.ones(80))
-    with pytest.raises(ConfigurationError, match=r"rows\.npz: got rows with weights, expected none"):
-        load_datamodule(str(tmp_path / "rows.npz"))

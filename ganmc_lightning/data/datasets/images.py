@@ -138,7 +138,7 @@ class CelebA(CachedDataset):
     """CelebA: 162,770 + 19,962 aligned RGB faces, center-cropped to a square, with one binary attribute as label.
 
     The official validation split is not used: validation samples are split off the training samples, as for all data
-    sets. The file name contains size and attribute, e.g. ``celeba_64_Smiling.npz``.
+    sets. The file name contains size and attribute, e.g. ``celeba_64_Smiling.npz``. The download needs ``gdown``.
 
     Args:
         image_size: side of the stored images in pixels.

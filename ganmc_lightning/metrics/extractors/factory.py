@@ -10,8 +10,10 @@ from ganmc_lightning.io.network_reference import is_reference
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor
 from ganmc_lightning.metrics.extractors.classifier import ClassifierExtractor
 from ganmc_lightning.metrics.extractors.inception import InceptionV3Extractor
+from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Discriminator, Generator
 from ganmc_lightning.networks.checkpoints import read_checkpoint, submodule_names
 from ganmc_lightning.networks.loading import load_network
+from ganmc_lightning.networks.weight_files import file_format
 
 CLASSIFIER_SUBMODULES = ("network", "student")
 """Names of the classifier in checkpoints of a teacher and of a student."""
@@ -28,9 +30,9 @@ def make_extractor(
     """Create a feature extractor from its specification.
 
     Args:
-        spec: ``inception``, ``inception:WEIGHTS.pth``, ``classifier:CHECKPOINT`` (a trained teacher or student),
-            ``classifier:CHECKPOINT:LAYER``, or ``classifier:REFERENCE``, a classifier of another library as in
-            :func:`~ganmc_lightning.networks.load_network`.
+        spec: ``inception``, ``inception:WEIGHTS.pth``, ``classifier:CHECKPOINT`` (a trained teacher or student, or
+            its ``.safetensors`` file), ``classifier:CHECKPOINT:LAYER``, or ``classifier:REFERENCE``, a classifier of
+            another library as in :func:`~ganmc_lightning.networks.load_network`.
         sample_shape: shape of one sample, with which a classifier is validated; required with a layer.
         image_size: height and width to which images are resized for a reference, such as 224 for most networks trained
             on ImageNet (default: not resized).
@@ -54,13 +56,18 @@ def make_extractor(
 
 
 def load_classifier(path: str) -> nn.Module:
-    """Load the classifier of a teacher's or student's checkpoint, or of a reference.
+    """Load the classifier of a teacher's or student's checkpoint, of a ``.safetensors`` file, or of a reference.
 
     Raises:
-        ConfigurationError: the checkpoint has no classifier.
+        ConfigurationError: the file has no classifier.
     """
     if is_reference(path):
         return load_network(path)
+    if file_format(path) == "safetensors":
+        network = load_network(path)
+        if isinstance(network, Generator | Discriminator | ClassConditionalDiscriminator):
+            raise ConfigurationError(f"{path}: got a {type(network).__name__}, expected a classifier")
+        return network
     names = submodule_names(read_checkpoint(path))
     for name in CLASSIFIER_SUBMODULES:
         if name in names:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.export import export_network
 from ganmc_lightning.metrics import InceptionV3Extractor, make_extractor
 from ganmc_lightning.metrics.extractors import load_classifier
-from ganmc_lightning.networks import LeNet4, MLPClassifier
+from ganmc_lightning.networks import LeNet4, MLPClassifier, TabularGenerator
 
 RECIPE = {"class_path": "ganmc_lightning.networks.MLPClassifier", "init_args": {"in_features": 6, "num_classes": 3}}
 
@@ -53,6 +55,23 @@ def test_shape_is_tried(save):
     path, _ = save("network")
     with pytest.raises(ConfigurationError, match=r"does not accept samples of shape \(7,\)"):
         make_extractor(f"classifier:{path}", (7,))
+
+
+def test_a_file_of_safetensors(tmp_path, make_rows):
+    pytest.importorskip("safetensors")
+    network = MLPClassifier(6, 3)
+    (file,) = export_network(network, tmp_path, ["safetensors"], spec=DataSpec((6,), 3), recipe=RECIPE)
+    rows = make_rows(5, 0)
+    assert torch.equal(load_classifier(str(file.path))(rows), network(rows))
+    assert torch.equal(make_extractor(f"classifier:{file.path}")(rows).features, network.features(rows))
+
+
+def test_a_generator_of_safetensors_is_no_classifier(tmp_path):
+    pytest.importorskip("safetensors")
+    recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 2}}
+    (file,) = export_network(TabularGenerator(2), tmp_path, ["safetensors"], spec=DataSpec((2,), 2), recipe=recipe)
+    with pytest.raises(ConfigurationError, match="got a TabularGenerator, expected a classifier"):
+        load_classifier(str(file.path))
 
 
 def test_a_gan_is_no_classifier(save):
