@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import traceback
@@ -47,6 +48,7 @@ def run_training(arguments: list[str], command: str) -> int:
     keep_freed_memory()
     skip_nvml_without_cuda()
     handler = InterruptHandler()
+    complete = False
     with warnings.catch_warnings(), ExitStack() as locks:
         filter_lightning_warnings()
         try:
@@ -54,6 +56,7 @@ def run_training(arguments: list[str], command: str) -> int:
             modules, rest = take_imports(arguments)
             allow_imports(modules)
             TrainingCLI(rest, command, handler, locks)
+            complete = True
         except RelaunchRequired:
             return _run_process([sys.executable, "-m", "ganmc_lightning", *arguments])
         except FinishedRun as finished:
@@ -73,7 +76,7 @@ def run_training(arguments: list[str], command: str) -> int:
                 print(f"ganmc {arguments[0]}: {handler.message}", file=sys.stderr)
             return handler.exit_code
         finally:
-            finish_wandb()
+            finish_wandb(complete)
     return 0
 
 
@@ -87,7 +90,10 @@ def damaged_checkpoint(error: Exception) -> str | None:
 
 def _run_process(command: list[str]) -> int:
     """Run a command in a new process, wait for it and return its exit code."""
-    with subprocess.Popen(command) as process:
+    environment = dict(os.environ)
+    if environment.get("SLURM_NTASKS") == "1":  # Lightning would expect one task per device instead of starting them
+        environment = {name: value for name, value in environment.items() if not name.startswith("SLURM_")}
+    with subprocess.Popen(command, env=environment) as process:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
@@ -98,8 +104,8 @@ def _run_process(command: list[str]) -> int:
             raise
 
 
-def finish_wandb() -> None:
-    """End the current W&B run, so that the next command in this process starts a new one."""
+def finish_wandb(complete: bool) -> None:
+    """End the current W&B run as finished or failed, so that the next command in this process starts a new one."""
     wandb = sys.modules.get("wandb")  # not imported here, because the import takes a second
     if wandb is not None and wandb.run is not None:
-        wandb.finish()
+        wandb.finish(exit_code=0 if complete else 1)

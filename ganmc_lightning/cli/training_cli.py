@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from lightning.pytorch.utilities import rank_zero_only
 
 from ganmc_lightning.cli.acceleration import Acceleration
@@ -246,6 +247,11 @@ class TrainingCLI(LightningCLI):
         )
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
+        if isinstance(built.strategy.launcher, _MultiProcessingLauncher):
+            raise ConfigurationError(
+                f"trainer.strategy: got {trainer.strategy}, expected ddp: forked and spawned processes do not return "
+                "the results of the training to the first process"
+            )
         return built
 
     def after_fit(self) -> None:

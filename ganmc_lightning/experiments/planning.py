@@ -166,7 +166,8 @@ def _fit_command(seed: int, folder: RunFolder, configs: Iterable[Path], override
 def _test_command(folder: RunFolder) -> tuple[str, ...]:
     # The run folder is named again, because the experiment may have been moved.
     run = ("--trainer.default_root_dir", str(folder.path), "--ckpt_path", str(folder.best_checkpoint))
-    return ("test", "--config", str(folder.config), *run, "--verbose=false")
+    # Without the logger of the training: W&B would start a second run with its name.
+    return ("test", "--config", str(folder.config), *run, "--trainer.logger=false", "--verbose=false")
 
 
 def _wandb_logger(experiment: str, stage: str, seed: int, folder: Path, project: str | None) -> dict[str, object]:

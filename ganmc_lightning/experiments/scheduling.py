@@ -80,18 +80,13 @@ def run_stages(
                     running[executor.submit(call, run, run_command)] = run
                 # Without a timeout, a signal that arrives just before the wait would not be handled.
                 for future in wait(running, timeout=1, return_when=FIRST_COMPLETED).done:
-                    outcome = _outcome(future)  # raises if the pool broke; the run must still be in `running` then
-                    end(running.pop(future), outcome)
+                    end(running.pop(future), _outcome(future))
         except (KeyboardInterrupt, Terminated) as interruption:
             executor.shutdown(cancel_futures=True)
             if not running:
                 raise
             for run in running.values():
                 end(run, Outcome(TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED))
-        except BrokenProcessPool:  # all runs in progress end with it
-            error = "a worker process was killed, possibly because memory ran out; use fewer --jobs"
-            for run in running.values():
-                end(run, Outcome(1, error))
     return schedule.outcomes
 
 
@@ -109,11 +104,11 @@ def _prepare(run: PlannedRun, schedule: _Schedule, progress: Progress, accept_ol
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:
-    """Return the outcome of a run that ended; the exception of a lost task or job is a failure of its run."""
+    """Return the outcome of a run that ended; the exception of a lost worker, task or job is a failure of its run."""
     try:
         return future.result()
-    except BrokenProcessPool:
-        raise
+    except BrokenProcessPool:  # of all runs in progress
+        return Outcome(1, "a worker process was killed, possibly because memory ran out; use fewer --jobs")
     except Exception as error:
         return Outcome(1, one_line(error))
 

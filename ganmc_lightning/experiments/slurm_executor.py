@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
+from ganmc_lightning.experiments.runner import Outcome
 
 TIMEOUT_MINUTES = 240
 """Time limit of a job, after which it is requeued and resumes."""
+
+POLL_SECONDS = 2.0
+"""Interval at which the states of cancelled jobs are queried."""
+
+SINGLE = ("nodes", "tasks_per_node", "slurm_nodes", "slurm_ntasks_per_node", "slurm_tasks_per_node")
+"""Parameters that start several processes per job, each of which would write the same run folder."""
 
 
 class SlurmExecutor(Executor):
@@ -33,6 +42,11 @@ class SlurmExecutor(Executor):
     def __init__(self, folder: Path, jobs: int, parameters: Mapping[str, Any], cluster: str = "slurm") -> None:
         import submitit  # optional
 
+        for name in SINGLE:
+            if parameters.get(name, 1) != 1:
+                raise ConfigurationError(
+                    f"--resources: got {name}={parameters[name]}, expected 1: Lightning starts the processes of a run"
+                )
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster)
             self._executor.update_parameters(**{"name": "ganmc", "timeout_min": TIMEOUT_MINUTES, **parameters})
@@ -57,22 +71,35 @@ class SlurmExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Wait for all jobs; with ``cancel_futures``, cancel them first."""
         if cancel_futures:
-            for job in self._jobs:
-                if not job.done():
-                    job.cancel(check=False)
+            remaining = [job for job in self._jobs if not job.done()]
+            for job in remaining:
+                job.cancel(check=False)
+            while remaining := [job for job in remaining if not job.done(force_check=True)]:
+                time.sleep(POLL_SECONDS)  # without queries, submitit updates its state after up to ten minutes
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
 
 class _Requeueable:
-    """Call of a function that submitit repeats with equal arguments after a time limit or a preemption."""
+    """Call of a function that submitit repeats with equal arguments after a time limit or a preemption.
+
+    A process that is stopped for this ends without a result: SLURM requeues the job, whose result is the next one.
+    """
+
+    def __init__(self) -> None:
+        self._requeued = False
 
     def __call__(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
+        result = fn(*args, **kwargs)
+        if self._requeued or (isinstance(result, Outcome) and result.interrupted):
+            sys.exit(1)
+        return result
 
     def checkpoint(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return the call of the requeued job, at the time limit."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, fn, *args, **kwargs)
+        self._requeued = True  # submitit now raises SystemExit inside the call, which a command returns as exit code
+        return DelayedSubmission(_Requeueable(), fn, *args, **kwargs)
 
 
 def _wait(job: Any) -> Any:

@@ -11,10 +11,14 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from ganmc_lightning.exceptions import TERMINATED, Terminated
 from ganmc_lightning.experiments.planning import PlannedRun
@@ -27,29 +31,47 @@ LOG = "log.txt"
 _working = threading.Lock()
 """Lock that a worker holds during a run."""
 
+_stopped = threading.Event()
+"""Whether a worker received SIGTERM before a run or between two runs."""
 
-class WorkerPool(ProcessPoolExecutor):
+
+class WorkerPool(Executor):
     """Executor of worker processes, each with an equal share of the CPU threads unless OMP_NUM_THREADS is set.
+
+    If a worker is killed, the calls in progress raise ``BrokenProcessPool``, and new workers execute the next calls.
 
     Args:
         jobs: number of processes.
     """
 
     def __init__(self, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
+        self._jobs = jobs
         self._sets_threads = "OMP_NUM_THREADS" not in os.environ
         if self._sets_threads:  # workers read the variable when they import PyTorch
             os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
-        super().__init__(jobs, context, _start_worker, (context.Value("i", 0),))
+        self._pool = self._start()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Execute a call in a worker."""
+        try:
+            return self._pool.submit(fn, *args, **kwargs)
+        except BrokenProcessPool:
+            self._pool.shutdown()  # waits for the other workers, which save checkpoints
+            self._pool = self._start()
+            return self._pool.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the workers; with ``cancel_futures``, first interrupt their runs, which save checkpoints."""
         if cancel_futures:
             for process in multiprocessing.active_children():
                 process.terminate()
-        super().shutdown(wait, cancel_futures=cancel_futures)
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
         if self._sets_threads:
             os.environ.pop("OMP_NUM_THREADS", None)
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
+        return ProcessPoolExecutor(self._jobs, context, _start_worker, (context.Value("i", 0),))
 
 
 def _start_worker(counter: Synchronized[int]) -> None:
@@ -57,7 +79,7 @@ def _start_worker(counter: Synchronized[int]) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent then sends SIGTERM
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # idle workers have nothing to save; a run installs a handler
+    signal.signal(signal.SIGTERM, _stop)  # a run installs a handler of its own
 
     def end_with_parent() -> None:
         parent.join()
@@ -70,6 +92,10 @@ def _start_worker(counter: Synchronized[int]) -> None:
         number = counter.value
         counter.value += 1
     _choose_gpu(number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    _stopped.set()
 
 
 def _choose_gpu(number: int) -> None:
@@ -96,6 +122,8 @@ def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
             os.dup2(log.fileno(), stream.fileno())
         try:
             with sigterm_raises():
+                if _stopped.is_set():
+                    return Outcome(TERMINATED)
                 return _with_reason(execute(run, run_command), run.folder.path / LOG)
         except Terminated:  # between two runs
             return Outcome(TERMINATED)

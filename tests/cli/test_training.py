@@ -308,6 +308,14 @@ def test_predict_requires_one_process(ganmc: Ganmc, configs: Any, copy_of_teache
     assert files_of(copy_of_teacher) == before
 
 
+def test_forked_processes_are_refused(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    """They would return neither metrics nor steps for ``result.json``."""
+    forked = ["--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.strategy", "ddp_fork"]
+    outcome = ganmc("fit", "--config", configs.teacher, "--trainer.default_root_dir", tmp_path / "run", *forked)
+    assert outcome.status == 2
+    assert outcome.err.startswith("ganmc: trainer.strategy: got ddp_fork, expected ddp: ")
+
+
 @pytest.mark.parametrize("command", ["validate", "test"])
 def test_evaluating_a_gan(ganmc: Ganmc, configs: Any, trained: Any, tmp_path: Path, command: str) -> None:
     arguments = ["--trainer.default_root_dir", tmp_path / "out", "--ckpt_path", trained.generator_checkpoint]

@@ -49,16 +49,22 @@ def complete_records_of(file: Path) -> list[Any]:
     raise AssertionError("W&B never wrote the end of the run")
 
 
-def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Configuration of an offline logger."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_CONSOLE", "off")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
-    over = tmp_path / "wandb.yaml"
-    over.write_text(
+    file = tmp_path / "wandb.yaml"
+    file.write_text(
         "trainer:\n  logger:\n    class_path: lightning.pytorch.loggers.WandbLogger\n"
         f"    init_args: {{project: tiny, log_model: true, save_dir: {tmp_path}}}\n"
     )
+    return file
+
+
+def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, over: Path) -> None:
     assert ganmc("fit", "--config", configs.acgan, "--config", over).status == 0
     (run,) = tmp_path.glob("wandb/offline-run-*")
     (file,) = run.glob("*.wandb")
@@ -90,9 +96,19 @@ def test_offline_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, mo
         ("latest",): ("model.ckpt", (checkpoints / "last.ckpt").stat().st_size),
     }
 
+    assert [record.exit.exit_code for record in records if record.WhichOneof("record_type") == "exit"] == [0]
+
     images = sorted(path.name for path in (run / "files").rglob("*.png"))
     assert len(images) == 2
     assert all(name.startswith("samples_") for name in images)
     own = sorted((tmp_path / "runs" / "acgan" / "samples").iterdir())
     sent = sorted((run / "files").rglob("*.png"), key=lambda path: path.name.split("_")[1].zfill(8))
     assert [path.read_bytes() for path in sent] == [path.read_bytes() for path in own]
+
+
+def test_failed_run(ganmc: Callable[..., Any], configs: Any, tmp_path: Path, over: Path) -> None:
+    arguments = ["--config", configs.teacher, "--config", over, "--model.optimizer.lr", "1e30"]
+    assert ganmc("fit", *arguments, "--trainer.default_root_dir", tmp_path / "run").status != 0
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    exits = [record.exit for record in complete_records_of(file) if record.WhichOneof("record_type") == "exit"]
+    assert [each.exit_code for each in exits] == [1]

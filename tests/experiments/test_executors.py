@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 import time
 from functools import partial
@@ -62,11 +64,66 @@ def run_two(experiment_file, tmp_path, commands):
 
 
 @pytest.mark.filterwarnings("ignore")  # of Ray
-def test_ray_repeats_a_killed_run(ray_executor, run_two, commands, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_ray_repeats_a_killed_run(ray_executor, run_two, commands, tmp_path, number):
     """Results equal those of this process."""
     expected = run_two(InProcessExecutor(), commands.fake, "here")
-    assert run_two(ray_executor, partial(commands.kill_once, stage="teacher"), "ray") == expected
+    assert run_two(ray_executor, partial(commands.kill_once, stage="teacher", number=number), "ray") == expected
     assert (tmp_path / "ray" / "tiny" / "teacher" / "seed0" / "killed").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Ray
+def test_ray_without_the_resources(monkeypatch, commands):
+    """Ray would keep the tasks waiting."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_cpus=2, include_dashboard=False))
+    with pytest.raises(ConfigurationError, match=r"--resources: got CPU 3, GPU 0, expected .* \(CPU 2, GPU 0\)"):
+        make_executor("ray", 2, Path(), {"num_cpus": 3})
+    assert not ray.is_initialized()
+
+
+@pytest.mark.filterwarnings("ignore")  # of Ray
+def test_ray_tasks_have_the_variables(ray_executor, monkeypatch):
+    """Settings of W&B, such as WANDB_MODE=offline, but not its key."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    with ray_executor:
+        assert ray_executor.submit(os.getenv, "WANDB_MODE").result() == "offline"
+
+
+def test_stopped_job_has_no_result(local_jobs, run_two, commands):
+    """SIGTERM as at a preemption: SLURM requeues the job, and the process that was stopped writes no result."""
+    outcomes, metrics = run_two(
+        local_jobs, partial(commands.kill_once, stage="teacher", number=signal.SIGTERM), "remote"
+    )
+    assert {stage: outcome.code for stage, outcome in outcomes.items()} == {"teacher": 1, "gan": 0}
+    assert "ended without a result" in outcomes["teacher"].error
+    assert set(metrics) == {"gan"}
+
+
+def test_requeued_job_has_the_next_result():
+    """At the time limit, submitit saves the call again and raises SystemExit inside it."""
+    pytest.importorskip("submitit")
+    from ganmc_lightning.experiments.slurm_executor import _Requeueable
+
+    call, saved = _Requeueable(), []
+
+    def stop():
+        if not saved:
+            saved.append(call.checkpoint(stop))
+            return -1  # exit code of the command
+        return 0
+
+    with pytest.raises(SystemExit):
+        call(stop)
+    assert saved[0].result() == 0
+
+
+@pytest.mark.parametrize("name", ["nodes", "tasks_per_node"])
+def test_jobs_of_several_tasks_are_refused(tmp_path, name):
+    pytest.importorskip("submitit")
+    with pytest.raises(ConfigurationError, match=f"--resources: got {name}=2, expected 1"):
+        make_executor("slurm", 2, tmp_path, {name: 2})
 
 
 def test_killed_job_fails_its_run_only(local_jobs, run_two, commands):

@@ -39,6 +39,7 @@ def test_command_lines(experiment_file, tmp_path):
         f"{folder}",
         "--ckpt_path",
         best,
+        "--trainer.logger=false",
         "--verbose=false",
     )
     assert runs["gan"].test is None

@@ -13,8 +13,9 @@ from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.reproduce import reproduce
 from ganmc_lightning.experiments.run_state import read_run_state
+from ganmc_lightning.experiments.runner import Outcome
 from ganmc_lightning.experiments.scheduling import run_stages
-from ganmc_lightning.experiments.workers import LOG, WorkerPool
+from ganmc_lightning.experiments.workers import LOG, WorkerPool, execute_in_worker
 
 
 @pytest.fixture
@@ -93,6 +94,23 @@ def test_killed_worker_fails_its_run(run_plan, commands):
     codes, _, outcomes = run_plan(commands.kill_worker)
     assert codes["teacher", 0] == 1
     assert "worker process was killed" in outcomes["teacher", 0].error
+
+
+def test_killed_worker_and_keep_going(run_plan, commands):
+    """New workers execute the independent stages; one at a time, since the pool interrupts others."""
+    codes, _, outcomes = run_plan(partial(commands.kill_once, stage="teacher"), keep_going=True, jobs=1)
+    assert codes["teacher", 0] == codes["mixed_02", 0] == codes["mixed_05", 0] == 1
+    assert codes["gan", 0] == codes["alone", 0] == 0
+    assert outcomes["mixed_02", 0].skipped == ("teacher seed 0",)
+
+
+def test_signal_during_the_start_of_the_workers(commands, tmp_path):
+    """SIGTERM before the first run of a worker; no run starts."""
+    with WorkerPool(1) as pool:
+        assert pool.submit(commands.stop_this_process).result() is None
+        run = commands.waiting_runs(tmp_path)[0]
+        assert pool.submit(execute_in_worker, run, commands.wait_and_save).result() == Outcome(143)
+    assert not (run.folder.path / "process").exists()
 
 
 def test_report_equals_that_of_sequential_runs(experiment_file, tmp_path, commands):

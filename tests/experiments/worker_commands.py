@@ -35,14 +35,18 @@ def kill_worker(argv: list[str]) -> int:
     return 0
 
 
-def kill_once(argv: list[str], stage: str) -> int:
-    """Kill this process in the first `fit` of a stage, after it wrote a checkpoint."""
+def stop_this_process() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def kill_once(argv: list[str], stage: str, number: int = signal.SIGKILL) -> int:
+    """Kill this process in the first `fit` of a stage, or send it another signal."""
     from conftest import FakeCommand
 
     folder = FakeCommand._folder(argv)
     if folder.parent.name == stage and not (folder / "killed").exists():
         (folder / "killed").touch()
-        signal.raise_signal(signal.SIGKILL)
+        signal.raise_signal(number)
     return fake(argv)
 
 
