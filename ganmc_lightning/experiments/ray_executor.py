@@ -27,19 +27,21 @@ class RayExecutor(Executor):
     Ray repeats a task whose process was killed or stopped by SIGTERM. A training then resumes from its last checkpoint.
 
     Args:
-        address: address of a cluster, e.g. ``ray://host:10001``; None for the cluster of ``RAY_ADDRESS``, or else for
-            Ray on this machine.
+        address: address of a cluster, e.g. ``ray://host:10001``; None for the cluster of ``RAY_ADDRESS``, or else a new
+            one on this machine.
         options: options of each task, e.g. ``num_gpus`` (default: 1 if the cluster has GPUs), ``num_cpus`` and
             ``max_retries`` (default: 3).
 
     Raises:
-        ConfigurationError: there is no cluster at the address, an option is invalid, or this machine, without a
-            cluster, does not have the resources of a task.
+        ConfigurationError: there is no cluster at the address, an option is invalid, or this machine does not have the
+            resources of a task.
     """
 
     def __init__(self, address: str | None, options: Mapping[str, Any]) -> None:
         import ray  # optional, and slow to import
 
+        address = address or os.environ.get("RAY_ADDRESS") or "local"
+        options = {name: value for name, value in options.items() if value is not None}
         handler = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -51,7 +53,7 @@ class RayExecutor(Executor):
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)  # Ray installs its own
         missing = _missing_resources(options, [node["Resources"] for node in ray.nodes() if node["Alive"]])
-        if missing and address is None and "RAY_ADDRESS" not in os.environ:
+        if missing and address == "local":
             ray.shutdown()
             raise ConfigurationError(f"--resources: {missing}")
         if missing:

@@ -16,7 +16,7 @@ TIMEOUT_MINUTES = 240
 """Time limit of a job, after which it is requeued and resumes."""
 
 POLL_SECONDS = 2.0
-"""Interval at which the states of cancelled jobs are queried."""
+"""Interval at which the states of canceled jobs are queried."""
 
 SINGLE = ("nodes", "tasks_per_node", "slurm_nodes", "slurm_ntasks_per_node", "slurm_tasks_per_node")
 """Parameters that start several processes per job, each of which would write the same run folder."""
@@ -74,8 +74,9 @@ class SlurmExecutor(Executor):
             remaining = [job for job in self._jobs if not job.done()]
             for job in remaining:
                 job.cancel(check=False)
-            while remaining := [job for job in remaining if not job.done(force_check=True)]:
-                time.sleep(POLL_SECONDS)  # without queries, submitit updates its state after up to ten minutes
+            # Without a forced query, submitit updates the states after up to ten minutes. One query updates all.
+            while remaining := [job for i, job in enumerate(remaining) if not job.done(force_check=i == 0)]:
+                time.sleep(POLL_SECONDS)
         self._threads.shutdown(wait, cancel_futures=cancel_futures)
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -32,7 +33,10 @@ _working = threading.Lock()
 """Lock that a worker holds during a run."""
 
 _stopped = threading.Event()
-"""Whether a worker received SIGTERM before a run or between two runs."""
+"""Whether a worker received SIGTERM."""
+
+SEND_SECONDS = 3.0
+"""Time in which a worker sends the outcome of a run that ended, before it exits after SIGTERM."""
 
 
 class WorkerPool(Executor):
@@ -87,7 +91,15 @@ def _start_worker(counter: Synchronized[int]) -> None:
         with _working:
             os._exit(TERMINATED)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    def end_when_stopped() -> None:  # the pool waits for workers that it terminates
+        _stopped.wait()
+        with _working:
+            pass
+        time.sleep(SEND_SECONDS)
+        os._exit(TERMINATED)
+
+    for target in (end_with_parent, end_when_stopped):
+        threading.Thread(target=target, daemon=True).start()
     with counter:
         number = counter.value
         counter.value += 1
@@ -124,13 +136,16 @@ def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
             with sigterm_raises():
                 if _stopped.is_set():
                     return Outcome(TERMINATED)
-                return _with_reason(execute(run, run_command), run.folder.path / LOG)
+                outcome = _with_reason(execute(run, run_command), run.folder.path / LOG)
         except Terminated:  # between two runs
-            return Outcome(TERMINATED)
+            outcome = Outcome(TERMINATED)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
             _free_gpu_memory()
+        if outcome.code == TERMINATED:
+            _stopped.set()
+        return outcome
 
 
 def _with_reason(outcome: Outcome, log: Path) -> Outcome:

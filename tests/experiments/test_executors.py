@@ -86,9 +86,10 @@ def test_ray_without_the_resources(monkeypatch, commands):
 def test_ray_tasks_have_the_variables(ray_executor, monkeypatch):
     """Settings of W&B, such as WANDB_MODE=offline, but not its key."""
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    monkeypatch.setenv("WANDB_API_KEY", "of this process")
     with ray_executor:
         assert ray_executor.submit(os.getenv, "WANDB_MODE").result() == "offline"
+        assert ray_executor.submit(os.getenv, "WANDB_API_KEY").result() != "of this process"
 
 
 def test_stopped_job_has_no_result(local_jobs, run_two, commands):

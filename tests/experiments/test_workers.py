@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import multiprocessing
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +111,9 @@ def test_signal_during_the_start_of_the_workers(commands, tmp_path):
         assert pool.submit(commands.stop_this_process).result() is None
         run = commands.waiting_runs(tmp_path)[0]
         assert pool.submit(execute_in_worker, run, commands.wait_and_save).result() == Outcome(143)
+        (worker,) = multiprocessing.active_children()
+        worker.join(60)  # the pool waits for a worker that it terminates
+        assert not worker.is_alive()
     assert not (run.folder.path / "process").exists()
 
 

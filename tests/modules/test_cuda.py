@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import SGD
 
 from ganmc_lightning.callbacks import GeneratorEMA
@@ -177,3 +178,38 @@ def test_compiled_steps_equal_eager_ones(
     torch.compiler.reset()
     for name, value in trained["off"].items():
         torch.testing.assert_close(trained["auto"][name], value, rtol=1e-2, atol=1e-3, msg=name)
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    """End the process group that the test starts."""
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("random_numbers_of_the_cpu", "process_group")
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of PyTorch's functions for sharded state dicts
+@pytest.mark.parametrize("kind", ["classifier", "distillation"])
+def test_sharded_steps_equal_those_of_one_device(
+    kind: str, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
+) -> None:
+    """FSDP2 with one process."""
+    trained = {}
+    for strategy in ("auto", "fsdp2"):
+        module = without_noise(make_module(kind))
+        torch.manual_seed(1)
+        make_trainer(
+            accelerator="cuda",
+            strategy=strategy,
+            max_epochs=1,
+            limit_train_batches=20,
+            callbacks=[Acceleration("highest")],
+        ).fit(module, make_data(batch_size=5))
+        assert module.iteration == 20
+        state = module.state_dict().items()
+        trained[strategy] = {
+            name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in state
+        }
+    for name, value in trained["auto"].items():
+        torch.testing.assert_close(trained["fsdp2"][name], value, rtol=1e-2, atol=1e-3, msg=name)
