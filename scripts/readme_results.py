@@ -45,10 +45,10 @@ FOREST = ("Student only (labels)", "Real data", ROWS, "AC-GAN rows", 3)
 GAN_CHOSEN = "p_fake by validation"
 HIGGS = "Higgs, 1,000 rows (2,824 to select on)"
 COMPARISONS = (
-    Comparison("digits, CNN to MLP, accuracy", "digits", MAIN, "accuracy", "Student alone (labels)",
+    Comparison("digits, CNN to MLP, accuracy", "digits", MAIN, "accuracy", "Student (labels)",
                LOGITS[0], ("Real data + jitter", "Real data + shifts"), f"Real + GAN data, {GAN_CHOSEN}", 3),
     Comparison("Fashion-MNIST, 2,000 images, CNN to LeNet-4, accuracy", "fashion_mnist", MAIN, "accuracy",
-               "Student alone (labels)", LOGITS[0], ("Real data + jitter", "Real data + crops and flips"),
+               "Student (labels)", LOGITS[0], ("Real data + jitter", "Real data + crops and flips"),
                f"Real + GAN data, {GAN_CHOSEN}", 3),
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet without augmentation, accuracy", "cifar10_5k", MAIN, "accuracy",
                "LeNet (labels)", LOGITS[0], (), "p_fake 0.5", 3),

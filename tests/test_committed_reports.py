@@ -28,13 +28,13 @@ def test_every_figure_is_linked_once_and_no_two_are_equal(folder: Path) -> None:
 
 
 def test_single_seeds_are_noted_below_the_table(folder: Path) -> None:
-    """In a report of several seeds, the rows with one seed are also marked."""
+    """In a table with several seeds, the rows with one seed are also marked."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     text = (folder / "report.md").read_text(encoding="utf-8")
     single = [row["name"] for row in report["rows"] if row["n"] == 1]
     assert ("- n = 1: one seed" in text) == (len(report["seeds"]) == 1 or bool(single))
     marked = re.findall(r"^\| (.*?) \| [\d.]+ \(n = 1\) ", text, re.MULTILINE)
-    assert marked == ([] if len(report["seeds"]) == 1 else single)
+    assert marked == ([] if len(single) == len(report["rows"]) else single)
 
 
 def test_values_of_table_and_json_are_equal(folder: Path) -> None:

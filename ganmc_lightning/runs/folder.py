@@ -104,9 +104,13 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
     def latest_sample_grid(self) -> Path | None:
-        """Return the image of the last epoch in :attr:`samples`, ``epoch_<n>.png``, or None."""
+        """Return the image of the last epoch in :attr:`samples`, ``epoch_<n>.png``, or else that of a command, or None.
+
+        Commands write ``comparison.png`` (``ganmc profile``) and ``nearest.png`` (``ganmc evaluate``).
+        """
         grids = (path for path in self.samples.glob("epoch_*.png") if path.stem.removeprefix("epoch_").isdigit())
-        return max(grids, key=lambda path: int(path.stem.removeprefix("epoch_")), default=None)
+        of_commands = (path for name in ("comparison.png", "nearest.png") if (path := self.samples / name).is_file())
+        return max(grids, key=lambda path: int(path.stem.removeprefix("epoch_")), default=next(of_commands, None))
 
     def read_result(self) -> RunResult | None:
         """Read :attr:`result`; return None if it does not exist.

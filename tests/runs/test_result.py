@@ -102,6 +102,9 @@ def test_the_latest_grid(tmp_path):
     assert folder.latest_sample_grid() is None
     folder.samples.mkdir()
     (folder.samples / "epoch_best.png").touch()
+    assert folder.latest_sample_grid() is None
+    (folder.samples / "nearest.png").touch()
+    assert folder.latest_sample_grid().name == "nearest.png"
     for epoch in (2, 10_000, 9990):
         (folder.samples / f"epoch_{epoch:04d}.png").touch()
     assert folder.latest_sample_grid().name == "epoch_10000.png"
