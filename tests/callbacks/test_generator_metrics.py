@@ -133,10 +133,11 @@ def test_arguments_that_cannot_be(extractor: ClassifierExtractor) -> None:
 
 def test_an_extractor_of_other_data_is_refused_before_training(make_data: MakeData, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(
-        callbacks=[GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(60, 3)), num_samples=30)]
+        max_epochs=1, callbacks=[GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(60, 3)), num_samples=30)]
     )
     with pytest.raises(ConfigurationError, match="does not accept"):
-        trainer.validate(make_module(), make_data(), verbose=False)
+        trainer.fit(make_module(), make_data())
+    assert trainer.global_step == 0
 
 
 def test_a_module_without_a_generator(

@@ -24,7 +24,10 @@ def test_error_equals_torchmetrics():
 def test_curve_has_all_samples_of_its_bins():
     probabilities = LOGITS.softmax(dim=1).numpy()
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == LABELS.numpy()
-    for point in reliability_curve(LABELS.numpy(), probabilities):
+    points = reliability_curve(LABELS.numpy(), probabilities)
+    counts = np.bincount(np.minimum((10 * confidence).astype(int), 9), minlength=10)
+    assert [point.samples for point in points] == counts[counts >= 10].tolist()
+    for point in points:
         low = np.floor(10 * point.confidence) / 10
         chosen = (confidence >= low) & (confidence < low + 0.1)
         assert point.samples == chosen.sum() >= 10

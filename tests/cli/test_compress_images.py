@@ -236,6 +236,7 @@ def test_errors_are_one_line_and_leave_nothing(
     outcome = ganmc("compress", *words, "--out", tmp_path / "small")
     assert outcome.status == 2
     assert message in outcome.err
+    assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ganmc_lightning.modules import ClassifierModule
+
 HOLD = """
 import sys
 from pathlib import Path
@@ -82,12 +84,16 @@ def test_export_of_a_forest(ganmc: Any, used: tuple[Path, int], tmp_path: Path) 
     assert not (tmp_path / "free").exists()
 
 
-def test_the_same_fit_command_resumes_a_run(ganmc: Any, configs: Any, trained: Any, tmp_path: Path) -> None:
+def test_the_same_fit_command_resumes_a_run(
+    ganmc: Any, configs: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step is left to train."""
     arguments = ["fit", "--config", configs.teacher]
     folder = tmp_path / "runs" / "teacher"
     assert ganmc(*arguments).status == 0
     (folder / "result.json").unlink()  # an interrupted run has a checkpoint and no result
     text = (folder / "config.yaml").read_text()
+    monkeypatch.setattr(ClassifierModule, "training_step", lambda *_: pytest.fail("trained again"))
     done = ganmc(*arguments)
     assert done.status == 0, done.err
     assert json.loads((folder / "result.json").read_text())["steps"] > 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import ganmc_lightning
+from ganmc_lightning.cli import COMMANDS, TRAINING
 
 Ganmc = Callable[..., Any]
 
@@ -27,7 +28,7 @@ def test_help_names_every_command(ganmc: Ganmc) -> None:
     outcome = ganmc("--help")
     assert outcome.status == 0
     assert outcome.err == ""
-    for command in ("fit", "validate", "test", "predict", "reproduce", "sample"):
+    for command in (*TRAINING, *COMMANDS):
         assert f"\n    {command}" in outcome.out
 
 

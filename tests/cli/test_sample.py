@@ -10,6 +10,7 @@ from PIL import Image
 from ganmc_lightning.cli import main
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Field, TableSchema
+from ganmc_lightning.io.samples import read_folder_samples, read_npz_samples
 from ganmc_lightning.networks import ACGANGenerator, TabularGenerator
 
 
@@ -56,6 +57,10 @@ def test_a_folder_reads_back_as_a_synthesizer_would_read_it(images, tmp_path):
     assert main(["sample", images, "--num-samples", "6", "--out", str(tmp_path / "out")]) == 0
     assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["000", "001", "002"]
     assert len(list((tmp_path / "out").glob("*/*.png"))) == 6
+    assert main(["sample", images, "--num-samples", "6", "--out", str(tmp_path / "out.npz")]) == 0
+    expected = read_npz_samples(tmp_path / "out.npz")
+    assert torch.equal(read_folder_samples(tmp_path / "out", (1, 8, 8)), expected)
+    assert len(expected.unique()) > 10
 
 
 def test_one_picture(images, tmp_path):

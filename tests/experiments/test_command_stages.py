@@ -177,7 +177,7 @@ def test_invalid_curves_are_an_error(file, tmp_path, curves):
     go(file, tmp_path / "runs", fake)
     result = tmp_path / "runs" / "forests" / "study" / "seed0" / "result.json"
     result.write_text(f'{{"curves": {curves}}}')
-    with pytest.raises(ConfigurationError, match="curves"):
+    with pytest.raises(ConfigurationError, match=r"result\.json: curves"):
         go(file, tmp_path / "runs", fake)
 
 

@@ -162,6 +162,7 @@ def test_no_stage_runs_after_a_failure(go, fake, folder, capsys, code):
 def test_no_stage_runs_after_a_failed_test(go, fake, capsys):
     fake.test_exit_codes = {"teacher": 1}
     assert go()[0] == 1
+    assert fake.stages == ["fit teacher/seed0", "test teacher/seed0"]
     assert "stage 'teacher'" in capsys.readouterr().err
 
 

@@ -58,6 +58,7 @@ def test_waits_for_a_process_that_ends(tmp_path: Path) -> None:
         timer = threading.Timer(0.2, process.stdin.close)
         timer.start()
         wait_for_folder(tmp_path, 60)
+        assert process.stdin.closed
         timer.join()
         assert process.wait() == 0
     assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,7 @@ from ganmc_lightning.networks import (
     TabularGenerator,
     allowed,
     load_acgan_discriminator,
+    load_discriminator,
     load_generator,
     load_network,
 )
@@ -116,8 +117,9 @@ class TestRoundTrip:
     def test_foreign_networks(self, tmp_path):
         recipe = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 2, "out_features": 3}}
         torch.manual_seed(0)
-        path = save(tmp_path / "a.ckpt", {"student": recipe}, student=nn.Linear(2, 3))
-        assert isinstance(load_network(path, "student"), nn.Linear)
+        network = nn.Linear(2, 3)
+        path = save(tmp_path / "a.ckpt", {"student": recipe}, student=network)
+        assert same(load_network(path, "student"), network)
 
     def test_generator(self, tmp_path):
         arguments = {"image_size": 8, "channels": 1, "num_classes": 2, "latent_dim": 3, "width": 2}
@@ -329,7 +331,7 @@ class TestBadRecipes:
     def test_abstract(self, tmp_path):
         recipe = {"class_path": "ganmc_lightning.networks.Discriminator", "init_args": {}}
         path = save(tmp_path / "a.ckpt", {"discriminator": recipe}, discriminator=mlp())
-        assert "abstract" in error_of(load_network, path, "discriminator")
+        assert "abstract class Discriminator" in error_of(load_network, path, "discriminator")
 
     @pytest.mark.parametrize(
         "hyper_parameters",
@@ -460,6 +462,11 @@ def test_discriminator_loaders_accept_only_discriminators(tmp_path):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
     with pytest.raises(ConfigurationError, match="expected a generator"):
         load_generator(str(path), "discriminator")
+    classifier = save(tmp_path / "a.ckpt", {"network": RECIPE}, network=mlp())
+    with pytest.raises(ConfigurationError, match="expected a discriminator of an AC-GAN"):
+        load_acgan_discriminator(classifier, "network")
+    with pytest.raises(ConfigurationError, match="expected a discriminator without class logits"):
+        load_discriminator(classifier, "network")
 
 
 class TestWrappedNetworks:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.weight_files import STATE_KEYS, file_format, find_state_dict, read_weights
+from ganmc_lightning.networks.weight_files import file_format, find_state_dict, read_weights
 
 
 @pytest.fixture
@@ -44,7 +44,10 @@ def test_safetensors(weights, tmp_path):
         read_weights(path)
 
 
-@pytest.mark.parametrize("key", STATE_KEYS)
+@pytest.mark.parametrize(
+    "key",
+    ["state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "state_dict_ema", "ema"],
+)
 def test_nested_under_usual_keys(weights, key):
     content = {"epoch": 3, "optimizer": {"state": {}}, key: weights}
     assert equal(find_state_dict(content, "a.pt"), weights)

@@ -63,6 +63,7 @@ def test_dropout_precedes_the_second_convolution():
     assert torch.equal(block(inputs), inputs)  # all is dropped, so nothing but the shortcut is left
     block.eval()
     assert not torch.equal(block(inputs), inputs)
+    assert isinstance(block.residual[2], nn.Dropout)
 
 
 def test_dropout_reaches_every_block():

@@ -197,6 +197,7 @@ def test_fit(
         counts.update(endings)
         kinds[kind] += 1
         shutil.rmtree(parts)
+    assert sum(counts[number.name] for number in SIGNALS) >= counts["ended before"]
     record_figures("resume_fit", runs=dict(kinds), interruptions=dict(counts), differences=wrong)
     assert not wrong
 
@@ -287,5 +288,6 @@ def test_commands(
             found = differences(folder, parts / folder.relative_to(whole), (whole, parts))
             wrong += [f"case {case} ({name}): {folder.relative_to(whole)}: {text}" for text in found]
         shutil.rmtree(parts)
+    assert not all(name.endswith("ended before") for name in counts)
     record_figures("resume_commands", interruptions=dict(counts), differences=wrong)
     assert not wrong

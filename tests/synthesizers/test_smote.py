@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from scipy.stats import chisquare, kstest
@@ -65,12 +63,12 @@ def test_seeds_and_the_real_rows():
     assert torch.equal(ROWS, before)
 
 
-def test_nine_passes_over_a_table_of_the_papers_size_take_seconds():
+def test_nine_passes_over_a_table_of_the_papers_size():
     rows = torch.randn(13_312, 10, generator=seeded(0))
-    started = time.process_time()
     samples, _ = fitted(rows, torch.arange(13_312) % 2).sample(9 * 13_312, seeded(0))
-    assert time.process_time() - started < 10
     assert samples.shape == (9 * 13_312, 10)
+    assert (samples.amin(dim=0) >= rows.amin(dim=0)).all()
+    assert (samples.amax(dim=0) <= rows.amax(dim=0)).all()
 
 
 def test_a_class_with_too_few_rows_is_named():

@@ -19,7 +19,8 @@ from ganmc_lightning.tabular import compress, compress_table
 from ganmc_lightning.tabular.compress import largest_file
 from ganmc_lightning.tabular.compress_checks import check_columns
 from ganmc_lightning.tabular.compress_rows import split_rows
-from ganmc_lightning.tabular.compress_search import TimeLimit
+from ganmc_lightning.tabular.compress_search import TimeLimit, deployable
+from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.recipes import TrainingRecipe
 from ganmc_lightning.tabular.teacher_files import BoosterClassifier
 
@@ -255,12 +256,19 @@ class TestCompressTable:
         assert result.rows.test_outputs.shape == (60,)
         assert result.student.predict(X).shape == (300,)
 
-    def test_max_bytes_limits_every_exported_file(self, binary, forest):
+    def test_max_bytes_limits_every_exported_file(self, binary, forest, tmp_path):
         (X, y), validation = split_pair(*binary)
         result = quick(
             forest, X, y, validation=validation, students=["boosting", "tree"], max_nodes=300, max_bytes=9000
         )
         assert largest_file(result.model) <= 9000
+        inner = deployable(result.model)
+        files = [
+            save_skops(result.student, tmp_path / "student.skops"),
+            to_c(inner, tmp_path / "student.c"),
+            to_onnx(inner, tmp_path / "student.onnx"),
+        ]
+        assert max(file.stat().st_size for file in files) <= 9000
 
     def test_max_bytes_includes_the_encoder(self):
         random = np.random.default_rng(0)

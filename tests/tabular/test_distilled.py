@@ -192,8 +192,7 @@ class TestTeachers:
         model = real().fit(X[:40], y[:40])
         assert isinstance(model.teacher_, RandomForestClassifier)
         assert len(model.teacher_.estimators_) == 500
-        assert isinstance(model.student_, RandomForestRegressor)
-        assert len(model.student_.estimators_) == 1
+        assert DistilledClassifier().get_params()["student"] == ("boosting", "tree")
 
     def test_any_object_with_predict_proba(self, binary):
         X, y = binary

@@ -39,6 +39,7 @@ def test_a_built_in_data_set_is_cached(tmp_path):
     for name in ("digits.npz", "digits_16.npz"):
         (tmp_path / name).unlink(missing_ok=True)
     resized.prepare(tmp_path)
+    assert not (tmp_path / "digits.npz").exists()
     assert resized.load(tmp_path).train.sample_shape == (1, 4, 4)
 
 

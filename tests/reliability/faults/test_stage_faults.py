@@ -93,6 +93,7 @@ def test_killed_worker(bench: Any, cases: Callable[[int], int]) -> None:
         for stage in ("teacher", "other", "student"):
             bench.assert_equal(out / "tiny" / stage / "seed0", reference / "tiny" / stage / "seed0")
         bench.counts["equal to the undisturbed run"] += 1
+    assert bench.counts["killed during a stage"]
 
 
 def test_one_of_two_jobs_out_of_memory(bench: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import resource
 import signal
 import sys
@@ -23,7 +24,12 @@ ADDRESS_SPACE = 8 * 2**30
 FIXED, FACTOR = 2**30, 400
 """Stated bound of the memory of one reading: 1 GiB + 400 times the size of the file."""
 _CODE = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "os.fork", "socket.connect", "shutil.rmtree")
-_WRITES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate", "shutil.move")
+_WRITES = {
+    **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.truncate"), (0,)),
+    **dict.fromkeys(("os.link", "os.symlink"), (1,)),
+    **dict.fromkeys(("os.rename", "shutil.move"), (0, 1)),
+}
+"""Audit event -> positions of the paths that are written."""
 
 
 class TimeLimitError(BaseException):
@@ -42,11 +48,16 @@ class Observer:
     """Watch writes and code by an audit hook, which cannot be removed, so one process has one observer.
 
     Args:
-        allowed: folder that readers may write to; temporary files and caches of libraries are allowed too.
+        work: folder of the campaign. Readers may write to its folders ``case`` and ``tmp`` (temporary files), and to
+            caches of libraries.
     """
 
-    def __init__(self, allowed: Path) -> None:
-        self.allowed = (str(allowed), tempfile.gettempdir(), "/dev/", "/proc/self/", str(Path.home() / ".cache"))
+    def __init__(self, work: Path) -> None:
+        temporary = work / "tmp"
+        temporary.mkdir(exist_ok=True)
+        tempfile.tempdir = str(temporary)
+        folders = (work / "case", temporary, Path("/dev"), Path("/proc/self"), Path.home() / ".cache")
+        self.allowed = tuple(f"{folder}/" for folder in folders)
         self.events: list[str] | None = None
         soft = int(_status("VmSize")) + ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (soft, resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -89,14 +100,17 @@ class Observer:
             if written and isinstance(path, str | bytes):
                 self._check(event, path)
         elif event in _WRITES:
-            self._check(event, arguments[0])
+            if event == "os.truncate" or event.startswith("shutil") or arguments[-1] == -1:  # else relative to a folder
+                for position in _WRITES[event]:
+                    self._check(event, arguments[position])
         elif event.startswith(_CODE) and event != "shutil.rmtree":
             self.events.append(f"{event} {str(arguments)[:200]}")
 
     def _check(self, event: str, path: Any) -> None:
         assert self.events is not None
-        text = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
-        if text.startswith("/") and "__pycache__" not in text and not text.startswith(self.allowed):
+        name = path.decode(errors="replace") if isinstance(path, bytes) else str(path)
+        text = os.path.normpath(Path.cwd() / name)
+        if "__pycache__" not in text and not f"{text}/".startswith(self.allowed):
             self.events.append(f"{event} {text}")
 
 

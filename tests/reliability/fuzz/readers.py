@@ -17,7 +17,7 @@ from ganmc_lightning.data.datasets.table_frame import read_target_table
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.planning import plan_runs
 from ganmc_lightning.experiments.run_state import read_run_state
-from ganmc_lightning.io.samples import read_samples
+from ganmc_lightning.io.samples import check_shape, read_folder_samples, read_npz_samples
 from ganmc_lightning.metrics import ClassifierExtractor, reference
 from ganmc_lightning.networks import load_generator, load_network
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
@@ -65,7 +65,7 @@ def read_arrays(path: Path, out: Path, seeds: Path, random_: random.Random) -> i
             data = seeds / "config" / "teacher.yaml"
             return command("evaluate", path, "--data", data, "--metrics", "laplacian_variance", "--out", out)
         case 1 | 2 | 3:
-            read_samples(path, (1, 8, 8), torch.zeros(2, 1, 8, 8))
+            check_shape(read_npz_samples(path), (1, 8, 8), str(path))
         case _:
             NpzFile(path).load(out)
     return None
@@ -92,7 +92,7 @@ def read_experiment(path: Path, out: Path, seeds: Path, random_: random.Random) 
 
 def read_image_folder(path: Path, out: Path, seeds: Path, random_: random.Random) -> None:
     if random_.random() < 0.5:
-        read_samples(path.parent, (3, 8, 8), torch.zeros(2, 3, 8, 8))
+        read_folder_samples(path.parent, (3, 8, 8))
     else:
         ImageFolder(path.parent.parent, image_size=random_.choice((None, 8))).load(out)
 

@@ -33,6 +33,7 @@ def test_thresholds_rounded_to_nearest_split_differently():
     thresholds = tree.tree_.threshold[tree.tree_.children_left >= 0]
     rows = thresholds.astype(np.float32)
     assert ((rows <= thresholds) != (rows <= thresholds.astype(np.float32))).any()
+    assert ((rows <= thresholds) == (rows <= round_down(thresholds))).all()
 
 
 def test_predictions_equal_scikit_learn(missing_model, missing_rows):
