@@ -39,6 +39,11 @@ def read_log(file: Path) -> list[dict[str, Any]]:
     return [record for record in records if "outcome" in record]
 
 
+def test_worker_starts() -> None:
+    """The campaign runs rarely; this imports all that it uses."""
+    run_script("worker.py", "--help")
+
+
 @pytest.mark.slow
 def test_no_file_runs_code_escapes_or_raises(
     cases: Callable[[int], int], record_figures: Callable[..., None], tmp_path: Path
