@@ -156,7 +156,8 @@ def draw_generators(axes: Axes) -> None:
     """Draw the FID of students and of GANs trained from scratch over their parameters."""
     report = "gan_compression_fashion_mnist"
     fid, parameters = (read_values(report, 0, metric) for metric in ("fid", "parameters"))
-    kinds = {"student, joint": "distilled, joint loss", "student, MSE": "distilled, MSE", "regular": "GAN from scratch"}
+    joint = "student, joint, new discriminator"
+    kinds = {joint: "distilled, joint loss", "student, MSE": "distilled, MSE", "regular": "GAN from scratch"}
     for kind, label in kinds.items():
         names = [f"d = {width}, {kind}" for width in (2, 4, 8)]
         axes.plot([parameters[name][0] for name in names], [fid[name][0] for name in names], "o-", label=label)
@@ -173,8 +174,8 @@ def draw_generators(axes: Axes) -> None:
 
 def draw_samples(figure: Figure, left: float) -> None:
     """Show rows of the committed comparison of samples, drawn from equal latents."""
-    rows = {"teacher\n369 k": 0, "joint loss\n62 k": 11, "from scratch\n62 k": 14, "joint loss\n13 k": 9,
-            "from scratch\n13 k": 12}  # fmt: skip
+    rows = {"teacher\n369 k": 0, "joint loss\n62 k": 14, "from scratch\n62 k": 17, "joint loss\n13 k": 12,
+            "from scratch\n13 k": 15}  # fmt: skip
     path = RESULTS / "gan_compression_fashion_mnist" / "figures" / "samples_comparison.png"
     pixels = np.asarray(Image.open(path).convert("L"))
     bands = find_strips(pixels[:, pixels.shape[1] // 4] < 250)  # a column of pixels through the first block of samples
