@@ -247,10 +247,9 @@ class TrainingCLI(LightningCLI):
         )
         if self.subcommand == "predict" and built.world_size > 1:
             raise ConfigurationError(f"trainer: got {built.world_size} processes, expected 1 for predict")
-        if isinstance(built.strategy.launcher, _MultiProcessingLauncher):
+        if isinstance(built.strategy.launcher, _MultiProcessingLauncher):  # results stay in the forked processes
             raise ConfigurationError(
-                f"trainer.strategy: got {trainer.strategy}, expected ddp: forked and spawned processes do not return "
-                "the results of the training to the first process"
+                f"trainer.strategy: got {trainer.strategy}, expected ddp: forked processes lose results"
             )
         return built
 
