@@ -60,7 +60,7 @@ def threads() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
-    """Set the number of threads, silence Lightning's log, and restore SIGINT.
+    """Set the number of threads, silence Lightning's log, restore SIGINT, and remove a seed of Lightning.
 
     A background job of a shell ignores SIGINT, and so would the processes that tests start and interrupt.
     """
@@ -68,18 +68,24 @@ def _threads() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(threads())
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    remove_seed()
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh_process() -> Iterator[None]:
     """Seed torch, remove the seed that Lightning stores in the environment, restore the handler of SIGINT."""
-    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
-        monkeypatch.setenv(name, "0")  # so that monkeypatch removes values set during the test
-        monkeypatch.delenv(name)
+    remove_seed()  # set by fixtures of modules
     torch.manual_seed(0)
     handler = signal.getsignal(signal.SIGINT)
     yield
     signal.signal(signal.SIGINT, handler)
+    remove_seed()  # fixtures of the next module, and processes that they start, would use it
+
+
+def remove_seed() -> None:
+    """Remove the seed that Lightning's ``seed_everything`` stores in the environment."""
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        os.environ.pop(name, None)
 
 
 def tiny_split(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
