@@ -68,7 +68,8 @@ DTYPES = {
     "bf16-mixed": torch.float32,
     "16-mixed": torch.float32,
 }
-TOLERANCE = {"bf16-true": 0.1, "16-true": 0.1, "64-true": 0.001, "bf16-mixed": 0.1, "16-mixed": 0.1}
+TOLERANCE = {"bf16-true": 0.1, "16-true": 0.1, "64-true": 1e-4, "bf16-mixed": 0.03, "16-mixed": 0.03}
+"""Relative difference from the losses in float32: about five times the largest on one processor."""
 FLOAT32: dict[str, dict[str, float]] = {}
 """Losses of each module in float32, by name, computed once."""
 
@@ -161,7 +162,7 @@ def test_each_module(
     assert found.keys() == FLOAT32[name].keys()
     assert found
     for key, value in FLOAT32[name].items():
-        assert found[key] == pytest.approx(value, rel=TOLERANCE[precision], abs=TOLERANCE[precision]), key
+        assert found[key] == pytest.approx(value, rel=TOLERANCE[precision], abs=1e-4), key  # some are 1e-5
     if not isinstance(module, ACGANModule | GANModule):
         trainer.test(module, make_data(), verbose=False)
     (predictions, *_) = trainer.predict(module, make_data())
