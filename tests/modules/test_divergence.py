@@ -126,6 +126,16 @@ def test_weights_of_the_last_step(
     assert finite(tmp_path / "checkpoints" / "last.ckpt")
 
 
+def test_divergence_of_another_process(
+    make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose losses and shards of the weights this process does not have."""
+    trainer = make_run_trainer(tmp_path, max_epochs=5)
+    monkeypatch.setattr(trainer.strategy, "reduce_boolean_decision", lambda decision, **_: not decision)
+    with pytest.raises(DivergenceError, match=r"ClassifierModule diverged, detected at step 1: in another process; "):
+        trainer.fit(classifier(), make_data())
+
+
 def test_scores_of_a_validation(make_data: MakeData, make_run_trainer: MakeTrainer, tmp_path: Path) -> None:
     """Finite weights can be too large for finite logits."""
     module = ClassifierModule(MLPClassifier(64, 3, hidden=()))
