@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -79,6 +80,7 @@ class MungeSynthesizer(Synthesizer):
         """Store the real rows and find their nearest neighbors."""
         rows = check_real_rows("MungeSynthesizer", inputs)
         self._group, self._discrete = group_features("MungeSynthesizer", self.categorical_features, rows)
+        self._groups = int(self._group.max()) + 1  # here, because sampling does not read values on the host
         self._schedule = swap_schedule(nearest_rows("MungeSynthesizer", rows, 1)[:, 0])
         self._real = (rows, labels)
 
@@ -88,9 +90,9 @@ class MungeSynthesizer(Synthesizer):
             raise not_fitted_error(self)
         rows, labels = self._real
         chosen = balanced_indices(len(rows), n, rows.device, generator)
-        failures = _failures((n, int(self._group.max()) + 1), self.swap_probability, rows.device, generator)
+        failures = _failures((n, self._groups), self.swap_probability, rows.device, generator)
         noise = torch.randn(n, rows.shape[1], device=rows.device, generator=generator) / self.local_variance
-        noise[:, self._discrete] = 0
+        noise = noise.masked_fill(self._discrete, 0)
         return munge(rows, chosen, self._schedule, failures[:, self._group], noise), labels[chosen]
 
 
@@ -146,4 +148,4 @@ def _failures(
     if probability == 1:
         return torch.zeros(shape, dtype=torch.int64, device=device)
     uniform = 1 - torch.rand(shape, device=device, generator=generator, dtype=torch.float64)  # in (0, 1]
-    return (uniform.log() / torch.tensor(1 - probability, dtype=torch.float64).log()).clamp_(max=1e6).to(torch.int64)
+    return (uniform.log() / math.log(1 - probability)).clamp_(max=1e6).to(torch.int64)

@@ -51,6 +51,7 @@ class SmoteSynthesizer(Synthesizer):
         """Store the real rows and find their nearest neighbors within their class."""
         rows = check_real_rows("SmoteSynthesizer", inputs)
         self._group, self._discrete = group_features("SmoteSynthesizer", self.categorical_features, rows)
+        self._groups = int(self._group.max()) + 1  # here, because sampling does not read values on the host
         self._nearest = torch.empty(len(rows), self.k_neighbors, dtype=torch.int64, device=rows.device)
         for label in torch.unique(labels):
             members = (labels == label).nonzero().flatten()
@@ -67,5 +68,5 @@ class SmoteSynthesizer(Synthesizer):
         which = torch.randint(self.k_neighbors, (n,), device=rows.device, generator=generator)
         own, other = rows[chosen], rows[self._nearest[chosen, which]]
         weight = torch.rand(n, 1, device=rows.device, generator=generator).expand(own.shape)
-        side = torch.rand(n, int(self._group.max()) + 1, device=rows.device, generator=generator).round()
+        side = torch.rand(n, self._groups, device=rows.device, generator=generator).round()
         return torch.lerp(own, other, torch.where(self._discrete, side[:, self._group], weight)), labels[chosen]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -25,13 +26,17 @@ from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.cli.progress_bar import ProgressBar
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.augment import RandomCropFlip
-from ganmc_lightning.modules import CompressionModule
-from ganmc_lightning.networks import ACGANGenerator
+from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.modules import CompressionModule, DistillationModule
+from ganmc_lightning.networks import ACGANGenerator, MLPClassifier
 from ganmc_lightning.synthesizers import (
     FilteredSynthesizer,
     GeneratorSynthesizer,
     JitterSynthesizer,
+    MixupSynthesizer,
+    MungeSynthesizer,
     PooledSynthesizer,
+    SmoteSynthesizer,
     Synthesizer,
 )
 
@@ -219,6 +224,7 @@ def synthesizer_of(kind: str) -> Synthesizer:
         "pooled": lambda: PooledSynthesizer(generator, size=64),
         "filtered": lambda: FilteredSynthesizer(JitterSynthesizer(), ByPosition()),
         "jitter": JitterSynthesizer,
+        "mixup": MixupSynthesizer,
     }
     return synthesizers[kind]()
 
@@ -268,13 +274,27 @@ def test_steps_of_evaluation(
 
 
 @pytest.mark.parametrize("p_fake", [0.5, 1.0])
-@pytest.mark.parametrize("synthesizer", ["generator", "pooled", "filtered", "jitter"])
+@pytest.mark.parametrize("synthesizer", ["generator", "pooled", "filtered", "jitter", "mixup"])
 def test_steps_of_synthesizers(
     synthesizer: str, p_fake: float, make_module: MakeModule, make_data: MakeData, make_trainer: MakeTrainer
 ) -> None:
     augment = RandomCropFlip(padding=1)
     data = make_data(batch_size=5, p_fake=p_fake, synthesizer=synthesizer_of(synthesizer), augment=augment)
     reads = reads_of_20_steps(make_module("distillation"), data, make_trainer(callbacks=[StepReads()], **SETTINGS))
+    assert {step for step, *_ in reads} == {10, 20}, reads
+
+
+@pytest.mark.parametrize("synthesizer", [MungeSynthesizer, SmoteSynthesizer])
+def test_steps_of_synthesizers_of_rows(
+    synthesizer: Callable[..., Synthesizer], make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    labels = np.arange(120) % 3
+    rows = np.random.default_rng(0).normal(size=(120, 3)) + labels[:, None]
+    np.savez(tmp_path / "rows.npz", X_train=rows, y_train=labels, X_test=rows, y_test=labels)
+    options = {"dataset": NpzFile(tmp_path / "rows.npz"), "synthesizer": synthesizer(categorical_features=[1])}
+    data = make_data(batch_size=5, p_fake=0.5, **options)
+    module = DistillationModule(nn.Linear(3, 3), MLPClassifier(3, 3, (4,)))
+    reads = reads_of_20_steps(module, data, make_trainer(callbacks=[StepReads()], **SETTINGS))
     assert {step for step, *_ in reads} == {10, 20}, reads
 
 

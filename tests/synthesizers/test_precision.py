@@ -18,6 +18,7 @@ from ganmc_lightning.losses import KnowledgeDistillationLoss
 from ganmc_lightning.modules import DistillationModule
 from ganmc_lightning.networks import ACGANGenerator, MLPClassifier
 from ganmc_lightning.synthesizers import (
+    AdversarialForestSynthesizer,
     FilteredSynthesizer,
     GeneratorSynthesizer,
     JitterSynthesizer,
@@ -62,7 +63,11 @@ IMAGES: dict[str, Callable[[str], Synthesizer]] = {
     "jitter": lambda path: JitterSynthesizer(),
     "mixup": lambda path: MixupSynthesizer(),
 }
-ROWS: dict[str, Callable[[], Synthesizer]] = {"munge": MungeSynthesizer, "smote": SmoteSynthesizer}
+ROWS: dict[str, Callable[[], Synthesizer]] = {
+    "munge": MungeSynthesizer,
+    "smote": SmoteSynthesizer,
+    "adversarial forest": lambda: AdversarialForestSynthesizer(n_trees=3),
+}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
