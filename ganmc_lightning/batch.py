@@ -72,6 +72,7 @@ class DataSpec(NamedTuple):
         statistics: statistics of the training samples; None if unknown. Rows are standardized with them, images are
             not.
         weighted: whether the training samples have weights.
+        columns: names of the encoded columns of rows; empty for images and unnamed columns.
 
     Example:
         >>> DataSpec((3, 32, 32), num_classes=10).has_samples, DataSpec((0,), num_classes=0).has_samples
@@ -83,6 +84,7 @@ class DataSpec(NamedTuple):
     class_names: tuple[str, ...] = ()
     statistics: Statistics | None = None
     weighted: bool = False
+    columns: tuple[str, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the fields by name, for the checkpoint of a network trained on such data."""
@@ -91,6 +93,7 @@ class DataSpec(NamedTuple):
             "num_classes": self.num_classes,
             "class_names": [str(name) for name in self.class_names],
             "statistics": self.statistics and self.statistics.state_dict(),
+            "columns": list(self.columns),
         }
 
     @classmethod
@@ -102,6 +105,7 @@ class DataSpec(NamedTuple):
             state["num_classes"],
             tuple(state["class_names"]),
             None if statistics is None else Statistics.from_state_dict(statistics),
+            columns=tuple(state.get("columns", ())),  # absent in checkpoints of older versions
         )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from ganmc_lightning.batch import SupportsDataSpec
@@ -83,4 +84,10 @@ class CompressionScoreMonitor(GeneratorMonitor):
         generated = samples.sample(len(data.samples("train")[1]), SAMPLE_SEED)
         self._metric.reset_generated()
         self._metric.update(generated.to(self._metric.device), real=False)
-        return {"compression_score": self._metric.compute().mean.item()}
+        score = self._metric.compute().mean.item()
+        for warning in self._metric.warnings:
+            rank_zero_warn(
+                f"CompressionScoreMonitor: val/compression_score is {score}, because {warning}; use a smaller batch_size "
+                "or variant 5_epochs"
+            )
+        return {"compression_score": score}

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ganmc_lightning.callbacks.submodule import check_single
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import rename_weights
 
@@ -32,7 +34,8 @@ class GeneratorEMA(Callback):
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``decay`` is not in [0, 1).
+        ConfigurationError: ``decay`` is not in [0, 1); in ``setup``: a ModelCheckpoint has ``save_weights_only``, or there
+            are several of these callbacks.
 
     Example:
         >>> GeneratorEMA(decay=0.99).decay
@@ -49,6 +52,16 @@ class GeneratorEMA(Callback):
         self._replaced: dict[str, Tensor] = {}  # raw weights while the module has the average
         self._module: LightningModule | None = None
         self._step = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Validate that Lightning calls :meth:`on_save_checkpoint`, which saves the average."""
+        check_single(trainer, self)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback.save_weights_only:
+                raise ConfigurationError(
+                    "ModelCheckpoint.save_weights_only: got True with GeneratorEMA, expected False, because Lightning "
+                    "would save the raw weights instead of the average"
+                )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Initialize from the generator, or restore the average and the raw weights of the checkpoint."""

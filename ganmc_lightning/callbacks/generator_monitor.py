@@ -8,7 +8,7 @@ from typing import cast
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ganmc_lightning.batch import SupportsDataSpec
-from ganmc_lightning.callbacks.submodule import find_generator
+from ganmc_lightning.callbacks.submodule import check_single, find_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.modes import evaluating
@@ -34,8 +34,10 @@ class GeneratorMonitor(Callback):
         """Validate the callback against the data before training.
 
         Raises:
-            ConfigurationError: the callback does not support the data or the module, or the data are not in memory.
+            ConfigurationError: the callback does not support the data or the module, the data are not in memory, or
+                there are several callbacks of this class.
         """
+        check_single(trainer, self)
         name = type(self).__name__
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(data, SupportsDataSpec):

@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from ganmc_lightning.callbacks.submodule import find_generator
+from ganmc_lightning.callbacks.submodule import check_single, find_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.networks.base import Generator
@@ -30,7 +30,8 @@ class SampleGrid(Callback):
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``columns`` is not positive; in ``setup``: the submodule is not a generator.
+        ConfigurationError: ``columns`` is not positive; in ``setup``: the submodule is not a generator, or there are
+            several of these callbacks.
 
     Example:
         >>> SampleGrid(columns=4).columns
@@ -44,7 +45,8 @@ class SampleGrid(Callback):
         self.submodule = submodule
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Validate that the submodule is a generator."""
+        """Validate that the submodule is a generator, and that there is no other grid."""
+        check_single(trainer, self)
         find_generator(pl_module, self.submodule, "SampleGrid")
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -65,6 +65,12 @@ class TreeScoreMonitor(GeneratorMonitor):
             raise ConfigurationError(
                 f"TreeScoreMonitor: got samples of shape {shape}, expected rows (D,): use CompressionScoreMonitor"
             )
+        labels = data.samples("val")[1]
+        if data.spec.num_classes == 2 and len(labels.unique()) < 2:
+            raise ConfigurationError(
+                "TreeScoreMonitor: got validation rows of one class, expected both, for the AUC; use more rows or a "
+                "larger data.validation_fraction"
+            )
         self._teacher = None
 
     def compute(self, generator: Generator, data: SupportsDataSpec) -> dict[str, float]:

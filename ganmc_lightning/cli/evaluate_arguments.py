@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--data",
         required=True,
-        help="real data: a built-in data set such as digits, an .npz file, or the .yaml config of a run",
+        help="real data: a built-in data set, e.g. digits, an .npz file, an image folder, or the .yaml config of a run",
     )
     add(
         "--metrics",

@@ -61,7 +61,8 @@ def random_resized_crop(
     Args:
         images: float (N, C, H, W).
         smallest: least share of the area, in (0, 1]; shares are uniform.
-        max_ratio: largest ratio of the relative sides, at least 1; ratios are uniform on a logarithmic scale.
+        max_ratio: largest ratio of the relative sides, at least 1; ratios are uniform on a logarithmic scale. For
+            shares above ``1 / max_ratio`` the largest ratio is the inverse of the share, so that both sides fit.
         generator: random generator on the device of the images.
 
     Example:
@@ -71,7 +72,7 @@ def random_resized_crop(
     """
     area, ratio, left, top = torch.rand(4, len(images), device=images.device, generator=generator)
     area = smallest + (1 - smallest) * area
-    ratio = max_ratio ** (2 * ratio - 1)
+    ratio = area.reciprocal().clamp(max=max_ratio) ** (2 * ratio - 1)
     width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
     zero = torch.zeros_like(area)
     x, y = (1 - width) * (2 * left - 1), (1 - height) * (2 * top - 1)

@@ -23,8 +23,9 @@ def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule
     """Load a data set into a data module that is set up for evaluation.
 
     Args:
-        name: a built-in data set (``digits``, ``FashionMNIST``, ...), an ``.npz`` file, the class path of a dataset, or
-            the config (``.yaml``) of a training run, to use its data set, splits and scaling.
+        name: a built-in data set (``digits``, ``FashionMNIST``, ...), an ``.npz`` file, a folder of images of one size,
+            the class path of a dataset, or the config (``.yaml``) of a training run, to use its data set, splits and
+            scaling.
         in_memory: whether to raise an error for a data set that is read from files (default: True).
 
     Raises:
@@ -53,15 +54,17 @@ def _data_config(name: str) -> Mapping[str, Any]:
         if not isinstance(config, Mapping) or "dataset" not in config:
             raise ConfigurationError(f"{path}: data.dataset not found: expected the config of a training run")
         return {key: config[key] for key in DATA_KEYS if config.get(key) is not None}
-    if path.suffix == ".npz":
-        return {"dataset": {"class_path": f"{datasets.__name__}.NpzFile", "init_args": {"path": name}}}
+    if path.suffix == ".npz" or path.is_dir():
+        reader = "NpzFile" if path.suffix == ".npz" else "ImageFolder"
+        return {"dataset": {"class_path": f"{datasets.__name__}.{reader}", "init_args": {"path": name}}}
     if "." in name:
         return {"dataset": name}
     class_paths = _built_in_datasets()
     if name not in class_paths:
         names = ", ".join(each for each in class_paths if each.islower())
         raise ConfigurationError(
-            f"--data: got '{name}', expected {names}, an .npz file, or the .yaml config of a training run"
+            f"--data: got '{name}', expected {names}, an .npz file, a folder of images, or the .yaml config of a "
+            "training run"
         )
     return {"dataset": class_paths[name]}
 

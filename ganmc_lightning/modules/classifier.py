@@ -69,14 +69,20 @@ class ClassifierModule(ClassificationModule):
         """Validate the labels of the first batch, after its step because reading them waits for the device.
 
         Raises:
-            ConfigurationError: the first batch has no labels.
+            ConfigurationError: all samples are synthetic, and the first batch has no labels.
         """
-        if self.iteration == 1 and bool((batch.labels == UNKNOWN_LABEL).all()):
+        if self.iteration == 1 and self._all_synthetic and bool((batch.labels == UNKNOWN_LABEL).all()):
             raise ConfigurationError(
                 "data.synthesizer: got a first batch without labels, expected labels to train model.network; use a "
                 "synthesizer with labels, such as a conditional generator, or a lower data.p_fake"
             )
         super().on_train_batch_end(outputs, batch, batch_idx)
+
+    @property
+    def _all_synthetic(self) -> bool:
+        """Whether no later batch contains real samples, which have labels."""
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        return bool(getattr(datamodule, "p_fake", 1.0) == 1.0)
 
     def compilable_networks(self) -> list[nn.Module]:
         """Return the network."""

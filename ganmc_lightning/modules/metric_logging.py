@@ -85,9 +85,12 @@ class StepMeans:
         return {name: total / counts[name] for name, total in totals.items()}
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Return names, sums and counts, to be stored in a checkpoint."""
+        """Return names, sums and counts, to be stored in a checkpoint, on the CPU.
+
+        With several processes they are pickled; each process would unpickle tensors of a GPU onto that GPU.
+        """
         return [
-            {"names": list(names), "sums": group.sums.clone(), "counts": list(group.counts)}
+            {"names": list(names), "sums": group.sums.clone().cpu(), "counts": list(group.counts)}
             for names, group in self._groups.items()
         ]
 

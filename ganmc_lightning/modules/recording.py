@@ -60,7 +60,8 @@ class RecordingModule(TrainedNetworkModule, ABC):
 
     @property
     def _step_means_due(self) -> bool:
-        return bool(self.iteration % self.trainer.log_every_n_steps == 0)  # type: ignore[attr-defined]
+        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return interval > 0 and self.iteration % interval == 0  # Lightning logs no steps if it is 0
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means.

@@ -46,7 +46,12 @@ class Affine(nn.Module):
 
 
 def set_training_data(network: nn.Module, spec: DataSpec) -> None:
-    """Attach the specification of the training data to a network; copies of the network keep it."""
+    """Attach the specification of the training data to a network; copies of the network keep it.
+
+    Those of its submodules, such as a backbone that was trained on other classes before, are removed.
+    """
+    for module in network.modules():
+        module.__dict__.pop(ATTRIBUTE, None)
     setattr(unwrap(network), ATTRIBUTE, spec)
 
 
@@ -81,15 +86,29 @@ def check_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
             )
 
 
+def check_columns(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
+    """Raise :class:`ConfigurationError` if the columns of two tables differ; unnamed columns match all.
+
+    Tables of different widths are not compared here.
+    """
+    for column, (actual, expected) in enumerate(zip(trained_on.columns, spec.columns, strict=False)):
+        if actual != expected and len(trained_on.columns) == len(spec.columns):
+            raise ConfigurationError(
+                f"{name}: column {column} of its training data is '{actual}', got '{expected}' in the data, expected "
+                "equal columns in equal order, with equal categories"
+            )
+
+
 def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
     """Check that a network was trained on samples with the statistics of the data, if both are known.
 
     Rows must have equal statistics. Images, which are not scaled by statistics, must have a similar range.
 
     Raises:
-        ConfigurationError: the statistics of rows or the ranges of images differ.
+        ConfigurationError: columns or statistics of rows, or the ranges of images differ.
     """
     for trained_on in _all_training_data(network):
+        check_columns(name, trained_on, spec)
         actual, expected = trained_on.statistics, spec.statistics
         if actual is None or expected is None:
             continue
@@ -164,6 +183,7 @@ def _conversion(name: str, network: nn.Module, spec: DataSpec, to_data: bool) ->
     if trained_on is None or len(spec.sample_shape) != 1:
         check_statistics(name, network, spec)  # a wrapper may rescale rows itself, so that no conversion is valid
         return nn.Identity()
+    check_columns(name, trained_on, spec)
     actual, expected = trained_on.statistics, spec.statistics
     if actual is None or expected is None:
         return nn.Identity()

@@ -79,6 +79,7 @@ class FilteredSynthesizer(Synthesizer):
         self.teacher.adapt_to("data.synthesizer.teacher", spec)
         self.teacher.to(labels.device)
         generator = torch.Generator(labels.device).manual_seed(CALIBRATION_SEED)
+        self.synthesizer.start_epoch(0, CALIBRATION_SEED)
         samples, targets = self.synthesizer.sample(CALIBRATION_SAMPLES, generator)
         if bool((targets < 0).any()):
             raise ConfigurationError("data.synthesizer: got samples without labels, expected labeled samples to filter")

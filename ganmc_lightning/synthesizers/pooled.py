@@ -87,6 +87,7 @@ class PooledSynthesizer(Synthesizer):
         self._teacher: Callable[[Tensor], Tensor] | None = None
         self._pool: _Pool | None = None
         self._sources: list[tuple[int, int]] = []  # seed and epoch of the draw of each block
+        self._started: tuple[int, int] | None = None  # seed and epoch that the wrapped synthesizer was prepared for
         self._key = ""  # hash of synthesizer and data, of a shared pool
         self._teacher_key = ""
         self._mapped = MappedFiles()
@@ -100,6 +101,7 @@ class PooledSynthesizer(Synthesizer):
         self._device = labels.device
         self._teacher = None
         self._pool = None
+        self._started = None
 
     def set_process(self, rank: int, world_size: int) -> None:
         """Select disjoint samples of a shared pool in each process; other pools belong to one process.
@@ -202,7 +204,10 @@ class PooledSynthesizer(Synthesizer):
         return tensors
 
     def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Draw a block in chunks."""
+        """Draw a block in chunks, in an epoch of the wrapped synthesizer that depends on the block's source only."""
+        if self._started != (seed, epoch):
+            self.synthesizer.start_epoch(epoch, seed)
+            self._started = (seed, epoch)
         n = min(self._block_size, self.size - block * self._block_size)
         # Blocks, at most 2,000, and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)

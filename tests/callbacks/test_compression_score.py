@@ -119,3 +119,22 @@ def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTraine
 def test_seeds_out_of_range(teacher: MLPClassifier) -> None:
     with pytest.raises(ConfigurationError, match=r"CompressionScoreMonitor\.num_students: got 0, expected at least 1"):
         CompressionScoreMonitor(teacher, student, num_students=0)
+
+
+def test_students_at_chance_are_reported(make_data: MakeData, make_trainer: MakeTrainer) -> None:
+    """The score is NaN if the students of the real samples learn nothing, here from a constant teacher."""
+    constant = MLPClassifier(64, 3)
+    for parameter in constant.parameters():
+        torch.nn.init.zeros_(parameter)
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    trainer = make_trainer(max_epochs=1, callbacks=[CompressionScoreMonitor(constant, student, learning_rate=1e-9)])
+    with pytest.warns(UserWarning, match=r"val/compression_score is nan, because .* not above chance; use a smaller"):
+        trainer.fit(module, make_data())
+
+
+def test_two_monitors_are_refused(make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier) -> None:
+    """Lightning would log the mean of their scores."""
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    monitors = [CompressionScoreMonitor(teacher, student, variant) for variant in ("1_epoch", "5_epochs")]
+    with pytest.raises(ConfigurationError, match=r"trainer\.callbacks: got 2 callbacks CompressionScoreMonitor"):
+        make_trainer(max_epochs=1, callbacks=monitors).fit(module, make_data())

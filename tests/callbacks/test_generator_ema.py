@@ -233,3 +233,23 @@ def test_shared_weights_are_averaged_under_each_of_their_names() -> None:
     assert torch.equal(first.weight, average._average["0.weight"])
     assert not torch.equal(first.weight, torch.full((2, 2), 7.0))
     assert torch.equal(average._average["0.weight"], average._average["1.weight"])
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([ModelCheckpoint(save_weights_only=True)], "ModelCheckpoint.save_weights_only: got True with GeneratorEMA"),
+        ([GeneratorEMA(0.5, "discriminator")], "trainer.callbacks: got 2 callbacks GeneratorEMA, expected one"),
+    ],
+)
+def test_callbacks_that_would_lose_an_average(
+    others: list[Callback],
+    message: str,
+    make_data: Callable[..., GANAugmentedDataModule],
+    make_trainer: Callable[..., Trainer],
+) -> None:
+    """Lightning calls no callback when it saves weights only; two averages would be saved under one key."""
+    checkpoints = isinstance(others[0], ModelCheckpoint)
+    trainer = make_trainer(max_epochs=1, callbacks=[GeneratorEMA(), *others], enable_checkpointing=checkpoints)
+    with pytest.raises(ConfigurationError, match=message):
+        trainer.fit(make_module(), make_data())

@@ -65,6 +65,16 @@ def test_images_of_a_run(
     assert last == (tmp_path / "expected.png").read_bytes()
 
 
+def test_two_grids_are_refused(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer]
+) -> None:
+    """The second would overwrite the files of the first."""
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    trainer = make_trainer(max_epochs=1, callbacks=[SampleGrid(), SampleGrid(columns=2)])
+    with pytest.raises(ConfigurationError, match=r"trainer\.callbacks: got 2 callbacks SampleGrid, expected one"):
+        trainer.fit(module, make_data())
+
+
 def test_columns_out_of_range() -> None:
     with pytest.raises(ConfigurationError, match=r"SampleGrid\.columns: got 0, expected at least 1"):
         SampleGrid(0)

@@ -149,6 +149,16 @@ def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> N
         make_trainer(callbacks=[TreeScoreMonitor()]).validate(module, make_data(), verbose=False)
 
 
+def test_validation_rows_of_one_class(make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    labels = (np.arange(40) == 0).astype(int)  # the split is stratified, and leaves the row in the training set
+    np.savez(tmp_path / "rows.npz", X_train=rows, y_train=labels, X_test=rows, y_test=labels)
+    module = ACGANModule(TabularGenerator(2, 2, 4, (8,)), TabularDiscriminator(2, 2, (8,)))
+    data = make_data(dataset=NpzFile(tmp_path / "rows.npz"))
+    with pytest.raises(ConfigurationError, match="TreeScoreMonitor: got validation rows of one class, expected both"):
+        make_trainer(max_epochs=1, callbacks=[TreeScoreMonitor()]).fit(module, data)
+
+
 @pytest.mark.parametrize("name", ["teacher_trees", "synthetic_ratio", "num_students"])
 def test_numbers_out_of_range(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"TreeScoreMonitor\.{name}: got 0, expected a positive number"):

@@ -116,6 +116,17 @@ def test_resized_crops_are_parts_of_the_image() -> None:
     assert ratios.max() > 1.25
 
 
+@pytest.mark.parametrize("smallest", [0.5, 0.8, 1.0])
+def test_least_share_of_large_crops(smallest: float) -> None:
+    """Both sides fit into the image, so that no share is reduced."""
+    side = torch.linspace(-1, 1, 64)
+    grid = torch.stack(torch.meshgrid(side, side, indexing="ij")).expand(500, 2, 64, 64)
+    after = random_resized_crop(grid, smallest, 4 / 3, torch.Generator().manual_seed(0))
+    areas = (after.amax(dim=(2, 3)) - after.amin(dim=(2, 3))).prod(dim=1) / 4
+    assert areas.min() > smallest - 0.02
+    assert (areas.mean() - (1 + smallest) / 2).abs() < 0.02
+
+
 def test_resized_crop_and_flip_are_reproducible() -> None:
     augment, before = RandomResizedCropFlip(), images(20)
     one = augment(before, torch.Generator().manual_seed(5))

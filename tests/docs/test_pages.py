@@ -37,7 +37,7 @@ PARSED_ONLY = {  # pattern of a block or command: reason
     r"^ganmc reproduce (?!digits( |$)|--list)": "tests/configs runs every experiment",
     r"^ganmc export runs/cifar10/": "trained on a GPU",
     r"devices:? \d": "requires several devices",
-    r"IMAGENET1K": "weights are downloaded",
+    r"\"torchvision:resnet50\"": "weights are downloaded",
     r"OxfordIIITPet": "images are downloaded",
     r"executorch": "the package is in no extra",
 }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from ganmc_lightning.evaluation import load_datamodule
 from ganmc_lightning.evaluation.evaluator import statistics_folder
@@ -50,6 +51,17 @@ def test_a_training_configuration_decides_the_split_and_loads_no_generator(data_
     file.write_text(yaml.safe_dump({"data": CONFIG, "model": {"class_path": "Unknown"}}))
     data = load_datamodule(str(file))
     assert [len(data.samples(part)[1]) for part in ("train", "val", "test")] == [30, 30, 40]
+
+
+def test_a_folder_of_images(data_root, tmp_path):
+    with np.load(data_root / "tiny.npz") as arrays:
+        for index, (image, label) in enumerate(zip(arrays["train_images"], arrays["train_labels"], strict=True)):
+            folder = tmp_path / "photos.v2" / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(folder / f"{index:03}.png")
+    data = load_datamodule(str(tmp_path / "photos.v2"))
+    assert data.spec[:3] == ((3, 8, 8), 3, ("0", "1", "2"))
+    assert sum(len(data.samples(part)[1]) for part in ("train", "val", "test")) == 120
 
 
 def test_rows_are_z_scores(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.datasets import NpzFile
+from ganmc_lightning.data.datasets import NpzFile, TableFile
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import HintLoss, KnowledgeDistillationLoss
 from ganmc_lightning.modules import (
@@ -40,6 +40,7 @@ from ganmc_lightning.networks import (
 )
 from ganmc_lightning.networks.training_data import get_training_data
 from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.synthesizers import MixupSynthesizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
 
@@ -276,6 +277,44 @@ class TestTrainedOn:
             make_trainer().test(
                 ClassifierModule(MLPClassifier(64, 3)), other, ckpt_path=tmp_path / "teacher.ckpt", weights_only=True
             )
+
+    def test_other_columns_are_refused(self, make_trainer: MakeTrainer, tmp_path: Path) -> None:
+        """Whose order or categories differ: their values would be used as those of other columns."""
+        tables = {}
+        for name, header, colors in (("a", "x,y,color", "rb"), ("b", "y,x,color", "rb"), ("c", "x,y,color", "rg")):
+            lines = [f"{k % 7}.5,{k % 5}.25,{colors[k % 3 % 2]},{'no' if k % 2 else 'yes'}" for k in range(60)]
+            (tmp_path / f"{name}.csv").write_text("\n".join([f"{header},bought", *lines]))
+            tables[name] = GANAugmentedDataModule(TableFile(tmp_path / f"{name}.csv", "bought", ["color"]))
+        teacher = ClassifierModule(MLPClassifier(4, 2))
+        trainer = make_trainer(max_steps=1)
+        trainer.fit(teacher, tables["a"])
+        trainer.save_checkpoint(tmp_path / "teacher.ckpt")
+        fresh = partial(ClassifierModule, MLPClassifier(4, 2))
+        make_trainer().test(fresh(), tables["a"], ckpt_path=tmp_path / "teacher.ckpt", weights_only=True)
+        for name, message in (("b", "column 0 .* is 'x', got 'y'"), ("c", "column 2 .* is 'color=b', got 'color=g'")):
+            with pytest.raises(ConfigurationError, match=f"the model of the checkpoint: {message} in the data"):
+                make_trainer().test(fresh(), tables[name], ckpt_path=tmp_path / "teacher.ckpt", weights_only=True)
+            with pytest.raises(ConfigurationError, match=rf"model\.teacher: {message} in the data"):
+                make_trainer(max_steps=1).fit(DistillationModule(teacher.network, MLPClassifier(4, 2)), tables[name])
+
+    def test_a_pretrained_backbone_does_not_determine_the_classes(
+        self, make_trainer: MakeTrainer, tmp_path: Path
+    ) -> None:
+        backbone = ClassifierModule(MLPClassifier(64, 3))
+        make_trainer(max_steps=1).fit(backbone, GANAugmentedDataModule(rows_file(tmp_path)))
+        other = GANAugmentedDataModule(rows_file(tmp_path, names=("d", "e", "f")))
+        teacher = ClassifierModule(nn.Sequential(backbone.network, nn.Linear(3, 3)))
+        make_trainer(max_steps=1).fit(teacher, other)
+        make_trainer(max_steps=1).fit(DistillationModule(teacher.network, MLPClassifier(64, 3)), other)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_unlabeled_samples_of_some_batches(
+        self, seed: int, make_data: MakeData, make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A first batch without labels is no error if later ones contain real samples; it depends on the seed."""
+        monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+        data = make_data(synthesizer=MixupSynthesizer(), p_fake=0.5, mix_mode="per_batch")
+        make_trainer(max_epochs=1).fit(ClassifierModule(MLPClassifier(64, 3)), data)
 
     def test_inputs_of_a_teacher_with_another_scaling_are_rescaled(
         self, make_trainer: MakeTrainer, tmp_path: Path

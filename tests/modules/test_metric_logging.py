@@ -160,3 +160,15 @@ def test_samples_without_a_label_are_excluded(
     assert metrics["test/accuracy"] == pytest.approx(accuracy, rel=1e-5, abs=1e-6)
     expected = torch.nn.functional.cross_entropy(logits, known).item() if len(known) else 0.0
     assert metrics["test/cross_entropy"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*`Trainer\(barebones=True\)`:UserWarning")
+@pytest.mark.parametrize("options", [{"log_every_n_steps": 0}, {"barebones": True}])
+def test_no_logging_of_steps(options: dict[str, Any], data_root: Path) -> None:
+    """Lightning's ``log_every_n_steps`` is 0 with ``barebones``."""
+    quiet = {} if "barebones" in options else {"logger": False, "enable_checkpointing": False}
+    trainer = Trainer(max_epochs=1, accelerator="cpu", **quiet, **options)
+    data = GANAugmentedDataModule(NpzFile(data_root / "tiny.npz"), batch_size=40)
+    trainer.fit(ClassifierModule(MLPClassifier(64, 3)), data)
+    assert trainer.global_step == 2
+    assert not any(name.endswith("_step") for name in trainer.callback_metrics)

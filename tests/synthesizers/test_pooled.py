@@ -4,17 +4,24 @@ import math
 import multiprocessing
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, to_float_images, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.synthesizers import JitterSynthesizer, PooledSynthesizer, StoredSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers import (
+    FilteredSynthesizer,
+    JitterSynthesizer,
+    PooledSynthesizer,
+    StoredSynthesizer,
+    Synthesizer,
+)
 
 SPEC = DataSpec((1, 2, 2), 3)
 
@@ -40,6 +47,13 @@ class Noise(Synthesizer):
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         return torch.rand(n, 1, 2, 2, generator=generator) * 2 - 1, torch.zeros(n, dtype=torch.long)
+
+
+class ConstantTeacher(nn.Module):
+    """Predict class 0 for all samples."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.tensor([[2.0, 0.0, 0.0]]).expand(len(inputs), 3)
 
 
 def fitted(pool: PooledSynthesizer) -> PooledSynthesizer:
@@ -88,6 +102,29 @@ def test_a_resumed_run_has_the_same_pool(refresh: float) -> None:
     other = fitted(PooledSynthesizer(Noise(), size=10, refresh=refresh))
     other.start_epoch(7, seed=4)
     assert not torch.equal(other.sample(50, torch.Generator().manual_seed(1))[0], draws[0])
+
+
+class OfEpoch(Noise):
+    """Noise that is shifted by a number drawn at the start of the epoch."""
+
+    def start_epoch(self, epoch: int, seed: int) -> None:
+        self.shift = torch.rand(1, generator=torch.Generator().manual_seed(seed * 100 + epoch))
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        samples, labels = super().sample(n, generator)
+        return (samples + self.shift).clamp(-1, 1), labels
+
+
+@pytest.mark.parametrize("wrap", [OfEpoch, lambda: FilteredSynthesizer(OfEpoch(), ConstantTeacher())])
+def test_epochs_of_the_wrapped_synthesizer(wrap: Callable[[], Synthesizer]) -> None:
+    """A block is drawn in the epoch that it belongs to, also in a resumed run."""
+    undisturbed = fitted(PooledSynthesizer(wrap(), size=10, refresh=0.3))
+    for epoch in range(5):
+        undisturbed.start_epoch(epoch, seed=3)
+    resumed = fitted(PooledSynthesizer(wrap(), size=10, refresh=0.3))
+    resumed.start_epoch(4, seed=3)
+    draws = [pool.sample(50, torch.Generator().manual_seed(1))[0] for pool in (undisturbed, resumed)]
+    assert torch.equal(*draws)
 
 
 def test_logits_belong_to_their_samples_also_after_a_replacement() -> None:
