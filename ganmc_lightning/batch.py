@@ -87,13 +87,15 @@ class DataSpec(NamedTuple):
     columns: tuple[str, ...] = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the fields by name, for the checkpoint of a network trained on such data."""
+        """Return the fields by name, for the checkpoint of a network trained on such data.
+
+        :attr:`columns` are not included, because the checkpoint contains the schema of the table.
+        """
         return {
             "sample_shape": list(self.sample_shape),
             "num_classes": self.num_classes,
             "class_names": [str(name) for name in self.class_names],
             "statistics": self.statistics and self.statistics.state_dict(),
-            "columns": list(self.columns),
         }
 
     @classmethod
@@ -105,7 +107,6 @@ class DataSpec(NamedTuple):
             state["num_classes"],
             tuple(state["class_names"]),
             None if statistics is None else Statistics.from_state_dict(statistics),
-            columns=tuple(state.get("columns", ())),  # absent in checkpoints of older versions
         )
 
     @property

@@ -87,7 +87,7 @@ class CompressionScoreMonitor(GeneratorMonitor):
         score = self._metric.compute().mean.item()
         for warning in self._metric.warnings:
             rank_zero_warn(
-                f"CompressionScoreMonitor: val/compression_score is {score}, because {warning}; use a smaller batch_size "
-                "or variant 5_epochs"
+                f"CompressionScoreMonitor: val/compression_score is {score}, because {warning}; use a smaller "
+                "batch_size or variant 5_epochs"
             )
         return {"compression_score": score}

@@ -34,8 +34,8 @@ class GeneratorEMA(Callback):
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``decay`` is not in [0, 1); in ``setup``: a ModelCheckpoint has ``save_weights_only``, or there
-            are several of these callbacks.
+        ConfigurationError: ``decay`` is not in [0, 1); in ``setup``: a ModelCheckpoint has ``save_weights_only``, or
+            there are several of these callbacks.
 
     Example:
         >>> GeneratorEMA(decay=0.99).decay

@@ -99,7 +99,8 @@ def load_data(
         schema = source.schema or TableSchema.unnamed(train.inputs.shape[1])
         splits = _transform_inputs(splits, scaler.transform)
     statistics = channel_statistics(train) if scaler is None else row_statistics(scaler)
-    columns = () if source.schema is None else source.schema.names
+    names = () if source.schema is None else source.schema.names
+    columns = () if names == TableSchema.unnamed(len(names)).names else names
     spec = DataSpec(source.train.sample_shape, source.num_classes, source.class_names, statistics, weighted, columns)
     return LoadedData(splits, spec, scaler, schema)
 

@@ -36,7 +36,7 @@ from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS, TRAINED_ON, d
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.normalize import fit_mean_images, has_mean_image
 from ganmc_lightning.networks.resolving import resolve_recipe
-from ganmc_lightning.networks.training_data import check_class_names, check_columns, set_training_data
+from ganmc_lightning.networks.training_data import check_class_names, check_column_names, set_training_data
 from ganmc_lightning.networks.wrappers import rename_weights
 
 
@@ -249,7 +249,7 @@ class CompressionModule(RecordingModule, ABC):
         trained_on = data_spec_of(checkpoint, "the checkpoint")
         if trained_on is not None and self._data is not None:
             check_class_names("the model of the checkpoint", trained_on, self._data)
-            check_columns("the model of the checkpoint", trained_on, self._data)
+            check_column_names("the model of the checkpoint", trained_on, self._data)
         self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             class_name = type(self).__name__

@@ -149,9 +149,19 @@ def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
     if state is None:
         return None
     try:
-        return DataSpec.from_state_dict(state)
-    except (TypeError, KeyError) as error:
+        return DataSpec.from_state_dict(state)._replace(columns=_column_names(checkpoint))
+    except (TypeError, KeyError, ValueError) as error:
         raise ConfigurationError(f"{path}: '{TRAINED_ON}' is damaged ({type(error).__name__}: {error})") from error
+
+
+def _column_names(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the encoded columns in the state of a data module; empty for images and unnamed columns."""
+    states = (value for value in checkpoint.values() if isinstance(value, Mapping))
+    schema = next((state["schema"] for state in states if state.get("schema")), None)
+    names: list[str] = []
+    for name, values, one_hot in () if schema is None else schema["fields"]:
+        names += [f"{name}={value}" for value in values] if one_hot else [name]
+    return () if names == [f"x{column}" for column in range(len(names))] else tuple(names)
 
 
 def relevant_line(error: BaseException) -> str:

@@ -86,7 +86,7 @@ def check_class_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
             )
 
 
-def check_columns(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
+def check_column_names(name: str, trained_on: DataSpec, spec: DataSpec) -> None:
     """Raise :class:`ConfigurationError` if the columns of two tables differ; unnamed columns match all.
 
     Tables of different widths are not compared here.
@@ -108,7 +108,7 @@ def check_statistics(name: str, network: nn.Module, spec: DataSpec) -> None:
         ConfigurationError: columns or statistics of rows, or the ranges of images differ.
     """
     for trained_on in _all_training_data(network):
-        check_columns(name, trained_on, spec)
+        check_column_names(name, trained_on, spec)
         actual, expected = trained_on.statistics, spec.statistics
         if actual is None or expected is None:
             continue
@@ -183,7 +183,7 @@ def _conversion(name: str, network: nn.Module, spec: DataSpec, to_data: bool) ->
     if trained_on is None or len(spec.sample_shape) != 1:
         check_statistics(name, network, spec)  # a wrapper may rescale rows itself, so that no conversion is valid
         return nn.Identity()
-    check_columns(name, trained_on, spec)
+    check_column_names(name, trained_on, spec)
     actual, expected = trained_on.statistics, spec.statistics
     if actual is None or expected is None:
         return nn.Identity()

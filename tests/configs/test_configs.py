@@ -235,6 +235,7 @@ def write_data(root, name):
 RUN_HERE = [file for file in EXPERIMENTS if file.parent.name != "tabular_study"]  # it has a test file of its own
 
 
+@pytest.mark.filterwarnings("ignore:CompressionScoreMonitor.* is nan:UserWarning")  # of tiny trainings
 @pytest.mark.parametrize("file", RUN_HERE, ids=[file.name.partition(".")[0] for file in RUN_HERE])
 def test_all_stages_run(file, tmp_path, monkeypatch):
     # All samples are accepted, because a teacher is confident in no sample of a GAN after two steps.

@@ -162,7 +162,7 @@ def test_samples_without_a_label_are_excluded(
     assert metrics["test/cross_entropy"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:.*`Trainer\(barebones=True\)`:UserWarning")
+@pytest.mark.filterwarnings(r"ignore:.*`Trainer\(barebones=True\)`:UserWarning")
 @pytest.mark.parametrize("options", [{"log_every_n_steps": 0}, {"barebones": True}])
 def test_no_logging_of_steps(options: dict[str, Any], data_root: Path) -> None:
     """Lightning's ``log_every_n_steps`` is 0 with ``barebones``."""
