@@ -50,8 +50,9 @@ COMPARISONS = (
     Comparison("Fashion-MNIST, 2,000 images, CNN to LeNet-4, accuracy", "fashion_mnist", MAIN, "accuracy",
                "Student (labels)", LOGITS[0], ("Real data + jitter", "Real data + crops and flips"),
                f"Real + GAN data, {GAN_CHOSEN}", 3),
-    Comparison("CIFAR-10, 5,000 images, NIN to LeNet without augmentation, accuracy", "cifar10_5k", MAIN, "accuracy",
-               "LeNet (labels)", LOGITS[0], (), "p_fake 0.5", 3),
+    Comparison("CIFAR-10, 5,000 images, NIN to LeNet without augmentation, accuracy", "cifar10_few_images", MAIN,
+               "accuracy", "5,000 images, labels", "5,000 images",
+               ("5,000 images, mixup, p_fake 0.5", "5,000 images, mixup, p_fake 0.8"), "5,000 images, p_fake 0.5", 3),
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet with crops and flips, accuracy", "cifar10_5k", MAIN, "accuracy",
                "LeNet (labels)", LOGITS[0], ("Real data + crops and flips",),
                "Real data + crops and flips, p_fake 0.5", 3),
@@ -119,7 +120,7 @@ def _short(name: str) -> str:
     ('jitter', 'MUNGE', 'real + SMOTE')
     """
     short = name.removeprefix("ANC, ").removeprefix("Real data + ").removeprefix("real data + ")
-    short = short.removeprefix("400 images, ")
+    short = short.removeprefix("400 images, ").removeprefix("5,000 images, ")
     return short if short.startswith(("SMOTE", "MUNGE")) else short[0].lower() + short[1:]
 
 
@@ -160,9 +161,9 @@ def draw_generators(axes: Axes) -> None:
     kinds = {joint: "distilled, joint loss", "student, MSE": "distilled, MSE", "regular": "GAN from scratch"}
     for kind, label in kinds.items():
         names = [f"d = {width}, {kind}" for width in (2, 4, 8)]
-        axes.plot([parameters[name][0] for name in names], [fid[name][0] for name in names], "o-", label=label)
+        axes.plot([parameters[name][0] for name in names], [fid[name].mean() for name in names], "o-", label=label)
     teacher = "d = 32, teacher"
-    axes.plot(parameters[teacher][0], fid[teacher][0], "k*", markersize=12, label="teacher")
+    axes.plot(parameters[teacher][0], fid[teacher].mean(), "k*", markersize=12, label="teacher")
     axes.set(xscale="log", yscale="log", xlabel="parameters of the generator", ylabel="FID (lower is better)")
     ticks = (10, 20, 50, 100)
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
