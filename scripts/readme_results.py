@@ -170,7 +170,7 @@ def draw_generators(axes: Axes) -> None:
     axes.set_xticks((10_000, 30_000, 100_000, 300_000), ("10 k", "30 k", "100 k", "300 k"))
     axes.minorticks_off()
     axes.legend(fontsize=9, frameon=False)
-    axes.set_title("Fashion-MNIST: a smaller DCGAN (one seed)", fontsize=11)
+    axes.set_title("Fashion-MNIST: a smaller DCGAN (three seeds)", fontsize=11)
 
 
 def draw_samples(figure: Figure, left: float) -> None:
