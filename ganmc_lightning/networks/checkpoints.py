@@ -156,10 +156,11 @@ def data_spec_of(checkpoint: Mapping[str, Any], path: str) -> DataSpec | None:
 
 def _column_names(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the encoded columns in the state of a data module; empty for images and unnamed columns."""
-    states = (value for value in checkpoint.values() if isinstance(value, Mapping))
-    schema = next((state["schema"] for state in states if state.get("schema")), None)
+    states = (value.get("schema") for value in checkpoint.values() if isinstance(value, Mapping))
+    # a hyperparameter or a weight of a user's module may be named schema, too
+    fields = next((state["fields"] for state in states if isinstance(state, Mapping) and "fields" in state), ())
     names: list[str] = []
-    for name, values, one_hot in () if schema is None else schema["fields"]:
+    for name, values, one_hot in fields:
         names += [f"{name}={value}" for value in values] if one_hot else [name]
     return () if names == [f"x{column}" for column in range(len(names))] else tuple(names)
 
