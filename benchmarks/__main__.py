@@ -35,7 +35,7 @@ from benchmarks.workspace import Workspace, make_workspace
 
 DEVICE_PART = ("floor", "training")
 REST = ("startup", "memory", "evaluation", "generator_metrics", "forests", "boosting", "neighbors", "metrics", "jobs")
-CHOICES = (*DEVICE_PART, "sweep", "baseline", *REST)
+CHOICES = (*DEVICE_PART, "training_float32", "sweep", "baseline", *REST)
 QUICK = ("floor", "training", "sweep", "boosting")
 
 
@@ -79,6 +79,9 @@ class Suite:
         self.benchmarks: dict[str, Callable[[], list[Row]]] = {
             "floor": lambda: floor.measure(self.rates),
             "training": lambda: training.measure(self.checkout, self.rates, budget, pairs, not quick),
+            "training_float32": lambda: training.measure(
+                self.checkout, self.rates, budget, pairs, not quick, precision="32-true"
+            ),
             "sweep": lambda: sweep.measure(self.checkout, budget.halved(), quick),
             "baseline": lambda: baseline.measure(self.checkout, arguments.baseline, budget),
             "jobs": lambda: jobs.measure(folder),

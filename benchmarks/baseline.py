@@ -38,7 +38,7 @@ def measure(checkout: Checkout, commit: str, budget: Budget) -> list[Row]:
     config = checkout.config(NIN.config)
     new = {f"{REAL}, {precision}": with_trainer(real_only(config), precision=precision) for precision in PRECISIONS}
     for pool, precision in TARGETS:
-        variant = pooled(config) if pool else unpooled(config, cache_logits=True)
+        variant = pooled(config) if pool else unpooled(config)
         new[_name(pool, precision)] = with_trainer(variant, precision=precision)
     with older_version(checkout, commit) as older, ExitStack() as stack:
         mixed = older.config(NIN.config)

@@ -17,18 +17,20 @@ from matplotlib.axes import Axes
 from benchmarks.results_file import RESULTS, meets
 from benchmarks.rows import Row
 from benchmarks.sweep import BATCH_SIZE, P_FAKE
-from benchmarks.training import LOOP, NO_POOL, OTHER, PAIRS, POOL, REAL, SHIPPED, USUAL
+from benchmarks.training import LOOP, NO_POOL, OTHER, PAIRS, POOL, REAL, SHIPPED, UNCACHED, USUAL
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "speed.md"
 FIGURE = ROOT / "docs" / "figures" / "speed.png"
 START, END = "<!-- tables of benchmarks/report.py -->", "<!-- end of tables -->"
+TRAINING = ("training", "training_float32")
 COLUMNS = {
     "`ganmc fit`": (POOL, SHIPPED),
     "no pool or cache": (NO_POOL,),
     "loop, same optimizations": (LOOP,),
     "loop, usual style": (USUAL,),
     "`ganmc fit`, p_fake 0": (REAL,),
+    "p_fake 0, no cache": (UNCACHED,),
     "torchdistill, p_fake 0": (OTHER,),
 }
 
@@ -37,8 +39,9 @@ def tables(results: dict[str, Any]) -> str:
     """Return the Markdown of one device: throughput of the pairs, and all rows with a target."""
     benchmarks = results["benchmarks"]
     lines = [f"## {results['device']}", ""]
-    if "training" in benchmarks:
-        lines += [*_pair_table(benchmarks["training"]["rows"]), ""]
+    trained = [row for name in TRAINING if name in benchmarks for row in benchmarks[name]["rows"]]
+    if trained:
+        lines += [*_pair_table(trained), ""]
     lines += ["| measured | value | target | met |", "|---|---|---|---|"]
     for benchmark in benchmarks.values():
         for row in benchmark["rows"]:
@@ -56,24 +59,22 @@ def tables(results: dict[str, Any]) -> str:
 
 
 def _pair_table(rows: list[Row]) -> list[str]:
-    speeds = {(row["pair"], row["implementation"]): row for row in rows if "implementation" in row}
+    speeds = {(row["pair"], row["precision"], row["implementation"]): row for row in rows if "implementation" in row}
     ratios = {row["name"]: row["value"] for row in rows}
     names = [*COLUMNS, "`ganmc fit` / same optimizations", "share of the floor", "peak memory"]
     lines = [f"| samples per second | precision | {' | '.join(names)} |", "|" + "---|" * (len(names) + 2)]
-    for pair in PAIRS:
-        found = {
-            column: next((speeds[pair.name, name] for name in implementations if (pair.name, name) in speeds), None)
-            for column, implementations in COLUMNS.items()
-        }
-        fit = found["`ganmc fit`"]
-        if fit is None:
-            continue
-        cells = ["" if row is None else _number(row["value"]) for row in found.values()]
-        ratio = ratios[f"{pair.name}: ratio to the loop with the same optimizations"]
-        share = ratios[f"{pair.name}: share of the device's floor"]
-        memory = "" if fit["memory_mib"] is None else f"{fit['memory_mib'] / 1024:.2f} GiB"
+    for pair, precision in dict.fromkeys(key[:2] for key in speeds):
+        found = [
+            next((speeds[pair, precision, name] for name in names if (pair, precision, name) in speeds), None)
+            for names in COLUMNS.values()
+        ]
+        cells = ["" if row is None else _number(row["value"]) for row in found]
+        ratio = ratios[f"{pair}, {precision}: ratio to the loop with the same optimizations"]
+        share = ratios[f"{pair}, {precision}: share of the device's floor"]
+        fit = found[0]
+        memory = "" if fit is None or fit["memory_mib"] is None else f"{fit['memory_mib'] / 1024:.2f} GiB"
         cells += [f"{ratio:.2f}", f"{share:.0%}", memory]
-        lines.append(f"| {pair.name} | {fit['precision']} | {' | '.join(cells)} |")
+        lines.append(f"| {pair} | {precision} | {' | '.join(cells)} |")
     return lines
 
 

@@ -100,10 +100,14 @@ def pooled(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "data": data}
 
 
-def unpooled(config: dict[str, Any], cache_logits: bool) -> dict[str, Any]:
+def unpooled(config: dict[str, Any]) -> dict[str, Any]:
     """Return a configuration that runs the generator in every step."""
-    synthesizer = _innermost(config["data"]["synthesizer"])
-    return {**config, "data": {**config["data"], "synthesizer": synthesizer, "cache_logits": cache_logits}}
+    return {**config, "data": {**config["data"], "synthesizer": _innermost(config["data"]["synthesizer"])}}
+
+
+def uncached(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a configuration that runs the teacher in every step."""
+    return {**config, "data": {**config["data"], "cache_logits": False}}
 
 
 def real_only(config: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def create(folder: Path) -> str | None:
     environment = folder / "torchdistill"
     python = environment / "bin" / "python"
     try:
-        _run("uv", "venv", "--python", sys.executable, str(environment))
+        _run("uv", "venv", "--clear", "--python", sys.executable, str(environment))
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         packages = environment / "lib" / version / "site-packages" / "base.pth"
         packages.write_text(sysconfig.get_path("purelib") + "\n")  # the same PyTorch for both

@@ -1,4 +1,4 @@
-"""Throughput of ``ganmc fit`` and of other training loops, for six shipped configurations.
+"""Throughput of ``ganmc fit`` and of other training loops, for six shipped configurations, also in float32.
 
 Loops: with the same mathematics and the same optimizations; in the usual style, with DataLoader workers, transforms of
 single images, and generator and teacher in every step; torchdistill for distillation on real images.
@@ -15,7 +15,7 @@ from benchmarks import torchdistill_environment
 from benchmarks.floor import Rates
 from benchmarks.rounds import Budget, Timing, Worker, alternate
 from benchmarks.rows import Row, row, speedup, throughput
-from benchmarks.shipped import CLASSES, ON_GPU, Checkout, pooled, real_only, unpooled
+from benchmarks.shipped import CLASSES, ON_GPU, Checkout, pooled, real_only, uncached, unpooled, with_trainer
 
 
 class Pair(NamedTuple):
@@ -54,22 +54,39 @@ PAIRS = (
     Pair("W-DCGAN, MSE, 64 pixels", "cifar10/gan_compression_mse.yaml", ("cifar10/dcgan.yaml",), None, False),
 )
 POOL, NO_POOL, SHIPPED = "ganmc fit, pool and cached logits", "ganmc fit, no pool or cache", "ganmc fit"
-REAL, LOOP, USUAL, OTHER = (
+REAL, UNCACHED, LOOP, USUAL, OTHER = (
     "ganmc fit, p_fake 0",
+    "ganmc fit, p_fake 0, no cache",
     "loop, same optimizations",
     "loop, usual style",
     "torchdistill, p_fake 0",
 )
 
 
-def measure(checkout: Checkout, rates: Rates, budget: Budget, pairs: Sequence[Pair], compare_others: bool) -> list[Row]:
-    """Measure pairs; ``compare_others`` adds torchdistill. On a GPU, all processes are started at once."""
+def measure(
+    checkout: Checkout,
+    rates: Rates,
+    budget: Budget,
+    pairs: Sequence[Pair],
+    compare_others: bool,
+    precision: str | None = None,
+) -> list[Row]:
+    """Measure pairs. On a GPU, all processes are started at once.
+
+    Args:
+        checkout: version that is measured, with trained networks.
+        rates: measured rates of the device.
+        budget: length of the measurement.
+        pairs: configurations to measure.
+        compare_others: whether torchdistill is measured too.
+        precision: precision of all implementations; by default that of the configurations.
+    """
     python = torchdistill_environment.create(checkout.folder) if compare_others else None
     rows = []
     with ExitStack() as everything:
-        ahead = {pair: everything.enter_context(_Implementations(pair, checkout, python)) for pair in pairs if ON_GPU}
-        for pair in pairs:
-            with ahead.get(pair) or _Implementations(pair, checkout, python) as implementations:
+        started = (_Implementations(pair, checkout, python, precision) for pair in pairs)
+        for implementations in [everything.enter_context(each) for each in started] if ON_GPU else started:
+            with implementations:
                 rows += implementations.measure(rates, budget)
     return rows
 
@@ -77,16 +94,18 @@ def measure(checkout: Checkout, rates: Rates, budget: Budget, pairs: Sequence[Pa
 class _Implementations(ExitStack):
     """Workers of one pair: ``ganmc fit`` in one or several configurations, and the loops."""
 
-    def __init__(self, pair: Pair, checkout: Checkout, python: str | None) -> None:
+    def __init__(self, pair: Pair, checkout: Checkout, python: str | None, precision: str | None) -> None:
         super().__init__()
         self.pair, self.checkout = pair, checkout
         self.config = config = checkout.config(pair.config)
+        if precision is not None:
+            self.config = config = with_trainer(config, precision=precision)
         self.fits = {SHIPPED: config}
         if pair.distills:
-            self.fits = {POOL: pooled(config), NO_POOL: unpooled(config, cache_logits=False)}
+            self.fits = {POOL: pooled(config), NO_POOL: uncached(unpooled(config))}
         self.workers = {LOOP: Worker("loop.py", checkout.folder), USUAL: Worker("loop.py", checkout.folder)}
         if pair.distills and python is not None:
-            self.fits[REAL] = real_only(config)
+            self.fits |= {REAL: real_only(config), UNCACHED: uncached(real_only(config))}
             self.workers[OTHER] = Worker("torchdistill_worker.py", checkout.folder, python=python)
         self.workers = {name: checkout.worker() for name in self.fits} | self.workers
         for worker in self.workers.values():
@@ -139,18 +158,23 @@ def _rows(
 ) -> list[Row]:
     fastest = next(iter(timings))
     precision = infos[fastest]["precision"]
+    label = f"{pair.name}, {precision}"
     details = {"pair": pair.name, "precision": precision, "batch_size": batch_size}
     rows = [
-        throughput(f"{pair.name}: {name}", timing, batch_size, implementation=name, memory_mib=memory[name], **details)
+        throughput(f"{label}: {name}", timing, batch_size, implementation=name, memory_mib=memory[name], **details)
         for name, timing in timings.items()
     ]
     fit = timings[fastest]
-    rows.append(speedup(f"{pair.name}: ratio to the loop with the same optimizations", timings[LOOP], fit, pair.target))
-    rows.append(speedup(f"{pair.name}: ratio to the loop in the usual style", timings[USUAL], fit))
+    rows.append(speedup(f"{label}: ratio to the loop with the same optimizations", timings[LOOP], fit, pair.target))
+    rows.append(speedup(f"{label}: ratio to the loop in the usual style", timings[USUAL], fit))
     if NO_POOL in timings:
-        rows.append(speedup(f"{pair.name}: ratio of pool and cache to neither", timings[NO_POOL], fit))
+        rows.append(speedup(f"{label}: ratio of pool and cache to neither", timings[NO_POOL], fit))
     if OTHER in timings:
-        rows.append(speedup(f"{pair.name}: ratio to torchdistill, p_fake 0", timings[OTHER], timings[REAL]))
+        targets = {REAL: ">= 3", UNCACHED: ">= 2"} if precision == "32-true" else {}
+        rows += [
+            speedup(f"{label}: ratio of {name} to torchdistill", timings[OTHER], timings[name], targets.get(name))
+            for name in (REAL, UNCACHED)
+        ]
     floor = rates.floor(precision, infos[LOOP]["flops"], infos[LOOP]["parameters"])
-    rows.append(row(f"{pair.name}: share of the device's floor", floor / fit.median))
+    rows.append(row(f"{label}: share of the device's floor", floor / fit.median))
     return rows
