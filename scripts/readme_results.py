@@ -6,6 +6,7 @@ python scripts/readme_results.py
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,35 +37,34 @@ class Comparison(NamedTuple):
     real: str
     baselines: tuple[str, ...]
     gan: str
-    digits: int
 
 
 LOGITS = ("Real data only", "Real data + jitter")
 ROWS = ("Real data, out-of-bag labels", "Jitter", "Real + jitter", "MUNGE", "Real + MUNGE", "SMOTE", "Real + SMOTE")
-FOREST = ("Student only (labels)", "Real data", ROWS, "AC-GAN rows", 3)
+FOREST = ("Student only (labels)", "Real data", ROWS, "AC-GAN rows")
 GAN_CHOSEN = "p_fake by validation"
 HIGGS = "Higgs, 1,000 rows (2,824 to select on)"
 COMPARISONS = (
     Comparison("digits, CNN to MLP, accuracy", "digits", MAIN, "accuracy", "Student (labels)",
-               LOGITS[0], ("Real data + jitter", "Real data + shifts"), f"Real + GAN data, {GAN_CHOSEN}", 3),
+               LOGITS[0], ("Real data + jitter", "Real data + shifts"), f"Real + GAN data, {GAN_CHOSEN}"),
     Comparison("Fashion-MNIST, 2,000 images, CNN to LeNet-4, accuracy", "fashion_mnist", MAIN, "accuracy",
                "Student (labels)", LOGITS[0], ("Real data + jitter", "Real data + crops and flips"),
-               f"Real + GAN data, {GAN_CHOSEN}", 3),
+               f"Real + GAN data, {GAN_CHOSEN}"),
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet without augmentation, accuracy", "cifar10_few_images", MAIN,
                "accuracy", "5,000 images, labels", "5,000 images",
-               ("5,000 images, mixup, p_fake 0.5", "5,000 images, mixup, p_fake 0.8"), "5,000 images, p_fake 0.5", 3),
+               ("5,000 images, mixup, p_fake 0.5", "5,000 images, mixup, p_fake 0.8"), "5,000 images, p_fake 0.5"),
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet with crops and flips, accuracy", "cifar10_5k", MAIN, "accuracy",
                "LeNet (labels)", LOGITS[0], ("Real data + crops and flips",),
-               "Real data + crops and flips, p_fake 0.5", 3),
+               "Real data + crops and flips, p_fake 0.5"),
     Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet without augmentation, accuracy", "cifar10_few_images",
                MAIN, "accuracy", None, "400 images", ("400 images, mixup, p_fake 0.8",),
-               "400 images, p_fake 0.8", 3),
+               "400 images, p_fake 0.8"),
     Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet with crops and flips, accuracy", "cifar10_few_images",
                MAIN, "accuracy", None, "400 images",
                ("400 images, mixup, p_fake 0.8", "400 images, crops and flips"),
-               "400 images, crops and flips, p_fake 0.8", 3),
+               "400 images, crops and flips, p_fake 0.8"),
     Comparison("Fashion-MNIST, 2,000 images, ANC (no labels), accuracy", "anc_gan_data", MAIN, "accuracy",
-               "LeNet-4 alone (labels)", "ANC, real data", ("ANC, real data + jitter",), f"ANC, {GAN_CHOSEN}", 3),
+               "LeNet-4 alone (labels)", "ANC, real data", ("ANC, real data + jitter",), f"ANC, {GAN_CHOSEN}"),
     Comparison("MAGIC, forest to one fully grown tree, AUC", "forest_magic", FULLY_GROWN, "auc", *FOREST),
     Comparison("MAGIC, forest to one tree at least 300x smaller, AUC", "forest_magic", SMALL, "auc", *FOREST),
     Comparison("MAGIC, forest to boosting of at most 1,240 nodes, AUC", "forest_magic", BOOSTING, "auc", *FOREST),
@@ -98,13 +98,15 @@ def results_table() -> str:
     ]
     for line in COMPARISONS:
         values = read_values(line.report, line.table, line.metric)
-        known = [name for name in (line.real, line.labels, *line.baselines) if name in values and name is not None]
+        known = [name for name in (line.real, line.labels, *line.baselines) if name is not None]
         best = max(known, key=lambda name: values[name].mean())
+        if len(values[best]) != len(values[line.gan]):
+            sys.exit(f"{line.report}: {best!r} and {line.gan!r} have different numbers of seeds, expected equal ones")
         difference = values[line.gan] - values[best]  # paired: a seed fixes the split and the teacher of both rows
         mean, interval = difference.mean(), half_width(difference)
         helps = "tie" if abs(mean) <= interval else "yes" if mean > 0 else "no"
         named = (line.labels, line.real, best, line.gan)
-        shown = ["" if name is None else f"{values[name].mean():.{line.digits}f}" for name in named]
+        shown = ["" if name is None else f"{values[name].mean():.3f}" for name in named]
         shown[2] += f" ({_short(best)})"
         if best == line.real:
             shown[2] = shown[1] + " (real data)"
@@ -114,11 +116,7 @@ def results_table() -> str:
 
 
 def _short(name: str) -> str:
-    """Return the name of a row as it stands in a sentence.
-
-    >>> _short("Real data + jitter"), _short("MUNGE"), _short("Real + SMOTE")
-    ('jitter', 'MUNGE', 'real + SMOTE')
-    """
+    """Return the name of a row as it stands in a sentence: "jitter" for "Real data + jitter"."""
     short = name.removeprefix("ANC, ").removeprefix("Real data + ").removeprefix("real data + ")
     short = short.removeprefix("400 images, ").removeprefix("5,000 images, ")
     return short if short.startswith(("SMOTE", "MUNGE")) else short[0].lower() + short[1:]

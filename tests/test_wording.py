@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GLOBS = ("ganmc_lightning/**/*.py", "configs/**/*.yaml", "docs/*.md", "README.md", "CONTRIBUTING.md", "examples/**/*")
+GLOBS = (
+    "ganmc_lightning/**/*.py",
+    "configs/**/*.yaml",
+    "docs/*.md",
+    "README.md",
+    "CONTRIBUTING.md",
+    "examples/*.py",
+    "examples/web/README.md",
+    "examples/web/index.html",
+)
 FILES = sorted(path for pattern in GLOBS for path in ROOT.glob(pattern) if path.is_file())
 FOREIGN = (
     r"\b(mend(s|ed|ing)?|complain\w*|judg\w+|deceiv\w*|verdicts?|games?|pictures?|lessons?|rivals?|recit\w+|lest|wont)\b",
