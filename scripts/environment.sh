@@ -1,14 +1,15 @@
 #!/bin/sh
 # Create or update a virtual environment with this package in editable mode.
 #
-#   scripts/environment.sh FOLDER [EXTRA]      EXTRA: an extra of pyproject.toml, such as test or dev
+#   scripts/environment.sh FOLDER [EXTRA]      FOLDER: relative to the root of the repository
+#                                              EXTRA: an extra of pyproject.toml, such as test or dev
 #
 # Uses uv if it is installed, otherwise venv and pip. PYTHON is the interpreter of a new environment.
 # Installs the versions of constraints.txt; if that fails (for instance without wheels for this machine), the newest
 # versions that pyproject.toml allows.
 set -eu
 
-folder=$1
+folder=${1:?expected a folder: scripts/environment.sh FOLDER [EXTRA]}
 package=".${2:+[$2]}"
 cd "$(dirname "$0")/.."
 

@@ -35,13 +35,14 @@ done
 [ $# -eq 0 ] || shift
 [ ${#chosen[@]} -gt 0 ] || read -ra chosen <<<"$ALL"
 
-failed=()
+failed=() tested=0
 for name in "${chosen[@]}"; do
     read -r flag aten onednn openblas mkl threads <<<"$(setting "$name")"
     if ! grep -qw "$flag" /proc/cpuinfo; then
         echo "== $name: skipped, this processor has no $flag"
         continue
     fi
+    tested=$((tested + 1))
     echo "== $name: ATen $aten, oneDNN $onednn, OpenBLAS $openblas, MKL $mkl, threads $threads"
     # Waiting threads must not spin, because there are more threads than cores.
     # shellcheck disable=SC2086 # NUMERIC is a list
@@ -50,4 +51,5 @@ for name in "${chosen[@]}"; do
         "${PYTHON:-python3}" -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $NUMERIC "$@" \
         || failed+=("$name")
 done
+[ "$tested" -gt 0 ] || echo "test_isa.sh: nothing was tested, because this processor has none of these instruction sets" >&2
 [ ${#failed[@]} -eq 0 ] || { echo "test_isa.sh: tests failed under: ${failed[*]}" >&2 && exit 1; }

@@ -47,7 +47,7 @@ LIBRARIES = {
     "__main__": set(),
     "exceptions": {"jsonargparse", "lightning"},  # inside functions only
     "batch": {"torch"},
-    "networks": {"torch", "timm"},  # timm: inside functions only
+    "networks": {"torch", "safetensors", "timm"},  # timm: inside functions only
     "losses": {"torch"},
     "io": {"filelock", "numpy", "torch", "torchvision", "PIL", "yaml", "pydantic", "pydantic_core"},
 }

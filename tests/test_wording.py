@@ -23,7 +23,7 @@ FOREIGN = (
     r"\b(mend(s|ed|ing)?|complain\w*|judg\w+|deceiv\w*|verdicts?|games?|pictures?|lessons?|rivals?|recit\w+|lest|wont)\b",
     r"\b(holds?|held|holding) (\w+ )?against\b|\bhand(s|ed|ing)? (\w+ )?over\b|\bfor want of\b|\bbesides[.,;]?$",
     r"\b(goes|going|went) on\b|\b(left|leaves?|leaving) (\w+ )?out\b",
-    r"colour|neighbour|normalis|optimis|behaviour|initialis|regularis|favour|\bgrey",
+    r"colour|neighbour|\bdistil(s|\b)|distil_|normalis|optimis|behaviour|initialis|regularis|favour|\bgrey",
 )
 PATTERN = re.compile("|".join(FOREIGN), re.IGNORECASE)
 

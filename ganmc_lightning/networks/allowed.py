@@ -47,7 +47,7 @@ READING_ARGUMENTS = frozenset(
 )
 """Arguments by which the model functions of torchvision and timm read files or download weights."""
 
-EXTRAS = {"timm": "vision", "safetensors": "vision", "transformers": "hub"}
+EXTRAS = {"timm": "vision", "transformers": "hub"}
 """Packages that are not always installed, and the extra of this package that installs each."""
 
 _allowed: list[str] = []

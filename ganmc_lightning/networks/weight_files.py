@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.archives import check_archive, is_archive
 from ganmc_lightning.io.format_version import check_format_version
 from ganmc_lightning.io.input_files import check_regular_file
-from ganmc_lightning.networks.allowed import import_library
 from ganmc_lightning.networks.checkpoints import is_own_checkpoint, relevant_line
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "state_dict_ema", "ema")
@@ -65,9 +66,7 @@ def read_weights(path: str, trust: bool = False) -> Any:
     kind = file_format(path)
     if kind == "safetensors":
         try:
-            return import_library("safetensors.torch", path).load_file(path)
-        except ConfigurationError:
-            raise
+            return load_file(path)
         except Exception as error:  # SafetensorError is a plain Exception
             raise ConfigurationError(f"{path}: cannot be read as safetensors: {relevant_line(error)}") from error
     if kind == "torchscript":
@@ -101,9 +100,8 @@ def read_metadata(path: str) -> dict[str, str]:
     """
     if file_format(path) != "safetensors":
         return {}
-    library = import_library("safetensors", path)
     try:
-        with library.safe_open(path, "pt") as file:
+        with safe_open(path, "pt") as file:
             return dict(file.metadata() or {})
     except Exception as error:  # SafetensorError is a plain Exception
         raise ConfigurationError(f"{path}: cannot be read as safetensors: {relevant_line(error)}") from error

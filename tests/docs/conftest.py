@@ -15,6 +15,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -147,7 +148,7 @@ def make_photos(label: int) -> NDArray[np.uint8]:
 
 def write_resnet(file: Path) -> None:
     """Write the weights of a classifier of the images of ``write_images``: random features, a fitted last layer."""
-    timm, safetensors = pytest.importorskip("timm"), pytest.importorskip("safetensors.torch")
+    timm = pytest.importorskip("timm")
     images = np.concatenate([make_photos(0), make_photos(1)])
     network = timm.create_model("resnet18", num_classes=2).eval()
     with torch.no_grad():
@@ -158,7 +159,7 @@ def write_resnet(file: Path) -> None:
         weights = torch.linalg.lstsq(torch.cat([features, ones], dim=1), targets, driver="gelsd").solution.T
         network.fc.weight.copy_(weights[:, :-1])
         network.fc.bias.copy_(weights[:, -1])
-    safetensors.save_file(network.state_dict(), file)
+    save_file(network.state_dict(), file)
 
 
 def write_table(file: Path) -> None:

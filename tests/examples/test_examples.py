@@ -23,7 +23,7 @@ def run_example(name: str, **constants: object) -> None:
 def test_distil_with_gan_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GANMC_DATA", raising=False)
-    run_example("01_distil_with_gan_data.py", TEACHER_EPOCHS=1, GAN_EPOCHS=1, STUDENT_EPOCHS=1)
+    run_example("01_distill_with_gan_data.py", TEACHER_EPOCHS=1, GAN_EPOCHS=1, STUDENT_EPOCHS=1)
     accuracies = re.findall(r"^(\w+)(?:, p_fake = \S+)?: (0\.\d{3})$", capsys.readouterr().out, re.MULTILINE)
     assert [role for role, _ in accuracies] == ["teacher", "student", "student", "student"]
     assert (tmp_path / "runs" / "example" / "samples.png").is_file()

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
@@ -74,8 +75,7 @@ class TestFiles:
         assert (spec.sample_shape, spec.num_classes, spec.class_names) == ((3, 2, 2), 3, ("a", "b", "c"))
 
     def test_safetensors(self, tmp_path, network):
-        safetensors = pytest.importorskip("safetensors.torch")
-        safetensors.save_file(network.state_dict(), tmp_path / "a.safetensors")
+        save_file(network.state_dict(), tmp_path / "a.safetensors")
         loaded = load_network(str(tmp_path / "a.safetensors"), network=MLPClassifier(12, 3, (5,)))
         assert torch.equal(loaded(images(2)), network(images(2)))
 

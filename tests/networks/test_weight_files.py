@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -33,9 +34,8 @@ def test_state_dict(weights, tmp_path, zipped):
 
 
 def test_safetensors(weights, tmp_path):
-    safetensors = pytest.importorskip("safetensors.torch")
     path = str(tmp_path / "a.pt")  # the suffix is of another format
-    safetensors.save_file(weights, path)
+    save_file(weights, path)
     assert file_format(path) == "safetensors"
     assert equal(find_state_dict(read_weights(path), path), weights)
     content = (tmp_path / "a.pt").read_bytes()

@@ -58,7 +58,6 @@ def test_shape_is_tried(save):
 
 
 def test_a_file_of_safetensors(tmp_path, make_rows):
-    pytest.importorskip("safetensors")
     network = MLPClassifier(6, 3)
     (file,) = export_network(network, tmp_path, ["safetensors"], spec=DataSpec((6,), 3), recipe=RECIPE)
     rows = make_rows(5, 0)
@@ -67,7 +66,6 @@ def test_a_file_of_safetensors(tmp_path, make_rows):
 
 
 def test_a_generator_of_safetensors_is_no_classifier(tmp_path):
-    pytest.importorskip("safetensors")
     recipe = {"class_path": "ganmc_lightning.networks.TabularGenerator", "init_args": {"num_features": 2}}
     (file,) = export_network(TabularGenerator(2), tmp_path, ["safetensors"], spec=DataSpec((2,), 2), recipe=recipe)
     with pytest.raises(ConfigurationError, match="got a TabularGenerator, expected a classifier"):

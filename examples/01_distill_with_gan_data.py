@@ -11,8 +11,8 @@
 # The method of GAN-MC: a teacher, an AC-GAN, and students trained on the teacher's logits for real digits, for
 # generated digits, and for a mixture. This example needs no download and no GPU and takes less than a minute.
 #
-# The trainings are too short to evaluate the method. `ganmc reproduce digits` has longer trainings, several seeds,
-# and baselines without a GAN.
+# The trainings are too short to evaluate the method. `ganmc reproduce digits --seeds 0,1,2` has longer trainings, three
+# seeds, and baselines without a GAN.
 
 # %% [markdown]
 # On Colab, upload the wheel that `pip wheel --no-deps .` writes in a checkout; the next cell installs it. Where the
@@ -98,9 +98,9 @@ print(f"teacher: {test_accuracy(teacher, data):.3f}")
 # %% [markdown]
 # ## GAN
 #
-# `GeneratorEMA` averages the generator's weights and saves the average in the checkpoint, so the generator is loaded
-# from the checkpoint. A run started from Python writes no recipe of its networks: pass a network of the same
-# architecture to `load_network`.
+# `GeneratorEMA` averages the generator's weights; after the training, and in the checkpoint, the generator has the
+# average. The next cell loads it from the checkpoint, as a later program would. A run started from Python writes no
+# recipe of its networks: pass a network of the same architecture to `load_network`.
 
 # %%
 image = {"image_size": 8, "channels": 1}
