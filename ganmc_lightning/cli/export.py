@@ -97,9 +97,13 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
         ConfigurationError: the data are not found, or are not the samples of the network.
     """
     if arguments.calibration is None:
-        inputs = load_datamodule(str(RunFolder(arguments.run).config)).samples("train")[0]
-        return inputs[_choose(len(inputs))]
+        data = load_datamodule(str(RunFolder(arguments.run).config), in_memory=False)
+        return take_samples(data.split("train"))
     name = arguments.calibration
+    if len(spec.sample_shape) == 1:
+        raise ConfigurationError(
+            "--calibration: the network takes scaled rows, expected a run folder instead of a file"
+        )
     channels, *size = spec.sample_shape
     stored = len(size) != 2 or name.endswith(".npz") or (":" not in name and not Path(name).exists())
     color: Literal[1, 3] = 1 if channels == 1 else 3
@@ -115,15 +119,11 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
 
 
 def take_samples(dataset: TensorDataset | ImageFileDataset) -> Tensor:
-    """Return at most :data:`CALIBRATION_SAMPLES` random samples of a data set."""
-    indices = _choose(len(dataset))
+    """Return at most :data:`CALIBRATION_SAMPLES` random samples of a data set, the same for each call."""
+    indices = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:CALIBRATION_SAMPLES]
     if isinstance(dataset, TensorDataset):
         return dataset.inputs[indices]
     return torch.stack([dataset[int(index)][0] for index in indices])
-
-
-def _choose(n: int) -> Tensor:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:CALIBRATION_SAMPLES]
 
 
 def print_files(files: Sequence[ExportedFile]) -> None:

@@ -15,7 +15,7 @@ from ganmc_lightning.batch import Batch, DataSpec, to_float_images
 from ganmc_lightning.data.augment import Augment
 from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
 from ganmc_lightning.data.loaders import Loader, ResumableDistributedSampler, check_split_size, make_loader
-from ganmc_lightning.data.loading import LoadedData, load_data
+from ganmc_lightning.data.loading import LoadedData, Split, load_data
 from ganmc_lightning.data.mixing import MixMode, check_mixing, concat_synthetic, synthetic_count
 from ganmc_lightning.data.precision import autocast, convert_inputs
 from ganmc_lightning.data.reuse import real_uses, warn_of_reuse
@@ -131,10 +131,14 @@ class GANAugmentedDataModule(LightningDataModule):
         Raises:
             ConfigurationError: the data are read from files and not in memory, or have no validation samples.
         """
-        data = self._loaded.split(split)
+        data = self.split(split)
         if not isinstance(data, TensorDataset):
             raise ConfigurationError(f"data.dataset: {self.dataset.name} is read from files, expected data in memory")
         return data.inputs, data.labels
+
+    def split(self, name: str) -> Split:
+        """Return the split ``train``, ``val`` or ``test``, in memory or read from files when it is indexed."""
+        return self._loaded.split(name)
 
     @property
     def _loaded(self) -> LoadedData:

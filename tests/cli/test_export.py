@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.cli import main
+from ganmc_lightning.data.datasets import image_splits
 from ganmc_lightning.export import files
 from ganmc_lightning.networks import LeNet, TabularGenerator, load_network
 from ganmc_lightning.networks.training_data import get_training_data
@@ -83,6 +86,25 @@ def test_int8_with_a_folder_of_images(classifier, tmp_path, capsys):
     assert main([*command, "--calibration", str(tmp_path / "photos")]) == 0
     assert [path.name for path in out.iterdir()] == ["model.int8.onnx"]
     assert "of the calibration samples keep their class" in capsys.readouterr().out
+
+
+def test_int8_of_a_run_on_image_files_without_validation(classifier, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(image_splits, "MEMORY_LIMIT", 0)
+    rng = np.random.default_rng(0)
+    for split, name in itertools.product(("train", "test"), ("ant", "bee")):
+        (tmp_path / "photos" / split / name).mkdir(parents=True)
+        for index in range(12):
+            pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / split / name / f"{index}.png")
+    dataset = {
+        "class_path": "ganmc_lightning.data.datasets.ImageFolder",
+        "init_args": {"path": str(tmp_path / "photos"), "channels": 1},
+    }
+    config = {"data": {"dataset": dataset, "validation_fraction": 0.0}}
+    (classifier / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert main(["export", str(classifier), "--format", "int8", "--out", str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.int8.onnx"]
 
 
 def test_generator(rows, tmp_path):
