@@ -82,7 +82,12 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
     add("--task", choices=["auto", "classification", "regression"], help="default: by model or target")
     add("--weight", metavar="COLUMN", help="column of sample weights, not used as a feature")
     add("--students", type=split_names, metavar="A,B", help=f"kinds to compare (default: {','.join(KINDS)})")
-    add("--drop", type=split_names, metavar="A,B", help="columns to ignore, such as row numbers")
+    add(
+        "--drop",
+        type=split_names,
+        metavar="A,B",
+        help="columns to ignore, such as row numbers; names with commas in quotes: '\"A, cm\",B'",
+    )
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
     add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")

@@ -66,7 +66,12 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
     add("--teacher-std", type=_parse_floats, metavar="R,G,B", help="standard deviation of the teacher's inputs")
     add("--teacher-size", type=int, metavar="PIXELS", help="side of the teacher's inputs, to which images are resized")
     add("--teacher-probabilities", action="store_true", help="the teacher returns probabilities instead of logits")
-    add("--teacher-classes", type=split_names, metavar="A,B", help="class names in the order of the teacher's outputs")
+    add(
+        "--teacher-classes",
+        type=split_names,
+        metavar="A,B",
+        help="class names in the order of the teacher's outputs; names with commas in quotes: '\"A, wild\",B'",
+    )
 
 
 def validate_image_arguments(arguments: argparse.Namespace) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from difflib import get_close_matches
+from io import StringIO
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.dependencies import check_packages
@@ -45,13 +47,16 @@ def check_export_formats(formats: Iterable[str], option: str = "formats") -> tup
 
 
 def split_names(text: str) -> list[str]:
-    """Split a comma-separated list of names.
+    """Split a comma-separated list of names, as a row of a CSV file: a name that contains commas is quoted.
 
     Example:
         >>> split_names("onnx, pt2")
         ['onnx', 'pt2']
+        >>> split_names('"Height, cm",b')
+        ['Height, cm', 'b']
     """
-    return [name.strip() for name in text.split(",") if name.strip()]
+    rows = csv.reader(StringIO(text, newline=""), skipinitialspace=True)
+    return [name.strip() for row in rows for name in row if name.strip()]
 
 
 def _formats(name: str) -> str:

@@ -158,6 +158,21 @@ def one_hot_blocks(encoder: ColumnTransformer) -> list[tuple[int, int]]:
     return [(int(end - width), int(end)) for end, width in zip(ends, widths, strict=True)]
 
 
+def split_categories(one_hot: OneHotEncoder) -> list[tuple[list[Any], list[Any]]]:
+    """Return the frequent and the rare categories of each column; the rare ones share the last encoded column."""
+    split = []
+    for categories, infrequent in zip(one_hot.categories_, one_hot.infrequent_categories_, strict=True):
+        rare = [] if infrequent is None else list(infrequent)
+        known = {_comparable(value) for value in rare}
+        split.append(([value for value in categories if _comparable(value) not in known], rare))
+    return split
+
+
+def is_nan(value: Any) -> bool:
+    """Return whether a category is NaN, of any float type."""
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
 def decode_rows(encoder: ColumnTransformer, encoded: NDArray[np.float64], like: Any) -> Any:
     """Decode encoded rows; a shared column of rare categories is decoded to the first of these.
 
@@ -213,8 +228,9 @@ def _is_categorical(column: Any) -> bool:
 
 def _encoded_categories(one_hot: OneHotEncoder) -> list[list[Any]]:
     """Return the categories of each block in the order of its columns."""
-    blocks = []
-    for categories, rare in zip(one_hot.categories_, one_hot.infrequent_categories_, strict=True):
-        frequent = [value for value in categories if rare is None or value not in set(rare)]
-        blocks.append(frequent if rare is None else [*frequent, rare[0]])
-    return blocks
+    return [[*frequent, *rare[:1]] for frequent, rare in split_categories(one_hot)]
+
+
+def _comparable(value: Any) -> Any:
+    """Return one object for every NaN: scikit-learn returns new NaN objects, which are not equal."""
+    return np.nan if is_nan(value) else value

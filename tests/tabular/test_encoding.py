@@ -10,7 +10,14 @@ from sklearn.ensemble import RandomForestClassifier
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, compress_table
-from ganmc_lightning.tabular.encoding import decode_rows, encode_rows, encoded_names, fit_encoder, to_numpy_types
+from ganmc_lightning.tabular.encoding import (
+    decode_rows,
+    encode_rows,
+    encoded_names,
+    fit_encoder,
+    one_hot_blocks,
+    to_numpy_types,
+)
 
 MODEL = DistilledClassifier(RandomForestClassifier(5, random_state=0), "tree", max_nodes=15, random_state=0)
 
@@ -78,3 +85,17 @@ def test_rows_are_decoded_to_their_types(table):
     X, _ = table
     encoder = fit_encoder(X)
     pd.testing.assert_frame_equal(decode_rows(encoder, encode_rows(encoder, X), X), X)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, object])
+def test_a_rare_missing_value_of_a_category_column_of_numbers(dtype):
+    codes = np.random.default_rng(0).integers(40, size=400).astype(dtype)
+    codes[:2] = np.nan
+    X = pd.DataFrame({"code": pd.Categorical(codes), "size": np.arange(400.0)})
+    encoder = fit_encoder(X)
+    encoded = encode_rows(encoder, X)
+    assert one_hot_blocks(encoder) == [(0, encoded.shape[1] - 1)]
+    decoded = decode_rows(encoder, encoded, X)
+    np.testing.assert_array_equal(decoded["size"], X["size"])
+    frequent = encoded[:, -2] == 0
+    assert decoded["code"][frequent].tolist() == codes[frequent].tolist()

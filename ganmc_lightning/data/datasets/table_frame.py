@@ -46,7 +46,7 @@ def read_target_table(
         path: ``.csv``, ``.tsv`` or ``.parquet`` file, see
             :func:`~ganmc_lightning.data.datasets.table_reader.read_table`.
         target: name of the target column.
-        drop_columns: names of columns to ignore.
+        drop_columns: names of columns to ignore; they may be missing where ``like`` is given.
         like: features of another table, whose columns are selected in their order and converted to their types; None
             (default) returns all columns.
         weight: name of the column of sample weights, which is not a feature; None (default) for none.
@@ -68,7 +68,8 @@ def read_target_table(
     texts = [] if like is None else [name for name in like.columns if like[name].dtype.kind != "f"]
     table = read_table(path, texts)
     weights = () if weight is None else (weight,)
-    for option, names in (("--target", (target,)), ("--weight", weights), ("--drop", tuple(drop_columns))):
+    drop = tuple(drop_columns) if like is None else ()  # the columns are selected by those of like
+    for option, names in (("--target", (target,)), ("--weight", weights), ("--drop", drop)):
         for name in names:
             if name not in table.columns:
                 raise ConfigurationError(f"{option}: {path} has no column {name!r}, {_suggest(name, table.columns)}")
@@ -90,7 +91,7 @@ def read_target_table(
     columns = {name: _column(table[name], f"{path}: column {name!r}", name in texts) for name in features}
     X = pandas().DataFrame(columns)
     if like is not None:
-        _check_numbers_of(like, X, path)
+        _convert_numbers_of(like, X, path)
         return TargetTable(X, y, None)
     _check_features(X, y, table, path)
     return TargetTable(X, y, None if weight is None else _weights(table[weight], f"{path}: column {weight!r}"))
@@ -152,10 +153,15 @@ def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
             raise ConfigurationError(f"{path}: column {name!r} has another text in every row like an index; {DROP_FIX}")
 
 
-def _check_numbers_of(like: Any, X: Any, path: Path) -> None:
+def _convert_numbers_of(like: Any, X: Any, path: Path) -> None:
+    """Make columns of missing values float where those of ``like`` are; refuse text in the others."""
     for name in X.columns:
-        if like[name].dtype.kind == "f" and X[name].dtype.kind != "f":
-            example = next(value for value in X[name].dropna() if not is_number(value))
+        if like[name].dtype.kind != "f" or X[name].dtype.kind == "f":
+            continue
+        missing = X[name].isna() | X[name].str.casefold().isin(MISSING_NUMBERS)
+        if not missing.all():
+            example = next(value for value in X.loc[~missing, name] if not is_number(value))
             raise ConfigurationError(
                 f"{path}: column {name!r}: got the text {example!r}, expected numbers as in the training rows"
             )
+        X[name] = np.nan

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.encoding import number_columns, one_hot_blocks
+from ganmc_lightning.tabular.encoding import is_nan, number_columns, one_hot_blocks, split_categories
 from ganmc_lightning.tabular.export.target import writing
 
 _TEMPLATE = """\
@@ -71,21 +71,19 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
         ConfigurationError: the file cannot be written.
     """
     path = Path(path)
-    one_hot = encoder.named_transformers_["categories"]
     names = [str(column) for column in encoder.transformers_[0][2]]
     numbers = [str(column) for column in number_columns(encoder)]
     categories: list[str] = []
     columns: list[int] = []
     starts, unknown = [0], []
     blocks = one_hot_blocks(encoder)
-    for (start, stop), values, rare in zip(blocks, one_hot.categories_, one_hot.infrequent_categories_, strict=True):
-        rare_values = [] if rare is None else list(rare)
-        frequent = [value for value in values if not _contains(rare_values, value)]
-        for place, value in enumerate([*frequent, *rare_values]):
+    split = split_categories(encoder.named_transformers_["categories"])
+    for (start, stop), (frequent, rare) in zip(blocks, split, strict=True):
+        for place, value in enumerate([*frequent, *rare]):
             categories.append(_literal(value))
             columns.append(start + min(place, len(frequent)))
         starts.append(len(categories))
-        unknown.append(stop - 1 if rare_values else -1)
+        unknown.append(stop - 1 if rare else -1)
     text = _TEMPLATE.format(
         name=name,
         guard=name.upper(),
@@ -106,15 +104,11 @@ def to_c_encoder(encoder: ColumnTransformer, path: Path | str, name: str, featur
     return path
 
 
-def _contains(values: list[Any], value: Any) -> bool:
-    return any(other is value or other == value for other in values)
-
-
 def _literal(value: Any) -> str:
     """Format a category, as text, as a C string of UTF-8 bytes; NULL for a missing value."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None or is_nan(value):
         return "NULL"
-    if isinstance(value, float) and value.is_integer():  # of integers with missing values
+    if isinstance(value, float | np.floating) and value.is_integer():  # of integers with missing values
         value = int(value)
     escaped = "".join(
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\?' else f"\\{byte:03o}" for byte in str(value).encode()

@@ -92,3 +92,26 @@ def test_weights_are_read_apart_from_the_features(tmp_path):
         read_target_table(path, "y", weight="w")
     with pytest.raises(ConfigurationError, match="got no feature columns"):
         read_target_table(write(tmp_path / "v.csv", "w,y\n1,0\n2,1\n"), "y", weight="w")
+
+
+@pytest.mark.parametrize("blank", ["", "?", "-", "None"])
+def test_a_blank_column_of_numbers_in_another_table(tmp_path, blank):
+    X, *_ = read_target_table(write(tmp_path / "a.csv", "a,b,y\n1,2,0\n3,5,1\n"), "y")
+    other, *_ = read_target_table(write(tmp_path / "b.csv", f"a,b,y\n1,{blank},0\n3,{blank},1\n"), "y", like=X)
+    assert other["b"].dtype == np.float64
+    assert other["b"].isna().all()
+    with pytest.raises(ConfigurationError, match="column 'b': got the text 'x', expected numbers"):
+        read_target_table(write(tmp_path / "c.csv", f"a,b,y\n1,{blank},0\n3,x,1\n"), "y", like=X)
+
+
+def test_a_blank_column_of_numbers_in_parquet(tmp_path):
+    X, *_ = read_target_table(write(tmp_path / "a.csv", "a,b,y\n1,2,0\n3,5,1\n"), "y")
+    pd.DataFrame({"a": [1, 3], "b": [None, None], "y": [0, 1]}).to_parquet(tmp_path / "b.parquet")
+    other, *_ = read_target_table(tmp_path / "b.parquet", "y", like=X)
+    assert other["b"].dtype == np.float64
+
+
+def test_dropped_columns_are_optional_in_another_table(tmp_path):
+    X, *_ = read_target_table(write(tmp_path / "a.csv", "id,a,y\n7,2,0\n9,5,1\n"), "y", ["id"])
+    other, *_ = read_target_table(write(tmp_path / "b.csv", "a,y\n1,0\n3,1\n"), "y", ["id"], like=X)
+    assert list(other.columns) == ["a"]

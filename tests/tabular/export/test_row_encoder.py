@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 
 import numpy as np
@@ -55,3 +56,16 @@ def test_categories_that_are_no_text(values, literals, tmp_path):
     table = pd.DataFrame({"code": pd.Categorical(values), "size": [0.0, 1.0, 2.0]})
     path = to_c_encoder(fit_encoder(table), tmp_path / "student_encode.h", "student", 4)
     assert f"student_categories[] = {{{literals}}};" in path.read_text()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_rare_missing_value_has_the_column_of_rare_categories(dtype, tmp_path):
+    codes = np.random.default_rng(0).integers(40, size=400).astype(dtype)
+    codes[:2] = np.nan
+    table = pd.DataFrame({"code": pd.Categorical(codes), "size": np.arange(400.0)})
+    source = to_c_encoder(fit_encoder(table), tmp_path / "student_encode.h", "student", 8).read_text()
+    assert ", NULL};" in source
+    columns = re.search(r"category_columns\[\] = {(.*)}", source)[1].split(", ")
+    assert columns[-1] == "31"
+    assert max(map(int, columns)) == 31
+    assert "out[32 + k]" in source
