@@ -6,6 +6,7 @@ python scripts/readme_results.py
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +57,13 @@ COMPARISONS = (
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet with crops and flips, accuracy", "cifar10_5k", MAIN, "accuracy",
                "LeNet (labels)", LOGITS[0], ("Real data + crops and flips",),
                "Real data + crops and flips, p_fake 0.5"),
+    Comparison("CIFAR-10, 1,000 images, NIN (5,000 images) to LeNet without augmentation, accuracy",
+               "cifar10_few_images", MAIN, "accuracy", None, "1,000 images", ("1,000 images, mixup, p_fake 0.8",),
+               "1,000 images, p_fake 0.8"),
+    Comparison("CIFAR-10, 1,000 images, NIN (5,000 images) to LeNet with crops and flips, accuracy",
+               "cifar10_few_images", MAIN, "accuracy", None, "1,000 images",
+               ("1,000 images, mixup, p_fake 0.8", "1,000 images, crops and flips"),
+               "1,000 images, crops and flips, p_fake 0.8"),
     Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet without augmentation, accuracy", "cifar10_few_images",
                MAIN, "accuracy", None, "400 images", ("400 images, mixup, p_fake 0.8",),
                "400 images, p_fake 0.8"),
@@ -118,7 +126,7 @@ def results_table() -> str:
 def _short(name: str) -> str:
     """Return the name of a row as it stands in a sentence: "jitter" for "Real data + jitter"."""
     short = name.removeprefix("ANC, ").removeprefix("Real data + ").removeprefix("real data + ")
-    short = short.removeprefix("400 images, ").removeprefix("5,000 images, ")
+    short = re.sub("^[0-9,]+ images, ", "", short)
     return short if short.startswith(("SMOTE", "MUNGE")) else short[0].lower() + short[1:]
 
 
