@@ -15,13 +15,13 @@ from ganmc_lightning.batch import Batch, DataSpec, to_float_images
 from ganmc_lightning.data.augment import Augment
 from ganmc_lightning.data.datasets.base import DatasetSource, TensorDataset
 from ganmc_lightning.data.loaders import Loader, ResumableDistributedSampler, check_split_size, make_loader
-from ganmc_lightning.data.loading import LoadedData, Split, load_data
+from ganmc_lightning.data.loading import LoadedData, load_data
 from ganmc_lightning.data.mixing import MixMode, check_mixing, concat_synthetic, synthetic_count
 from ganmc_lightning.data.precision import autocast, convert_inputs
 from ganmc_lightning.data.reuse import real_uses, warn_of_reuse
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.seeds import derive_seed
-from ganmc_lightning.data.splits import check_validation_fraction
+from ganmc_lightning.data.splits import Split, check_validation_fraction
 from ganmc_lightning.data.teacher_logits import TeacherLogits, samples_to_label
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers.base import Synthesizer
