@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.cli.compress_arguments import input_paths
+from ganmc_lightning.cli.compress_gan_rows import load_table_synthesizer
 from ganmc_lightning.data.datasets.table_frame import TargetTable, read_target_table
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.checkpoint import load_synthesizer
+from ganmc_lightning.tabular.card.text import GAN
 from ganmc_lightning.tabular.compress_checks import check_columns
 from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.teacher_files import load_teacher
 
 MAX_CLASSES = 20
 """Integer targets with more distinct values are values of a regression, unless the model is a classifier."""
+EXACT = 2**53
+"""float64 rounds larger integers, and those of 2**63 or more do not fit into int64."""
 
 
 class CompressInputs(NamedTuple):
@@ -54,7 +57,7 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
     """
     model, path = input_paths(arguments)
     table = read_target_table(path, arguments.target, arguments.drop, weight=arguments.weight)
-    y = _plain_values(table.y)
+    y = _plain_values(table.y, f"{path}: column {arguments.target!r}")
     classes: list[Any] = [] if _is_continuous(y) else np.unique(y).tolist()
     teacher = None if model is None else load_teacher(model, classes, arguments.trust, list(table.X.columns))
     regression = _is_regression(arguments, teacher, y, path)
@@ -68,7 +71,7 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
             return None
         other: TargetTable = read_target_table(option, arguments.target, arguments.drop, table.X)
         column = f"{option}: column {arguments.target!r}"
-        values = _targets_like(_plain_values(other.y), y, regression, column)
+        values = _targets_like(_plain_values(other.y, column), y, regression, column)
         if len(np.unique(values.astype(str))) == 1:
             raise ConfigurationError(f"{column}: got one value, {values.tolist()[0]!r}, expected two or more")
         return other.X, values
@@ -81,16 +84,24 @@ def read_inputs(arguments: argparse.Namespace) -> CompressInputs:
         regression,
         read(arguments.validation),
         read(arguments.test),
-        _synthesizers(arguments.gan),
+        _synthesizers(arguments.gan, table.X, str(path)),
     )
 
 
-def _plain_values(series: Any) -> NDArray[Any]:
-    """Return text as objects, whole numbers as integers, other numbers as float64."""
+def _plain_values(series: Any, name: str) -> NDArray[Any]:
+    """Return text as objects, whole numbers as integers, other numbers as float64.
+
+    Raises:
+        ConfigurationError: a number is infinite.
+    """
     values: NDArray[Any] = series.to_numpy()
     if values.dtype.kind != "f":
         return values.astype(object)
-    return values.astype(np.int64) if np.equal(values, np.round(values)).all() else values
+    infinite = values[~np.isfinite(values)]
+    if len(infinite):
+        raise ConfigurationError(f"{name}: got {infinite[0]}, expected finite numbers")
+    whole = np.equal(values, np.round(values)) & (np.abs(values) < EXACT)
+    return values.astype(np.int64) if whole.all() else values
 
 
 def _is_continuous(y: NDArray[Any]) -> bool:
@@ -154,7 +165,7 @@ def _targets_like(values: NDArray[Any], y: NDArray[Any], regression: bool, name:
     return labels
 
 
-def _synthesizers(gan: str | None) -> dict[str, SupportsSample]:
+def _synthesizers(gan: str | None, X: Any, source: str) -> dict[str, SupportsSample]:
     from ganmc_lightning.synthesizers import (
         AdversarialForestSynthesizer,
         JitterSynthesizer,
@@ -162,7 +173,7 @@ def _synthesizers(gan: str | None) -> dict[str, SupportsSample]:
         SmoteSynthesizer,
     )
 
-    given: dict[str, SupportsSample] = {} if gan is None else {"gan": load_synthesizer(gan)}
+    given: dict[str, SupportsSample] = {} if gan is None else {GAN: load_table_synthesizer(gan, X, source)}
     others: dict[str, Any] = {
         "jitter": JitterSynthesizer(),
         "smote": SmoteSynthesizer(),

@@ -47,10 +47,11 @@ def run_table(arguments: argparse.Namespace) -> int:
     max_bytes = None if arguments.max_bytes is None else parse_size(arguments.max_bytes)
     check_packages((*ONNX_PACKAGES, "skops"))
     try:
-        check_output_folder(arguments.out)
+        out = check_output_folder(arguments.out)
     except ConfigurationError as error:
         raise ConfigurationError(f"--out: {error}") from error
-    check_writable(arguments.out.absolute().parent, "--out")  # the folder itself is replaced
+    for place in (out.parent, out):  # the folder itself is replaced, with its files
+        check_writable(place, "--out")
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
@@ -70,7 +71,7 @@ def run_table(arguments: argparse.Namespace) -> int:
         progress.update(task, description="writing", completed=arguments.time)
         card = write_compression(
             compression,
-            arguments.out,
+            out,
             arguments.command,
             card_environment(),
             partial(_write_result, seed=arguments.seed),
@@ -110,7 +111,7 @@ def _compress(
 
 def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
     """Write ``result.json``: scores, sizes and times of the card."""
-    compression, profiles = card.compression, card.profiles
+    compression, profiles, compiled = card.compression, card.profiles, card.compiled
     metrics = {
         f"test/{model}/{key}": value for model, values in card.scores.metrics.items() for key, value in values.items()
     }
@@ -132,7 +133,7 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
             "teacher_scores": compression.rows.teacher_scores,
             "skipped": list(compression.skipped),
             "unusable": dict(compression.unusable),
-            "export_notes": list(card.export_notes),
+            "export_notes": [*card.export_notes, *compiled.notes],
             "intervals": intervals,
         },
         data={"train_rows": len(compression.rows.y), "test_rows": len(compression.rows.y_test)},
@@ -141,12 +142,12 @@ def _write_result(card: CompressionCard, folder: Path, seed: int) -> None:
                 name: {"trees": item.trees, "nodes": item.nodes, "bytes": item.bytes} for name, item in profiles.items()
             },
             "files": dict(card.files),
-            "object": None if card.compiled is None else asdict(card.compiled.size),
-            "object_int16": None if card.compiled is None else asdict(card.compiled.rounded_size),
+            "object": None if compiled.size is None else asdict(compiled.size),
+            "object_int16": None if compiled.rounded_size is None else asdict(compiled.rounded_size),
         },
         costs={
             **{name: item._asdict() for name, item in card.latencies.items()},
-            **({} if card.compiled is None else {"student_c": card.compiled.latency._asdict()}),
+            **({} if compiled.latency is None else {"student_c": compiled.latency._asdict()}),
         },
     )
 
@@ -161,6 +162,9 @@ def _print_summary(card: CompressionCard, folder: Path) -> None:
         size = "" if profile.bytes is None else f"{format_size(profile.bytes)}, "
         score = f"{HEADINGS[card.scores.score]} {format_interval(interval)}"
         print(f"  {name:<8} {score}, {nodes}{size}{format_seconds(latency.row)} per row")
-    if card.compiled is not None:
-        print(f"  {'C':<8} {card.compiled.size.flash_bytes:,} B, {format_seconds(card.compiled.latency.row)} per row")
+    compiled = card.compiled
+    parts = [] if compiled.size is None else [f"{compiled.size.flash_bytes:,} B"]
+    parts += [] if compiled.latency is None else [f"{format_seconds(compiled.latency.row)} per row"]
+    if parts:
+        print(f"  {'C':<8} {', '.join(parts)}")
     print(f"{folder}{os.sep}: {', '.join(sorted(path.name for path in folder.glob('[!.]*')))}")

@@ -135,7 +135,7 @@ def print_files(files: Sequence[ExportedFile]) -> None:
     for file in files:
         latencies = (f"{1000 * file.latency[n]:.3g}" for n in (1, 64))
         table.add_row(str(file.path), f"{file.bytes:,}", f"{file.max_difference:.2g}", *latencies)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # a path may contain [v1] or :x:
     for file in files:
         if file.agreement is not None:
             print(f"{file.format}: {file.agreement:.1%} of the calibration samples keep their class")

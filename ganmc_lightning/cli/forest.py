@@ -85,7 +85,7 @@ def _run(config: ForestConfig, command: str) -> None:
         if config.export.exists() and not config.export.is_dir():
             raise ConfigurationError(f"--export: {config.export} is a file, expected a folder")
     started = time.perf_counter()
-    console = Console()
+    console = Console(markup=False, emoji=False)  # a path may contain [v1] or :x:
     splits = config.data.load()
 
     def log(text: str) -> None:

@@ -45,7 +45,7 @@ def run_tabular_study(arguments: list[str], command: str) -> int:
 
 def _run(arguments: TabularStudyArguments, command: str) -> None:
     started = time.perf_counter()
-    console = Console()
+    console = Console(markup=False, emoji=False)  # a path may contain [v1] or :x:
     splits = arguments.data.load(arguments.seed)
 
     def log(text: str) -> None:

@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.utils.validation import column_or_1d
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.weights import check_weights
-from ganmc_lightning.tabular.compress_checks import read_rows
+from ganmc_lightning.tabular.compress_checks import check_rows, read_rows
 from ganmc_lightning.tabular.compress_rows import (
     ChoiceRows,
     CompressionRows,
     default_teacher,
-    has_out_of_bag,
     split_rows,
 )
 from ganmc_lightning.tabular.compress_search import (
@@ -38,10 +36,11 @@ from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.plain_boosting import fit_plain, is_better, is_plain
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
+from ganmc_lightning.tabular.selection import BudgetError
 from ganmc_lightning.tabular.students import BoostingKind
 from ganmc_lightning.tabular.table_student import TableClassifier, TableRegressor
-from ganmc_lightning.tabular.teacher_labels import IN_BAG, OUT_OF_BAG
-from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_positive, check_values
+from ganmc_lightning.tabular.teacher_labels import IN_BAG, OUT_OF_BAG, has_out_of_bag
+from ganmc_lightning.tabular.validation import check_positive
 
 SEARCH_SECONDS = 120.0
 """Default time limit of the search; fitting a teacher and the measurements of the card are not part of it."""
@@ -59,10 +58,11 @@ class Compression:
         synthesizer: name of the synthesizer of the chosen student; empty for real rows.
         tried: all students that were compared on validation rows, best first.
         skipped: training sets that were not tried because of the time limit.
-        unusable: synthesizers that cannot be used for the rows, with the reason.
+        unusable: synthesizers that cannot be used for the rows, or not for one kind of students, with the reason.
         rows: training and test rows, with the teacher's outputs.
         search_seconds: time of the search.
         scoring: score on the validation rows.
+        not_refitted: why the student is not fitted to the validation rows; empty where it is, or they were given.
     """
 
     model: DistilledClassifier | DistilledRegressor
@@ -74,6 +74,7 @@ class Compression:
     rows: CompressionRows
     search_seconds: float
     scoring: str
+    not_refitted: str = ""
 
     @property
     def is_plain(self) -> bool:
@@ -164,7 +165,8 @@ def compress_table(
     """
     X = read_rows(X)
     validation, test = (None if part is None else (read_rows(part[0]), part[1]) for part in (validation, test))
-    targets = _check_arguments(X, y, regression, students, max_nodes, max_bytes, seconds)
+    targets = check_rows(X, y, regression)
+    _check_arguments(students, max_nodes, max_bytes, seconds)
     weights = None
     if sample_weight is not None:
         classes = np.zeros(len(targets), dtype=np.int64) if regression else targets
@@ -200,31 +202,14 @@ def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
         return max(file.stat().st_size for file in files)
 
 
-def _check_arguments(
-    X: Any,
-    y: ArrayLike,
-    regression: bool,
-    students: Sequence[str],
-    max_nodes: int | None,
-    max_bytes: int | None,
-    seconds: float,
-) -> NDArray[Any]:
-    """Validate arguments and targets before anything is fitted; return the targets."""
-    targets: NDArray[Any] = column_or_1d(y, dtype=np.float64 if regression else None)
-    if regression:
-        check_values(targets)
-    else:
-        check_class_targets(targets)
-    check_no_index(X)
-    if len(X) != len(targets):
-        raise ConfigurationError(f"y: got {len(targets)} values for {len(X)} rows, expected one per row")
+def _check_arguments(students: Sequence[str], max_nodes: int | None, max_bytes: int | None, seconds: float) -> None:
+    """Validate arguments before anything is fitted."""
     for student in students:
         if student not in KINDS:
             raise ConfigurationError(f"students: got {student!r}, expected names out of {', '.join(KINDS)}")
     for name, value in (("max_nodes", max_nodes), ("max_bytes", max_bytes), ("seconds", seconds)):
         if value is not None:
             check_positive(name, value)
-    return targets
 
 
 def _fit_function(choice: ChoiceRows, regression: bool, seed: int) -> Callable[..., Any]:
@@ -258,7 +243,7 @@ def _compress_rows(
         if max_bytes is not None:
             limit.report("size of the exported files")
             model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
-    except ConfigurationError as error:
+    except BudgetError as error:
         if max_bytes is None or not str(error).startswith("max_bytes"):
             raise
         n_classes = len(np.unique(rows.y)) if hasattr(rows.teacher, "predict_proba") else 0
@@ -274,19 +259,23 @@ def _compress_rows(
             model, baseline = plain, None
     synthesizer = next((name for name, source in synthesizers.items() if model.synthesizer is source), "")
     scoring = str(getattr(model, "scoring", "r2"))
-    model = _fit_to_all_rows(model, rows, max_bytes)
-    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)
-    return Compression(model, plain, synthesizer, tried, tuple(limit.skipped), unusable, rows, limit.elapsed, scoring)
+    model, reason = _fit_to_all_rows(model, rows, max_bytes)
+    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)[0]
+    skipped = tuple(limit.skipped)
+    return Compression(model, plain, synthesizer, tried, skipped, unusable, rows, limit.elapsed, scoring, reason)
 
 
-def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = None) -> Any:
+def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = None) -> tuple[Any, str]:
     """Fit the chosen student of a distilled estimator to all training rows, with the teacher of these.
 
-    Where its files are then larger than ``max_bytes``, the student of fewer rows is returned.
+    Where this is not possible, or its files are then larger than ``max_bytes``, the student of fewer rows is returned,
+    with the reason.
     """
     chosen = model.chosen_
-    if rows.choice.given or (chosen.teacher_labels == OUT_OF_BAG and not has_out_of_bag(rows.teacher, len(rows.y))):
-        return model
+    if rows.choice.given:
+        return model, ""
+    if chosen.teacher_labels == OUT_OF_BAG and not has_out_of_bag(rows.teacher, rows.y):
+        return model, "the given teacher has no out-of-bag outputs of these training rows"
     final = clone(model).set_params(
         teacher=rows.teacher,
         student=chosen.estimator,
@@ -299,4 +288,6 @@ def _fit_to_all_rows(model: Any, rows: CompressionRows, max_bytes: int | None = 
     final.teacher, final.synthesizer = rows.teacher, model.synthesizer  # clone copies them without what was fitted
     final.fit(rows.X, rows.y, rows.sample_weight)
     final.selection_, final.chosen_ = model.selection_, chosen
-    return final if max_bytes is None or largest_file(final) <= max_bytes else model
+    if max_bytes is not None and largest_file(final) > max_bytes:
+        return model, "the files of a student of all training rows exceed max_bytes"
+    return final, ""

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import column_or_1d
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.encoding import to_numpy_types
 from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import Teacher
+from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_numbers, check_values
 
 
 def read_rows(X: Any) -> Any:
@@ -67,17 +69,64 @@ def teacher_inputs(model: Any, X: Any) -> Any:
     return X
 
 
-def check_targets(given: NDArray[Any], y: NDArray[Any], regression: bool, name: str) -> NDArray[Any]:
-    """Validate the targets of validation or test rows, which need two values to be scored; return them."""
-    if not regression:
+def check_rows(X: Any, y: ArrayLike, regression: bool) -> NDArray[Any]:
+    """Validate the training rows; return their labels or values (N,).
+
+    Raises:
+        ConfigurationError: ``y`` has another length, other targets than those of the task, or one value; or the first
+            column numbers the rows.
+    """
+    targets: NDArray[Any] = column_or_1d(y, dtype=np.float64 if regression else None)
+    if regression:
+        _check_finite(targets, "y")
+        check_values(targets)
+    else:
+        check_class_targets(targets)
+    check_no_index(X)
+    _check_length(X, targets, "y")
+    return targets
+
+
+def check_targets(X: Any, given: ArrayLike, y: NDArray[Any], regression: bool, name: str) -> NDArray[Any]:
+    """Validate the targets of validation or test rows, which need two values to be scored; return them.
+
+    Args:
+        X: the rows (M, D).
+        given: their labels or values (M,).
+        y: labels or values (N,) of the training rows.
+        regression: whether they are values.
+        name: name of the targets, for error messages.
+
+    Raises:
+        ConfigurationError: another length, another class, a value that is not finite, or one value.
+    """
+    given = np.ravel(np.asarray(given))
+    _check_length(X, given, name)
+    if regression:
+        check_numbers(given, name)
+        _check_finite(given.astype(np.float64), name)
+    else:
         unknown = np.setdiff1d(given, y)
         if len(unknown):
             raise ConfigurationError(
                 f"{name}: got {unknown.tolist()[0]!r}, expected one of the classes {np.unique(y).tolist()}"
             )
+    if not len(given):
+        raise ConfigurationError(f"{name}: got no values, expected two or more")
     if len(np.unique(given)) < 2:
         raise ConfigurationError(f"{name}: got one value, {given.tolist()[0]!r}, expected two or more")
     return given
+
+
+def _check_length(X: Any, y: NDArray[Any], name: str) -> None:
+    if len(X) != len(y):
+        raise ConfigurationError(f"{name}: got {len(y)} values for {len(X)} rows, expected one per row")
+
+
+def _check_finite(y: NDArray[np.float64], name: str) -> None:
+    other = y[~np.isfinite(y)]
+    if len(other):
+        raise ConfigurationError(f"{name}: got {other[0]}, expected finite numbers")
 
 
 def check_column_order(teacher: Teacher, y: NDArray[Any], outputs: NDArray[np.float64], regression: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -29,12 +30,18 @@ FILES = ("student.skops", *SOURCES, ONNX, CARD, "result.json")
 """Files of a folder that another compression may replace."""
 
 
-def check_output_folder(folder: Path) -> None:
+def check_output_folder(folder: Path) -> Path:
     """Validate that a folder does not exist, is empty or contains only files of an earlier compression.
 
+    Returns:
+        The absolute path, without symbolic links: a link to the folder remains one.
+
     Raises:
-        ConfigurationError: it is a file, or contains other files.
+        ConfigurationError: it is a file or a mount point, which cannot be renamed, or contains other files.
     """
+    folder = folder.resolve()
+    if os.path.ismount(folder):
+        raise ConfigurationError(f"{folder}: is a mount point, expected a folder in it")
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(f"{folder}: is a file, expected a folder")
     if folder.is_dir():
@@ -43,6 +50,7 @@ def check_output_folder(folder: Path) -> None:
             raise ConfigurationError(
                 f"{folder}: contains {others[0]!r}, expected a new or empty folder, or one of an earlier compression"
             )
+    return folder
 
 
 def write_compression(
@@ -57,7 +65,7 @@ def write_compression(
     ``student.skops`` predicts rows of the table. The C source and ONNX predict encoded columns, which the header of the
     C source lists; for a table with categories, ``student_encode.h`` encodes a row in C. A file that cannot be written
     for the student, except ``student.skops``, is omitted; a warning and the card give the reason. The files are written
-    to a temporary folder that replaces ``folder`` when all are complete.
+    to a temporary folder that replaces ``folder`` when all are complete; the files of the current folder are replaced.
 
     Args:
         compression: result of :func:`~ganmc_lightning.tabular.compress_table`.
@@ -72,8 +80,7 @@ def write_compression(
     Raises:
         ConfigurationError: the folder contains other files or cannot be written, or the student cannot be stored.
     """
-    folder = Path(folder)
-    check_output_folder(folder)
+    folder = check_output_folder(Path(folder))
     temporary = temporary_path(folder)
     try:
         try:
@@ -151,6 +158,9 @@ def _replace(folder: Path, temporary: Path) -> None:
     """Rename the temporary folder; an earlier folder is renamed first, so that one of the two always exists."""
     earlier = temporary_path(folder, "old")
     try:
+        if folder.exists() and folder.samefile("."):  # a shell would remain in the renamed folder
+            _replace_files(folder, temporary)
+            return
         if folder.exists():
             folder.rename(earlier)
         temporary.rename(folder)
@@ -159,3 +169,13 @@ def _replace(folder: Path, temporary: Path) -> None:
             earlier.rename(folder)
         raise ConfigurationError(f"{folder}: cannot be written ({error.strerror})") from error
     shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _replace_files(folder: Path, temporary: Path) -> None:
+    """Move the files of the temporary folder into another one, and delete the other files there."""
+    new = sorted(path.name for path in temporary.iterdir())
+    for name in new:
+        (temporary / name).replace(folder / name)
+    for path in folder.iterdir():
+        if path.name not in (*new, LOCK):
+            path.unlink()

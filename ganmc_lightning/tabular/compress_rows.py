@@ -32,7 +32,6 @@ from ganmc_lightning.tabular.teacher import (
     takes_raw_columns,
     weight_argument,
 )
-from ganmc_lightning.tabular.teacher_labels import is_bootstrap_forest, is_forest_of
 
 TeacherScores = Literal["unseen", "refitted", "seen"]
 FOLDS = 5
@@ -126,7 +125,7 @@ def split_rows(
     if fitted:
         _check_teacher(teacher, X, y, regression)
     validation, test = (
-        None if part is None else (part[0], check_targets(np.ravel(part[1]), y, regression, name))
+        None if part is None else (part[0], check_targets(*part, y, regression, name))
         for name, part in (("y_val", validation), ("y_test", test))
     )
     held_out = test is None
@@ -213,11 +212,6 @@ def _predict(teacher: Teacher, X: Any) -> NDArray[np.float64]:
         raise
     except (ValueError, TypeError, KeyError) as error:  # such as an unknown category or NaN
         raise unusable_rows("predict", X, error) from error
-
-
-def has_out_of_bag(model: Any, n_rows: int) -> bool:
-    """Return whether a fitted model is a bootstrap forest of as many rows, alone or at the end of a pipeline."""
-    return is_bootstrap_forest(model) and is_forest_of(model, n_rows)
 
 
 def _take(X: Any, rows: NDArray[np.bool_]) -> Any:

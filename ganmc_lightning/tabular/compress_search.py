@@ -11,7 +11,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.profiling import pickled_bytes
 from ganmc_lightning.tabular.recipes import BOTH, LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.sampling import SupportsSample
-from ganmc_lightning.tabular.selection import StudentCandidate
+from ganmc_lightning.tabular.selection import BudgetError, StudentCandidate
 from ganmc_lightning.tabular.students import KINDS
 from ganmc_lightning.tabular.teacher_labels import CROSS_FIT, IN_BAG
 
@@ -142,10 +142,11 @@ def search_students(
         limit: time limit.
 
     Returns:
-        The best fitted estimator, all students best first, and the synthesizers that cannot be used, with the reason.
+        The best fitted estimator, all students best first, and the synthesizers that cannot be used, with the reason;
+        those of which the students of one kind are too large, with the kind.
 
     Raises:
-        ConfigurationError: no student is small enough, or the rows are invalid.
+        ConfigurationError: no student of the real rows is small enough, or the rows are invalid.
     """
     best = fit(student=list(kinds), training_data=REAL, should_fit=limit.should_fit)
     tried = [TriedStudent(candidate) for candidate in best.selection_]
@@ -159,6 +160,9 @@ def search_students(
             start = limit.elapsed
             try:
                 model = fit(**recipe_arguments(replace(kind_best, synthesizer=name), synthesizer))
+            except BudgetError as error:  # the students of real rows are smaller
+                unusable[text] = str(error)
+                continue
             except ConfigurationError as error:
                 if not str(error).startswith(("synthesizer", "X:")):
                     raise
@@ -214,7 +218,7 @@ def shrink_to_bytes(
         measure: returns the size of the largest exported file of a fitted estimator.
 
     Raises:
-        ConfigurationError: no student is small enough.
+        BudgetError: no student is small enough.
     """
     if measure(model) <= max_bytes:
         return model
@@ -224,15 +228,13 @@ def shrink_to_bytes(
             arguments = recipe_arguments(item, synthesizers.get(item.synthesizer))
             try:
                 model = fit(**arguments, max_bytes=limit)
-            except ConfigurationError as error:
-                if not str(error).startswith("max_"):
-                    raise
+            except BudgetError:
                 break
             size = measure(model)
             if size <= max_bytes:
                 return model
             limit = int(SHRINK * min(limit, pickled_bytes(deployable(model)) or limit) * max_bytes / size)
-    raise ConfigurationError(f"max_bytes: got {max_bytes}, no student is small enough")
+    raise BudgetError(f"max_bytes: got {max_bytes}, no student is small enough")
 
 
 def smallest_file(fit: FitStudents, kinds: Sequence[str], n_classes: int, measure: Callable[[Any], int]) -> int:

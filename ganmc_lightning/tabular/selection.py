@@ -23,6 +23,10 @@ MIN_NODE_BYTES = 64
 """Size of a node in scikit-learn's trees, without its value."""
 
 
+class BudgetError(ConfigurationError):
+    """No student is within the budget."""
+
+
 @dataclass(frozen=True)
 class StudentCandidate:
     """A student that was compared with others.
@@ -132,7 +136,7 @@ class SizeBudget:
             sizes: sizes of all students.
 
         Raises:
-            ConfigurationError: naming the smallest student.
+            BudgetError: naming the smallest student.
         """
         if any(self.permits(size) for size in sizes):
             return
@@ -140,15 +144,15 @@ class SizeBudget:
             values = [(self._limits(size)[position][2], size.student) for size in sizes]
             known = [(value, student) for value, student in values if value is not None]
             if limit is not None and not known:
-                raise ConfigurationError(f"{name}: got {limit}, {sizes[0].student} has no such size; remove {name}")
+                raise BudgetError(f"{name}: got {limit}, {sizes[0].student} has no such size; remove {name}")
             if limit is not None and min(known)[0] > limit:
                 least = f"{min(known)[0]:.2g}" if isinstance(min(known)[0], float) else min(known)[0]
-                raise ConfigurationError(
+                raise BudgetError(
                     f"{name}: got {limit}, expected at least {least}, the smallest student ({min(known)[1]})"
                 )
         given = [(name, limit) for name, limit, _ in self._limits(sizes[0]) if limit is not None]
         names, limits = (" and ".join(map(str, part)) for part in zip(*given, strict=True))
-        raise ConfigurationError(f"{names}: got {limits}, expected the size of one student")
+        raise BudgetError(f"{names}: got {limits}, expected the size of one student")
 
     def _limits(self, size: StudentSize | StudentCandidate) -> list[tuple[str, float | None, float | None]]:
         """Return name, limit and value of each quantity."""
@@ -233,7 +237,7 @@ def select_students(
         should_fit: returns whether to fit a kind to a training set; None (default) fits all.
 
     Raises:
-        ConfigurationError: no student is small enough.
+        BudgetError: no student is small enough.
     """
     candidates = score_candidates(rows, kinds, recipes, parts, budget, seed, should_fit)
     if try_synthetic:
@@ -257,7 +261,7 @@ def fit_best(
         The candidate and the fitted student.
 
     Raises:
-        ConfigurationError: no student is small enough.
+        BudgetError: no student is small enough.
     """
     sizes = []
     for candidate in ranked:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from joblib import parallel_config  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -48,7 +49,8 @@ class Teacher:
         Raises:
             ConfigurationError: the classifier returns an array of another shape.
         """
-        probabilities = np.asarray(self.model.predict_proba(self.to_fit_format(X)), dtype=np.float64)
+        with single_threaded():
+            probabilities = np.asarray(self.model.predict_proba(self.to_fit_format(X)), dtype=np.float64)
         if probabilities.shape != (len(X), len(self.classes)):
             raise ConfigurationError(
                 f"teacher: predict_proba of {type(self.model).__name__} returned shape {probabilities.shape}, expected "
@@ -64,12 +66,21 @@ class Teacher:
         """
         if len(self.classes):
             return self.predict_proba(X)
-        values = np.asarray(self.model.predict(self.to_fit_format(X)), dtype=np.float64)
+        with single_threaded():
+            values = np.asarray(self.model.predict(self.to_fit_format(X)), dtype=np.float64)
         if values.size != len(X):
             raise ConfigurationError(
                 f"teacher: predict of {type(self.model).__name__} returned shape {values.shape}, expected ({len(X)},)"
             )
         return values.ravel()
+
+
+def single_threaded() -> parallel_config:
+    """Return a context in which scikit-learn predicts on one thread.
+
+    With more, a forest sums its trees in the order in which they finish, so that the last bits of its outputs vary.
+    """
+    return parallel_config(backend="sequential")
 
 
 def fit_teacher(

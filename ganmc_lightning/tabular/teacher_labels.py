@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ from ganmc_lightning.tabular.teacher import Teacher, fit_teacher, is_fitted, wei
 
 IN_BAG, OUT_OF_BAG, CROSS_FIT = "in_bag", "out_of_bag", "cross_fit"
 CROSS_FIT_FOLDS = 5
+CHECKED_TREES = 10
+"""One tree is not enough: in another order of 100 rows of two classes, one root in twelve is the same."""
+ROOT_TOLERANCE = 1e-7
 
 
 class TableRows(NamedTuple):
@@ -96,7 +100,7 @@ class TeacherLabels:
         if requested == OUT_OF_BAG and not self._has_out_of_bag(teacher):
             raise ConfigurationError(
                 f"teacher_labels: got 'out_of_bag', {kind} has no out-of-bag rows; expected a forest with "
-                "bootstrap=True that was fitted to X"
+                "bootstrap=True that was fitted to X, its rows in the same order"
             )
         if requested == CROSS_FIT and not self._can_refit:
             raise ConfigurationError(
@@ -158,8 +162,9 @@ class TeacherLabels:
 
     def _has_out_of_bag(self, teacher: Teacher) -> bool:
         """Return whether a fitted teacher is a bootstrap forest of the real rows."""
-        fitted_here = teacher.model is not self.teacher
-        return is_bootstrap_forest(teacher.model) and (fitted_here or is_forest_of(teacher.model, len(self.y)))
+        if teacher.model is not self.teacher:  # fitted here
+            return is_bootstrap_forest(teacher.model)
+        return has_out_of_bag(teacher.model, self.y)
 
     def _cross_fit(self, teacher: Teacher, index: NDArray[np.int64]) -> NDArray[np.float64]:
         weights = None if self.sample_weight is None else self.sample_weight[index]
@@ -206,6 +211,35 @@ def is_forest_of(model: Any, n_rows: int) -> bool:
     """Return whether a fitted model, or the last step of a pipeline, is a forest that was fitted to as many rows."""
     forest = _last_step(model)
     return isinstance(forest, BaseForest) and bool(forest._n_samples == n_rows)
+
+
+def has_out_of_bag(model: Any, y: NDArray[Any]) -> bool:
+    """Return whether the out-of-bag rows of a fitted model are known: a bootstrap forest of these rows in this order.
+
+    The root of a tree stores the mean of its bootstrap rows. Where this is not the mean of ``y`` at these, the forest
+    was fitted to other rows or in another order. It is not compared where it depends on unknown weights.
+
+    Args:
+        model: fitted model, or a pipeline that ends with one.
+        y: labels or values (N,) of the rows.
+    """
+    if not is_bootstrap_forest(model) or not is_forest_of(model, len(y)):
+        return False
+    forest = copy.copy(_last_step(model))
+    forest.estimators_ = forest.estimators_[:CHECKED_TREES]  # the bootstrap rows of all trees take seconds
+    trees = [tree.tree_ for tree in forest.estimators_]
+    weighted = any(tree.weighted_n_node_samples[0] != forest._n_samples_bootstrap for tree in trees)
+    if weighted or forest.n_outputs_ > 1 or getattr(forest, "class_weight", None) is not None:
+        return True
+    if hasattr(forest, "classes_"):
+        targets = np.equal(y[:, None], forest.classes_).astype(np.float64)
+    elif forest.criterion == "absolute_error":  # the root is the median
+        return True
+    else:
+        targets = np.asarray(y, dtype=np.float64)[:, None]
+    roots = [tree.value[0].ravel() for tree in trees]
+    means = [targets[bag].mean(axis=0) for bag in forest.estimators_samples_]
+    return bool(np.allclose(roots, means, rtol=ROOT_TOLERANCE, atol=ROOT_TOLERANCE * targets.std()))
 
 
 def _last_step(model: Any) -> Any:

@@ -45,8 +45,12 @@ def check_values(y: NDArray[Any]) -> None:
         raise ConfigurationError(f"y: got one value, {y[0]}, expected two or more")
 
 
-def check_numbers(y: Any) -> None:
+def check_numbers(y: Any, name: str = "y") -> None:
     """Validate that targets of a regression are numbers.
+
+    Args:
+        y: the targets.
+        name: name of the targets for the error message (default: ``"y"``).
 
     Raises:
         ConfigurationError: text.
@@ -57,7 +61,7 @@ def check_numbers(y: Any) -> None:
             values.astype(np.float64)
         except (TypeError, ValueError):
             raise ConfigurationError(
-                f"y: got {values.tolist()[0]!r}, expected numbers; use DistilledClassifier"
+                f"{name}: got {values.tolist()[0]!r}, expected numbers; use DistilledClassifier"
             ) from None
 
 

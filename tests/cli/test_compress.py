@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 
 import joblib
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from ganmc_lightning.cli import compress_arguments
+from ganmc_lightning.cli import compress_arguments, compress_table
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.compress import KINDS, SEARCH_SECONDS
 from ganmc_lightning.tabular.export import load_skops, save_skops
 
@@ -138,6 +140,38 @@ def test_errors_are_one_line_and_leave_nothing(compress, tmp_path, arguments, op
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_current_folder(ganmc, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fast = ("--students", "tree", "--max-nodes", "31", "--time", "0.01", "--out", ".")
+    outcome = ganmc(
+        "compress", folder / "forest.skops", folder / "train.csv", "--target", "y", "--drop", "value", *fast
+    )
+    assert outcome.status == 0, outcome.err
+    assert {"student.skops", "card.html"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_mount_point_is_refused_before_the_search(compress, tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == tmp_path / "small")
+    monkeypatch.delattr(compress_table, "compress_table")
+    outcome = compress("forest.skops", "train.csv")
+    assert outcome.status == 2
+    assert outcome.err == f"ganmc: --out: {tmp_path / 'small'}: is a mount point, expected a folder in it\n"
+
+
+def test_link_to_a_folder_that_cannot_be_replaced_is_refused_before_the_search(compress, tmp_path, monkeypatch):
+    def check(folder, option):
+        if folder == tmp_path / "other":
+            raise ConfigurationError(f"{option}: cannot write to {folder}")
+
+    (tmp_path / "other" / "small").mkdir(parents=True)
+    (tmp_path / "small").symlink_to(tmp_path / "other" / "small", target_is_directory=True)
+    monkeypatch.setattr(compress_table, "check_writable", check)
+    monkeypatch.delattr(compress_table, "compress_table")
+    outcome = compress("forest.skops", "train.csv")
+    assert outcome.status == 2
+    assert f"--out: cannot write to {tmp_path / 'other'}" in outcome.err
 
 
 def test_regression_student_has_the_names_of_the_columns(compress, folder, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.cli import main
+from ganmc_lightning.cli.export import print_files
 from ganmc_lightning.data.datasets import image_splits
 from ganmc_lightning.export import files
 from ganmc_lightning.networks import LeNet, TabularGenerator, load_network
@@ -71,6 +73,14 @@ def test_run_folder(classifier, tmp_path, capsys):
     probabilities = torch.export.load(out / "model.pt2").module()(inputs)
     torch.testing.assert_close(probabilities, expected.softmax(1))
     assert main(["export", str(out / "model.safetensors"), "--format", "pt2", "--out", str(tmp_path / "again")]) == 0
+
+
+def test_paths_with_brackets_are_printed_as_they_are(capsys):
+    latency = {1: 0.001, 64: 0.002}
+    print_files([files.ExportedFile(Path(name), "pt2", 1000, 0.0, latency) for name in ("a[v1].pt2", "a[/x].pt2")])
+    out = capsys.readouterr().out
+    assert "a[v1].pt2" in out
+    assert "a[/x].pt2" in out
 
 
 def test_int8_with_a_folder_of_images(classifier, tmp_path, capsys):

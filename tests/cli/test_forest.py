@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,17 @@ def test_unsupported_formats_do_not_prevent_other_exports(table, tmp_path, capsy
     assert (
         "student.onnx: the label differs from scikit-learn's for 0 of 300 training samples" in capsys.readouterr().out
     )
+
+
+def test_paths_with_brackets_are_printed_as_they_are(folder, capsys):
+    for name in ("skl2onnx", "onnxruntime", "skops"):
+        pytest.importorskip(name)
+    arguments = ("--data.train_size", "60", "--synthesizers", "{}", "--checkpoints.gan", "null")
+    assert forest(*arguments, "--out", "out[v1]", "--export", "small[/x]") == 0
+    out = capsys.readouterr().out
+    assert "\nout[v1]\n" in out
+    for name in ("student.skops", "teacher.c", "student.onnx: the label differs"):
+        assert str(Path("small[/x]", name)) in out
 
 
 def test_export_to_a_file_is_rejected(folder, capsys):

@@ -34,14 +34,15 @@ def run(*arguments):
     return main(["tabular-study", "--config", "study.yaml", *arguments])
 
 
-def test_result_contains_students_and_counts_of_rows(folder):
-    assert run("--seed", "1", "--out", "run") == 0
-    result = json.loads((folder / "run" / "result.json").read_text())
+def test_result_contains_students_and_counts_of_rows(folder, capsys):
+    assert run("--seed", "1", "--out", "run[v1]") == 0
+    assert capsys.readouterr().out.endswith("\nrun[v1]\n")
+    result = json.loads((folder / "run[v1]" / "result.json").read_text())
     assert result["data"]["samples"] == {"fit": 150, "validation": 80, "test": 80}
     assert result["metrics"]["test/tree/real+munge/auc"] > 0.5
     assert "val/best/auc" in result["metrics"]
     assert result["seed"] == 1
-    assert "seed: 1" in (folder / "run" / "config.yaml").read_text()
+    assert "seed: 1" in (folder / "run[v1]" / "config.yaml").read_text()
 
 
 def test_seed_and_configuration_determine_the_result(folder):

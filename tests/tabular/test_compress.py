@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,17 +14,18 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer, SmoteSynthesizer
-from ganmc_lightning.tabular import compress, compress_table
+from ganmc_lightning.tabular import DistilledClassifier, compress, compress_table
 from ganmc_lightning.tabular.compress import largest_file
 from ganmc_lightning.tabular.compress_checks import check_columns
 from ganmc_lightning.tabular.compress_rows import split_rows
-from ganmc_lightning.tabular.compress_search import TimeLimit, deployable
+from ganmc_lightning.tabular.compress_search import TimeLimit, deployable, search_students
 from ganmc_lightning.tabular.export import save_skops, to_c, to_onnx
 from ganmc_lightning.tabular.recipes import TrainingRecipe
+from ganmc_lightning.tabular.selection import BudgetError, StudentCandidate
 from ganmc_lightning.tabular.teacher_files import BoosterClassifier
 
 
@@ -126,6 +130,27 @@ class TestRows:
         with pytest.raises(ConfigurationError, match=expected):
             split_rows(teacher, X, y, given["validation"], given["test"], seed=0)
 
+    @pytest.mark.parametrize("name", ["validation", "test"])
+    @pytest.mark.parametrize(
+        ("regression", "y", "message"),
+        [
+            (False, [0, 1], "got 2 values for 3 rows, expected one per row"),
+            (True, [0.5, 1], "got 2 values for 3 rows, expected one per row"),
+            (True, [0.5, 1, np.nan], "got nan, expected finite numbers"),
+            (True, [0.5, 1, -np.inf], "got -inf, expected finite numbers"),
+            (True, [0.5, 1, "many"], "got '0.5', expected numbers"),
+        ],
+    )
+    def test_targets_are_validated_before_anything_is_fitted(self, binary, name, regression, y, message):
+        class Unfitted(DecisionTreeRegressor if regression else DecisionTreeClassifier):
+            def fit(self, *arguments, **options):
+                raise AssertionError
+
+        name, part = f"y_{name.removesuffix('idation')}", (binary[0][:3], y)
+        given = {"y_val": None, "y_test": None, name: part}
+        with pytest.raises(ConfigurationError, match=f"{name}: {message}"):
+            split_rows(Unfitted(), *binary, given["y_val"], given["y_test"], seed=0)
+
     def test_teacher_of_an_array_and_other_columns(self, binary, forest):
         X, y = binary
         X = pd.DataFrame(X).add_prefix("x")
@@ -161,6 +186,35 @@ class TestTimeLimit:
         result = quick(forest, X, y, validation=validation, test=validation, seconds=1e-9)
         assert {item.labels for item in result.tried} == {"in-bag teacher", "labels"}
         assert result.skipped
+
+
+class TestSearch:
+    @staticmethod
+    def fit(too_large):
+        """Return a function that fits two kinds of students; those of synthetic rows are better."""
+
+        def fit(student, training_data, synthesizer=None, **arguments):
+            kinds = [student] if isinstance(student, str) else student
+            if synthesizer in too_large or "real" in too_large:
+                raise BudgetError(f"max_bytes: got 900, expected at least 1000, the smallest student ({kinds[0]})")
+            score = 0.5 if synthesizer is None else 0.6
+            found = [StudentCandidate(kind, None, "in_bag", 0.0, training_data, score, 3, 800, None) for kind in kinds]
+            return SimpleNamespace(selection_=found, chosen_=found[0])
+
+        return fit
+
+    def test_synthesizer_whose_students_are_too_large_is_skipped(self):
+        synthesizers = {"jitter": "jitter", "smote": "smote"}
+        limit = TimeLimit(100, None)
+        best, tried, unusable = search_students(self.fit(["jitter"]), ["tree", "forest"], synthesizers, limit)
+        assert best.chosen_.score == 0.6
+        assert [item.synthesizer for item in tried] == ["smote", "smote", "", ""]
+        assert list(unusable) == ["tree, jitter", "forest, jitter"]
+        assert "expected at least 1000" in unusable["forest, jitter"]
+
+    def test_no_student_is_small_enough(self):
+        with pytest.raises(BudgetError, match="max_bytes: got 900, expected at least 1000"):
+            search_students(self.fit(["real"]), ["tree"], {"jitter": "jitter"}, TimeLimit(100, None))
 
 
 class TestCompressTable:
@@ -309,10 +363,13 @@ class TestCompressTable:
             ({"y": np.zeros(400)}, "y: got one class, 0.0"),
             ({"y": np.linspace(0, 1, 400)}, "Unknown label type: continuous"),
             ({"y": np.zeros(399, dtype=int) + np.arange(399) % 2}, "y: got 399 values for 400 rows"),
+            ({"y": np.append(np.linspace(0, 1, 399), np.nan), "regression": True}, "y: got nan, expected finite"),
             ({"max_nodes": 0}, "max_nodes: got 0, expected a positive number"),
             ({"max_nodes": 1}, "max_nodes: got 1, expected at least 3, the smallest student"),
             ({"seconds": -1}, "seconds: got -1, expected a positive number"),
             ({"students": ["net"]}, "students: got 'net', expected names out of boosting, tree, forest"),
+            ({"test": ([[0.0] * 6] * 3, [0, 1])}, "y_test: got 2 values for 3 rows, expected one per row"),
+            ({"test": (np.empty((0, 6)), [])}, "y_test: got no values, expected two or more"),
             ({"test": ([[0.0] * 6], ["new"])}, "y_test: got 'new', expected one of the classes"),
         ],
     )
@@ -320,3 +377,30 @@ class TestCompressTable:
         X, y = binary
         with pytest.raises(ConfigurationError, match=message):
             quick(forest, X, change.pop("y", y), **change)
+
+
+class TestFinalFit:
+    @pytest.fixture
+    def searched(self, binary, forest):
+        """A student of the search, and the rows of a forest that was fitted to other rows than the table."""
+        X, y = binary
+        rows = split_rows(forest, X[:300], y[:300], None, (X[300:], y[300:]), seed=0)
+        choice = rows.choice
+        model = DistilledClassifier(choice.teacher, "tree", teacher_labels="out_of_bag", label_weight=0, max_nodes=31)
+        return rows, model.fit(choice.X, choice.y, X_val=choice.X_val, y_val=choice.y_val)
+
+    def test_teacher_without_out_of_bag_rows_of_the_table(self, searched):
+        rows, model = searched
+        final, reason = compress._fit_to_all_rows(model, rows)
+        assert final is model
+        assert reason == "the given teacher has no out-of-bag outputs of these training rows"
+
+    def test_files_that_become_too_large(self, searched):
+        rows, model = searched
+        teacher = clone(rows.teacher).fit(rows.X, rows.y)
+        rows = dataclasses.replace(rows, teacher=teacher)
+        final, reason = compress._fit_to_all_rows(model, rows, max_bytes=10**9)
+        assert (final.teacher, reason) == (teacher, "")
+        final, reason = compress._fit_to_all_rows(model, rows, max_bytes=1)
+        assert final is model
+        assert reason == "the files of a student of all training rows exceed max_bytes"

@@ -26,7 +26,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, compress_table, selection
 from ganmc_lightning.tabular.profiling import tree_nodes
-from ganmc_lightning.tabular.teacher_labels import TableRows, TeacherLabels
+from ganmc_lightning.tabular.teacher_labels import TableRows, TeacherLabels, has_out_of_bag
 
 FOREST = RandomForestClassifier(10, random_state=0)
 
@@ -176,6 +176,31 @@ class TestLabels:
             teacher, DecisionTreeRegressor(), teacher_labels="out_of_bag", label_weight=0, random_state=0
         ).fit(X, y)
         np.testing.assert_allclose(model.predict_proba(X)[:, 1], teacher.oob_decision_function_[:, 1], atol=1e-12)
+
+    @pytest.mark.parametrize("kind", [RandomForestClassifier, RandomForestRegressor])
+    def test_rows_in_another_order_have_no_out_of_bag_labels(self, three, kind):
+        X, y = three
+        random = np.random.default_rng(0)
+        targets = np.array(["c", "a", "b"], dtype=object)[y] if kind is RandomForestClassifier else 5e3 + y
+        forest = kind(12, random_state=0).fit(X, targets)
+        order = random.permutation(len(y))
+        pipeline = make_pipeline(StandardScaler(), clone(forest)).fit(X, targets)
+        for model in (forest, pipeline):
+            assert has_out_of_bag(model, targets)
+            assert not has_out_of_bag(model, targets[order])
+        assert not has_out_of_bag(clone(forest).set_params(bootstrap=False).fit(X, targets), targets)
+        assert has_out_of_bag(clone(forest).fit(X, targets, random.random(len(y))), targets)
+        distilled = DistilledClassifier if kind is RandomForestClassifier else DistilledRegressor
+        with pytest.raises(ConfigurationError, match=r"has no out-of-bag rows; .*, its rows in the same order"):
+            distilled(forest, "tree", teacher_labels="out_of_bag").fit(X[order], targets[order])
+
+    def test_roots_that_depend_on_weights_are_not_compared(self, three):
+        X, y = three
+        for weight in ("balanced", "balanced_subsample", {0: 3, 1: 1, 2: 1}):
+            forest = RandomForestClassifier(12, class_weight=weight, random_state=0).fit(X, y)
+            assert has_out_of_bag(forest, y)
+        forest = RandomForestRegressor(12, criterion="absolute_error", max_depth=2, random_state=0).fit(X, y**2)
+        assert has_out_of_bag(forest, y**2)
 
     def test_cross_fitted_labels_do_not_contain_the_label_of_the_row(self):
         """Labels are noise: only a model that has seen a row predicts its label."""

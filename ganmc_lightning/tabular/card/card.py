@@ -38,7 +38,7 @@ class CompressionCard:
         compression: the compression.
         scores: scores on the test rows.
         latencies: model -> prediction time in Python.
-        compiled: size and speed of the student in C, or None.
+        compiled: size and speed of the student in C.
         command: command line, or a description of the call.
         files: name of an exported file -> bytes.
         environment: name -> value, such as versions of packages.
@@ -48,7 +48,7 @@ class CompressionCard:
     compression: Compression
     scores: TestScores
     latencies: Mapping[str, Latency]
-    compiled: CompiledStudent | None
+    compiled: CompiledStudent
     command: str
     files: Mapping[str, int]
     environment: Mapping[str, str]

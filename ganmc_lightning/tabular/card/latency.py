@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from ganmc_lightning.tabular.profiling import BATCH, time_call
 ROW_CALLS, BATCH_CALLS = 20, 3
 MAX_ROW_SECONDS = 1.0
 """Calls of one row are repeated for at most this time."""
+T = TypeVar("T")
 
 
 class Latency(NamedTuple):
@@ -42,19 +44,21 @@ class Latency(NamedTuple):
 
 
 class CompiledStudent(NamedTuple):
-    """Size and speed of a student in C.
+    """Size and speed of a student in C; None for what cannot be measured.
 
     Attributes:
         size: bytes of the object file, compiled with ``-Os``.
         latency: time of the shared library, called from Python.
         rounded: errors of the student in 16-bit integers.
         rounded_size: bytes of its object file, without floating-point predictions.
+        notes: what is not measured, with the reason.
     """
 
-    size: ObjectSize
-    latency: Latency
-    rounded: FixedPointReport
-    rounded_size: ObjectSize
+    size: ObjectSize | None
+    latency: Latency | None
+    rounded: FixedPointReport | None
+    rounded_size: ObjectSize | None
+    notes: tuple[str, ...]
 
 
 def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
@@ -79,22 +83,37 @@ def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
     )
 
 
-def measure_compiled(student: Any, X: NDArray[np.float64], X_train: NDArray[np.float64]) -> CompiledStudent | None:
-    """Compile a student; None where there is no C compiler or C export does not support the student.
+def measure_compiled(student: Any, X: NDArray[np.float64], X_train: NDArray[np.float64]) -> CompiledStudent:
+    """Compile a student; each part that is not supported, or whose program is missing, is None.
 
     Args:
         student: fitted student of encoded columns.
         X: encoded rows (N, E) to predict.
         X_train: encoded training rows (M, E), to round the student to 16-bit integers.
     """
+    failed: dict[str, list[str]] = {}
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        try:
-            source = to_c(student, Path(folder, "student.c"))
-            compiled = CModel(compile_c(source))
-            size = measure_object(source)
-            rounded = to_c_int16(student, Path(folder, "rounded.c"), X_train)
-            rounded_size = measure_object(rounded.path, ["-DROUNDED_NO_DOUBLE"])
-        except ConfigurationError:
-            return None
-        latency = measure_latency(compiled.predict, X.astype(compiled.dtype))
-        return CompiledStudent(size, latency, rounded, rounded_size)
+
+        def attempt(part: str, measure: Callable[[], T]) -> T | None:
+            try:
+                return measure()
+            except ConfigurationError as error:
+                failed.setdefault(str(error).replace(f"{folder}{os.sep}", ""), []).append(part)
+                return None
+
+        source = attempt("time and size", lambda: to_c(student, Path(folder, "student.c")))
+        latency = None if source is None else attempt("time", lambda: _measure_library(source, X))
+        size = None if source is None else attempt("size", lambda: measure_object(source))
+        rounded = attempt("16-bit integers", lambda: to_c_int16(student, Path(folder, "rounded.c"), X_train))
+        rounded_size = (
+            None
+            if rounded is None
+            else attempt("size of 16-bit integers", lambda: measure_object(rounded.path, ["-DROUNDED_NO_DOUBLE"]))
+        )
+    notes = (f"C: not measured: {', '.join(parts)} ({reason})" for reason, parts in failed.items())
+    return CompiledStudent(size, latency, rounded, rounded_size, tuple(notes))
+
+
+def _measure_library(source: Path, X: NDArray[np.float64]) -> Latency:
+    compiled = CModel(compile_c(source))
+    return measure_latency(compiled.predict, X.astype(compiled.dtype))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,6 +60,8 @@ def compute_test_scores(
 ) -> TestScores:
     """Score models on the same test rows.
 
+    The bootstrap draws rows of each class separately: a resample without a class would have no AUC.
+
     Args:
         y: classes (N,) or values (N,).
         outputs: model -> probabilities (N, K) or values (N,); contains the model ``student``.
@@ -85,7 +86,8 @@ def compute_test_scores(
         metrics = {name: _value_metrics(targets, values) for name, values in outputs.items()}
         groups, reliability = _quarter_errors(targets, outputs), {}
         main, score = "r2", _r2
-    resampled = _bootstrap(score, targets, outputs, seed)
+    strata = [np.flatnonzero(targets == code) for code in np.unique(targets)] if len(classes) else [np.arange(len(y))]
+    resampled = _bootstrap(score, targets, outputs, seed, strata)
     values = {name: metrics[name][main] for name in outputs}
     student = values["student"], resampled["student"]
     return TestScores(
@@ -111,22 +113,27 @@ def _r2(y: NDArray[Any], values: NDArray[np.float64], weights: NDArray[np.float6
 
 
 def _bootstrap(
-    score: Callable[..., float], y: NDArray[Any], outputs: Mapping[str, NDArray[np.float64]], seed: int
+    score: Callable[..., float],
+    y: NDArray[Any],
+    outputs: Mapping[str, NDArray[np.float64]],
+    seed: int,
+    strata: Sequence[NDArray[np.int64]],
 ) -> dict[str, NDArray[np.float64]]:
-    """Score resampled rows, the same ones for every model; NaN where a resample lacks a class."""
+    """Score resampled rows, the same ones for every model; each stratum keeps its number of rows."""
     random = np.random.default_rng(seed)
     found = {name: np.empty(RESAMPLES) for name in outputs}
-    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        for number in range(RESAMPLES):
-            counts = np.bincount(random.integers(len(y), size=len(y)), minlength=len(y)).astype(np.float64)
-            for name, values in outputs.items():
-                found[name][number] = score(y, values, counts)
+    for number in range(RESAMPLES):
+        counts = np.zeros(len(y))
+        for rows in strata:
+            counts[rows] = np.bincount(random.integers(len(rows), size=len(rows)), minlength=len(rows))
+        for name, values in outputs.items():
+            found[name][number] = score(y, values, counts)
     return found
 
 
 def _interval(value: float, resampled: NDArray[np.float64]) -> Interval:
     tail = (100 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
+    low, high = np.percentile(resampled, [tail, 100 - tail])
     return Interval(float(value), float(low), float(high))
 
 

@@ -23,6 +23,8 @@ HEADINGS = {
     "mae": "mean absolute error",
 }
 MODEL_NAMES = {"teacher": "teacher", "student": "student", "plain": "plain boosting, same size"}
+GAN = "gan"
+"""Name of the synthesizer of ``--gan``, which was trained before the test rows were held out."""
 LISTED = 15
 COLORS = {"boosting": 0, "tree": 1, "forest": 2}
 
@@ -67,7 +69,8 @@ def notes_of(compression: Compression) -> list[str]:
         notes = [f"Scores: {count} held-out rows of the training table, not used to fit or choose a student."]
     else:
         notes = [f"Scores: {count} rows of the test table, not used to fit or choose a student."]
-    notes.append("Intervals: 95 %, bootstrap of the test rows, paired for differences.")
+    drawn = "test rows of each class" if hasattr(rows.teacher, "predict_proba") else "test rows"
+    notes.append(f"Intervals: 95 %, bootstrap of the {drawn}, paired for differences.")
     if rows.teacher_scores == "refitted":
         notes.append("The teacher was fitted again without the test rows, with its parameters, and labels the rows.")
     elif rows.teacher_scores == "seen":
@@ -77,6 +80,11 @@ def notes_of(compression: Compression) -> list[str]:
         )
     elif not rows.held_out:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
+    if rows.held_out and any(item.synthesizer == GAN for item in compression.tried):
+        notes.append(
+            "The GAN may have been trained on the test rows: the scores of students of its rows are then too high. "
+            "Pass test rows that it has not seen (--test)."
+        )
     if rows.sample_weight is not None:
         notes.append("Fitted with sample weights; the scores weight all rows equally.")
     if rows.teacher_scores != "refitted" and hasattr(rows.X, "iloc") and not has_names(rows.teacher):
@@ -86,6 +94,11 @@ def notes_of(compression: Compression) -> list[str]:
         "with at most as many nodes as the student, at least one tree per class."
     )
     notes.append("Bytes of a model: pickled. Latency: minimum of several calls on this machine.")
+    if compression.not_refitted:
+        notes.append(
+            f"The student was fitted without the {len(rows.choice.y_val):,} validation rows, which are a part of the "
+            f"table, because {compression.not_refitted}."
+        )
     if rows.choice.seen:
         notes.append(
             "The teacher may have been fitted to the validation rows, which then favor its students over plain "

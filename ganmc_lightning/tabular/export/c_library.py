@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,13 +41,13 @@ def compile_c(source: Path | str) -> Path:
     compiler = find_compiler()
     library = source.with_suffix(SUFFIX)
     unfinished = temporary_path(library)
-    _run(source, [compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source), "-lm"])
+    _run(source, [*compiler, "-O2", "-std=c99", "-shared", "-fPIC", "-o", str(unfinished), str(source), "-lm"])
     unfinished.replace(library)
     return library
 
 
-def find_compiler() -> str:
-    """Return the path of the C compiler: ``$CC``, else cc, gcc or clang.
+def find_compiler() -> list[str]:
+    """Return the command of the C compiler: ``$CC``, such as ``ccache gcc``, else cc, gcc or clang.
 
     Raises:
         ConfigurationError: no compiler is found.
@@ -64,10 +65,18 @@ def has_compiler() -> bool:
     return bool(os.environ.get("CC")) or _compiler() is not None
 
 
-def _compiler() -> str | None:
+def _compiler() -> list[str] | None:
     named = os.environ.get("CC")
-    found = [shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"])]
-    return next((path for path in found if path), None)
+    commands = [[named], _split(named)] if named else [["cc"], ["gcc"], ["clang"]]
+    found = ((shutil.which(name), arguments) for name, *arguments in commands)
+    return next(([path, *arguments] for path, arguments in found if path), None)
+
+
+def _split(command: str) -> list[str]:
+    try:
+        return shlex.split(command) or [command]
+    except ValueError:  # a quote that is not closed
+        return [command]
 
 
 class CModel:
@@ -213,7 +222,7 @@ def measure_object(source: Path | str, flags: Sequence[str] = ()) -> ObjectSize:
         raise ConfigurationError("size: not found, expected the program of binutils that measures object files")
     with TemporaryDirectory() as folder:
         compiled = Path(folder, "model.o")
-        _run(source, [compiler, "-Os", "-std=c99", *flags, "-c", "-o", str(compiled), str(source)])
+        _run(source, [*compiler, "-Os", "-std=c99", *flags, "-c", "-o", str(compiled), str(source)])
         # Berkeley format: a header line, then bytes of text, data and bss
         printed = subprocess.run([size, str(compiled)], capture_output=True, text=True, check=True).stdout
         text, data, bss = (int(word) for word in printed.splitlines()[1].split()[:3])

@@ -79,7 +79,11 @@ class FixedPointEnsemble:
         return values
 
     def bound(self) -> float:
-        """Compute the largest possible error of a value of a sample that reaches the same leaves."""
+        """Compute the largest possible error of a value of a sample that reaches the same leaves.
+
+        Values are those of :meth:`to_values`, before the link function and before the normalization of the
+        probabilities of a student of three or more classes.
+        """
         exact, divisor = self.ensemble, self.ensemble.divisor
         errors = np.abs(exact.baseline - self.baseline * 2.0**-self.bits + self._centers_sum())
         for tree, (output, leaves) in enumerate(zip(exact.outputs, leaves_of_trees(exact), strict=True)):

@@ -39,8 +39,8 @@ LARGEST_INDEX = 2**15 - 1
 class FixedPointReport:
     """Errors of a model in 16-bit integers.
 
-    Values are predictions of a regressor, probabilities of trees and forests, and sums before the link function of
-    boosted classifiers.
+    Values are predictions of a regressor, probabilities of trees and forests, sums before the link function of boosted
+    classifiers, and values before normalization of a student of three or more classes that is a regressor.
 
     Attributes:
         path: the ``.c`` file.

@@ -143,7 +143,7 @@ def fixed_point_texts(name: str, described: ModelDescription, fixed: FixedPointE
         "unit": f"{(2.0**-fixed.bits).hex()}",
         "bound": fixed.bound(),
         "of": f", to divide by {ensemble.divisor}" if ensemble.divisor > 1 else "",
-        "before": " before the link function" if ensemble.link != "identity" else "",
+        "before": _before(described, fixed),
         "and_labels": f" and {name}_labels" if classifies else "",
         "finish": indent(finish_text(described, ensemble)),
     }
@@ -158,6 +158,13 @@ def fixed_point_texts(name: str, described: ModelDescription, fixed: FixedPointE
     if classifies:
         source.append(LABELS_SOURCE.format(**fields))
     return header_text(fields, extra), "".join([*source, "#endif\n"])
+
+
+def _before(described: ModelDescription, fixed: FixedPointEnsemble) -> str:
+    """Return which step of a prediction the error bound precedes; division by the total of the classes increases it."""
+    if fixed.ensemble.link != "identity":
+        return " before the link function"
+    return " before normalization" if described.student and len(fixed.baseline) > 1 else ""
 
 
 def _classify(described: ModelDescription, fixed: FixedPointEnsemble, fields: dict[str, object]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from sklearn.exceptions import NotFittedError
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.export.boosting import decode_samples
 from ganmc_lightning.tabular.export.probes import SPECIAL, probe_samples
-from ganmc_lightning.tabular.student import StudentClassifier
-from ganmc_lightning.tabular.teacher import is_fitted
+from ganmc_lightning.tabular.teacher import is_fitted, single_threaded
 
 _TEXT = "OUT"
 """NumPy dtype kinds of text: object, fixed and variable length."""
@@ -65,15 +63,15 @@ def accepts_missing(model: Any) -> bool:
 
 def predict_with(model: Any, X: Any) -> Predictions:
     """Predict with a fitted scikit-learn model on one thread, so that a forest sums its trees in order."""
-    single, X = _single_threaded(model), decode_samples(model, X)
+    X = decode_samples(model, X)
     # scikit-learn checks finiteness by a sum of all values, which may overflow
-    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+    with single_threaded(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         # probe samples have no feature names, and unknown categories
         warnings.filterwarnings("ignore", message="X does not have valid feature names|Found unknown categories")
         if not is_classifier(model):
-            return Predictions(None, _to_matrix(single.predict(X), len(X)))
-        values = single.predict_proba(X) if hasattr(single, "predict_proba") else None
-        return Predictions(single.predict(X), None if values is None else _to_matrix(values, len(X)))
+            return Predictions(None, _to_matrix(model.predict(X), len(X)))
+        values = model.predict_proba(X) if hasattr(model, "predict_proba") else None
+        return Predictions(model.predict(X), None if values is None else _to_matrix(values, len(X)))
 
 
 def verify(
@@ -153,19 +151,6 @@ def _accepts(model: Any, value: float) -> bool:
     except (ValueError, TypeError):
         return False
     return True
-
-
-def _single_threaded(model: Any) -> Any:
-    """Return a shallow copy with one thread; with more, a forest sums its trees in the order in which they finish."""
-    if isinstance(model, StudentClassifier):
-        student = copy.copy(model)
-        student.regressor = _single_threaded(model.regressor)
-        return student
-    if not hasattr(model, "n_jobs"):
-        return model
-    single = copy.copy(model)
-    single.n_jobs = 1
-    return single
 
 
 def _to_matrix(values: Any, n: int) -> NDArray[np.float64]:

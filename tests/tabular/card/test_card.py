@@ -94,6 +94,27 @@ def test_c_in_16_bit_integers_changes_as_many_labels_as_stated(written, compress
     assert f"changes by at most {rounded.bound:.1e}" in (written[1] / "card.html").read_text()
 
 
+def test_parts_of_c_that_were_not_measured(written):
+    card = written[0]
+    compiled = card.compiled._replace(size=None, rounded_size=None, notes=("C: not measured: size (no <size>)",))
+    text = render_card(dataclasses.replace(card, compiled=compiled))
+    assert "C: not measured: size (no &lt;size&gt;)." in text
+    assert "one row in C<" in text
+    assert "of code and constants" not in text
+    assert "changes by at most" in text
+    nothing = render_card(dataclasses.replace(card, compiled=compiled._replace(latency=None, rounded=None)))
+    assert "student in C" not in nothing
+    assert "changes by at most" not in nothing
+
+
+def test_the_bound_of_three_classes_is_that_before_normalization():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    forest = RandomForestClassifier(5, random_state=0)
+    card = measure_card(compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=0.01))
+    assert "a value before normalization changes by at most" in render_card(card)
+
+
 def test_page(written):
     text = (written[1] / "card.html").read_text()
     tags = Tags()
@@ -140,6 +161,15 @@ def test_conclusion_where_labels_are_enough(written):
     conclusion = conclusion_of(dataclasses.replace(card.compression, model=model), scores)
     assert "is fitted to the labels alone. AUC minus that of plain boosting: +0.0100" in conclusion.text
     assert conclusion.warning
+
+
+def test_student_of_fewer_rows_is_stated(compression):
+    text = render_card(measure_card(dataclasses.replace(compression, not_refitted="a reason")))
+    assert (
+        "The student was fitted without the 32 validation rows, which are a part of the table, because a reason."
+        in text
+    )
+    assert "validation rows, which are a part" not in render_card(measure_card(compression))
 
 
 def test_regression_card(tmp_path):
@@ -225,3 +255,23 @@ class TestFolder:
         (tmp_path / "small").write_text("")
         with pytest.raises(ConfigurationError, match="is a file, expected a folder"):
             write_compression(compression, tmp_path / "small")
+
+    def test_the_current_folder_remains_the_same(self, compression, tmp_path, monkeypatch):
+        folder = tmp_path / "small"
+        folder.mkdir()
+        (folder / "result.json").write_text("{}")
+        monkeypatch.chdir(folder)
+        node = folder.stat().st_ino
+        card = write_compression(compression, ".")
+        assert folder.stat().st_ino == node
+        assert {path.name for path in folder.iterdir()} == {*card.files, "card.html"}
+        assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+    def test_a_link_remains_a_link(self, compression, tmp_path):
+        link, folder = tmp_path / "link", tmp_path / "small"
+        folder.mkdir()
+        link.symlink_to(folder, target_is_directory=True)
+        write_compression(compression, link)
+        assert link.is_symlink()
+        assert (folder / "card.html").is_file()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "small"]

@@ -45,6 +45,20 @@ def test_intervals(outputs):
     assert width == pytest.approx(2 * 1.96 * error, rel=0.2)
 
 
+def test_intervals_with_rare_classes():
+    """A resample without strata lacks one of the eight rare classes in nearly every case."""
+    random = np.random.default_rng(0)
+    y = np.repeat(np.arange(10), [200, 180, *[2] * 8])
+    models = {}
+    for name, noise in (("student", 0.3), ("plain", 3.0)):
+        values = np.exp(np.eye(10)[y] * 2 + noise * random.normal(size=(len(y), 10)))
+        models[name] = values / values.sum(axis=1, keepdims=True)
+    scores = compute_test_scores(y, models, np.arange(10), seed=0)
+    for interval in (*scores.intervals.values(), *scores.differences.values()):
+        assert interval.low <= interval.value <= interval.high
+    assert scores.differences["plain"].low > 0
+
+
 def test_difference_of_equal_models_is_zero(outputs):
     y, models = outputs
     scores = compute_test_scores(y, {**models, "teacher": models["student"]}, np.array([0, 1]), seed=0)

@@ -15,6 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import StudentClassifier
 from ganmc_lightning.tabular.export import CModel, arrays, c_source, compile_c, to_c
+from ganmc_lightning.tabular.export.c_library import find_compiler
 from ganmc_lightning.tabular.export.probes import SPECIAL
 from ganmc_lightning.tabular.profiling import trees_of
 
@@ -281,6 +282,23 @@ def test_no_compiler(table, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "mycc")
     with pytest.raises(ConfigurationError, match="CC: 'mycc' not found"):
         compile_c(source)
+
+
+@needs_compiler
+def test_a_compiler_with_arguments(table, tmp_path, monkeypatch):
+    """As ``CC="ccache gcc"``; a path with spaces is one word."""
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
+    wrapper = tmp_path / "my wrapper"
+    wrapper.write_text('#!/bin/sh\nexec "$@"\n')
+    wrapper.chmod(0o755)
+    tree = DecisionTreeClassifier(random_state=0).fit(*table[:2])
+    monkeypatch.setenv("CC", f"'{wrapper}' {compiler}")
+    assert CModel(compile_c(to_c(tree, tmp_path, "wrapped"))).n_features_in_ == 5
+    monkeypatch.setenv("CC", str(wrapper))
+    assert find_compiler() == [str(wrapper)]
+    monkeypatch.setenv("CC", "'mycc")
+    with pytest.raises(ConfigurationError, match='CC: "\'mycc" not found'):
+        find_compiler()
 
 
 @needs_compiler

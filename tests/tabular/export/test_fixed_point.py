@@ -25,6 +25,7 @@ from ganmc_lightning.tabular.export.fixed_point import (
     to_single,
 )
 from ganmc_lightning.tabular.profiling import trees_of
+from ganmc_lightning.tabular.student import to_probabilities
 
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
 
@@ -99,6 +100,22 @@ def test_trees_forests_and_students(model, table, tmp_path):
     assert report.moved_rows == 0
     assert np.abs(made - wanted).max() <= 2 * report.bound + 1e-12  # shares of a student divide by a rounded sum
     assert report.bound < 1e-4
+
+
+@pytest.mark.parametrize(("classes", "words"), [(2, "a prediction by"), (3, "a prediction before normalization by")])
+def test_the_bound_of_a_student_is_that_before_normalization(classes, words, tmp_path):
+    """The probabilities of three classes are divided by their total; here they change by more than the bound."""
+    X = np.arange(20.0)[:, None]
+    values = np.random.default_rng(0).uniform(0.01, 0.02, (20, 3))
+    tree = DecisionTreeRegressor(random_state=0).fit(X, values if classes == 3 else values[:, 0])
+    student = StudentClassifier(tree, range(classes))
+    report = to_c_int16(student, tmp_path, X)
+    assert f"Rounding changes {words} at most {report.bound:.3g}," in report.path.with_suffix(".h").read_text()
+    fixed = to_fixed_point(to_ensemble(flatten(trees_of(tree)), 1), X)
+    rounded = fixed.decision_function(X)
+    rounded = rounded[:, 0] if classes == 2 else rounded
+    error = np.abs(to_probabilities(rounded) - student.predict_proba(X)).max()
+    assert (error > report.bound) == (classes == 3)
 
 
 @needs_compiler

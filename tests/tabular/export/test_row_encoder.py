@@ -22,7 +22,7 @@ def compiled(header, folder):
     )
     library = folder / "wrapper.so"
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", str(library), str(source)]
-    subprocess.run([find_compiler(), *flags], check=True)
+    subprocess.run([*find_compiler(), *flags], check=True)
     return ctypes.CDLL(str(library)).encode
 
 
