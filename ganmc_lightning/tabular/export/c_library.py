@@ -215,7 +215,7 @@ def measure_object(source: Path | str, flags: Sequence[str] = ()) -> ObjectSize:
         flags: more arguments of the compiler, such as ``-DMODEL_NO_DOUBLE`` (default: none).
 
     Raises:
-        ConfigurationError: a C compiler or ``size`` is not found, or the compiler fails.
+        ConfigurationError: a C compiler or ``size`` is not found or fails.
     """
     source, compiler, size = Path(source), find_compiler(), shutil.which("size")
     if size is None:
@@ -224,13 +224,13 @@ def measure_object(source: Path | str, flags: Sequence[str] = ()) -> ObjectSize:
         compiled = Path(folder, "model.o")
         _run(source, [*compiler, "-Os", "-std=c99", *flags, "-c", "-o", str(compiled), str(source)])
         # Berkeley format: a header line, then bytes of text, data and bss
-        printed = subprocess.run([size, str(compiled)], capture_output=True, text=True, check=True).stdout
+        printed = _run(source, [size, str(compiled)])
         text, data, bss = (int(word) for word in printed.splitlines()[1].split()[:3])
         return ObjectSize(compiled.stat().st_size, text, data + bss)
 
 
-def _run(source: Path, command: list[str]) -> None:
-    """Run a compiler.
+def _run(source: Path, command: list[str]) -> str:
+    """Run a compiler or ``size`` for a source; return its output.
 
     Raises:
         ConfigurationError: it fails; names the first error.
@@ -239,3 +239,4 @@ def _run(source: Path, command: list[str]) -> None:
     if done.returncode:
         reason = next((line for line in done.stderr.splitlines() if "error" in line), f"status {done.returncode}")
         raise ConfigurationError(f"{source}: {command[0]} failed: {reason}")
+    return done.stdout

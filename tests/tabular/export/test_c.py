@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import StudentClassifier
 from ganmc_lightning.tabular.export import CModel, arrays, c_source, compile_c, to_c
-from ganmc_lightning.tabular.export.c_library import find_compiler
+from ganmc_lightning.tabular.export.c_library import find_compiler, measure_object
 from ganmc_lightning.tabular.export.probes import SPECIAL
 from ganmc_lightning.tabular.profiling import trees_of
 
@@ -282,6 +282,18 @@ def test_no_compiler(table, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "mycc")
     with pytest.raises(ConfigurationError, match="CC: 'mycc' not found"):
         compile_c(source)
+
+
+@needs_compiler
+def test_a_failing_size_program(tmp_path, monkeypatch):
+    source, program = tmp_path / "one.c", tmp_path / "bin" / "size"
+    source.write_text("int one(void) { return 1; }\n", encoding="utf-8")
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    with pytest.raises(ConfigurationError, match=r"one\.c: .*size failed: status 3"):
+        measure_object(source)
 
 
 @needs_compiler
