@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lightning.pytorch import LightningModule, Trainer
+
 from ganmc_lightning.batch import SupportsDataSpec
 from ganmc_lightning.callbacks.generator_monitor import SAMPLE_SEED, GeneratorMonitor
-from ganmc_lightning.evaluation.evaluator import METRICS, GeneratorEvaluator
+from ganmc_lightning.evaluation.evaluator import BATCH_SIZE, METRICS, GeneratorEvaluator
 from ganmc_lightning.evaluation.samples import samples_of_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.metrics import FeatureExtractor
@@ -27,7 +29,8 @@ class GeneratorMetricsMonitor(GeneratorMonitor):
         extractor: feature extractor; in a config, ``ganmc_lightning.metrics.make_extractor`` with its ``spec``.
         metrics: one or more of ``inception_score``, ``fid``, ``kid``, ``prdc``, ``near_duplicates`` and
             ``laplacian_variance``.
-        num_samples: number of generated samples, at least 2.
+        num_samples: number of generated samples, at least 2. If ``trainer.limit_val_batches`` is a number of batches,
+            as with ``trainer.fast_dev_run``, at most that number of batches of 500 samples.
         submodule: name of the generator in the LightningModule.
 
     Raises:
@@ -60,7 +63,14 @@ class GeneratorMetricsMonitor(GeneratorMonitor):
         self.extractor = extractor
         self.metrics = tuple(metrics)
         self.num_samples = num_samples
+        self._max_samples = num_samples
         self._evaluator: GeneratorEvaluator | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Validate the callback against the data; see :meth:`GeneratorMonitor.setup`."""
+        limit = trainer.limit_val_batches
+        self._max_samples = max(2, limit * BATCH_SIZE) if isinstance(limit, int) else self.num_samples
+        super().setup(trainer, pl_module, stage)
 
     def validate(self, data: SupportsDataSpec) -> None:
         """Validate the extractor and the metrics on two samples."""
@@ -71,7 +81,7 @@ class GeneratorMetricsMonitor(GeneratorMonitor):
             data,
             metrics=self.metrics,
             extractor=self.extractor,
-            num_samples=self.num_samples,
+            num_samples=min(self.num_samples, self._max_samples),
             seed=SAMPLE_SEED,
             real_split="val",
             device=samples.device,

@@ -59,6 +59,20 @@ def test_scores_are_the_metrics_on_the_validation_part(
     assert {"val/kid", "val/precision", "val/recall", "val/laplacian_variance_ratio"} <= set(scores)
 
 
+@pytest.mark.parametrize(("limit", "num_samples"), [({"limit_val_batches": 2}, 1000), ({"fast_dev_run": True}, 500)])
+def test_limit_of_validation_batches_applies_to_samples(
+    make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor, limit, num_samples
+) -> None:
+    module, data = make_module(), make_data()
+    expected, limited = (
+        make_trainer(callbacks=[GeneratorMetricsMonitor(extractor, ("fid",), num_samples=n)], **arguments)
+        for n, arguments in ((num_samples, {}), (20_000, limit))
+    )
+    (expected_scores,) = expected.validate(module, data, verbose=False)
+    (scores,) = limited.validate(module, data, verbose=False)
+    assert scores["val/fid"] == expected_scores["val/fid"]
+
+
 def test_statistics_are_shared_with_the_command(
     make_data: MakeData, make_trainer: MakeTrainer, extractor: ClassifierExtractor, tmp_path: Path
 ) -> None:
