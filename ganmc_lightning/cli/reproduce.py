@@ -8,6 +8,7 @@ import sys
 from functools import partial
 
 from ganmc_lightning.cli.imports import import_words
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.yaml_text import load_yaml
 
@@ -78,7 +79,10 @@ def _seeds(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() for part in parts) or len(set(map(int, parts))) < len(parts):
         raise ConfigurationError(f"--seeds: got {text!r}, expected distinct integers such as 0,1,2")
-    return tuple(map(int, parts))
+    seeds = tuple(map(int, parts))
+    for seed in seeds:
+        check_seed(seed, "--seeds")
+    return seeds
 
 
 def _resources(words: list[str]) -> dict[str, object]:

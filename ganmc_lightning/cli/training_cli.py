@@ -22,6 +22,7 @@ from ganmc_lightning.cli.disabled_profiler import DisabledProfiler
 from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
+from ganmc_lightning.cli.seed import check_seed
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import (
     ConfigurationError,
@@ -134,6 +135,8 @@ class TrainingCLI(LightningCLI):
         self.config = parser.parse_args(self._arguments)
         # Removed until before_instantiate_classes, because LightningCLI lets the checkpoint override the command line.
         config = self.config[self.config.subcommand]
+        if not isinstance(config.seed_everything, bool):  # True draws a seed
+            check_seed(config.seed_everything, "seed_everything")
         self._ckpt_path, config.ckpt_path = config.ckpt_path, None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

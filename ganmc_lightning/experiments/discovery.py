@@ -21,7 +21,7 @@ def config_roots() -> list[Path]:
 
 
 def find_experiment(name: str) -> Path:
-    """Find an experiment by file, by name (``digits``) or by data set and name (``cifar10/table1``).
+    """Find an experiment by file, by name (``digits``) or by data set and name (``cifar10/cifar10_paper``).
 
     Raises:
         ConfigurationError: the name is unknown or ambiguous.

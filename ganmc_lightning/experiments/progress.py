@@ -56,7 +56,7 @@ class ProgressPrinter:
     def on_start(self, run: PlannedRun) -> None:
         """Print the name of a run."""
         if self.show_starts:
-            print_line(self.console, f"  {self._name(run)}  {self.number + 1} of {self.total}", "dim")
+            print_line(self.console, f"  {self._name(run)}  started", "dim")
 
     def on_end(self, run: PlannedRun, outcome: Outcome) -> None:
         """Print the metrics of a finished run, or the cause of a failure."""

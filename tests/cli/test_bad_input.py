@@ -54,6 +54,8 @@ def refused(ganmc: Ganmc, tmp_path: Path) -> Callable[..., str]:
         (["--data.train_size", "2"], "data.train_size"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["--seed_everything", "-1"], "seed_everything: got -1, expected 0 to 4294967295"),
+        (["--seed_everything", "4294967296"], "seed_everything: got 4294967296"),
         (["--trainer.devices", "0"], "devices"),
         (["--trainer.devices", "many"], "devices"),
         (["--trainer.accelerator", "abacus"], "abacus"),

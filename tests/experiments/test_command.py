@@ -56,6 +56,11 @@ def test_invalid_seeds_are_an_error(experiment_file, seeds):
         run(arguments(str(experiment_file), f"--seeds={seeds}"))
 
 
+def test_seeds_out_of_range_are_an_error(experiment_file):
+    with pytest.raises(ConfigurationError, match="--seeds: got 4294967296, expected 0 to 4294967295"):
+        run(arguments(str(experiment_file), "--seeds=0,4294967296"))
+
+
 def test_unusable_output_folder_is_an_error(experiment_file, tmp_path):
     (tmp_path / "runs").touch()
     with pytest.raises(ConfigurationError, match="--out: cannot write to"):
