@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsTeacherLogits
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.distillation import DistillationLoss, L2LogitsLoss
 from ganmc_lightning.losses.features import FeatureLoss, HintLoss
 from ganmc_lightning.losses.parts import loss_columns
@@ -38,8 +39,11 @@ class DistillationModule(ClassificationModule):
             part is logged, e.g. ``train/loss_soft`` and ``train/loss_hard``.
         optimizer: function from the parameters of student and loss to an optimizer (default: Adam).
         lr_scheduler: function from the optimizer to a schedule, stepped once per epoch (default: none).
-        teacher_dropout: whether the teacher's dropout is active during training, as in the authors' code (default:
-            False).
+        teacher_dropout: whether the teacher's dropout layers are active during training, as in the authors' code
+            (default: False).
+
+    Raises:
+        ConfigurationError: ``teacher_dropout`` is true but the teacher has no dropout layer.
 
     Example:
         >>> from ganmc_lightning.losses import KnowledgeDistillationLoss
@@ -64,7 +68,10 @@ class DistillationModule(ClassificationModule):
         teacher_dropout: bool = False,
     ) -> None:
         super().__init__()
-        self.teacher = Frozen(teacher, dropout=teacher_dropout)
+        try:
+            self.teacher = Frozen(teacher, dropout=teacher_dropout)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"model.teacher_{error}") from None
         self.teacher_dropout = teacher_dropout
         self.student = student
         self.loss = L2LogitsLoss() if loss is None else loss

@@ -12,6 +12,7 @@ from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.training_data import input_conversion
+from ganmc_lightning.networks.wrappers import unwrap
 
 DROPOUT_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -31,7 +32,8 @@ class Frozen(nn.Module):
             code (default: False).
 
     Raises:
-        ConfigurationError: only one of ``mean`` and ``std`` is given.
+        ConfigurationError: only one of ``mean`` and ``std`` is given; or ``dropout`` is true but the network has no
+            dropout layer, e.g. because its dropout is a function.
 
     Example:
         >>> frozen = Frozen(nn.Sequential(nn.BatchNorm1d(2), nn.Dropout())).train()
@@ -52,16 +54,23 @@ class Frozen(nn.Module):
         self.network = network.requires_grad_(False)
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.dropout = dropout
+        if dropout and not self._dropout_layers():
+            raise ConfigurationError(
+                f"dropout: got true for {type(unwrap(network)).__name__}, which has no dropout layer, expected false, "
+                "or a network with dropout layers such as nn.Dropout"
+            )
         self.train()
 
     def train(self, mode: bool = True) -> Self:
         """Keep evaluation mode; with ``dropout``, set dropout layers to ``mode``."""
         super().train(False)
         if self.dropout:
-            for layer in self.network.modules():
-                if isinstance(layer, DROPOUT_LAYERS):
-                    layer.train(mode)
+            for layer in self._dropout_layers():
+                layer.train(mode)
         return self
+
+    def _dropout_layers(self) -> list[nn.Module]:
+        return [layer for layer in self.network.modules() if isinstance(layer, DROPOUT_LAYERS)]
 
     def adapt_to(self, name: str, spec: DataSpec) -> None:
         """Compare the network's training data with the data, and rescale its inputs if the statistics of rows differ.

@@ -182,6 +182,8 @@ class IntermediateLayer(nn.Module):
 def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: DataSpec) -> tuple[Tensor, ...]:
     """Run a classifier on two samples and return the features of its layers.
 
+    With layers, it also runs in training mode, in which e.g. dropout may overwrite an output. Its state is unchanged.
+
     Args:
         name: configuration key of the network, for error messages.
         network: network of samples that returns logits.
@@ -190,7 +192,7 @@ def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: D
 
     Raises:
         ConfigurationError: the network does not match the data; a layer does not exist or is not run; or its output is
-            not a tensor with one row per sample, or is overwritten by the next layer.
+            not a tensor with one row per sample, or is overwritten by a later layer.
     """
     inner = _innermost(network)
     for layer in layers:
@@ -198,8 +200,14 @@ def dry_run_layers(name: str, network: nn.Module, layers: Sequence[str], spec: D
     outputs: dict[str, tuple[Any, int]] = {}
     logits = dry_run(name, network, spec, lambda inputs: _run_versioned(network, layers, inputs, outputs))
     check_logits(name, inner, logits, spec)
-    for layer in layers:
-        _check_output(f"layer '{layer}' of {name} ({type(inner).__name__})", outputs.get(layer))
+    keys = {layer: f"layer '{layer}' of {name} ({type(inner).__name__})" for layer in layers}
+    for layer, key in keys.items():
+        _check_output(key, outputs.get(layer), "by the next layer; choose that layer")
+    if layers:
+        trained: dict[str, tuple[Any, int]] = {}
+        dry_run(name, network, spec, lambda inputs: _run_versioned(network, layers, inputs, trained), training=True)
+        for layer, key in keys.items():
+            _check_output(key, trained.get(layer), "in training mode; set inplace=False, or choose another layer")
     return tuple(_without_single_pixels(outputs[layer][0]) for layer in layers)
 
 
@@ -247,7 +255,7 @@ def _with_version(output: Any) -> tuple[Any, int]:
     return output, output._version if isinstance(output, Tensor) else 0
 
 
-def _check_output(layer: str, recorded: tuple[Any, int] | None) -> None:
+def _check_output(layer: str, recorded: tuple[Any, int] | None, overwritten: str) -> None:
     if recorded is None:
         raise ConfigurationError(f"{layer}: not used in forward(), expected a layer that is run")
     output, version = recorded
@@ -255,4 +263,4 @@ def _check_output(layer: str, recorded: tuple[Any, int] | None) -> None:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ConfigurationError(f"{layer}: returned {shape} for 2 samples, expected a tensor (2, ...)")
     if output._version != version:
-        raise ConfigurationError(f"{layer}: its output is overwritten in place by the next layer; choose that layer")
+        raise ConfigurationError(f"{layer}: its output is overwritten in place {overwritten}")

@@ -123,6 +123,11 @@ def test_teacher_dropout_of_a_module_in_evaluation_mode(
     assert modes[1:] == [True] * 3  # after the validation of the networks
 
 
+def test_teacher_dropout_without_a_dropout_layer() -> None:
+    with pytest.raises(ConfigurationError, match=r"^model\.teacher_dropout: got true for Linear, which has no dropout"):
+        DistillationModule(nn.Linear(4, 3), MLPClassifier(4, 3), teacher_dropout=True)
+
+
 def test_student_and_teacher_are_separate(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     """A shared batch normalization would change the teacher, even one without parameters."""
     norm = nn.BatchNorm1d(64, affine=False)

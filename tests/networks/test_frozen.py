@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Frozen
 
 
@@ -110,6 +111,12 @@ def test_own_statistics(images):
 
 def test_without_statistics_inputs_pass_unchanged(images):
     assert torch.equal(Frozen(nn.Identity())(images), images)
+
+
+def test_dropout_without_a_dropout_layer():
+    """The dropout of a function such as torch.nn.functional.dropout follows no layer's training mode."""
+    with pytest.raises(ConfigurationError, match=r"^dropout: got true for Linear, which has no dropout layer"):
+        Frozen(nn.Linear(2, 2), dropout=True)
 
 
 @pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"std": (0.5,)}])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -213,6 +215,27 @@ class TestDryRun:
         assert hooks_of(network) == 0
         assert dry_run_layers("model.teacher", network, [], SPEC) == ()
         assert [tuple(each.shape) for each in dry_run_layers("x", Own(lenet()), ["features"], SPEC)] == [(2, 5)]
+
+    @pytest.mark.parametrize("wrap", [lambda network: network, lambda network: Frozen(network, dropout=True)])
+    def test_a_layer_that_is_overwritten_in_training_mode_only(self, wrap):
+        inner = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 8), nn.Dropout(0.5, inplace=True), nn.Linear(8, 3), nn.BatchNorm1d(3)
+        )
+        network, spec = wrap(inner), DataSpec((1, 8, 8), 3)
+        random_state, before = torch.get_rng_state(), copy.deepcopy(inner.state_dict())
+        training = [module.training for module in network.modules()]
+        with pytest.raises(ConfigurationError, match=r"overwritten in place in training mode; set inplace=False"):
+            dry_run_layers("model.student", network, ["1"], spec)
+        (features,) = dry_run_layers("model.student", network, ["3"], spec)
+        assert features.shape == (2, 3)
+        assert torch.equal(torch.get_rng_state(), random_state)
+        assert [module.training for module in network.modules()] == training
+        assert all(torch.equal(value, before[name]) for name, value in inner.state_dict().items())
+
+    def test_a_frozen_network_without_dropout_stays_in_evaluation_mode(self):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Dropout(0.5, inplace=True), nn.Linear(8, 3))
+        (features,) = dry_run_layers("model.teacher", Frozen(network), ["1"], DataSpec((1, 8, 8), 3))
+        assert features.shape == (2, 8)
 
     @pytest.mark.parametrize(
         ("network", "layer", "message"),
