@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
-from ganmc_lightning.batch import Batch, DataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.acgan import ACGANLoss
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
+from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty, replace_unknown_labels
 from ganmc_lightning.networks.base import ClassConditionalDiscriminator, Generator
 from ganmc_lightning.networks.validation import check_logits, dry_run
 
@@ -25,7 +25,8 @@ class ACGANModule(CompressionModule):
     """Training of an AC-GAN on images or rows (Odena et al. 2017; GAN-MC, section 2.3).
 
     Each iteration generates one batch of samples for the shuffled labels of the real batch, so that generated and real
-    samples have equal class distributions. The discriminator is updated on the detached samples, then the generator on
+    samples have equal class distributions; unknown labels are replaced by all classes in turn, and the loss of the real
+    samples ignores them. The discriminator is updated on the detached samples, then the generator on
     the same samples with the updated discriminator. One iteration counts as one step of ``max_steps``.
 
     Args:
@@ -99,7 +100,8 @@ class ACGANModule(CompressionModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Generate samples, update the discriminator, update the generator, log."""
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        fake_labels = batch.labels[torch.randperm(len(batch.labels), device=self.device)]
+        shuffled = batch.labels[torch.randperm(len(batch.labels), device=self.device)]
+        fake_labels = replace_unknown_labels(shuffled, self.generator.num_classes)
         latents = self.generator.sample_latents(len(batch.labels), self.device)
         fakes = self.generator(latents, fake_labels)
 
@@ -118,12 +120,13 @@ class ACGANModule(CompressionModule):
             self.step(generator_optimizer, generator_loss.total)
 
         with torch.no_grad():
+            correct, known = real_logits[1].argmax(dim=1) == batch.labels, batch.labels != UNKNOWN_LABEL
             self.record(
                 **loss_columns(discriminator_loss, "loss_discriminator"),
                 **loss_columns(generator_loss, "loss_generator"),
                 discriminator_accuracy_real=(real_logits[0] > 0).float().mean(),
                 discriminator_accuracy_fake=(fake_logits[0] <= 0).float().mean(),
-                class_accuracy_real=(real_logits[1].argmax(dim=1) == batch.labels).float().mean(),
+                class_accuracy_real=correct.sum() / known.sum().clamp(min=1),
                 class_accuracy_fake=(fake_logits[1].argmax(dim=1) == fake_labels).float().mean(),
                 **({} if penalty is None else {"penalty": penalty}),
             )
@@ -144,7 +147,7 @@ class ACGANModule(CompressionModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return one generated sample for each label of the batch."""
         latents = self.generator.sample_latents(len(batch.labels), self.device)
-        return self(latents, batch.labels)  # type: ignore[no-any-return]
+        return self(latents, replace_unknown_labels(batch.labels, self.generator.num_classes))  # type: ignore[no-any-return]
 
     def compilable_networks(self) -> list[nn.Module]:
         """Return the generator and, without a gradient penalty, the discriminator."""

@@ -247,13 +247,15 @@ class CompressionModule(RecordingModule, ABC):
         checkpoint["state_dict"] = rename_weights(checkpoint["state_dict"], self.state_dict())
         check_state_dict(checkpoint, self.state_dict(), type(self).__name__)
         trained_on = data_spec_of(checkpoint, "the checkpoint")
-        if trained_on is not None and self._data is not None:
-            check_class_names("the model of the checkpoint", trained_on, self._data)
-            check_column_names("the model of the checkpoint", trained_on, self._data)
+        # A student of a generator has the specification of its teacher's training data, which may differ from the data.
+        data = self._data if self.trained_on is self._data else None
+        if trained_on is not None and data is not None:
+            check_class_names("the model of the checkpoint", trained_on, data)
+            check_column_names("the model of the checkpoint", trained_on, data)
         self.iteration, self._previous_seconds = checkpoint["iteration"], checkpoint["train_seconds"]
         if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
             class_name = type(self).__name__
-            warn_of_changed_data(trained_on, self._data, self.trainer.ckpt_path)
+            warn_of_changed_data(trained_on, data, self.trainer.ckpt_path)
             self._resumed = resumable_state(checkpoint, self.trainer.ckpt_path, class_name, self.global_rank)
 
     def on_train_start(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Adam, Optimizer
 
-from ganmc_lightning.batch import Batch, DataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, Batch, DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses.gan import GANLoss, NonSaturatingGANLoss
 from ganmc_lightning.losses.precision import at_least_float32
@@ -48,6 +48,21 @@ def check_generator(name: str, generator: Generator, spec: DataSpec, classes: bo
         raise ConfigurationError(
             f"{name}: got {generator.num_classes} classes, expected {spec.num_classes} as in the data"
         )
+
+
+def replace_unknown_labels(labels: Tensor, num_classes: int) -> Tensor:
+    """Replace unknown labels by all classes in turn, so that a generator can be conditioned on them.
+
+    Args:
+        labels: int64 (N,), :data:`~ganmc_lightning.batch.UNKNOWN_LABEL` where unknown; in random order.
+        num_classes: number of classes.
+
+    Example:
+        >>> replace_unknown_labels(torch.tensor([-1, 2, -1, -1]), num_classes=3)
+        tensor([0, 2, 2, 0])
+    """
+    classes = torch.arange(len(labels), device=labels.device) % num_classes
+    return torch.where(labels == UNKNOWN_LABEL, classes, labels)
 
 
 class GANModule(CompressionModule):

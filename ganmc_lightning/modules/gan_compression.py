@@ -16,13 +16,14 @@ from ganmc_lightning.losses.generator_distillation import GeneratorDistillationL
 from ganmc_lightning.losses.parts import loss_columns
 from ganmc_lightning.losses.precision import at_least_float32
 from ganmc_lightning.modules.base import CompressionModule
-from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty
+from ganmc_lightning.modules.gan import check_generator, gan_adam, has_penalty, replace_unknown_labels
 from ganmc_lightning.modules.optimizers import with_schedules
 from ganmc_lightning.modules.student_check import check_separate, check_student
 from ganmc_lightning.networks.base import Discriminator, Generator
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.training_data import check_classes, check_statistics, get_training_data
 from ganmc_lightning.networks.validation import check_discriminator
+from ganmc_lightning.networks.wrappers import unwrap
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
 """First seeds of the latents in validation and test, far enough apart that no two batches share a seed."""
@@ -37,7 +38,8 @@ class GANCompressionModule(CompressionModule):
     step, then one student step on the same images. ``max_steps`` counts student steps.
 
     The student is in training mode and normalizes with batch statistics, the teacher with its running statistics.
-    Labels for a conditional student are uniform; with a discriminator, they are the shuffled labels of the batch.
+    Labels for a conditional student are uniform; with a discriminator, they are the shuffled labels of the batch, in
+    which unknown labels are replaced by all classes in turn.
 
     ``val/mse`` is the mean squared error of the pixels. Its latents are equal in every validation and every run, so
     that it can select the best checkpoint.
@@ -89,8 +91,9 @@ class GANCompressionModule(CompressionModule):
     ) -> None:
         super().__init__()
         loss = GeneratorDistillationLoss() if loss is None else loss
-        if isinstance(teacher, Generator):
-            _check_generators(teacher, student)
+        plain_teacher = unwrap(teacher)
+        if isinstance(plain_teacher, Generator):
+            _check_generators(plain_teacher, student)
         if loss.alpha > 0 and discriminator is None:
             raise ConfigurationError(
                 f"model.loss.alpha is {loss.alpha} but model.discriminator is not set: add one, or set alpha to 0"
@@ -199,7 +202,8 @@ class GANCompressionModule(CompressionModule):
         if self.student.num_classes == 0:
             return (latents,)
         if self.discriminator is not None:  # other labels would reveal generated samples by their class distribution
-            return latents, batch.labels[torch.randperm(n, device=self.device)]
+            shuffled = batch.labels[torch.randperm(n, device=self.device)]
+            return latents, replace_unknown_labels(shuffled, self.student.num_classes)
         return latents, torch.randint(self.student.num_classes, (n,), device=self.device)
 
     # -- evaluation ----------------------------------------------------------------------------------------

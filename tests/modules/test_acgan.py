@@ -18,6 +18,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import ACGANLoss, HingeGANLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule
 from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, TabularGenerator
+from ganmc_lightning.synthesizers import MixupSynthesizer
 
 MakeModule = Callable[..., CompressionModule]
 MakeData = Callable[..., GANAugmentedDataModule]
@@ -123,6 +124,22 @@ def test_labels_are_those_of_the_real_batch_shuffled(
         labels.bincount(minlength=3).tolist() for labels in real
     ]
     assert not all(torch.equal(one, other) for one, other in zip(labels_of_fakes, real, strict=True))
+
+
+def test_unknown_labels_of_synthetic_samples(
+    make_module: MakeModule, make_data: MakeData, make_trainer: Callable[..., Trainer]
+) -> None:
+    """The samples of mixup have no class; the generator gets each class equally often."""
+    module = make_module("acgan")
+    labels_of_fakes: list[Tensor] = []
+    module.generator.register_forward_pre_hook(lambda _, args: labels_of_fakes.append(args[1]))
+    data = make_data(synthesizer=MixupSynthesizer(), p_fake=1.0, mix_mode="per_batch", batch_size=27)
+    trainer = make_trainer(max_steps=3, limit_val_batches=0)
+    trainer.fit(module, data)
+    assert [labels.bincount(minlength=3).tolist() for labels in labels_of_fakes] == [[9, 9, 9]] * 3
+    assert torch.isfinite(trainer.callback_metrics["train/loss_generator"])
+    samples = module.predict_step(Batch(torch.zeros(2, 1, 8, 8), torch.tensor([-1, 2]), torch.zeros(2)), 0)
+    assert samples.shape == (2, 1, 8, 8)
 
 
 def test_default_optimizers(make_module: MakeModule) -> None:

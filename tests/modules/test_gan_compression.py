@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,16 +17,17 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import ExponentialLR
 
-from ganmc_lightning.batch import DataSpec
+from ganmc_lightning.batch import DataSpec, Statistics
 from ganmc_lightning.callbacks import GeneratorEMA
 from ganmc_lightning.data import GANAugmentedDataModule
-from ganmc_lightning.data.datasets import DataFreeSource
+from ganmc_lightning.data.datasets import DataFreeSource, NpzFile
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import GeneratorDistillationLoss, PerceptualLoss, PixelMSELoss
 from ganmc_lightning.modules import GANCompressionModule
 from ganmc_lightning.networks import ACGANGenerator, DCGANDiscriminator, DCGANGenerator, Generator
 from ganmc_lightning.networks.training_data import set_training_data
 from ganmc_lightning.runs.metrics_csv import read_metrics
+from ganmc_lightning.synthesizers import MixupSynthesizer
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = [
@@ -282,6 +284,25 @@ def test_same_latents_and_labels_for_both(
         assert set(torch.cat([labels for _, labels in taught]).tolist()) == {0, 1, 2}
 
 
+def test_unknown_labels_of_synthetic_samples(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    """The samples of mixup have no class; the student gets each class equally often."""
+    student = Recorder()
+    module = GANCompressionModule(
+        Recorder(), student, GeneratorDistillationLoss(0.5), DCGANDiscriminator(8, 1, width=2)
+    )
+    data = make_data(synthesizer=MixupSynthesizer(), p_fake=1.0, mix_mode="per_batch", batch_size=27)
+    make_trainer(max_epochs=1, limit_val_batches=0).fit(module, data)
+    assert [labels.bincount().tolist() for _, labels in student.calls[-4:]] == [[9, 9, 9]] * 4
+
+
+@pytest.mark.parametrize("wrapped", [0, 1])
+def test_compiled_generators_are_compared(wrapped: int) -> None:
+    generators = [dcgan(latent_dim=6), dcgan(latent_dim=7)]
+    generators[wrapped] = torch.compile(generators[wrapped], backend="eager")  # type: ignore[call-overload]
+    with pytest.raises(ConfigurationError, match=r"model\.student\.latent_dim: got 7, expected 6 as in model\.teacher"):
+        GANCompressionModule(*generators)
+
+
 def test_a_conditional_student_learns_every_class(make_trainer: Callable[..., Trainer]) -> None:
     teacher, student = Recorder(), Recorder()
     teacher.level.data = torch.tensor([0.5, -0.5, 0.25])
@@ -376,3 +397,27 @@ def test_training_data_of_the_student_are_the_teachers(make_trainer: Callable[..
     trainer.save_checkpoint(tmp_path / "student.ckpt")
     checkpoint = torch.load(tmp_path / "student.ckpt", weights_only=True)
     assert DataSpec.from_state_dict(checkpoint["trained_on"]) == spec
+
+
+def test_a_teacher_of_other_data_than_the_run(
+    data_root: Path, make_run_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """A joint student of an unconditional teacher is resumed and tested without comparing the teacher's data."""
+
+    def module() -> GANCompressionModule:
+        made = compression(0.5)
+        mean, std = (torch.tensor([value], dtype=torch.float64) for value in (0.3, 0.25))
+        set_training_data(made.teacher.network, DataSpec((1, 8, 8), 3, ("x", "y", "z"), Statistics(mean, std)))
+        return made
+
+    with np.load(data_root / "tiny.npz") as arrays:
+        np.savez(tmp_path / "named.npz", **arrays, class_names=["a", "b", "c"])
+    data = GANAugmentedDataModule(NpzFile(tmp_path / "named.npz"), batch_size=32)
+    run, last = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.ckpt"
+    make_run_trainer(run, max_epochs=1).fit(module(), data)
+    trainer = make_run_trainer(run, max_epochs=2)
+    trainer.fit(module(), data, ckpt_path=last)  # a warning would be an error
+    assert trainer.current_epoch == 2
+    assert data.spec.class_names == ("a", "b", "c")
+    assert data.spec.statistics is not None
+    assert make_run_trainer(run).test(module(), data, ckpt_path=last, verbose=False)[0]["test/mse"] > 0
