@@ -18,6 +18,8 @@ from ganmc_lightning.networks.modes import evaluating
 
 PROBE_SEED = 0
 SAMPLES = 64
+MAX_CLASSES = 16
+"""Maximum number of classes of the samples, so that there are 4 or more of each."""
 
 
 class GeneratorCollapseStopping(Callback):
@@ -29,7 +31,8 @@ class GeneratorCollapseStopping(Callback):
 
     Args:
         every_n_train_steps: number of training batches between two checks.
-        min_std: minimum standard deviation over samples, averaged over pixels of images in [-1, 1].
+        min_std: minimum standard deviation over samples, of each class if conditional, averaged over classes and over
+            pixels of images in [-1, 1].
         patience: number of successive failed checks that stops training.
         submodule: name of the generator in the LightningModule.
 
@@ -79,8 +82,7 @@ class GeneratorCollapseStopping(Callback):
         self._batches += 1
         if self._batches % self.every_n_train_steps:
             return
-        generator = pl_module.get_submodule(self.submodule)
-        assert isinstance(generator, Generator)
+        generator = find_generator(pl_module, self.submodule, "GeneratorCollapseStopping")
         std = sample_std(generator, pl_module.device)
         if not torch.isfinite(std):
             raise DivergenceError(
@@ -109,15 +111,17 @@ class GeneratorCollapseStopping(Callback):
 def sample_std(generator: Generator, device: torch.device) -> Tensor:
     """Return the standard deviation over 64 samples of fixed latents, averaged over pixels; a scalar.
 
-    The training mode of the generator and the global random state are unchanged.
+    For a conditional generator, it is computed within each of the first 16 classes and averaged over them, because one
+    image per class is a collapse too. The training mode of the generator and the global random state are unchanged.
     """
     random = torch.Generator().manual_seed(PROBE_SEED)
     latents = generator.sample_latents(SAMPLES, "cpu", random).to(device)
-    labels = torch.arange(SAMPLES, device=device) % generator.num_classes if generator.num_classes else None
+    classes = min(generator.num_classes, MAX_CLASSES)
+    labels = torch.arange(SAMPLES, device=device) % classes if classes else None
     with evaluating(generator):
-        samples = generator(latents, labels)
-    std: Tensor = samples.float().std(dim=0).mean()
-    return std
+        samples = generator(latents, labels).float()
+    groups = [samples[label::classes] for label in range(classes)] if classes else [samples]
+    return torch.stack([group.std(dim=0).mean() for group in groups]).mean()
 
 
 def _best_checkpoint_hint(trainer: Trainer) -> str:

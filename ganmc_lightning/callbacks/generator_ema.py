@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ganmc_lightning.callbacks.submodule import check_single
+from ganmc_lightning.callbacks.submodule import check_single, find_generator
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.wrappers import rename_weights
 
@@ -34,8 +34,8 @@ class GeneratorEMA(Callback):
         submodule: name of the generator in the LightningModule.
 
     Raises:
-        ConfigurationError: ``decay`` is not in [0, 1); in ``setup``: a ModelCheckpoint has ``save_weights_only``, or
-            there are several of these callbacks.
+        ConfigurationError: ``decay`` is not in [0, 1); in ``setup``: ``submodule`` is not a generator, a
+            ModelCheckpoint has ``save_weights_only``, or there are several of these callbacks.
 
     Example:
         >>> GeneratorEMA(decay=0.99).decay
@@ -54,8 +54,9 @@ class GeneratorEMA(Callback):
         self._step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Validate that Lightning calls :meth:`on_save_checkpoint`, which saves the average."""
+        """Validate the submodule, and that Lightning calls :meth:`on_save_checkpoint`, which saves the average."""
         check_single(trainer, self)
+        find_generator(pl_module, self.submodule, "GeneratorEMA")
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ModelCheckpoint) and callback.save_weights_only:
                 raise ConfigurationError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -64,7 +63,7 @@ class GeneratorMonitor(Callback):
             return
         values: dict[str, float] = {}
         if trainer.is_global_zero:
-            generator = cast(Generator, pl_module.get_submodule(self.submodule))
+            generator = find_generator(pl_module, self.submodule, type(self).__name__)
             with evaluating(generator):
                 values = self.compute(generator, trainer.datamodule)  # type: ignore[attr-defined]
         values = trainer.strategy.broadcast(values)

@@ -7,10 +7,11 @@ from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.wrappers import unwrap
 
 
 def find_generator(module: nn.Module, submodule: str, callback: str) -> Generator:
-    """Return a submodule that is a generator.
+    """Return a submodule that is a generator, without wrappers such as that of ``torch.compile``.
 
     Args:
         module: module with the submodule.
@@ -27,6 +28,7 @@ def find_generator(module: nn.Module, submodule: str, callback: str) -> Generato
         ganmc_lightning.exceptions.ConfigurationError: SampleGrid.submodule: 'critic' is not a generator
     """
     found = dict(module.named_modules()).get(submodule)
+    found = None if found is None else unwrap(found)
     if not isinstance(found, Generator):
         raise ConfigurationError(f"{callback}.submodule: '{submodule}' is not a generator")
     return found

@@ -9,12 +9,20 @@ import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
-from ganmc_lightning.callbacks import GeneratorCollapseStopping
+from ganmc_lightning.callbacks import GeneratorCollapseStopping, GeneratorEMA, GeneratorMetricsMonitor, SampleGrid
 from ganmc_lightning.callbacks.collapse_stopping import sample_std
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError, DivergenceError
+from ganmc_lightning.metrics import ClassifierExtractor
 from ganmc_lightning.modules import ACGANModule, GANModule
-from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, DCGANDiscriminator, DCGANGenerator
+from ganmc_lightning.networks import (
+    ACGANDiscriminator,
+    ACGANGenerator,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Generator,
+    MLPClassifier,
+)
 
 MakeData = Callable[..., GANAugmentedDataModule]
 pytestmark = pytest.mark.filterwarnings("ignore:Using ModelCheckpoint with manual optimization:UserWarning")
@@ -90,14 +98,48 @@ def test_spread_by_hand_and_nothing_used_up(classes: int) -> None:
     latents = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
     drawn = (latents, torch.arange(64) % 3) if classes else (latents,)
     images = generator.eval()(*drawn).detach()
-    by_hand = (images - images.mean(dim=0)).square().sum(dim=0).div(63).sqrt().mean()
-    torch.testing.assert_close(spread, by_hand, rtol=1e-5, atol=1e-5)
+    groups = [images[drawn[1] == label] for label in range(3)] if classes else [images]
+    by_hand = [(x - x.mean(dim=0)).square().sum(dim=0).div(len(x) - 1).sqrt().mean() for x in groups]
+    torch.testing.assert_close(spread, torch.stack(by_hand).mean(), rtol=1e-5, atol=1e-5)
     assert all(torch.equal(value, generator.state_dict()[name]) for name, value in statistics.items())
+
+
+class OneImagePerClass(Generator):
+    """Gray images whose level depends on the class, plus noise."""
+
+    def __init__(self, num_classes: int, noise: float) -> None:
+        super().__init__(4, num_classes, (1, 8, 8))
+        self.noise = noise
+
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        assert labels is not None
+        level = labels / self.num_classes + self.noise * latents[:, 0]
+        return level.view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 100])
+def test_collapse_to_one_image_per_class(classes: int) -> None:
+    assert sample_std(OneImagePerClass(classes, noise=0.0), torch.device("cpu")) == 0
+    spread = sample_std(OneImagePerClass(classes, noise=0.5), torch.device("cpu"))
+    assert spread.item() == pytest.approx(0.5, rel=0.2)
 
 
 def test_works_for_other_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     module = ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), ACGANDiscriminator(8, 1, 3, 2))
     make_trainer(max_steps=2, callbacks=[GeneratorCollapseStopping(1, 0.0)]).fit(module, make_data())
+
+
+def test_works_for_compiled_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
+    """The callbacks run the generator inside the wrapper."""
+    module, stopping = gan(), GeneratorCollapseStopping(1, min_std=10.0, patience=5)
+    module.generator = torch.compile(module.generator, backend="eager")
+    metrics = GeneratorMetricsMonitor(ClassifierExtractor(MLPClassifier(64, 3)), ("laplacian_variance",))
+    callbacks = [stopping, SampleGrid(columns=2), metrics, GeneratorEMA()]
+    trainer = make_trainer(max_epochs=1, callbacks=callbacks)
+    trainer.fit(module, make_data())
+    assert stopping.state_dict()["failed"] == 3
+    assert list((Path(trainer.default_root_dir) / "samples").iterdir())
+    assert "val/laplacian_variance_ratio" in trainer.callback_metrics
 
 
 def test_refusals(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:

@@ -171,6 +171,15 @@ def test_scoring_a_checkpoint_uses_its_average(
         assert torch.equal(value, saved[f"generator.{name}"])
 
 
+@pytest.mark.parametrize("submodule", ["student", "discriminator"])
+def test_a_submodule_that_is_no_generator(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], submodule: str
+) -> None:
+    trainer = make_trainer(max_epochs=1, callbacks=[GeneratorEMA(submodule=submodule)])
+    with pytest.raises(ConfigurationError, match=rf"^GeneratorEMA\.submodule: '{submodule}' is not a generator"):
+        trainer.fit(make_module(), make_data())
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1.0])
 def test_decay_out_of_range(decay: float) -> None:
     with pytest.raises(ConfigurationError, match=r"GeneratorEMA\.decay: got .*, expected a value in \[0, 1\)"):
