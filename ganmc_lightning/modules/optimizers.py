@@ -34,11 +34,24 @@ def with_schedules(
 
 
 def step_schedule(schedule: Any, metrics: Mapping[str, Tensor]) -> None:
-    """Step a schedule at the end of an epoch; one that depends on a metric, if the metric has been logged."""
-    if not isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+    """Step a schedule at the end of an epoch; one that depends on a metric, from the first validation on.
+
+    Args:
+        schedule: the schedule.
+        metrics: metrics logged so far in this fit, by name.
+
+    Raises:
+        ConfigurationError: a validation has run and did not log the metric of the schedule.
+    """
+    if not isinstance(schedule, ReduceLROnPlateau):
         schedule.step()
-    elif isinstance(schedule, ReduceLROnPlateau) and schedule.monitor in metrics:
+    elif schedule.monitor in metrics:
         schedule.step(metrics[schedule.monitor])
+    elif any(name.startswith(("val/", "test/")) for name in metrics):  # "test/" without validation samples
+        raise ConfigurationError(
+            f"ReduceLROnPlateau.monitor: got '{schedule.monitor}', expected one of the logged metrics: "
+            f"{', '.join(sorted(metrics))}"
+        )
 
 
 def _with_metric(schedule: Any) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 class DiscriminatorSaturationWarning:
     """Warn once when the discriminator's accuracy has exceeded a threshold for many consecutive steps.
 
-    The count stays on the device and is read once every ``steps`` updates, so that steps do not wait for the device.
+    Counts stay on the device and are read once every ``steps`` updates, so that steps do not wait for the device.
 
     Args:
         accuracy: threshold in [0, 1].
@@ -31,6 +31,7 @@ class DiscriminatorSaturationWarning:
         self.accuracy = accuracy
         self.steps = steps
         self._streak: Tensor | None = None
+        self._longest: Tensor | None = None
         self._updates = 0
         self._warned = False
 
@@ -42,11 +43,12 @@ class DiscriminatorSaturationWarning:
         """
         if self._warned:
             return
-        if self._streak is None:
-            self._streak = torch.zeros_like(accuracy, dtype=torch.long)
+        if self._streak is None or self._longest is None:
+            self._streak = self._longest = torch.zeros_like(accuracy, dtype=torch.long)
         self._streak = torch.where(accuracy > self.accuracy, self._streak + 1, 0)
+        self._longest = torch.maximum(self._longest, self._streak)
         self._updates += 1
-        if self._updates % self.steps == 0 and int(self._streak) >= self.steps:
+        if self._updates % self.steps == 0 and int(self._longest) >= self.steps:
             self._warned = True
             rank_zero_warn(
                 f"discriminator accuracy > {self.accuracy} for {self.steps} steps: the student's adversarial "

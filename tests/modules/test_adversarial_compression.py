@@ -456,6 +456,13 @@ class TestSaturationWarning:
         for accuracy in [1.0, 1.0, 1.0, 0.99, 1.0, 1.0, 1.0, 1.0, 0.5, 1.0] * 4:
             warning.update(torch.tensor(accuracy))
 
+    def test_a_streak_that_ends_before_the_count_is_read(self) -> None:
+        warning = DiscriminatorSaturationWarning(accuracy=0.99, steps=5)
+        for accuracy in [0.0] * 3 + [1.0] * 6:
+            warning.update(torch.tensor(accuracy))
+        with pytest.warns(UserWarning, match=r"discriminator accuracy > 0\.99 for 5 steps"):
+            warning.update(torch.tensor(0.0))
+
     def test_in_training(self, make_data: MakeData, make_trainer: MakeTrainer) -> None:
         module = module_of(regularizer=NoRegularizer(), student_optimizer=partial(SGD, lr=1e-12))
         module._saturation = DiscriminatorSaturationWarning(accuracy=0.6, steps=20)

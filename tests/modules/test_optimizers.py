@@ -131,6 +131,24 @@ def test_schedule_that_depends_on_a_metric(
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
+def test_schedule_that_depends_on_an_unknown_metric(
+    make_data: Callable[..., Any], make_trainer: Callable[..., Trainer]
+) -> None:
+    """The first epoch has no validation; the second has one, which does not log the metric."""
+    module = AdversarialCompressionModule(
+        MLPClassifier(64, 3, (8,)),
+        MLPClassifier(64, 3, (8,)),
+        FeatureDiscriminator(8),
+        student_lr_scheduler=partial(ReduceLROnPlateau, monitor="val/acuracy"),
+    )
+    trainer = make_trainer(max_epochs=5, check_val_every_n_epoch=2)
+    message = r"^ReduceLROnPlateau\.monitor: got 'val/acuracy', expected one of .*: .*, train/loss, .*val/accuracy, "
+    with pytest.raises(ConfigurationError, match=message):
+        trainer.fit(module, make_data())
+    assert trainer.current_epoch == 1
+
+
 def test_schedule_without_a_metric() -> None:
     optimizer = SGD(network().parameters(), lr=1.0)
     with pytest.raises(ConfigurationError, match=r"expected lightning\.pytorch\.cli\.ReduceLROnPlateau with monitor"):
