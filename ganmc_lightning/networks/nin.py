@@ -16,7 +16,8 @@ class NIN(FeatureClassifier):
     Three blocks of convolutions with ReLU, the first of each block with the given kernel and the others 1x1: 192-160-96
     (5x5), max pooling 3/2, dropout; 192-192-192 (5x5), average pooling 3/2, dropout; 192-192 (3x3). A hidden linear
     layer with ReLU and a linear layer follow, instead of the global average pooling of Lin et al. Batch
-    normalization is not used. Convolutions preserve the side; pooling rounds it up: 32 becomes 16 and then 8.
+    normalization is not used. Convolutions preserve the side; each pooling halves it and rounds it down: 32 becomes
+    16 and then 8, 9 becomes 4 and then 2.
 
     The default ``hidden`` has 10,600,522 parameters on 28x28 gray images, the 10.6M of ANC's table 6, and 13,559,242 on
     CIFAR-10.

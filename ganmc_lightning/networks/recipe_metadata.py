@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.network_reference import is_reference
+from ganmc_lightning.networks.allocation import AllocationLimit
 from ganmc_lightning.networks.checkpoints import (
     TRAINED_ON,
     is_own_checkpoint,
@@ -93,7 +94,8 @@ def load_described(path: str, weights: Mapping[str, Any]) -> nn.Module | None:
     recipe, spec = decode_recipe(read_metadata(path), path)
     if recipe is None:
         return None
-    with torch.random.fork_rng(devices=()):  # initial weights of other networks must not depend on loading one
+    # Initial weights of other networks must not depend on loading one.
+    with torch.random.fork_rng(devices=()), AllocationLimit(path):
         network = instantiate_network(recipe, path)
     load_weights(network, dict(weights), path)
     if spec is not None:

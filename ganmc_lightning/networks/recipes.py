@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks.allocation import AllocationLimit
 from ganmc_lightning.networks.allowed import check_arguments, find_network
 from ganmc_lightning.networks.checkpoints import relevant_line
 
@@ -49,9 +47,12 @@ def recipe_loader(function: LoaderT) -> LoaderT:
 def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
     """Build the network of a recipe, with new weights.
 
+    Callers that read the recipe from a file limit the size of the network by
+    :class:`~ganmc_lightning.networks.allocation.AllocationLimit`.
+
     Args:
         recipe: ``class_path`` and ``init_args``.
-        path: file of the recipe, for error messages.
+        path: origin of the recipe, for error messages.
 
     Raises:
         ConfigurationError: the recipe is not that of a network, or the network cannot be built.
@@ -61,7 +62,7 @@ def instantiate_network(recipe: Mapping[str, Any], path: str) -> nn.Module:
         >>> instantiate_network(recipe, "demo.ckpt")
         Linear(in_features=2, out_features=3, bias=True)
     """
-    with _open_file(path) as reading, AllocationLimit(path) if Path(path).is_file() else nullcontext():
+    with _open_file(path) as reading:
         network = reading.build(recipe, path)
     if isinstance(recipe.get("attribute"), str):
         network = getattr(network, recipe["attribute"], None)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.allocation import AllocationLimit
 from ganmc_lightning.networks.checkpoints import (
     data_spec_of,
     recipe_from_checkpoint,
@@ -32,7 +33,7 @@ def load_submodule(
     Args:
         checkpoint: contents of the checkpoint.
         submodule: name of the submodule.
-        path: file of the checkpoint, for error messages.
+        path: file of the checkpoint.
         network: network to load the weights into (default: the one that the recipe describes).
 
     Raises:
@@ -41,7 +42,8 @@ def load_submodule(
     weights = submodule_weights(checkpoint, submodule, path)
     if network is None:
         recipe = recipe_from_checkpoint(checkpoint, submodule, path)
-        with torch.random.fork_rng(devices=()):  # initial weights of other networks must not depend on loading one
+        # Initial weights of other networks must not depend on loading one.
+        with torch.random.fork_rng(devices=()), AllocationLimit(path):
             network = instantiate_network(recipe, path)
     try:
         network.load_state_dict(rename_weights(weights, network.state_dict()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ MAX_STD_RATIO = 50.0
 class Affine(nn.Module):
     """``x * scale + shift`` per column, computed in float32 and returned in the precision of the rows.
 
-    Scale and shift are not in the state dict.
+    Scale and shift are not in the state dict, and remain float32 if the precision of the weights is changed.
 
     Args:
         scale: float64 (D,).
@@ -43,6 +44,16 @@ class Affine(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Convert rows (N, D)."""
         return (rows * self.scale + self.shift).to(rows.dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Apply a function such as that of ``to``, and restore the float32 values on the new device."""
+        exact = {name: buffer for name, buffer in self._buffers.items() if buffer is not None}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in exact.items():
+            converted = self._buffers[name]
+            if converted is not None and converted.dtype != buffer.dtype:
+                self._buffers[name] = buffer.to(converted.device)
+        return self
 
 
 def set_training_data(network: nn.Module, spec: DataSpec) -> None:

@@ -63,6 +63,14 @@ def test_generator(tmp_path):
     assert "Inputs: latents" in (tmp_path / "hub" / "README.md").read_text()
 
 
+def test_a_config_file_in_the_current_folder_has_no_effect(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ganmc_lightning.io.archives.MIN_LIMIT", 2**10)
+    recipe = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 100, "out_features": 100}}
+    assert HubNetwork(recipe)(torch.zeros(1, 100)).shape == (1, 100)
+
+
 def test_a_config_that_names_other_code_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"recipe": {"class_path": "os.system", "init_args": {"command": "true"}}}')
     with pytest.raises(ConfigurationError, match=r"config\.json: got the class_path 'os\.system'"):

@@ -64,6 +64,13 @@ def test_average_at_the_edge_is_over_what_is_there():
     assert torch.allclose(pooled[0, 0], torch.tensor(expected), rtol=1e-5, atol=1e-6)
 
 
+def test_an_odd_side_is_rounded_down():
+    network = NIN(1, 9)
+    pooled = network.features[:-3](torch.zeros(1, 1, 9, 9))  # before the layer that flattens the maps
+    assert pooled.shape == (1, 192, 2, 2)
+    assert network(torch.zeros(1, 1, 9, 9)).shape == (1, 10)
+
+
 def test_signal_neither_dies_nor_explodes_at_the_start():
     torch.manual_seed(0)
     network = NIN(3, 16).eval()

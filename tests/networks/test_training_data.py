@@ -11,6 +11,7 @@ from ganmc_lightning.batch import DataSpec, Statistics
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import Frozen, MLPClassifier, TabularGenerator
 from ganmc_lightning.networks.training_data import (
+    Affine,
     check_classes,
     check_statistics,
     get_training_data,
@@ -104,6 +105,19 @@ class TestRows:
         torch.testing.assert_close(back(z_scores(there)), z_scores(here), rtol=1e-5, atol=1e-5)
         assert conversion(z_scores(here).bfloat16()).dtype == torch.bfloat16
         assert not conversion.state_dict()
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_is_rounded_once(self, dtype):
+        """A network with weights of half precision converts its inputs in float32."""
+        random = torch.Generator().manual_seed(0)
+        scale, shift = (torch.randn(5, generator=random, dtype=torch.float64) for _ in range(2))
+        inputs = torch.randn(100, 5, generator=random).to(dtype)
+        expected = Affine(scale, shift)(inputs.float()).to(dtype)
+        network = nn.Sequential(Affine(scale, shift), nn.Linear(5, 2)).to(dtype)
+        assert torch.equal(network[0](inputs), expected)
+        assert network(inputs).dtype == dtype
+        assert network.to("meta")[0].scale.is_meta
+        assert [*network.state_dict()] == ["1.weight", "1.bias"]
 
     def test_a_frozen_network_is_rescaled_for(self):
         network = trained_on(rows((4.0, -2.2), (3.0, 0.4))).eval()
