@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ganmc_lightning.cards.bootstrap import Interval
 
 
@@ -19,16 +21,13 @@ def format_size(count: float) -> str:
 
 
 def format_large(count: int) -> str:
-    """Format a count, in thousands, millions or billions with three digits.
+    """Format a count, in thousands, millions, billions or trillions with three digits.
 
     Example:
-        >>> format_large(980), format_large(12_340), format_large(11_181_642), format_large(1_820_000_000)
-        ('980', '12.3 k', '11.2 M', '1.82 G')
+        >>> format_large(980), format_large(12_340), format_large(999_600), format_large(1_820_000_000)
+        ('980', '12.3 k', '1 M', '1.82 G')
     """
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return str(count)
+    return _three_digits(count, (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))) if count >= 1000 else str(count)
 
 
 def format_seconds(seconds: float) -> str:
@@ -38,10 +37,18 @@ def format_seconds(seconds: float) -> str:
         >>> format_seconds(0.0123), format_seconds(2.5e-6), format_seconds(1.5)
         ('12.3 ms', '2.5 µs', '1.5 s')
     """
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
+    return _three_digits(seconds, (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)))
+
+
+def _three_digits(value: float, units: Sequence[tuple[str, float]]) -> str:
+    """Format a value with three digits in the largest unit in which it is at least 1, or in the last unit.
+
+    The value is rounded first: 999.6 thousand are 1 million.
+    """
+    rounded = float(f"{value:.3g}")
+    unit, size = next(((unit, size) for unit, size in units if rounded >= size), units[-1])
+    scaled = rounded / size
+    return f"{scaled:.0f} {unit}" if scaled >= 1000 else f"{scaled:.3g} {unit}"
 
 
 def format_interval(interval: Interval) -> str:

@@ -160,7 +160,9 @@ def _marks(item: Series, x: Scale, y: Scale) -> list[str]:
 def _scale(values: Sequence[float], start: float, end: float, log: bool) -> Scale:
     low, high = min(values), max(values)
     if log:
-        low, high = (low / 1.2, high * 1.2)
+        # Neighboring ticks differ by a factor of at most 2.5: an axis over a factor of 6.25 has two or more.
+        margin = max(1.2, 2.5 / math.sqrt(high / low))
+        low, high = low / margin, high * margin
     else:
         margin = 0.06 * (high - low) or abs(high) * 0.06 or 1.0
         low, high = low - margin, high + margin

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ganmc_lightning.cards.svg import Point, Scale, Series, scatter_svg
+from ganmc_lightning.cards.svg import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Point, Scale, Series, scatter_svg
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -32,6 +32,15 @@ def test_scatter_is_xml_with_a_mark_per_point():
 )
 def test_ticks(scale, ticks):
     assert scale.ticks() == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize("values", [[269_722], [1], [100], [110, 190]])
+def test_a_narrow_logarithmic_axis_has_ticks(values):
+    series = [Series("a", [Point(value, 0.5, "p") for value in values], 0)]
+    root = ElementTree.fromstring(scatter_svg("one", ("parameters", "accuracy"), series, log_x=True))
+    ticks = [text for text in root.findall(f"{NAMESPACE}text") if text.get("y") == str(HEIGHT - BOTTOM + 16)]
+    assert len(ticks) >= 2
+    assert all(LEFT < float(circle.get("cx")) < WIDTH - RIGHT for circle in root.findall(f"{NAMESPACE}circle"))
 
 
 def test_one_point_has_a_scale():
