@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.compression.finish import CardSettings, finish
-from ganmc_lightning.compression.inputs import LoadedSource, make_student, match_data, size_remark
+from ganmc_lightning.compression.inputs import LoadedSource, has_known_order, make_student, match_data, size_remark
 from ganmc_lightning.compression.outputs import Evaluated
 from ganmc_lightning.compression.plan import (
     describe_object,
@@ -23,7 +23,12 @@ from ganmc_lightning.compression.plan import (
 )
 from ganmc_lightning.compression.progress import Report
 from ganmc_lightning.compression.stages import StageFactory
-from ganmc_lightning.compression.teacher import SplitLogits, check_better_than_chance, check_finite_logits
+from ganmc_lightning.compression.teacher import (
+    SplitLogits,
+    check_better_than_chance,
+    check_class_order,
+    check_finite_logits,
+)
 from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.compression.work import CompressionWork, MakeCallbacks
 from ganmc_lightning.data.datasets import DatasetSource
@@ -115,10 +120,10 @@ def compress_classifier(
         report: called with each line of progress (default: ``print``).
 
     Raises:
-        ConfigurationError: networks and data do not match, the teacher's accuracy is at chance, or larger with other
-            statistics than the ones assumed by :func:`~ganmc_lightning.networks.load_network`; the folder contains
-            other files, or another process uses it; a format is unknown or its package is missing; or ``seconds`` is
-            less than one epoch.
+        ConfigurationError: networks and data do not match; the teacher's accuracy is at chance, or larger with another
+            order of its outputs or with other statistics than the ones assumed by
+            :func:`~ganmc_lightning.networks.load_network`; the folder contains other files, or another process uses it;
+            a format is unknown or its package is missing; or ``seconds`` is less than one epoch.
         DivergenceError: the training of a student diverged.
     """
     out = Path(out)
@@ -174,6 +179,8 @@ def _evaluate_teacher(work: CompressionWork, resumed: bool) -> Evaluated:
     if not resumed:
         compute = partial(work.split_logits, split="val")
         check_input_statistics(teacher.network, teacher.val, work.factory.spec, compute)
+    spec, order_is_known = work.factory.spec, has_known_order(teacher.network)
+    check_class_order(teacher.val, teacher.test, spec.class_names, order_is_known)
     check_better_than_chance(held_out)
     work.report(f"teacher: accuracy {teacher.test.accuracy:.4f} on {len(teacher.test.labels)} test images")
     return teacher

@@ -126,6 +126,13 @@ def match_data(teacher: nn.Module, source: LoadedSource) -> MatchedData:
     return MatchedData(source, ordered, spec, remarks)
 
 
+def has_known_order(teacher: nn.Module) -> bool:
+    """Whether the classes of a teacher's outputs were passed, or are known by name."""
+    trained_on = get_training_data(teacher)
+    ordered = isinstance(teacher, PretrainedClassifier) and teacher.class_order is not None
+    return ordered or (trained_on is not None and bool(trained_on.class_names))
+
+
 def spec_of(source: LoadedSource) -> DataSpec:
     """Return the specification of a data set."""
     data = GANAugmentedDataModule(source)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import nn
 
 from ganmc_lightning.batch import DataSpec
-from ganmc_lightning.compression.teacher import SplitLogits, chance_limit
+from ganmc_lightning.compression.teacher import SplitLogits, is_better_than_chance, is_more_accurate
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import PretrainedClassifier
 
@@ -40,13 +40,13 @@ def check_input_statistics(
         return
     channels = spec.sample_shape[0]
     current = _statistics(teacher, channels)
-    limit = chance_limit(val.labels)
     found, accuracy, name = current, val.accuracy, ""
     for other, candidate in _alternatives(spec).items():
         if _equal(candidate, current):
             continue
         logits = compute(teacher.replace(mean=candidate[0], std=candidate[1]))
-        if logits.accuracy > max(accuracy, limit) and _is_better(logits, val):
+        better = logits.accuracy > accuracy and is_more_accurate(val, logits, STANDARD_ERRORS)
+        if better and is_better_than_chance(logits):
             found, accuracy, name = candidate, logits.accuracy, other
     if not name:
         return
@@ -85,13 +85,6 @@ def _statistics(teacher: PretrainedClassifier, channels: int) -> MeanStd:
 
 def _equal(one: MeanStd, other: MeanStd) -> bool:
     return all(math.isclose(a, b, abs_tol=1e-3) for a, b in zip(sum(one, ()), sum(other, ()), strict=True))
-
-
-def _is_better(one: SplitLogits, other: SplitLogits) -> bool:
-    """Whether the first accuracy is larger by more than the paired standard error of the difference allows."""
-    first, second = ((item.logits.argmax(dim=1) == item.labels).double() for item in (one, other))
-    difference = first - second
-    return float(difference.mean()) > STANDARD_ERRORS * float(difference.std()) / math.sqrt(len(difference))
 
 
 def _join(values: Sequence[float]) -> str:
