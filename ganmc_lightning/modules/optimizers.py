@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -70,6 +71,8 @@ def _with_metric(schedule: Any) -> Any:
 def choose_implementation(optimizer: Optimizer) -> None:
     """Use the fused implementation of Adam and AdamW, and of SGD for parameters on CUDA, unless another is given.
 
+    PyTorch has no fused SGD for parameters that are sharded across processes.
+
     The state of a loaded optimizer is converted, because a checkpoint may be from a run on another device or with
     another memory format.
 
@@ -89,6 +92,7 @@ def choose_implementation(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         parameters = group["params"]
         supported = all(p.device.type in devices and p.is_floating_point() for p in parameters)
+        supported &= not (isinstance(optimizer, SGD) and any(isinstance(p, DTensor) for p in parameters))
         group["fused"] = True if supported else None
         for parameter in parameters:
             state = optimizer.state.get(parameter, {})

@@ -209,7 +209,7 @@ def test_sharded_steps_equal_those_of_one_device(
         assert module.iteration == 20
         state = module.state_dict().items()
         trained[strategy] = {
-            name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in state
+            name: (value.full_tensor() if isinstance(value, DTensor) else value).cpu() for name, value in state
         }
     for name, value in trained["auto"].items():
         torch.testing.assert_close(trained["fsdp2"][name], value, rtol=1e-2, atol=1e-3, msg=name)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,9 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ReduceLROnPlateau
-from torch import nn
+from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import distribute_tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer
 
 from ganmc_lightning.exceptions import ConfigurationError
@@ -107,6 +109,26 @@ def test_state_of_another_device_and_memory_format(
     plain.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for one, other in zip(train(second, resumed), train(first, plain), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.fixture
+def process_group() -> Iterator[None]:
+    """A group of one process."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("cpu_as_cuda", "process_group")
+@pytest.mark.parametrize(("make", "fused"), [(Adam, True), (AdamW, True), (partial(SGD, lr=0.1), None)])
+def test_sharded_parameters(make: Callable[..., Optimizer], fused: bool | None) -> None:
+    parameter = nn.Parameter(distribute_tensor(torch.ones(3), init_device_mesh("cpu", (1,))))
+    optimizer = make([parameter])
+    choose_implementation(optimizer)
+    assert optimizer.param_groups[0]["fused"] is fused
+    parameter.square().sum().backward()
+    optimizer.step()
+    assert (parameter.full_tensor() < 1).all()
 
 
 @pytest.mark.parametrize("kind", ["distillation", "anc"])
