@@ -156,6 +156,7 @@ def compress_classifier(
 def _train(work: CompressionWork, settings: Mapping[str, Any], card: CardSettings) -> RunResult:
     """Train what the folder does not contain yet, and write the student and its card."""
     plan = read_plan(work.out, settings)
+    work.exclude_held_out()
     measured = _evaluate_teacher(work, resumed=plan is not None)
     if plan is None:
         plan = make_plan(

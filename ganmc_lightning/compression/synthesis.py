@@ -14,7 +14,13 @@ from ganmc_lightning.compression.inputs import LoadedSource
 from ganmc_lightning.data.datasets import TensorDataset
 from ganmc_lightning.networks import Frozen, Generator
 from ganmc_lightning.networks.profiling import synchronize
-from ganmc_lightning.synthesizers import FilteredSynthesizer, GeneratorSynthesizer, PooledSynthesizer, Synthesizer
+from ganmc_lightning.synthesizers import (
+    FilteredSynthesizer,
+    GeneratorSynthesizer,
+    PooledSynthesizer,
+    StoredSynthesizer,
+    Synthesizer,
+)
 
 MIN_POOL = 1000
 """Smallest number of samples in a pool."""
@@ -69,6 +75,13 @@ def unfiltered_pool(generator: Generator, size: int) -> PooledSynthesizer:
         size: number of training samples.
     """
     return PooledSynthesizer(GeneratorSynthesizer(generator), size=max(MIN_POOL, size))
+
+
+def find_stored(synthesizer: Synthesizer) -> StoredSynthesizer | None:
+    """Return the stored samples of a synthesizer, also of one that pools or filters them; None without stored ones."""
+    while isinstance(synthesizer, PooledSynthesizer | FilteredSynthesizer):
+        synthesizer = synthesizer.synthesizer
+    return synthesizer if isinstance(synthesizer, StoredSynthesizer) else None
 
 
 def measure_synthesis(

@@ -19,6 +19,7 @@ from ganmc_lightning.compression.stages import GAN, LABELS, STUDENT, Compression
 from ganmc_lightning.compression.synthesis import (
     FILTER_DRAWS,
     SynthesisDuration,
+    find_stored,
     generator_pool,
     measure_synthesis,
     unfiltered_pool,
@@ -80,6 +81,18 @@ class CompressionWork:
             stages += [make.gan(), make.distillation(synthetic_name(GAN), "student with GAN images")]
         return {stage.name: stage for stage in stages}
 
+    def exclude_held_out(self) -> None:
+        """Omit stored images that are also validation or test images, such as copies of a folder that is split here."""
+        found = [find_stored(synthesizer) for synthesizer in self.synthesizers.values()]
+        stored = [synthesizer for synthesizer in found if synthesizer is not None]
+        if not stored:
+            return
+        data = GANAugmentedDataModule(self.factory.source)
+        data.setup("test")
+        splits = data.split("val"), data.split("test")
+        for synthesizer in stored:
+            synthesizer.exclude(split[index][0] for split in splits for index in range(len(split)))
+
     def measure_synthesis(self) -> dict[str, SynthesisDuration]:
         """Fit the given synthesizers, and estimate the time of all pools of samples, by name of the stage.
 
@@ -93,6 +106,9 @@ class CompressionWork:
             except ConfigurationError as error:
                 text = str(error).removeprefix("data.synthesizer: ").removeprefix("data.synthesizer.")
                 raise ConfigurationError(f"synthesizers.{name}: {text}") from error
+            stored = find_stored(synthesizer)
+            if stored is not None and stored.num_excluded:
+                self.report(f"{name}: {stored.num_excluded} images are validation or test images, and are not used")
         if self.gan:
             pool = unfiltered_pool(make.generator(), len(make.source.splits.train))
             durations[synthetic_name(GAN)] = measure_synthesis(pool, make.teacher, make.source, make.spec, FILTER_DRAWS)

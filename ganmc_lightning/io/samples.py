@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -102,6 +103,11 @@ def read_resized_samples(folder: Path, files: Sequence[str], shape: Sequence[int
     return check_pixel_range(
         torch.stack([read_image(folder / file, size, size, channels) for file in files]), str(folder)
     )
+
+
+def sample_digests(samples: Iterable[Tensor]) -> Iterator[bytes]:
+    """Return a hash of each sample on the CPU, which is equal only for identical samples."""
+    return (hashlib.blake2b(sample.numpy().tobytes(), digest_size=16).digest() for sample in samples)
 
 
 def check_scaled(rows: Tensor, real: Tensor, path: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, to_float_images
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.arrays import (
     check_label_range,
     check_same_length,
@@ -19,7 +21,7 @@ from ganmc_lightning.io.arrays import (
 from ganmc_lightning.io.class_names import labels_from_names
 from ganmc_lightning.io.file_hash import hash_images
 from ganmc_lightning.io.folders import contains_images, find_images, list_classes, list_folders, list_images
-from ganmc_lightning.io.samples import check_image_shape, check_shape, read_resized_samples
+from ganmc_lightning.io.samples import check_image_shape, check_shape, read_resized_samples, sample_digests
 from ganmc_lightning.synthesizers.base import Synthesizer, not_fitted_error
 from ganmc_lightning.synthesizers.rescaled import read_rescaled_samples
 
@@ -62,21 +64,45 @@ class StoredSynthesizer(Synthesizer):
     """
 
     def __init__(self, path: str, labeled: bool = True) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.labeled = labeled
         self._stored: tuple[Tensor, Tensor] | None = None
+        self._excluded: frozenset[bytes] = frozenset()
+        self._num_excluded = 0
+
+    @property
+    def num_excluded(self) -> int:
+        """Number of samples that :meth:`fit` omitted because of :meth:`exclude`."""
+        return self._num_excluded
+
+    def exclude(self, images: Iterable[Tensor]) -> None:
+        """Omit samples that are identical to some images, such as those of the validation and test split, in ``fit``.
+
+        Args:
+            images: uint8 (C, H, W), of the size of the data.
+        """
+        self._excluded = frozenset(sample_digests(images))
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
         """Read the samples and validate their shape, scale and classes against the data."""
         samples, targets = self._read_folder(spec) if self.path.is_dir() else self._read_npz(inputs, spec)
         check_shape(samples, spec.sample_shape, str(self.path))
+        if self._excluded:
+            kept = torch.tensor([digest not in self._excluded for digest in sample_digests(samples)])
+            self._num_excluded = int((~kept).sum())
+            if not kept.any():
+                raise ConfigurationError(
+                    f"{self.path}: got only images of the validation and test split, expected other images"
+                )
+            samples, targets = samples[kept], targets[kept]
         known = targets[targets != UNKNOWN_LABEL]
         check_label_range(known, spec.num_classes, f"{self.path}: labels")
         self._stored = (samples.to(labels.device), targets.to(labels.device))
 
     def hash_state(self) -> object:
         """Return the settings and the hash of the contents, so that a shared pool is of the present file."""
-        return [self.labeled, hash_images(self.path)]
+        excluded = [b"".join(sorted(self._excluded))] if self._excluded else []
+        return [self.labeled, hash_images(self.path), *excluded]
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Sample ``n`` stored samples; see :meth:`Synthesizer.sample`."""

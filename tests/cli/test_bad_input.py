@@ -145,7 +145,7 @@ def other_data(tmp_path: Path, data_root: Path) -> Callable[..., list[str]]:
     def make(size: int = 8, classes: int = 3) -> list[str]:
         images, labels = np.zeros((40, size, size, 1), np.uint8), np.arange(40) % classes
         path = tmp_path / "other.npz"
-        np.savez(path, train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+        np.savez(path, train_images=images, train_labels=labels, test_images=images + 9, test_labels=labels)
         return ["--data.dataset.init_args.path", str(path)]
 
     return make

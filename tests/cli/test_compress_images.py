@@ -142,6 +142,7 @@ def test_stored_images_are_filtered_by_the_teacher(compress: Any, inputs: Inputs
     outcome = compress("--epochs", "1", "--synthetic", stored)
     assert outcome.status == 0, outcome.err
     assert "student with synthetic images: validation accuracy" in outcome.out
+    assert "synthetic: 33 images are validation or test images, and are not used" in outcome.out
     settings = json.loads((tmp_path / "small" / "result.json").read_text())["settings"]
     assert settings["synthesizers"][0].startswith("PooledSynthesizer(")
     assert "FilteredSynthesizer(confidence_quantile=0.3" in settings["synthesizers"][0]

@@ -171,7 +171,9 @@ def test_refused_calibration(classifier, tmp_path, capsys):
     assert "--calibration: required for int8" in capsys.readouterr().err
     images = np.zeros((4, 8, 8, 1), dtype=np.uint8)
     labels = np.arange(4) % 2
-    np.savez(tmp_path / "small.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    np.savez(
+        tmp_path / "small.npz", train_images=images, train_labels=labels, test_images=images + 9, test_labels=labels
+    )
     assert main(["export", checkpoint, *command, "--calibration", str(tmp_path / "small.npz")]) == 2
     assert "small.npz has samples of shape (1, 8, 8), expected (1, 16, 16)" in capsys.readouterr().err
 

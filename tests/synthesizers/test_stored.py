@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.stats import chisquare
 
-from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec
+from ganmc_lightning.batch import UNKNOWN_LABEL, DataSpec, to_uint8_images
 from ganmc_lightning.cli.sample import write_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import StoredSynthesizer
@@ -115,6 +115,32 @@ class TestFile:
         synthesizer = fitted(npz(X=np.ones((3, 2))), ROWS)
         synthesizer.sample(3)[0].zero_()
         assert (synthesizer.sample(3)[0] == 1).all()
+
+
+def test_excluded_images(folder):
+    synthesizer = StoredSynthesizer(str(folder))
+    spec = DataSpec((3, 4, 4), 3, class_names=NAMES)
+    synthesizer.fit(None, REAL_LABELS, spec)
+    images = torch.tensor([[50.0 * k + j for j in range(2)] for k in range(3)]).flatten()
+    excluded = torch.zeros(3, 3, 4, 4, dtype=torch.uint8)
+    excluded[:, 1], excluded[:, 2] = 7, 255
+    excluded[:, 0] = torch.tensor([0, 51, 9]).view(-1, 1, 1)
+    state = synthesizer.hash_state()
+    synthesizer.exclude(excluded)
+    synthesizer.fit(None, REAL_LABELS, spec)
+    assert synthesizer.num_excluded == 2
+    assert synthesizer.hash_state() != state
+    reds = (synthesizer.sample(200, seeded(0))[0][:, 0, 0, 0] + 1) * 127.5
+    assert set(reds.round().tolist()) == set(images.tolist()) - {0, 51}
+    synthesizer.exclude([*excluded, *to_uint8_images(synthesizer.sample(200, seeded(0))[0])])
+    with pytest.raises(ConfigurationError, match="got only images of the validation and test split"):
+        synthesizer.fit(None, REAL_LABELS, spec)
+
+
+def test_home_folder(npz, tmp_path, monkeypatch):
+    path = npz(X=np.zeros((2, 2)))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fitted(path.replace(str(tmp_path), "~"), ROWS).sample(3)[0].shape == (3, 2)
 
 
 class TestBadFile:

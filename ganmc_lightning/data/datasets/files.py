@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganmc_lightning.data.datasets.base import DatasetSource, DatasetSplits, TensorDataset
+from ganmc_lightning.data.datasets.duplicates import warn_of_duplicates
 from ganmc_lightning.data.datasets.npz import TEST_FRACTION, read_splits
 from ganmc_lightning.data.datasets.row_numbers import check_no_row_numbers
 from ganmc_lightning.data.datasets.table_columns import Encoded, encode_category, encode_column, encode_labels
@@ -55,12 +56,16 @@ class NpzFile(DatasetSource):
         list_arrays(self.path)
 
     def load(self, root: Path) -> DatasetSplits:
-        """Read and validate the file.
+        """Read and validate the file; a warning counts test images that are also training or validation images.
 
         Raises:
             ConfigurationError: an array is missing or invalid.
         """
-        return read_splits(self.path)
+        splits = read_splits(self.path)
+        if len(splits.train.sample_shape) == 3:
+            others = [splits.train] if splits.validation is None else [splits.train, splits.validation]
+            warn_of_duplicates(others, splits.test, str(self.path))
+        return splits
 
 
 class TableFile(DatasetSource):

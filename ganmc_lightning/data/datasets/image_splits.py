@@ -1,21 +1,18 @@
-"""Training, validation and test samples of the user's images: splits, image size, memory, duplicates."""
+"""Training, validation and test samples of the user's images: splits, image size, memory."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from ganmc_lightning.data.datasets.base import DatasetSplits, ImageFileDataset, TensorDataset
+from ganmc_lightning.data.datasets.duplicates import warn_of_duplicates
 from ganmc_lightning.data.datasets.npz import TEST_FRACTION
 from ganmc_lightning.data.splits import Split, train_test_indices
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.folders import is_later_process
 from ganmc_lightning.io.images import read_dimensions
 from ganmc_lightning.io.pixel_range import check_pixel_range
 
@@ -128,7 +125,7 @@ def make_splits(splits: Mapping[str, Split], classes: Sequence[str], num_classes
         kept, held_out = train_test_indices(train.labels, TEST_FRACTION, where)
         train, test = train.subset(kept), train.subset(held_out)
     others = [train] if validation is None else [train, validation]
-    _warn_of_duplicates(others, test, where)
+    warn_of_duplicates(others, test, where)
     return DatasetSplits(train, test, num_classes, tuple(classes), validation=validation)
 
 
@@ -144,21 +141,3 @@ def _check_classes(splits: Mapping[str, Split], classes: Sequence[str], num_clas
             )
     if missing := sorted(set(range(num_classes)) - present):
         raise ConfigurationError(f"{where}: got no training samples of class {missing[0]}, expected every class")
-
-
-def _warn_of_duplicates(others: Sequence[Split], test: Split, where: str) -> None:
-    """Warn about test images in memory that are also training or validation images."""
-    if is_later_process() or not isinstance(test, TensorDataset):
-        return  # reading all files would take as long as an epoch
-    known = {digest for data in others if isinstance(data, TensorDataset) for digest in _digests(data.inputs)}
-    count = sum(digest in known for digest in _digests(test.inputs))
-    if count:
-        warnings.warn(
-            f"{where}: {count} of {len(test)} test images are identical to training or validation images, so that test "
-            "metrics are too high; remove the copies",
-            stacklevel=3,
-        )
-
-
-def _digests(images: Tensor) -> Iterator[bytes]:
-    return (hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in images)

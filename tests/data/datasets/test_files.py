@@ -287,3 +287,12 @@ def test_heavy_packages_are_imported_only_when_used() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             for name in names:
                 assert name.partition(".")[0] not in {"torchvision", "sklearn", "pandas", "lightning"}, module
+
+
+def test_copies_of_test_images_in_an_npz_file(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 1), dtype=np.uint8)
+    parts = {"train_images": images[:6], "val_images": images[6:8], "test_images": images[[5, 7, 8, 9]]}
+    labels = {name.replace("images", "labels"): np.arange(len(part)) % 2 for name, part in parts.items()}
+    np.savez(tmp_path / "photos.npz", **parts, **labels)
+    with pytest.warns(UserWarning, match=r"photos\.npz: 2 of 4 test images are identical to training or validation"):
+        NpzFile(tmp_path / "photos.npz").load(tmp_path)

@@ -50,7 +50,7 @@ def test_files_of_the_user_may_change(photos, tmp_path):
     resized.prepare(tmp_path)
     assert resized.load(tmp_path).validation is None
     dark = {name: array // 8 if array.ndim == 4 else array for name, array in arrays.items()}
-    np.savez(dataset.path, **dark, val_images=dark["test_images"], val_labels=dark["test_labels"])
+    np.savez(dataset.path, **dark, val_images=dark["test_images"] + 1, val_labels=dark["test_labels"])
     resized.prepare(tmp_path)
     splits = resized.load(tmp_path)
     assert splits.train.inputs.max() < 32

@@ -53,6 +53,37 @@ def test_numbers_of_a_text_column_keep_their_digits(tmp_path, suffix):
     assert other["code"].tolist()[:2] == ["1234567", "007" if suffix == "csv" else "7"]
 
 
+@pytest.mark.parametrize("spelling", [str, str.lower, str.upper])
+def test_missing_booleans(tmp_path, spelling):
+    """Booleans are numbers with and without missing values, in CSV and parquet."""
+    cells = [spelling("True"), spelling("False"), spelling("False")]
+    text = "a,big,y\n1,{},0\n3,{},1\n7,{},1\n"
+    X, *_ = read_target_table(write(tmp_path / "a.csv", text.format(*cells)), "y")
+    assert X["big"].tolist() == [1, 0, 0]
+    path = write(tmp_path / "b.csv", text.format(cells[0], "", cells[1]))
+    pd.DataFrame({"a": [1, 3, 7], "big": [True, None, False], "y": [0, 1, 1]}).to_parquet(tmp_path / "b.parquet")
+    for file in (path, tmp_path / "b.parquet"):
+        for like in (None, X):
+            other, *_ = read_target_table(file, "y", like=like)
+            assert other["big"].dtype == np.float64
+            np.testing.assert_array_equal(other["big"], [1, np.nan, 0])
+
+
+def test_booleans_of_a_text_column_stay_text(tmp_path):
+    X, *_ = read_target_table(write(tmp_path / "a.csv", "big,y\nTrue,0\nmaybe,0\nFalse,1\n"), "y")
+    pd.DataFrame({"big": [True, None, False], "y": [0, 1, 1]}).to_parquet(tmp_path / "b.parquet")
+    for file in (write(tmp_path / "b.csv", "big,y\nTrue,0\n,1\nFalse,1\n"), tmp_path / "b.parquet"):
+        other, *_ = read_target_table(file, "y", like=X)
+        assert other["big"].isna().tolist() == [False, True, False]
+        assert other["big"].tolist()[::2] == ["True", "False"]
+
+
+def test_a_copy_of_a_target_of_booleans(tmp_path):
+    pd.DataFrame({"a": [1, 2], "copy": ["True", "False"], "y": ["True", "False"]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ConfigurationError, match="column 'copy' is a copy of the target"):
+        read_target_table(tmp_path / "a.parquet", "y")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
