@@ -79,7 +79,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
             (default): synthetic samples are used where they have the better score.
         scoring: Score on the validation rows: ``"roc_auc"`` (default), ``"average_precision"``, ``"neg_log_loss"`` or
             ``"accuracy"``; the first two are means over the classes for three or more.
-        validation_fraction: Share of the rows in a validation part, in (0, 0.5]. Default: 0.2.
+        validation_fraction: Share of the rows in a validation part, in (0, 0.5], rounded to 1/2, 1/3, 1/4, ..., because
+            the parts are equal. Default: 0.2.
         random_state: Seed of the parts and of the synthetic samples, and of teacher and students where their
             ``random_state`` is None. Default: None.
 
@@ -200,7 +201,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
             Default: None.
         synthetic_ratio: Synthetic samples per real sample, positive. Default: 9.
         training_data: ``"real"``, ``"synthetic"``, ``"both"`` or ``"auto"`` (default).
-        validation_fraction: Share of the rows in a validation part, in (0, 0.5]. Default: 0.2.
+        validation_fraction: Share of the rows in a validation part, in (0, 0.5], rounded to 1/2, 1/3, 1/4, ..., because
+            the parts are equal. Default: 0.2.
         random_state: Seed, as in :class:`DistilledClassifier`. Default: None.
 
     Attributes:

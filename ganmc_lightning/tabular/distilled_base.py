@@ -24,7 +24,7 @@ from ganmc_lightning.tabular.encoding import encode_rows, encoded_names, fit_enc
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, profile_model
 from ganmc_lightning.tabular.recipes import BOTH, REAL, SYNTHETIC, TrainingRows, make_recipes
-from ganmc_lightning.tabular.sampling import check_float32, check_varying
+from ganmc_lightning.tabular.sampling import check_float32
 from ganmc_lightning.tabular.selection import (
     ShouldFit,
     SizeBudget,
@@ -40,6 +40,7 @@ from ganmc_lightning.tabular.teacher import Teacher, is_fitted, takes_raw_column
 from ganmc_lightning.tabular.teacher_labels import CROSS_FIT, IN_BAG, OUT_OF_BAG, TableRows, TeacherLabels
 from ganmc_lightning.tabular.validation import (
     check_missing,
+    check_no_empty_column,
     check_no_index,
     check_no_infinity,
     check_numbers,
@@ -252,8 +253,8 @@ class DistilledModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             check_missing(rows.encoded, self._names(), student, "student")
         if any(kind.name in ("tree", "forest") for kind in kinds) or any(isinstance(s, TREES) for s in given):
             check_float32(rows.encoded, self._names())
-        if self.encoder_ is None and self.synthesizer is not None and self.training_data != REAL:
-            check_varying(rows.encoded, self._names())
+        if any(kind.name == "boosting" for kind in kinds):
+            check_no_empty_column(rows.encoded, self._names())
 
     def _split(
         self, labels: TeacherLabels, task: Task, weights: NDArray[np.float64] | None

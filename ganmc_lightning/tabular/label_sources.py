@@ -69,7 +69,7 @@ class SyntheticRows(NamedTuple):
     def draw(
         cls, synthesizer: SupportsSample, teacher: Teacher, splits: StudySplits, ratio: float, seed: int, name: str
     ) -> Self:
-        """Draw rows like the real rows ``splits.fit``; columns that are constant there keep their value.
+        """Draw rows like the real rows ``splits.fit``.
 
         Args:
             synthesizer: source of the rows.
@@ -83,11 +83,8 @@ class SyntheticRows(NamedTuple):
             ConfigurationError: the synthesizer cannot sample.
         """
         X, y = splits.fit.X, splits.fit.y
-        n = round(ratio * len(X))
-        varying = np.not_equal(X, X[:1]).any(axis=0)
-        drawn = np.repeat(X[:1], n, axis=0)
         try:
-            drawn[:, varying] = sample_rows(synthesizer, X[:, varying], y, n, synthesizer_seed(seed, name))
+            drawn = sample_rows(synthesizer, X, y, round(ratio * len(X)), synthesizer_seed(seed, name))
         except ConfigurationError as error:
             raise ConfigurationError(f"synthesizers.{name}: {error}") from error
         drawn = one_hot_argmax(drawn, splits.one_hot_blocks)

@@ -147,13 +147,7 @@ class TrainingRows:
         random = np.random.default_rng(self.seed)
         X = fill_missing(rows.encoded.astype(np.float64), codes, random)
         class_codes = np.unique(codes, return_inverse=True)[1].astype(np.int64)
-        # a rare value may be absent from a part of the rows; other libraries return all columns
-        varying = np.not_equal(X, X[:1]).any(axis=0) | (not isinstance(self.synthesizer, Synthesizer))
-        names = None if self.names is None else np.asarray(self.names)[varying].tolist()
-        encoded = np.repeat(X[:1], n, axis=0)
-        encoded[:, varying] = sample_rows(
-            self.synthesizer, X[:, varying], class_codes, n, self.seed, names, missing.any()
-        )
+        encoded = sample_rows(self.synthesizer, X, class_codes, n, self.seed, self.names, missing.any())
         if self.encoder is not None:
             encoded = one_hot_argmax(encoded, one_hot_blocks(self.encoder))
         if missing.any() and isinstance(self.synthesizer, Synthesizer):

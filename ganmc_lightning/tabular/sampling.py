@@ -53,20 +53,6 @@ def check_finite(X: Samples, feature_names: Sequence[str] | None, name: str, all
         )
 
 
-def check_varying(X: Samples, feature_names: Sequence[str] | None) -> None:
-    """Validate that no column is constant, apart from NaN, because z-scores would divide by zero.
-
-    Raises:
-        ConfigurationError: naming the first constant column.
-    """
-    constant = _ranges(X) == 0
-    if len(X) and constant.any():
-        raise ConfigurationError(
-            f"X: {column_name(feature_names, int(constant.argmax()))} is constant; drop it "
-            "(sklearn.feature_selection.VarianceThreshold)"
-        )
-
-
 def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
     """Validate that float32, the type scikit-learn's trees compare in, represents every column.
 
@@ -104,10 +90,10 @@ def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.flo
     Half the distance of the quantiles 0.159 and 0.841 equals the standard deviation of a normal distribution. Where the
     standard deviation is more than :data:`HEAVY_TAIL` times as large, a few values determine it, and noise of a tenth
     of it would hide all others; median and half the distance are used there. A column whose quantiles are equal keeps
-    mean and standard deviation.
+    mean and standard deviation. A constant column has its value and 1.
 
     Args:
-        X: real samples (N, D), finite, without constant columns.
+        X: real samples (N, D), finite.
 
     Example:
         >>> rows = np.column_stack([np.arange(101.0), np.append(np.arange(100.0), 1e12)])
@@ -118,7 +104,9 @@ def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.flo
     deviation = X.std(axis=0)
     low, median, high = np.quantile(X, (0.1587, 0.5, 0.8413), axis=0)
     heavy = (high > low) & (deviation > HEAVY_TAIL * (high - low) / 2)
-    return np.where(heavy, median, X.mean(axis=0)), np.where(heavy, (high - low) / 2, deviation)
+    center, scale = np.where(heavy, median, X.mean(axis=0)), np.where(heavy, (high - low) / 2, deviation)
+    constant = _ranges(X) == 0  # not deviation == 0, because the mean has rounding errors
+    return np.where(constant, X[0], center), np.where(constant, 1.0, scale)
 
 
 def extend_weights(sample_weight: NDArray[np.float64] | None, n_synthetic: int) -> NDArray[np.float64] | None:
@@ -145,8 +133,10 @@ def sample_rows(
     """Draw synthetic samples in the units of the data.
 
     A :class:`~ganmc_lightning.synthesizers.Synthesizer` is copied and fitted to the z-scores of the real samples, see
-    :func:`robust_center_scale`, and its samples are scaled back. Any other object must be fitted and return samples in
-    the units of the data. The global random generators of NumPy and PyTorch are seeded while it samples.
+    :func:`robust_center_scale`, and its samples are scaled back; constant columns keep their value. Samples of a GAN
+    are converted from the z-scores of its training data; a GAN trained with ``quantile_transform`` is rejected, pass
+    :func:`~ganmc_lightning.tabular.checkpoint.load_synthesizer` instead. Any other object must be fitted and return
+    samples in the units of the data. The global random generators of NumPy and PyTorch are seeded while it samples.
 
     Args:
         synthesizer: source of the samples.
@@ -161,8 +151,7 @@ def sample_rows(
         float64 (n, D).
 
     Raises:
-        ConfigurationError: a column is constant, the synthesizer rejects the data, or its samples are not finite or
-            have another shape.
+        ConfigurationError: the synthesizer rejects the data, or its samples are not finite or have another shape.
         NotFittedError: a scikit-learn synthesizer is not fitted.
     """
     # imported here because an estimator without synthesizer does not need PyTorch
@@ -170,7 +159,7 @@ def sample_rows(
 
     kind = type(synthesizer).__name__
     if isinstance(synthesizer, Synthesizer):
-        samples = _fit_and_sample(synthesizer, X, y, n, seed, feature_names)
+        samples = _fit_and_sample(synthesizer, X, y, n, seed)
     else:
         with seeded_globals(seed):
             drawn = synthesizer.sample(n)
@@ -207,25 +196,25 @@ def fill_missing(X: Samples, codes: NDArray[np.int64], random: np.random.Generat
     return filled
 
 
-def _fit_and_sample(
-    synthesizer: Any, X: Samples, y: NDArray[np.int64], n: int, seed: int, feature_names: Sequence[str] | None
-) -> Samples:
+def _fit_and_sample(synthesizer: Any, X: Samples, y: NDArray[np.int64], n: int, seed: int) -> Samples:
     import torch
 
-    from ganmc_lightning.batch import DataSpec
+    from ganmc_lightning.batch import DataSpec, Statistics
 
-    check_varying(X, feature_names)
     center, scale = robust_center_scale(X)
     synthesizer = copy.deepcopy(synthesizer)  # the caller's may be fitted to other data
     inputs = torch.from_numpy(((X - center) / scale).astype(np.float32))
+    statistics = Statistics(torch.from_numpy(center), torch.from_numpy(scale))
+    spec = DataSpec((X.shape[1],), int(y.max()) + 1, statistics=statistics)
     try:
-        synthesizer.fit(inputs, torch.from_numpy(y), DataSpec((X.shape[1],), int(y.max()) + 1))
         with torch.no_grad():
+            synthesizer.fit(inputs, torch.from_numpy(y), spec)
+            synthesizer.start_epoch(0, seed)
             samples, _ = synthesizer.sample(n, torch.Generator().manual_seed(seed))
     except ConfigurationError as error:  # such as a class with too few rows
-        raise ConfigurationError(f"synthesizer: {error}") from error
+        raise ConfigurationError(f"synthesizer: {str(error).removeprefix('data.synthesizer: ')}") from error
     scaled_back: Samples = samples.numpy().astype(np.float64) * scale + center
-    return scaled_back
+    return np.where(_ranges(X) == 0, X[0], scaled_back)
 
 
 def _to_array(drawn: Any, feature_names: Sequence[str] | None) -> Samples:

@@ -26,7 +26,7 @@ from ganmc_lightning.tabular.checkpoint import GeneratorSampler
 from ganmc_lightning.tabular.ensemble_size import first_trees, measure_ensemble_curve
 from ganmc_lightning.tabular.metrics import classification_metrics, roc_auc, top1_accuracy
 from ganmc_lightning.tabular.profiling import BATCH, CompressionProfile, ModelProfile, batch_of, profile_model
-from ganmc_lightning.tabular.sampling import SupportsSample, check_float32, check_varying
+from ganmc_lightning.tabular.sampling import SupportsSample, check_float32
 from ganmc_lightning.tabular.student import StudentClassifier
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
 from ganmc_lightning.tabular.study_parts import StudyParts
@@ -72,7 +72,7 @@ class Study:
             again (default: no files).
 
     Raises:
-        ConfigurationError: a split lacks a class, or a column is constant or too large for float32.
+        ConfigurationError: a split lacks a class, or a column is too large for float32.
     """
 
     def __init__(
@@ -265,7 +265,6 @@ def _prefixed(name: str, scores: Mapping[str, float], model: ModelProfile, teach
 
 
 def _validate(splits: StudySplits) -> None:
-    check_varying(splits.fit.X, None)
     check_float32(splits.train.X, None)
     classes = int(splits.train.y.max()) + 1
     if classes < 2:

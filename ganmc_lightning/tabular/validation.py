@@ -105,6 +105,19 @@ def check_missing(X: NDArray[Any], feature_names: Any, model: Any, argument: str
     )
 
 
+def check_no_empty_column(X: NDArray[Any], feature_names: Any) -> None:
+    """Validate that no column consists of missing values, of which boosting of scikit-learn computes no bins.
+
+    Raises:
+        ConfigurationError: naming the first column without a value.
+    """
+    empty = np.isnan(X).all(axis=0)
+    if empty.any():
+        raise ConfigurationError(
+            f"X: {column_name(feature_names, int(empty.argmax()))} has no values, expected some for boosting; drop it"
+        )
+
+
 def check_no_index(X: Any) -> None:
     """Validate that the first column of a data frame is not a written index.
 

@@ -5,16 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
+from ganmc_lightning.batch import DataSpec, Statistics
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks import Generator
+from ganmc_lightning.networks.training_data import set_training_data
 from ganmc_lightning.synthesizers import (
     AdversarialForestSynthesizer,
+    GeneratorSynthesizer,
     JitterSynthesizer,
     MungeSynthesizer,
+    PooledSynthesizer,
     SmoteSynthesizer,
+    StoredSynthesizer,
 )
+from ganmc_lightning.synthesizers.rescaled import statistics_to_arrays
 from ganmc_lightning.tabular import DistilledClassifier
 from ganmc_lightning.tabular.sampling import check_float32, fill_missing, robust_center_scale, sample_rows
 
@@ -172,3 +180,58 @@ def test_samples_of_another_library_may_contain_nan_as_the_table(binary):
     complete = table.fillna(0)
     with pytest.raises(ConfigurationError, match="synthesizer: samples of OtherLibrary: column 'c' contains NaN"):
         model.fit(complete, binary[1])
+
+
+class OneRow(Generator):
+    """Generator of the z-scores (1, -1), trained on columns with means 10 and 20 and standard deviations 2 and 5."""
+
+    def __init__(self, quantiles=()):
+        super().__init__(latent_dim=1, num_classes=2, sample_shape=(2,))
+        trained_on = Statistics(torch.tensor([10.0, 20.0]).double(), torch.tensor([2.0, 5.0]).double(), quantiles)
+        set_training_data(self, DataSpec((2,), 2, statistics=trained_on))
+
+    def forward(self, latents, labels=None):
+        return torch.tensor([[1.0, -1.0]]).expand(len(latents), 2)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_samples_of_a_gan_are_converted_from_its_training_data(stored, tmp_path):
+    random = np.random.default_rng(0)
+    X, y = random.normal((9, 22), (3, 4), (200, 2)), np.arange(200) % 2
+    quantiles = (torch.tensor([[0.0, 30.0], [-3.0, 3.0]]).double(),) * 2
+
+    def make(generator):
+        if not stored:
+            return GeneratorSynthesizer(generator)
+        arrays = statistics_to_arrays(generator.trained_on.statistics)
+        np.savez(tmp_path / "rows.npz", X_scaled=generator(np.zeros(5)).numpy(), labels=np.zeros(5, int), **arrays)
+        return StoredSynthesizer(str(tmp_path / "rows.npz"))
+
+    drawn = sample_rows(make(OneRow()), X, y, 7, seed=0)
+    np.testing.assert_allclose(drawn, np.tile([12.0, 15.0], (7, 1)), rtol=1e-5)
+    name = rf"the generator of {tmp_path / 'rows.npz'}: " if stored else ""
+    with pytest.raises(ConfigurationError, match=f"^synthesizer: {name}trained with data.quantile_transform true"):
+        sample_rows(make(OneRow(quantiles)), X, y, 7, seed=0)
+
+
+def test_constant_columns_keep_their_value_and_the_others_their_index():
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(100, 4)), np.arange(100) % 2
+    X[:, 0] = 0.1  # whose mean is rounded
+    X[:, 3] = random.integers(3, size=100)
+    for synthesizer in (MungeSynthesizer(1.0, categorical_features=[3]), JitterSynthesizer(), SYNTHESIZERS[3]):
+        drawn = sample_rows(synthesizer, X, y, 300, seed=0)
+        assert (drawn[:, 0] == 0.1).all()
+        assert (drawn[:, 1:3].std(axis=0) > 0.5).all()
+        if not isinstance(synthesizer, JitterSynthesizer):
+            np.testing.assert_allclose(drawn[:, 3], drawn[:, 3].round(), atol=1e-6)
+
+
+def test_a_pool():
+    X, y = heavy_rows(50)
+    first, again, other = (
+        sample_rows(PooledSynthesizer(JitterSynthesizer(), size=20), X, y, 200, seed=seed) for seed in (0, 0, 9)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert len(np.unique(first[:, 0])) == 20
+    assert set(first[:, 0]).isdisjoint(other[:, 0])

@@ -95,6 +95,24 @@ def test_synthetic_rows_keep_constant_columns_and_categories(binary):
     assert (both.name, both.X.shape) == ("real+jitter", (600, 10))
 
 
+class Sampler:
+    """Samples with all columns, as those of a GAN or of another library."""
+
+    def __init__(self, X):
+        self.X = X
+
+    def sample(self, n):
+        return self.X[:n]
+
+
+def test_samples_of_an_object_with_all_columns(binary):
+    X = np.column_stack([np.full(len(binary[0]), 7.0), binary[0]])
+    splits = split((X, binary[1]))
+    teacher = fit_teacher(FOREST, splits.fit.X, splits.fit.y, 0)
+    rows = SyntheticRows.draw(Sampler(X[::-1]), teacher, splits, 1, 0, "gan")
+    np.testing.assert_array_equal(rows.X, X[::-1][:200])
+
+
 def test_low_learning_rate_is_tried_for_boosting_only(binary):
     splits = split(binary)
     fitter = StudentFitter(splits, fit_teacher(FOREST, splits.fit.X, splits.fit.y, 0), 300, 0)
