@@ -41,6 +41,7 @@ MAX_SPLITS = 10
 MAX_SUBSET_SIZE = 1000
 STATISTICS = "statistics"
 SELF_COMPARISON = "the samples are the reference of this metric"
+STUDENT_TEST = "students are tested on these samples"
 
 ProgressFactory = Callable[[str], Track]
 """Function from a description to a progress bar."""
@@ -155,11 +156,13 @@ class GeneratorEvaluator:
         result.add(name, metric)
 
     def _self_comparisons(self, real_split: str) -> dict[str, str]:
-        """Return the metrics that would compare real samples with themselves."""
-        names = {"near_duplicates"} if real_split in ("train", self.held_out_split) else set()
+        """Return the reason for each metric that would compare real samples with themselves."""
+        reasons = {"near_duplicates": SELF_COMPARISON} if real_split in ("train", self.held_out_split) else {}
         if real_split == self.real_split:
-            names.update(REFERENCE_METRICS)
-        return {name: SELF_COMPARISON for name in self.metrics if name in names}
+            reasons |= dict.fromkeys(REFERENCE_METRICS, SELF_COMPARISON)
+        if real_split == self.held_out_split:
+            reasons["compression_score"] = STUDENT_TEST
+        return {name: reasons[name] for name in self.metrics if name in reasons}
 
     # -- statistics of the real data -------------------------------------------------------------------------------
 

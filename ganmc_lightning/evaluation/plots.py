@@ -18,6 +18,7 @@ from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.metrics import NearDuplicatesValue, near_duplicates
 
 COLUMNS = 10
+"""Number of plotted samples of a set with as many or more."""
 
 
 class NearestPairs(NamedTuple):
@@ -25,9 +26,10 @@ class NearestPairs(NamedTuple):
 
     Attributes:
         name: name of the sample set.
-        samples: uint8 (2, COLUMNS, C, H, W): the first samples, and the samples closest to a training sample.
-        neighbors: uint8 (2, COLUMNS, C, H, W): the nearest training sample of each.
-        distances: float64 (2, COLUMNS) in feature space.
+        samples: uint8 (2, n, C, H, W), n at most :data:`COLUMNS`: random samples, and the samples closest to a training
+            sample.
+        neighbors: uint8 (2, n, C, H, W): the nearest training sample of each.
+        distances: float64 (2, n) in feature space.
         threshold: largest distance of a near duplicate.
         rate: fraction of near duplicates among all samples.
     """
@@ -40,16 +42,18 @@ class NearestPairs(NamedTuple):
     rate: float
 
 
-def find_nearest(name: str, samples: Tensor, training: Tensor, nearest: NearDuplicatesValue) -> NearestPairs:
+def find_nearest(name: str, samples: Tensor, training: Tensor, nearest: NearDuplicatesValue, seed: int) -> NearestPairs:
     """Choose the samples to plot.
 
     Args:
         name: name of the sample set.
-        samples: uint8 (N, C, H, W), N at least :data:`COLUMNS`.
+        samples: uint8 (N, C, H, W); all are plotted if fewer than :data:`COLUMNS`.
         training: uint8 (M, C, H, W).
         nearest: result of :func:`near_duplicates` for the features of both.
+        seed: random seed of the first row.
     """
-    rows = [torch.arange(COLUMNS), nearest.distances.argsort(stable=True)[:COLUMNS]]
+    random = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    rows = [order[:COLUMNS] for order in (random, nearest.distances.argsort(stable=True))]
     return NearestPairs(
         name,
         torch.stack([samples[row] for row in rows]),
@@ -67,7 +71,8 @@ def plot_results(evaluator: GeneratorEvaluator, results: Sequence[EvaluationResu
     for result in results:
         if result.features is not None and result.real_split != "train":
             features = result.features.features, evaluator.training.features, evaluator.held_out.features
-            pairs.append(find_nearest(result.name, result.samples, training, near_duplicates(*features)))
+            nearest = near_duplicates(*features)
+            pairs.append(find_nearest(result.name, result.samples, training, nearest, evaluator.seed))
     plot_nearest(pairs, path)
 
 
@@ -85,10 +90,12 @@ def plot_nearest(sets: Sequence[NearestPairs], path: Path) -> None:
         axes = subfigure.subplots(4, COLUMNS)
         for row, label in enumerate(("samples", "nearest real", "closest of all", "nearest real")):
             images = (pairs.samples, pairs.neighbors)[row % 2][row // 2]
-            for column in range(COLUMNS):
-                _show(axes[row, column], images[column])
+            for column, image in enumerate(images):
+                _show(axes[row, column], image)
                 if row % 2 == 0:
                     axes[row, column].set_title(f"{pairs.distances[row // 2, column].item():.3g}", fontsize=7, pad=2)
+            for empty in axes[row, len(images) :]:  # a set of few samples
+                empty.set_axis_off()
             axes[row, 0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
     with atomic_write(path, "wb") as file:
         figure.savefig(file, format="png")

@@ -126,6 +126,17 @@ def test_samples_are_not_compared_with_themselves(data, extractor, samples, real
     assert set(scores.settings) == set(FEATURE_METRICS) - skipped
 
 
+@pytest.mark.parametrize(("samples", "real_split"), [("real:test", "test"), ("real:val", "val")])
+def test_students_are_not_trained_on_their_test_samples(data, samples, real_split):
+    compression = {"compression_score_5_epochs": None}  # not used
+    evaluator = GeneratorEvaluator(
+        data, metrics=["compression_score"], num_samples=40, real_split=real_split, compression=compression
+    )
+    scores = evaluator.evaluate(open_samples(samples, data))
+    assert scores.values == {}
+    assert scores.skipped == {"compression_score": "students are tested on these samples"}
+
+
 def test_compression_scores_of_real_samples_and_of_blank_ones(data, make_set):
     torch.manual_seed(0)
     teacher = MLPClassifier(64, 3, hidden=())
