@@ -58,8 +58,8 @@ class ColumnConstraints(NamedTuple):
     def project(self, rows: Tensor) -> Tensor:
         """Return the nearest valid rows, within the range of the training rows.
 
-        The largest value of a one-hot block becomes 1, the others 0; a discrete column takes its nearest level; an
-        integer column is rounded.
+        The largest value of a one-hot block becomes 1, the others 0; a discrete column takes its nearest level; any
+        other integer column is rounded.
 
         Args:
             rows: float (N, D) in the units of the table.
@@ -72,12 +72,12 @@ class ColumnConstraints(NamedTuple):
             >>> constraints.project(torch.tensor([[9.0, 0.4, 0.3]])).tolist()
             [[0.75, 1.0, 0.0]]
         """
-        values = rows.to("cpu", torch.float64).clamp(self.min, self.max)
-        values = torch.where(self.is_integer, values.round(), values)
+        clamped = rows.to("cpu", torch.float64).clamp(self.min, self.max)
+        values = torch.where(self.is_integer, clamped.round(), clamped)
         for column, levels in enumerate(self.levels):
             if len(levels):
                 halfway = (levels[1:] + levels[:-1]) / 2
-                values[:, column] = levels[torch.bucketize(values[:, column].contiguous(), halfway)]
+                values[:, column] = levels[torch.bucketize(clamped[:, column].contiguous(), halfway)]
         for start, stop in self.one_hot_blocks:
             largest = rows[:, start:stop].to("cpu").argmax(dim=1, keepdim=True)
             values[:, start:stop] = torch.zeros_like(values[:, start:stop]).scatter_(1, largest, 1.0)

@@ -55,6 +55,11 @@ def test_by_hand(rows: torch.Tensor) -> None:
     torch.testing.assert_close(valid, torch.tensor(expected), rtol=1e-5, atol=1e-6)
 
 
+def test_nearest_level_of_integers() -> None:
+    table = ColumnConstraints.fit(torch.tensor([[0.0, 0.0], [2.0, 3.0], [2.0, 7.0]]))
+    assert table.project(torch.tensor([[1.4, 5.2], [0.9, 4.9], [5.0, 1.4]])).tolist() == [[2, 7], [0, 3], [2, 0]]
+
+
 def test_real_rows_stay_as_they_are(rows: torch.Tensor) -> None:
     assert torch.equal(ColumnConstraints.fit(rows, CATEGORIES).project(rows), rows)
 
