@@ -27,7 +27,7 @@ class TargetTable(NamedTuple):
     """Features and target of a table.
 
     Attributes:
-        X: data frame (N, D): float64 columns with NaN for missing values, and object columns of text.
+        X: data frame (N, D): float64 columns with NaN for missing values, also of booleans, and object columns of text.
         y: series (N,) without missing values.
         weight: series (N,) of sample weights, or None.
     """
@@ -89,6 +89,7 @@ def read_target_table(
             raise ConfigurationError(f"{path}: has no column {missing[0]!r}, expected the columns of the training rows")
         features = list(like.columns)
     columns = {name: _column(table[name], f"{path}: column {name!r}", name in texts) for name in features}
+    columns |= {name: _booleans_to_numbers(columns[name]) for name in features if name not in texts}
     X = pandas().DataFrame(columns)
     if like is not None:
         _convert_numbers_of(like, X, path)
@@ -112,6 +113,8 @@ def _suggest(name: str, columns: Sequence[str]) -> str:
 def _column(column: Any, name: str, as_text: bool = False) -> Any:
     """Convert a column to float64 with NaN, or to objects: text with NaN, also of numbers where asked."""
     api = pandas().api.types
+    if api.infer_dtype(column, skipna=True) == "boolean":  # parquet booleans with missing values are objects
+        column = column.astype("boolean")
     if api.is_numeric_dtype(column) or api.is_bool_dtype(column):
         if not as_text:
             return column.astype(np.float64)
@@ -136,6 +139,16 @@ def _column(column: Any, name: str, as_text: bool = False) -> Any:
     return text.where(~lowered.isin(MISSING_TEXTS), np.nan)
 
 
+def _booleans_to_numbers(column: Any) -> Any:
+    """Convert text of true and false to 1 and 0, as pandas reads a CSV column without missing values; keep others."""
+    if column.dtype.kind == "f":
+        return column
+    lowered = column.str.casefold()
+    numbers = lowered.map({"true": 1.0, "false": 0.0})
+    other = lowered.notna() & numbers.isna() & ~lowered.isin(MISSING_NUMBERS)
+    return column if other.any() or numbers.isna().all() else numbers
+
+
 def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
     for place, name in enumerate(table.columns):
         if name == unnamed(place) and name in X.columns:
@@ -143,7 +156,7 @@ def _check_features(X: Any, y: Any, table: Any, path: Path) -> None:
                 f"{path}: column {name!r} has no name in the header, like the row numbers that pandas writes; "
                 f"{DROP_FIX}"
             )
-    target = y.astype(str)
+    target = _booleans_to_numbers(y).astype(str)
     for name in X.columns:
         if (X[name].astype(str) == target).all():
             raise ConfigurationError(f"{path}: column {name!r} is a copy of the target; {DROP_FIX}")
