@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -78,10 +79,10 @@ class PooledSynthesizer(Synthesizer):
             raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh}, expected 0, or a value in [0.001, 1]")
         if folder is not None and refresh != 0:
             raise ConfigurationError(f"PooledSynthesizer.refresh: got {refresh} with a folder, expected 0")
-        self.synthesizer = synthesizer
+        self.synthesizer = self._fitted = synthesizer
         self.size = size
         self.refresh = refresh
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else Path(folder).expanduser()
         self._block_size = size if refresh == 0 else max(1, round(size * refresh))
         self._device: torch.device | None = None
         self._teacher: Callable[[Tensor], Tensor] | None = None
@@ -94,10 +95,11 @@ class PooledSynthesizer(Synthesizer):
         self._rank, self._world_size = 0, 1
 
     def fit(self, inputs: Tensor | None, labels: Tensor, spec: DataSpec) -> None:
-        """Fit the wrapped synthesizer; the pool is filled at the start of the first epoch."""
+        """Fit the wrapped synthesizer, of a shared pool a copy; the pool is filled at the start of the first epoch."""
         if self.folder is not None:  # before fit: fitted thresholds may differ by rounding
             self._key = hash_object([type(self), self.synthesizer, self.size, inputs, labels, spec])
-        self.synthesizer.fit(inputs, labels, spec)
+            self._fitted = copy.deepcopy(self.synthesizer)  # later fits have an equal key
+        self._fitted.fit(inputs, labels, spec)
         self._device = labels.device
         self._teacher = None
         self._pool = None
@@ -206,13 +208,13 @@ class PooledSynthesizer(Synthesizer):
     def _draw(self, block: int, seed: int, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Draw a block in chunks, in an epoch of the wrapped synthesizer that depends on the block's source only."""
         if self._started != (seed, epoch):
-            self.synthesizer.start_epoch(epoch, seed)
+            self._fitted.start_epoch(epoch, seed)
             self._started = (seed, epoch)
         n = min(self._block_size, self.size - block * self._block_size)
         # Blocks, at most 2,000, and epochs differ in the low 32 bits, the only bits that PyTorch's CPU generator uses.
         generator = torch.Generator(self._device).manual_seed((seed + 7919 * epoch + block) % 2**32)
         for first in range(0, n, _CHUNK):
-            samples, labels = self.synthesizer.sample(min(_CHUNK, n - first), generator)
+            samples, labels = self._fitted.sample(min(_CHUNK, n - first), generator)
             check_generated(samples, f"data.synthesizer ({type(self.synthesizer).__name__})")
             stored = to_uint8_images(samples) if samples.dim() == 4 else samples.float()  # no bfloat16 in .npy
             yield {"samples": stored, "labels": labels}

@@ -122,6 +122,16 @@ def test_equal_logits_give_an_equal_student(
     assert torch.equal(weights[0], weights[2])
 
 
+def test_two_runs_with_one_data_module_share_a_pool(
+    make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path
+) -> None:
+    teacher, data = MLPClassifier(64, 3), make_data(p_fake=0.5, synthesizer=pooled(0.0, str(tmp_path / "pools")))
+    for _ in range(2):
+        make_trainer(max_epochs=1).fit(DistillationModule(teacher, MLPClassifier(64, 3)), data)
+    names = sorted(file.name for file in tmp_path.glob("pools/*/*.npy"))
+    assert names == ["labels.npy", "logits.npy", "samples.npy"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

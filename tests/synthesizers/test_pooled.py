@@ -197,6 +197,21 @@ def test_shared_pool_is_drawn_once_for_all_seeds(tmp_path: Path) -> None:
     assert torch.equal(draw(shared(tmp_path)), draw(first))  # drawn again, equally
 
 
+@pytest.mark.parametrize("wrap", [Jitter, lambda: FilteredSynthesizer(Jitter(), ConstantTeacher(), 0)])
+def test_a_shared_pool_that_is_fitted_again(tmp_path: Path, wrap: Callable[[], Synthesizer]) -> None:
+    pool = PooledSynthesizer(wrap(), size=12, refresh=0, folder=str(tmp_path))
+    for names in ((), (), ("a", "b", "c")):
+        pool.fit(None, torch.tensor([0, 0, 0]), SPEC._replace(class_names=names))
+        pool.start_epoch(0, seed=0)
+    assert len(list(tmp_path.glob("*/samples.npy"))) == 2
+
+
+def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shared(Path("~/pools"))
+    assert len(list(tmp_path.glob("pools/*/samples.npy"))) == 1
+
+
 @pytest.mark.parametrize("other", [{"size": 13}, {"scale": 0.5}])
 def test_other_settings_have_another_pool(tmp_path: Path, other: dict[str, Any]) -> None:
     pools = [shared(tmp_path), shared(tmp_path, **other)]
