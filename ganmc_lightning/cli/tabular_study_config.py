@@ -54,7 +54,7 @@ class StudentStudyData:
             ConfigurationError: the data set is not found, is not in memory, or has too few rows.
         """
         check_validation_fraction(self.validation_fraction)
-        root = Path(self.root or os.environ.get("GANMC_DATA") or "data")
+        root = Path(self.root or os.environ.get("GANMC_DATA") or "data").expanduser()
         self.dataset.prepare(root)
         data = self.dataset.load(root)
         labels = data.train.labels

@@ -105,7 +105,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.quantile_transform = quantile_transform
         self.cache_logits = cache_logits
         self.num_workers = num_workers
-        self.root = Path(root or os.environ.get("GANMC_DATA") or "data")
+        self.root = Path(root or os.environ.get("GANMC_DATA") or "data").expanduser()
         self.step = self._seed = 0
         self._data: LoadedData | None = None
         self._generator = torch.Generator()

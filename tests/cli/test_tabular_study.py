@@ -69,6 +69,12 @@ def test_errors_are_one_line(folder, capsys, arguments, message):
     assert not (folder / "run").exists()
 
 
+def test_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    StudentStudyData(Digits(), root="~/cache").load(0)
+    assert (folder / "cache").is_dir()
+
+
 def test_subsets_depend_on_the_seed_but_training_and_validation_rows_are_disjoint(folder):
     data = StudentStudyData(NpzFile("rows.npz"), train_size=100, validation_size=50)
     first, second = data.load(0), data.load(1)

@@ -204,6 +204,7 @@ def test_root_is_the_argument_then_the_environment(make_data: MakeData, monkeypa
     monkeypatch.setenv("GANMC_DATA", "/somewhere")
     assert make_data(root=None).root == Path("/somewhere")
     assert make_data(root="/else").root == Path("/else")
+    assert make_data(root="~/else").root == Path.home() / "else"
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
