@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble._forest import BaseForest
-from sklearn.metrics import average_precision_score
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.label_sources import SyntheticRows, TargetSet, label_real_rows
-from ganmc_lightning.tabular.metrics import classification_metrics, exceeds_standard_error, mean_one_vs_rest
+from ganmc_lightning.tabular.metrics import classification_metrics, exceeds_standard_error
 from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.sampling import SupportsSample, check_float32
 from ganmc_lightning.tabular.student_fitter import StudentFitter, StudiedStudent
@@ -168,6 +167,4 @@ def select_best(students: Sequence[StudiedStudent], kinds: Sequence[str]) -> dic
 
 
 def _test_metrics(name: str, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    metrics = classification_metrics(labels, probabilities)
-    metrics["average_precision"] = mean_one_vs_rest(average_precision_score, labels, probabilities)
-    return {f"test/{name}/{key}": value for key, value in metrics.items()}
+    return {f"test/{name}/{key}": value for key, value in classification_metrics(labels, probabilities).items()}

@@ -56,7 +56,6 @@ def test_fewer_samples_than_features_give_a_warning(rows_extractor, make_rows, n
     assert metric.singular
     assert metric.warnings == ("singular covariance: not more samples than the 6 features that vary",)
     assert metric.settings()["singular"] is True
-    assert metric.settings()["singular"]
 
 
 def test_seven_samples_of_six_features_are_enough(rows_extractor, make_rows):
