@@ -9,6 +9,8 @@ from ganmc_lightning.compression.outputs import (
     CHECKPOINT,
     Evaluated,
     accuracy_metrics,
+    agreement_metrics,
+    agreement_notes,
     copy_file,
     export_student,
     make_card,
@@ -16,6 +18,7 @@ from ganmc_lightning.compression.outputs import (
 from ganmc_lightning.compression.plan import CompressionPlan, stage_folder
 from ganmc_lightning.compression.stages import LABELS, STUDENT, CompressionStage
 from ganmc_lightning.compression.work import CompressionWork
+from ganmc_lightning.export import ExportedFile
 from ganmc_lightning.networks.profiling import count_flops, count_parameters
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.result import RunResult
@@ -63,12 +66,16 @@ def finish(work: CompressionWork, plan: CompressionPlan, teacher: Evaluated, car
         command=work.command,
         seed=work.seed,
         environment=card_settings.environment,
-        notes=[*([_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else []), *failures],
+        notes=[
+            *([_describe_choice(accuracies, stages, chosen)] if len(accuracies) > 1 else []),
+            *agreement_notes(files),
+            *failures,
+        ],
     )
     card.write(work.out)
     work.report(card.conclusion.text)
     choice = {"formats": list(card_settings.formats), "chosen": chosen, "validation_accuracies": accuracies}
-    return _write_result(work, plan, models, folder, choice, {file.path.name: file.bytes for file in files})
+    return _write_result(work, plan, models, folder, choice, files)
 
 
 def choose_student(accuracies: Mapping[str, float]) -> str:
@@ -90,7 +97,7 @@ def _write_result(
     models: Sequence[Evaluated],
     folder: RunFolder,
     choice: Mapping[str, Any],
-    sizes: Mapping[str, int],
+    files: Sequence[ExportedFile],
 ) -> RunResult:
     """Write ``result.json`` of a compression from that of the student's run folder, and return its content."""
     run, student = folder.read_result(), models[1]
@@ -99,7 +106,7 @@ def _write_result(
     written.update_result(
         command=work.command,
         seed=work.seed,
-        metrics=accuracy_metrics(models),
+        metrics={**accuracy_metrics(models), **agreement_metrics(files)},
         train_seconds=run.train_seconds,
         steps=run.steps,
         parameters=count_parameters(student.network),
@@ -112,7 +119,7 @@ def _write_result(
             "train_images": len(splits.train),
             "test_images": len(splits.test),
         },
-        sizes=sizes,
+        sizes={file.path.name: file.bytes for file in files},
     )
     result = written.read_result()
     assert result is not None

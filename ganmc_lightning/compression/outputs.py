@@ -117,6 +117,21 @@ def make_card(
     )
 
 
+def agreement_metrics(files: Sequence[ExportedFile]) -> dict[str, float]:
+    """Return the agreement of int8 files with the student on training samples, for ``result.json``."""
+    return {f"train/{file.path.name}/agreement": file.agreement for file in files if file.agreement is not None}
+
+
+def agreement_notes(files: Sequence[ExportedFile]) -> list[str]:
+    """Return the agreement of int8 files with the student, for the card."""
+    return [
+        f"{file.path.name}: {file.agreement:.2%} of up to {CALIBRATION_IMAGES} training images, which determine the "
+        "ranges of its activations, keep the student's class."
+        for file in files
+        if file.agreement is not None
+    ]
+
+
 def accuracy_metrics(models: Sequence[Evaluated]) -> dict[str, float]:
     """Return the accuracies of all classifiers, for ``result.json``."""
     return {

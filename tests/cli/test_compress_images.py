@@ -16,6 +16,7 @@ from torch import nn
 from ganmc_lightning.cli import compress_image_arguments
 from ganmc_lightning.cli.compress_images import LOSSES, find_teacher_size
 from ganmc_lightning.compression import compress as defaults
+from ganmc_lightning.export.files import MIN_AGREEMENT
 from ganmc_lightning.networks import MLPClassifier, load_network
 
 CLASSES = ("left", "middle", "right")
@@ -135,6 +136,11 @@ def test_all_formats(compress: Any, tmp_path: Path) -> None:
         assert (tmp_path / "small" / file["name"]).stat().st_size == file["bytes"]
     assert max(files[name]["max_difference"] for name in ("onnx", "pt2", "safetensors")) <= 1e-4
     assert isinstance(load_network(str(tmp_path / "small" / "student.pt2")), nn.Module)
+    agreement = json.loads((tmp_path / "small" / "result.json").read_text())["metrics"][
+        "train/student.int8.onnx/agreement"
+    ]
+    assert MIN_AGREEMENT <= agreement <= 1
+    assert any(note.startswith(f"student.int8.onnx: {agreement:.2%} of ") for note in card["notes"])
 
 
 def test_stored_images_are_filtered_by_the_teacher(compress: Any, inputs: Inputs, tmp_path: Path) -> None:
