@@ -77,8 +77,9 @@ def random_resized_crop(
     zero = torch.zeros_like(area)
     x, y = (1 - width) * (2 * left - 1), (1 - height) * (2 * top - 1)
     maps = torch.stack([torch.stack([width, zero, x], dim=1), torch.stack([zero, height, y], dim=1)], dim=1)
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False).to(images.dtype)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    with torch.autocast(images.device.type, enabled=False):  # which computes coordinates with 8 bits
+        grid = F.affine_grid(maps, list(images.shape), align_corners=False).to(images.dtype)
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 class Augment(ABC):

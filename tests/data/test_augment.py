@@ -137,3 +137,10 @@ def test_resized_crop_and_flip_are_reproducible() -> None:
         RandomResizedCropFlip(smallest=0)
     with pytest.raises(ConfigurationError, match=r"data\.augment"):
         augment(torch.zeros(4, 3), torch.Generator())
+
+
+def test_autocast_does_not_round_the_coordinates() -> None:
+    augment, before = RandomResizedCropFlip(), images(20)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = augment(before, torch.Generator().manual_seed(5))
+    assert torch.equal(inside, augment(before, torch.Generator().manual_seed(5)))
