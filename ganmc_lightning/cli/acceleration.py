@@ -66,7 +66,7 @@ class Acceleration(Callback):
             return
         for network in pl_module.compilable_networks():
             if not any(parametrize.is_parametrized(layer) for layer in network.modules()):
-                network.compile(**compile_options(pl_module))
+                network.compile(**compile_options(trainer, pl_module))
                 self._compiled.append((network, network._compiled_call_impl))
         self._use_compiled(False)
 
@@ -91,10 +91,12 @@ class Acceleration(Callback):
             network._compiled_call_impl = call if use else None  # PyTorch has no function to undo Module.compile
 
 
-def compile_options(module: CompressionModule) -> dict[str, Any]:
+def compile_options(trainer: Trainer, module: CompressionModule) -> dict[str, Any]:
     """Return the arguments of ``Module.compile``.
 
-    CUDA graphs, which remove the cost of kernel launches, overwrite the outputs of a network in its next forward pass.
-    They are used with one optimizer, where each network has one forward pass per step.
+    CUDA graphs, which remove the cost of kernel launches, overwrite the outputs and gradients of a network in its next
+    forward pass. They are used with one optimizer that steps after each batch, where each network has one forward pass
+    per step.
     """
-    return {"dynamic": False, "mode": "reduce-overhead" if module.automatic_optimization else "default"}
+    graphs = module.automatic_optimization and trainer.accumulate_grad_batches == 1
+    return {"dynamic": False, "mode": "reduce-overhead" if graphs else "default"}

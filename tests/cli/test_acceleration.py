@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from ganmc_lightning.cli import acceleration
-from ganmc_lightning.cli.acceleration import Acceleration
+from ganmc_lightning.cli.acceleration import Acceleration, compile_options
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.losses import ACGANLoss, HintLoss, WassersteinGPLoss
 from ganmc_lightning.modules import ACGANModule, CompressionModule, DistillationModule, GANModule
@@ -54,7 +54,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     used = Backend()
     monkeypatch.setattr(acceleration, "DEVICES", ("cpu",))
     monkeypatch.setattr(acceleration, "COMPILE_STEPS", 0)
-    monkeypatch.setattr(acceleration, "compile_options", lambda module: {"dynamic": False, "backend": used})
+    monkeypatch.setattr(acceleration, "compile_options", lambda trainer, module: {"dynamic": False, "backend": used})
     precision, tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     yield used
     torch.set_float32_matmul_precision(precision)
@@ -168,6 +168,16 @@ def test_short_runs_and_the_default_are_not_compiled(
     settings = Acceleration("highest", compile=compile)
     make_trainer(max_epochs=4, callbacks=[settings]).fit(distillation(), make_data())  # 12 batches
     assert backend.graphs == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "batches", "mode"),
+    [(distillation(), 1, "reduce-overhead"), (distillation(), 2, "default"), (acgan(), 1, "default")],
+)
+def test_cuda_graphs_are_used_with_one_forward_pass_per_step(
+    module: CompressionModule, batches: int, mode: str, make_trainer: MakeTrainer
+) -> None:
+    assert compile_options(make_trainer(accumulate_grad_batches=batches), module)["mode"] == mode
 
 
 @pytest.mark.usefixtures("backend")
