@@ -44,6 +44,7 @@ LOSSES: dict[str, Callable[[], DistillationLoss]] = {
 }
 OPTIONS = {
     "student_arguments": "--student-args",
+    "standardize_logits": "--loss standardized",
     "mean and std": "--teacher-mean, --teacher-std",
     "teacher": "--teacher",
     "student": "--student",

@@ -161,7 +161,8 @@ class KnowledgeDistillationLoss(DistillationLoss):
             temperature, 2 in the code of Sun et al.
 
     Raises:
-        ConfigurationError: ``temperature`` is not positive or ``alpha`` is not in [0, 1].
+        ConfigurationError: ``temperature`` is not positive or ``alpha`` is not in [0, 1]; in ``forward``, the logits
+            are standardized and of fewer than three classes.
 
     Example:
         >>> import torch
@@ -205,6 +206,11 @@ class KnowledgeDistillationLoss(DistillationLoss):
             labels = labels.masked_fill(synthetic, UNKNOWN_LABEL)
         hard = hard_cross_entropy(student_logits, labels, weights)
         if self.standardize_logits:
+            if student_logits.shape[1] < 3:
+                raise ConfigurationError(
+                    "standardize_logits: got logits of 2 classes, expected at least 3: two standardized logits are "
+                    "always 1 and -1"
+                )
             student_logits, teacher_logits = standardize_logits(student_logits), standardize_logits(teacher_logits)
         soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)
         return KnowledgeDistillationParts(self.soft_weight * soft + (1 - self.alpha) * hard, soft, hard)

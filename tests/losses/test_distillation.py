@@ -8,6 +8,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import entropy, zscore
 
 from ganmc_lightning.batch import UNKNOWN_LABEL
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.losses import (
     KnowledgeDistillationLoss,
     L2LogitsLoss,
@@ -221,6 +222,11 @@ class TestLogitStandardization:
         total = loss(student, *batch).total
         assert total.isfinite()
         assert gradient(total, student).isfinite().all()
+
+    def test_two_classes_are_refused(self):
+        loss = KnowledgeDistillationLoss(2.0, standardize_logits=True)
+        with pytest.raises(ConfigurationError, match="standardize_logits: got logits of 2 classes, expected at"):
+            loss(torch.randn(4, 2), torch.randn(4, 2), torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.bool))
 
     def test_constant_logits_become_zero(self):
         assert torch.equal(standardize_logits(torch.full((2, 3), 7.0)), torch.zeros(2, 3))
