@@ -91,6 +91,11 @@ class StageFactory:
     batch_size: int
     flip: bool
 
+    @property
+    def num_workers(self) -> int:
+        """Number of processes that read images from files."""
+        return 0 if isinstance(self.source.splits.train, TensorDataset) else min(WORKERS, os.cpu_count() or 1)
+
     def example_input(self) -> Tensor:
         """Return one image of zeros, to count operations."""
         return torch.zeros(1, *self.spec.sample_shape)
@@ -135,7 +140,7 @@ class StageFactory:
             p_fake=0.0 if synthesizer is None else P_FAKE,
             batch_size=self.batch_size,
             augment=self._augment() if augmented else None,
-            num_workers=0 if isinstance(self.source.splits.train, TensorDataset) else min(WORKERS, os.cpu_count() or 1),
+            num_workers=self.num_workers,
         )
 
     def _augment(self) -> Augment:

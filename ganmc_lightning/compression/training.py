@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -28,7 +28,9 @@ from ganmc_lightning.runs.lightning_messages import filter_lightning_warnings
 from ganmc_lightning.runs.precision import TrainingPrecision
 
 MEASURED_STEPS = 6
-"""Number of steps of each of the two epochs that are trained to estimate the duration."""
+"""Number of steps of each of the two epochs that are trained to estimate the duration, if there are no workers."""
+MEASURED_BATCHES = 3
+"""Batches of each worker after the first step; of them, two are loaded in advance and are no measure of its speed."""
 
 
 def train_stage(
@@ -100,7 +102,9 @@ def measure_epoch(stage: CompressionStage, precision: TrainingPrecision) -> floa
         precision: precision of the training.
     """
     data = stage.make_data()
-    timer = _EpochTimer()
+    measured = max(MEASURED_STEPS, 1 + MEASURED_BATCHES * data.num_workers)
+    # Workers finish their batches together, so that most steps are shorter than the mean.
+    timer = _EpochTimer(mean if data.num_workers else median)
     with TemporaryDirectory() as path:
         folder = RunFolder(Path(path))
         checkpoint = RunModelCheckpoint(folder.checkpoints, stage.monitor, mode="max")
@@ -109,10 +113,10 @@ def measure_epoch(stage: CompressionStage, precision: TrainingPrecision) -> floa
             [timer, *stage.callbacks(), checkpoint],
             folder,
             max_epochs=2,
-            limit_train_batches=MEASURED_STEPS,
-            limit_val_batches=MEASURED_STEPS,
+            limit_train_batches=measured,
+            limit_val_batches=measured,
         )
-        _fit(trainer, stage.make_module(2 * MEASURED_STEPS), data)
+        _fit(trainer, stage.make_module(2 * measured), data)
     return timer.epoch_seconds(count_train_batches(data), len(data.val_dataloader()))
 
 
@@ -155,9 +159,14 @@ def _fit(
 
 
 class _EpochTimer(Callback):
-    """Times of the last epoch, after the device has finished."""
+    """Times of the last epoch, after the device has finished.
 
-    def __init__(self) -> None:
+    Args:
+        average: returns the duration of a step, given several.
+    """
+
+    def __init__(self, average: Callable[[Sequence[float]], float]) -> None:
+        self._average = average
         self._started = self._last = self._seconds = 0.0
         self._steps: list[float] = []
         self._val_steps: list[float] = []
@@ -170,7 +179,7 @@ class _EpochTimer(Callback):
             val_steps: number of batches of the validation.
         """
         # The first of several steps contains the start of the loader.
-        step, val_step = (median(durations[1:] or durations) for durations in (self._steps, self._val_steps))
+        step, val_step = (self._average(durations[1:] or durations) for durations in (self._steps, self._val_steps))
         rest = self._seconds - len(self._steps) * step - len(self._val_steps) * val_step
         return steps * step + val_steps * val_step + max(0.0, rest)
 

@@ -148,7 +148,8 @@ class CompressionWork:
 
         The network is moved to the accelerator, if there is one, and back to the CPU.
         """
-        data = GANAugmentedDataModule(self.factory.source, batch_size=self.factory.batch_size)
+        make = self.factory
+        data = GANAugmentedDataModule(make.source, batch_size=make.batch_size, num_workers=make.num_workers)
         data.setup("test")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         loader = data.val_dataloader() if split == "val" else data.test_dataloader()
