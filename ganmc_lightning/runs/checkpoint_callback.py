@@ -20,7 +20,7 @@ from ganmc_lightning.networks.checkpoints import HYPER_PARAMETERS
 from ganmc_lightning.runs.stop_signals import StopSignalHandler
 
 SYNC_EVERY = 10
-"""Number of batches between two synchronizations about signals, which wait for the slowest process."""
+"""Number of batches between two synchronizations about signals and time, which wait for the slowest process."""
 BEST_KEYS = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "hparams_name", HYPER_PARAMETERS}
 """Keys of ``best.ckpt``, besides the state of the data module and the keys that the LightningModule adds."""
 
@@ -47,7 +47,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         monitor: name of the logged metric that selects ``best.ckpt``; None selects the last.
         mode: whether the metric is minimized or maximized.
         every_n_train_steps: also save ``last.ckpt`` every n optimizer steps.
-        train_time_interval: also save ``last.ckpt`` after this interval.
+        train_time_interval: also save ``last.ckpt`` after this interval, within a few batches.
         every_n_epochs: number of epochs between two updates of ``best.ckpt`` (default: 1).
         save_on_train_epoch_end: whether to save after the training epoch instead of after validation. A resumed run
             with ``max_steps`` then differs from an uninterrupted one.
@@ -163,15 +163,17 @@ class RunModelCheckpoint(ModelCheckpoint):
         """Save at the step and time intervals; validate after the last batch; poll for signals."""
         with self._save_only_weights():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        synchronizes = trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0
         steps = self._save_every_n_steps
-        self._save_due |= (steps is not None and trainer.global_step % steps == 0) or self._interval_elapsed(trainer)
+        self._save_due |= steps is not None and trainer.global_step % steps == 0
+        self._save_due |= synchronizes and self._interval_elapsed(trainer)
         self._validate_after_last_batch(trainer)
         every = trainer.val_check_batch
         if trainer.is_last_batch or (every is not None and (batch_idx + 1) % every == 0):
             return  # not before the end of an epoch or a validation, which a resumed run would skip
         if self._save_due:
             self._save_last(trainer)
-        if trainer.world_size == 1 or batch_idx % SYNC_EVERY == 0:
+        if synchronizes:
             self._poll_signals(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

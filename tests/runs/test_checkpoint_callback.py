@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.modules import ClassifierModule
 from ganmc_lightning.networks import MLPClassifier
+from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.metrics_csv import read_metrics
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty:UserWarning")
@@ -193,6 +195,19 @@ def test_last_is_saved_at_the_intervals_although_the_monitored_metric_is_older(
         fit(tmp_path, checkpoint={**MONITOR, **interval}, callbacks=[Kill(5)], max_epochs=3)
     last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["global_step"] == saved
+
+
+def test_several_processes_agree_on_the_time_every_ten_batches(tmp_path: Path) -> None:
+    checkpoint = RunModelCheckpoint(tmp_path, train_time_interval=timedelta(days=1))
+    trainer = Mock(world_size=2, max_steps=-1, max_epochs=9, current_epoch=0, global_step=0, val_check_batch=None)
+    trainer.configure_mock(is_last_batch=False, should_stop=False, received_sigterm=False, fast_dev_run=False)
+    trainer.strategy.broadcast.side_effect = lambda value: value
+    trainer.strategy.reduce_boolean_decision.return_value = False
+    counts = []
+    for batch_idx in range(15):
+        checkpoint.on_train_batch_end(trainer, Mock(), None, None, batch_idx)
+        counts.append(trainer.strategy.broadcast.call_count)
+    assert counts == [1] * 10 + [2] * 5
 
 
 @pytest.mark.parametrize("validated", [True, False])
