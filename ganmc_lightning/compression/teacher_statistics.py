@@ -10,7 +10,8 @@ from torch import nn
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.compression.teacher import SplitLogits, is_better_than_chance, is_more_accurate
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks import PretrainedClassifier
+from ganmc_lightning.networks import NormalizedInput, PretrainedClassifier
+from ganmc_lightning.networks.training_data import get_training_data
 
 STANDARD_ERRORS = 2.0
 """Other statistics are better if the accuracy increases by more than this multiple of its standard error."""
@@ -27,8 +28,8 @@ def check_input_statistics(
     accuracies on the validation images are compared with the paired standard error of the difference.
 
     Args:
-        teacher: the teacher; only a :class:`~ganmc_lightning.networks.PretrainedClassifier` whose mean and std were not
-            passed is checked.
+        teacher: the teacher; it is not checked if its mean and std were passed, if it is a
+            :class:`~ganmc_lightning.networks.NormalizedInput`, or if this package trained it.
         val: its logits of the validation samples.
         spec: specification of the data.
         compute: returns the logits of a classifier for the validation samples.
@@ -36,28 +37,40 @@ def check_input_statistics(
     Raises:
         ConfigurationError: other statistics are better, and better than chance.
     """
-    if not isinstance(teacher, PretrainedClassifier) or not teacher.statistics_source:
+    assumed = _with_assumed_statistics(teacher)
+    if assumed is None:
         return
     channels = spec.sample_shape[0]
-    current = _statistics(teacher, channels)
+    current = _statistics(assumed, channels)
     found, accuracy, name = current, val.accuracy, ""
     for other, candidate in _alternatives(spec).items():
         if _equal(candidate, current):
             continue
-        logits = compute(teacher.replace(mean=candidate[0], std=candidate[1]))
+        logits = compute(assumed.replace(mean=candidate[0], std=candidate[1]))
         better = logits.accuracy > accuracy and is_more_accurate(val, logits, STANDARD_ERRORS)
         if better and is_better_than_chance(logits):
             found, accuracy, name = candidate, logits.accuracy, other
     if not name:
         return
     mean, std = map(_join, found)
-    source = {"default": "the default"}.get(teacher.statistics_source, f"from {teacher.statistics_source}")
+    source = {"default": "the default"}.get(assumed.statistics_source, f"from {assumed.statistics_source}")
     raise ConfigurationError(
         f"teacher: got an accuracy of {val.accuracy:.1%} on {len(val.labels)} validation images with mean "
         f"{_join(current[0])} and std {_join(current[1])} ({source}), and {accuracy:.1%} with those of {name}; pass "
         f"--teacher-mean {mean} --teacher-std {std}, or the first ones to keep them (in Python: load_network(mean=..., "
-        "std=...))"
+        "std=...), or NormalizedInput(Normalize(mean, std), teacher))"
     )
+
+
+def _with_assumed_statistics(teacher: nn.Module) -> PretrainedClassifier | None:
+    """Return a teacher whose mean and std were assumed: those of [-1, 1] for a plain module. None if they are known."""
+    if isinstance(teacher, PretrainedClassifier):
+        return teacher if teacher.statistics_source else None
+    if isinstance(teacher, NormalizedInput) or get_training_data(teacher) is not None:
+        return None
+    assumed = PretrainedClassifier(teacher)
+    assumed.statistics_source = "default"
+    return assumed
 
 
 def _alternatives(spec: DataSpec) -> Mapping[str, MeanStd]:

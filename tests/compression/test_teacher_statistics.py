@@ -12,7 +12,8 @@ from ganmc_lightning.batch import DataSpec, Statistics
 from ganmc_lightning.compression.teacher import SplitLogits
 from ganmc_lightning.compression.teacher_statistics import check_input_statistics
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.networks import PretrainedClassifier
+from ganmc_lightning.networks import Normalize, NormalizedInput, PretrainedClassifier
+from ganmc_lightning.networks.training_data import set_training_data
 
 IMAGES = torch.rand(200, 3, 2, 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -67,6 +68,19 @@ def test_default_statistics() -> None:
     message = r"mean 0\.5,0\.5,0\.5 and std 0\.5,0\.5,0\.5 \(the default\).*of images in \[0, 1\]; pass"
     with pytest.raises(ConfigurationError, match=message):
         check(teacher, labels, None)
+
+
+def test_plain_modules() -> None:
+    labels = make_teacher((0.0,) * 3, (1.0,) * 3, "", threshold=0.5)(IMAGES).argmax(dim=1)
+    message = r"\(the default\).*of images in \[0, 1\]; pass.*NormalizedInput\(Normalize\(mean, std\), teacher\)"
+    with pytest.raises(ConfigurationError, match=message):
+        check(Threshold(0.5), labels, None)
+    check(NormalizedInput(Normalize((0.0,) * 3, (1.0,) * 3), Threshold(0.5)), labels, None)
+    check(NormalizedInput(Normalize((0.5,) * 3, (0.5,) * 3), Threshold(0.5)), labels, None)  # passed, to keep them
+    check(Threshold(0.0), Threshold(0.0)(IMAGES).argmax(dim=1), None)
+    trained = Threshold(0.5)
+    set_training_data(trained, DataSpec((3, 2, 2), 2))
+    check(trained, labels, None)
 
 
 def test_a_difference_within_the_standard_error_is_accepted() -> None:
