@@ -119,7 +119,7 @@ def _column(column: Any, name: str, as_text: bool = False) -> Any:
         if not as_text:
             return column.astype(np.float64)
         whole = column.convert_dtypes()  # 7.0 becomes 7
-        return whole.map(str, na_action="ignore").astype(object).where(column.notna(), np.nan)
+        return whole.astype("string").astype(object).where(column.notna(), np.nan)
     if not is_text_column(column):
         raise ConfigurationError(f"{name}: got {column.dtype}, expected numbers or text; {DROP_FIX}")
     text = column.astype(object).str.strip()
