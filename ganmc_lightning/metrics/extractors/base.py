@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -30,8 +32,8 @@ class Features(NamedTuple):
 class FeatureExtractor(nn.Module, ABC):
     """Base class of feature extractors: a frozen network from samples to features and logits.
 
-    It stays in evaluation mode, computes in float32 without a graph or autocast, and moves to the device of its input.
-    Copies share the network, which is never changed.
+    It stays in evaluation mode, computes in float32 without a graph, autocast or TensorFloat-32, and moves to the
+    device of its input. Copies share the network, which is never changed.
 
     Args:
         network: trained network; it is frozen.
@@ -78,7 +80,7 @@ class FeatureExtractor(nn.Module, ABC):
             return Features(*(torch.zeros(0, size, device=samples.device) for size in self._sizes))
         if next(self.parameters(), samples).device != samples.device:
             self.to(samples.device)
-        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
+        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False), _without_tf32():
             output = Features(*(values.float() for values in self.extract(checked)))
         sizes = tuple(values.shape[1] for values in output)
         if sizes != self._sizes:
@@ -95,6 +97,20 @@ class FeatureExtractor(nn.Module, ABC):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Compute in float32 on CUDA, also where training uses TensorFloat-32."""
+    operations: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [operation.fp32_precision for operation in operations]
+    for operation in operations:
+        operation.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for operation, precision in zip(operations, before, strict=True):
+            operation.fp32_precision = precision
 
 
 def compute_digest(network: nn.Module, settings: str) -> str:

@@ -67,6 +67,28 @@ class TestSameForTheSame:
         assert inside.features.dtype == inside.logits.dtype == torch.float32
         assert torch.equal(inside.features, image_extractor(images).features)
 
+    @pytest.mark.parametrize(("matmul", "convolutions"), [("high", True), ("highest", False)])
+    def test_tf32(self, image_extractor, make_images, matmul, convolutions):
+        """Training on CUDA uses TensorFloat-32; it is off in the network only."""
+
+        def precisions():
+            return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+        inside = []
+        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        hook = image_extractor.network.register_forward_hook(lambda *_: inside.append(precisions()))
+        try:
+            torch.set_float32_matmul_precision(matmul)
+            torch.backends.cudnn.allow_tf32 = convolutions
+            image_extractor(make_images(4, 0))
+            assert inside == [("ieee", "ieee")]
+            assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == (matmul, convolutions)
+            assert ("tf32" in precisions()) is convolutions
+        finally:
+            hook.remove()
+            torch.set_float32_matmul_precision(before[0])
+            torch.backends.cudnn.allow_tf32 = before[1]
+
     def test_inference_mode(self, image_extractor, make_images):
         images = make_images(10, 0)
         with torch.inference_mode():
