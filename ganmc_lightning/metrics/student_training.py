@@ -37,11 +37,12 @@ def train_student(
         optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=fused)
         if batch_size == 1:
             reject_single_values(network, "set batch_size of the Compression Score to at least 2")
-        order = torch.empty(0, dtype=torch.long)
+        order = torch.empty(0, dtype=torch.long, device=inputs.device)
         for _ in range(steps):
             while len(order) < batch_size:
-                order = torch.cat([order, torch.randperm(len(inputs))])
-            index, order = order[:batch_size].to(inputs.device), order[batch_size:]
+                # Drawn on the CPU, so that all devices have the same order; copied once per epoch, which waits.
+                order = torch.cat([order, torch.randperm(len(inputs)).to(inputs.device)])
+            index, order = order[:batch_size], order[batch_size:]
             loss = l2_logits_loss(network(_network_input(inputs[index], network)), targets[index])
             optimizer.zero_grad()
             loss.backward()
