@@ -69,6 +69,7 @@ class PretrainedClassifier(nn.Module):
             raise ConfigurationError(
                 f"class_order: got {list(class_order)}, expected each position of the outputs once"
             )
+        self._order: Tensor | None
         self.network = network
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.mean, self.std = mean, std
@@ -76,6 +77,8 @@ class PretrainedClassifier(nn.Module):
         self.resize = resize
         self.outputs = outputs
         self.class_order = class_order
+        # A list as index would be copied to the GPU in each forward pass.
+        self.register_buffer("_order", None if class_order is None else torch.tensor(class_order), persistent=False)
         self.statistics_source = ""
 
     def replace(self, **arguments: Any) -> PretrainedClassifier:
@@ -109,7 +112,7 @@ class PretrainedClassifier(nn.Module):
         logits = first_tensor(self.network(self.normalize(self._resized(inputs))))
         if self.outputs == "probabilities":
             logits = logits.clamp_min(torch.finfo(logits.dtype).tiny).log()
-        return logits if self.class_order is None else logits[:, list(self.class_order)]
+        return logits if self._order is None else logits.index_select(1, self._order)
 
     def _resized(self, inputs: Tensor) -> Tensor:
         size = self.image_size

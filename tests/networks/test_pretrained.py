@@ -133,6 +133,8 @@ def test_statistics_are_not_weights():
 def test_outputs_in_another_order(images):
     network = PretrainedClassifier(Answer(lambda logits: logits), class_order=[2, 0, 1])
     assert torch.equal(network(images), images.mean(dim=(2, 3))[:, [2, 0, 1]])
+    assert not network.state_dict()
+    assert [buffer.device.type for buffer in network.to("meta").buffers()] == ["meta"]  # indexes without a copy
     with pytest.raises(ConfigurationError, match=r"class_order: got \[0, 0, 1\], expected each position"):
         PretrainedClassifier(nn.Identity(), class_order=[0, 0, 1])
 
