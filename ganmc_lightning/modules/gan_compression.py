@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -27,6 +28,8 @@ from ganmc_lightning.networks.wrappers import unwrap
 
 HELD_OUT_SEEDS = {"val": 1_000_003, "test": 2_000_003}
 """First seeds of the latents in validation and test, far enough apart that no two batches share a seed."""
+MAX_PIXEL = 2.0
+"""Largest absolute value of a teacher's images; outputs of 0..255 exceed it."""
 
 
 class GANCompressionModule(CompressionModule):
@@ -260,7 +263,7 @@ def _check_generators(teacher: Generator, student: Generator) -> None:
 
 
 def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor, ...]) -> Tensor:
-    """Return the teacher's samples after checking that they have the shape of the student's."""
+    """Return the teacher's samples after checking their range, and that they have the shape of the student's."""
     shapes = "latents of shape " + " and labels of shape ".join(str(tuple(tensor.shape)) for tensor in latents)
     try:
         samples = teacher(*latents)
@@ -278,7 +281,22 @@ def _check_samples(teacher: nn.Module, student: Generator, latents: tuple[Tensor
         raise ConfigurationError(
             f"model.student: got samples of shape {actual}, expected {expected} as in model.teacher"
         )
+    _check_image_range(samples)
     return samples
+
+
+def _check_image_range(samples: Tensor) -> None:
+    """Validate that images (N, C, H, W) are in [-1, 1]; those of generators without tanh may be slightly outside."""
+    if samples.dim() != 4:
+        return
+    low, high = (value.item() for value in samples.aminmax())
+    message = f"model.teacher: got images in [{low:.4g}, {high:.4g}], expected [-1, 1]"
+    if not max(-low, high) <= MAX_PIXEL:  # also for NaN
+        raise ConfigurationError(f"{message}; wrap it in a module whose forward rescales them")
+    if 0 <= low < high:
+        warnings.warn(
+            f"{message}; if they are in [0, 1], wrap it in a module whose forward returns 2 * images - 1", stacklevel=2
+        )
 
 
 def _check_distance(loss: GeneratorDistillationLoss, samples: Tensor) -> None:

@@ -192,6 +192,13 @@ def write_weights(file: Path) -> None:
     torch.save(make_teacher().state_dict(), file)
 
 
+def write_generator(file: Path) -> None:
+    """Write random weights of the generator of ``docs/gan-compression.md``."""
+    layers = (nn.ConvTranspose2d(64, 16, 7), nn.ConvTranspose2d(16, 8, 4), nn.ConvTranspose2d(8, 1, 4))
+    network = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))
+    torch.save(network.state_dict(), file)
+
+
 def random_dataset(n: int) -> TensorDataset:
     """Return a PyTorch dataset of dark and bright images."""
     labels, random = torch.arange(n) % 2, torch.Generator().manual_seed(n)
@@ -204,6 +211,7 @@ STAND_INS: dict[str, Callable[[Path], None]] = {
     "train.csv": write_table,
     "test.csv": write_table,
     "forest.skops": write_forest,
+    "generator.pth": write_generator,
     "weights.pt": write_weights,
     "weights.safetensors": write_resnet,
 }

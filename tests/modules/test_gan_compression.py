@@ -324,6 +324,28 @@ def test_any_module_as_teacher(make_trainer: Callable[..., Trainer]) -> None:
         make_trainer(max_epochs=1).fit(GANCompressionModule(teacher, dcgan(latent_dim=7)), nothing())
 
 
+class Rescaled(nn.Module):
+    """Rescale the images of a generator."""
+
+    def __init__(self, scale: float, shift: float) -> None:
+        super().__init__()
+        self.network = dcgan(sharp=True)
+        self.scale, self.shift = scale, shift
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return self.network(latents) * self.scale + self.shift  # type: ignore[no-any-return]
+
+
+def test_teachers_of_images_in_another_range(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(max_epochs=1)
+    with pytest.raises(ConfigurationError, match=r"model\.teacher: got images in \[.*\], expected \[-1, 1\]; wrap"):
+        trainer.fit(GANCompressionModule(Rescaled(127.5, 127.5), dcgan()), nothing())
+    with pytest.raises(ConfigurationError, match=r"got images in \[nan, nan\], expected \[-1, 1\]"):
+        trainer.fit(GANCompressionModule(Rescaled(1.0, float("nan")), dcgan()), nothing())
+    with pytest.warns(UserWarning, match=r"if they are in \[0, 1\], wrap it in a module .* 2 \* images - 1"):
+        trainer.fit(GANCompressionModule(Rescaled(0.5, 0.5), dcgan()), nothing())
+
+
 def test_teachers_and_students_that_differ() -> None:
     for student, named in (
         (dcgan(latent_dim=7), r"latent_dim: got 7, expected 6"),
