@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec, to_float_images
-from ganmc_lightning.exceptions import ExportError
+from ganmc_lightning.exceptions import ConfigurationError, ExportError, one_line
 from ganmc_lightning.export.deployment import Deployment, make_deployment
 from ganmc_lightning.export.int8_file import calibration_inputs, encode_int8
 from ganmc_lightning.export.onnx_file import decode_onnx, encode_onnx
@@ -111,7 +111,7 @@ def export_network(
 
     Raises:
         ConfigurationError: a format is unknown or its package is missing, or the network cannot be exported.
-        ExportError: the outputs of a file differ by more than the tolerance; the file is not written.
+        ExportError: a file cannot be run, or its outputs differ by more than the tolerance; it is not written.
 
     Example:
         >>> import tempfile
@@ -140,13 +140,18 @@ def _export_file(deployment: Deployment, name: str, folder: Path, stem: str, tol
     form = FILE_FORMATS[name]
     path = folder / f"{stem}{form.suffix}"
     content = form.encode(deployment)
-    predict = form.decode(content, deployment)
     agreement = None
-    if name == "int8":
-        difference, agreement = _compare_int8(deployment, predict, path)
-    else:
-        difference = _compare(deployment, predict, path, tolerance)
-    latency = {n: median_latency(predict, *deployment.random_inputs(n, SEED)) for n in LATENCY_BATCH_SIZES}
+    try:
+        predict = form.decode(content, deployment)
+        if name == "int8":
+            difference, agreement = _compare_int8(deployment, predict, path)
+        else:
+            difference = _compare(deployment, predict, path, tolerance)
+        latency = {n: median_latency(predict, *deployment.random_inputs(n, SEED)) for n in LATENCY_BATCH_SIZES}
+    except (ConfigurationError, ExportError):
+        raise
+    except Exception as error:  # onnxruntime has a type for each kind of failure
+        raise ExportError(f"{path}: cannot be run: {one_line(error)[:300]}; the file was not written") from error
     with atomic_write(path, "wb") as file:
         file.write(content)
     return ExportedFile(path, name, len(content), difference, latency, agreement)

@@ -22,6 +22,7 @@ from ganmc_lightning.compression.synthesis import unfiltered_pool
 from ganmc_lightning.compression.work import CompressionWork
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.export.files import FILE_FORMATS
 from ganmc_lightning.losses import L2LogitsLoss
 from ganmc_lightning.networks import MLPClassifier, load_network
 from ganmc_lightning.networks.prediction import predict_logits
@@ -99,6 +100,20 @@ def test_a_failed_export_keeps_the_student_and_the_other_files(compress: Any, tm
     assert list(first.result.sizes) == ["student.safetensors"]
     failure = next(line for line in lines if line.startswith("Not exported as pt2: Branching: cannot be exported"))
     assert failure in json.loads((tmp_path / "small" / "card.json").read_text())["notes"]
+
+
+def test_a_file_that_cannot_be_run_keeps_the_student(
+    compress: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(content: bytes, deployment: Any) -> Any:
+        raise OverflowError("no kernel\nfor the layer")
+
+    form = FILE_FORMATS["safetensors"]
+    monkeypatch.setitem(FILE_FORMATS, "safetensors", form._replace(decode=fail))
+    lines: list[str] = []
+    result = compress(tmp_path / "small", epochs=1, formats=("safetensors",), report=lines.append)
+    assert (result.result.sizes, (tmp_path / "small" / "card.html").is_file()) == ({}, True)
+    assert any("student.safetensors: cannot be run: no kernel" in line and "\n" not in line for line in lines)
 
 
 def test_other_formats_are_written_without_training(compress: Any, tmp_path: Any) -> None:
