@@ -1,4 +1,4 @@
-"""Default of ``trainer.precision``: ``auto`` is bf16-mixed on devices with fast bfloat16 arithmetic."""
+"""Defaults of ``trainer.precision`` and ``trainer.accelerator``, which are ``auto``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from lightning.pytorch.accelerators import Accelerator
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.structured import load_yaml_mapping, shorten
+from ganmc_lightning.runs.accelerator import resolve_accelerator
 from ganmc_lightning.runs.folder import RunFolder
 from ganmc_lightning.runs.precision import resolve_precision
 
@@ -34,11 +35,15 @@ Precision = Literal[
 
 
 class AutoPrecisionTrainer(Trainer):
-    """Lightning's Trainer with ``precision="auto"``, the default; see :func:`resolve_precision`."""
+    """Lightning's Trainer with ``precision="auto"``, the default; see :func:`resolve_precision`.
+
+    On Apple computers, ``accelerator="auto"`` is the CPU; see :func:`resolve_accelerator`.
+    """
 
     def __init__(
         self, *, accelerator: str | Accelerator = "auto", precision: Precision | None = "auto", **kwargs: Any
     ) -> None:
+        accelerator = resolve_accelerator(accelerator)
         resolved = resolve_precision(accelerator) if precision == "auto" else precision
         super().__init__(accelerator=accelerator, precision=resolved, **kwargs)
 

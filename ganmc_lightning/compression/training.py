@@ -20,6 +20,7 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.modules import CompressionModule
 from ganmc_lightning.networks import load_network
 from ganmc_lightning.networks.profiling import count_parameters, device_name, synchronize
+from ganmc_lightning.runs.accelerator import resolve_accelerator
 from ganmc_lightning.runs.checkpoint_callback import RunModelCheckpoint
 from ganmc_lightning.runs.checkpoint_io import AtomicCheckpointIO
 from ganmc_lightning.runs.csv_logger import ResumableCSVLogger
@@ -134,6 +135,7 @@ def _make_trainer(
         filter_lightning_warnings()  # the constructor prints devices, precision and tips
         return Trainer(
             **arguments,
+            accelerator=resolve_accelerator(),
             precision=precision,
             callbacks=callbacks,
             default_root_dir=folder.path,

@@ -11,6 +11,7 @@ def filter_lightning_warnings() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
+        "GPU available but not used.*",  # Apple GPUs have no float64
         ".*smaller than the logging interval.*",  # metrics are logged once per epoch
         ".*it is recommended to use `Trainer\\(devices=1.*",  # the sampler never repeats a sample to fill a batch
         ".*in eval mode at the start of training.*",  # the frozen teacher

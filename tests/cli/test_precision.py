@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lightning.fabric.accelerators import MPSAccelerator  # Lightning's own for Trainer asks this one
+from lightning.pytorch.accelerators import CPUAccelerator
 from torch import nn
 from torch.optim import Adam
 
@@ -16,6 +18,7 @@ from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.losses import L2LogitsLoss
 from ganmc_lightning.modules import ClassifierModule, DistillationModule
 from ganmc_lightning.runs import precision
+from ganmc_lightning.runs.accelerator import resolve_accelerator
 from ganmc_lightning.runs.precision import resolve_precision
 
 INTEL = "flags\t\t: fpu avx512f avx512_bf16 amx_bf16 amx_tile\n"
@@ -68,6 +71,18 @@ def test_resolution_on_other_accelerators(set_cpu: Any, monkeypatch: pytest.Monk
     set_cpu(INTEL)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert [resolve_precision(name) for name in ("auto", "mps", "tpu", "cpu")] == ["32-true"] * 3 + ["bf16-mixed"]
+
+
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+def test_automatic_accelerator_of_apple_computers(set_cpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Metrics use float64, which Apple GPUs do not support."""
+    set_cpu(INTEL)
+    monkeypatch.setattr(MPSAccelerator, "is_available", lambda: True)
+    trainer = AutoPrecisionTrainer(logger=False, enable_checkpointing=False)
+    assert isinstance(trainer.accelerator, CPUAccelerator)
+    assert [resolve_accelerator(name) for name in ("auto", "mps", "gpu")] == ["cpu", "mps", "gpu"]
+    monkeypatch.setattr(MPSAccelerator, "is_available", lambda: False)
+    assert resolve_accelerator("auto") == "auto"
 
 
 def test_depthwise_convolutions_are_trained_in_float32_on_a_cpu(set_cpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:

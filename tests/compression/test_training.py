@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.fabric.accelerators import MPSAccelerator
 from PIL import Image
 from torch import nn
 
@@ -67,3 +68,12 @@ def test_epochs_include_their_checkpoints(
     student = StudentNetwork(MLPClassifier(64, 3, [4]), None, "student")
     factory = StageFactory(teacher, student, gray, DataSpec((1, 8, 8), 3), L2LogitsLoss(), batch_size=64, flip=False)
     assert measure_epoch(factory.distillation(STUDENT, "student"), "32-true") >= 0.3
+
+
+def test_training_on_apple_computers_uses_the_cpu(
+    gray: LoadedSource, teacher: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MPSAccelerator, "is_available", lambda: True)
+    student = StudentNetwork(MLPClassifier(64, 3, [4]), None, "student")
+    factory = StageFactory(teacher, student, gray, DataSpec((1, 8, 8), 3), L2LogitsLoss(), batch_size=64, flip=False)
+    assert measure_epoch(factory.distillation(STUDENT, "student"), "32-true") > 0
