@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -54,6 +55,17 @@ OPTIONS = {
     "synthesizers.unlabeled": "--unlabeled",
 }
 """Argument of Python -> option, for error messages."""
+HINTS = (
+    (r"set image_size: (\d+) to resize", r"pass --teacher-size \1 to resize"),
+    (r"set num_classes: \d+, or use data", "use data"),
+    (
+        r"^(--teacher.*)load it with load_network\(\.\.\., outputs=\"probabilities\"\)",
+        r"\1pass --teacher-probabilities",
+    ),
+    (r"; remove its final softmax, or load it with load_network\(.*\)", "; remove its final softmax"),
+    ("remove class_names$", "remove --teacher-classes"),
+)
+"""Pattern and replacement of advice that is given in terms of Python."""
 
 
 def run_images(arguments: argparse.Namespace) -> int:
@@ -177,8 +189,11 @@ def _synthesizers(arguments: argparse.Namespace, teacher: nn.Module, size: int) 
 
 
 def _with_options(message: str) -> str:
-    """Replace the name of an argument at the start of a message by that of its option."""
+    """Replace the name of an argument at the start of a message by that of its option, and advice for Python."""
     for name, option in OPTIONS.items():
-        if message.startswith(f"{name}:"):
-            return f"{option}{message.removeprefix(name)}"
+        if message.startswith((f"{name}:", f"{name} (")):
+            message = f"{option}{message.removeprefix(name)}"
+            break
+    for pattern, replacement in HINTS:
+        message = re.sub(pattern, replacement, message)
     return message

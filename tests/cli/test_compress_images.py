@@ -261,6 +261,42 @@ def test_a_teacher_of_other_images_is_refused(compress: Any, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+SOFTMAX = """
+from torch import nn
+
+
+def build(num_classes: int) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, num_classes), nn.Softmax(1))
+"""
+
+
+def test_advice_names_options(compress: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "softmax.py").write_text(SOFTMAX)
+    monkeypatch.syspath_prepend(tmp_path)
+    softmax = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.Softmax(1))
+    torch.save(softmax.state_dict(), tmp_path / "softmax.pt")
+    teacher = ("--teacher", f"softmax:build:{tmp_path / 'softmax.pt'}", "--teacher-args", "{}")
+    outcome = compress(*teacher)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.endswith("expected logits; remove its final softmax, or pass --teacher-probabilities\n")
+    outcome = compress("--student-args", "{}", student="softmax:build")
+    assert outcome.status == 2
+    assert outcome.err.startswith("ganmc: --student (Sequential): returned probabilities")
+    assert outcome.err.endswith("; remove its final softmax\n")
+    shutil.rmtree(shutil.copytree(inputs.photos, tmp_path / "photos") / "left")
+    outcome = compress(data=tmp_path / "photos")
+    assert outcome.status == 2
+    assert "expected 2 as in MLPClassifier; use data with these 3 classes" in outcome.err
+
+
+def test_a_teacher_of_one_size(compress: Any, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm")
+    torch.save(timm.create_model("vit_tiny_patch16_224", num_classes=3).state_dict(), tmp_path / "vit.pt")
+    outcome = compress("--teacher", f"timm:vit_tiny_patch16_224:{tmp_path / 'vit.pt'}", "--teacher-args", "{}")
+    assert outcome.status == 2
+    assert "got images of 8 x 8 pixels, expected 224 x 224; pass --teacher-size 224 to resize them" in outcome.err
+
+
 def test_copies_equal_the_originals() -> None:
     arguments = compress_image_arguments
     assert (arguments.EPOCHS, arguments.BATCH_SIZE, arguments.SMALLER) == (
