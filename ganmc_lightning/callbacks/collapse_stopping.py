@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,9 @@ class GeneratorCollapseStopping(Callback):
         if self._batches % self.every_n_train_steps:
             return
         generator = find_generator(pl_module, self.submodule, "GeneratorCollapseStopping")
-        std = sample_std(generator, pl_module.device)
-        if not torch.isfinite(std):
+        # Rank 0 decides for all processes, whose kernels may round differently: otherwise one could stop alone.
+        std = trainer.strategy.broadcast(sample_std(generator, pl_module.device).item())
+        if not math.isfinite(std):
             raise DivergenceError(
                 f"the {self.submodule} diverged: its samples are not finite after {self._batches} batches; lower the "
                 f"learning rates or choose another loss. {_best_checkpoint_hint(trainer)}"

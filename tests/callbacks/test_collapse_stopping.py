@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ganmc_lightning.callbacks import GeneratorCollapseStopping, GeneratorEMA, GeneratorMetricsMonitor, SampleGrid
 from ganmc_lightning.callbacks.collapse_stopping import sample_std
@@ -51,6 +52,19 @@ def test_a_converging_run_is_not_stopped(make_data: MakeData, make_trainer: Call
     trainer = make_trainer(max_epochs=3, callbacks=[GeneratorCollapseStopping(1, min_std=1e-4, patience=1)])
     trainer.fit(gan(), make_data())
     assert trainer.global_step == 9
+
+
+def test_rank_0_decides_for_all_processes(
+    make_data: MakeData, make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broadcast(self: SingleDeviceStrategy, obj: Any, src: int = 0) -> Any:
+        return 0.0 if isinstance(obj, float) else obj  # rank 0 computes 0
+
+    monkeypatch.setattr(SingleDeviceStrategy, "broadcast", broadcast)
+    trainer = make_trainer(max_epochs=3, callbacks=[GeneratorCollapseStopping(1, min_std=1e-4, patience=1)])
+    with pytest.warns(UserWarning, match="generates \\(nearly\\) equal samples after 1 batches"):
+        trainer.fit(gan(), make_data())
+    assert trainer.current_epoch == 1
 
 
 def test_samples_that_are_not_finite_end_the_run_with_an_error(
