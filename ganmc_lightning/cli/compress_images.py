@@ -140,13 +140,29 @@ def _load_data(arguments: argparse.Namespace) -> LoadedSource:
         return LoadedSource(open_dataset(arguments.inputs[0], image_size=image_size, channels=channels))
 
     try:
-        return load(arguments.image_size)
+        source = load(arguments.image_size)
     except ImageSizeError:
         size = find_teacher_size(arguments)
         if size is None:
             raise
+    else:
+        _print_other_size(arguments, source)
+        return source
     print(f"data: images of several sizes, resized and cropped to {size} x {size} pixels, the teacher's input size")
     return load(size)
+
+
+def _print_other_size(arguments: argparse.Namespace, source: LoadedSource) -> None:
+    """Print a remark if the images have another size than the library of the teacher documents."""
+    shape = source.splits.train.sample_shape
+    if arguments.image_size is not None or arguments.teacher_size is not None or len(shape) != 3:
+        return
+    size = find_teacher_size(arguments)
+    if size not in (None, shape[-1]):
+        print(
+            f"data: images of {shape[2]} x {shape[1]} pixels, the library of the teacher documents {size} x {size}; "
+            f"pass --teacher-size {size} unless the teacher was trained on {shape[2]} x {shape[1]} pixels"
+        )
 
 
 def find_teacher_size(arguments: argparse.Namespace) -> int | None:

@@ -183,16 +183,15 @@ def _hf_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any])
     class_names = tuple(names[label] for label in sorted(names))
     if class_names == tuple(f"LABEL_{label}" for label in range(len(names))):
         class_names = ()
-    size, channels = config.get("image_size"), config.get("num_channels", 3)
+    channels, values = config.get("num_channels", 3), _hf_preprocessor(reference)
+    size = config.get("image_size") or _hf_size(values)
     shape = (channels, size, size) if isinstance(size, int) else ()
-    mean, std = _hf_statistics(reference, channels)
+    mean, std = _hf_statistics(values, channels)
     return Preprocessing(mean, std, shape, False, len(names), class_names)
 
 
-def _hf_statistics(
-    reference: NetworkReference, channels: int
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Read mean and std of ``preprocessor_config.json``; without the file, they are unknown."""
+def _hf_preprocessor(reference: NetworkReference) -> dict[str, Any]:
+    """Read ``preprocessor_config.json``; without the file, return an empty dictionary."""
     transformers = import_library("transformers", str(reference))
     name = "preprocessor_config.json"
     file = transformers.utils.cached_file(
@@ -204,13 +203,29 @@ def _hf_statistics(
         _raise_exceptions_for_gated_repo=False,
     )
     if file is None:
-        return None, None
-    values = json.loads(Path(file).read_text(encoding="utf-8"))
+        return {}
+    values: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
     if not values.get("do_rescale", True) or abs(values.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
         raise ConfigurationError(
             f"{reference}: its {name} does not rescale images to [0, 1]; pass mean and std of images in [0, 1]"
         )
-    if not values.get("do_normalize", True):
+    return values
+
+
+def _hf_size(values: Mapping[str, Any]) -> int | None:
+    """Return the side of square images after the steps of a ``preprocessor_config.json``; None if unknown."""
+    cropped = values.get("do_center_crop", True) and values.get("crop_size")
+    size = cropped or values.get("size")
+    if isinstance(size, Mapping):
+        size = size.get("shortest_edge") or (size.get("height") if size.get("height") == size.get("width") else None)
+    return size if isinstance(size, int) else None
+
+
+def _hf_statistics(
+    values: Mapping[str, Any], channels: int
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return mean and std of a ``preprocessor_config.json``; without the file, they are unknown."""
+    if values and not values.get("do_normalize", True):
         return (0.0,) * channels, (1.0,) * channels
     if "image_mean" not in values or "image_std" not in values:
         return None, None

@@ -295,6 +295,10 @@ def test_a_teacher_of_one_size(compress: Any, tmp_path: Path) -> None:
     outcome = compress("--teacher", f"timm:vit_tiny_patch16_224:{tmp_path / 'vit.pt'}", "--teacher-args", "{}")
     assert outcome.status == 2
     assert "got images of 8 x 8 pixels, expected 224 x 224; pass --teacher-size 224 to resize them" in outcome.err
+    assert outcome.out == (
+        "data: images of 8 x 8 pixels, the library of the teacher documents 224 x 224; pass --teacher-size 224 unless "
+        "the teacher was trained on 8 x 8 pixels\n"
+    )
 
 
 def test_copies_equal_the_originals() -> None:

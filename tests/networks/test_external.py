@@ -340,6 +340,21 @@ class TestHuggingFace:
         torch.testing.assert_close(loaded(images()), network(convert(images())).logits, rtol=1e-4, atol=1e-5)
 
     @pytest.mark.usefixtures("network")
+    @pytest.mark.parametrize(
+        ("values", "shape"),
+        [
+            ({"size": 64}, (3, 64, 64)),
+            ({"size": {"shortest_edge": 72}, "crop_size": {"height": 64, "width": 64}}, (3, 64, 64)),
+            ({"size": {"height": 72, "width": 72}, "crop_size": 64, "do_center_crop": False}, (3, 72, 72)),
+            ({"size": {"height": 72, "width": 64}}, ()),
+            ({}, ()),
+        ],
+    )
+    def test_documented_sizes(self, preprocessor, tmp_path, values, shape):
+        preprocessor(**values)
+        assert library_preprocessing(parse_reference(f"hf:{tmp_path / 'hub'}"), {}).input_shape == shape
+
+    @pytest.mark.usefixtures("network")
     def test_refused(self, preprocessor, tmp_path):
         preprocessor(do_rescale=False)
         assert "does not rescale images to [0, 1]; pass mean and std" in error(f"hf:{tmp_path / 'hub'}")
