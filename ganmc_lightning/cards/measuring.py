@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.cards.results import ClassifierResult, Role
-from ganmc_lightning.networks.profiling import count_flops, count_parameters, state_dict_size, throughput
+from ganmc_lightning.networks.profiling import (
+    count_flops,
+    count_parameters,
+    device_name,
+    single_thread,
+    state_dict_size,
+    throughput,
+)
 
 LATENCY_BATCHES = (1, 64)
 LATENCY_SECONDS = 0.2
 """Duration of the measurement of each batch size."""
+
+
+def latency_note(device: torch.device) -> str:
+    """Return the note of a card on the device that :func:`measure_classifier` uses for a sample on it.
+
+    Example:
+        >>> latency_note(torch.device("cpu"))
+        'Latency: seconds per call on the CPU of this machine, one thread.'
+    """
+    name = "the CPU of this machine" if device.type == "cpu" else device_name(device)
+    return f"Latency: seconds per call on {name}, one thread."
 
 
 def measure_classifier(
@@ -21,7 +40,7 @@ def measure_classifier(
     val_logits: Tensor | None = None,
     val_labels: Tensor | None = None,
 ) -> ClassifierResult:
-    """Measure parameters, FLOPs, bytes and latency of a network.
+    """Measure parameters, FLOPs, bytes and latency of a network, the latter on one thread as that of exported files.
 
     Args:
         name: unique name on the page.
@@ -40,6 +59,8 @@ def measure_classifier(
         (10, 16, [1, 64])
     """
     batches = {size: image.expand(size, *image.shape[1:]).contiguous() for size in LATENCY_BATCHES}
+    with single_thread():
+        latency = {size: size / throughput(network, x, seconds=LATENCY_SECONDS) for size, x in batches.items()}
     return ClassifierResult(
         name,
         role,
@@ -47,7 +68,7 @@ def measure_classifier(
         parameters=count_parameters(network),
         flops=count_flops(network, image),
         bytes=state_dict_size(network),
-        latency={size: size / throughput(network, batch, seconds=LATENCY_SECONDS) for size, batch in batches.items()},
+        latency=latency,
         val_logits=val_logits,
         val_labels=val_labels,
     )

@@ -70,8 +70,6 @@ def notes_of_card(models: Sequence[ClassifierScores], samples: int) -> list[str]
             f"Without temperature: {', '.join(unscaled)} (no validation samples, or none that determine a temperature, "
             "as where all are classified correctly)."
         )
-    if any(model.latency for model in models):
-        notes.append("Latency: seconds per call on this machine.")
     return notes
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganmc_lightning.cards import ClassifierCard, ClassifierResult, make_classifier_card, measure_classifier
+from ganmc_lightning.cards.measuring import latency_note
 from ganmc_lightning.cards.results import Role
 from ganmc_lightning.cli.card_environment import card_environment
 from ganmc_lightning.cli.card_networks import load_run_network, load_run_teacher
@@ -103,7 +104,7 @@ def make_run_card(
         seed=seed,
         environment=card_environment(device_name(device)),
         images=images,  # None for rows and for images that are read from files
-        notes=[f"Data: {data.dataset.name}."],
+        notes=[f"Data: {data.dataset.name}.", latency_note(device)],
     )
 
 

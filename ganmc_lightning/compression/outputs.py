@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.cards import CardFile, ClassifierCard, make_classifier_card, measure_classifier
+from ganmc_lightning.cards.measuring import latency_note
 from ganmc_lightning.cards.results import Role
 from ganmc_lightning.compression.inputs import StudentNetwork
 from ganmc_lightning.compression.teacher import SplitLogits
@@ -113,7 +114,7 @@ def make_card(
         environment=environment,
         files=[CardFile(file.path.name, file.format, file.bytes, file.max_difference, file.latency) for file in files],
         images=images,
-        notes=notes,
+        notes=[latency_note(image.device), *notes],
     )
 
 

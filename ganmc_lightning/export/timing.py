@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from statistics import median
 
 import torch
 from torch import Tensor
+
+from ganmc_lightning.networks.profiling import single_thread
 
 Predictor = Callable[..., Tensor]
 """Function of the inputs of a deployment that returns its output."""
@@ -31,14 +32,3 @@ def median_latency(predict: Predictor, *inputs: Tensor, seconds: float = 0.3) ->
             predict(*inputs)
             times.append(time.perf_counter() - before)
     return median(times)
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Run the operations of PyTorch on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -99,6 +99,17 @@ def _seconds(network: nn.Module, inputs: tuple[Tensor, ...], count: int) -> floa
     return time.perf_counter() - started
 
 
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Run the operations of PyTorch on one thread of the CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until a device has finished its work."""
     if device.type == "cuda":

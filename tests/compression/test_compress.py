@@ -176,6 +176,8 @@ def test_files_and_scores(compress: Any, tmp_path: Any, gray: Any) -> None:
     assert metrics["test/student/accuracy"] == accuracy
     assert set(metrics) >= {"test/teacher/accuracy", "test/student on labels only/accuracy"}
     assert result.name == "student"
+    notes = json.loads((tmp_path / "small" / "card.json").read_text())["notes"]
+    assert "Latency: seconds per call on the CPU of this machine, one thread." in notes
 
 
 @pytest.mark.parametrize(("jittered", "chosen"), [(0.9, "student"), (0.91, "student_jitter")])
