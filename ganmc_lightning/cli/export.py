@@ -111,6 +111,8 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
     root = Path(os.environ.get("GANMC_DATA") or "data")
     source.prepare(root)
     samples = take_samples(source.load(root).train)
+    if channels == 3 and samples.dim() == 4 and samples.shape[1] == 1:  # as in ganmc compress
+        samples = samples.expand(-1, 3, -1, -1).contiguous()
     if tuple(samples.shape[1:]) != tuple(spec.sample_shape):
         raise ConfigurationError(
             f"--calibration: {name} has samples of shape {tuple(samples.shape[1:])}, expected {spec.sample_shape}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import itertools
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from torch import nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.cli import main
-from ganmc_lightning.cli.export import print_files
+from ganmc_lightning.cli.export import print_files, read_calibration
 from ganmc_lightning.data.datasets import image_splits
 from ganmc_lightning.export import files
 from ganmc_lightning.networks import LeNet, TabularGenerator, load_network
@@ -176,6 +177,16 @@ def test_refused_calibration(classifier, tmp_path, capsys):
     )
     assert main(["export", checkpoint, *command, "--calibration", str(tmp_path / "small.npz")]) == 2
     assert "small.npz has samples of shape (1, 8, 8), expected (1, 16, 16)" in capsys.readouterr().err
+
+
+def test_gray_images_calibrate_a_network_of_colors(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), dtype=np.uint8)
+    arrays = {"train_images": images[:4], "test_images": images[4:]}
+    np.savez(tmp_path / "gray.npz", **arrays, train_labels=[0, 1, 0, 1], test_labels=[0, 1])
+    arguments = argparse.Namespace(calibration=str(tmp_path / "gray.npz"))
+    samples = read_calibration(arguments, DataSpec((3, 8, 8), 2))
+    assert samples.shape == (4, 3, 8, 8)
+    assert torch.equal(samples[:, 0], samples[:, 2])
 
 
 def test_a_network_of_unknown_data_is_refused(tmp_path, capsys):
