@@ -103,6 +103,7 @@ def _write_result(
     run, student = folder.read_result(), models[1]
     assert run is not None
     splits, written = work.factory.source.splits, RunFolder(work.out)
+    validation = len(student.val.labels)
     written.update_result(
         command=work.command,
         seed=work.seed,
@@ -116,7 +117,8 @@ def _write_result(
         settings={**plan.settings, **choice, "epochs": plan.epochs},
         data={
             "class_names": list(work.factory.spec.class_names),
-            "train_images": len(splits.train),
+            "train_images": len(splits.train) - (validation if splits.validation is None else 0),
+            "validation_images": validation,
             "test_images": len(splits.test),
         },
         sizes={file.path.name: file.bytes for file in files},

@@ -79,7 +79,8 @@ def test_folder_of_images(compress: Any, tmp_path: Path) -> None:
     assert names == {"student.ckpt", "student.safetensors", "card.html", "card.json", "result.json", "runs"}
     result = json.loads((tmp_path / "small" / "result.json").read_text())
     assert result["command"].startswith("ganmc compress")
-    assert result["data"] == {"class_names": list(CLASSES), "train_images": 96, "test_images": 24}
+    counts = {"train_images": 87, "validation_images": 9, "test_images": 24}
+    assert result["data"] == {"class_names": list(CLASSES), **counts}
     assert result["parameters"] == 192 * 4 + 4 + 4 * 3 + 3
     assert result["metrics"]["test/teacher/accuracy"] > 0.9
     assert f"{192 * 32 + 32 + 32 * 3 + 3:,}" in (tmp_path / "small" / "card.html").read_text()
