@@ -10,7 +10,7 @@ from typing import Any
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.ray_executor import RayExecutor
 from ganmc_lightning.experiments.slurm_executor import SlurmExecutor
-from ganmc_lightning.experiments.workers import WorkerPool
+from ganmc_lightning.experiments.workers import WorkerPool, free_gpu_memory
 
 
 class InProcessExecutor(Executor):
@@ -20,6 +20,7 @@ class InProcessExecutor(Executor):
         """Call a function and return its result as a finished future."""
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
+        free_gpu_memory()
         return future
 
 

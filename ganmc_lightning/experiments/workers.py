@@ -6,6 +6,7 @@ share one GPU, or are distributed over several GPUs. Run folders and results equ
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +37,9 @@ _working = threading.Lock()
 _stopped = threading.Event()
 """Whether a worker received SIGTERM."""
 
+_gpu_lost: Event | None = None
+"""Event of the pool of this worker: a worker cannot use CUDA any more."""
+
 SEND_SECONDS = 3.0
 """Time in which a worker sends the outcome of a run that ended, before it exits after SIGTERM."""
 
@@ -43,6 +48,8 @@ class WorkerPool(Executor):
     """Executor of worker processes, each with an equal share of the CPU threads unless OMP_NUM_THREADS is set.
 
     If a worker is killed, the calls in progress raise ``BrokenProcessPool``, and new workers execute the next calls.
+    After an error of CUDA that lasts until the end of a process, the other calls in progress continue, and new workers
+    execute the next calls.
 
     Args:
         jobs: number of processes.
@@ -53,10 +60,17 @@ class WorkerPool(Executor):
         self._sets_threads = "OMP_NUM_THREADS" not in os.environ
         if self._sets_threads:  # workers read the variable when they import PyTorch
             os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+        self._context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
+        self._counter = self._context.Value("i", 0)
+        self._gpu_lost = self._context.Event()
         self._pool = self._start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Execute a call in a worker."""
+        if self._gpu_lost.is_set():
+            self._gpu_lost.clear()
+            self._pool.shutdown(wait=False)  # its workers end after their calls
+            self._pool = self._start()
         try:
             return self._pool.submit(fn, *args, **kwargs)
         except BrokenProcessPool:
@@ -74,12 +88,13 @@ class WorkerPool(Executor):
             os.environ.pop("OMP_NUM_THREADS", None)
 
     def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # a process that uses CUDA cannot be forked
-        return ProcessPoolExecutor(self._jobs, context, _start_worker, (context.Value("i", 0),))
+        return ProcessPoolExecutor(self._jobs, self._context, _start_worker, (self._counter, self._gpu_lost))
 
 
-def _start_worker(counter: Synchronized[int]) -> None:
+def _start_worker(counter: Synchronized[int], gpu_lost: Event) -> None:
     """Initialize a worker: signals interrupt only its runs, and it ends with its parent process."""
+    global _gpu_lost
+    _gpu_lost = gpu_lost
     parent = multiprocessing.parent_process()
     assert parent is not None
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent then sends SIGTERM
@@ -142,7 +157,8 @@ def execute_in_worker(run: PlannedRun, run_command: RunCommand) -> Outcome:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            _free_gpu_memory()
+            if not free_gpu_memory() and _gpu_lost is not None:
+                _gpu_lost.set()
         if outcome.code == TERMINATED:
             _stopped.set()
         return outcome
@@ -159,8 +175,18 @@ def _with_reason(outcome: Outcome, log: Path) -> Outcome:
     return replace(outcome, error=lines[-1].partition(": ")[2])
 
 
-def _free_gpu_memory() -> None:
-    """Release cached GPU memory, because workers may share the GPU."""
+def free_gpu_memory() -> bool:
+    """Release the GPU memory of a run that ended, which others may need; return whether this process can use CUDA.
+
+    After some errors, such as an index out of range in a kernel, all later calls of CUDA in the process fail.
+    """
     torch = sys.modules.get("torch")  # not imported by stages without PyTorch
-    if torch is not None and torch.cuda.is_initialized():
+    if torch is None or not torch.cuda.is_initialized():
+        return True
+    gc.collect()  # trainer, module and callbacks refer to each other
+    try:
+        torch.cuda.synchronize()
         torch.cuda.empty_cache()
+    except RuntimeError:
+        return False
+    return True

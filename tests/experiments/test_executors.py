@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
 import sys
 import time
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +63,30 @@ def run_two(experiment_file, tmp_path, commands):
         }
 
     return run_two
+
+
+def test_memory_of_a_run_in_this_process_is_released(monkeypatch):
+    """Trainer and module refer to each other."""
+    alive = []
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: alive.append(trainer() is not None))
+
+    class Trainer:
+        def __init__(self):
+            self.module = self
+
+    def run():
+        return weakref.ref(Trainer())
+
+    gc.disable()
+    try:
+        trainer = run()
+        InProcessExecutor().submit(lambda: None)
+    finally:
+        gc.enable()
+    assert alive == [False]
 
 
 @pytest.mark.filterwarnings("ignore")  # of Ray

@@ -105,6 +105,13 @@ def test_killed_worker_and_keep_going(run_plan, commands):
     assert outcomes["mixed_02", 0].skipped == ("teacher seed 0",)
 
 
+def test_worker_that_cannot_use_cuda_any_more(run_plan, commands):
+    """A new worker executes the next runs; the error is that of the run."""
+    codes, _, outcomes = run_plan(partial(commands.lose_gpu, stage="teacher"), keep_going=True, jobs=1)
+    assert codes == {("teacher", 0): 1, ("gan", 0): 0, ("alone", 0): 0, ("mixed_02", 0): 1, ("mixed_05", 0): 1}
+    assert outcomes["teacher", 0].error == "error: CUDA error"
+
+
 def test_signal_during_the_start_of_the_workers(commands, tmp_path):
     """SIGTERM before the first run of a worker; no run starts."""
     with WorkerPool(1) as pool:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from ganmc_lightning.exceptions import Terminated
 from ganmc_lightning.experiments.fingerprint import Fingerprint
@@ -47,6 +48,22 @@ def kill_once(argv: list[str], stage: str, number: int = signal.SIGKILL) -> int:
     if folder.parent.name == stage and not (folder / "killed").exists():
         (folder / "killed").touch()
         signal.raise_signal(number)
+    return fake(argv)
+
+
+def lose_gpu(argv: list[str], stage: str) -> int:
+    """Fail the runs of this process from a stage on, as an error of a kernel does; without importing PyTorch."""
+    from conftest import FakeCommand
+
+    def fail() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    cuda = SimpleNamespace(is_initialized=lambda: True, synchronize=fail, empty_cache=fail)
+    if FakeCommand._folder(argv).parent.name == stage:
+        sys.modules["torch"] = SimpleNamespace(cuda=cuda)
+    if "torch" in sys.modules:
+        print("ganmc fit: error: CUDA error")
+        return 1
     return fake(argv)
 
 
