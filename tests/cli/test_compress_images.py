@@ -13,11 +13,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganmc_lightning.cli import compress_image_arguments
-from ganmc_lightning.cli.compress_images import LOSSES, find_teacher_size
-from ganmc_lightning.compression import compress as defaults
+from ganmc_lightning.cli.compress_images import find_teacher_size
 from ganmc_lightning.export.files import MIN_AGREEMENT
-from ganmc_lightning.networks import MLPClassifier, load_network
+from ganmc_lightning.networks import DCGANGenerator, MLPClassifier, load_network
 
 CLASSES = ("left", "middle", "right")
 FACTORY = "ganmc_lightning.networks:MLPClassifier"
@@ -187,6 +185,83 @@ def test_stored_images_that_do_not_fit_are_refused_before_the_training(
     assert not (tmp_path / "small").exists()
 
 
+Words = tuple[str | Path, ...]
+"""Data set and options."""
+
+
+def unlabeled_images(inputs: Inputs, folder: Path) -> Words:
+    (folder / "more").mkdir()
+    for index, pixels in enumerate(torch.randint(250, (20, 8, 8), dtype=torch.uint8)):
+        Image.fromarray(pixels.numpy()).save(folder / "more" / f"{index}.png")
+    return inputs.photos, "--unlabeled", folder / "more"
+
+
+def generator(inputs: Inputs, folder: Path) -> Words:
+    arguments = {"image_size": 8, "channels": 3, "latent_dim": 4, "width": 2}
+    weights = DCGANGenerator(**arguments).state_dict()
+    recipe = {"class_path": "ganmc_lightning.networks.DCGANGenerator", "init_args": arguments}
+    content = {f"generator.{name}": value for name, value in weights.items()}
+    torch.save({"state_dict": content, "hyper_parameters": {"generator": recipe}}, folder / "gan.ckpt")
+    return inputs.photos, "--gan", folder / "gan.ckpt"
+
+
+def larger_images(inputs: Inputs, folder: Path) -> Words:
+    photos = shutil.copytree(inputs.photos, folder / "photos")
+    for path in photos.glob("*/*.png"):
+        with Image.open(path) as image:
+            image.resize((16, 16), Image.Resampling.NEAREST).save(path)
+    return photos, "--image-size", "8"
+
+
+def probabilities(inputs: Inputs, folder: Path) -> Words:
+    (folder / "probabilities.py").write_text(PROBABILITIES)
+    return inputs.photos, "--teacher", f"probabilities:Probabilities:{inputs.weights}", "--teacher-probabilities"
+
+
+def table_of_files(inputs: Inputs, folder: Path) -> Words:
+    lines = [f"{path},{path.parent.name}" for path in sorted(inputs.photos.glob("*/*.png"))]
+    (folder / "labels.csv").write_text("\n".join(["file,label", *lines]))
+    return (folder / "labels.csv",)
+
+
+PROBABILITIES = """
+from ganmc_lightning.networks import MLPClassifier
+
+
+class Probabilities(MLPClassifier):
+    def forward(self, inputs):
+        return super().forward(inputs).softmax(dim=1)
+"""
+HALVES = "0.5,0.5,0.5"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (unlabeled_images, "student with unlabeled images: validation accuracy"),
+        (generator, "student with gan images: validation accuracy"),
+        (("--gray",), "data: gray images, repeated in three channels for the teacher"),
+        (larger_images, "teacher: accuracy 1.0000"),
+        (probabilities, "teacher: accuracy 1.0000"),
+        (("--teacher-mean", HALVES, "--teacher-std", HALVES), "teacher: accuracy 1.0000"),
+        (("--loss", "dkd"), "teacher: accuracy 1.0000"),
+        (("--epochs", "1000000", "--time", "1"), "teacher: accuracy 1.0000"),
+        (table_of_files, "teacher: accuracy 1.0000"),
+    ],
+)
+def test_options(
+    options: Any, line: str, compress: Any, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    data, *words = options(inputs, tmp_path) if callable(options) else (inputs.photos, *options)
+    outcome = compress("--epochs", "1", *words, data=data)
+    assert outcome.status == 0, outcome.err
+    assert line in outcome.out
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["settings"]["epochs"] < 1000
+    assert result["sizes"].keys() == {"student.safetensors"}
+
+
 def test_interruption_says_how_to_resume(compress: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -197,55 +272,6 @@ def test_interruption_says_how_to_resume(compress: Any, tmp_path: Path, monkeypa
     assert outcome.err.endswith("ganmc compress: interrupted; run the same command again to resume\n")
     monkeypatch.undo()
     assert compress().status == 0
-
-
-TEACHER = ("--teacher", "timm:resnet18")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("{photos}",), "--teacher: missing, expected the trained network"),
-        (("none/", *TEACHER), "none/: not found, expected a folder of images"),
-        (("{photos}", "--teacher", "none.ckpt"), "none.ckpt: checkpoint not found"),
-        (("{photos}", "--teacher", "timm:resnet18:none.pth"), "--teacher: none.pth: file of the weights not found"),
-        (("{photos}", *TEACHER, "--student", "resnet18"), "--student: got the network 'resnet18', expected"),
-        (("{photos}", *TEACHER, "--student", "timm:a:b"), "--student: got weights in 'timm:a:b'"),
-        (("{photos}", *TEACHER, "--student", "timm:a", "--smaller", "2"), "--smaller: got a value with --student"),
-        (("{photos}", *TEACHER, "--student-args", "{}"), "--student-args: got arguments without --student"),
-        (("{photos}", *TEACHER, "--student-args", "3"), "argument --student-args: got '3', expected a JSON object"),
-        (("{photos}", *TEACHER, "--smaller", "0.5"), "--smaller: got 0.5, expected at least 1"),
-        (("{photos}", *TEACHER, "--smaller", "nan"), "--smaller: got nan, expected at least 1"),
-        (("{photos}", *TEACHER, "--seed", "-1"), "--seed: got -1, expected 0 to 4294967295"),
-        (("{photos}", *TEACHER, "--epochs", "0"), "--epochs: got 0, expected at least 1"),
-        (("{photos}", *TEACHER, "--time", "soon"), "--time: got 'soon', expected a duration such as 90, 30m or 1.5h"),
-        (
-            ("{photos}", *TEACHER, "--format", "onxx"),
-            "--format: got 'onxx', expected some of onnx, pt2",
-        ),
-        (("{photos}", *TEACHER, "--gan", "none.ckpt"), "none.ckpt: checkpoint not found"),
-        (("{photos}", *TEACHER, "--synthetic", "none"), "--synthetic: none: not found"),
-        (("{photos}", *TEACHER, "--unlabeled", "none"), "--unlabeled: none: not found"),
-        (("{photos}", *TEACHER, "--teacher-mean", "0,0,0"), "--teacher-mean, --teacher-std: got one of the options"),
-        (
-            ("{photos}", *TEACHER, "--max-nodes", "5"),
-            "--max-nodes: is an option for tables, expected options for images",
-        ),
-        (("x.csv", "--target", "y", "--student", "timm:a"), "--student: is an option for images"),
-        (("x.csv", "--target", "y", "--teacher", "timm:a"), "--teacher: got 'timm:a', expected forest for a table"),
-        (("model.skops", "x.csv"), "--target: missing, expected the column of x.csv"),
-        (("model.skops", "x.csv", "--target", "y", "--gan"), "model.skops: file not found"),
-    ],
-)
-def test_errors_are_one_line_and_leave_nothing(
-    arguments: tuple[str, ...], message: str, ganmc: Any, inputs: Inputs, tmp_path: Path
-) -> None:
-    words = [word.format(photos=inputs.photos) if "{photos}" in word else word for word in arguments]
-    outcome = ganmc("compress", *words, "--out", tmp_path / "small")
-    assert outcome.status == 2
-    assert message in outcome.err
-    assert outcome.err.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_teacher_of_other_images_is_refused(compress: Any, tmp_path: Path) -> None:
@@ -300,14 +326,3 @@ def test_a_teacher_of_one_size(compress: Any, tmp_path: Path) -> None:
         "data: images of 8 x 8 pixels, the library of the teacher documents 224 x 224; pass --teacher-size 224 unless "
         "the teacher was trained on 8 x 8 pixels\n"
     )
-
-
-def test_copies_equal_the_originals() -> None:
-    arguments = compress_image_arguments
-    assert (arguments.EPOCHS, arguments.BATCH_SIZE, arguments.SMALLER) == (
-        defaults.EPOCHS,
-        defaults.BATCH_SIZE,
-        defaults.SMALLER,
-    )
-    assert arguments.DEFAULT_FORMATS == defaults.FORMATS
-    assert set(arguments.LOSSES) == set(LOSSES)
