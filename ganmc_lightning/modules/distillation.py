@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
 from ganmc_lightning.batch import Batch, DataSpec, SupportsTeacherLogits
@@ -87,13 +88,16 @@ class DistillationModule(ClassificationModule):
         """Validate the networks against the data; with several processes, also find the parameters that are not used.
 
         Without a loss on the logits, the layers after the compared features have no gradients. DDP would wait for them,
-        so these layers do not require gradients until the end of training.
+        so these layers do not require gradients until the end of training. DDP would also copy the buffers of the
+        teacher, which never change, from the first process in each step.
         """
         if stage == "fit":
             check_student(self.teacher, self.student)
         super().setup(stage)
         if stage != "fit" or self.trainer.world_size == 1 or self._data is None:
             return
+        buffers = [f"teacher.{name}" for name, _ in self.teacher.named_buffers()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
         if isinstance(self.loss, FeatureLoss) and self.loss.logits_loss is None:
             parameter = next(self.student.parameters())
             inputs = torch.zeros(2, *self._data.sample_shape, device=parameter.device, dtype=parameter.dtype)

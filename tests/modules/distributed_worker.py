@@ -107,8 +107,11 @@ class Recorder(Callback):
         self.copy = copy
         self.real: list[bytes] = []
         self.drawn: list[bytes] = []
+        self.copied: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        copied = {id(buffer) for buffer in getattr(trainer.strategy.model, "modules_buffers", ())}  # by DDP
+        self.copied = [name for name, buffer in pl_module.named_buffers() if id(buffer) in copied]
         for name, network in pl_module.named_children():
             if name in ("generator", "student") and hasattr(network, "sample_latents"):
                 network.register_forward_pre_hook(lambda _, arguments: self._draw(trainer, arguments[0]))
@@ -175,7 +178,7 @@ def run_kind(kind: str, process: Process, strategy: str, folder: Path, data: Pat
             "iteration": module.iteration,
         }
         if after == 0:
-            found |= {"real": recorder.real, "drawn": recorder.drawn}
+            found |= {"real": recorder.real, "drawn": recorder.drawn, "copied": recorder.copied}
     return {**found, "written": len(written)}
 
 
@@ -194,6 +197,7 @@ def compare_kind(processes: list[dict[str, Any]]) -> dict[str, Any]:
         "processes": next(filter(None, names), ""),
         "iteration": first["after 0"]["iteration"],
         "written": [each["written"] for each in processes],
+        "copied": [each["copied"] for each in processes],
         **{key: [len(set(each[key])) for each in processes] for key in ("real", "drawn")},
         **{f"all_{key}": len(set().union(*(each[key] for each in processes))) for key in ("real", "drawn")},
     }

@@ -126,6 +126,11 @@ def test_only_the_first_process_writes(report: Report, kind: str) -> None:
     assert second == 0
 
 
+def test_ddp_does_not_copy_buffers_of_the_teacher(report: Report) -> None:
+    """Of its batch normalization; the student has none."""
+    assert report["resumed distillation"]["copied"] == [[], []]
+
+
 class CPUShardedStrategy(FSDPStrategy):
     """FSDP, which Lightning accepts on the CPU only as a subclass."""
 
