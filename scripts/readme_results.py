@@ -51,20 +51,20 @@ COMPARISONS = (
     Comparison("Fashion-MNIST, 2,000 images, CNN to LeNet-4, accuracy", "fashion_mnist", MAIN, "accuracy",
                "Student (labels)", LOGITS[0], ("Real data + jitter", "Real data + crops and flips"),
                f"Real + GAN data, {GAN_CHOSEN}"),
-    Comparison("CIFAR-10, 5,000 images, NIN to LeNet without augmentation, accuracy", "cifar10_few_images", MAIN,
+    Comparison("CIFAR-10, 5,000 images, NIN to LeNet without crops and flips, accuracy", "cifar10_few_images", MAIN,
                "accuracy", "5,000 images, labels", "5,000 images",
                ("5,000 images, mixup, p_fake 0.5", "5,000 images, mixup, p_fake 0.8"), "5,000 images, p_fake 0.5"),
     Comparison("CIFAR-10, 5,000 images, NIN to LeNet with crops and flips, accuracy", "cifar10_5k", MAIN, "accuracy",
                "LeNet (labels)", LOGITS[0], ("Real data + crops and flips",),
                "Real data + crops and flips, p_fake 0.5"),
-    Comparison("CIFAR-10, 1,000 images, NIN (5,000 images) to LeNet without augmentation, accuracy",
+    Comparison("CIFAR-10, 1,000 images, NIN (5,000 images) to LeNet without crops and flips, accuracy",
                "cifar10_few_images", MAIN, "accuracy", None, "1,000 images", ("1,000 images, mixup, p_fake 0.8",),
                "1,000 images, p_fake 0.8"),
     Comparison("CIFAR-10, 1,000 images, NIN (5,000 images) to LeNet with crops and flips, accuracy",
                "cifar10_few_images", MAIN, "accuracy", None, "1,000 images",
                ("1,000 images, mixup, p_fake 0.8", "1,000 images, crops and flips"),
                "1,000 images, crops and flips, p_fake 0.8"),
-    Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet without augmentation, accuracy", "cifar10_few_images",
+    Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet without crops and flips, accuracy", "cifar10_few_images",
                MAIN, "accuracy", None, "400 images", ("400 images, mixup, p_fake 0.8",),
                "400 images, p_fake 0.8"),
     Comparison("CIFAR-10, 400 images, NIN (5,000 images) to LeNet with crops and flips, accuracy", "cifar10_few_images",
@@ -101,7 +101,7 @@ def half_width(values: np.ndarray) -> float:
 def results_table() -> str:
     """Return the README's Markdown table; the last column is decided by the interval of the paired differences."""
     lines = [
-        "| task | labels | real data | best without GAN | with GAN | difference | seeds | helps? |",
+        "| task | labels | real data | best without GAN | with GAN | difference | seeds | result |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for line in COMPARISONS:
@@ -112,14 +112,14 @@ def results_table() -> str:
             sys.exit(f"{line.report}: {best!r} and {line.gan!r} have different numbers of seeds, expected equal ones")
         difference = values[line.gan] - values[best]  # paired: a seed fixes the split and the teacher of both rows
         mean, interval = difference.mean(), half_width(difference)
-        helps = "tie" if abs(mean) <= interval else "yes" if mean > 0 else "no"
+        result = "tie" if abs(mean) <= interval else "better" if mean > 0 else "worse"
         named = (line.labels, line.real, best, line.gan)
         shown = ["" if name is None else f"{values[name].mean():.3f}" for name in named]
         shown[2] += f" ({_short(best)})"
         if best == line.real:
             shown[2] = shown[1] + " (real data)"
         task = f"[{line.task}](docs/results/{line.report}/report.md)"
-        lines.append(f"| {task} | {' | '.join(shown)} | {mean:+.4f} ± {interval:.4f} | {len(difference)} | {helps} |")
+        lines.append(f"| {task} | {' | '.join(shown)} | {mean:+.4f} ± {interval:.4f} | {len(difference)} | {result} |")
     return "\n".join(lines)
 
 
