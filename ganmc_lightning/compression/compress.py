@@ -110,7 +110,8 @@ def compress_classifier(
         flip: whether images are mirrored at random (default: True); False for digits.
         baseline: whether to train the student on the labels only as well, to compare with (default: False).
         gan: whether to train an AC-GAN, and a student with its images that the teacher recognizes (default: False).
-        synthesizers: name -> synthesizer of a further student each (default: none).
+        synthesizers: name -> synthesizer of a further student each (default: none); stored images that are validation
+            or test images are omitted.
         formats: exports of the student, see :func:`~ganmc_lightning.export.export_network`. The card names those that
             fail.
         seed: random seed (default: 0).
