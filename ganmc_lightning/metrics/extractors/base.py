@@ -102,7 +102,8 @@ class FeatureExtractor(nn.Module, ABC):
 @contextmanager
 def _without_tf32() -> Iterator[None]:
     """Compute in float32 on CUDA, also where training uses TensorFloat-32."""
-    operations: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    cudnn: Any = torch.backends.cudnn  # its submodules have no types
+    operations = torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
     before = [operation.fp32_precision for operation in operations]
     for operation in operations:
         operation.fp32_precision = "ieee"
