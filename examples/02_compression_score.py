@@ -13,7 +13,7 @@
 #
 # $$\text{score} = \frac{\text{acc}(D) - \text{acc}_0}{\text{acc}(D_\text{real}) - \text{acc}_0}$$
 #
-# with accuracies on held-out real data and the accuracy of chance $\text{acc}_0$. The real data themselves score 1,
+# with accuracies on held-out real data and chance accuracy $\text{acc}_0$. The real data themselves score 1,
 # useless samples about 0.
 
 # %% [markdown]
@@ -84,7 +84,7 @@ sample_sets = {
     "real": real,
     "real, jittered": (real + 0.2 * torch.randn_like(real)).clamp(-1, 1),
     "ten real samples": real[:10],
-    "zeros only": real[labels[train] == 0],
+    "digit 0 only": real[labels[train] == 0],
     "noise": torch.rand_like(real) * 2 - 1,
 }
 real_accuracies = None  # of the students of the real data, which are trained once

@@ -39,9 +39,9 @@ TRAINING = {
     "predict": "run inference on the test set and save the predictions",
 }
 COMMANDS = {
-    "compress": "train a small network from a classifier of images, or a small model from one of a table",
+    "compress": "distill an image classifier into a smaller one, or a tabular model into a small one",
     "reproduce": "run the stages of an experiment and write its report",
-    "forest": "distill a random forest into a single tree and compare with baselines",
+    "forest": "distill a random forest into small tabular models and compare with baselines",
     "tabular-study": "compare students, label sources and synthesizers on one table",
     "evaluate": "evaluate generated samples against real ones: FID, precision, recall and others",
     "export": "write a trained network as ONNX, torch.export, safetensors or int8 file, verified and timed",

@@ -33,7 +33,8 @@ Train a classifier, a GAN or a student; write a run folder with checkpoints.
   --trainer.max_epochs N
                          number of epochs; the last one is always validated
   --trainer.default_root_dir FOLDER
-                         run folder, new (default: runs/default)
+                         new run folder (default: that of the configuration,
+                         otherwise runs/default)
   --ckpt_path FILE       last.ckpt of a run to resume
   --print_config         print the merged configuration and exit
   --model.help CLASS     list the arguments of a training method and exit
@@ -54,7 +55,7 @@ examples:
     + _EVALUATION
     + "\nexample:\n  ganmc predict --config runs/mine/config.yaml\n",
     "forest": """\
-Distill a random forest into small models of a table; compare with baselines.
+Distill a random forest into small tabular models and compare with baselines.
 """
     "\noptions:\n"
     + _CONFIG
@@ -63,12 +64,14 @@ Distill a random forest into small models of a table; compare with baselines.
   --export FOLDER        folder for the best small student and the teacher as C,
                          ONNX and skops files
   --seed N               random seed (default: 0)
+  --checkpoints MAP      checkpoints of GANs by name; null removes one
   --n-jobs N             threads that fit trees (default: all processors)
 """
     + _IMPORT
     + """
 example:
-  ganmc forest --config configs/breast_cancer/forest.yaml --export small/
+  ganmc forest --config configs/breast_cancer/forest.yaml \\
+      --checkpoints.gan null --export small/
 """,
     "tabular-study": """\
 Compare students, label sources and synthesizers on one table.
@@ -78,6 +81,7 @@ Compare students, label sources and synthesizers on one table.
     + """\
   --data.dataset CLASS   data set
   --out FOLDER           run folder
+                         (default: runs/<data>/tabular_study/seed<seed>)
   --seed N               random seed (default: 0)
 """
     + _IMPORT
