@@ -29,6 +29,10 @@ _POOL_FOLDER = "synthesizer.init_args.folder"
 """End of the dotted key of a shared pool's folder, to which the runs themselves add files."""
 
 
+_WINDOWS_FILES = ("thumbs.db", "desktop.ini")
+"""Names of files that Windows adds to folders."""
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """Hashes of everything that a run's result depends on.
@@ -153,15 +157,20 @@ def hash_paths(data: Mapping[str, Path]) -> dict[str, str]:
 def hash_path(path: Path) -> str:
     """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
 
-    A folder may contain a million images, which would take too long to read. The content of a file is read again only
-    if its size, times or place on the disk changed.
+    A folder may contain a million images, which would take too long to read. Hidden files and those that Windows adds to
+    folders are skipped. The content of a file is read again only if its size, times or place on the disk changed.
     """
     if path.is_file():
         status = path.stat()
         # The time of change, unlike that of modification, cannot be set back.
         return _hash_file(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    files = ((file.relative_to(path).as_posix(), file.stat()) for file in walk_files(path))
-    return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in files))
+    files = ((file.relative_to(path), file) for file in walk_files(path))
+    statuses = ((name.as_posix(), file.stat()) for name, file in files if not _is_hidden(name))
+    return hash_json(sorted((name, status.st_size, status.st_mtime_ns) for name, status in statuses))
+
+
+def _is_hidden(name: Path) -> bool:
+    return name.name.lower() in _WINDOWS_FILES or any(part.startswith(".") for part in name.parts)
 
 
 @cache

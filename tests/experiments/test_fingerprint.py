@@ -11,7 +11,7 @@ import pytest
 
 import ganmc_lightning
 from ganmc_lightning.data.datasets import keel
-from ganmc_lightning.experiments.fingerprint import find_data, hash_path
+from ganmc_lightning.experiments.fingerprint import find_data, hash_json, hash_path
 from ganmc_lightning.experiments.interpolation import walk_strings
 
 PACKAGE = Path(ganmc_lightning.__file__).parent
@@ -40,6 +40,20 @@ def test_folder_hash_follows_names_sizes_and_times(tmp_path, change):
     else:
         (folder / "cat").rename(folder / "dog")
     assert hash_path(folder) != before
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "cat/._1.png", "cat/Thumbs.db", "desktop.ini", ".cache/1.png"])
+def test_files_of_file_managers_do_not_change_a_folder_hash(tmp_path, name):
+    folder = tmp_path / ".images"
+    (folder / "cat").mkdir(parents=True)
+    (folder / "cat" / "1.png").write_bytes(b"12")
+    os.utime(folder / "cat" / "1.png", ns=(0, 7))
+    # The hash equals that of earlier versions, whose finished runs are reused.
+    before = hash_json([["cat/1.png", 2, 7]])
+    assert hash_path(folder) == before
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).touch()
+    assert hash_path(folder) == before
 
 
 def test_data_are_paths_in_config_and_command(tmp_path, monkeypatch):
