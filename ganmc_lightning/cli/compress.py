@@ -1,4 +1,4 @@
-"""``ganmc compress``: compress an image classifier, or a fitted model of a table."""
+"""``ganmc compress``: compress an image classifier, or a fitted tabular model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ganmc_lightning.cli.compress_arguments import is_table
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compress a classifier of images or a model of a table, write the folder and print a summary.
+    """Compress an image classifier or a tabular model, write the folder and print a summary.
 
     Raises:
         ConfigurationError: an argument, a file or the data are invalid.

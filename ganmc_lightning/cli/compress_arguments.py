@@ -101,7 +101,7 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def is_table(arguments: argparse.Namespace) -> bool:
-    """Return whether the command compresses a model of a table; a table of image paths has no ``--target``."""
+    """Return whether the command compresses a tabular model; a table of image paths has no ``--target``."""
     return bool(
         arguments.target is not None
         or arguments.teacher == FOREST

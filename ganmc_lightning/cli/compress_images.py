@@ -1,4 +1,4 @@
-"""``ganmc compress DATA --teacher NETWORK``: compress a classifier of images."""
+"""``ganmc compress DATA --teacher NETWORK``: compress an image classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ganmc compress MODEL TABLE``: compress a fitted model of a table into a small one."""
+"""``ganmc compress MODEL TABLE``: compress a fitted tabular model into a small one."""
 
 from __future__ import annotations
 

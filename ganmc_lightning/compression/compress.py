@@ -86,7 +86,7 @@ def compress_classifier(
     make_callbacks: MakeCallbacks = list,
     report: Report = print,
 ) -> ClassifierCompression:
-    """Compress a classifier of images into a small network by knowledge distillation (Hinton et al. 2015).
+    """Compress an image classifier into a small network by knowledge distillation (Hinton et al. 2015).
 
     Teacher and student process the same augmented images, with one cosine cycle of the learning rate (Beyer et al.
     2022). Validation samples choose the epoch, and whether synthetic samples are used; test samples only measure the

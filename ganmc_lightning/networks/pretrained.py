@@ -22,7 +22,7 @@ class PretrainedClassifier(nn.Module):
     mapping or a Hugging Face ``ModelOutput``, the item ``logits``.
 
     Args:
-        network: classifier of images (N, C, H, W).
+        network: image classifier (N, C, H, W).
         mean: per-channel mean of its training images in [0, 1]; None for a network of images in [-1, 1].
         std: per-channel standard deviation, required with ``mean``.
         image_size: height and width of the network's inputs (default: any).
