@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED
 from ganmc_lightning.experiments.config import Experiment
 from ganmc_lightning.experiments.results import Results
 from ganmc_lightning.experiments.runner import RunCommand
@@ -30,8 +31,10 @@ class CardLink:
 
 def write_cards(
     experiment: Experiment, results: Results, folder: Path, run_command: RunCommand
-) -> tuple[list[CardLink], list[str]]:
+) -> tuple[list[CardLink], dict[str, int]]:
     """Write the cards of an experiment, each for the run of the first seed, with the baselines that have this seed.
+
+    After Ctrl-C or SIGTERM, no further card is written.
 
     Args:
         experiment: the experiment file.
@@ -40,9 +43,9 @@ def write_cards(
         run_command: entry point of the command line.
 
     Returns:
-        The cards, and the stages whose card could not be written.
+        The cards, and stage -> exit code of each card that could not be written.
     """
-    links, failed = [], []
+    links, failed = [], {}
     for card in experiment.report.cards:
         student = results[card.stage][0]
         arguments = ["card", str(student.folder.path), "--out", str(folder / FOLDER / card.stage)]
@@ -51,8 +54,11 @@ def write_cards(
             # A baseline of another seed would have another split of the data and another teacher.
             baseline = next((run for run in results[stage] if shared or run.seed == student.seed), None)
             arguments += [] if baseline is None else ["--baseline", str(baseline.folder.path)]
-        if run_command(arguments) == 0:
+        code = run_command(arguments)
+        if code == 0:
             links.append(CardLink(card.stage, student.seed, f"{FOLDER}/{card.stage}/card.html"))
-        else:
-            failed.append(card.stage)
+            continue
+        failed[card.stage] = code
+        if code in (INTERRUPTED, TERMINATED):
+            break
     return links, failed

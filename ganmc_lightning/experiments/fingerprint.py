@@ -157,8 +157,8 @@ def hash_paths(data: Mapping[str, Path]) -> dict[str, str]:
 def hash_path(path: Path) -> str:
     """Compute the sha256 of a file's content, or of the path, size and modification time of each file in a folder.
 
-    A folder may contain a million images, which would take too long to read. Hidden files and those that Windows adds to
-    folders are skipped. The content of a file is read again only if its size, times or place on the disk changed.
+    A folder may contain a million images, which would take too long to read. Hidden files and those that Windows adds
+    to folders are skipped. The content of a file is read again only if its size, times or place on the disk changed.
     """
     if path.is_file():
         status = path.stat()

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ganmc_lightning.exceptions import INTERRUPTED, TERMINATED
 from ganmc_lightning.experiments.cards import write_cards
 from ganmc_lightning.experiments.config import load_experiment
 from ganmc_lightning.experiments.executors import make_executor
@@ -93,6 +94,9 @@ def reproduce(
         missing = [f"{run.stage} seed {run.seed}" for run in runs if run not in finished]
         available = drop_missing(experiment, seeds_of(results))
         cards, without_card = write_cards(available, results, folder, run_command)
+        for code in without_card.values():
+            if code in (INTERRUPTED, TERMINATED):
+                return code
         notes = selection_notes(missing, list(dict.fromkeys(run.stage for run in earlier)), len(unusable))
         report = make_report(available, results, command, quick, notes, cards)
         write_report(report, folder)

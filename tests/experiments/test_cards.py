@@ -12,16 +12,16 @@ CARDS = "  sample_grids: [gan]\n  cards:\n    - {stage: mixed_05, baselines: [al
 
 @pytest.fixture
 def go(edited, tmp_path, fake):
-    """Reproduce the tiny experiment with cards; return the exit code. The stage of a failing card can be given."""
+    """Reproduce the tiny experiment with cards; return the exit code. `failing` is the stage of a failing card."""
     file = edited("  sample_grids: [gan]\n", CARDS)
     cards = []
 
-    def run(failing=None, entry=fake, **options):
+    def run(failing=None, entry=fake, code=2, **options):
         def command(argv):
             if argv[0] != "card":
                 return entry(argv)
             cards.append(argv)
-            return 2 if failing is not None and f"/cards/{failing}" in argv[argv.index("--out") + 1] else 0
+            return code if failing is not None and f"/cards/{failing}" in argv[argv.index("--out") + 1] else 0
 
         return reproduce(
             file,
@@ -58,6 +58,13 @@ def test_a_card_that_cannot_be_written(go, folder):
     report = (folder / "report.md").read_text()
     assert "(cards/alone/card.html)" in report
     assert "cards/mixed_05" not in report
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_an_interrupted_card_ends_the_command_before_the_report(go, folder, code):
+    assert go(failing="mixed_05", code=code) == code
+    assert len(go.cards) == 1
+    assert not (folder / "report.html").exists()
 
 
 def test_stages_without_a_result(go, fake, folder):
