@@ -272,19 +272,30 @@ class TrainingCLI(LightningCLI):
     def after_test(self) -> None:
         """Add the test metrics to ``result.json``; without a checkpoint, also parameters and FLOPs.
 
-        Metrics of a part of the data do not replace those of a training run.
+        Metrics of a part of the data do not replace those of a training run, nor do those of other weights than its
+        ``best.ckpt``.
         """
         if not self.trainer.is_global_zero:
             return
         metrics = {name: float(value) for name, value in self.trainer.callback_metrics.items()}
         # A limit in the configuration is also that of the training run.
         limited = any(each.startswith("--trainer.limit_test_batches") for each in self._arguments)
-        if self._ckpt_path == INITIAL:
+        if self._is_other_checkpoint():
+            print(f"{self.run_folder.result}: not changed, because it describes {self.run_folder.best_checkpoint}")
+        elif self._ckpt_path == INITIAL:
             self._write_result(metrics=metrics)
         elif limited or self.config[self.subcommand].trainer.fast_dev_run:
             print(f"{self.run_folder.result}: not changed, because only a part of the data was tested")
         else:
             self.run_folder.update_result(metrics=metrics)
+
+    def _is_other_checkpoint(self) -> bool:
+        """Return whether the run folder is that of a training, and other weights than its best were tested."""
+        result = self.run_folder.read_result()
+        if result is None or result.steps is None or self._ckpt_path is None:
+            return False
+        best = self.run_folder.best_checkpoint.resolve()
+        return self._ckpt_path == INITIAL or Path(self._ckpt_path).resolve() != best
 
     def _write_result(self, **fields: Any) -> None:
         """Write fields of ``result.json``, with command, device, precision, parameters and FLOPs."""

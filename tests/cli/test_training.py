@@ -254,6 +254,21 @@ def test_metrics_of_a_part_of_the_data_are_not_written(
     assert files_of(copy_of_teacher) == before
 
 
+def test_metrics_of_other_weights_than_the_best_are_not_written(
+    ganmc: Ganmc, configs: Any, trained: Any, copy_of_teacher: Path
+) -> None:
+    test = ["test", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher]
+    best = copy_of_teacher / "checkpoints" / "best.ckpt"
+    assert ganmc(*test, "--ckpt_path", best).status == 0  # as `ganmc reproduce` does
+    before = files_of(copy_of_teacher)
+    assert "test/accuracy" in json.loads(before["result.json"])["metrics"]
+    for other in ("initial", best.with_name("last.ckpt"), trained.teacher / "checkpoints" / "best.ckpt"):
+        outcome = ganmc(*test, "--ckpt_path", other)
+        assert outcome.status == 0, outcome.err
+        assert f"result.json: not changed, because it describes {best}" in outcome.out
+        assert files_of(copy_of_teacher) == before
+
+
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_a_run_that_was_moved(ganmc: Ganmc, copy_of_teacher: Path, command: str) -> None:
     """The configuration of a copy names the original folder, which must not be evaluated or changed."""
