@@ -93,12 +93,19 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._saving_best = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Validate that no checkpoint is selected by a metric of test samples.
+        """Validate that no checkpoint is selected by a metric of test samples, and the validation interval.
 
         Raises:
-            ConfigurationError: ``monitor`` is set, and the data have no validation samples.
+            ConfigurationError: ``monitor`` is set, and the data have no validation samples; or the validation interval
+                is a time, so that a resumed run would differ.
         """
         super().setup(trainer, pl_module, stage)
+        seconds = trainer._val_check_time_interval  # type: ignore[attr-defined]  # set outside the class
+        if stage == "fit" and seconds is not None:
+            raise ConfigurationError(
+                f"trainer.val_check_interval: got a time of {seconds:g} s, expected a number of batches or a fraction "
+                "of an epoch"
+            )
         data = getattr(trainer, "datamodule", None)
         has_none = isinstance(data, SupportsValidationSplit) and data.validation_split == "test"
         if stage == "fit" and has_none and self.monitor is not None:
@@ -168,8 +175,7 @@ class RunModelCheckpoint(ModelCheckpoint):
         self._save_due |= steps is not None and trainer.global_step % steps == 0
         self._save_due |= synchronizes and self._interval_elapsed(trainer)
         self._validate_after_last_batch(trainer)
-        every = trainer.val_check_batch
-        if trainer.is_last_batch or (every is not None and (batch_idx + 1) % every == 0):
+        if trainer.is_last_batch or is_validation_due(trainer):
             return  # not before the end of an epoch or a validation, which a resumed run would skip
         if self._save_due:
             self._save_last(trainer)
@@ -215,9 +221,8 @@ class RunModelCheckpoint(ModelCheckpoint):
         """Set the validation intervals so that Lightning validates after the last batch."""
         last_step = 0 <= trainer.max_steps <= trainer.global_step
         last_epoch = trainer.max_epochs == trainer.current_epoch + 1 and trainer.is_last_batch
-        epochs = trainer.check_val_every_n_epoch
-        validates = trainer.is_last_batch and epochs is not None and (trainer.current_epoch + 1) % epochs == 0
-        if (last_step or last_epoch or trainer.should_stop) and not validates:
+        if (last_step or last_epoch or trainer.should_stop) and not is_validation_due(trainer):
+            epochs = trainer.check_val_every_n_epoch
             self._val_intervals = epochs, trainer.val_check_batch
             trainer.check_val_every_n_epoch = None if epochs is None else 1
             trainer.val_check_batch = 1
@@ -253,3 +258,17 @@ class RunModelCheckpoint(ModelCheckpoint):
         """Raise after a signal; called at the start of a step, when the metrics of the last step are logged."""
         if self._stopping:
             raise self._signals.exception()
+
+
+def is_validation_due(trainer: Trainer) -> bool:
+    """Return whether the validation intervals of a trainer select the current training batch, as Lightning does.
+
+    Lightning also validates when it stops early. That validation is not included: a resumed run does not repeat it.
+    """
+    epochs, batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    if epochs is not None and (trainer.current_epoch + 1) % epochs != 0:
+        return False
+    if batches is None or batches == float("inf"):  # the number of batches is unknown
+        return trainer.is_last_batch
+    loop = trainer.fit_loop.epoch_loop
+    return ((loop.total_batch_idx if epochs is None else loop.batch_idx) + 1) % batches == 0

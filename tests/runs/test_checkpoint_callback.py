@@ -130,6 +130,22 @@ def test_a_scheduled_validation_runs_once(fit: Callable[..., Trainer], tmp_path:
     assert validated_at(tmp_path) == ["5", "11"]
 
 
+def test_the_last_batch_is_validated_if_a_fraction_of_an_epoch_does_not_end_there(
+    fit: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    fit(tmp_path, max_epochs=2, val_check_interval=0.7)  # after batch 2 of 3
+    assert validated_at(tmp_path) == ["1", "4", "5"]
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 6
+
+
+def test_a_time_between_validations_is_refused(fit: Callable[..., Trainer], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        fit(tmp_path, max_epochs=1, val_check_interval="00:00:01:00")
+    assert str(error.value) == (
+        "trainer.val_check_interval: got a time of 60 s, expected a number of batches or a fraction of an epoch"
+    )
+
+
 def test_without_a_monitor_the_best_is_the_last(fit: Callable[..., Trainer], tmp_path: Path) -> None:
     fit(tmp_path, checkpoint={}, max_epochs=3)
     assert epochs(tmp_path) == {"best": 2, "last": 2}
@@ -197,10 +213,38 @@ def test_last_is_saved_at_the_intervals_although_the_monitored_metric_is_older(
     assert last["global_step"] == saved
 
 
+@pytest.mark.parametrize("step", [5, 12])
+def test_a_resumed_run_with_validations_by_total_batches_equals_an_uninterrupted_one(
+    fit: Callable[..., Trainer], tmp_path: Path, step: int
+) -> None:
+    """Every 4 batches, of epochs of 3; the interval of ``last.ckpt`` ends at the validations."""
+    arguments = {
+        "checkpoint": {**MONITOR, "every_n_train_steps": 4},
+        "max_epochs": 5,
+        "check_val_every_n_epoch": None,
+        "val_check_interval": 4,
+    }
+    torch.manual_seed(0)
+    fit(tmp_path / "whole", **arguments)
+    torch.manual_seed(0)
+    with pytest.raises(ConnectionAbortedError):
+        fit(tmp_path / "parts", callbacks=[Kill(step)], **arguments)
+    fit(tmp_path / "parts", resume=True, **arguments)
+    assert validated_at(tmp_path / "whole") == ["3", "7", "11", "14"]
+    assert read_metrics(tmp_path / "parts" / "metrics.csv") == read_metrics(tmp_path / "whole" / "metrics.csv")
+    for name in ("best", "last"):
+        one, other = (
+            torch.load(tmp_path / folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+            for folder in ("whole", "parts")
+        )
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_several_processes_agree_on_the_time_every_ten_batches(tmp_path: Path) -> None:
     checkpoint = RunModelCheckpoint(tmp_path, train_time_interval=timedelta(days=1))
-    trainer = Mock(world_size=2, max_steps=-1, max_epochs=9, current_epoch=0, global_step=0, val_check_batch=None)
+    trainer = Mock(world_size=2, max_steps=-1, max_epochs=9, current_epoch=0, global_step=0)
     trainer.configure_mock(is_last_batch=False, should_stop=False, received_sigterm=False, fast_dev_run=False)
+    trainer.configure_mock(check_val_every_n_epoch=1, val_check_batch=None)
     trainer.strategy.broadcast.side_effect = lambda value: value
     trainer.strategy.reduce_boolean_decision.return_value = False
     counts = []
