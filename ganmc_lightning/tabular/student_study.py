@@ -39,7 +39,7 @@ class StudentStudyConfig:
     Attributes:
         node_ratio: nodes of the teacher per node of the largest student, positive.
         synthetic_ratio: synthetic rows per real row, positive.
-        students: kinds of students: ``tree``, ``forest``, ``boosting``.
+        students: kinds of students, at least one of ``tree``, ``forest``, ``boosting``, each at most once.
         teacher: unfitted forest with ``bootstrap=True``; null for the random forest of 500 trees of GAN-MC.
     """
 
@@ -55,6 +55,9 @@ class StudentStudyConfig:
         for student in self.students:
             if student not in KINDS:
                 raise ConfigurationError(f"students: got {student!r}, expected {', '.join(KINDS)}")
+        if not self.students or len(set(self.students)) < len(self.students):
+            given = ", ".join(self.students) or "none"
+            raise ConfigurationError(f"students: got {given}, expected one or more of {', '.join(KINDS)}, once each")
         if self.teacher is not None and not (isinstance(self.teacher, BaseForest) and self.teacher.bootstrap):
             kind = type(self.teacher).__name__
             raise ConfigurationError(

@@ -151,6 +151,11 @@ def test_ties_are_won_by_the_first_student():
     [
         ({"node_ratio": 0}, "node_ratio: got 0, expected a positive number"),
         ({"students": ("trees",)}, "students: got 'trees', expected tree, forest, boosting"),
+        ({"students": ()}, "students: got none, expected one or more of tree, forest, boosting, once each"),
+        (
+            {"students": ("tree", "tree")},
+            "students: got tree, tree, expected one or more of tree, forest, boosting, once each",
+        ),
         ({"teacher": ExtraTreesClassifier()}, "teacher: got ExtraTreesClassifier without out-of-bag rows, expected"),
         ({"teacher": LogisticRegression()}, "teacher: got LogisticRegression without out-of-bag rows, expected"),
     ],
