@@ -98,7 +98,10 @@ def _find(module: str, name: str) -> Definition | None:
 def _file(module: str) -> Path | None:
     """Return the source file of a module, without importing the packages that contain it."""
     top, *inner = module.split(".")
-    spec = find_spec(top) if all(part.isidentifier() for part in (top, *inner)) else None
+    try:
+        spec = find_spec(top) if all(part.isidentifier() for part in (top, *inner)) else None
+    except (ImportError, ValueError):  # e.g. __main__
+        return None
     for folder in (spec.submodule_search_locations or []) if spec else []:
         path = Path(folder, *inner)
         for file in (path / "__init__.py", path.with_suffix(".py")):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from importlib import import_module
+from types import ModuleType
 
 import lightning
 import pytest
@@ -39,6 +41,9 @@ def test_the_trainer() -> None:
     assert arguments_of(TRAINER) == list(inspect.signature(lightning.Trainer).parameters)
 
 
-@pytest.mark.parametrize("path", ["ganmc_lightning.networks.Nothing", "no_such_package.Class", "builtins.dict", "a"])
-def test_unknown_paths(path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["ganmc_lightning.networks.Nothing", "no_such_package.Class", "builtins.dict", "a", "without_spec.Class"]
+)
+def test_unknown_paths(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "without_spec", ModuleType("without_spec"))  # as __main__ of a script
     assert arguments_of(path) is None
