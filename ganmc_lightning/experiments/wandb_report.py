@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from ganmc_lightning.experiments.report import Report
+from ganmc_lightning.experiments.report import Report, ReportFigure
 
 REPORT_FILES = ("report.html", "report.json", "report.md")
 
@@ -38,8 +40,23 @@ def log_report(report: Report, folder: Path, project: str) -> None:
         dir=folder,
     ) as run:
         run.log({"table": wandb.Table(columns=columns, data=rows)})
-        run.log({figure.title: wandb.Image(str(folder / figure.file)) for figure in report.figures})
+        files_by_title = unique_titles(report.figures)
+        run.log({title: wandb.Image(str(folder / file)) for title, file in files_by_title.items()})
         files = wandb.Artifact(f"{report.experiment.name}-report", type="report")
         for name in (*REPORT_FILES, *(figure.file for figure in report.figures)):
             files.add_file(str(folder / name), name=str(name))
         run.log_artifact(files)
+
+
+def unique_titles(figures: Sequence[ReportFigure]) -> dict[str, str]:
+    """Return title -> file of each figure; a title of several figures is followed by the name of the file.
+
+    Example:
+        >>> unique_titles([ReportFigure(f"figures/sweep_{i}.png", "Sweep", b"") for i in (1, 2)])
+        {'Sweep (sweep_1)': 'figures/sweep_1.png', 'Sweep (sweep_2)': 'figures/sweep_2.png'}
+    """
+    counts = Counter(figure.title for figure in figures)
+    return {
+        figure.title if counts[figure.title] == 1 else f"{figure.title} ({Path(figure.file).stem})": figure.file
+        for figure in figures
+    }

@@ -27,7 +27,9 @@ def test_each_training_has_its_own_logger_which_does_not_count(experiment_file, 
 
 
 @pytest.mark.filterwarnings("ignore")  # W&B's own
-def test_table_figures_and_files_are_in_an_offline_run(experiment_file, tmp_path, monkeypatch, fake):
+def test_table_figures_and_files_are_in_an_offline_run(edited, tmp_path, monkeypatch, fake):
+    two = "  learning_curves: [{title: Curves, stages: [teacher]}, {title: Curves, stages: [alone]}]\n"
+    experiment_file = edited('  learning_curves: {title: "Learning curves", stages: [teacher, alone, mixed_02]}\n', two)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "staged"))
@@ -47,7 +49,7 @@ def test_table_figures_and_files_are_in_an_offline_run(experiment_file, tmp_path
     report = json.loads((tmp_path / "tiny" / "report.json").read_text())
     assert [row[0].partition(", chosen")[0] for row in content["data"]] == [row["name"] for row in report["rows"]]
     assert [row[2] for row in content["data"]] == [row["mean"] for row in report["rows"]]
-    assert list(run.glob("files/media/images/*.png"))
+    assert len(list(run.glob("files/media/images/*.png"))) == len(list((tmp_path / "tiny").glob("figures/*.png"))) > 3
     (staged,) = (folder for folder in (tmp_path / "staged").rglob("staging") if folder.is_dir())
     copies = {file.read_bytes() for file in staged.iterdir() if file.is_file()}
     figures = sorted((tmp_path / "tiny").glob("figures/*.png"))
