@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from ganmc_lightning.evaluation.real_data import load_datamodule
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.export import ExportedFile, export_network
 from ganmc_lightning.io.atomic import check_writable
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.networks.recipe_metadata import find_recipe
@@ -108,7 +108,7 @@ def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:
     stored = len(size) != 2 or name.endswith(".npz") or (":" not in name and not Path(name).exists())
     color: Literal[1, 3] = 1 if channels == 1 else 3
     source = open_dataset(name) if stored else open_dataset(name, image_size=size[0], channels=color)
-    root = Path(os.environ.get("GANMC_DATA") or "data")
+    root = data_root()
     source.prepare(root)
     samples = take_samples(source.load(root).train)
     if channels == 3 and samples.dim() == 4 and samples.shape[1] == 1:  # as in ganmc compress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
 from ganmc_lightning.data.splits import check_validation_fraction, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
 from ganmc_lightning.tabular.sampling import SupportsSample
@@ -55,7 +55,7 @@ class ForestData:
             ConfigurationError: the data set is not found, contains images, or has too few samples.
         """
         check_validation_fraction(self.validation_fraction)
-        root = Path(self.root or os.environ.get("GANMC_DATA") or "data")
+        root = data_root(self.root)
         self.dataset.prepare(root)
         data = self.dataset.load(root)
         kept, held_out = train_val_split(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,6 +17,7 @@ from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
 from ganmc_lightning.data.splits import check_validation_fraction, stratified_subset, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
 from ganmc_lightning.tabular.sampling import SupportsSample
@@ -54,7 +54,7 @@ class StudentStudyData:
             ConfigurationError: the data set is not found, is not in memory, or has too few rows.
         """
         check_validation_fraction(self.validation_fraction)
-        root = Path(self.root or os.environ.get("GANMC_DATA") or "data").expanduser()
+        root = data_root(self.root)
         self.dataset.prepare(root)
         data = self.dataset.load(root)
         labels = data.train.labels

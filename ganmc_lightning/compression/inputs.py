@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.data.datasets import DatasetSource, DatasetSplits, TensorDataset
 from ganmc_lightning.data.splits import Split
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.io.network_reference import LIBRARIES, parse_reference
 from ganmc_lightning.networks import Frozen, PretrainedClassifier, build_network
 from ganmc_lightning.networks.allowed import find_network
@@ -43,7 +43,7 @@ class LoadedSource(DatasetSource):
     """
 
     def __init__(self, source: DatasetSource, root: str | Path | None = None) -> None:
-        path = Path(root or os.environ.get("GANMC_DATA") or "data")
+        path = data_root(root)
         source.prepare(path)
         self.name = source.name
         self.splits = source.load(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from ganmc_lightning.data.seeds import derive_seed
 from ganmc_lightning.data.splits import Split, check_validation_fraction
 from ganmc_lightning.data.teacher_logits import TeacherLogits, samples_to_label
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.synthesizers.base import Synthesizer
 from ganmc_lightning.synthesizers.pooled import PooledSynthesizer
 
@@ -105,7 +105,7 @@ class GANAugmentedDataModule(LightningDataModule):
         self.quantile_transform = quantile_transform
         self.cache_logits = cache_logits
         self.num_workers = num_workers
-        self.root = Path(root or os.environ.get("GANMC_DATA") or "data").expanduser()
+        self.root = data_root(root)
         self.step = self._seed = 0
         self._data: LoadedData | None = None
         self._generator = torch.Generator()

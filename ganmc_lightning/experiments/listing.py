@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ConfigDict
@@ -13,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.experiments.config_types import DataPatterns, Device, Duration, parse_duration
 from ganmc_lightning.experiments.discovery import experiment_files, short_name
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.io.structured import load_yaml_mapping, validate
 
 INCLUDED, PRESENT, ABSENT = "included", "present", "absent"
@@ -77,5 +76,5 @@ def format_list(listed: list[ListedExperiment]) -> Iterator[str]:
 def _data_state(patterns: Sequence[str]) -> str:
     if not patterns:
         return INCLUDED
-    root = Path(os.environ.get("GANMC_DATA") or "data")
+    root = data_root()
     return PRESENT if all(any(root.glob(pattern)) for pattern in patterns) else ABSENT
