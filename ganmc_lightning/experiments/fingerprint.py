@@ -39,8 +39,8 @@ class Fingerprint:
 
     Attributes:
         configs: stage -> sha256 of its config files, overrides, command and seed, for the run and all runs that it
-            depends on directly or indirectly. Comments in config files, paths of stages and the output folder are
-            excluded.
+            depends on directly or indirectly. Comments in config files, paths of stages and the output folder of the
+            experiment are excluded; the ``trainer.default_root_dir`` of a config file is not.
         source: sha256 of this package's version and source files, except those of reports.
         data: data file or folder -> sha256, for the run and all runs that it depends on. A data set that is not
             downloaded yet is not listed.

@@ -105,6 +105,25 @@ def check_needs(
             )
 
 
+def check_no_files(config: object, folder: Path, where: object) -> None:
+    """Check that no value of a config is the name of a config file, which the command line would read in its place.
+
+    The paths of stages in such a file would not be replaced.
+
+    Args:
+        config: content of a config file, or overrides.
+        folder: folder to which paths in the config are relative.
+        where: config file or stage, for the error message.
+
+    Raises:
+        ConfigurationError: a value names an existing ``.yaml`` file; the key ``path`` may.
+    """
+    for key, text in walk_strings(config):
+        is_path = key.rpartition(".")[2] == "path"
+        if text.endswith((".yaml", ".yml")) and not is_path and (folder / text).is_file():
+            raise ConfigurationError(f"{where}: {key}: got the file {text}, expected its content")
+
+
 def substitute(config: T, experiment: str, folders: Mapping[str, Path]) -> T:
     """Replace each seed-0 path of a stage by the folder of that stage.
 

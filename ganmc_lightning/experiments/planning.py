@@ -13,6 +13,7 @@ from ganmc_lightning.experiments.fingerprint import Fingerprint, compute_fingerp
 from ganmc_lightning.experiments.interpolation import (
     BUILTINS,
     check_needs,
+    check_no_files,
     format_placeholders,
     merge_configs,
     substitute,
@@ -83,9 +84,12 @@ def plan_runs(
         wandb_project: W&B project that receives learning curves and sample grids.
 
     Raises:
-        ConfigurationError: a config file is invalid, or refers to a stage that is not in the ``needs`` of its stage.
+        ConfigurationError: a config file is invalid, names another config file, or refers to a stage that is not in the
+            ``needs`` of its stage.
     """
     contents = {config: load_yaml_mapping(config) for stage in experiment.stages.values() for config in stage.configs}
+    for config, content in contents.items():
+        check_no_files(content, config.parent, config)
     runs: dict[RunId, PlannedRun] = {}
     for seed in seeds:
         seed_of = {name: experiment.seeds[0] if stage.shared else seed for name, stage in experiment.stages.items()}
@@ -120,6 +124,7 @@ def _plan_run(
 ) -> PlannedRun:
     """Plan one stage with one seed; ``logger`` are overrides that do not affect the result."""
     overrides = {**stage.overrides, **({**experiment.quick, **stage.quick} if quick else {})}
+    check_no_files(overrides, Path(), f"stages.{stage.name}")
     words = [*stage.command, *(stage.quick_command if quick else ())]
     effective = merge_configs(contents.values(), overrides)
     for named in (effective, {"command": words}):

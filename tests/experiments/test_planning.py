@@ -242,3 +242,39 @@ def test_checkpoints_of_stages_are_no_data(experiment_file, edited, tmp_path, mo
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
     assert plan(file, tmp_path / "runs")["alone"].fingerprint.data == {}
+
+
+@pytest.mark.parametrize("value", ["data.yaml", {"loader": ["data.yaml"]}])
+def test_a_config_file_within_a_config_is_refused(experiment_file, tmp_path, value):
+    folder = experiment_file.parent
+    (folder / "data.yaml").write_text("synthesizer: {path: runs/tiny/gan/seed0/best.ckpt}\n")
+    (folder / "gan.yaml").write_text(yaml.safe_dump({"data": value}))
+    key = "data" if value == "data.yaml" else "data.loader"
+    with pytest.raises(ConfigurationError, match=f"gan.yaml: {key}: got the file data.yaml, expected its content$"):
+        plan(experiment_file, tmp_path / "runs")
+
+
+def test_a_config_file_within_an_override_is_refused(edited, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.yaml").touch()
+    file = edited("{config: gan.yaml, test: false}", "{config: gan.yaml, overrides: {data: ./data.yaml}}")
+    with pytest.raises(ConfigurationError, match=r"^stages\.gan: data: got the file \./data.yaml, expected"):
+        plan(file, tmp_path / "runs")
+
+
+def test_other_names_of_yaml_files_are_kept(experiment_file, tmp_path):
+    folder = experiment_file.parent
+    config = {"data": {"path": "more.yaml", "name": "absent.yaml"}}
+    (folder / "gan.yaml").write_text(yaml.safe_dump(config))
+    plan(experiment_file, tmp_path / "runs")
+
+
+def test_hash_of_configs_equals_that_of_earlier_versions(edited, tmp_path):
+    """Another hash would repeat finished runs. The output folder in a config counts, that of the command does not."""
+    file = edited("{config: gan.yaml, test: false}", "{config: gan.yaml, overrides: {data.p_fake: 0.5}}")
+    config = {"trainer": {"default_root_dir": "runs/tiny/gan/seed0", "max_epochs": 3}}
+    (file.parent / "gan.yaml").write_text(yaml.safe_dump(config))
+    recipe = {"configs": [config], "overrides": {"data.p_fake": 0.5}, "seed": 0, "test": True}
+    for out in ("runs", "others"):
+        assert plan(file, tmp_path / out)["gan"].fingerprint.configs == {"gan": fingerprint.hash_json(recipe)}
+    assert fingerprint.hash_json(recipe) == "7c4aaaf8851b576b46331131218954232cfc9226b08e2c64089cbb464c28842f"
