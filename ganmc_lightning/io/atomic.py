@@ -69,7 +69,8 @@ def atomic_write(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+            encoding, newline = (None, None) if "b" in mode else ("utf-8", "")  # "": equal line ends on all systems
+            with temporary.open(mode, encoding=encoding, newline=newline) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

@@ -74,7 +74,7 @@ class ResumableCSVLogger(Logger):
     def save(self) -> None:
         """Wait until the file is on the disk; called before a checkpoint, so that no row of it is missing."""
         if self._columns is not None:
-            with self.path.open("rb") as file:
+            with self.path.open("r+b") as file:  # Windows requires a writable file
                 os.fsync(file.fileno())
 
     def _write(self, row: Row) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import fcntl
+import io
+import os
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -87,3 +91,26 @@ def test_a_session_without_rows_leaves_the_file(tmp_path: Path) -> None:
 
 def test_no_file_no_rows(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "metrics.csv") == []
+
+
+def test_line_ends_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, text files without ``newline`` have two characters at the end of a line, as rows of CSV files do."""
+
+    def open_file(path: Path, mode: str = "r", newline: str | None = None, **arguments: Any) -> IO[Any]:
+        newline = "\r\n" if newline is None and "w" in mode and "b" not in mode else newline
+        return io.open(path, mode, newline=newline, **arguments)  # noqa: UP020 - Path.open is replaced
+
+    monkeypatch.setattr(Path, "open", open_file)
+    session(tmp_path, (1, {"loss": 1.0}))
+    assert (tmp_path / "metrics.csv").read_bytes() == b"epoch,step,loss\r\n,1,1.0\r\n"
+
+
+def test_the_file_is_synchronized_by_a_writable_descriptor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows refuses one that is open for reading only."""
+    logger = ResumableCSVLogger(str(tmp_path))
+    logger.log_metrics({"loss": 1.0}, 0)
+    modes = []
+    monkeypatch.setattr(os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    logger.save()
+    assert modes == [os.O_RDWR]
+    assert rows(tmp_path) == [(0, {"loss": 1.0})]
