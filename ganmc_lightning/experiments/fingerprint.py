@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from ganmc_lightning import __version__
 from ganmc_lightning.experiments.interpolation import walk_strings
+from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.io.structured import load_yaml_mapping
 from ganmc_lightning.io.walk import walk_files
 
@@ -233,7 +233,7 @@ def _downloaded_files(strings: Sequence[tuple[str, str]]) -> Iterator[Path]:
     """
     names = (text.rpartition(".")[2] for key, text in strings if key.startswith("data.dataset"))
     classes = {name.lower().replace("_", "") for name in names}
-    root = Path(dict(strings).get("data.root") or os.environ.get("GANMC_DATA") or "data").expanduser()
+    root = data_root(dict(strings).get("data.root"))
     for file in sorted(root.glob("*.npz")):
         parts = file.stem.lower().split("_")
         if any("".join(parts[: end + 1]) in classes for end in range(len(parts))):
