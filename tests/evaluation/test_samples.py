@@ -92,7 +92,7 @@ def test_hidden_folders_are_not_scored_and_skipped_files_named(data, tmp_path):
 def test_oblong_images_from_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (20, 6, 9, 1), dtype=np.uint8)
-    parts = {f"{part}_images": images for part in ("train", "test")}
+    parts = {"train_images": images, "test_images": 255 - images}
     np.savez(tmp_path / "wide.npz", **parts, train_labels=np.arange(20) % 2, test_labels=np.arange(20) % 2)
     (tmp_path / "out").mkdir()
     Image.fromarray(images[0, ..., 0]).save(tmp_path / "out" / "0.png")
