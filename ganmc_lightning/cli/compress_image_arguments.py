@@ -28,7 +28,7 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
         "--smaller",
         type=float,
         metavar="N",
-        help=f"propose a student with at most 1/N of the teacher's parameters (default: {SMALLER:g})",
+        help=f"train the largest student with at most 1/N of the teacher's parameters (default: {SMALLER:g})",
     )
     add(
         "--epochs",
@@ -45,7 +45,7 @@ def add_image_arguments(group: argparse._ArgumentGroup) -> None:
         help="side to resize the images to (default: that of the files, or the teacher's if they have several sizes)",
     )
     add("--gray", action="store_true", help="read image files as gray, for a teacher of gray images")
-    add("--no-flip", action="store_true", help="do not mirror images, for digits and letters")
+    add("--no-flip", action="store_true", help="disable horizontal flips, as for digits and letters")
     add("--baseline", action="store_true", help="also train the student on the labels only, to compare with")
     add(
         "--synthetic",

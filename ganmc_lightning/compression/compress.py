@@ -107,7 +107,7 @@ def compress_classifier(
         epochs: number of epochs of each network (default: 100).
         seconds: time limit of the training, met by fewer epochs (default: none).
         batch_size: number of samples in a step (default: 128).
-        flip: whether images are mirrored at random (default: True); False for digits.
+        flip: whether images are flipped horizontally at random (default: True); False for digits.
         baseline: whether to train the student on the labels only as well, to compare with (default: False).
         gan: whether to train an AC-GAN, and a student with its images that the teacher recognizes (default: False).
         synthesizers: name -> synthesizer of a further student each (default: none); stored images that are validation

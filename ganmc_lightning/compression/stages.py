@@ -80,7 +80,7 @@ class StageFactory:
         spec: specification of the data.
         loss: distillation loss.
         batch_size: number of samples in a step.
-        flip: whether images are mirrored.
+        flip: whether images are flipped horizontally.
     """
 
     teacher: nn.Module
