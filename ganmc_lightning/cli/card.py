@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     networks: list[tuple[str, Role, nn.Module]] = []
     teacher = load_run_teacher(arguments.run, arguments.teacher, data.spec.num_classes)
     if teacher is not None:
-        networks.append((teacher.name, "teacher", teacher.network))
-    networks.append((arguments.run.as_posix(), "student", load_run_network(arguments.run)))
+        networks.append((_shorten(teacher.name), "teacher", teacher.network))
+    networks.append((_shorten(arguments.run.as_posix()), "student", load_run_network(arguments.run)))
     for path in arguments.baseline:
-        name = path.as_posix()
+        name = _shorten(path.as_posix())
         name += " (baseline)" if name in {other for other, _, _ in networks} else ""  # the teacher, on its own labels
         networks.append((name, "baseline", load_run_network(path)))
     card = make_run_card(networks, data, device, arguments.command, _seed(arguments.run))
@@ -106,6 +106,12 @@ def make_run_card(
         images=images,  # None for rows and for images that are read from files
         notes=[f"Data: {data.dataset.name}.", latency_note(device)],
     )
+
+
+def _shorten(name: str) -> str:
+    """Return a path relative to the working directory if it is inside; another name unchanged."""
+    path = Path(name)
+    return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else name
 
 
 def _seed(run: Path) -> int:

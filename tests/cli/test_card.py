@@ -103,10 +103,12 @@ model:
     assert reached == pytest.approx(json.loads((run / "result.json").read_text())["metrics"]["test/accuracy"])
 
 
-def test_card_is_written_into_the_run(ganmc, trained, tmp_path):
+def test_card_is_written_into_the_run(ganmc, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     run = shutil.copytree(trained.teacher, tmp_path / "run")
     assert ganmc("card", run).status == 0
     content = json.loads((run / "card.json").read_text())
+    assert content["models"][0]["name"] == "run"  # relative to the working directory
     assert [model["role"] for model in content["models"]] == ["student"]
     assert "teacher" not in content["conclusion"]["text"].replace(run.as_posix(), "")
 
