@@ -208,8 +208,8 @@ class KnowledgeDistillationLoss(DistillationLoss):
         if self.standardize_logits:
             if student_logits.shape[1] < 3:
                 raise ConfigurationError(
-                    "standardize_logits: got logits of 2 classes, expected at least 3: two standardized logits are "
-                    "always 1 and -1"
+                    f"standardize_logits: got {student_logits.shape[1]} classes, expected at least 3: two standardized "
+                    "logits are always 1 and -1"
                 )
             student_logits, teacher_logits = standardize_logits(student_logits), standardize_logits(teacher_logits)
         soft = soft_cross_entropy(student_logits, teacher_logits, self.temperature, weights)

@@ -28,8 +28,8 @@ def test_copies_come_first_next_to_their_originals(data, extractor, tmp_path):
     assert pairs.distances[1].max() < 1e-3 < pairs.distances[0].max()
     assert pairs.rate == pytest.approx(0.2, rel=1e-9, abs=1e-10)
     plot_nearest([pairs, pairs], tmp_path / "pairs.png")
-    with Image.open(tmp_path / "pairs.png") as picture:
-        assert picture.height > picture.width / 2
+    with Image.open(tmp_path / "pairs.png") as plot:
+        assert plot.height > plot.width / 2
 
 
 def test_all_samples_of_a_small_set_are_plotted(data, extractor, make_set, tmp_path):
@@ -37,5 +37,5 @@ def test_all_samples_of_a_small_set_are_plotted(data, extractor, make_set, tmp_p
     noise = torch.randint(256, (20, 1, 8, 8), dtype=torch.uint8)
     results = [evaluator.evaluate(make_set(noise[:size], f"{size}")) for size in (3, 20)]
     plot_results(evaluator, results, tmp_path / "few.png")
-    with Image.open(tmp_path / "few.png") as picture:
-        assert picture.height > picture.width / 2
+    with Image.open(tmp_path / "few.png") as plot:
+        assert plot.height > plot.width / 2

@@ -225,7 +225,7 @@ class TestLogitStandardization:
 
     def test_two_classes_are_refused(self):
         loss = KnowledgeDistillationLoss(2.0, standardize_logits=True)
-        with pytest.raises(ConfigurationError, match="standardize_logits: got logits of 2 classes, expected at"):
+        with pytest.raises(ConfigurationError, match="standardize_logits: got 2 classes, expected at"):
             loss(torch.randn(4, 2), torch.randn(4, 2), torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.bool))
 
     def test_constant_logits_become_zero(self):
