@@ -23,7 +23,7 @@ from ganmc_lightning.modules.student_check import check_student
 from ganmc_lightning.networks.frozen import Frozen
 from ganmc_lightning.networks.intermediate import dry_run_layers, forward_with_features
 from ganmc_lightning.networks.modes import evaluating
-from ganmc_lightning.networks.validation import check_trainable_classifier
+from ganmc_lightning.networks.validation import check_trainable_classifier, example_samples
 
 
 class DistillationModule(ClassificationModule):
@@ -32,6 +32,9 @@ class DistillationModule(ClassificationModule):
     Teacher and student process the same batch, in which the data module mixed real and synthetic samples. The loss
     compares their logits and, if it is a :class:`~ganmc_lightning.losses.FeatureLoss`, features of their layers. With
     ``p_fake = 0`` this is ordinary knowledge distillation.
+
+    Where only logits are compared, the batch normalization of the teacher is folded into its convolutions during
+    training, which is faster and changes the logits by rounding only.
 
     Args:
         teacher: trained network, usually ``load_network(path, "network")``. It is frozen and not saved.
@@ -125,6 +128,16 @@ class DistillationModule(ClassificationModule):
             self.loss.build(*([tuple(features.shape[1:]) for features in each] for each in (student, teacher)))
             self.loss.to(next(self.student.parameters()).device)
 
+    def on_fit_start(self) -> None:
+        """Fold the teacher's batch normalization, unless a feature loss reads the outputs of its layers."""
+        super().on_fit_start()
+        if self._data is not None and not isinstance(self.loss, FeatureLoss):
+            self.teacher.fold(example_samples(self.teacher, self._data))
+
+    def on_fit_end(self) -> None:
+        """Use the teacher itself again."""
+        self.teacher.unfold()
+
     def on_train_start(self) -> None:
         """Let the data module cache the teacher's logits, unless dropout or a feature loss requires the teacher."""
         super().on_train_start()
@@ -157,7 +170,7 @@ class DistillationModule(ClassificationModule):
 
     def compilable_networks(self) -> list[nn.Module]:
         """Return student and teacher; none for a feature loss, whose hooks would be compiled into the networks."""
-        return [] if isinstance(self.loss, FeatureLoss) else [self.student, self.teacher.network]
+        return [] if isinstance(self.loss, FeatureLoss) else [self.student, self.teacher.folded]
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of student and loss, and its schedule."""

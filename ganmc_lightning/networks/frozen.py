@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.networks.folding import fold_batchnorm
 from ganmc_lightning.networks.normalize import Normalize
 from ganmc_lightning.networks.training_data import input_conversion
 from ganmc_lightning.networks.wrappers import unwrap
@@ -54,6 +55,7 @@ class Frozen(nn.Module):
         self.network = network.requires_grad_(False)
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.dropout = dropout
+        self._folded: tuple[nn.Module, ...] = ()  # a tuple, because a module would become a submodule
         if dropout and not self._dropout_layers():
             raise ConfigurationError(
                 f"dropout: got true for {type(unwrap(network)).__name__}, which has no dropout layer, expected false, "
@@ -87,8 +89,43 @@ class Frozen(nn.Module):
             parameter = next(self.network.parameters(), torch.empty(0))
             self.normalize = conversion.to(parameter.device)
 
+    # -- folded batch normalization ------------------------------------------------------------------------
+
+    def fold(self, inputs: Tensor) -> None:
+        """Let the forward pass use a copy of the network with folded batch normalization, which is faster.
+
+        The outputs are equal up to rounding. Nothing changes if the network cannot be folded, or has active dropout;
+        see :func:`~ganmc_lightning.networks.folding.fold_batchnorm`. The copy is not a submodule, is not saved, and is
+        dropped when parameters are moved or converted.
+
+        Args:
+            inputs: samples (N, ...), with which the outputs of network and copy are compared.
+        """
+        folded = None if self.dropout else fold_batchnorm(self.network, self.normalize(inputs))
+        self._folded = () if folded is None else (folded,)
+
+    def unfold(self) -> None:
+        """Let the forward pass use the network itself."""
+        self._folded = ()
+
+    @property
+    def folded(self) -> nn.Module:
+        """The copy with folded batch normalization if there is one, else the network."""
+        return self._folded[0] if self._folded else self.network
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.unfold()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what pickle and :func:`copy.deepcopy` store, and what names cached logits: not the copy."""
+        return {**self.__dict__, "_folded": ()}
+
+    # -- forward pass --------------------------------------------------------------------------------------
+
     @torch.no_grad()
     def forward(self, inputs: Tensor, *conditions: Tensor) -> Tensor:
         """Return the output of the network without a graph; ``conditions`` are e.g. the labels of a generator."""
-        outputs: Tensor = self.network(self.normalize(inputs), *conditions)
+        outputs: Tensor = self.folded(self.normalize(inputs), *conditions)
         return outputs

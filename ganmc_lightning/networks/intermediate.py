@@ -115,7 +115,8 @@ def forward_with_features(network: nn.Module, layers: Sequence[str], inputs: Ten
     """
     if isinstance(network, Frozen):
         with torch.no_grad():
-            return forward_with_features(network.network, layers, network.normalize(inputs))
+            inner = network.network if {*layers} - {LOGITS} else network.folded
+            return forward_with_features(inner, layers, network.normalize(inputs))
     outputs: dict[str, Tensor] = {}
     if FEATURES in layers and isinstance(network, SupportsForwardFeatures):
         outputs[FEATURES], logits = network.forward_features_and_logits(inputs)

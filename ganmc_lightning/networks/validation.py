@@ -146,12 +146,9 @@ def dry_run(
         >>> dry_run("model.network", nn.Linear(4, 3), DataSpec((4,), 3)).shape
         torch.Size([2, 3])
     """
-    shape = tuple(spec.sample_shape)
-    parameter = next(network.parameters(), torch.empty(0))
-    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    samples = torch.cat([torch.zeros(1, *shape), noise]).to(parameter.device, parameter.dtype)
+    shape, samples = tuple(spec.sample_shape), example_samples(network, spec)
     try:
-        with torch.no_grad(), evaluating(network), unchanged_state(network, parameter.device), eager(network):
+        with torch.no_grad(), evaluating(network), unchanged_state(network, samples.device), eager(network):
             network.train(training)
             return (forward or network)(samples)
     except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:  # asserts of timm's networks
@@ -159,6 +156,19 @@ def dry_run(
             f"{name} ({type(network).__name__}): does not accept samples of shape {shape} as in the data: "
             f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
+
+
+def example_samples(network: nn.Module, spec: DataSpec) -> Tensor:
+    """Return two samples, one of zeros and one of noise in [-1, 1], in device and precision of the network.
+
+    Example:
+        >>> example_samples(nn.Linear(4, 3), DataSpec((4,), 3)).shape
+        torch.Size([2, 4])
+    """
+    shape = tuple(spec.sample_shape)
+    parameter = next(network.parameters(), torch.empty(0))
+    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return torch.cat([torch.zeros(1, *shape), noise]).to(parameter.device, parameter.dtype)
 
 
 def share_tensors(one: nn.Module, other: nn.Module) -> bool:

@@ -14,9 +14,9 @@ from torch import nn
 from ganmc_lightning.batch import Batch
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.losses import KnowledgeDistillationLoss
+from ganmc_lightning.losses import HintLoss, KnowledgeDistillationLoss
 from ganmc_lightning.modules import CompressionModule, DistillationModule
-from ganmc_lightning.networks import MLPClassifier
+from ganmc_lightning.networks import Frozen, MLPClassifier
 from ganmc_lightning.synthesizers import JitterSynthesizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training:UserWarning")
@@ -126,6 +126,49 @@ def test_teacher_dropout_of_a_module_in_evaluation_mode(
 def test_teacher_dropout_without_a_dropout_layer() -> None:
     with pytest.raises(ConfigurationError, match=r"^model\.teacher_dropout: got true for Linear, which has no dropout"):
         DistillationModule(nn.Linear(4, 3), MLPClassifier(4, 3), teacher_dropout=True)
+
+
+def convolutional_teacher() -> nn.Module:
+    torch.manual_seed(5)
+    layers = [nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten()]
+    teacher = nn.Sequential(*layers, nn.Linear(288, 3))
+    teacher(torch.randn(64, 1, 8, 8) * 3 + 1)  # statistics other than 0 and 1
+    return teacher.eval()
+
+
+@pytest.mark.parametrize("loss", [None, HintLoss([("3", "features")])])
+def test_batch_normalization_of_the_teacher_is_folded_in_training(
+    make_data: MakeData, make_trainer: Callable[..., Trainer], loss: Any
+) -> None:
+    """Not for a loss that reads the outputs of the teacher's layers."""
+    folded: list[bool] = []
+
+    class Recorder(Callback):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            folded.append(pl_module.teacher.folded is not pl_module.teacher.network)
+
+    torch.manual_seed(0)
+    module = DistillationModule(convolutional_teacher(), MLPClassifier(64, 3), loss)
+    make_trainer(max_steps=2, callbacks=[Recorder()]).fit(module, make_data(cache_logits=False))
+    assert folded == [loss is None] * 2
+    assert module.teacher.folded is module.teacher.network
+
+
+def test_training_with_folded_batch_normalization_equals_training_without(
+    make_data: MakeData, make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    students = []
+    for fold in (True, False):
+        if not fold:
+            monkeypatch.setattr(Frozen, "fold", lambda teacher, inputs: None)
+        torch.manual_seed(0)
+        module = DistillationModule(
+            convolutional_teacher(), MLPClassifier(64, 3), optimizer=lambda p: torch.optim.SGD(p, lr=0.01)
+        )
+        make_trainer(max_steps=5).fit(module, make_data(cache_logits=False))
+        students.append(module.student)
+    for one, other in zip(*(student.parameters() for student in students), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_student_and_teacher_are_separate(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
