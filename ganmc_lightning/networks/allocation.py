@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.archives import MAX_EXPANSION, size_limit
 
-_SHAPED = frozenset({"empty", "empty_strided", "zeros", "ones", "full", "rand", "randn", "randint"})
-_COUNTED = frozenset({"arange", "eye", "linspace"})
-
 
 class AllocationLimit(TorchDispatchMode):
     """Context in which new tensors have at most :func:`~ganmc_lightning.io.archives.size_limit` bytes in total.
+
+    All results of operations count, also those that are freed again, but not views.
 
     Args:
         path: the file with the recipe and the weights of the network.
@@ -43,11 +44,16 @@ class AllocationLimit(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Compute the size of a new tensor before it is allocated."""
-        self._check(4 * _elements(func, args))
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and _elements(func, args):
+        """Compute the size of new tensors before they are allocated, as far as it depends only on shapes."""
+        kwargs = kwargs or {}
+        if _allocates(func):
+            self._check(_planned_bytes(func, args, kwargs))
+        result = func(*args, **kwargs)
+        if _allocates(func):
+            self._bytes += _new_bytes(result, (args, kwargs))
+        elif func is torch.ops.aten.set_.source_Storage_storage_offset:  # deepcopy of a buffer copies without operation
             self._bytes += result.nbytes
+        self._check(0)
         return result
 
     def _check(self, size: int) -> None:
@@ -58,12 +64,35 @@ class AllocationLimit(TorchDispatchMode):
             )
 
 
-def _elements(func: Any, args: tuple[Any, ...]) -> int:
-    """Return the number of elements that a function allocates; 0 for functions that create no tensor by a size."""
-    name = func.overloadpacket.__name__
-    if name in _SHAPED:
-        sizes = next((item for item in args if isinstance(item, list | tuple)), ())
-        return math.prod(size for size in sizes if isinstance(size, int))
-    if name in _COUNTED:
-        return int(max((abs(item) for item in args if isinstance(item, int | float)), default=0))
-    return 0
+@cache
+def _allocates(func: Any) -> bool:
+    """Whether an operation returns tensors other than its arguments and views of them."""
+    return any(value.alias_info is None for value in func._schema.returns)
+
+
+def _planned_bytes(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
+    """Return the bytes that an operation would allocate; 0 if they depend on the values of its arguments.
+
+    The operation runs on the ``meta`` device, which computes shapes only.
+    """
+    # A generator is of one device, and must not be advanced.
+    named = {key: value for key, value in kwargs.items() if key not in ("generator", "pin_memory")}
+    if "device" in named or not any(isinstance(leaf, Tensor) for leaf in tree_leaves(args)):
+        named["device"] = torch.device("meta")
+    args, named = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, named))
+    try:
+        return _new_bytes(func(*args, **named), (args, named))
+    except Exception:  # any type, for operations that the device does not implement
+        return 0
+
+
+def _new_bytes(result: Any, arguments: Any) -> int:
+    """Return the bytes of the tensors in a result that do not share memory with the arguments."""
+    known = {_storage(leaf) for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor)}
+    return sum(leaf.nbytes for leaf in tree_leaves(result) if isinstance(leaf, Tensor) and _storage(leaf) not in known)
+
+
+def _storage(tensor: Tensor) -> int:
+    """Return the identity of a tensor's memory, which views share."""
+    identity: int = tensor.untyped_storage()._cdata
+    return identity

@@ -299,5 +299,7 @@ def _call(reference: NetworkReference, builder: Any, *arguments: Any, **named: A
 def _call_any(reference: NetworkReference, builder: Any, *arguments: Any, **named: Any) -> Any:
     try:
         return builder(*arguments, **named)
+    except ConfigurationError:
+        raise
     except Exception as error:  # constructors raise any type for invalid arguments
         raise ConfigurationError(f"{reference}: cannot be built: {one_line(error)[:300]}") from error
