@@ -5,6 +5,7 @@ arbitrary function could read further files. Both are limited to:
 
 * the networks and losses of this package, and the layers of ``torch.nn``;
 * classes and model functions of ``torchvision.models`` and ``timm.models``, without ``weights`` and ``pretrained``;
+* image classifiers of ``transformers``, by :func:`~ganmc_lightning.networks.build_network` with their configuration;
 * modules allowed by the user: ``--import MODULE`` on the command line, :func:`allow_import` in Python.
 """
 

@@ -18,6 +18,11 @@ from ganmc_lightning.networks.libraries import HF_CONFIG, build_from_library
 from ganmc_lightning.networks.pretrained import PretrainedClassifier
 from ganmc_lightning.networks.recipes import in_recipe, recipe_loader
 
+_READING = READING_ARGUMENTS | {"backbone", "use_pretrained_backbone", "auto_map"}
+"""Arguments of networks and configurations that read files; the last three are those of transformers."""
+_ATTENTION = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
+"""Keys of transformers; values other than ``"eager"`` and ``"sdpa"`` may download compiled code."""
+
 
 @recipe_loader
 def build_network(
@@ -58,26 +63,57 @@ def build_network(
         )
     given = dict(arguments or {})
     if in_recipe():
-        _check_reads_nothing(parsed, given)
+        check_reads_nothing(parsed, given)
     if parsed.library not in LIBRARIES:
         return _build_own(parsed, num_classes, in_channels, given)
     network = build_from_library(parsed, num_classes, in_channels, given)
     return PretrainedClassifier(network) if parsed.library == "hf" else network
 
 
-def _check_reads_nothing(reference: NetworkReference, arguments: Mapping[str, Any]) -> None:
-    """Raise :class:`ConfigurationError` if a recipe from a file would read another file or download one."""
-    reading = [name for name in arguments if name in READING_ARGUMENTS and arguments[name] not in (None, False)]
+def check_reads_nothing(reference: NetworkReference, arguments: Mapping[str, Any]) -> None:
+    """Check that :func:`build_network` reads no other file and downloads nothing, as in a recipe from a file.
+
+    Args:
+        reference: the network.
+        arguments: further arguments of its function or class, or of its configuration.
+
+    Raises:
+        ConfigurationError: an argument, also one in a nested configuration, names a file or a network of the hub.
+    """
+    values = dict(arguments)
+    if reference.library == "hf":
+        config = values.pop(HF_CONFIG, None)
+        if not isinstance(config, Mapping):
+            raise ConfigurationError(
+                f"{reference}: got a recipe without the argument '{HF_CONFIG}', which would read another file; pass "
+                "the network: load_network(path, submodule, network)"
+            )
+        values = {**config, **values, "auto_map": None, "use_pretrained_backbone": None}  # not used by build_network
+        if values.get("model_type") == "timm_wrapper":
+            name = str(values.get("architecture"))[:80]
+            raise ConfigurationError(
+                f"{reference}: got a recipe with the network {name!r} of timm in a configuration of transformers, "
+                "which could be downloaded; expected the reference timm:NAME"
+            )
+    reading = _reading_argument(values)
     if reading:
         raise ConfigurationError(
-            f"{reference}: got the argument {reading[0]} in a recipe, which reads another file; pass the network: "
+            f"{reference}: got the argument {reading} in a recipe, which reads another file; pass the network: "
             "load_network(path, submodule, network)"
         )
-    if reference.library == "hf" and HF_CONFIG not in arguments:
-        raise ConfigurationError(
-            f"{reference}: got a recipe without the argument '{HF_CONFIG}', which would read another file; pass the "
-            "network: load_network(path, submodule, network)"
-        )
+
+
+def _reading_argument(value: object) -> str:
+    """Return the first argument, also in nested lists and mappings, that reads or downloads a file; "" without one."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            name = str(key)
+            nested_timm = name == "model_type" and str(item).startswith("timm_")
+            kernel = name in _ATTENTION and item not in (None, "eager", "sdpa")
+            if (name in _READING and item is not None and item is not False) or nested_timm or kernel:
+                return name
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return next(filter(None, map(_reading_argument, items)), "")
 
 
 def _build_own(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganmc_lightning.io.network_reference import is_reference, parse_reference
-from ganmc_lightning.networks.building import build_network
+from ganmc_lightning.networks.building import build_network, check_reads_nothing
 from ganmc_lightning.networks.checkpoints import (
     generator_submodule,
     is_own_checkpoint,
@@ -89,6 +89,7 @@ def _untrained(text: str, num_classes: int | None, given: Mapping[str, Any]) -> 
     reference, arguments = parse_reference(text), dict(given.get("arguments") or {})
     if reference.library == "hf":
         arguments = {**arguments, HF_CONFIG: hf_config(reference, arguments)}
+        check_reads_nothing(reference, arguments)  # before training: the checkpoint could not be loaded
     named = {"reference": text, "num_classes": num_classes, "in_channels": given.get("in_channels")}
     return {"class_path": BUILDER, "init_args": {**named, "arguments": arguments}}
 

@@ -190,6 +190,44 @@ class TestHuggingFace:
         with pytest.raises(ConfigurationError, match="a recipe without the argument 'config', which would read"):
             load_network(path)
 
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            (
+                {"model_type": "timm_wrapper", "architecture": "hf-hub:some/one"},
+                "'hf-hub:some/one' of timm in a configuration of transformers, which could be downloaded; expected the "
+                "reference timm:NAME",
+            ),
+            ({"model_args": {"checkpoint_path": "other.pt"}}, "got the argument checkpoint_path in a recipe"),
+            ({"layers": [{"pretrained_cfg": {"file": "other.pt"}}]}, "got the argument pretrained_cfg in a recipe"),
+            ({"vision_config": {"model_type": "timm_wrapper"}}, "got the argument model_type in a recipe"),
+            ({"backbone_config": {"auto_map": {"AutoModel": "a.Net"}}}, "got the argument auto_map in a recipe"),
+            ({"backbone": "some/one"}, "got the argument backbone in a recipe"),
+            ({"attn_implementation": "kernels-community/one"}, "got the argument attn_implementation in a recipe"),
+        ],
+    )
+    @pytest.mark.parametrize("in_config", [True, False])
+    def test_configurations_read_no_other_files(self, folder, tmp_path, monkeypatch, values, message, in_config):
+        """Neither those of a file, nor those that would be stored with a trained student."""
+        reference, config = f"hf:{folder}", json.loads((folder / "config.json").read_text())
+        arguments = {"config": {**config, **values}} if in_config else {"config": config, **values}
+        recipe = {"class_path": BUILDER, "init_args": {"reference": reference, "arguments": arguments}}
+        path = checkpoint(tmp_path / "a.ckpt", recipe, nn.Linear(1, 1))
+        monkeypatch.setattr("ganmc_lightning.networks.building.build_from_library", lambda *_: pytest.fail("built"))
+        for call, argument in ((load_network, path), (resolve_recipe, recipe)):
+            with pytest.raises(ConfigurationError) as caught:
+                call(argument)
+            assert message in str(caught.value)
+
+    def test_unused_keys_of_a_configuration_are_allowed(self, folder, tmp_path):
+        values = json.loads((folder / "config.json").read_text())
+        unused = {"auto_map": {"AutoConfig": "own.Config"}, "_attn_implementation_autoset": True}
+        recipe = {
+            "class_path": BUILDER,
+            "init_args": {"reference": f"hf:{folder}", "arguments": {"config": {**values, **unused}}},
+        }
+        rebuilt(tmp_path, recipe, build_network(f"hf:{folder}"))
+
     def test_no_code_of_the_folder_runs(self, folder):
         """A model type without an image classifier in transformers, which names code of its own."""
         values = {"model_type": "bert", "auto_map": {"AutoModelForImageClassification": "modeling_own.Net"}}
