@@ -6,13 +6,18 @@ Requires the extra ``hub``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.dependencies import check_packages
+from ganmc_lightning.io.input_files import check_regular_file
+from ganmc_lightning.networks.allocation import AllocationLimit
+from ganmc_lightning.networks.checkpoints import relevant_line
 from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.networks.profiling import count_parameters
 from ganmc_lightning.networks.recipe_metadata import find_recipe, spec_from_json, to_jsonable
@@ -21,9 +26,12 @@ from ganmc_lightning.networks.training_data import get_training_data, set_traini
 
 check_packages(["huggingface_hub"], extra="hub", purpose="from_pretrained and push_to_hub")
 
-from huggingface_hub import ModelCard, PyTorchModelHubMixin  # noqa: E402
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download  # noqa: E402
 
 CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+DOWNLOAD_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+"""Arguments of ``from_pretrained`` for the download of a file."""
 CARD = """\
 ---
 {{ card_data }}
@@ -100,9 +108,26 @@ class HubNetwork(
         return wrapped.eval()
 
     @classmethod
-    def _from_pretrained(cls, **arguments: Any) -> Self:
-        """Load a repository in evaluation mode, which old releases of ``huggingface_hub`` do not set."""
-        network: Self = super()._from_pretrained(**arguments)
+    def _from_pretrained(cls, *, model_id: str, **arguments: Any) -> Self:
+        """Load a repository in evaluation mode, which old releases of ``huggingface_hub`` do not set.
+
+        The memory of the network is limited by the size of its weights, as for a checkpoint.
+
+        Raises:
+            ConfigurationError: there are no weights, they are damaged or do not match the network, or the network of
+                the recipe is much larger than they are.
+        """
+        path = str(Path(model_id, WEIGHTS_FILE))
+        if not Path(model_id).is_dir():
+            options = {name: arguments[name] for name in DOWNLOAD_OPTIONS}
+            path = hf_hub_download(model_id, WEIGHTS_FILE, **options)
+            arguments["force_download"] = False  # downloaded above
+        check_regular_file(path, "weights not found")
+        try:
+            with AllocationLimit(path):
+                network: Self = super()._from_pretrained(model_id=model_id, **{"strict": True, **arguments})
+        except (RuntimeError, SafetensorError) as error:
+            raise ConfigurationError(f"{path}: its weights cannot be loaded: {relevant_line(error)}") from error
         return network.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
@@ -71,10 +73,58 @@ def test_a_config_file_in_the_current_folder_has_no_effect(tmp_path, monkeypatch
     assert HubNetwork(recipe)(torch.zeros(1, 100)).shape == (1, 100)
 
 
-def test_a_config_that_names_other_code_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"recipe": {"class_path": "os.system", "init_args": {"command": "true"}}}')
-    with pytest.raises(ConfigurationError, match=r"config\.json: got the class_path 'os\.system'"):
-        HubNetwork.from_pretrained(tmp_path)
+@pytest.fixture
+def folder(tmp_path):
+    """Return a repository in a folder."""
+    recipe = {"class_path": "ganmc_lightning.networks.LeNet", "init_args": LENET}
+    HubNetwork(recipe).save_pretrained(tmp_path / "hub")
+    return tmp_path / "hub"
+
+
+def refusal(folder):
+    with pytest.raises(ConfigurationError) as caught:
+        HubNetwork.from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_config_that_names_other_code_is_refused(folder):
+    (folder / "config.json").write_text('{"recipe": {"class_path": "os.system", "init_args": {"command": "true"}}}')
+    assert "config.json: got the class_path 'os.system'" in refusal(folder)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "other shape"])
+def test_weights_of_another_network_are_refused(folder, change):
+    weights = load_file(folder / "model.safetensors")
+    name = next(iter(weights))
+    if change == "unexpected":
+        weights["network.more"] = torch.zeros(1)
+    elif change == "missing":
+        del weights[name]
+    else:
+        weights[name] = torch.zeros(1)
+    save_file(weights, folder / "model.safetensors")
+    assert f"{folder / 'model.safetensors'}: its weights cannot be loaded: " in refusal(folder)
+
+
+def test_damaged_or_no_weights_are_refused(folder):
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    assert "model.safetensors: its weights cannot be loaded: " in refusal(folder)
+    (folder / "model.safetensors").unlink()
+    assert "model.safetensors: weights not found" in refusal(folder)
+
+
+@pytest.mark.parametrize("downloaded", [False, True])
+def test_a_recipe_of_a_large_network_is_refused(folder, downloaded, monkeypatch):
+    """As for a checkpoint, the limit depends on the size of the weights; the plain constructor has no limit."""
+    recipe = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 10**7, "out_features": 10**7}}
+    (folder / "config.json").write_text(json.dumps({"recipe": recipe}))
+    if downloaded:
+        for module in ("ganmc_lightning.export.hub", "huggingface_hub.hub_mixin"):
+            monkeypatch.setattr(
+                f"{module}.hf_hub_download", lambda *_, filename="model.safetensors", **__: folder / filename
+            )
+    assert "its recipe builds a network of more than 268,435,456 bytes" in refusal("org/name" if downloaded else folder)
 
 
 def test_a_file_without_recipe_is_refused(tmp_path):
