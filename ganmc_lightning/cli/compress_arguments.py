@@ -90,7 +90,7 @@ def _add_table_arguments(group: argparse._ArgumentGroup) -> None:
     )
     add("--validation", type=Path, metavar="TABLE", help="rows to choose the student on (default: a part of TABLE)")
     add("--test", type=Path, metavar="TABLE", help="rows for the scores of the card (default: a fifth of TABLE)")
-    add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, at most 10000)")
+    add("--max-nodes", type=int, metavar="N", help="largest number of nodes (default: one per row, 99 to 10000)")
     add("--max-bytes", metavar="SIZE", help="largest exported file, e.g. 64k (default: no limit)")
     add(
         "--max-predict-seconds",

@@ -56,8 +56,8 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor or classifier of scikit-learn,
             XGBoost or LightGBM, or a list of these, compared by score. A regressor needs one output per class for
             more than two classes. Default: ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
-            10,000 for the named kinds.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row, at least 99 and
+            at most 10,000 for the named kinds.
         max_bytes: Largest size of the pickled ``student_``, that of its joblib file. The object file of its C source is
             smaller, see :func:`~ganmc_lightning.tabular.export.measure_object`; a skops file is larger. Default:
             None, no limit.
@@ -161,7 +161,7 @@ class DistilledClassifier(ArgmaxClassifier, DistilledModel):
         return ClassificationTask.of(teacher, y, self.scoring)
 
     def _encode_targets(self, y: ArrayLike) -> NDArray[Any]:
-        matches = np.equal(np.asarray(y)[:, None], self.classes_)
+        matches = np.asarray(y)[:, None] == self.classes_  # np.equal cannot compare text with numbers
         unknown = ~matches.any(axis=1)
         if unknown.any():
             raise ConfigurationError(
@@ -188,8 +188,8 @@ class DistilledRegressor(RegressorMixin, DistilledModel):  # type: ignore[misc] 
             ``RandomForestRegressor`` of 500 trees.
         student: ``"tree"``, ``"forest"``, ``"boosting"``, an unfitted regressor, or a list of these. Default:
             ``("boosting", "tree")``.
-        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row and at most
-            10,000 for the named kinds.
+        max_nodes: Largest number of nodes of the student, leaves included. Default: None, one per row, at least 99 and
+            at most 10,000 for the named kinds.
         max_bytes: Largest size of the pickled student. Default: None, no limit.
         max_predict_seconds: Longest prediction time of a row in seconds, as in :class:`DistilledClassifier`. Default:
             None, no limit.

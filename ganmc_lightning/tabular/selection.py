@@ -14,7 +14,7 @@ from sklearn.base import clone
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.profiling import pickled_bytes, seconds_per_row, tree_nodes
 from ganmc_lightning.tabular.recipes import BOTH, SYNTHETIC, TrainingRecipe, TrainingRows
-from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, StudentKind, predict_outputs
+from ganmc_lightning.tabular.students import DEFAULT_MAX_NODES, DEFAULT_MIN_NODES, StudentKind, predict_outputs
 from ganmc_lightning.tabular.teacher import Teacher
 
 ShouldFit = Callable[[str, TrainingRecipe], bool]
@@ -107,8 +107,10 @@ class SizeBudget:
 
     def largest_nodes(self, n_rows: int) -> int:
         """Return the number of nodes that no candidate may exceed."""
-        nodes = max(99, min(n_rows, DEFAULT_MAX_NODES)) if self.max_nodes is None else self.max_nodes
-        return nodes if self.max_bytes is None else max(min(nodes, self.max_bytes // MIN_NODE_BYTES), min(nodes, 99))
+        nodes = max(DEFAULT_MIN_NODES, min(n_rows, DEFAULT_MAX_NODES)) if self.max_nodes is None else self.max_nodes
+        if self.max_bytes is None:
+            return nodes
+        return min(nodes, max(self.max_bytes // MIN_NODE_BYTES, DEFAULT_MIN_NODES))
 
     def measure(self, name: str, fitted: Any, X: NDArray[Any], n_classes: int) -> StudentSize:
         """Measure a fitted student; its time only where it is limited.

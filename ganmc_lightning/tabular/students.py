@@ -17,8 +17,8 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.student import student_probabilities, to_probabilities
 from ganmc_lightning.tabular.tree_size import first_leaves, staged_predict
 
-DEFAULT_MAX_NODES = 10_000
-"""Nodes of the largest student that is tried where ``max_nodes`` is None; one per row for fewer rows."""
+DEFAULT_MIN_NODES, DEFAULT_MAX_NODES = 99, 10_000
+"""Where ``max_nodes`` is None, students have at most one node per row, but at least and at most these limits."""
 TREE_STAGES, BOOSTING_STAGES = 16, 3
 """Sizes that are scored from one fit; few for boosting, as scores of few rows favor few iterations by chance."""
 LEAVES = (4, 8, 16)

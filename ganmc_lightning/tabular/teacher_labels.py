@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.ensemble._forest import BaseForest
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.folds import NEVER_HELD_OUT, stratified_folds
@@ -47,6 +48,9 @@ class TableRows(NamedTuple):
 class TeacherLabels:
     """A teacher, fitted or not, and the real rows that it labels.
 
+    Its outputs are kept, since several training sets contain the same ones: an array for each source and each set of
+    rows to fit to.
+
     Attributes:
         teacher: classifier or regressor; None for the random forest of GAN-MC.
         rows: real rows.
@@ -68,6 +72,7 @@ class TeacherLabels:
     sample_weight: NDArray[np.float64] | None
     seed: int
     regression: bool
+    _outputs: dict[tuple[str, bytes], NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     def inputs(self, rows: TableRows) -> Any:
         """Return rows in the form that the teacher receives."""
@@ -116,22 +121,28 @@ class TeacherLabels:
         """Compute the teacher's outputs of real rows.
 
         Args:
-            teacher: result of :meth:`fit` with the same ``index``.
+            teacher: result of :meth:`fit` or :meth:`fit_part` with the same ``index``.
             index: real rows.
             source: ``"in_bag"``, ``"out_of_bag"`` or ``"cross_fit"``; a row that is in the bag of every tree, the only
                 one of its class, or refused by a teacher that was not fitted to it, has its in-bag output.
 
         Returns:
-            Probabilities (len(index), K), or values (len(index),) of a regressor.
+            Probabilities (len(index), K), or values (len(index),) of a regressor; not to be changed in place.
         """
+        if source != CROSS_FIT and teacher.model is self.teacher:
+            return (self._in_bag_outputs if source == IN_BAG else self._out_of_bag_outputs)[index]
+        key = (source, index.tobytes())
+        if key not in self._outputs:
+            self._outputs[key] = self._compute_outputs(teacher, index, source)
+        return self._outputs[key]
+
+    def _compute_outputs(self, teacher: Teacher, index: NDArray[np.int64], source: str) -> NDArray[np.float64]:
         if source == CROSS_FIT:
             return self._cross_fit(teacher, index)
-        if source == OUT_OF_BAG and teacher.model is self.teacher:
-            return self._out_of_bag_outputs[index]
         rows = self.rows.take(index)
-        in_bag = self._in_bag_outputs[index] if teacher.model is self.teacher else self._predict(teacher, rows)
         if source == IN_BAG:
-            return in_bag
+            return self._predict(teacher, rows)
+        in_bag = self.outputs(teacher, index, IN_BAG)
         return out_of_bag_outputs(teacher.model, self._fit_format(teacher, rows), in_bag)
 
     @cached_property
@@ -267,10 +278,10 @@ def out_of_bag_outputs(model: Any, X: Any, in_bag: NDArray[np.float64]) -> NDArr
     """
     if isinstance(model, Pipeline):
         X, model = model[:-1].transform(X) if len(model) > 1 else X, model[-1]
-    inputs = np.asarray(X, dtype=np.float32)
-    total, count = np.zeros_like(in_bag), np.zeros(len(inputs))
+    inputs = check_array(X, accept_sparse="csr", dtype=np.float32, ensure_all_finite=False)  # an encoder may be sparse
+    total, count = np.zeros_like(in_bag), np.zeros(len(in_bag))
     for tree, bag in zip(model.estimators_, model.estimators_samples_, strict=True):
-        rows = np.ones(len(inputs), dtype=bool)
+        rows = np.ones(len(in_bag), dtype=bool)
         rows[bag] = False
         predict = tree.predict_proba if in_bag.ndim == 2 else tree.predict
         if rows.any():

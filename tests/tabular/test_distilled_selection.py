@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
@@ -26,7 +27,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular import DistilledClassifier, DistilledRegressor, compress_table, selection
 from ganmc_lightning.tabular.profiling import tree_nodes
-from ganmc_lightning.tabular.teacher_labels import TableRows, TeacherLabels, has_out_of_bag
+from ganmc_lightning.tabular.teacher_labels import CROSS_FIT_FOLDS, TableRows, TeacherLabels, has_out_of_bag
 
 FOREST = RandomForestClassifier(10, random_state=0)
 
@@ -153,6 +154,8 @@ class TestBudget:
         assert 0.5 < model.selection_[0].score <= 1
         with pytest.raises(ConfigurationError, match="y_val: got 7, expected one of the classes of y"):
             model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:] + 7)
+        with pytest.raises(ConfigurationError, match="y_val: got 'no', expected one of the classes of y"):
+            model.fit(X[:300], y[:300], X_val=X[300:], y_val=np.where(y[300:], "yes", "no"))
 
 
 class TestBoosting:
@@ -176,6 +179,52 @@ class TestLabels:
             teacher, DecisionTreeRegressor(), teacher_labels="out_of_bag", label_weight=0, random_state=0
         ).fit(X, y)
         np.testing.assert_allclose(model.predict_proba(X)[:, 1], teacher.oob_decision_function_[:, 1], atol=1e-12)
+
+    def test_out_of_bag_labels_of_sparse_rows(self):
+        """A one-hot encoder of many categories returns sparse rows."""
+        random = np.random.default_rng(0)
+        X = pd.DataFrame({"code": random.choice(list("abcdefghij"), 300)})
+        y = (X["code"] < "e").to_numpy() ^ (random.random(300) < 0.1)
+        teachers = [
+            make_pipeline(OneHotEncoder(sparse_output=sparse), RandomForestClassifier(10, random_state=0)).fit(X, y)
+            for sparse in (True, False)
+        ]
+        found = [
+            DistilledClassifier(
+                teacher, DecisionTreeRegressor(random_state=0), teacher_labels="out_of_bag", label_weight=0
+            ).fit(X, y)
+            for teacher in teachers
+        ]
+        np.testing.assert_array_equal(found[0].predict_proba(X), found[1].predict_proba(X))
+
+    def test_teachers_are_fitted_once_for_all_training_sets(self, binary):
+        X, y = binary
+
+        class Counted(GaussianNB):
+            fits = 0
+
+            def fit(self, *arguments):
+                Counted.fits += 1
+                return super().fit(*arguments)
+
+        model = DistilledClassifier(Counted(), "tree", max_nodes=15, teacher_labels="cross_fit", random_state=0)
+        model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+        assert {candidate.label_weight for candidate in model.selection_} == {0, 0.5, 1}
+        assert Counted.fits == 1 + CROSS_FIT_FOLDS
+
+    def test_outputs_are_those_of_the_rows(self, binary):
+        """Outputs are kept for each source and set of rows."""
+        X, y = binary
+        forest = RandomForestClassifier(60, oob_score=True, random_state=0)
+        labels = TeacherLabels(forest, TableRows(X), y, y, None, False, None, 0, False)
+        parts = [np.arange(200), np.arange(100, 300)]
+        for _ in range(2):
+            for part in parts:
+                expected = clone(forest).fit(X[part], y[part])
+                teacher = labels.fit_part(part)
+                in_bag, out_of_bag = (labels.outputs(teacher, part, source) for source in ("in_bag", "out_of_bag"))
+                np.testing.assert_array_equal(in_bag, expected.predict_proba(X[part]))
+                np.testing.assert_allclose(out_of_bag, expected.oob_decision_function_)
 
     @pytest.mark.parametrize("kind", [RandomForestClassifier, RandomForestRegressor])
     def test_rows_in_another_order_have_no_out_of_bag_labels(self, three, kind):
