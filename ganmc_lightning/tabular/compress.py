@@ -166,7 +166,8 @@ def compress_table(
     X = read_rows(X)
     validation, test = (None if part is None else (read_rows(part[0]), part[1]) for part in (validation, test))
     targets = check_rows(X, y, regression)
-    _check_arguments(students, max_nodes, max_bytes, seconds)
+    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
+    _check_arguments(students, {**limits, "seconds": seconds})
     weights = None
     if sample_weight is not None:
         classes = np.zeros(len(targets), dtype=np.int64) if regression else targets
@@ -176,7 +177,6 @@ def compress_table(
     teacher = default_teacher(regression) if teacher is None else teacher
     rows = split_rows(teacher, X, targets, validation, test, random_state, weights)
     fit = _fit_function(rows.choice, regression, random_state)
-    limits = {"max_nodes": max_nodes, "max_bytes": max_bytes, "max_predict_seconds": max_predict_seconds}
     return _compress_rows(rows, fit, dict(synthesizers or {}), students, limits, TimeLimit(seconds, on_progress))
 
 
@@ -202,12 +202,12 @@ def largest_file(model: DistilledClassifier | DistilledRegressor) -> int:
         return max(file.stat().st_size for file in files)
 
 
-def _check_arguments(students: Sequence[str], max_nodes: int | None, max_bytes: int | None, seconds: float) -> None:
+def _check_arguments(students: Sequence[str], limits: Mapping[str, float | None]) -> None:
     """Validate arguments before anything is fitted."""
     for student in students:
         if student not in KINDS:
             raise ConfigurationError(f"students: got {student!r}, expected names out of {', '.join(KINDS)}")
-    for name, value in (("max_nodes", max_nodes), ("max_bytes", max_bytes), ("seconds", seconds)):
+    for name, value in limits.items():
         if value is not None:
             check_positive(name, value)
 
@@ -260,7 +260,9 @@ def _compress_rows(
     synthesizer = next((name for name, source in synthesizers.items() if model.synthesizer is source), "")
     scoring = str(getattr(model, "scoring", "r2"))
     model, reason = _fit_to_all_rows(model, rows, max_bytes)
-    plain = model if baseline is None else _fit_to_all_rows(baseline, rows)[0]
+    plain = model
+    if baseline is not None:  # fitted to the rows of the student, with which it is compared
+        plain = baseline if reason else _fit_to_all_rows(baseline, rows)[0]
     skipped = tuple(limit.skipped)
     return Compression(model, plain, synthesizer, tried, skipped, unusable, rows, limit.elapsed, scoring, reason)
 

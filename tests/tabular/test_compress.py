@@ -303,6 +303,22 @@ class TestCompressTable:
             assert result.model.profile_.student.nodes >= 3
             assert largest_file(result.model) <= max_bytes
 
+    @pytest.mark.parametrize("n_fitted", [300, 400])
+    def test_plain_boosting_is_fitted_to_the_rows_of_the_student(self, binary, n_fitted, monkeypatch):
+        """The student of out-of-bag labels is fitted to all rows only if the given forest was fitted to the same."""
+
+        def fit_to_out_of_bag_labels(fit, *arguments):
+            return fit(student="tree", teacher_labels="out_of_bag", label_weight=0), [], {}
+
+        monkeypatch.setattr(compress, "search_students", fit_to_out_of_bag_labels)
+        X, y = binary
+        (X_train, y_train), test = split_pair(X, y)
+        forest = RandomForestClassifier(60, random_state=0).fit(X[:n_fitted], y[:n_fitted])
+        result = quick(forest, X_train, y_train, test=test)
+        assert bool(result.not_refitted) is (n_fitted == 400)
+        rows = result.plain.student_._predictors[0][0].nodes["count"][0]
+        assert rows == (len(result.rows.choice.y) if result.not_refitted else 300)
+
     def test_regression(self):
         X, y = make_regression(300, 4, n_informative=4, random_state=0)
         result = quick(RandomForestRegressor(10, random_state=0), X, y, regression=True, max_nodes=99)
@@ -367,6 +383,7 @@ class TestCompressTable:
             ({"max_nodes": 0}, "max_nodes: got 0, expected a positive number"),
             ({"max_nodes": 1}, "max_nodes: got 1, expected at least 3, the smallest student"),
             ({"seconds": -1}, "seconds: got -1, expected a positive number"),
+            ({"max_predict_seconds": 0}, "max_predict_seconds: got 0, expected a positive number"),
             ({"students": ["net"]}, "students: got 'net', expected names out of boosting, tree, forest"),
             ({"test": ([[0.0] * 6] * 3, [0, 1])}, "y_test: got 2 values for 3 rows, expected one per row"),
             ({"test": (np.empty((0, 6)), [])}, "y_test: got no values, expected two or more"),
@@ -377,6 +394,12 @@ class TestCompressTable:
         X, y = binary
         with pytest.raises(ConfigurationError, match=message):
             quick(forest, X, change.pop("y", y), **change)
+
+    @pytest.mark.parametrize("name", ["max_nodes", "max_bytes", "max_predict_seconds", "seconds"])
+    def test_limits_are_validated_before_the_teacher_is_fitted(self, binary, name, monkeypatch):
+        monkeypatch.delattr(compress, "split_rows")
+        with pytest.raises(ConfigurationError, match=f"{name}: got 0, expected a positive number"):
+            quick(RandomForestClassifier(), *binary, **{name: 0})
 
 
 class TestFinalFit:
