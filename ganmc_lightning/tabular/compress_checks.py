@@ -12,7 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.encoding import to_numpy_types
-from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
+from ganmc_lightning.tabular.metrics import roc_auc
 from ganmc_lightning.tabular.sampling import column_name
 from ganmc_lightning.tabular.teacher import Teacher
 from ganmc_lightning.tabular.validation import check_class_targets, check_no_index, check_numbers, check_values
@@ -135,7 +135,7 @@ def check_column_order(teacher: Teacher, y: NDArray[Any], outputs: NDArray[np.fl
         score, chance, name = float(r2_score(y, outputs)), 0.0, "R²"
     else:
         codes = np.equal(y[:, None], teacher.classes).argmax(axis=1)
-        score, chance, name = mean_one_vs_rest(binary_auc, codes, outputs), 0.5, "AUC"
+        score, chance, name = roc_auc(codes, outputs), 0.5, "AUC"
     if score <= chance:
         raise ConfigurationError(
             f"teacher: has no names of columns and is no better than chance on the test rows ({name} {score:.3f}); "

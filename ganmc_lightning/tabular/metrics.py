@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import accuracy_score, average_precision_score, log_loss, roc_auc_score
+from sklearn.metrics import accuracy_score, average_precision_score, log_loss
 
 from ganmc_lightning.cards.calibration import calibration_error
 
@@ -31,7 +31,7 @@ def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.
     """
     normalized = probabilities / probabilities.sum(axis=1, keepdims=True)  # those of float32 models do not sum to 1
     return {
-        "auc": mean_one_vs_rest(binary_auc, labels, probabilities),
+        "auc": roc_auc(labels, probabilities),
         "average_precision": mean_one_vs_rest(average_precision_score, labels, probabilities),
         "accuracy": top1_accuracy(labels, probabilities),
         "log_loss": float(log_loss(labels, normalized, labels=np.arange(probabilities.shape[1]))),
@@ -39,11 +39,17 @@ def classification_metrics(labels: NDArray[np.int64], probabilities: NDArray[np.
     }
 
 
-def roc_auc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Compute the area under the ROC curve; the mean of one-vs-rest areas for three or more classes."""
-    if probabilities.shape[1] == 2:
-        return float(roc_auc_score(labels, probabilities[:, 1]))
-    return float(roc_auc_score(labels, probabilities, multi_class="ovr"))
+def roc_auc(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
+) -> float:
+    """Compute the area under the ROC curve, of three or more classes by :func:`mean_one_vs_rest`.
+
+    Args:
+        labels: int64 (N,) in 0..K-1; at least two classes occur.
+        probabilities: float64 (N, K).
+        sample_weight: weights (N,), or None (default).
+    """
+    return mean_one_vs_rest(binary_auc, labels, probabilities, sample_weight)
 
 
 def binary_auc(

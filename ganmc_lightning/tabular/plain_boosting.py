@@ -13,10 +13,9 @@ from ganmc_lightning.tabular.compress_rows import ChoiceRows
 from ganmc_lightning.tabular.compress_search import SHRINK
 from ganmc_lightning.tabular.metrics import (
     auc_influence,
-    binary_auc,
     exceeds_standard_error,
-    mean_one_vs_rest,
     r2_influence,
+    roc_auc,
 )
 from ganmc_lightning.tabular.recipes import LABELS_ONLY, REAL, TrainingRecipe
 from ganmc_lightning.tabular.students import BoostingKind
@@ -91,6 +90,6 @@ def is_better(model: Any, plain: Any, choice: ChoiceRows) -> bool:
     else:
         codes = np.equal(np.ravel(choice.y_val)[:, None], classes).argmax(axis=1)
         outputs = [item.predict_proba(choice.X_val) for item in (model, plain)]
-        scores = [mean_one_vs_rest(binary_auc, codes, output) for output in outputs]
+        scores = [roc_auc(codes, output) for output in outputs]
         influences = [auc_influence(codes, output) for output in outputs]
     return exceeds_standard_error(scores[0] - scores[1], influences[0] - influences[1])

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular.histograms import drop_bin_thresholds, is_histogram_boosting, round_to_quantiles
-from ganmc_lightning.tabular.metrics import binary_auc, mean_one_vs_rest
+from ganmc_lightning.tabular.metrics import mean_one_vs_rest, roc_auc
 from ganmc_lightning.tabular.soft_targets import mix_labels, repeat_by_class, teacher_class_weights
 from ganmc_lightning.tabular.student import to_targets
 from ganmc_lightning.tabular.teacher import set_random_states, weight_argument
@@ -94,8 +94,9 @@ class ClassificationTask(Task):
             return float(accuracy_score(y, predictions.argmax(axis=1), sample_weight=weights))
         if self.scoring == "neg_log_loss":
             return -float(log_loss(y, predictions, sample_weight=weights, labels=np.arange(self.n_classes)))
-        curve = binary_auc if self.scoring == "roc_auc" else average_precision_score
-        return mean_one_vs_rest(curve, y, predictions, weights)
+        if self.scoring == "roc_auc":
+            return roc_auc(y, predictions, weights)
+        return mean_one_vs_rest(average_precision_score, y, predictions, weights)
 
 
 def fit_classification_student(estimator: Any, X: NDArray[Any], targets: Targets, weights: Weights, seed: int) -> Any:

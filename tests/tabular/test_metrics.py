@@ -42,7 +42,18 @@ def test_float32_probabilities_and_a_class_that_does_not_occur():
         warnings.simplefilter("error")
         scores = classification_metrics(labels, probabilities)
     areas = [roc_auc_score(labels == code, probabilities[:, code]) for code in (0, 1)]
-    assert scores["auc"] == pytest.approx(np.mean(areas), rel=1e-9, abs=1e-10)
+    assert scores["auc"] == roc_auc(labels, probabilities) == pytest.approx(np.mean(areas), rel=1e-9, abs=1e-10)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_weighted_auc_is_that_of_scikit_learn(n_classes):
+    random = np.random.default_rng(0)
+    labels, weights = random.integers(n_classes, size=60), random.random(60)
+    probabilities = random.dirichlet(np.ones(n_classes), size=60).round(1)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    values = probabilities[:, 1] if n_classes == 2 else probabilities
+    expected = roc_auc_score(labels, values, multi_class="ovr", sample_weight=weights)
+    assert roc_auc(labels, probabilities, weights) == pytest.approx(expected)
 
 
 def test_calibrated_probabilities_have_zero_error():
