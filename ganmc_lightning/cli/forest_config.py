@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from sklearn.base import ClassifierMixin
 
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
+from ganmc_lightning.cli.synthesizer_names import check_synthesizer_names
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
 from ganmc_lightning.data.splits import check_validation_fraction, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
@@ -25,8 +25,6 @@ from ganmc_lightning.tabular.sampling import SupportsSample
 from ganmc_lightning.tabular.study import RESERVED_NAMES
 from ganmc_lightning.tabular.study_config import StudyConfig, StudySplits
 from ganmc_lightning.tabular.training_sets import LabeledSamples
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 @dataclass
@@ -130,13 +128,7 @@ def parse_arguments(arguments: Sequence[str]) -> ForestConfig:
     objects = parser.instantiate_classes(parsed)
     checkpoints = {name: path for name, path in objects.checkpoints.items() if path is not None}
     synthesizers = {name: synthesizer for name, synthesizer in objects.synthesizers.items() if synthesizer is not None}
-    names = [*checkpoints, *synthesizers]
-    for name in names:
-        if not _NAME.fullmatch(name) or names.count(name) > 1 or name in RESERVED_NAMES:
-            raise ConfigurationError(
-                f"checkpoints, synthesizers: got the name {name!r}, expected distinct names of letters, digits and '_' "
-                f"other than {', '.join(RESERVED_NAMES)}"
-            )
+    check_synthesizer_names([*checkpoints, *synthesizers], RESERVED_NAMES)
     study = StudyConfig(**{field.name: objects[field.name] for field in fields(StudyConfig)})
     settings = parsed.clone()
     for key in ("out", "export", "n_jobs"):

@@ -14,6 +14,7 @@ from sklearn.base import ClassifierMixin
 
 from ganmc_lightning.cli.config_loader import limit_yaml
 from ganmc_lightning.cli.imports import HELP, OPTION
+from ganmc_lightning.cli.synthesizer_names import check_synthesizer_names
 from ganmc_lightning.data.datasets import DatasetSource, TensorDataset
 from ganmc_lightning.data.splits import check_validation_fraction, stratified_subset, train_val_split
 from ganmc_lightning.exceptions import ConfigurationError
@@ -21,7 +22,7 @@ from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.synthesizers import Synthesizer
 from ganmc_lightning.tabular.checkpoint import load_synthesizer
 from ganmc_lightning.tabular.sampling import SupportsSample
-from ganmc_lightning.tabular.student_study import StudentStudyConfig
+from ganmc_lightning.tabular.student_study import RESERVED_NAMES, StudentStudyConfig
 from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.training_sets import LabeledSamples
 
@@ -36,8 +37,8 @@ class StudentStudyData:
     Attributes:
         dataset: the real data.
         validation_fraction: share of the training rows that select students, in (0, 1).
-        train_size: largest number of training rows.
-        validation_size: largest number of validation rows.
+        train_size: largest number of training rows, at least one per class.
+        validation_size: largest number of validation rows, at least one per class.
         root: folder of the cached data sets; null for ``$GANMC_DATA`` or ``./data``.
     """
 
@@ -51,12 +52,19 @@ class StudentStudyData:
         """Download, load and split the data.
 
         Raises:
-            ConfigurationError: the data set is not found, is not in memory, or has too few rows.
+            ConfigurationError: the data set is not found, is not in memory, or has too few rows; or a size is less than
+                the number of classes.
         """
         check_validation_fraction(self.validation_fraction)
         root = data_root(self.root)
         self.dataset.prepare(root)
         data = self.dataset.load(root)
+        for name in ("train_size", "validation_size"):
+            if getattr(self, name) < data.num_classes:
+                raise ConfigurationError(
+                    f"data.{name}: got {getattr(self, name)}, expected at least {data.num_classes}, the number of "
+                    f"classes of {self.dataset.name}"
+                )
         labels = data.train.labels
         split = train_val_split(labels, data.num_classes, self.validation_fraction, None, self.dataset.name)
         fit, validation = (
@@ -102,13 +110,16 @@ def parse_study_arguments(arguments: Sequence[str]) -> TabularStudyArguments:
 
     Raises:
         ArgumentError: an argument or a value of the file is invalid.
-        ConfigurationError: a constructor rejects its arguments, or a checkpoint is missing or invalid.
+        ConfigurationError: a constructor rejects its arguments, a name is invalid, or a checkpoint is missing or
+            invalid.
     """
     parser = make_study_parser()
     parsed = parser.parse_args(list(arguments))
     objects = parser.instantiate_classes(parsed)
     synthesizers = {name: synthesizer for name, synthesizer in objects.synthesizers.items() if synthesizer is not None}
-    generators = {name: load_synthesizer(path) for name, path in objects.checkpoints.items() if path is not None}
+    checkpoints = {name: path for name, path in objects.checkpoints.items() if path is not None}
+    check_synthesizer_names([*synthesizers, *checkpoints], RESERVED_NAMES)
+    generators = {name: load_synthesizer(path) for name, path in checkpoints.items()}
     settings = parsed.clone()
     settings.pop("out")
     return TabularStudyArguments(

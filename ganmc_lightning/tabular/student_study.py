@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble._forest import BaseForest
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.label_sources import SyntheticRows, TargetSet, label_real_rows
+from ganmc_lightning.tabular.label_sources import LABEL_SOURCES, SyntheticRows, TargetSet, label_real_rows
 from ganmc_lightning.tabular.metrics import classification_metrics, exceeds_standard_error
 from ganmc_lightning.tabular.profiling import tree_nodes
 from ganmc_lightning.tabular.sampling import SupportsSample, check_float32
@@ -26,6 +26,10 @@ from ganmc_lightning.tabular.teacher import fit_teacher
 from ganmc_lightning.tabular.training_sets import LABELS
 
 TEACHER = "teacher"
+BEST, BEST_REAL, BEST_SYNTHETIC = "best", "best_real", "best_synthetic"
+"""Names of the selected students."""
+RESERVED_NAMES = (*LABEL_SOURCES, BEST, BEST_REAL, BEST_SYNTHETIC)
+"""Names that no synthesizer may have."""
 FINALISTS = 2
 """Shapes that are fitted to synthetic rows: fits to many rows are slow."""
 PLAIN = f"boosting/{LABELS}"
@@ -156,16 +160,16 @@ def select_best(students: Sequence[StudiedStudent], kinds: Sequence[str]) -> dic
     for prefix in ("", *(f"{kind}/" for kind in kinds)):
         group = [student for student in students if student.name.startswith(prefix)]
         for name, members in (
-            ("best", group),
-            ("best_real", [student for student in group if not student.synthetic]),
-            ("best_synthetic", [student for student in group if student.synthetic]),
+            (BEST, group),
+            (BEST_REAL, [student for student in group if not student.synthetic]),
+            (BEST_SYNTHETIC, [student for student in group if student.synthetic]),
         ):
             if members:
                 selected[prefix + name] = max(members, key=lambda student: student.score)
     plain = next((student for student in students if student.name == PLAIN), None)
-    best = selected["best"]
+    best = selected[BEST]
     if plain is not None and not exceeds_standard_error(best.score - plain.score, best.influence - plain.influence):
-        selected["best"] = plain
+        selected[BEST] = plain
     return selected
 
 

@@ -59,6 +59,12 @@ def test_seed_and_configuration_determine_the_result(folder):
         (["--checkpoints.gan", "missing.ckpt"], "missing.ckpt"),
         (["--data.validation_fraction", "1.5"], "data.validation_fraction: got 1.5, expected a value in (0, 1)"),
         (["--data.dataset.path", "other.npz"], "other.npz"),
+        (["--data.train_size", "1"], "data.train_size: got 1, expected at least 2, the number of classes of rows"),
+        (["--data.train_size", "-5"], "data.train_size: got -5, expected at least 2, the number of classes of rows"),
+        (["--data.validation_size", "0"], "data.validation_size: got 0, expected at least 2, the number of classes of"),
+        (["--checkpoints.munge", "gan.ckpt"], "got the name 'munge', expected distinct names of letters, digits and"),
+        (["--checkpoints.best", "gan.ckpt"], "got the name 'best', expected distinct names of letters, digits and"),
+        (["--checkpoints.in_bag", "gan.ckpt"], "got the name 'in_bag', expected distinct names of letters, digits and"),
     ],
 )
 def test_errors_are_one_line(folder, capsys, arguments, message):

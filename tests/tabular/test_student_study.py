@@ -12,7 +12,7 @@ from ganmc_lightning.synthesizers import JitterSynthesizer
 from ganmc_lightning.tabular.folds import stratified_folds
 from ganmc_lightning.tabular.label_sources import LABEL_SOURCES, SyntheticRows, label_real_rows
 from ganmc_lightning.tabular.student_fitter import LOW_LEARNING_RATE, StudentFitter, StudiedStudent
-from ganmc_lightning.tabular.student_study import StudentStudy, StudentStudyConfig, select_best
+from ganmc_lightning.tabular.student_study import RESERVED_NAMES, StudentStudy, StudentStudyConfig, select_best
 from ganmc_lightning.tabular.study_config import StudySplits
 from ganmc_lightning.tabular.teacher import fit_teacher
 from ganmc_lightning.tabular.teacher_labels import CROSS_FIT_FOLDS
@@ -133,6 +133,11 @@ def test_boosting_on_labels_is_the_best_up_to_one_standard_error(score, best):
     selected = select_best(students, ["tree", "boosting"])
     assert selected["best"].name == best
     assert selected["best_synthetic"].name == "tree/smote"
+
+
+def test_names_of_other_students_are_reserved():
+    names = {name.rpartition("/")[2] for name in select_best([student("tree/labels", 0.7), student("tree/a", 0.7)], [])}
+    assert set(RESERVED_NAMES) == {*LABEL_SOURCES, *names}
 
 
 def test_without_boosting_the_highest_score_is_the_best():
