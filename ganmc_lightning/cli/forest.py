@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -130,10 +131,15 @@ def _print_table(console: Console, result: StudyResult) -> None:
     for heading, _ in COLUMNS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for name in dict.fromkeys(key.rpartition("/")[0] for key in result.metrics):
-        values = {column: result.metrics[f"{name}/{column}"] for column in COLUMNS}
+        values = {column: result.metrics.get(f"{name}/{column}", math.nan) for column in COLUMNS}
         values["bytes"] /= 1000
-        table.add_row(name, *(form.format(values[column]) for column, (_, form) in COLUMNS.items()))
+        table.add_row(name, *(_format(values[column], form) for column, (_, form) in COLUMNS.items()))
     console.print(table)
+
+
+def _format(value: float, form: str) -> str:
+    """Format a number; the size of a model that cannot be pickled is unknown."""
+    return "-" if math.isnan(value) else form.format(value)
 
 
 def _export(name: str, models: Mapping[str, Any], folder: Path, X: NDArray[Any], console: Console) -> None:

@@ -2,8 +2,8 @@
 
 The student of the paper is a ``RandomForestRegressor`` of one fully grown tree on a bootstrap sample; ``/forest`` has
 more of these trees. ``/tuned`` is a single tree on all samples with a size selected on the validation split; the size
-of ``/small`` is selected among those with the minimum compression ratio. ``/boosting_300`` is gradient boosting of at
-most 300 nodes, on the cross-entropy of the targets.
+of ``/small`` is selected among those with the minimum compression ratio; where there are none, it is the smallest one,
+which is logged. ``/boosting_300`` is gradient boosting of at most 300 nodes, on the cross-entropy of the targets.
 """
 
 from __future__ import annotations
@@ -174,6 +174,11 @@ class Study:
         while group := list(itertools.islice(pairs, self.n_jobs)):
             fitted = Parallel(self.n_jobs, prefer="threads")(delayed(fit)(*pair) for pair in group)
             for (training_set, _), (selection, students) in zip(group, fitted, strict=True):
+                if selection.small.bytes > max_bytes:
+                    self.log(
+                        f"{training_set.name}{SMALL}: no tree is {config.min_compression:g} times smaller than the "
+                        "teacher, the smallest one is used; add smaller max_leaf_nodes"
+                    )
                 yield self._evaluate_students(training_set.name, selection, students, profile)
 
     def _evaluate_teacher(self, teacher: Teacher, outputs: NDArray[np.float64]) -> StudyResult:

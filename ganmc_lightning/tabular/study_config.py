@@ -44,7 +44,8 @@ class StudyConfig:
         boosting_nodes: maximum numbers of nodes of the boosting students, one student each.
         boosting_min_samples_leaf: candidates for the minimum number of samples in a leaf of boosting, each at least 1;
             null for 20, or fewer for fewer than 400 training samples.
-        min_compression: minimum compression ratio of the small students, in bytes relative to the teacher.
+        min_compression: minimum compression ratio of the small students, in bytes relative to the teacher; where no
+            candidate has it, the small student is the smallest one.
         teacher: unfitted classifier; null for the random forest of 500 trees of GAN-MC.
     """
 

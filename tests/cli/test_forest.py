@@ -14,13 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeRegressor
 
 from ganmc_lightning.cli import main
-from ganmc_lightning.cli.forest import _export
+from ganmc_lightning.cli.forest import _export, _print_table
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.networks import TabularGenerator
 from ganmc_lightning.tabular import StudentClassifier
 from ganmc_lightning.tabular.export import CModel, load_skops
 from ganmc_lightning.tabular.study_parts import StudyParts
+from ganmc_lightning.tabular.study_result import StudyResult
 
 CONFIG = """
 data:
@@ -101,6 +102,13 @@ def test_a_run(folder, capsys, table):
     assert names == {f"{m}.{form}" for m in ("student", "teacher") for form in ("c", "h", "onnx", "skops")}
     for model in ("student", "teacher"):
         assert re.search(rf"{model}\.onnx: the label differs from scikit-learn's for \d+ of 220 training samples", out)
+
+
+def test_table_of_a_teacher_that_cannot_be_pickled(capsys):
+    """Its size is unknown, also in numbers that were read from a file."""
+    row = {"auc": 0.9, "average_precision": 0.8, "accuracy": 0.7, "compression_ratio": float("nan"), "speedup": 1}
+    _print_table(Console(), StudyResult({f"teacher/{key}": value for key, value in row.items()}))
+    assert "teacher 0.9000 0.8000 0.7000 - - 1.0" in " ".join(capsys.readouterr().out.split())
 
 
 def test_unsupported_formats_do_not_prevent_other_exports(table, tmp_path, capsys):

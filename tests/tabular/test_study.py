@@ -178,6 +178,13 @@ def test_boosting_within_a_number_of_nodes(binary, minimums):
     assert result.metrics["real/boosting_60/nodes"] <= 60
 
 
+def test_small_trees_that_are_too_large_are_logged(binary):
+    result, lines = run(make_splits(binary), config=replace(CONFIG, min_compression=300), synthesizers={})
+    assert result.metrics["real/small/compression_ratio"] < 300
+    assert result.metrics["real/small/max_leaf_nodes"] == 3
+    assert "real/small: no tree is 300 times smaller than the teacher, the smallest one is used; add" in "".join(lines)
+
+
 def test_a_smaller_boosting_budget_is_met_too(binary):
     config = replace(CONFIG, boosting_nodes=(20, 200), boosting_min_samples_leaf=(20, 80))
     result, _ = run(make_splits(binary), config=config, synthesizers={})
