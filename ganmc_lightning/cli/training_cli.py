@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError, Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
@@ -23,6 +22,7 @@ from ganmc_lightning.cli.imports import HELP, OPTION
 from ganmc_lightning.cli.precision import AutoPrecisionTrainer, precision_of_run
 from ganmc_lightning.cli.progress_bar import NetworkSummary, ProgressBar
 from ganmc_lightning.cli.seed import check_seed
+from ganmc_lightning.cli.training_parser import TrainingArgumentParser
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.exceptions import (
     ConfigurationError,
@@ -44,30 +44,6 @@ from ganmc_lightning.runs.precision import resolve_precision
 EPILOG = f"{OPTION} MODULE: {HELP}."
 INITIAL = "initial"
 """Value of ``--ckpt_path`` for the weights that the networks of the configuration have when they are built."""
-
-
-class TrainingArgumentParser(LightningArgumentParser):
-    """LightningArgumentParser that validates only once, with the configuration file in error messages."""
-
-    def parse_path(self, path: Any, *args: Any, **kwargs: Any) -> Namespace:
-        """Read a configuration file.
-
-        Raises:
-            ConfigurationError: the file is not YAML, or a key or value is invalid.
-        """
-        try:
-            config: Namespace = super().parse_path(path, *args, **kwargs)
-        except ArgumentError as error:
-            raise ConfigurationError(f"{path}: {one_line(error)}") from error
-        return config
-
-    def dump(self, namespace: Namespace, *args: Any, skip_validation: bool = True, **kwargs: Any) -> str:
-        """Serialize a parsed configuration.
-
-        It is not validated again, which takes longer than all other parsing if there are several networks.
-        """
-        text: str = super().dump(namespace, *args, skip_validation=skip_validation, **kwargs)
-        return text
 
 
 class RelaunchRequired(Exception):  # noqa: N818 - a request, not an error
@@ -254,6 +230,8 @@ class TrainingCLI(LightningCLI):
             raise ConfigurationError(
                 f"trainer.strategy: got {trainer.strategy}, expected ddp: forked processes lose results"
             )
+        # First, so that callbacks run the networks eagerly after a training step.
+        built.callbacks.sort(key=lambda each: not isinstance(each, Acceleration))  # type: ignore[attr-defined]
         return built
 
     def after_fit(self) -> None:

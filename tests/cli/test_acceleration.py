@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from ganmc_lightning.callbacks import collapse_stopping
 from ganmc_lightning.cli import acceleration
 from ganmc_lightning.cli.acceleration import Acceleration, compile_options
 from ganmc_lightning.data import GANAugmentedDataModule
@@ -190,6 +191,27 @@ def test_precision_and_memory_format(
     assert torch.get_float32_matmul_precision() == precision
     assert torch.backends.cudnn.allow_tf32 is tf32
     assert module.generator.upsample[2].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("backend")
+def test_callbacks_of_the_configuration_run_networks_eagerly_after_a_step(
+    configs: Any, ganmc: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They precede the callbacks of the command line in Lightning's list."""
+    compiled: list[bool] = []
+
+    def record(generator: nn.Module, device: torch.device) -> Tensor:
+        compiled.append(generator._compiled_call_impl is not None)
+        return torch.tensor(1.0)
+
+    monkeypatch.setattr(collapse_stopping, "sample_std", record)
+    stopping = '{"class_path": "ganmc_lightning.callbacks.GeneratorCollapseStopping", "init_args": {"%s": 1}}'
+    stopping %= "every_n_train_steps"
+    limits = ["--trainer.max_steps", "3", "--trainer.limit_val_batches", "0", "--trainer.callbacks", f"[{stopping}]"]
+    settings = ["--acceleration.compile", "auto", "--acceleration.float32_matmul_precision", "highest"]
+    done = ganmc("fit", "--config", configs.acgan, *limits, *settings)
+    assert done.status == 0, done.err
+    assert compiled == [False] * 3
 
 
 def test_nothing_changes_on_the_cpu(make_data: MakeData, make_trainer: MakeTrainer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ganmc_lightning.cli.training_cli import TrainingArgumentParser
+from ganmc_lightning.cli.training_parser import TrainingArgumentParser
 from ganmc_lightning.data.datamodule import GANAugmentedDataModule
 from ganmc_lightning.modules.base import CompressionModule
 
