@@ -13,6 +13,7 @@ TERMINATED = 143
 _OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _DEVICE_FAILURE = re.compile("CUDA error|CUDA driver|cuDNN error|CUBLAS_STATUS_|CUFFT_|NCCL error|HIP error")
 _DISK_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_PATH_FAILURES = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
 
 MAX_MESSAGE = 600
 """Maximum length of a message; jsonargparse lists every subclass that it could not instantiate."""
@@ -102,6 +103,20 @@ def _resource_failure(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _DISK_FAILURES:
         return f"{error.filename or 'output'}: {error.strerror}; free space or choose another folder"
     return None
+
+
+def path_message(error: BaseException) -> str | None:
+    """Describe a path without permission, or with a name that is too long, in one line; return None for other errors.
+
+    Before Python 3.14, also ``Path.exists`` and ``Path.is_file`` raise these errors.
+
+    Example:
+        >>> path_message(PermissionError(errno.EACCES, "Permission denied", "/root/gan.ckpt"))
+        '/root/gan.ckpt: cannot be accessed (Permission denied)'
+    """
+    if not isinstance(error, OSError) or error.errno not in _PATH_FAILURES:
+        return None
+    return one_line(error) if error.filename is None else f"{error.filename}: cannot be accessed ({error.strerror})"
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -26,6 +26,7 @@ from ganmc_lightning.exceptions import (
     ExportError,
     ResourceError,
     Terminated,
+    path_message,
     printable,
     resource_message,
 )
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 on success; 1 if training diverged, an exported file differs from its network, or memory, disk or
-        device failed; 2 for invalid arguments or configuration (one line on stderr); 130 after Ctrl-C; 143 after
-        SIGTERM. Any other exception is raised.
+        device failed; 2 for invalid arguments or configuration, or a path that cannot be accessed (one line on stderr);
+        130 after Ctrl-C; 143 after SIGTERM. Any other exception is raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = shlex.join(["ganmc", *arguments])
@@ -112,11 +113,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 1
     except Exception as error:
-        message = resource_message(error)
+        inaccessible = path_message(error)
+        message = inaccessible or resource_message(error)
         if message is None:
             raise
         print(f"ganmc: {printable(message)}", file=sys.stderr)
-        return 1
+        return 2 if inaccessible else 1
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)
         return INTERRUPTED

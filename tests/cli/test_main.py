@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import ganmc_lightning
-from ganmc_lightning.cli import COMMANDS, TRAINING
+from ganmc_lightning.cli import COMMANDS, TRAINING, main
 
 Ganmc = Callable[..., Any]
 
@@ -136,6 +137,47 @@ def test_arguments_are_validated_before_pytorch_is_imported(tmp_path: Path) -> N
     for message in lines.values():
         position = done.stderr.find(message, position + 1)
         assert position >= 0, f"{message} not in {done.stderr}"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "closed/a.ckpt", "--out", "a.png"),
+        ("sample", "gan.ckpt", "--out", "closed/a.png"),
+        ("export", "closed/a.ckpt", "--out", "small"),
+        ("export", "gan.ckpt", "--out", "closed/small"),
+        ("evaluate", "real:val", "--data", "digits", "--out", "closed/new"),
+        ("compress", "photos", "--teacher", "closed/a.ckpt", "--out", "small"),
+    ],
+)
+def test_a_path_that_cannot_be_accessed_is_one_line(
+    arguments: tuple[str, ...],
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Python before 3.14 raises these errors for other users than root."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gan.ckpt").touch()
+    (tmp_path / "photos").mkdir()
+
+    def refusing(check: Callable[..., bool]) -> Callable[..., bool]:
+        def refuse(self: Path, **options: Any) -> bool:
+            if "closed" in self.parts:
+                raise OSError(number, os.strerror(number), str(self))
+            return check(self, **options)
+
+        return refuse
+
+    for name in ("exists", "is_file", "is_dir"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
+    assert main(list(arguments)) == 2
+    error = capsys.readouterr().err
+    assert "closed" in error
+    assert os.strerror(number) in error
+    assert error.count("\n") == 1
 
 
 def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> None:
