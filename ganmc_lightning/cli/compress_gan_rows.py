@@ -74,7 +74,7 @@ def load_table_synthesizer(path: str, like: Any, source: str) -> TableSampler:
     """
     sampler = load_synthesizer(path)
     names = [str(name) for name in like.columns]
-    table = CheckpointTable.from_checkpoint(read_checkpoint(path))
+    table = CheckpointTable.from_checkpoint(read_checkpoint(path), path, sampler.generator)
     assert table is not None  # the sampler has its scaler
     schema, width = table.schema, len(table.scaler.mean)
     if schema == TableSchema.unnamed(width)._replace(label=schema.label, classes=schema.classes):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.tabular.student import ArgmaxClassifier
 
 DATA_STATE = "GANAugmentedDataModule"
 """Key of the data module's state in a checkpoint."""
+DAMAGES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""Errors of scalers and schemas from the values of a damaged checkpoint."""
 CHUNK = 4096
 
 
@@ -120,7 +123,7 @@ def load_synthesizer(path: str, submodule: str = "generator") -> GeneratorSample
     generator = load_generator(path, submodule)
     if len(generator.sample_shape) != 1:
         raise ConfigurationError(f"{path}: generates samples of shape {generator.sample_shape}, expected shape (D,)")
-    return GeneratorSampler(generator, _load_scaler(path))
+    return GeneratorSampler(generator, _load_scaler(path, generator.sample_shape))
 
 
 def load_tabular_classifier(path: str, submodule: str = "network") -> NetworkClassifier:
@@ -134,15 +137,58 @@ def load_tabular_classifier(path: str, submodule: str = "network") -> NetworkCla
         ConfigurationError: the checkpoint cannot be used, or was not trained on tabular data.
     """
     from ganmc_lightning.networks.loading import load_network
+    from ganmc_lightning.networks.training_data import get_training_data
 
-    return NetworkClassifier(load_network(path, submodule), _load_scaler(path))
+    network = load_network(path, submodule)
+    spec = get_training_data(network)
+    return NetworkClassifier(network, _load_scaler(path, None if spec is None else spec.sample_shape))
 
 
-def _load_scaler(path: str) -> Any:
-    from ganmc_lightning.data.scaling import RowScaler
+def _load_scaler(path: str, sample_shape: tuple[int, ...] | None) -> Any:
     from ganmc_lightning.networks.checkpoints import read_checkpoint
 
-    state = read_checkpoint(path).get(DATA_STATE) or {}
-    if not state.get("scaler"):
+    scaler = scaler_of(read_checkpoint(path), path, None if sample_shape is None else sample_shape[0])
+    if scaler is None:
         raise ConfigurationError(f"{path}: contains no scaler, expected a checkpoint of `ganmc fit` on tabular data")
-    return RowScaler.from_state_dict(state["scaler"])
+    return scaler
+
+
+def scaler_of(checkpoint: Mapping[str, Any], path: str, num_features: int | None) -> Any:
+    """Return the scaler of the table that a checkpoint's data module was fitted to.
+
+    Args:
+        checkpoint: contents of the checkpoint.
+        path: path of the checkpoint, for error messages.
+        num_features: number of features of the network; None if unknown.
+
+    Returns:
+        A :class:`~ganmc_lightning.data.scaling.RowScaler`; None if the run was not trained on tabular data.
+
+    Raises:
+        ConfigurationError: the scaler is damaged, or has another number of columns.
+    """
+    import torch
+
+    from ganmc_lightning.data.scaling import RowScaler
+
+    try:
+        state = (checkpoint.get(DATA_STATE) or {}).get("scaler")
+        if not state:
+            return None
+        scaler = RowScaler.from_state_dict(state)
+        (width,) = scaler.mean.shape
+        if num_features not in (None, width):
+            raise ValueError(f"got a scaler of {width} columns, expected {num_features}")
+        if not all(bool(values.isfinite().all()) for values in (scaler.mean, scaler.std, *scaler.quantiles)):
+            raise ValueError("got a scaler with NaN or infinite values")
+        rows = scaler.inverse_transform(scaler.transform(torch.zeros(1, width)))  # raises if shapes or types differ
+        if rows.shape != (1, width):
+            raise ValueError(f"got a scaler that returns rows of shape {tuple(rows.shape)}, expected {(1, width)}")
+    except DAMAGES as error:
+        raise damaged_state(path, error) from error
+    return scaler
+
+
+def damaged_state(path: str, error: Exception) -> ConfigurationError:
+    """Return the error of a checkpoint in which the state of the data module is damaged."""
+    return ConfigurationError(f"{path}: '{DATA_STATE}' is damaged ({type(error).__name__}: {one_line(error)})")

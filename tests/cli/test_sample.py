@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from ganmc_lightning.cli import main
+from ganmc_lightning.batch import DataSpec, Statistics
+from ganmc_lightning.cli import main, sample
 from ganmc_lightning.data.scaling import RowScaler
 from ganmc_lightning.data.schema import Field, TableSchema
+from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.io.samples import read_folder_samples, read_npz_samples
 from ganmc_lightning.networks import ACGANGenerator, TabularGenerator
+from ganmc_lightning.networks.recipe_metadata import encode_recipe
 
 
 def save(generator, recipe, path):
@@ -176,3 +180,94 @@ def test_an_existing_file_is_replaced_on_request(images, tmp_path):
     file.write_bytes(b"old")
     assert main(["sample", images, "--num-samples", "2", "--out", str(file), "--overwrite"]) == 0
     assert len(np.load(file)["images"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(float("nan"), "got NaN or infinite samples"), (9.0, "got images in [9, 9]")]
+)
+def test_samples_of_a_damaged_generator_are_refused(images, tmp_path, capsys, monkeypatch, value, message):
+    forward = ACGANGenerator.forward
+    monkeypatch.setattr(ACGANGenerator, "forward", lambda *inputs: forward(*inputs).fill_(value))
+    assert main(["sample", images, "--out", str(tmp_path / "new.npz")]) == 2
+    assert capsys.readouterr().err.startswith(f"ganmc: {images}: {message}")
+    assert not (tmp_path / "new.npz").exists()
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """A generator of rows as a .safetensors file, which has statistics but no valid values and no categories."""
+    generator, recipe = TabularGenerator(5, 2), {"class_path": "ganmc_lightning.networks.TabularGenerator"}
+    spec = DataSpec((5,), 2, statistics=Statistics(torch.arange(5.0).double(), torch.full((5,), 2.0).double()))
+    metadata = encode_recipe({**recipe, "init_args": {"num_features": 5, "num_classes": 2}}, spec)
+    save_file(generator.state_dict(), tmp_path / "gan.safetensors", metadata)
+    return tmp_path / "gan.safetensors"
+
+
+def test_rows_of_an_exported_generator_are_written_as_scaled(exported, tmp_path, capsys, monkeypatch):
+    assert main(["sample", str(exported), "--num-samples", "4", "--out", str(tmp_path / "rows.npz")]) == 0
+    assert "X_scaled: scaled units of the network" in capsys.readouterr().out
+    with np.load(tmp_path / "rows.npz") as arrays:
+        assert set(arrays) == {"X_scaled", "X_scaled_mean", "X_scaled_std", "labels"}
+        assert arrays["X_scaled_mean"].tolist() == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(sample, "generate", None)  # refused before
+    assert main(["sample", str(exported), "--out", str(tmp_path / "rows.csv")]) == 2
+    assert "expected rows.npz, because" in capsys.readouterr().err
+
+
+DAMAGES = {
+    "no mean": lambda state: state["scaler"].pop("mean"),
+    "mean of no tensor": lambda state: state["scaler"].update(mean=3),
+    "mean of other length": lambda state: state["scaler"].update(mean=torch.zeros(1, dtype=torch.float64)),
+    "mean of NaN": lambda state: state["scaler"]["mean"].fill_(torch.nan),
+    "quantiles of too few columns": lambda state: state["scaler"].update(quantiles=(torch.zeros(2, 2),)),
+    "blocks outside": lambda state: state["scaler"]["columns"].update(one_hot_blocks=((7, 9),)),
+    "scaler of no mapping": lambda state: state.update(scaler=[1]),
+    "schema without label": lambda state: state["schema"].pop("label"),
+    "schema of too few columns": lambda state: state["schema"]["fields"].pop(),
+    "too few values": lambda state: state["schema"]["fields"].__setitem__(3, ("kin", ("no",), False)),
+    "too few classes": lambda state: state["schema"].update(classes=("never",)),
+    "state of no mapping": None,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_tables_are_one_line(table, tmp_path, capsys, damage):
+    path, _ = table
+    checkpoint = torch.load(path, weights_only=True)
+    if damage is None:
+        checkpoint["GANAugmentedDataModule"] = 3
+    else:
+        damage(checkpoint["GANAugmentedDataModule"])
+    torch.save(checkpoint, path)
+    assert main(["sample", path, "--num-samples", "2", "--out", str(tmp_path / "rows.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"ganmc: {path}: 'GANAugmentedDataModule' is damaged (")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "rows.csv").exists()
+
+
+def test_a_scaler_of_another_number_of_columns(table, tmp_path, capsys):
+    path, _ = table
+    checkpoint = torch.load(path, weights_only=True)
+    scaler = RowScaler.fit(TABLE[:, :2])
+    checkpoint["GANAugmentedDataModule"] = {"scaler": scaler.state_dict(), "schema": None}
+    torch.save(checkpoint, path)
+    assert main(["sample", path, "--num-samples", "2", "--out", str(tmp_path / "rows.npz")]) == 2
+    assert "is damaged (ValueError: got a scaler of 2 columns, expected 5" in capsys.readouterr().err
+
+
+def test_no_incomplete_folder_remains(images, tmp_path, monkeypatch):
+    """Neither after Ctrl-C, nor that of an earlier process with the number of this one."""
+    out = tmp_path / "new"
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image.Image, "save", interrupt)
+        assert main(["sample", images, "--num-samples", "3", "--out", str(out)]) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["gan.ckpt"]
+    (temporary_path(out) / "000").mkdir(parents=True)
+    (temporary_path(out) / "000" / "old.png").touch()
+    assert main(["sample", images, "--num-samples", "3", "--out", str(out)]) == 0
+    assert len(list(out.glob("*/*.png"))) == 3

@@ -104,3 +104,29 @@ def test_a_missing_scaler(tmp_path):
 def test_a_missing_file():
     with pytest.raises(ConfigurationError, match=r"missing\.ckpt: checkpoint not found"):
         load_synthesizer("missing.ckpt")
+
+
+def damage(path, **fields):
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["GANAugmentedDataModule"]["scaler"].update(fields)
+    torch.save(checkpoint, path)
+
+
+def test_damaged_scalers(tmp_path, gan):
+    _, path = gan
+    damage(path, std=torch.ones(2))
+    with pytest.raises(ConfigurationError, match="'GANAugmentedDataModule' is damaged"):
+        load_synthesizer(path)
+    network = MLPClassifier(in_features=3, num_classes=4, hidden=(5,))
+    arguments = {"in_features": 3, "num_classes": 4, "hidden": [5]}
+    path = save(tmp_path, "network", network, "MLPClassifier", **arguments)
+    damage(path, mean=None)
+    with pytest.raises(ConfigurationError, match="'GANAugmentedDataModule' is damaged"):
+        load_tabular_classifier(path)
+
+
+def test_a_scaler_of_other_columns_than_the_network(tmp_path):
+    other = RowScaler.fit(ROWS[:, :2])
+    path = save(tmp_path, "generator", TabularGenerator(3, 2), "TabularGenerator", other, num_features=3)
+    with pytest.raises(ConfigurationError, match="got a scaler of 2 columns, expected 3"):
+        load_synthesizer(path)
