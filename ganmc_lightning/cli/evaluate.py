@@ -21,6 +21,7 @@ from ganmc_lightning.evaluation.sources import open_sample_sets
 from ganmc_lightning.evaluation.student_factory import make_student_factory
 from ganmc_lightning.evaluation.table import collect_settings, flatten_metrics, print_results
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.images import PLOT_CHANNELS
 from ganmc_lightning.metrics.extractors import load_classifier, make_extractor
 from ganmc_lightning.networks.profiling import device_name
 from ganmc_lightning.networks.training_data import check_statistics
@@ -39,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--num-samples: got {arguments.num_samples}, expected at least {COLUMNS} with --nearest-plot"
         )
+    if arguments.out:
+        RunFolder(arguments.out).check_no_training("--out")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load_datamodule(arguments.data)
     if data.spec.weighted:
@@ -53,6 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     extractor_name = arguments.extractor or ("inception" if is_images else None)
     if arguments.nearest_plot and not (extractor_name and is_images):
         raise ConfigurationError("--nearest-plot requires images and an extractor")
+    if arguments.nearest_plot and data.spec.sample_shape[0] not in PLOT_CHANNELS:
+        raise ConfigurationError(
+            f"--nearest-plot: got images of {data.spec.sample_shape[0]} channels, expected 1, 3 or 4"
+        )
     if extractor_name and (arguments.nearest_plot or requested & set(FEATURE_METRICS)):
         extractor = make_extractor(extractor_name, tuple(data.spec.sample_shape), arguments.extractor_size).to(device)
         check_statistics("--extractor", extractor, data.spec)
@@ -83,10 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
             progress=lambda description: lambda items: progress.track(items, description=description),
         )
         results = [evaluator.evaluate(sample_set) for sample_set in samples.sets]
+        if arguments.out:  # before the figure and the output, which fails if its reader has ended
+            _write_result(arguments, evaluator, results, data.dataset.name, round(time.monotonic() - started, 2))
         if arguments.nearest_plot:
             plot_results(evaluator, results, arguments.nearest_plot)
-    if arguments.out:  # before the output, which fails if its reader has ended
-        _write_result(arguments, evaluator, results, data.dataset.name, round(time.monotonic() - started, 2))
     print_results(evaluator, results, data.dataset.name)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ganmc_lightning.cli.seed import check_seed
@@ -99,9 +100,9 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) < minimum:
             flag = f"--{name.replace('_', '-')}"
             raise ConfigurationError(f"{flag}: got {getattr(arguments, name)}, expected at least {minimum}")
-    if not arguments.student_learning_rate > 0:
+    if not 0 < arguments.student_learning_rate < math.inf:
         raise ConfigurationError(
-            f"--student-learning-rate: got {arguments.student_learning_rate}, expected a positive number"
+            f"--student-learning-rate: got {arguments.student_learning_rate}, expected a positive, finite number"
         )
     if (arguments.teacher is None) != (arguments.student is None):
         raise ConfigurationError("--teacher, --student: got only one, expected both or neither")

@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from ganmc_lightning.batch import to_uint8_images
+from ganmc_lightning.batch import check_generated, to_uint8_images
 from ganmc_lightning.cli.profile_arguments import parse_generators
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import atomic_write
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
+from ganmc_lightning.io.images import PLOT_CHANNELS
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
 from ganmc_lightning.networks.profiling import (
@@ -38,22 +39,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure the generators, plot their samples and write the result.
 
     Raises:
-        ConfigurationError: a checkpoint has no generator, latents or samples of the generators differ in shape, or the
-            output cannot be written.
+        ConfigurationError: a checkpoint has no generator, latents or samples of the generators differ in shape, samples
+            are not finite, or the output cannot be written.
     """
     started = time.monotonic()
+    folder = RunFolder(arguments.out)
+    folder.check_no_training("--out")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generators = {name: generator.to(device) for name, generator in load_generators(arguments.generators).items()}
     check_compatible(generators)
     metrics = {} if arguments.metrics_json is None else _read_metrics(arguments.metrics_json)
     costs = measure(generators, arguments.batch_size, arguments.benchmark_seconds, device)
     metrics |= {f"test/{name}/{metric}": value for name, row in costs.items() for metric, value in row.items()}
-    folder = RunFolder(arguments.out)
+    shape = next(iter(generators.values())).sample_shape
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        if len(next(iter(generators.values())).sample_shape) == 3:
-            path = folder.samples / "comparison.png"
-            save_latent_interpolation(generators, arguments.num_samples, arguments.seed, device, path)
         folder.update_result(
             command=arguments.command,
             seed=arguments.seed,
@@ -62,6 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
             device=device_name(device),
             settings={"batch_size": arguments.batch_size, "threads": torch.get_num_threads()},
         )
+        if len(shape) == 3 and shape[0] in PLOT_CHANNELS:
+            path = folder.samples / "comparison.png"
+            save_latent_interpolation(generators, arguments.num_samples, arguments.seed, device, path)
+        else:
+            print(f"no figure: got samples of shape {tuple(shape)}, expected images of 1, 3 or 4 channels")
     except OSError as error:
         raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error
     print_table(costs)
@@ -141,6 +146,9 @@ def save_latent_interpolation(
     """Plot one row per generator: samples of the same latents, and a latent interpolation (GAN-KD, figure 5).
 
     The interpolation is linear, from the first latents to the last.
+
+    Raises:
+        ConfigurationError: samples are NaN or infinite, or images exceed [-1, 1].
     """
     figure = Figure(figsize=(0.5 * (2 * num_samples + 3), 0.55 * len(generators) + 0.4), dpi=150)
     axes = figure.subplots(len(generators), 2, squeeze=False)
@@ -151,7 +159,9 @@ def save_latent_interpolation(
         for axis, inputs in zip(
             row, ((latents, *labels), (interpolated, *(each[:1].expand(num_samples) for each in labels))), strict=True
         ):
-            strip = torch.cat(list(to_uint8_images(generator(*inputs)).cpu().permute(0, 2, 3, 1)), dim=1)
+            samples = generator(*inputs)
+            check_generated(samples, name)
+            strip = torch.cat(list(to_uint8_images(samples).cpu().permute(0, 2, 3, 1)), dim=1)
             axis.imshow(strip.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])

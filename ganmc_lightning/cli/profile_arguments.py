@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def validate_arguments(arguments: argparse.Namespace) -> None:
         ConfigurationError: a number, a name or a path is invalid.
     """
     check_seed(arguments.seed)
-    if min(arguments.num_samples, arguments.batch_size) < 1 or arguments.benchmark_seconds <= 0:
-        raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive numbers")
+    if min(arguments.num_samples, arguments.batch_size) < 1 or not 0 < arguments.benchmark_seconds < math.inf:
+        raise ConfigurationError("--num-samples, --batch-size, --benchmark-seconds: expected positive, finite numbers")
     for checkpoint in parse_generators(arguments.generators).values():
         check_checkpoint_exists(checkpoint)
     check_writable(arguments.out, "--out")

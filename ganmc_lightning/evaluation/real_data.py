@@ -43,7 +43,8 @@ def load_datamodule(name: str, in_memory: bool = True) -> GANAugmentedDataModule
     data.prepare_data()
     data.setup("test")
     for split in SPLITS if in_memory else ():
-        data.samples(split)  # raises if the data set is not loaded into memory
+        if split != "val" or data.validation_split == "val":
+            data.samples(split)  # raises if the data set is not loaded into memory
     return data
 
 

@@ -19,6 +19,8 @@ MAX_PIXELS = 2**26
 """Maximum number of pixels (8192 x 8192) of an image file, before and after resizing its shorter side."""
 BACKGROUND = (255, 255, 255)
 """Color for transparent pixels: white, as in web browsers and image viewers."""
+PLOT_CHANNELS = (1, 3, 4)
+"""Numbers of channels that a figure can show: gray, color, and color with transparency."""
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MODES = {1: "L", 3: "RGB"}
 _ORIENTATION_TAG = 0x0112

@@ -120,6 +120,21 @@ class RunFolder:
         """
         return read_run_result(self.result)
 
+    def check_no_training(self, option: str) -> None:
+        """Validate that :attr:`result` is not that of a training, which another command would replace in part.
+
+        Args:
+            option: command-line option of the folder, for the error message.
+
+        Raises:
+            ConfigurationError: the folder contains the result of a training, or the file is invalid.
+        """
+        result = self.read_result()
+        if result is not None and result.steps is not None:
+            raise ConfigurationError(
+                f"{option}: {self.path} contains the result of a training, expected another folder"
+            )
+
     def update_result(self, **fields: Any) -> None:
         """Write fields of :class:`~ganmc_lightning.runs.result.RunResult`; keep fields written before.
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganmc_lightning.cli import evaluate_arguments
+from ganmc_lightning.cli import evaluate, evaluate_arguments
 from ganmc_lightning.evaluation import evaluator, samples
+from ganmc_lightning.exceptions import ConfigurationError
 
 STUDENT = (
     "{class_path: ganmc_lightning.networks.MLPClassifier, init_args: {in_features: 64, num_classes: 3, hidden: [8]}}"
@@ -78,6 +79,36 @@ def test_several_sets_differ_and_are_reproducible(ganmc, tools, trained, tmp_pat
     assert "skipped: near_duplicates of real" in done.out
 
 
+def test_the_result_is_written_before_the_figure(ganmc, tools, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ConfigurationError("no figure")
+
+    monkeypatch.setattr(evaluate, "plot_results", fail)
+    plot, out = tmp_path / "nearest.png", tmp_path / "run"
+    done = ganmc("evaluate", "real:val", *tools, "--metrics", "fid", "--out", out, "--nearest-plot", plot)
+    assert done.status == 2
+    assert "test/fid" in json.loads((out / "result.json").read_text())["metrics"]
+
+
+def test_images_without_a_figure(ganmc, tools, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8, 2), dtype=np.uint8)
+    arrays = {"train_images": images[:60], "test_images": images[60:]}
+    np.savez(tmp_path / "two.npz", **arrays, train_labels=np.arange(60) % 2, test_labels=np.arange(20) % 2)
+    arguments = ["real:val", *tools[2:6], "--data", tmp_path / "two.npz", "--nearest-plot", tmp_path / "nearest.png"]
+    done = ganmc("evaluate", *arguments)
+    assert done.status == 2
+    assert done.err == "ganmc: --nearest-plot: got images of 2 channels, expected 1, 3 or 4\n"
+
+
+def test_the_result_of_a_training_is_not_replaced(ganmc, tools, tmp_path):
+    text = '{"command": "ganmc fit", "steps": 9, "metrics": {"test/accuracy": 0.5}}'
+    (tmp_path / "result.json").write_text(text)
+    done = ganmc("evaluate", "real:val", *tools, "--metrics", "fid", "--out", tmp_path)
+    assert done.status == 2
+    assert done.err == f"ganmc: --out: {tmp_path} contains the result of a training, expected another folder\n"
+    assert (tmp_path / "result.json").read_text() == text
+
+
 def test_rows_without_an_extractor(ganmc, tmp_path, monkeypatch):
     """No metric remains without an extractor."""
     monkeypatch.setenv("GANMC_DATA", str(tmp_path))
@@ -109,7 +140,8 @@ def test_image_with_too_many_channels_for_the_teacher_only(ganmc, tools, tmp_pat
         (["--num-samples", "1"], "--num-samples: got 1, expected at least 2"),
         (["--num-samples", "9", "--nearest-plot", "p.png"], "--num-samples: got 9, expected at least 10"),
         (["--num-students", "0"], "--num-students: got 0, expected at least 1"),
-        (["--student-learning-rate", "-1"], "--student-learning-rate: got -1.0, expected a positive number"),
+        (["--student-learning-rate", "-1"], "--student-learning-rate: got -1.0, expected a positive, finite number"),
+        (["--student-learning-rate", "inf"], "--student-learning-rate: got inf, expected a positive, finite number"),
         (["--metrics", "fid,lpips"], "metrics: got 'lpips', expected"),
         (["--extractor", "vgg"], "extractor: got 'vgg', expected"),
         (["--sharpness-reference", "absent.ckpt"], "absent.ckpt: checkpoint not found"),

@@ -93,6 +93,31 @@ def test_conditional_generators(tmp_path):
     assert (tmp_path / "out" / "samples" / "comparison.png").is_file()
 
 
+def test_images_of_two_channels_are_measured_without_a_figure(tmp_path, capsys):
+    path, out = dcgan(tmp_path / "two.ckpt", channels=2, width=2), tmp_path / "out"
+    assert main(["profile", f"a={path}", "--out", str(out), "--benchmark-seconds", "0.01"]) == 0
+    assert "no figure: got samples of shape (2, 8, 8), expected images of 1, 3 or 4 channels" in capsys.readouterr().out
+    assert [file.name for file in out.iterdir()] == ["result.json"]
+
+
+def test_a_damaged_generator_has_a_result_but_no_figure(tmp_path, capsys):
+    path, out = dcgan(tmp_path / "gan.ckpt", width=2), tmp_path / "out"
+    checkpoint = torch.load(path, weights_only=True)
+    next(iter(checkpoint["state_dict"].values())).fill_(torch.nan)
+    torch.save(checkpoint, path)
+    assert main(["profile", f"a={path}", "--out", str(out), "--benchmark-seconds", "0.01"]) == 2
+    assert "ganmc: a: got NaN or infinite samples" in capsys.readouterr().err
+    assert [file.name for file in out.iterdir()] == ["result.json"]
+
+
+def test_the_result_of_a_training_is_not_replaced(pair, tmp_path, capsys):
+    (tmp_path / "result.json").write_text('{"steps": 9}')
+    assert main(["profile", *pair, "--out", str(tmp_path), "--benchmark-seconds", "0.01"]) == 2
+    error = capsys.readouterr().err
+    assert error == f"ganmc: --out: {tmp_path} contains the result of a training, expected another folder\n"
+    assert (tmp_path / "result.json").read_text() == '{"steps": 9}'
+
+
 def test_measures_leave_the_generators_as_they_were(pair):
     generators = load_generators(pair)
     generator = generators["student"].train()
@@ -143,7 +168,14 @@ def test_bad_input_is_one_line_and_writes_nothing(pair, tmp_path, monkeypatch, c
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", ["--num-samples", "--batch-size", "--benchmark-seconds"])
-def test_options_must_be_positive(pair, tmp_path, option, capsys):
-    assert main(["profile", *pair, "--out", str(tmp_path / "out"), option, "0"]) == 2
-    assert "expected positive" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--num-samples", "0"),
+        ("--batch-size", "0"),
+        *(("--benchmark-seconds", value) for value in ("0", "nan", "inf")),
+    ],
+)
+def test_options_must_be_positive(pair, tmp_path, option, value, capsys):
+    assert main(["profile", *pair, "--out", str(tmp_path / "out"), option, value]) == 2
+    assert "expected positive, finite numbers" in capsys.readouterr().err

@@ -53,6 +53,16 @@ def test_a_training_configuration_decides_the_split_and_loads_no_generator(data_
     assert [len(data.samples(part)[1]) for part in ("train", "val", "test")] == [30, 30, 40]
 
 
+def test_a_training_configuration_without_validation_samples(data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(data_root)
+    file = tmp_path / "final.yaml"
+    file.write_text(yaml.safe_dump({"data": {"dataset": CONFIG["dataset"], "validation_fraction": 0.0}}))
+    data = load_datamodule(str(file))
+    assert [len(data.samples(part)[1]) for part in ("train", "test")] == [120, 40]
+    with pytest.raises(ConfigurationError, match="which leaves no validation samples"):
+        data.samples("val")
+
+
 def test_a_folder_of_images(data_root, tmp_path):
     with np.load(data_root / "tiny.npz") as arrays:
         for index, (image, label) in enumerate(zip(arrays["train_images"], arrays["train_labels"], strict=True)):
