@@ -19,6 +19,8 @@ from ganmc_lightning.networks.wrappers import unwrap
 
 BATCH = "batch"
 """Name of the dynamic dimension of all inputs and outputs."""
+ROWS = "rows"
+"""Name of the inputs of a classifier, or the outputs of a generator, of z-scored rows."""
 
 
 class DeployedClassifier(nn.Module):
@@ -76,7 +78,7 @@ class InputSpec(NamedTuple):
         shape: shape without the batch dimension.
         dtype: data type.
         limit: exclusive upper bound of integers; 0 for floats.
-        std: standard deviation of normal inputs; 0 for images, which are uniform in [-1, 1].
+        std: standard deviation of random inputs, which are normal; 0 for images, which are uniform in [-1, 1].
     """
 
     name: str
@@ -96,8 +98,10 @@ class InputSpec(NamedTuple):
 
     def __str__(self) -> str:
         sizes = ", ".join(map(str, ("N", *self.shape)))
-        bounds = f" in [0, {self.limit - 1}]" if self.limit else ("" if self.std else " in [-1, 1]")
-        return f"{self.name}: {str(self.dtype).removeprefix('torch.')} ({sizes}){bounds}"
+        values = f" in [0, {self.limit - 1}]" if self.limit else " in [-1, 1]"
+        if self.std:
+            values = ", z-scores" if self.name == ROWS else f", normal, mean 0, standard deviation {self.std:g}"
+        return f"{self.name}: {str(self.dtype).removeprefix('torch.')} ({sizes}){values}"
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ def make_deployment(
 
 
 def _samples(spec: DataSpec) -> str:
-    return "rows" if len(spec.sample_shape) == 1 else "images"
+    return ROWS if len(spec.sample_shape) == 1 else "images"
 
 
 def _check_images(option: str, value: bool, sample_shape: tuple[int, ...]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -95,6 +96,7 @@ def test_metadata_read_back(network, tmp_path):
         assert json.loads(metadata["class_names"]) == ["ant", "bee", "cat", "dog"]
         assert metadata["inputs"] == "images: float32 (N, 3, 8, 8) in [-1, 1]"
         assert metadata["outputs"] == "logits: float32 (N, 4)"
+        assert not {"mean", "std", "latent_std"} & metadata.keys()  # images in [-1, 1] are not standardized
         assert metadata["torch"] == torch.__version__
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 18)]
     sizes = [each.type.tensor_type.shape.dim[0].dim_param for each in (*model.graph.input, *model.graph.output)]
@@ -103,6 +105,40 @@ def test_metadata_read_back(network, tmp_path):
     assert found == recipe
     assert trained_on.class_names == spec.class_names
     assert torch.equal(trained_on.statistics.mean, statistics.mean)
+
+
+ROW_STATISTICS = Statistics(torch.tensor([0.1, 1 / 3]).double(), torch.tensor([2.0, 1.0]).double())
+
+
+def read_pt2(path):
+    extra = {"metadata.json": ""}
+    torch.export.load(path, extra_files=extra)
+    return json.loads(extra["metadata.json"])
+
+
+@pytest.mark.parametrize("quantiles", [(), tuple(torch.arange(12.0).view(2, 2, 3).double())])
+def test_metadata_of_rows_contain_their_scaling(quantiles, tmp_path):
+    spec = DataSpec((2,), 3, statistics=replace(ROW_STATISTICS, quantiles=quantiles))
+    export_network(nn.Linear(2, 3), tmp_path, ["pt2"], spec=spec)
+    metadata = read_pt2(tmp_path / "model.pt2")
+    assert metadata["inputs"] == "rows: float32 (N, 2), z-scores"
+    assert json.loads(metadata["mean"]) == ROW_STATISTICS.mean.tolist()
+    assert json.loads(metadata["std"]) == [2.0, 1.0]
+    assert json.loads(metadata.get("quantiles", "[]")) == [column.tolist() for column in quantiles]
+    assert "latent_std" not in metadata
+    assert load_network(str(tmp_path / "model.pt2"))(torch.zeros(2, 2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("latent_std", [1.0, 0.25])
+def test_metadata_of_a_generator_contain_the_distribution_of_its_latents(latent_std, tmp_path):
+    generator = TabularGenerator(2, latent_dim=5, latent_std=latent_std)
+    export_network(generator, tmp_path, ["pt2"], spec=DataSpec((2,), 0, statistics=ROW_STATISTICS))
+    metadata = read_pt2(tmp_path / "model.pt2")
+    latents = f"latents: float32 (N, 5), normal, mean 0, standard deviation {latent_std:g}"
+    assert metadata["inputs"] == f"{latents}; labels: int64 (N) in [0, 1]"
+    assert float(metadata["latent_std"]) == latent_std
+    assert metadata["outputs"] == "rows: float32 (N, 2), z-scores"
+    assert json.loads(metadata["std"]) == [2.0, 1.0]
 
 
 def test_uint8_images_in_and_probabilities_out(network, images, tmp_path):
