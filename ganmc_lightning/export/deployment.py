@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram
 from ganmc_lightning.batch import DataSpec, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.networks.base import Generator
+from ganmc_lightning.networks.validation import are_probabilities
 from ganmc_lightning.networks.wrappers import unwrap
 
 BATCH = "batch"
@@ -181,11 +182,10 @@ def make_deployment(
     name, rows = _samples(spec), len(spec.sample_shape) == 1
     pixels = InputSpec(name, spec.sample_shape, torch.uint8, limit=256)
     input_spec = pixels if uint8_inputs else InputSpec(name, spec.sample_shape, std=float(rows))
+    _check_classifier(DeployedClassifier(network, uint8_inputs, probabilities=False), input_spec, spec)
     module = DeployedClassifier(network, uint8_inputs, probabilities).eval()
     output = "probabilities" if probabilities else "logits"
-    deployment = Deployment(module, (input_spec,), output, spec, recipe, calibration)
-    _check_classifier(deployment)
-    return deployment
+    return Deployment(module, (input_spec,), output, spec, recipe, calibration)
 
 
 def _samples(spec: DataSpec) -> str:
@@ -198,11 +198,11 @@ def _check_images(option: str, value: bool, sample_shape: tuple[int, ...]) -> No
 
 
 @torch.no_grad()
-def _check_classifier(deployment: Deployment) -> None:
+def _check_classifier(module: DeployedClassifier, inputs: InputSpec, spec: DataSpec) -> None:
     """Raise :class:`ConfigurationError` unless the network returns one logit per class and sample."""
-    spec, name = deployment.spec, type(deployment.module.network).__name__
+    name = type(module.network).__name__
     try:
-        outputs = deployment.module(*deployment.random_inputs(2, seed=0))
+        outputs = module(inputs.random(2, torch.Generator().manual_seed(0)))
     except ConfigurationError:
         raise
     except Exception as error:  # a network of other inputs raises any type
@@ -214,4 +214,9 @@ def _check_classifier(deployment: Deployment) -> None:
         actual = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
         raise ConfigurationError(
             f"{name}: returned {actual} for 2 samples, expected logits {expected} of a classifier, or a Generator"
+        )
+    if are_probabilities(outputs):
+        raise ConfigurationError(
+            f"{name}: returned probabilities (each row sums to 1), expected logits; remove its final softmax, or wrap "
+            'it: PretrainedClassifier(network, outputs="probabilities")'
         )

@@ -17,6 +17,7 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.archives import check_archive
 from ganmc_lightning.networks.checkpoints import relevant_line
 from ganmc_lightning.networks.exported_check import check_program
+from ganmc_lightning.networks.pretrained import Outputs
 
 METADATA_FILE = "metadata.json"
 """Name of the metadata that ``ganmc export`` stores in the archive."""
@@ -30,12 +31,14 @@ class ExportedNetwork(NamedTuple):
         sample_shape: shape of one input without dynamic sizes: ``(C, H, W)``, or empty.
         num_classes: number of outputs of one sample; 0 if unknown.
         class_names: names of the classes in a file of ``ganmc export``; empty if unknown.
+        outputs: ``"probabilities"`` for a file of ``ganmc export --probabilities``, else ``"logits"``.
     """
 
     network: nn.Module
     sample_shape: tuple[int, ...]
     num_classes: int
     class_names: tuple[str, ...] = ()
+    outputs: Outputs = "logits"
 
 
 def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
@@ -85,7 +88,8 @@ def load_exported(path: str, trust: bool = False) -> ExportedNetwork:
     network = _MovableGraph(graph)
     fixed = all(isinstance(size, int) for size in shape)
     count = classes if isinstance(classes, int) else 0
-    return ExportedNetwork(network, shape if fixed else (), count, _class_names(extra, path))
+    class_names, kind = _read_metadata(extra[METADATA_FILE], path)
+    return ExportedNetwork(network, shape if fixed else (), count, class_names, kind)
 
 
 class _MovableGraph(nn.Module):
@@ -126,13 +130,17 @@ def _replace_arguments(graph: nn.Module, replace: Callable[[Any], Any]) -> None:
             module.recompile()
 
 
-def _class_names(extra: dict[str, Any], path: str) -> tuple[str, ...]:
-    if not extra[METADATA_FILE]:
-        return ()
+def _read_metadata(text: str, path: str) -> tuple[tuple[str, ...], Outputs]:
+    """Return the class names and the kind of outputs in the metadata of ``ganmc export``; "" for other files."""
+    if not text:
+        return (), "logits"
     try:
-        return tuple(map(str, json.loads(json.loads(extra[METADATA_FILE])["class_names"])))
+        metadata = json.loads(text)
+        class_names = tuple(map(str, json.loads(metadata["class_names"])))
+        outputs = str(metadata.get("outputs", ""))
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(f"{path}: its metadata are damaged ({type(error).__name__}: {error})") from error
+    return class_names, "probabilities" if outputs.startswith("probabilities:") else "logits"
 
 
 @contextmanager

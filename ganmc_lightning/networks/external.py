@@ -76,7 +76,9 @@ def load_file(path: str, content: Any, network: nn.Module | None, options: Class
     if content is None:
         if network is not None:
             raise ConfigurationError(f"{path}: got a network for an exported network, which contains its own")
-        network, shape, classes, names = load_exported(path, options.trust)
+        network, shape, classes, names, outputs = load_exported(path, options.trust)
+        if outputs != "logits":
+            options = options._replace(outputs=outputs)
         square = len(shape) == 3 and shape[1] == shape[2]  # other images cannot be resized to image_size
         known = Preprocessing(input_shape=shape, fixed_size=square, num_classes=classes, class_names=names)
     elif network is not None:

@@ -19,6 +19,7 @@ from ganmc_lightning.networks import (
     ACGANGenerator,
     DCGANGenerator,
     LeNet,
+    PretrainedClassifier,
     TabularGenerator,
     load_generator,
     load_network,
@@ -26,6 +27,7 @@ from ganmc_lightning.networks import (
 from ganmc_lightning.networks.recipe_metadata import decode_recipe
 from ganmc_lightning.networks.recipes import instantiate_network
 from ganmc_lightning.networks.training_data import get_training_data
+from ganmc_lightning.networks.validation import check_logits
 
 SPEC = DataSpec((3, 8, 8), 4, ("ant", "bee", "cat", "dog"))
 
@@ -150,6 +152,28 @@ def test_uint8_images_in_and_probabilities_out(network, images, tmp_path):
     for actual in (run_onnx(tmp_path / "model.onnx", pixels), program(pixels)):
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(actual.sum(1), torch.ones(6))
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_a_network_that_ends_with_a_softmax_is_refused(network, probabilities, tmp_path):
+    """Else the softmax would be applied twice, or its probabilities would be named logits."""
+    with_softmax = nn.Sequential(network, nn.Softmax(1))
+    with pytest.raises(ConfigurationError, match=r"Sequential: returned probabilities .*, expected logits"):
+        export_network(with_softmax, tmp_path, ["pt2"], spec=SPEC, probabilities=probabilities)
+    wrapped = PretrainedClassifier(with_softmax, outputs="probabilities")
+    export_network(wrapped, tmp_path, ["pt2"], spec=SPEC, probabilities=probabilities)
+    inputs = torch.rand(3, 3, 8, 8)
+    expected = network.eval()(inputs).log_softmax(1)
+    actual = torch.export.load(tmp_path / "model.pt2").module()(inputs)
+    torch.testing.assert_close(actual, expected.exp() if probabilities else expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pt2_with_probabilities_is_loaded_as_logits(network, tmp_path):
+    export_network(network, tmp_path, ["pt2"], spec=SPEC, probabilities=True)
+    loaded = load_network(str(tmp_path / "model.pt2"))
+    inputs = torch.rand(3, 3, 8, 8)
+    torch.testing.assert_close(loaded(inputs), network.eval()(inputs).log_softmax(1), rtol=1e-4, atol=1e-5)
+    check_logits("teacher", loaded, loaded(inputs[:2]), SPEC)
 
 
 def test_pt2_is_a_teacher(network, tmp_path):
