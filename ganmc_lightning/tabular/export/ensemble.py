@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from scipy.special import expit, softmax
 from ganmc_lightning.tabular.export.arrays import FlatTrees
 
 Link = Literal["identity", "sigmoid", "softmax", "exp"]
+ROWS = 10_000
+"""Samples whose leaves are computed at once: those of a whole table would take 8 bytes per sample and tree."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class FlatEnsemble:
     def apply(self, X: NDArray[Any]) -> NDArray[np.int64]:
         """Return the leaf (N, trees) that encoded samples (N, D) reach in each tree."""
         index = np.arange(len(X))
-        reached = np.empty((len(X), len(self.roots)), dtype=np.int64)
+        reached = np.empty((len(X), len(self.roots)), dtype=np.int64, order="F")
         for tree, root in enumerate(self.roots):
             node = np.full(len(X), root)
             while (inner := node >= 0).any():
@@ -82,12 +85,15 @@ class FlatEnsemble:
 
     def decision_function(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Compute the sums (N, K), divided by ``divisor``, of samples (N, D), in the order of the trees."""
-        total = np.tile(self.baseline, (len(X), 1))
-        reached = self.apply(self.encode(X))
-        for tree, output in enumerate(self.outputs):
-            total[:, output : output + self.leaves.shape[1]] += self.leaves[reached[:, tree]]
-        mean: NDArray[np.float64] = total / self.divisor
-        return mean
+        values = np.empty((len(X), len(self.baseline)))
+        for rows in blocks(len(X)):
+            values[rows] = self.to_values(self.apply(self.encode(X[rows])))
+        return values
+
+    def to_values(self, reached: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute the sums (N, K), divided by ``divisor``, of the leaves (N, trees) that samples reach."""
+        values: NDArray[np.float64] = sum_leaves(reached, self.leaves, self.outputs, self.baseline) / self.divisor
+        return values
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Predict probabilities (N, classes) or values (N, K) of samples (N, D)."""
@@ -100,6 +106,36 @@ class FlatEnsemble:
         if by_category.any():
             left[by_category] = self.goes_left[subset[by_category], value[by_category].astype(np.int64)]
         return left
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """Yield slices of :data:`ROWS` samples that cover ``count`` samples.
+
+    Example:
+        >>> list(blocks(15_000))
+        [slice(0, 10000, None), slice(10000, 20000, None)]
+    """
+    return (slice(start, start + ROWS) for start in range(0, count, ROWS))
+
+
+def sum_leaves(
+    reached: NDArray[np.int64], leaves: NDArray[Any], outputs: NDArray[np.int64], baseline: NDArray[Any]
+) -> NDArray[Any]:
+    """Add the leaves (N, trees) that samples reach to a baseline (K,), in the order of the trees.
+
+    Args:
+        reached: row in ``leaves`` per sample and tree (N, trees).
+        leaves: values of the leaves (leaves, values).
+        outputs: column of the first value of the leaves of each tree (trees,).
+        baseline: start of the sums (K,).
+
+    Returns:
+        Sums (N, K).
+    """
+    total = np.tile(baseline, (len(reached), 1))
+    for tree, output in enumerate(outputs):
+        total[:, output : output + leaves.shape[1]] += leaves[reached[:, tree]]
+    return total
 
 
 def apply_link(link: Link, sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.tabular.export.arrays import round_down
-from ganmc_lightning.tabular.export.ensemble import FlatEnsemble
+from ganmc_lightning.tabular.export.ensemble import FlatEnsemble, blocks, sum_leaves
 
 LOWEST, HIGHEST, MISSING = -32767, 32767, -32768
 """Smallest and largest rounded feature, and the integer of a missing value."""
@@ -61,22 +61,39 @@ class FixedPointEnsemble:
         values = np.where(rounded == MISSING, np.nan, rounded)
         return replace(self.ensemble, thresholds=self.thresholds.astype(np.float64)).apply(values)
 
-    def sums(self, rounded: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Compute the integer sums (N, K) of rounded samples (N, D)."""
-        total = np.tile(self.baseline, (len(rounded), 1))
-        reached = self.apply(rounded)
-        for tree, output in enumerate(self.ensemble.outputs):
-            total[:, output : output + self.leaves.shape[1]] += self.leaves[reached[:, tree]]
-        return total
+    def sums(self, reached: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Compute the integer sums (N, K) of the leaves (N, trees) that samples reach."""
+        return sum_leaves(reached, self.leaves, self.ensemble.outputs, self.baseline)
 
     def decision_function(self, X: NDArray[Any]) -> NDArray[np.float64]:
         """Compute the values (N, K) of the sums of samples (N, D), before the link function."""
-        return self.to_values(self.sums(self.round_features(X)))
-
-    def to_values(self, sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Convert integer sums to values: division by 2**bits, and by the number of trees for a mean."""
-        values: NDArray[np.float64] = sums * 2.0**-self.bits / self.ensemble.divisor
+        values = np.empty((len(X), len(self.baseline)))
+        for rows in blocks(len(X)):
+            values[rows] = self.to_values(self.apply(self.round_features(X[rows])))
         return values
+
+    def to_values(self, reached: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute the values (N, K) of leaves (N, trees): sums by 2**bits, and by the number of trees for a mean."""
+        values: NDArray[np.float64] = self.sums(reached) * 2.0**-self.bits / self.ensemble.divisor
+        return values
+
+    def count_inexact_thresholds(self, X: NDArray[Any]) -> int:
+        """Count the thresholds, equal ones of a feature once, whose other child at least one sample (N, D) takes.
+
+        Rounding keeps the order of values, so that only the two values of ``X`` next to a threshold are compared.
+        """
+        exact, count = self.ensemble, 0
+        for column in np.unique(exact.features[exact.subsets < 0]):
+            at = (exact.features == column) & (exact.subsets < 0)
+            thresholds, first = np.unique(exact.thresholds[at], return_index=True)
+            integers = self.thresholds[at][first]
+            values = np.unique(X[:, column][~np.isnan(X[:, column])])
+            rounded = round_affinely(to_single(values)[:, None], self.offsets[column], self.scales[column])[:, 0]
+            above = np.searchsorted(values, thresholds, side="right")
+            below_differs = np.append(LOWEST - 1, rounded)[above] > integers  # no value is below the first threshold
+            above_differs = np.append(rounded, HIGHEST + 1)[above] <= integers
+            count += int((below_differs | above_differs).sum())
+        return count
 
     def bound(self) -> float:
         """Compute the largest possible error of a value of a sample that reaches the same leaves.
@@ -84,15 +101,14 @@ class FixedPointEnsemble:
         Values are those of :meth:`to_values`, before the link function and before the normalization of the
         probabilities of a student of three or more classes.
         """
-        exact, divisor = self.ensemble, self.ensemble.divisor
-        errors = np.abs(exact.baseline - self.baseline * 2.0**-self.bits + self._centers_sum())
-        for tree, (output, leaves) in enumerate(zip(exact.outputs, leaves_of_trees(exact), strict=True)):
-            rounding = exact.leaves[leaves] - _centers(exact)[tree] - self.leaves[leaves] * 2.0**-self.bits
-            errors[output : output + exact.leaves.shape[1]] += np.abs(rounding).max(axis=0)
-        return float(errors.max()) / divisor
-
-    def _centers_sum(self) -> NDArray[np.float64]:
-        return _sum_of_centers(self.ensemble)
+        exact = self.ensemble
+        trees = leaves_of_trees(exact)
+        centers = _centers(exact, trees)
+        errors = np.abs(exact.baseline - self.baseline * 2.0**-self.bits + _sum_of_centers(exact, centers))
+        for leaves, output, center in zip(trees, exact.outputs, centers, strict=True):
+            rounding = exact.leaves[leaves] - center - self.leaves[leaves] * 2.0**-self.bits
+            errors[output : output + len(center)] += np.abs(rounding).max(axis=0)
+        return float(errors.max()) / exact.divisor
 
 
 def round_affinely(X: NDArray[np.float32], offsets: NDArray[Any], scales: NDArray[Any]) -> NDArray[np.int64]:
@@ -197,24 +213,26 @@ def _place(
     return np.where(np.isposinf(thresholds), HIGHEST, placed), int(merged.sum())
 
 
-def _centers(ensemble: FlatEnsemble) -> NDArray[np.float64]:
+def _centers(ensemble: FlatEnsemble, trees: list[NDArray[np.int64]]) -> NDArray[np.float64]:
     """Return the middle of the leaf values of each tree (trees, values), which halves the range to round."""
-    groups = [ensemble.leaves[leaves] for leaves in leaves_of_trees(ensemble)]
+    groups = [ensemble.leaves[leaves] for leaves in trees]
     return np.array([(group.max(axis=0) + group.min(axis=0)) / 2 for group in groups])
 
 
-def _sum_of_centers(ensemble: FlatEnsemble) -> NDArray[np.float64]:
+def _sum_of_centers(ensemble: FlatEnsemble, centers: NDArray[np.float64]) -> NDArray[np.float64]:
     total = np.zeros(len(ensemble.baseline))
-    for output, center in zip(ensemble.outputs, _centers(ensemble), strict=True):
+    for output, center in zip(ensemble.outputs, centers, strict=True):
         total[output : output + len(center)] += center
     return total
 
 
 def _round_leaves(ensemble: FlatEnsemble) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Return leaves, baseline and the largest number of fractional bits for which they and every sum fit."""
-    centered = ensemble.leaves.copy()
-    sums = np.abs(ensemble.baseline + _sum_of_centers(ensemble))
-    for leaves, output, center in zip(leaves_of_trees(ensemble), ensemble.outputs, _centers(ensemble), strict=True):
+    trees = leaves_of_trees(ensemble)
+    centers = _centers(ensemble, trees)
+    start = ensemble.baseline + _sum_of_centers(ensemble, centers)
+    centered, sums = ensemble.leaves.copy(), np.abs(start)
+    for leaves, output, center in zip(trees, ensemble.outputs, centers, strict=True):
         centered[leaves] -= center
         sums[output : output + len(center)] += np.abs(centered[leaves]).max(axis=0)
     largest = float(np.abs(centered).max())
@@ -222,5 +240,5 @@ def _round_leaves(ensemble: FlatEnsemble) -> tuple[NDArray[np.int64], NDArray[np
     # rounding adds up to half a unit per tree
     by_sum = np.log2((LARGEST_SUM - len(ensemble.roots) - 1) / sums.max()) if sums.max() > 0 else 0.0
     bits = int(np.floor(min(by_leaf, by_sum)))
-    baseline = np.rint((ensemble.baseline + _sum_of_centers(ensemble)) * 2.0**bits).astype(np.int64)
+    baseline = np.rint(start * 2.0**bits).astype(np.int64)
     return np.rint(centered * 2.0**bits).astype(np.int64), baseline, bits

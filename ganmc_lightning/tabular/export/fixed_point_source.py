@@ -22,7 +22,7 @@ from ganmc_lightning.tabular.export.c_source import (
     source_path,
     write_source,
 )
-from ganmc_lightning.tabular.export.ensemble import FlatEnsemble, apply_link, to_ensemble
+from ganmc_lightning.tabular.export.ensemble import FlatEnsemble, apply_link, blocks, to_ensemble
 from ganmc_lightning.tabular.export.ensemble_probes import probe_ensemble
 from ganmc_lightning.tabular.export.fixed_point import FixedPointEnsemble, to_fixed_point, to_single
 from ganmc_lightning.tabular.export.fixed_point_text import fixed_point_texts
@@ -145,32 +145,23 @@ def _check_compiled(
 
 
 def _report(target: Path, model: Any, fixed: FixedPointEnsemble, X: NDArray[Any]) -> FixedPointReport:
-    exact, rounded = fixed.ensemble, fixed.round_features(X)
-    encoded = exact.encode(X)
-    expected, actual = exact.decision_function(X), fixed.to_values(fixed.sums(rounded))
-    labels = [_predictions(model, exact, values).argmax(axis=1) for values in (expected, actual)]
-    inexact = {
-        (feature, threshold)
-        for feature, threshold, integer, subset in zip(
-            exact.features, exact.thresholds, fixed.thresholds, exact.subsets, strict=True
-        )
-        if subset < 0 and _compares_differently(encoded[:, feature], threshold, rounded[:, feature], integer)
-    }
+    exact, largest_error, moved_rows, changed_labels = fixed.ensemble, 0.0, 0, 0
+    for rows in blocks(len(X)):
+        reached, moved = exact.apply(exact.encode(X[rows])), fixed.apply(fixed.round_features(X[rows]))
+        expected, actual = exact.to_values(reached), fixed.to_values(moved)
+        labels = [_predictions(model, exact, values).argmax(axis=1) for values in (expected, actual)]
+        largest_error = max(largest_error, float(np.abs(actual - expected).max()))
+        moved_rows += int((reached != moved).any(axis=1).sum())
+        changed_labels += int((labels[0] != labels[1]).sum())
     return FixedPointReport(
         path=target,
         bits=fixed.bits,
         bound=fixed.bound(),
-        largest_error=float(np.abs(actual - expected).max()),
-        inexact_thresholds=len(inexact),
-        moved_rows=int((exact.apply(encoded) != fixed.apply(rounded)).any(axis=1).sum()),
-        changed_labels=int((labels[0] != labels[1]).sum()) if is_classifier(model) else None,
+        largest_error=largest_error,
+        inexact_thresholds=fixed.count_inexact_thresholds(X),
+        moved_rows=moved_rows,
+        changed_labels=changed_labels if is_classifier(model) else None,
     )
-
-
-def _compares_differently(
-    values: NDArray[np.float64], threshold: float, integers: NDArray[np.int64], integer: int
-) -> bool:
-    return bool((((values <= threshold) != (integers <= integer)) & ~np.isnan(values)).any())
 
 
 def _predictions(model: Any, ensemble: FlatEnsemble, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,16 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import StudentClassifier
-from ganmc_lightning.tabular.export import CModel, compile_c, fixed_point_source, measure_object, to_c, to_c_int16
+from ganmc_lightning.tabular.export import (
+    CModel,
+    compile_c,
+    ensemble,
+    fixed_point,
+    fixed_point_source,
+    measure_object,
+    to_c,
+    to_c_int16,
+)
 from ganmc_lightning.tabular.export.arrays import flatten
 from ganmc_lightning.tabular.export.boosting import flatten_boosting
 from ganmc_lightning.tabular.export.ensemble import to_ensemble
@@ -54,6 +63,51 @@ def test_thresholds_closer_than_a_step_are_counted(tmp_path):
     assert report.largest_error == pytest.approx(errors.max(), abs=report.bound)
 
 
+@pytest.mark.parametrize("kind", ["nine classes", "regression, categories"])
+def test_the_report_of_blocks_of_samples(kind, boosted_kinds, mixed_table, tmp_path, monkeypatch):
+    """Compared with all samples at once; the leaves of at most a block are in memory."""
+    model, X = boosted_kinds[kind](), mixed_table()[0]
+    X = np.concatenate([X, 1.0001 * X])  # between the values that thresholds separate
+    whole = to_c_int16(model, tmp_path, X)
+    monkeypatch.setattr(ensemble, "ROWS", 70)
+    counts = []
+    apply = ensemble.FlatEnsemble.apply
+    monkeypatch.setattr(ensemble.FlatEnsemble, "apply", lambda self, X: counts.append(len(X)) or apply(self, X))
+    assert to_c_int16(model, tmp_path, X) == whole
+    assert max(counts) == 70
+    exact = flatten_boosting(model)
+    fixed = to_fixed_point(exact, X)
+    encoded, rounded = exact.encode(X), fixed.round_features(X)
+    assert whole.moved_rows == (apply(exact, encoded) != fixed.apply(rounded)).any(axis=1).sum()
+    assert whole.largest_error == np.abs(fixed.decision_function(X) - exact.decision_function(X)).max()
+
+
+def test_inexact_thresholds_are_those_of_all_comparisons():
+    random = np.random.default_rng(0)
+    X = np.column_stack([random.normal(size=3000), 10 ** random.uniform(-6, 6, 3000), random.integers(9, size=3000)])
+    X[random.random(X.shape) < 0.1] = np.nan
+    X[:2, 1] = np.inf, -np.inf
+    forest = RandomForestRegressor(20, random_state=0).fit(np.where(np.isinf(X), 0, X), random.normal(size=3000))
+    exact = to_ensemble(flatten(trees_of(forest)), 3)
+    fixed = to_fixed_point(exact, X)
+    rounded = fixed.round_features(X)
+    inexact = set()
+    for feature, threshold, integer in zip(exact.features, exact.thresholds, fixed.thresholds, strict=True):
+        values = X[:, feature]
+        if (((values <= threshold) != (rounded[:, feature] <= integer)) & ~np.isnan(values)).any():
+            inexact.add((feature, threshold))
+    assert fixed.count_inexact_thresholds(X) == len(inexact) > 100
+
+
+def test_the_bound_walks_the_trees_once(boosted_kinds, mixed_table, monkeypatch):
+    fixed = to_fixed_point(flatten_boosting(boosted_kinds["nine classes"]()), mixed_table()[0])
+    walks = []
+    walk = fixed_point.leaves_of_trees
+    monkeypatch.setattr(fixed_point, "leaves_of_trees", lambda trees: walks.append(trees) or walk(trees))
+    assert fixed.bound() > 0
+    assert len(walks) == 1
+
+
 def test_thresholds_are_exact_where_the_grid_separates_the_samples(boosted, mixed_table, tmp_path):
     X, _ = mixed_table()
     report = to_c_int16(boosted, tmp_path, X)
@@ -82,7 +136,7 @@ def test_predictions_equal_integers_in_python(boosted, mixed_table, boosted_rows
     fixed = to_fixed_point(flatten_boosting(boosted), X)
     assert fixed.leaves.min() >= -32768
     assert fixed.leaves.max() <= 32767
-    assert np.abs(fixed.sums(fixed.round_features(rows))).max() < 2**31
+    assert np.abs(fixed.sums(fixed.apply(fixed.round_features(rows)))).max() < 2**31
     if not is_classifier(boosted):
         np.testing.assert_array_equal(compiled.predict(rows), fixed.decision_function(rows))
         return
