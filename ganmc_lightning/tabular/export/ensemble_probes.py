@@ -14,6 +14,8 @@ NODES = 3_000
 """Maximum number of inner nodes that are probed; a random subset of a larger model."""
 UNKNOWN = -7
 """A value that is no category."""
+DRAWN = 256
+"""Number of samples with random values, in addition to those on thresholds."""
 
 
 def probe_ensemble(ensemble: FlatEnsemble, special: NDArray[np.float32], dtype: Any, seed: int = 0) -> NDArray[Any]:
@@ -28,8 +30,11 @@ def probe_ensemble(ensemble: FlatEnsemble, special: NDArray[np.float32], dtype: 
     rng = np.random.default_rng(seed)
     probes = _Probes(ensemble, special[~np.isfinite(special)].astype(dtype), np.dtype(dtype), rng)
     nodes = rng.permutation(len(ensemble.features))[:NODES]
-    blocks = [probes.background(256), rng.choice(special, (256, ensemble.n_features)).astype(dtype)]
-    return np.concatenate([*blocks, *(probes.at(int(node)) for node in nodes)])
+    blocks = [probes.background(), rng.choice(special, (DRAWN, ensemble.n_features)).astype(dtype)]
+    for start in range(0, len(nodes), DRAWN):
+        chosen = nodes[start : start + DRAWN].tolist()
+        blocks += [probes.at(node, sample) for node, sample in zip(chosen, probes.background(), strict=False)]
+    return np.concatenate(blocks)
 
 
 class _Probes:
@@ -43,23 +48,27 @@ class _Probes:
         for children in (ensemble.left, ensemble.right):
             inner = np.flatnonzero(children >= 0)
             self._parents[children[inner]] = inner
+        usable = np.isfinite(self._thresholds) & (ensemble.subsets < 0)
+        features, thresholds = ensemble.features[usable], self._thresholds[usable]
+        self._pools = {column: thresholds[features == column] for column in np.unique(features).tolist()}
 
-    def background(self, count: int) -> NDArray[Any]:
-        """Draw samples (count, D) of thresholds, numbers next to thresholds, and categories."""
-        samples = self._rng.standard_normal((count, self._ensemble.n_features)).astype(self._dtype)
-        usable = np.isfinite(self._thresholds) & (self._ensemble.subsets < 0)
-        for column in range(self._ensemble.n_features):
-            if column in self._ensemble.categories:
-                samples[:, column] = self._rng.choice(self._category_values(column), count)
-                continue
-            pool = self._thresholds[usable & (self._ensemble.features == column)]
-            if len(pool):
-                drawn = self._rng.choice(pool, count)
-                samples[:, column] = np.where(self._rng.random(count) < 0.5, drawn, np.nextafter(drawn, np.inf))
+    def background(self) -> NDArray[Any]:
+        """Draw samples (DRAWN, D) of thresholds, numbers next to thresholds, and categories."""
+        samples = self._rng.standard_normal((DRAWN, self._ensemble.n_features)).astype(self._dtype)
+        for column in self._ensemble.categories:
+            samples[:, column] = self._rng.choice(self._category_values(column), DRAWN)
+        for column, pool in self._pools.items():
+            drawn = self._rng.choice(pool, DRAWN)
+            samples[:, column] = np.where(self._rng.random(DRAWN) < 0.5, drawn, np.nextafter(drawn, np.inf))
         return samples
 
-    def at(self, node: int) -> NDArray[Any]:
-        """Return samples that reach a node, with each interesting value of its split feature."""
+    def at(self, node: int, background: NDArray[Any]) -> NDArray[Any]:
+        """Return samples that reach a node, with each interesting value of its split feature.
+
+        Args:
+            node: inner node.
+            background: sample (D,) with the values of the other features, unless the path to the node needs others.
+        """
         column = int(self._ensemble.features[node])
         if self._ensemble.subsets[node] >= 0:
             values = [*self._category_values(column), UNKNOWN]
@@ -67,13 +76,13 @@ class _Probes:
             threshold = self._thresholds[node]
             values = [threshold, *(np.nextafter(threshold, self._dtype.type(limit)) for limit in (-np.inf, np.inf))]
         finite = [value for value in values if np.isfinite(value)]
-        samples = np.tile(self._reaching(node), (len(finite) + len(self._unusual), 1))
+        samples = np.tile(self._reaching(node, background), (len(finite) + len(self._unusual), 1))
         samples[:, column] = [*finite, *self._unusual]
         return samples
 
-    def _reaching(self, node: int) -> NDArray[Any]:
-        """Draw a sample (D,) and change it so that it reaches a node."""
-        sample: NDArray[Any] = self.background(1)[0]
+    def _reaching(self, node: int, background: NDArray[Any]) -> NDArray[Any]:
+        """Return a copy of a sample (D,) changed so that it reaches a node."""
+        sample = background.copy()
         child = node
         highs: dict[int, Any] = {}
         while (parent := int(self._parents[child])) >= 0:
