@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
@@ -22,7 +22,7 @@ from ganmc_lightning.io.atomic import check_writable
 from ganmc_lightning.io.data_root import data_root
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_network
-from ganmc_lightning.networks.recipe_metadata import find_recipe
+from ganmc_lightning.networks.resolving import find_recipe
 from ganmc_lightning.networks.training_data import get_training_data
 from ganmc_lightning.runs.folder import RunFolder
 
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     spec = network_spec(network, arguments.network)
     generator = isinstance(network, Generator)
     check_options(arguments, generator, spec)
+    recipe = read_recipe(arguments) if "safetensors" in arguments.formats else None
     check_writable(arguments.out, "--out")
     files = export_network(
         network,
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         probabilities=arguments.probabilities,
         calibration=read_calibration(arguments, spec) if "int8" in arguments.formats else None,
         tolerance=arguments.tolerance,
-        recipe=find_recipe(arguments.network, arguments.submodule),
+        recipe=recipe,
     )
     print_files(files)
     return 0
@@ -88,6 +89,21 @@ def check_options(arguments: argparse.Namespace, generator: bool, spec: DataSpec
         raise ConfigurationError(f"--uint8: {arguments.network} is a network of rows, expected images")
     if "int8" in arguments.formats and arguments.calibration is None and arguments.run is None:
         raise ConfigurationError("--calibration: required for int8: training images, such as a folder, or export RUN")
+
+
+def read_recipe(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """Return the recipe of the network, without which a ``.safetensors`` file cannot be loaded.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    recipe = find_recipe(arguments.network, arguments.submodule)
+    if recipe is None:
+        raise ConfigurationError(
+            f"--format: safetensors requires the recipe of the network, got {arguments.network}, which contains none; "
+            "expected other formats"
+        )
+    return recipe
 
 
 def read_calibration(arguments: argparse.Namespace, spec: DataSpec) -> Tensor:

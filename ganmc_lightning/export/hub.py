@@ -20,8 +20,9 @@ from ganmc_lightning.networks.allocation import AllocationLimit
 from ganmc_lightning.networks.checkpoints import relevant_line
 from ganmc_lightning.networks.loading import load_network
 from ganmc_lightning.networks.profiling import count_parameters
-from ganmc_lightning.networks.recipe_metadata import find_recipe, spec_from_json, to_jsonable
+from ganmc_lightning.networks.recipe_metadata import spec_from_json, to_jsonable
 from ganmc_lightning.networks.recipes import instantiate_network
+from ganmc_lightning.networks.resolving import find_recipe
 from ganmc_lightning.networks.training_data import get_training_data, set_training_data
 
 check_packages(["huggingface_hub"], extra="hub", purpose="from_pretrained and push_to_hub")

@@ -11,18 +11,12 @@ from torch import Tensor, nn
 
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.network_reference import is_reference
 from ganmc_lightning.networks.allocation import AllocationLimit
-from ganmc_lightning.networks.checkpoints import (
-    TRAINED_ON,
-    is_own_checkpoint,
-    recipe_from_checkpoint,
-    trained_submodule,
-)
+from ganmc_lightning.networks.checkpoints import TRAINED_ON
 from ganmc_lightning.networks.matching import load_weights
 from ganmc_lightning.networks.recipes import instantiate_network
 from ganmc_lightning.networks.training_data import set_training_data
-from ganmc_lightning.networks.weight_files import file_format, read_metadata, read_weights
+from ganmc_lightning.networks.weight_files import read_metadata
 
 RECIPE = "recipe"
 """Metadata key of the ``class_path`` and ``init_args`` of a network."""
@@ -101,26 +95,6 @@ def load_described(path: str, weights: Mapping[str, Any]) -> nn.Module | None:
     if spec is not None:
         set_training_data(network, spec)
     return network.eval()
-
-
-def find_recipe(path: str, submodule: str | None = None) -> Mapping[str, Any] | None:
-    """Return the recipe of the network that :func:`~ganmc_lightning.networks.load_network` loads; None if unknown.
-
-    Args:
-        path: file or reference.
-        submodule: name of the network in a checkpoint (default: the trained one).
-
-    Raises:
-        ConfigurationError: the file is missing or damaged.
-    """
-    if is_reference(path) or file_format(path) == "exported":
-        return None
-    if file_format(path) == "safetensors":
-        return decode_recipe(read_metadata(path), path)[0]
-    content = read_weights(path)
-    if not is_own_checkpoint(content):
-        return None
-    return recipe_from_checkpoint(content, submodule or trained_submodule(content, path), path)
 
 
 def spec_from_json(state: Mapping[str, Any]) -> DataSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.network_reference import is_reference, parse_reference
 from ganmc_lightning.networks.building import build_network, check_reads_nothing
 from ganmc_lightning.networks.checkpoints import (
@@ -22,10 +23,11 @@ from ganmc_lightning.networks.external import (
 )
 from ganmc_lightning.networks.libraries import HF_CONFIG, Preprocessing, arguments_of_weights, hf_config
 from ganmc_lightning.networks.loading import load_network, needs_wrapper
-from ganmc_lightning.networks.recipe_metadata import find_recipe
+from ganmc_lightning.networks.recipe_metadata import decode_recipe
 from ganmc_lightning.networks.recipes import BUILDER, arguments_of_recipe, is_loader, loader_of
-from ganmc_lightning.networks.weight_files import file_format
+from ganmc_lightning.networks.weight_files import file_format, read_metadata
 
+LOADER = "ganmc_lightning.networks.load_network"
 WRAPPER = "ganmc_lightning.networks.PretrainedClassifier"
 
 
@@ -39,11 +41,14 @@ def resolve_recipe(value: Any) -> Any:
         value: a recipe (``class_path`` and ``init_args``), or any other argument of a module.
 
     Raises:
-        ConfigurationError: the file cannot be read.
+        ConfigurationError: the file cannot be read, or the recipe refers to none.
     """
     if not (isinstance(value, Mapping) and is_loader(value.get("class_path"))):
         return value
     arguments = arguments_of_recipe(value)
+    required = "reference" if loader_of(value["class_path"]) is build_network else "path"
+    if not (isinstance(arguments, Mapping) and isinstance(arguments.get(required), str)):
+        raise ConfigurationError(f"{value['class_path']}: got no {required}, expected init_args with {required}: TEXT")
     if loader_of(value["class_path"]) is not load_network:
         return _resolve_other(value, arguments)
     options = ClassifierOptions(**{key: arguments[key] for key in ClassifierOptions._fields if key in arguments})
@@ -57,12 +62,27 @@ def resolve_recipe(value: Any) -> Any:
     if submodule is None and not is_own_checkpoint(content):
         if network is not None:
             return _wrapped(network, Preprocessing(), options, path)
-        recipe = find_recipe(path) if file_format(path) == "safetensors" else None
+        recipe = decode_recipe(read_metadata(path), path)[0]
         if recipe is None:
             return value
     else:
         recipe = network or recipe_from_checkpoint(content, submodule or trained_submodule(content, path), path)
     return _wrapped(recipe, Preprocessing(), options, path) if needs_wrapper(options) else recipe
+
+
+def find_recipe(path: str, submodule: str | None = None) -> Mapping[str, Any] | None:
+    """Return the recipe of the network that :func:`~ganmc_lightning.networks.load_network` loads; None if unknown.
+
+    Args:
+        path: file or reference.
+        submodule: name of the network in a checkpoint (default: the trained one).
+
+    Raises:
+        ConfigurationError: the file is missing or damaged.
+    """
+    loader = {"class_path": LOADER, "init_args": {"path": path, "submodule": submodule}}
+    recipe: Mapping[str, Any] = resolve_recipe(loader)
+    return None if recipe is loader else recipe
 
 
 def _resolve_other(recipe: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -71,7 +91,7 @@ def _resolve_other(recipe: Mapping[str, Any], arguments: Mapping[str, Any]) -> M
         return _untrained(arguments["reference"], arguments.get("num_classes"), arguments)
     path, submodule = arguments["path"], arguments.get("submodule")
     if submodule is None and file_format(path) == "safetensors":
-        return find_recipe(path) or recipe
+        return decode_recipe(read_metadata(path), path)[0] or recipe
     checkpoint = read_checkpoint(path)
     return recipe_from_checkpoint(checkpoint, submodule or generator_submodule(checkpoint), path)
 

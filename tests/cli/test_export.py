@@ -18,7 +18,7 @@ from ganmc_lightning.cli import main
 from ganmc_lightning.cli.export import print_files, read_calibration
 from ganmc_lightning.data.datasets import image_splits
 from ganmc_lightning.export import files
-from ganmc_lightning.networks import LeNet, TabularGenerator, load_network
+from ganmc_lightning.networks import LeNet, TabularGenerator, build_network, load_network
 from ganmc_lightning.networks.training_data import get_training_data
 
 LENET = {"in_channels": 1, "image_size": 16, "num_classes": 2, "widths": [8, 16, 64]}
@@ -74,6 +74,30 @@ def test_run_folder(classifier, tmp_path, capsys):
     probabilities = torch.export.load(out / "model.pt2").module()(inputs)
     torch.testing.assert_close(probabilities, expected.softmax(1))
     assert main(["export", str(out / "model.safetensors"), "--format", "pt2", "--out", str(tmp_path / "again")]) == 0
+
+
+def test_safetensors_of_a_reference(tmp_path):
+    """The file contains the recipe, the statistics and the classes; the file with the weights is not needed."""
+    pytest.importorskip("timm")
+    weights, out = tmp_path / "w.pt", tmp_path / "out"
+    torch.save(build_network("timm:test_resnet").state_dict(), weights)
+    expected = load_network(f"timm:test_resnet:{weights}")
+    assert main(["export", f"timm:test_resnet:{weights}", "--format", "safetensors", "--out", str(out)]) == 0
+    weights.unlink()
+    loaded = load_network(str(out / "model.safetensors"))
+    inputs = torch.rand(2, 3, 160, 160)
+    assert torch.equal(loaded(inputs), expected(inputs))
+    assert get_training_data(loaded).sample_shape == (3, 160, 160)
+
+
+def test_safetensors_without_a_recipe_are_refused(classifier, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["export", str(classifier), "--format", "pt2", "--out", str(out)]) == 0
+    file = out / "model.pt2"
+    assert main(["export", str(file), "--format", "safetensors", "--out", str(tmp_path / "again")]) == 2
+    error = capsys.readouterr().err
+    assert f"--format: safetensors requires the recipe of the network, got {file}, which contains none" in error
+    assert not (tmp_path / "again").exists()
 
 
 def test_paths_with_brackets_are_printed_as_they_are(capsys):

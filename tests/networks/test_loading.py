@@ -427,6 +427,21 @@ class TestPointers:
         pointer = {"class_path": POINTER, "init_args": {"path": str(tmp_path / "no.ckpt"), "submodule": "network"}}
         assert "checkpoint not found" in error_of(resolve_recipe, pointer)
 
+    @pytest.mark.parametrize(
+        ("name", "arguments", "required"),
+        [
+            ("load_network", {}, "path"),
+            ("load_network", {"path": None}, "path"),
+            ("load_network", ["a.ckpt"], "path"),
+            ("load_generator", {"submodule": "generator"}, "path"),
+            ("build_network", {"num_classes": 3}, "reference"),
+        ],
+    )
+    def test_without_a_file(self, name, arguments, required):
+        class_path = f"ganmc_lightning.networks.{name}"
+        message = error_of(resolve_recipe, {"class_path": class_path, "init_args": arguments})
+        assert message == f"{class_path}: got no {required}, expected init_args with {required}: TEXT"
+
     @pytest.mark.parametrize("value", [RECIPE, 3, None, "text", {"a": 1}, [RECIPE], {"class_path": "no.such.Thing"}])
     def test_anything_else_passes(self, value):
         assert resolve_recipe(value) is value
