@@ -127,5 +127,5 @@ class _Leaves:
         for group in np.unique(self.groups):
             columns = np.flatnonzero(self.groups == group)
             position = self.first[row, tree] + (random.random(n) * self.counts[row, tree]).astype(np.int64)
-            drawn[:, columns] = self.rows[self.order[position, tree]][:, columns]
+            drawn[:, columns] = self.rows[self.order[position, tree][:, None], columns]
         return drawn

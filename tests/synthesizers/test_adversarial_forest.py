@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -72,6 +73,22 @@ def test_one_leaf_draws_independent_columns():
     rows, labels = make_rows()
     samples, _ = fit(rows, labels, min_samples_leaf=1200, max_rounds=1).sample(4000, torch.Generator().manual_seed(0))
     assert abs(np.corrcoef(samples[:, 0].abs(), samples[:, 1])[0, 1]) < 0.1
+
+
+def test_memory_of_many_columns():
+    """Values of all columns of the drawn rows, per column, would take as much again."""
+    rows = torch.randn(400, 500, generator=torch.Generator().manual_seed(0))
+    synthesizer = AdversarialForestSynthesizer(n_trees=2, max_rounds=1)
+    synthesizer.fit(rows, torch.zeros(400, dtype=torch.int64), DataSpec((500,), 1))
+    tracemalloc.start()
+    try:
+        samples, _ = synthesizer.sample(4000, torch.Generator().manual_seed(0))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.3 * samples.nbytes
+    for column in (0, 250, 499):
+        assert torch.isin(samples[:, column], rows[:, column]).all()
 
 
 def test_errors():
