@@ -60,28 +60,20 @@ def check_float32(X: Samples, feature_names: Sequence[str] | None) -> None:
         ConfigurationError: naming the first column whose values exceed the range of float32, or whose rounding error
             exceeds :data:`MAX_ROUNDING` standard deviations, such as timestamps.
     """
-    values = np.ma.masked_invalid(X)  # a table may have missing values
-    largest = np.abs(values).max(axis=0).filled(0)
-    if (largest > np.finfo(np.float32).max).any():
-        column = int((largest > np.finfo(np.float32).max).argmax())
-        raise ConfigurationError(
-            f"X: {column_name(feature_names, column)} has values up to {largest[column]:.3g}, beyond the range of "
-            "float32 in trees; divide the column by a constant"
-        )
-    rounding = np.abs(values.astype(np.float32) - values).max(axis=0).filled(0)
-    imprecise = (rounding > MAX_ROUNDING * values.std(axis=0).filled(0)) & (_ranges(X) > 0)
-    if imprecise.any():
-        column = int(imprecise.argmax())
-        raise ConfigurationError(
-            f"X: {column_name(feature_names, column)} has values near {values[:, column].compressed()[0]:.0f}, which "
-            f"float32 in trees rounds by up to {rounding[column]:.3g}; subtract the mean"
-        )
-
-
-def _ranges(X: Samples) -> Samples:
-    """Return largest minus smallest value of each column, apart from NaN."""
-    ranges: Samples = np.ma.ptp(np.ma.masked_invalid(X), axis=0).filled(0)
-    return ranges
+    for column in range(X.shape[1]):  # copies of one column, not of a large table
+        values = X[:, column][np.isfinite(X[:, column])]  # a table may have missing values
+        largest = np.abs(values).max(initial=0)
+        if largest > np.finfo(np.float32).max:
+            raise ConfigurationError(
+                f"X: {column_name(feature_names, column)} has values up to {largest:.3g}, beyond the range of float32 "
+                "in trees; divide the column by a constant"
+            )
+        rounding = np.abs(values.astype(np.float32) - values).max(initial=0)
+        if rounding > 0 and np.ptp(values) > 0 and rounding > MAX_ROUNDING * values.std():
+            raise ConfigurationError(
+                f"X: {column_name(feature_names, column)} has values near {values[0]:.0f}, which float32 in trees "
+                f"rounds by up to {rounding:.3g}; subtract the mean"
+            )
 
 
 def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -105,7 +97,7 @@ def robust_center_scale(X: Samples) -> tuple[NDArray[np.float64], NDArray[np.flo
     low, median, high = np.quantile(X, (0.1587, 0.5, 0.8413), axis=0)
     heavy = (high > low) & (deviation > HEAVY_TAIL * (high - low) / 2)
     center, scale = np.where(heavy, median, X.mean(axis=0)), np.where(heavy, (high - low) / 2, deviation)
-    constant = _ranges(X) == 0  # not deviation == 0, because the mean has rounding errors
+    constant = np.ptp(X, axis=0) == 0  # not deviation == 0, because the mean has rounding errors
     return np.where(constant, X[0], center), np.where(constant, 1.0, scale)
 
 
@@ -214,7 +206,7 @@ def _fit_and_sample(synthesizer: Any, X: Samples, y: NDArray[np.int64], n: int, 
     except ConfigurationError as error:  # such as a class with too few rows
         raise ConfigurationError(f"synthesizer: {str(error).removeprefix('data.synthesizer: ')}") from error
     scaled_back: Samples = samples.numpy().astype(np.float64) * scale + center
-    return np.where(_ranges(X) == 0, X[0], scaled_back)
+    return np.where(np.ptp(X, axis=0) == 0, X[0], scaled_back)
 
 
 def _to_array(drawn: Any, feature_names: Sequence[str] | None) -> Samples:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +92,18 @@ def test_float32_of_columns_with_missing_values():
     check_float32(X[:, [0, 2]], None)
     with pytest.raises(ConfigurationError, match=r"X: column 1 has values near 17000000.., which float32"):
         check_float32(X, None)
+
+
+def test_float32_of_a_large_table_needs_copies_of_a_column_only():
+    X = np.random.default_rng(0).normal(size=(20_000, 40))
+    X[::7, 3] = np.nan
+    tracemalloc.start()
+    try:
+        check_float32(X, None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes / 4
 
 
 def test_float32_of_tables_with_text():
