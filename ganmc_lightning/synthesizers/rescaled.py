@@ -33,16 +33,29 @@ def read_statistics(path: Path) -> Statistics | None:
         The statistics; None if the file has none, or contains only ``X``.
 
     Raises:
-        ConfigurationError: an array is damaged.
+        ConfigurationError: an array is damaged, has another shape than ``ganmc sample`` writes, or contains other values
+            than finite numbers, or a standard deviation that is not positive.
     """
     arrays = list_arrays(path)
     if not {SCALED, MEAN, STD} <= set(arrays):
         return None
     names = [MEAN, STD, *(name for k in range(len(arrays)) if (name := f"{QUANTILES}_{k}") in arrays)]
-    mean, std, *quantiles = (torch.from_numpy(read_array(path, name).astype(np.float64)) for name in names)
+    mean, std, *quantiles = (torch.from_numpy(_read_numbers(path, name)) for name in names)
     if mean.dim() != 1 or mean.shape != std.shape or any(each.dim() != 2 or len(each) != 2 for each in quantiles):
         raise ConfigurationError(f"{path}: {MEAN}, {STD}: got other shapes than `ganmc sample` writes")
+    if bool((std <= 0).any()):
+        raise ConfigurationError(f"{path}: {STD}: got {float(std.min()):.4g}, expected positive numbers")
     return Statistics(mean, std, tuple(quantiles))
+
+
+def _read_numbers(path: Path, name: str) -> NDArray[np.float64]:
+    values = read_array(path, name)
+    if values.dtype.kind not in "fiu":
+        raise ConfigurationError(f"{path}: {name}: got dtype {values.dtype}, expected numbers")
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ConfigurationError(f"{path}: {name}: got NaN or infinity, expected finite numbers")
+    return values
 
 
 def read_rescaled_samples(path: Path, spec: DataSpec, real: Tensor | None) -> Tensor:
