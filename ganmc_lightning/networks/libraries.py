@@ -16,6 +16,7 @@ from ganmc_lightning.networks.allowed import import_library
 
 HF_CONFIG = "config"
 """Argument with the contents of ``config.json`` of a Hugging Face model, which then needs no file."""
+HF_PREPROCESSOR = "preprocessor_config.json"
 
 SCALING_NETWORKS = ("googlenet", "inception_v3")
 """Networks of torchvision that convert images with ImageNet's statistics to [-1, 1], as pretrained weights require."""
@@ -183,20 +184,28 @@ def _hf_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any])
     class_names = tuple(names[label] for label in sorted(names))
     if class_names == tuple(f"LABEL_{label}" for label in range(len(names))):
         class_names = ()
-    channels, values = config.get("num_channels", 3), _hf_preprocessor(reference)
-    size = config.get("image_size") or _hf_size(values)
+    channels = config.get("num_channels", 3)
+    try:
+        values = _hf_preprocessor(reference)
+        size = config.get("image_size") or _hf_size(values)
+        mean, std = _hf_statistics(values, channels)
+    except ConfigurationError:
+        raise
+    except (ValueError, TypeError, AttributeError, OSError) as error:  # invalid JSON, or values of other types
+        raise ConfigurationError(
+            f"{reference}: its {HF_PREPROCESSOR} cannot be read ({type(error).__name__}: {one_line(error)[:200]}), "
+            "expected the file of save_pretrained"
+        ) from error
     shape = (channels, size, size) if isinstance(size, int) else ()
-    mean, std = _hf_statistics(values, channels)
     return Preprocessing(mean, std, shape, False, len(names), class_names)
 
 
 def _hf_preprocessor(reference: NetworkReference) -> dict[str, Any]:
     """Read ``preprocessor_config.json``; without the file, return an empty dictionary."""
     transformers = import_library("transformers", str(reference))
-    name = "preprocessor_config.json"
     file = transformers.utils.cached_file(
         reference.name,
-        name,
+        HF_PREPROCESSOR,
         local_files_only=Path(reference.name).is_dir(),
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
@@ -207,7 +216,8 @@ def _hf_preprocessor(reference: NetworkReference) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
     if not values.get("do_rescale", True) or abs(values.get("rescale_factor", 1 / 255) * 255 - 1) > 1e-3:
         raise ConfigurationError(
-            f"{reference}: its {name} does not rescale images to [0, 1]; pass mean and std of images in [0, 1]"
+            f"{reference}: its {HF_PREPROCESSOR} does not rescale images to [0, 1]; pass mean and std of images in "
+            "[0, 1]"
         )
     return values
 
@@ -229,7 +239,7 @@ def _hf_statistics(
         return (0.0,) * channels, (1.0,) * channels
     if "image_mean" not in values or "image_std" not in values:
         return None, None
-    return tuple(values["image_mean"]), tuple(values["image_std"])
+    return tuple(map(float, values["image_mean"])), tuple(map(float, values["image_std"]))
 
 
 def _timm_preprocessing(reference: NetworkReference, arguments: Mapping[str, Any]) -> Preprocessing:

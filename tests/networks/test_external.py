@@ -355,6 +355,23 @@ class TestHuggingFace:
         assert library_preprocessing(parse_reference(f"hf:{tmp_path / 'hub'}"), {}).input_shape == shape
 
     @pytest.mark.usefixtures("network")
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{",
+            "[]",
+            '{"rescale_factor": null}',
+            '{"image_mean": null, "image_std": null}',
+            '{"image_mean": 0.5, "image_std": 0.5}',
+            '{"image_mean": ["a"], "image_std": [1]}',
+        ],
+    )
+    def test_a_damaged_preprocessor(self, tmp_path, text):
+        (tmp_path / "hub" / "preprocessor_config.json").write_text(text)
+        message = error(f"hf:{tmp_path / 'hub'}")
+        assert message.startswith(f"hf:{tmp_path / 'hub'}: its preprocessor_config.json cannot be read (")
+
+    @pytest.mark.usefixtures("network")
     def test_refused(self, preprocessor, tmp_path):
         preprocessor(do_rescale=False)
         assert "does not rescale images to [0, 1]; pass mean and std" in error(f"hf:{tmp_path / 'hub'}")
