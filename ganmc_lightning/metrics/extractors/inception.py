@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.io.archives import first_line
 from ganmc_lightning.metrics.extractors.base import FeatureExtractor, Features
 
 RESIZE = "bilinear to 299x299 as in TensorFlow 1 (torch-fidelity), no antialiasing"
@@ -62,22 +63,16 @@ def _load(weights: str | Path | None) -> nn.Module:
             torch.load(file, map_location="cpu", weights_only=True)  # torch-fidelity would execute code from the file
         except Exception as error:  # the unpickler raises arbitrary exceptions on invalid data
             raise ConfigurationError(
-                f"{file}: cannot read weights ({_first_line(error)}): remove the file; {advice}"
+                f"{file}: cannot read weights ({first_line(error)}): remove the file; {advice}"
             ) from error
     path = None if weights is None else str(weights)
     try:
         network: nn.Module = FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path)
     except (RuntimeError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigurationError(
-            f"{weights or cached}: not the weights of torch-fidelity's Inception-v3 ({_first_line(error)}): remove "
+            f"{weights or cached}: not the weights of torch-fidelity's Inception-v3 ({first_line(error)}): remove "
             f"the file; then {advice}"
         ) from error
     except (OSError, HTTPException) as error:  # no connection, unknown host, refused, interrupted, disk full
-        raise ConfigurationError(
-            f"cannot download the Inception-v3 weights ({_first_line(error)}): {advice}"
-        ) from error
+        raise ConfigurationError(f"cannot download the Inception-v3 weights ({first_line(error)}): {advice}") from error
     return network
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
