@@ -107,25 +107,31 @@ def load_network(
     if submodule is not None and file_format(path) == "safetensors":
         raise ConfigurationError(f"{path}: got the submodule {submodule!r}, expected none: the file has one network")
     content = read_checkpoint(path) if submodule is not None else read_external(path, trust)
-    described = None
-    if submodule is None and not is_own_checkpoint(content):
-        if in_recipe() and content is None:
-            raise ConfigurationError(f"{path}: got a recipe that refers to an exported network, expected a checkpoint")
-        if network is None and isinstance(content, Mapping):
-            described = load_described(path, content)
-        if described is None:
-            return load_file(path, content, network, options)
-    if arguments:
+    if in_recipe() and content is None:
+        raise ConfigurationError(f"{path}: got a recipe that refers to an exported network, expected a checkpoint")
+    loaded = _load_own(path, content, submodule, network)
+    return load_file(path, content, network, options) if loaded is None else _adapt(loaded, options, path)
+
+
+def _load_own(path: str, content: Any, submodule: str | None, network: nn.Module | None) -> nn.Module | None:
+    """Load a network of a checkpoint of this package or of a file with its recipe; return None for other files."""
+    if submodule is not None or is_own_checkpoint(content):
+        return load_submodule(content, submodule or trained_submodule(content, path), path, network)
+    return load_described(path, content) if network is None and isinstance(content, Mapping) else None
+
+
+def _adapt(network: nn.Module, options: ClassifierOptions, path: str) -> nn.Module:
+    """Apply the options of :func:`load_network` to a network of this package."""
+    if options.arguments:
         raise ConfigurationError(
-            f"{path}: got arguments {dict(arguments)}, expected none: the checkpoint contains them"
+            f"{path}: got arguments {dict(options.arguments)}, expected none: the checkpoint contains them"
         )
-    loaded = described or load_submodule(content, submodule or trained_submodule(content, path), path, network)
     if needs_wrapper(options):
-        spec = get_training_data(loaded)
-        loaded = PretrainedClassifier(loaded, **wrapper_arguments(Preprocessing(), options, path)).eval()
+        spec = get_training_data(network)
+        network = PretrainedClassifier(network, **wrapper_arguments(Preprocessing(), options, path)).eval()
         if spec is not None:
-            set_training_data(loaded, spec)
-    return describe_classes(loaded, Preprocessing(), options, path)
+            set_training_data(network, spec)
+    return describe_classes(network, Preprocessing(), options, path)
 
 
 def needs_wrapper(options: ClassifierOptions) -> bool:
