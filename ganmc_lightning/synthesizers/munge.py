@@ -38,7 +38,8 @@ class MungeSynthesizer(Synthesizer):
     A pass visits the real rows one by one. With probability p, a value is exchanged with the nearest neighbor's value;
     Gaussian noise of standard deviation ``|difference| / s`` is added to continuous values. Simplification: neighbors
     and differences are computed from the real rows, not from rows that the pass has changed, so that a draw is one
-    batch of tensor operations. Samples have the class of their row; every complete pass uses each row once.
+    batch of tensor operations. Samples have the class of their row; every complete pass uses each row once. Of more
+    than 50,000 rows, neighbors are searched in random parts of at most 50,000 rows.
 
     Args:
         swap_probability: p, probability that a value is exchanged, in (0, 1] (default: 0.1, as in the paper).

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganmc_lightning.exceptions import ConfigurationError
 
 CategoricalFeatures = Sequence[int | Sequence[int]]
 """Categorical columns: the index of a column, or the list of the columns of a one-hot block."""
+
+
+PART_ROWS = 50_000
+"""Largest number of rows that neighbors are searched in: the time of an exact search grows with the squared number."""
 
 
 def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
@@ -74,6 +81,9 @@ def group_features(name: str, categorical_features: CategoricalFeatures, rows: T
 def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
     """Return the indices of the ``k`` nearest other rows by Euclidean distance, int64 (N, k), nearest first.
 
+    More than :data:`PART_ROWS` rows are divided at random, with a fixed seed, into equal parts of at most as many rows;
+    neighbors are then those in the part of a row.
+
     Args:
         name: synthesizer, for error messages.
         rows: float (N, D).
@@ -91,8 +101,18 @@ def nearest_rows(name: str, rows: Tensor, k: int) -> Tensor:
     # scikit-learn uses a tree for few columns and blocks of distances for many, and never stores all N x N distances.
     from sklearn.neighbors import NearestNeighbors
 
-    indices = NearestNeighbors(n_neighbors=k).fit(rows.cpu().numpy()).kneighbors(return_distance=False)
-    return torch.from_numpy(indices).to(rows.device, torch.int64)
+    values, search = rows.cpu().numpy(), NearestNeighbors(n_neighbors=k)
+    indices = np.empty((len(rows), k), dtype=np.int64)
+    for part in _parts(len(rows), max(PART_ROWS, 2 * (k + 1))):  # each part has more than k rows
+        indices[part] = part[search.fit(values[part]).kneighbors(return_distance=False)]
+    return torch.from_numpy(indices).to(rows.device)
+
+
+def _parts(num_rows: int, largest: int) -> list[NDArray[np.int64]]:
+    """Divide row indices into parts of at most ``largest`` rows: at random where there are more."""
+    count = math.ceil(num_rows / largest)
+    rows = np.arange(num_rows) if count == 1 else np.random.default_rng(0).permutation(num_rows)
+    return np.array_split(rows, count)
 
 
 def balanced_indices(num_rows: int, n: int, device: torch.device, generator: torch.Generator | None) -> Tensor:

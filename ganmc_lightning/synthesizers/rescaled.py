@@ -33,8 +33,8 @@ def read_statistics(path: Path) -> Statistics | None:
         The statistics; None if the file has none, or contains only ``X``.
 
     Raises:
-        ConfigurationError: an array is damaged, has another shape than ``ganmc sample`` writes, or contains other values
-            than finite numbers, or a standard deviation that is not positive.
+        ConfigurationError: an array is damaged or has another shape than ``ganmc sample`` writes, a value is not a
+            finite number, or a standard deviation is not positive.
     """
     arrays = list_arrays(path)
     if not {SCALED, MEAN, STD} <= set(arrays):

@@ -21,7 +21,8 @@ class SmoteSynthesizer(Synthesizer):
     """SMOTE (Chawla et al. 2002, section 4.2) for all classes, with the class shares of the real data.
 
     A sample is a random point on the line between a real row and one of its nearest neighbors in the class. Every
-    complete pass uses each row once.
+    complete pass uses each row once. Of a class of more than 50,000 rows, neighbors are searched in random parts of
+    at most 50,000 rows.
 
     Args:
         k_neighbors: number of nearest neighbors to choose from (default: 5, as in the paper).
