@@ -72,7 +72,7 @@ COMPARISONS = (
                ("400 images, mixup, p_fake 0.8", "400 images, crops and flips"),
                "400 images, crops and flips, p_fake 0.8"),
     Comparison("Fashion-MNIST, 2,000 images, ANC (no labels), accuracy", "anc_gan_data", MAIN, "accuracy",
-               "LeNet-4 alone (labels)", "ANC, real data", ("ANC, real data + jitter",), f"ANC, {GAN_CHOSEN}"),
+               "LeNet-4 (labels)", "ANC, real data", ("ANC, real data + jitter",), f"ANC, {GAN_CHOSEN}"),
     Comparison("MAGIC, forest to one fully grown tree, AUC", "forest_magic", FULLY_GROWN, "auc", *FOREST),
     Comparison("MAGIC, forest to one tree at least 300x smaller, AUC", "forest_magic", SMALL, "auc", *FOREST),
     Comparison("MAGIC, forest to boosting of at most 1,240 nodes, AUC", "forest_magic", BOOSTING, "auc", *FOREST),
