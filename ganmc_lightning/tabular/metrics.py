@@ -66,13 +66,40 @@ def binary_auc(
         >>> binary_auc(np.array([False, True, True]), np.array([0.1, 0.1, 0.9]))
         0.75
     """
-    weights = np.ones(len(values)) if sample_weight is None else sample_weight
+    return _sorted_auc(positive, values)(np.ones(len(values)) if sample_weight is None else sample_weight)
+
+
+def weighted_auc(
+    labels: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> Callable[[NDArray[np.float64]], float]:
+    """Return :func:`roc_auc` as a function of the weights (N,): rows are sorted once for all resamples of a bootstrap.
+
+    Args:
+        labels: int64 (N,) in 0..K-1; at least two classes occur.
+        probabilities: float64 (N, K).
+
+    Example:
+        >>> area = weighted_auc(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]))
+        >>> area(np.array([1.0, 1.0, 1.0])), area(np.array([2.0, 0.0, 1.0]))
+        (0.5, 1.0)
+    """
+    areas = [_sorted_auc(labels == code, probabilities[:, code]) for code in _scored_classes(labels, probabilities)]
+    return lambda weights: float(np.mean([area(weights) for area in areas]))
+
+
+def _sorted_auc(positive: NDArray[np.bool_], values: NDArray[np.float64]) -> Callable[[NDArray[np.float64]], float]:
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order], prepend=-np.inf))
-    positives = np.add.reduceat((weights * positive)[order], starts)
-    negatives = np.add.reduceat((weights * ~positive)[order], starts)
-    below = np.cumsum(negatives) - negatives
-    return float(positives @ (below + negatives / 2) / (positives.sum() * negatives.sum()))
+    sorted_positive = positive[order]
+
+    def area(weights: NDArray[np.float64]) -> float:
+        ordered = weights[order]
+        positives = np.add.reduceat(ordered * sorted_positive, starts)
+        negatives = np.add.reduceat(ordered * ~sorted_positive, starts)
+        below = np.cumsum(negatives) - negatives
+        return float(positives @ (below + negatives / 2) / (positives.sum() * negatives.sum()))
+
+    return area
 
 
 def mean_one_vs_rest(
@@ -94,9 +121,14 @@ def mean_one_vs_rest(
         >>> round(mean_one_vs_rest(binary_auc, labels, probabilities), 2)  # class 2 does not occur
         0.5
     """
-    classes = [1] if probabilities.shape[1] == 2 else [int(code) for code in np.unique(labels)]
+    classes = _scored_classes(labels, probabilities)
     scores = [score(labels == code, probabilities[:, code], sample_weight=sample_weight) for code in classes]
     return float(np.mean(scores))
+
+
+def _scored_classes(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> list[int]:
+    """Return the classes that one-vs-rest scores are the mean of."""
+    return [1] if probabilities.shape[1] == 2 else [int(code) for code in np.unique(labels)]
 
 
 def auc_influence(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -116,7 +148,7 @@ def auc_influence(labels: NDArray[np.int64], probabilities: NDArray[np.float64])
         >>> auc_influence(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.3, 0.7], [0.4, 0.6], [0.1, 0.9]])).tolist()
         [0.5, -0.5, -0.5, 0.5]
     """
-    classes = [1] if probabilities.shape[1] == 2 else np.unique(labels).tolist()
+    classes = _scored_classes(labels, probabilities)
     total = np.zeros(len(labels))
     for code in classes:
         ranks = rankdata(probabilities[:, code])

@@ -12,9 +12,11 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from ganmc_lightning.cards.bootstrap import CONFIDENCE, Interval
 from ganmc_lightning.cards.calibration import CurvePoint, reliability_curve
-from ganmc_lightning.tabular.metrics import binary_auc, classification_metrics, mean_one_vs_rest
+from ganmc_lightning.tabular.metrics import classification_metrics, weighted_auc
 
 RESAMPLES = 500
+WeightedScore = Callable[[NDArray[np.float64]], float]
+"""Score as a function of the weights of the rows."""
 QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
 
 
@@ -75,17 +77,18 @@ def compute_test_scores(
         (1.0, 1.0)
     """
     targets: NDArray[Any]
+    score: Callable[..., WeightedScore]
     if len(classes):
         targets = np.equal(np.asarray(y)[:, None], classes).argmax(axis=1)
         metrics = {name: _class_metrics(targets, values) for name, values in outputs.items()}
         groups = _class_recalls(targets, outputs, classes)
         reliability = {name: reliability_curve(targets, values) for name, values in outputs.items()}
-        main, score = "auc", _auc
+        main, score = "auc", weighted_auc
     else:
         targets = np.asarray(y, dtype=np.float64)
         metrics = {name: _value_metrics(targets, values) for name, values in outputs.items()}
         groups, reliability = _quarter_errors(targets, outputs), {}
-        main, score = "r2", _r2
+        main, score = "r2", _weighted_r2
     strata = [np.flatnonzero(targets == code) for code in np.unique(targets)] if len(classes) else [np.arange(len(y))]
     resampled = _bootstrap(score, targets, outputs, seed, strata)
     values = {name: metrics[name][main] for name in outputs}
@@ -104,16 +107,12 @@ def compute_test_scores(
     )
 
 
-def _auc(y: NDArray[Any], values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    return mean_one_vs_rest(binary_auc, y, values, weights)
-
-
-def _r2(y: NDArray[Any], values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    return float(r2_score(y, values, sample_weight=weights))
+def _weighted_r2(y: NDArray[Any], values: NDArray[np.float64]) -> WeightedScore:
+    return lambda weights: float(r2_score(y, values, sample_weight=weights))
 
 
 def _bootstrap(
-    score: Callable[..., float],
+    score: Callable[..., WeightedScore],
     y: NDArray[Any],
     outputs: Mapping[str, NDArray[np.float64]],
     seed: int,
@@ -121,13 +120,14 @@ def _bootstrap(
 ) -> dict[str, NDArray[np.float64]]:
     """Score resampled rows, the same ones for every model; each stratum keeps its number of rows."""
     random = np.random.default_rng(seed)
+    scores = {name: score(y, values) for name, values in outputs.items()}
     found = {name: np.empty(RESAMPLES) for name in outputs}
     for number in range(RESAMPLES):
         counts = np.zeros(len(y))
         for rows in strata:
             counts[rows] = np.bincount(random.integers(len(rows), size=len(rows)), minlength=len(rows))
-        for name, values in outputs.items():
-            found[name][number] = score(y, values, counts)
+        for name, weighted in scores.items():
+            found[name][number] = weighted(counts)
     return found
 
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, recall_score, roc_auc_score, root_mean_squared_error
 
+from ganmc_lightning.tabular.card import scores as scores_module
 from ganmc_lightning.tabular.card.scores import compute_test_scores
 
 
@@ -43,6 +44,39 @@ def test_intervals(outputs):
     error = np.sqrt(variance / (n * (y == 0).sum()))
     width = scores.intervals["student"].high - scores.intervals["student"].low
     assert width == pytest.approx(2 * 1.96 * error, rel=0.2)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_intervals_are_percentiles_of_the_weighted_auc_of_scikit_learn(n_classes, monkeypatch):
+    monkeypatch.setattr(scores_module, "RESAMPLES", 20)
+    random = np.random.default_rng(0)
+    y = random.integers(n_classes, size=300)
+    student, plain = (random.dirichlet(np.ones(n_classes), 300) + noise * np.eye(n_classes)[y] for noise in (0.5, 0.1))
+    student = (10 * student).round() + 1  # with ties
+    models = {
+        "student": student / student.sum(axis=1, keepdims=True),
+        "plain": plain / plain.sum(axis=1, keepdims=True),
+    }
+    sorts = []
+    argsort = np.argsort
+    monkeypatch.setattr(np, "argsort", lambda *given, **named: sorts.append(given) or argsort(*given, **named))
+    scores = compute_test_scores(y, models, np.arange(n_classes), seed=4)
+    assert len(sorts) < 20  # not for each resample
+
+    resampling = np.random.default_rng(4)
+    areas = {name: [] for name in models}
+    for _ in range(20):
+        counts = np.zeros(300)
+        for code in range(n_classes):
+            rows = np.flatnonzero(y == code)
+            counts[rows] = np.bincount(resampling.integers(len(rows), size=len(rows)), minlength=len(rows))
+        for name, values in models.items():
+            given = values[:, 1] if n_classes == 2 else values
+            areas[name].append(roc_auc_score(y, given, multi_class="ovr", sample_weight=counts))
+    for name, found in areas.items():
+        assert scores.intervals[name][1:] == pytest.approx(np.percentile(found, [2.5, 97.5]), rel=1e-9)
+    low, high = np.percentile(np.subtract(areas["student"], areas["plain"]), [2.5, 97.5])
+    assert scores.differences["plain"][1:] == pytest.approx((low, high), rel=1e-9)
 
 
 def test_intervals_with_rare_classes():
