@@ -17,15 +17,24 @@ from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.io.folder_lock import LOCK
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
+from ganmc_lightning.tabular.card.card import output_function
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
-from ganmc_lightning.tabular.export import load_skops, save_skops, to_c, to_c_encoder, to_c_int16, to_onnx
+from ganmc_lightning.tabular.export import (
+    FixedPointReport,
+    load_skops,
+    save_skops,
+    to_c,
+    to_c_encoder,
+    to_c_int16,
+    to_onnx,
+)
 from ganmc_lightning.tabular.export.boosting import is_boosting
 from ganmc_lightning.tabular.export.onnx import count_label_differences
 from ganmc_lightning.tabular.sampling import check_float32
 
-CARD, INTEGERS, ONNX = "card.html", "student_int16.c", "student.onnx"
-SOURCES = ("student.c", "student.h", "student_encode.h", INTEGERS, "student_int16.h")
+CARD, SOURCE, INTEGERS, ONNX = "card.html", "student.c", "student_int16.c", "student.onnx"
+SOURCES = (SOURCE, "student.h", "student_encode.h", INTEGERS, "student_int16.h")
 FILES = ("student.skops", *SOURCES, ONNX, CARD, "result.json")
 """Files of a folder that another compression may replace."""
 
@@ -87,11 +96,13 @@ def write_compression(
             temporary.mkdir(parents=True)
         except OSError as error:
             raise ConfigurationError(f"{folder}: cannot be written ({error.strerror})") from error
-        notes = _export(compression, temporary)
+        notes, source, rounded = _export(compression, temporary)
         for note in notes:
             warnings.warn(note, stacklevel=2)
         files = {name: (temporary / name).stat().st_size for name in FILES if (temporary / name).exists()}
-        card = measure_card(compression, command, files, environment, export_notes=notes)
+        card = measure_card(
+            compression, command, files, environment, export_notes=notes, source=source, rounded=rounded
+        )
         write_card(card, temporary / CARD)
         if add_files is not None:
             add_files(card, temporary)
@@ -101,30 +112,35 @@ def write_compression(
     return card
 
 
-def _export(compression: Compression, folder: Path) -> list[str]:
-    """Write the files; return what differs in them, and which ones are not written."""
+def _export(compression: Compression, folder: Path) -> tuple[list[str], Path | None, FixedPointReport | None]:
+    """Write the files.
+
+    Returns:
+        What differs in the files and which ones are not written, the C source, and the report of 16-bit integers; None
+        for a file that is not written.
+    """
     file = save_skops(compression.student, folder / "student.skops")
     encoder, inner = compression.model.encoder_, deployable(compression.model)
     X = compression.encode(compression.rows.X)
     if encoder is not None:  # save_skops verifies models of numbers only
         _verify_pipeline(compression, file)
-    writers: dict[str, Callable[[Any, Path], object]] = {
-        "student.c": to_c,
+    writers: dict[str, Callable[[Any, Path], Any]] = {
+        SOURCE: to_c,
         INTEGERS: partial(to_c_int16, X=X),
         ONNX: to_onnx,
     }
-    notes = []
+    notes, written = [], {}
     for name, write in writers.items():
         try:
-            write(inner, folder / name)
+            written[name] = write(inner, folder / name)
         except ConfigurationError as error:
             if isinstance(error.__cause__, OSError):  # such as a full disk
                 raise
             reason = str(error).removeprefix(f"{folder / name}: ").removeprefix("not written, because ")
             notes.append(f"{name}: not written, because {reason}")
-    if encoder is not None and (folder / "student.c").exists():
+    if encoder is not None and SOURCE in written:
         to_c_encoder(encoder, folder / "student_encode.h", "student", 8 if is_boosting(inner) else 4)
-    return notes + _rounding_notes(inner, X, folder)
+    return notes + _rounding_notes(inner, X, folder), written.get(SOURCE), written.get(INTEGERS)
 
 
 def _rounding_notes(student: Any, X: NDArray[np.float64], folder: Path) -> list[str]:
@@ -145,13 +161,9 @@ def _rounding_notes(student: Any, X: NDArray[np.float64], folder: Path) -> list[
 
 def _verify_pipeline(compression: Compression, file: Path) -> None:
     X = compression.rows.X_test
-    expected, actual = (_outputs(model, X) for model in (compression.student, load_skops(file)))
+    expected, actual = (output_function(model)(X) for model in (compression.student, load_skops(file)))
     if not np.array_equal(expected, actual):
         raise ConfigurationError(f"{file}: the predictions of the file differ from the student's")
-
-
-def _outputs(model: Any, X: Any) -> Any:
-    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
 
 
 def _replace(folder: Path, temporary: Path) -> None:

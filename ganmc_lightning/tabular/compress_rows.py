@@ -52,6 +52,7 @@ class CompressionRows:
         test_outputs: the teacher's probabilities (M, K) or values (M,) of the test rows.
         teacher_scores: ``unseen`` where the teacher was not fitted to the test rows, ``refitted`` where a fitted
             teacher was fitted again without them, ``seen`` where it may have been fitted to them.
+        teacher_given: whether the teacher was given fitted.
         held_out: whether the test rows are a part of the given training rows.
         choice: rows to choose a student on: training and validation rows, and their teacher.
     """
@@ -64,6 +65,7 @@ class CompressionRows:
     y_test: NDArray[Any]
     test_outputs: NDArray[np.float64]
     teacher_scores: TeacherScores
+    teacher_given: bool
     held_out: bool
     choice: ChoiceRows
 
@@ -153,7 +155,7 @@ def split_rows(
         refit = _can_refit(teacher)
         chooser = _fit(teacher, *kept, seed) if refit else teacher
         choice = ChoiceRows(*kept, _take(X, part), y[part], chooser, False, not refit)
-    return CompressionRows(X, y, sample_weight, teacher, X_test, y_test, outputs, scores, held_out, choice)
+    return CompressionRows(X, y, sample_weight, teacher, X_test, y_test, outputs, scores, fitted, held_out, choice)
 
 
 def _hold_out(

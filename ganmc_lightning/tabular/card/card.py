@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ganmc_lightning.tabular.card.text import (
 )
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_checks import teacher_inputs
-from ganmc_lightning.tabular.compress_search import deployable
+from ganmc_lightning.tabular.export import FixedPointReport
 
 MODELS = ("teacher", "student", "plain")
 """Names of the models in scores; ``plain`` is boosting of the same size on the labels."""
@@ -72,6 +72,8 @@ def measure_card(
     environment: Mapping[str, str] | None = None,
     seed: int = 0,
     export_notes: Sequence[str] = (),
+    source: Path | None = None,
+    rounded: FixedPointReport | None = None,
 ) -> CompressionCard:
     """Score and time teacher, student and plain boosting on the test rows.
 
@@ -82,9 +84,11 @@ def measure_card(
         environment: name -> value, such as versions of packages (default: none).
         seed: random seed of the bootstrap intervals (default: 0).
         export_notes: files that were not written, and differences of files from the student (default: none).
+        source: the student as ``.c`` file, to measure; None (default) for none.
+        rounded: the student in 16-bit integers, to measure; None (default) for none.
     """
     rows, model, plain = compression.rows, compression.model, compression.plain
-    student_outputs, plain_outputs = _predict_with(model), _predict_with(plain)
+    student_outputs, plain_outputs = output_function(model), output_function(plain)
     outputs: dict[str, NDArray[np.float64]] = {
         "teacher": rows.test_outputs,
         "student": student_outputs(rows.X_test),
@@ -92,9 +96,8 @@ def measure_card(
     }
     classes = getattr(model, "classes_", np.empty(0))
     X = teacher_inputs(rows.teacher, rows.X_test)
-    teacher = rows.teacher.predict_proba if len(classes) else rows.teacher.predict
     latencies = {
-        "teacher": measure_latency(teacher, X),
+        "teacher": measure_latency(output_function(rows.teacher), X),
         "student": measure_latency(student_outputs, rows.X_test),
         "plain": measure_latency(plain_outputs, rows.X_test),
     }
@@ -102,7 +105,7 @@ def measure_card(
         compression,
         compute_test_scores(rows.y_test, outputs, classes, seed),
         latencies,
-        measure_compiled(deployable(model), compression.encode(rows.X_test), compression.encode(rows.X)),
+        measure_compiled(source, rounded, compression.encode(rows.X_test)),
         command,
         dict(files or {}),
         dict(environment or {}),
@@ -137,8 +140,10 @@ def write_card(card: CompressionCard, path: Path | str) -> Path:
     return path
 
 
-def _predict_with(model: Any) -> Any:
-    return model.predict if not hasattr(model, "predict_proba") else model.predict_proba
+def output_function(model: Any) -> Callable[[Any], NDArray[np.float64]]:
+    """Return the method that predicts probabilities (N, K) of a classifier, or values (N,) of a regressor."""
+    method: Callable[[Any], NDArray[np.float64]] = getattr(model, "predict_proba", None) or model.predict
+    return method
 
 
 _TEMPLATES = make_templates("ganmc_lightning.tabular.card")

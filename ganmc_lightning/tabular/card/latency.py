@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,15 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.export import (
-    CModel,
-    FixedPointReport,
-    ObjectSize,
-    compile_c,
-    measure_object,
-    to_c,
-    to_c_int16,
-)
+from ganmc_lightning.tabular.export import CModel, FixedPointReport, ObjectSize, compile_c, measure_object
 from ganmc_lightning.tabular.profiling import BATCH, time_call
 
 ROW_CALLS, BATCH_CALLS = 20, 3
@@ -83,16 +76,17 @@ def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
     )
 
 
-def measure_compiled(student: Any, X: NDArray[np.float64], X_train: NDArray[np.float64]) -> CompiledStudent:
-    """Compile a student; each part that is not supported, or whose program is missing, is None.
+def measure_compiled(source: Path | None, rounded: FixedPointReport | None, X: NDArray[np.float64]) -> CompiledStudent:
+    """Compile an exported student; each part whose source or program is missing is None.
 
     Args:
-        student: fitted student of encoded columns.
+        source: ``.c`` file of :func:`~ganmc_lightning.tabular.export.to_c`, or None.
+        rounded: result of :func:`~ganmc_lightning.tabular.export.to_c_int16`, or None.
         X: encoded rows (N, E) to predict.
-        X_train: encoded training rows (M, E), to round the student to 16-bit integers.
     """
     failed: dict[str, list[str]] = {}
-    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    latency = size = rounded_size = None
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # the library is not one of the exported files
 
         def attempt(part: str, measure: Callable[[], T]) -> T | None:
             try:
@@ -101,17 +95,22 @@ def measure_compiled(student: Any, X: NDArray[np.float64], X_train: NDArray[np.f
                 failed.setdefault(str(error).replace(f"{folder}{os.sep}", ""), []).append(part)
                 return None
 
-        source = attempt("time and size", lambda: to_c(student, Path(folder, "student.c")))
-        latency = None if source is None else attempt("time", lambda: _measure_library(source, X))
-        size = None if source is None else attempt("size", lambda: measure_object(source))
-        rounded = attempt("16-bit integers", lambda: to_c_int16(student, Path(folder, "rounded.c"), X_train))
-        rounded_size = (
-            None
-            if rounded is None
-            else attempt("size of 16-bit integers", lambda: measure_object(rounded.path, ["-DROUNDED_NO_DOUBLE"]))
-        )
+        if source is not None:
+            exact = _copy(source, folder)
+            latency = attempt("time", lambda: _measure_library(exact, X))
+            size = attempt("size", lambda: measure_object(exact))
+        if rounded is not None:
+            integers = _copy(rounded.path, folder)
+            flags = [f"-D{integers.stem.upper()}_NO_DOUBLE"]
+            rounded_size = attempt("size of 16-bit integers", lambda: measure_object(integers, flags))
     notes = (f"C: not measured: {', '.join(parts)} ({reason})" for reason, parts in failed.items())
     return CompiledStudent(size, latency, rounded, rounded_size, tuple(notes))
+
+
+def _copy(source: Path, folder: str) -> Path:
+    """Copy a ``.c`` file and its header; return the path of the copy."""
+    shutil.copy(source.with_suffix(".h"), folder)
+    return Path(shutil.copy(source, folder))
 
 
 def _measure_library(source: Path, X: NDArray[np.float64]) -> Latency:

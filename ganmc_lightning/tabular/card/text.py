@@ -39,10 +39,13 @@ def conclusion_of(compression: Compression, scores: TestScores) -> Conclusion:
             True,
         )
     if compression.uses_labels_alone:
+        if compression.tried[0].candidate.teacher_labels == LABELS_ONLY:
+            reason = "No student of the teacher beats those of the labels on the validation rows."
+        else:
+            reason = "The best student on the validation rows, one of the teacher, exceeds a limit of size or time."
         return Conclusion(
-            "No student of the teacher beats those of the labels on the validation rows. The exported "
-            f"{compression.model.chosen_.student} is fitted to the labels alone. {name} minus that of plain boosting: "
-            f"{format_difference(scores.differences['plain'])}.",
+            f"{reason} The exported {compression.model.chosen_.student} is fitted to the labels alone. {name} minus "
+            f"that of plain boosting: {format_difference(scores.differences['plain'])}.",
             True,
         )
     difference = scores.differences["plain"]
@@ -78,7 +81,7 @@ def notes_of(compression: Compression) -> list[str]:
             "The teacher may have been fitted to the test rows: its scores and the student's are then too high. "
             "Pass test rows that it has not seen."
         )
-    elif not rows.held_out:
+    elif not rows.held_out and rows.teacher_given:
         notes.append("The scores of the teacher assume that it was not fitted to the test table.")
     if rows.held_out and any(item.synthesizer == GAN for item in compression.tried):
         notes.append(

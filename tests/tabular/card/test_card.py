@@ -16,8 +16,9 @@ from ganmc_lightning.cards.bootstrap import Interval
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.tabular import compress_files, compress_table, write_compression
 from ganmc_lightning.tabular.card import measure_card, render_card
-from ganmc_lightning.tabular.card.text import conclusion_of
-from ganmc_lightning.tabular.export import CModel, compile_c, load_skops
+from ganmc_lightning.tabular.card.text import conclusion_of, notes_of
+from ganmc_lightning.tabular.compress_search import TriedStudent
+from ganmc_lightning.tabular.export import CModel, c_source, compile_c, fixed_point_source, load_skops
 from ganmc_lightning.tabular.export.target import writing
 
 
@@ -107,11 +108,47 @@ def test_parts_of_c_that_were_not_measured(written):
     assert "changes by at most" not in nothing
 
 
-def test_the_bound_of_three_classes_is_that_before_normalization():
+def test_the_student_is_exported_once(compression, tmp_path, monkeypatch):
+    """The card measures the exported files; the verification of 16-bit integers predicts all training rows."""
+    calls = []
+    for module, name in ((fixed_point_source, "to_fixed_point"), (c_source, "verify")):
+        function = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given, f=function, n=name, **named: calls.append(n) or f(*given, **named)
+        )
+    card = write_compression(compression, tmp_path / "small")
+    assert calls == ["verify", "to_fixed_point"]
+    assert None not in card.compiled
+
+
+def test_a_teacher_of_unknown_size(written):
+    card = written[0]
+    model = copy.copy(card.compression.model)
+    model.profile_ = dataclasses.replace(
+        model.profile_, teacher=dataclasses.replace(model.profile_.teacher, bytes=None)
+    )
+    assert "<span>pickled; teacher " in render_card(card)
+    text = render_card(dataclasses.replace(card, compression=dataclasses.replace(card.compression, model=model)))
+    assert "<span>pickled</span>" in text
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+def test_scores_of_a_teacher_that_was_given_fitted(fitted):
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(300, 2)), np.arange(300) % 2
+    forest = RandomForestClassifier(3, random_state=0)
+    teacher = forest.fit(X[:200], y[:200]) if fitted else forest
+    given = {"test": (X[200:], y[200:]), "students": ["tree"], "max_nodes": 7, "seconds": 0.01}
+    notes = notes_of(compress_table(teacher, X[:200], y[:200], **given))
+    assert ("The scores of the teacher assume that it was not fitted to the test table." in notes) is fitted
+
+
+def test_the_bound_of_three_classes_is_that_before_normalization(tmp_path):
     X = np.random.default_rng(0).normal(size=(200, 2))
     y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
     forest = RandomForestClassifier(5, random_state=0)
-    card = measure_card(compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=0.01))
+    result = compress_table(forest, X, y, students=["tree"], max_nodes=15, seconds=0.01)
+    card = write_compression(result, tmp_path / "small")
     assert "a value before normalization changes by at most" in render_card(card)
 
 
@@ -152,14 +189,22 @@ def test_conclusion(written, interval, words, warning):
     assert conclusion.warning is warning
 
 
-def test_conclusion_where_labels_are_enough(written):
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [
+        ("labels", "No student of the teacher beats those of the labels on the validation rows."),
+        ("in_bag", "The best student on the validation rows, one of the teacher, exceeds a limit of size or time."),
+    ],
+)
+def test_conclusion_of_a_student_of_the_labels(best, words, written):
     card = written[0]
     chosen = dataclasses.replace(card.compression.model.chosen_, teacher_labels="labels", label_weight=1.0)
     model = copy.copy(card.compression.model)
     model.chosen_ = chosen
+    tried = [TriedStudent(dataclasses.replace(chosen, teacher_labels=best)), TriedStudent(chosen)]
     scores = dataclasses.replace(card.scores, differences={"plain": Interval(0.01, 0.005, 0.02)})
-    conclusion = conclusion_of(dataclasses.replace(card.compression, model=model), scores)
-    assert "is fitted to the labels alone. AUC minus that of plain boosting: +0.0100" in conclusion.text
+    conclusion = conclusion_of(dataclasses.replace(card.compression, model=model, tried=tried), scores)
+    assert conclusion.text.startswith(f"{words} The exported tree is fitted to the labels alone. AUC minus that of")
     assert conclusion.warning
 
 

@@ -6,32 +6,33 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.card import latency
 from ganmc_lightning.tabular.card.latency import measure_compiled
-from ganmc_lightning.tabular.export import c_library
+from ganmc_lightning.tabular.export import c_library, to_c, to_c_int16
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
 
 
+X = np.arange(20.0)[:, None]
+
+
 @pytest.fixture
-def student():
-    X = np.arange(20.0)[:, None]
-    return DecisionTreeClassifier(random_state=0).fit(X, np.arange(20) % 3), X
+def exported(tmp_path):
+    tree = DecisionTreeClassifier(random_state=0).fit(X, np.arange(20) % 3)
+    return to_c(tree, tmp_path / "exact.c"), to_c_int16(tree, tmp_path / "small.c", X)
 
 
-def test_all_parts_are_measured(student):
-    tree, X = student
-    compiled = measure_compiled(tree, X, X)
+def test_all_parts_are_measured(exported, tmp_path):
+    compiled = measure_compiled(*exported, X)
     assert None not in compiled
     assert compiled.notes == ()
+    assert compiled.rounded_size.flash_bytes < compiled.size.flash_bytes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["exact.c", "exact.h", "small.c", "small.h"]
 
 
-def test_without_the_program_size(student, monkeypatch):
-    tree, X = student
+def test_without_the_program_size(exported, monkeypatch):
     which = shutil.which
     monkeypatch.setattr(c_library.shutil, "which", lambda name: None if name == "size" else which(name))
-    compiled = measure_compiled(tree, X, X)
+    compiled = measure_compiled(*exported, X)
     assert compiled.latency.row > 0
     assert compiled.rounded.moved_rows == 0
     assert (compiled.size, compiled.rounded_size) == (None, None)
@@ -39,14 +40,19 @@ def test_without_the_program_size(student, monkeypatch):
     assert compiled.notes[0].startswith("C: not measured: size, size of 16-bit integers (size: not found, expected")
 
 
-def test_a_failure_of_16_bit_integers_keeps_the_rest(student, monkeypatch):
-    def fail(student, path, X):
-        raise ConfigurationError(f"{path}: not written, because the compiled integers differ")
+def test_files_that_were_not_exported(exported):
+    source, rounded = exported
+    without = measure_compiled(source, None, X)
+    assert None not in (without.size, without.latency)
+    assert without[2:] == (None, None, ())
+    assert measure_compiled(None, rounded, X)[:3] == (None, None, rounded)
 
-    tree, X = student
-    monkeypatch.setattr(latency, "to_c_int16", fail)
-    compiled = measure_compiled(tree, X, X)
-    assert None not in (compiled.size, compiled.latency)
-    assert (compiled.rounded, compiled.rounded_size) == (None, None)
-    reason = "rounded.c: not written, because the compiled integers differ"
-    assert compiled.notes == (f"C: not measured: 16-bit integers ({reason})",)
+
+def test_a_source_that_cannot_be_compiled_is_named(exported):
+    source, rounded = exported
+    source.write_text("int main(")
+    compiled = measure_compiled(source, rounded, X)
+    assert compiled[:2] == (None, None)
+    assert compiled.rounded_size is not None
+    assert len(compiled.notes) == 1
+    assert compiled.notes[0].startswith("C: not measured: time, size (exact.c: ")
