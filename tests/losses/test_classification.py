@@ -48,3 +48,14 @@ def test_weights_repeat_samples():
     assert hard_cross_entropy(logits, labels, counts * 3 / 4).item() == pytest.approx(
         repeated.item(), rel=1e-9, abs=1e-10
     )
+
+
+def test_weights_are_not_normalized_within_a_batch():
+    """The sum is divided by the number of known samples, not by the sum of the weights, whose mean here is not 1."""
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.tensor([0, UNKNOWN_LABEL, 2, 1, 1])
+    weights = torch.tensor([0.5, 7.0, 2.0, 0.0, 3.0], dtype=torch.float64)
+    losses = -log_softmax(logits.numpy(), axis=1)[np.arange(5), labels]
+    expected = (weights.numpy() * losses)[[0, 2, 3, 4]].sum() / 4
+    assert hard_cross_entropy(logits, labels, weights).item() == pytest.approx(expected, rel=1e-9)
+    assert hard_cross_entropy(logits, labels, 2 * weights).item() == pytest.approx(2 * expected, rel=1e-9)

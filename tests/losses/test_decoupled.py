@@ -104,6 +104,23 @@ def test_weights_repeat_samples(logits):
     assert weighted.total.item() == pytest.approx(loss(*repeated).total.item(), rel=1e-9)
 
 
+def test_weights_are_not_normalized_within_a_batch(logits):
+    """Sums are divided by the number of samples, not by the sum of the weights, whose mean in a batch is not 1."""
+    student, teacher = logits
+    labels = LABELS.masked_fill(torch.tensor([False, True, False, False, True, False]), UNKNOWN_LABEL)
+    known, weights = [0, 2, 3, 5], torch.tensor([0.5, 3.0, 2.0, 1.0, 4.0, 0.0], dtype=torch.float64)
+    targets = torch.where(labels == UNKNOWN_LABEL, teacher.argmax(dim=1), labels)
+    divergences = reference(student, teacher, targets, 3.0)
+    target_class, other_classes = (divergences * weights.numpy()).sum(axis=1) / 6
+    hard = -(weights.numpy() * log_softmax(student.detach().numpy(), axis=1)[np.arange(6), labels])[known].sum() / 4
+    loss = DecoupledKnowledgeDistillationLoss(alpha=0.5, beta=2.0, temperature=3.0, hard_weight=0.7)
+    found = loss(student, teacher, labels, SYNTHETIC, weights)
+    total = 9 * (0.5 * target_class + 2 * other_classes) + 0.7 * hard
+    assert [part.item() for part in found] == pytest.approx([total, target_class, other_classes, hard], rel=1e-9)
+    doubled = loss(student, teacher, labels, SYNTHETIC, 2 * weights)
+    assert [part.item() for part in doubled] == pytest.approx([2 * part.item() for part in found], rel=1e-9)
+
+
 def test_gradient_of_extreme_logits_is_finite():
     student = torch.tensor([[1e5, -1e5, 0.0], [-1e5, 0.0, 1e5]], requires_grad=True)
     teacher = torch.tensor([[-1e5, 1e5, 0.0], [1e5, 0.0, 0.0]])

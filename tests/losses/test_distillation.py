@@ -242,3 +242,26 @@ def test_weights_repeat_samples(batch, loss):
     repeated = [tensor.repeat_interleave(counts, dim=0) for tensor in batch]
     assert loss.takes_weights
     assert loss(*batch, counts.double()).total.item() == pytest.approx(loss(*repeated).total.item())
+
+
+@pytest.mark.parametrize("standardized", [False, True])
+def test_weights_are_not_normalized_within_a_batch(batch, standardized):
+    """Sums are divided by the number of samples, not by the sum of the weights, whose mean in a batch is not 1."""
+    student, teacher, labels, synthetic = batch
+    labels = labels.masked_fill(torch.tensor([False, True, False, False, True, False]), UNKNOWN_LABEL)
+    known, weights = [0, 2, 3, 5], torch.tensor([0.5, 3.0, 2.0, 1.0, 4.0, 0.0], dtype=torch.float64)
+    g, z, w = student.detach().numpy(), teacher.numpy(), weights.numpy()
+    hard = -(w * log_softmax(g, axis=1)[np.arange(6), labels.numpy()])[known].sum() / 4
+    distances = ((g - z) ** 2).sum(axis=1)
+    if standardized:
+        g, z = (zscore(x, axis=1) for x in (g, z))
+    soft = -(w * (softmax(z / 2, axis=1) * log_softmax(g / 2, axis=1)).sum(axis=1)).sum() / 6
+    loss = KnowledgeDistillationLoss(2.0, 0.7, standardize_logits=standardized)
+    found = loss(student, teacher, labels, synthetic, weights)
+    # The variance of standardized logits is increased by 1e-5.
+    assert [part.item() for part in found] == pytest.approx([0.7 * 4 * soft + 0.3 * hard, soft, hard], rel=1e-4)
+    doubled = loss(student, teacher, labels, synthetic, 2 * weights)
+    assert [part.item() for part in doubled] == pytest.approx([2 * part.item() for part in found], rel=1e-9)
+    for scale in (1, 2):
+        l2 = L2LogitsLoss()(student, teacher, labels, synthetic, scale * weights).total
+        assert l2.item() == pytest.approx(scale * (w * distances).sum() / 6, rel=1e-9)
