@@ -58,9 +58,8 @@ class Acceleration(Callback):
                 parameter.data = parameter.data.to(memory_format=torch.channels_last)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compile the networks, without running the compiler yet."""
+        """Compile the networks for the training step, without running the compiler yet."""
         assert isinstance(pl_module, CompressionModule)
-        self._compiled = []
         single = trainer.world_size == 1 and trainer.strategy.root_device.type in DEVICES
         if self.compile == "off" or not single or count_batches(trainer) < COMPILE_STEPS:
             return
@@ -69,22 +68,35 @@ class Acceleration(Callback):
                 network.compile(**compile_options(trainer, pl_module))
                 self._compiled.append((network, network._compiled_call_impl))
         self._use_compiled(False)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Use the compiled networks in the training step."""
         if self._compiled:
+            self._wrap_training_step(pl_module)
+
+    def _wrap_training_step(self, module: LightningModule) -> None:
+        """Use compiled networks in the training step only: callbacks run networks in other batch sizes."""
+        step = module.training_step
+
+        def training_step(batch: Any, batch_idx: int) -> Any:
             torch.compiler.cudagraph_mark_step_begin()
             self._use_compiled(True)
+            try:
+                return step(batch, batch_idx)
+            finally:
+                self._use_compiled(False)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Use the networks eagerly until the next training step."""
-        self._use_compiled(False)
+        module.training_step = training_step  # type: ignore[method-assign]
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Use the networks eagerly after the run."""
+        self._restore(pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Use the networks eagerly after the run."""
-        self._use_compiled(False)
+        self._restore(pl_module)
+
+    def _restore(self, module: LightningModule) -> None:
+        if self._compiled:
+            self._compiled = []
+            del module.training_step
 
     def _use_compiled(self, use: bool) -> None:
         for network, call in self._compiled:

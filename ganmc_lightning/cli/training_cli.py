@@ -230,8 +230,6 @@ class TrainingCLI(LightningCLI):
             raise ConfigurationError(
                 f"trainer.strategy: got {trainer.strategy}, expected ddp: forked processes lose results"
             )
-        # First, so that callbacks run the networks eagerly after a training step.
-        built.callbacks.sort(key=lambda each: not isinstance(each, Acceleration))  # type: ignore[attr-defined]
         return built
 
     def after_fit(self) -> None:

@@ -134,10 +134,6 @@ class DistillationModule(ClassificationModule):
         if self._data is not None and not isinstance(self.loss, FeatureLoss):
             self.teacher.fold(example_samples(self.teacher, self._data))
 
-    def on_fit_end(self) -> None:
-        """Use the teacher itself again."""
-        self.teacher.unfold()
-
     def on_train_start(self) -> None:
         """Let the data module cache the teacher's logits, unless dropout or a feature loss requires the teacher."""
         super().on_train_start()

@@ -55,7 +55,7 @@ class Frozen(nn.Module):
         self.network = network.requires_grad_(False)
         self.normalize: nn.Module = nn.Identity() if mean is None or std is None else Normalize(mean, std)
         self.dropout = dropout
-        self._folded: tuple[nn.Module, ...] = ()  # a tuple, because a module would become a submodule
+        self._folded: tuple[nn.Module, list[Tensor], int] | None = None  # not a submodule
         if dropout and not self._dropout_layers():
             raise ConfigurationError(
                 f"dropout: got true for {type(unwrap(network)).__name__}, which has no dropout layer, expected false, "
@@ -95,23 +95,34 @@ class Frozen(nn.Module):
         """Let the forward pass use a copy of the network with folded batch normalization, which is faster.
 
         The outputs are equal up to rounding. Nothing changes if the network cannot be folded, or has active dropout;
-        see :func:`~ganmc_lightning.networks.folding.fold_batchnorm`. The copy is not a submodule, is not saved, and is
-        dropped when parameters are moved or converted.
+        see :func:`~ganmc_lightning.networks.folding.fold_batchnorm`. The copy is not a submodule and is not saved. It
+        is dropped when weights are changed, moved or converted, as at the end of ``Trainer.fit``. Hooks that are added
+        to layers of the network later are not run.
 
         Args:
             inputs: samples (N, ...), with which the outputs of network and copy are compared.
         """
-        folded = None if self.dropout else fold_batchnorm(self.network, self.normalize(inputs))
-        self._folded = () if folded is None else (folded,)
+        self.unfold()
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        if self.dropout or any(tensor.is_inference() for tensor in tensors):  # these have no versions
+            return
+        folded = fold_batchnorm(self.network, self.normalize(inputs))
+        if folded is not None:
+            self._folded = folded, tensors, _versions(tensors)
 
     def unfold(self) -> None:
         """Let the forward pass use the network itself."""
-        self._folded = ()
+        self._folded = None
 
     @property
     def folded(self) -> nn.Module:
         """The copy with folded batch normalization if there is one, else the network."""
-        return self._folded[0] if self._folded else self.network
+        if self._folded is not None:
+            folded, tensors, versions = self._folded
+            if _versions(tensors) == versions:
+                return folded
+            self.unfold()
+        return self.network
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self.unfold()
@@ -120,7 +131,7 @@ class Frozen(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what pickle and :func:`copy.deepcopy` store, and what names cached logits: not the copy."""
-        return {**self.__dict__, "_folded": ()}
+        return {**self.__dict__, "_folded": None}
 
     # -- forward pass --------------------------------------------------------------------------------------
 
@@ -129,3 +140,8 @@ class Frozen(nn.Module):
         """Return the output of the network without a graph; ``conditions`` are e.g. the labels of a generator."""
         outputs: Tensor = self.folded(self.normalize(inputs), *conditions)
         return outputs
+
+
+def _versions(tensors: list[Tensor]) -> int:
+    """Return the number of changes in place of all tensors."""
+    return sum(tensor._version for tensor in tensors)

@@ -93,7 +93,14 @@ def state_after(module: CompressionModule, trainer: Trainer, data: GANAugmentedD
     return {name: value.clone() for name, value in module.state_dict().items()}
 
 
-@pytest.mark.parametrize("make", [distillation, acgan])
+def convolutional() -> DistillationModule:
+    """Batch normalization of this teacher is folded."""
+    torch.manual_seed(0)
+    teacher = Layers(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 3))
+    return DistillationModule(teacher, MLPClassifier(64, 3, (6,)), optimizer=partial(SGD, lr=0.01))
+
+
+@pytest.mark.parametrize("make", [distillation, convolutional, acgan])
 def test_compiled_runs_equal_eager_ones(
     make: Callable[[], CompressionModule],
     backend: Backend,
@@ -129,7 +136,8 @@ def test_compiled_runs_equal_eager_ones(
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
-        (distillation(), {"student", "teacher.network"}),
+        (distillation(), {"student", "teacher.network", "teacher.folded"}),
+        (convolutional(), {"student", "teacher.folded"}),
         (distillation(hints=True), set()),
         (acgan(), {"generator", "discriminator"}),
         (acgan(r1_weight=1.0, normalization="spectral"), {"generator"}),
@@ -141,18 +149,26 @@ def test_compiled_runs_equal_eager_ones(
     ],
 )
 def test_networks_that_are_compiled(
-    module: CompressionModule, expected: set[str], backend: Backend, make_data: MakeData, make_trainer: MakeTrainer
+    module: CompressionModule,
+    expected: set[str],
+    backend: Backend,
+    make_data: MakeData,
+    make_trainer: MakeTrainer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not those with hooks, second derivatives or spectral normalization."""
     found: set[str] = set()
 
-    class Names(Callback):
-        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-            found.update(name for name, layer in pl_module.named_modules() if layer._compiled_call_impl is not None)
+    def record(**values: Tensor) -> None:
+        """Called at the end of the training step."""
+        found.update(name for name, layer in module.named_modules() if layer._compiled_call_impl is not None)
+        if isinstance(module, DistillationModule) and module.teacher.folded._compiled_call_impl is not None:
+            found.add("teacher.folded")
 
+    monkeypatch.setattr(module, "record", record)
     settings = Acceleration("highest", compile="auto")
     backend.run = lambda graph, inputs: graph.forward
-    make_trainer(max_steps=1, limit_val_batches=0, callbacks=[settings, Names()]).fit(module, make_data())
+    make_trainer(max_steps=1, limit_val_batches=0, callbacks=[settings]).fit(module, make_data())
     assert found == expected
 
 
@@ -194,10 +210,9 @@ def test_precision_and_memory_format(
 
 
 @pytest.mark.usefixtures("backend")
-def test_callbacks_of_the_configuration_run_networks_eagerly_after_a_step(
+def test_callbacks_run_networks_eagerly(
     configs: Any, ganmc: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They precede the callbacks of the command line in Lightning's list."""
     compiled: list[bool] = []
 
     def record(generator: nn.Module, device: torch.device) -> Tensor:

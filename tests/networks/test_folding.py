@@ -8,7 +8,15 @@ from torch import nn
 from torch.nn.utils import parametrizations
 from torchvision.models import mobilenet_v3_small, resnet18
 
-from ganmc_lightning.networks import CIFARResNet, Frozen, ResNet18, WideResNet
+from ganmc_lightning.networks import (
+    CIFARResNet,
+    Frozen,
+    Normalize,
+    NormalizedInput,
+    PretrainedClassifier,
+    ResNet18,
+    WideResNet,
+)
 from ganmc_lightning.networks.folding import NORMALIZATIONS, fold_batchnorm
 
 
@@ -86,31 +94,101 @@ def test_exact_in_float64(kind):
     assert normalizations(folded) == 0
 
 
-def twice(block, x):
-    return block.normalization(block.convolution(x)) + block.other(block.convolution(x))
-
-
 def reused(block, x):
     features = block.convolution(x)
     return block.normalization(features) + features
 
 
-def control_flow(block, x):
-    return block.normalization(block.convolution(x)) if x.mean() > -1e9 else x
+def changed_between(block, x):
+    return block.normalization(block.convolution(x).relu_())
 
 
-def random_constant(block, x):
-    return block.normalization(block.convolution(x)) * torch.rand(1).item()
+def convolution_called_twice(block, x):
+    return block.normalization(block.convolution(x)) + block.convolution(x).mean()
 
 
-def counted(block, x):
-    block.calls = getattr(block, "calls", 0) + 1
-    return block.normalization(block.convolution(x)) * block.calls
+def normalization_called_twice(block, x):
+    return block.normalization(block.convolution(x)) + block.normalization(x[:, :1].expand(-1, 4, -1, -1))
 
 
-@pytest.mark.parametrize("run", [twice, reused, control_flow, random_constant, counted], ids=lambda run: run.__name__)
+def two_normalizations(block, x):
+    features = block.convolution(x)
+    return block.normalization(features) + block.other(features)
+
+
+def reads_a_weight(block, x):
+    return block.normalization(block.convolution(x)) * block.normalization.weight.sum()
+
+
+def random(block, x):
+    return block.normalization(block.convolution(x)) * torch.rand(1)
+
+
+UNSUITABLE = [
+    reused,
+    changed_between,
+    convolution_called_twice,
+    normalization_called_twice,
+    two_normalizations,
+    reads_a_weight,
+    random,
+]
+
+
+@pytest.mark.parametrize("run", UNSUITABLE, ids=lambda run: run.__name__)
 def test_not_folded_if_outputs_could_change(run):
     assert fold_batchnorm(trained(Block(run)), images()) is None
+
+
+def control_flow(block, x):
+    return block.normalization(block.convolution(x)) if x.mean() < 1 else x
+
+
+def without_autocast(block, x):
+    with torch.autocast("cpu", enabled=False):
+        return block.normalization(block.convolution(x.float()))
+
+
+@pytest.mark.parametrize("run", [control_flow, without_autocast], ids=lambda run: run.__name__)
+def test_forward_of_the_network_is_run(run):
+    """Its Python code decides in each call."""
+    network = trained(Block(run))
+    folded = fold_batchnorm(network, images())
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules()) == 1  # the other one is not used
+    for inputs in (images(), images() + 5):
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            expected, outputs = network(inputs), folded(inputs)
+        tolerance = 1e-4 if outputs.dtype == torch.float32 else 2e-2
+        assert torch.allclose(outputs, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda network: NormalizedInput(Normalize((0.5,) * 3, (0.2,) * 3), network),
+        lambda network: PretrainedClassifier(network, (0.5,) * 3, (0.2,) * 3),
+        Frozen,
+    ],
+)
+def test_wrapped_networks_are_folded(wrap):
+    network = wrap(trained(resnet18(num_classes=4))).eval()
+    folded = fold_batchnorm(network, images())
+    with torch.no_grad():
+        expected = network(images())
+        assert torch.allclose(folded(images()), expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+    assert normalizations(folded) == 0
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenetv3_small_050", "regnety_002", "resnet18"])
+def test_networks_of_timm(name):
+    """Their batch normalization contains the activation, except in ResNets."""
+    timm = pytest.importorskip("timm")
+    network = trained(timm.create_model(name, num_classes=4))
+    folded = fold_batchnorm(network, images())
+    with torch.no_grad():
+        expected = network(images())
+        assert torch.allclose(folded(images()), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
 
 
 def hooked(network):
@@ -154,19 +232,16 @@ def test_not_folded_if_compiled():
     assert fold_batchnorm(torch.compile(trained(Block()), backend="eager"), images()) is None
 
 
-def test_state_of_the_network_and_random_state_are_unchanged():
-    """Forward functions may store tensors and draw random numbers."""
-
-    def stores(block, x):
-        block.last = x
+def test_random_state_and_hooks_are_unchanged():
+    def draws(block, x):
         torch.rand(3)
         return block.normalization(block.convolution(x))
 
-    network = trained(Block(stores))
+    network = trained(Block(draws))
     random_state = torch.get_rng_state()
-    assert normalizations(fold_batchnorm(network, images())) == 0
-    assert type(network.last) is torch.Tensor
+    assert fold_batchnorm(network, images()) is not None
     assert torch.equal(torch.get_rng_state(), random_state)
+    assert not any(layer._forward_hooks for layer in network.modules())
 
 
 def test_frozen_network_uses_the_copy_until_it_changes():
@@ -188,3 +263,13 @@ def test_frozen_network_with_active_dropout_is_not_folded():
     frozen = Frozen(network, dropout=True)
     frozen.fold(images())
     assert frozen.folded is network
+
+
+def test_frozen_network_with_changed_weights_is_not_folded():
+    frozen = Frozen(trained(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))))
+    frozen.fold(images(2))
+    assert frozen.folded is not frozen.network
+    with torch.no_grad():
+        frozen.network[0].weight.mul_(2)
+    assert frozen.folded is frozen.network
+    assert torch.equal(frozen(images()), frozen.network(images()))
