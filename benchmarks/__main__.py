@@ -17,6 +17,7 @@ from benchmarks import (
     boosting,
     evaluation,
     floor,
+    folding,
     forests,
     generator_metrics,
     jobs,
@@ -33,7 +34,7 @@ from benchmarks.rows import Row
 from benchmarks.shipped import ON_GPU, Checkout
 from benchmarks.workspace import Workspace, make_workspace
 
-DEVICE_PART = ("floor", "training")
+DEVICE_PART = ("floor", "training", "folding")
 REST = ("startup", "memory", "evaluation", "generator_metrics", "forests", "boosting", "neighbors", "metrics", "jobs")
 CHOICES = (*DEVICE_PART, "training_float32", "sweep", "baseline", *REST)
 QUICK = ("floor", "training", "sweep", "boosting")
@@ -45,9 +46,7 @@ def parse_arguments() -> argparse.Namespace:
         "--only", nargs="+", choices=CHOICES, metavar="NAME", help=f"one or more of {', '.join(CHOICES)}"
     )
     parser.add_argument("--quick", action="store_true", help="short rounds and few cases, as a trial; nothing is saved")
-    parser.add_argument(
-        "--device-part", action="store_true", help=f"only {' and '.join(DEVICE_PART)}; default on a GPU"
-    )
+    parser.add_argument("--device-part", action="store_true", help=f"only {', '.join(DEVICE_PART)}; default on a GPU")
     parser.add_argument("--baseline", metavar="COMMIT", help="older commit that the steps are compared with")
     arguments = parser.parse_args()
     if "baseline" in (arguments.only or ()) and arguments.baseline is None:
@@ -90,6 +89,7 @@ class Suite:
             "evaluation": lambda: evaluation.measure(self.workspace),
             "generator_metrics": lambda: generator_metrics.measure(self.workspace),
             "metrics": metrics.measure,
+            "folding": folding.measure,
             "forests": forests.measure,
             "boosting": boosting.measure,
             "neighbors": neighbors.measure,
