@@ -216,6 +216,53 @@ def test_scale_of_real_images(fashion):
     assert abs(values[2].mean) < 0.2  # 0.05
 
 
+PATTERNS = torch.randint(2, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+PATTERNS = PATTERNS.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+class Matched(nn.Module):
+    """Logits are inner products with the patterns; weak ones are 0, so that noise contains no information."""
+
+    def forward(self, images):
+        return 8 * (torch.einsum("nchw,kchw->nk", images, PATTERNS) / 256 - 0.2).relu()
+
+
+def patterned(seed):
+    """400 images of 16 pixels in [-1, 1] and their classes: the pattern of the class plus noise."""
+    labels = torch.arange(400) % 4
+    noise = torch.randn(400, 1, 16, 16, generator=torch.Generator().manual_seed(seed))
+    return (0.4 * PATTERNS[labels] + noise).clamp(-1, 1), labels
+
+
+def test_scale_of_patterned_images():
+    """Other real images score 1 within the interval, noise about 0, blurred and noisy images between."""
+    (real, _), (other, _), held_out = (patterned(seed) for seed in range(3))
+    random = torch.Generator().manual_seed(3)
+    noise = torch.rand(other.shape, generator=random) * 2 - 1
+    noisy = (other + 0.7 * torch.randn(other.shape, generator=random)).clamp(-1, 1)
+    blurred = other.lerp(nn.functional.avg_pool2d(other, 3, stride=1, padding=1, count_include_pad=False), 0.5)
+
+    def student():
+        return nn.Sequential(nn.Flatten(), nn.Linear(256, 16), nn.ReLU(), nn.Linear(16, 4))
+
+    settings = {"variant": "1_epoch", "seeds": range(4), "batch_size": 10, "learning_rate": 2e-3}
+    values, known = [], None
+    for images in (other, noisy, blurred, noise):
+        values.append(
+            compression_score(
+                images, real, held_out, teacher=Matched(), student=student, real_accuracies=known, **settings
+            )
+        )
+        known = values[0].real_accuracies
+    scores = [value.mean.item() for value in values]
+    assert values[0].chance == 0.25
+    assert values[0].real_accuracies.mean() > 0.9
+    assert abs(scores[0] - 1) < stats.t.ppf(0.995, 3) * values[0].standard_error < 0.1
+    assert 0.3 < scores[1] < 0.9
+    assert 0.3 < scores[2] < 0.9
+    assert abs(scores[3]) < 0.15
+
+
 class TestByHand:
     @pytest.mark.parametrize(("variant", "chance"), [("5_epochs", 1 / 3), ("1_epoch", 0.7)])
     def test_formula(self, real, teacher, variant, chance):
@@ -313,6 +360,21 @@ class TestByHand:
         as_floats = score(floats, floats[:50], held_out, teacher, **settings)
         assert torch.allclose(as_bytes.accuracies, as_floats.accuracies, rtol=0, atol=0.003)
         assert torch.allclose(as_bytes.real_accuracies, as_floats.real_accuracies, rtol=0, atol=0.003)
+
+    def test_given_accuracies_of_the_real_samples(self, real, held_out, teacher):
+        """The students of the real samples are not trained again."""
+        made = []
+
+        def counted():
+            made.append(student())
+            return made[-1]
+
+        first = score(real[:40], real, held_out, teacher, counted)
+        assert len(made) == 2 * len(SETTINGS["seeds"])
+        made.clear()
+        again = score(real[:40], real, held_out, teacher, counted, real_accuracies=first.real_accuracies)
+        assert len(made) == len(SETTINGS["seeds"])
+        assert equal(again, first)
 
     def test_one_seed_has_no_error(self, real, held_out, teacher):
         value = score(real, real, held_out, teacher, seeds=(0,))
@@ -433,6 +495,25 @@ class TestMetric:
         assert not equal(first, other)
         assert equal(feed(metric, real, real[:40]).compute(), first)
 
+    def test_stored_accuracies_are_those_of_the_current_real_rows(self, metric, real, held_out, teacher):
+        generated, one, other = real[:40], real[:50], 2 - real[50:100]
+        first = feed(metric, one, generated).compute()
+        metric.update(other, real=True)
+        both = metric.compute()
+        assert equal(both, score(generated, torch.cat([one, other]), held_out, teacher))
+        metric.reset()
+        last = feed(metric, other, generated).compute()  # as many rows as at first
+        assert equal(last, score(generated, other, held_out, teacher))
+        assert len({tuple(value.real_accuracies.tolist()) for value in (first, both, last)}) == 3
+
+    def test_real_rows_of_other_ranks_after_a_reset(self, metric, real, held_out, teacher):
+        """A rank without real rows gets those of the others when ``compute`` synchronizes the states."""
+        feed(metric, real, real[:40]).compute()
+        metric.reset()
+        metric.update(real[:40], real=False)
+        metric.real.append(2 - real)
+        assert equal(metric.compute(), score(real[:40], 2 - real, held_out, teacher))
+
     def test_pickle(self, metric, real):
         feed(metric, real, real[:40])
         thawed = pickle.loads(pickle.dumps(metric))
@@ -501,19 +582,22 @@ def test_batches_of_one_and_batch_normalization():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision(dtype):
-    """Rows and a teacher in half precision score as the same numbers in float32."""
-    torch.manual_seed(0)
-    teacher = nn.Linear(4, 2).to(dtype)
-    rows = torch.randn(60, 4).to(dtype)
-    labels = torch.arange(60) % 2
-    score = compression_score(
-        rows, rows, (rows, labels), teacher=teacher, student=lambda: nn.Linear(4, 2), seeds=(0, 1)
+    """Rows and a teacher in half precision score as the same numbers in float32, up to the teacher's rounding."""
+    teacher, rows, held_out = nn.Linear(4, 3).to(dtype), blobs(60, 0)[0], blobs(400, 1)
+    with torch.no_grad():
+        teacher.weight.copy_(nn.functional.pad(CENTRES, (0, 2)))
+        teacher.bias.zero_()
+    rows, held_out = rows.to(dtype), (held_out[0].to(dtype), held_out[1])
+    settings = {"student": student, "seeds": (0, 1), "batch_size": 10, "learning_rate": 0.01}
+    halved = compression_score(rows, rows[:40], held_out, teacher=teacher, **settings)
+    metric = CompressionScore(teacher, held_out=held_out, **settings)
+    feed(metric, rows[:40], rows)
+    assert equal(metric.compute(), halved)
+    full = compression_score(
+        rows.float(), rows[:40].float(), (held_out[0].float(), held_out[1]), teacher=teacher.float(), **settings
     )
-    assert torch.equal(score.accuracies, score.real_accuracies)
-    metric = CompressionScore(teacher, lambda: nn.Linear(4, 2), (rows, labels), seeds=(0, 1))
-    metric.update(rows, real=True)
-    metric.update(rows, real=False)
-    assert torch.equal(metric.compute().accuracies, score.accuracies)
+    torch.testing.assert_close(halved.accuracies, full.accuracies, rtol=0, atol=2 / 400)
+    torch.testing.assert_close(halved.real_accuracies, full.real_accuracies, rtol=0, atol=2 / 400)
 
 
 def test_students_are_new_networks():
