@@ -116,6 +116,21 @@ def test_resized_crops_are_parts_of_the_image() -> None:
     assert ratios.max() > 1.25
 
 
+def test_positions_of_resized_crops_are_uniform() -> None:
+    """On an image of its coordinates, the middle of a crop is its mean: uniform over the positions that fit."""
+    side = (torch.arange(64) + 0.5) / 32 - 1
+    grid = torch.stack(torch.meshgrid(side, side, indexing="ij")).expand(1000, 2, 64, 64)
+    after = random_resized_crop(grid, 0.25, 4 / 3, torch.Generator().manual_seed(0))
+    room = 1 - (after.amax(dim=(2, 3)) - after.amin(dim=(2, 3))) / 2 * 64 / 63  # of the middle, on each side of 0
+    position = (after.mean(dim=(2, 3)) / room)[(room > 0.2).all(dim=1)]
+    n = len(position)
+    assert n > 400
+    assert position.abs().max() < 1.05
+    assert (position.mean(dim=0).abs() < 4 * (1 / 3 / n) ** 0.5).all()
+    assert ((position.var(dim=0) - 1 / 3).abs() < 4 * (4 / 45 / n) ** 0.5).all()
+    assert abs(torch.corrcoef(position.T)[0, 1]) < 4 / n**0.5
+
+
 @pytest.mark.parametrize("smallest", [0.5, 0.8, 1.0])
 def test_least_share_of_large_crops(smallest: float) -> None:
     """Both sides fit into the image, so that no share is reduced."""
@@ -125,6 +140,17 @@ def test_least_share_of_large_crops(smallest: float) -> None:
     areas = (after.amax(dim=(2, 3)) - after.amin(dim=(2, 3))).prod(dim=1) / 4
     assert areas.min() > smallest - 0.02
     assert (areas.mean() - (1 + smallest) / 2).abs() < 0.02
+
+
+def test_resized_crops_are_flipped_unless_left_out() -> None:
+    """Crops of the whole image show whether it is mirrored."""
+    before, random = images(400), torch.Generator().manual_seed(0)
+    after = RandomResizedCropFlip(smallest=1.0)(before, random)
+    kept = torch.isclose(after, before, atol=1e-5).flatten(1).all(dim=1)
+    mirrored = torch.isclose(after, before.flip(3), atol=1e-5).flatten(1).all(dim=1)
+    assert torch.equal(kept, ~mirrored)
+    assert abs(mirrored.sum().item() - 200) < 4 * 100**0.5
+    torch.testing.assert_close(RandomResizedCropFlip(smallest=1.0, flip=False)(before, random), before)
 
 
 def test_resized_crop_and_flip_are_reproducible() -> None:

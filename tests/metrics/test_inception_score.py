@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, KEY_METRIC_ISC_STD, isc_features_to_metric
 from torchmetrics.image.inception import InceptionScore as TorchmetricsIS
 
@@ -50,6 +52,24 @@ def test_as_torch_fidelity(rows_extractor, n, splits):
     assert value["inception_score"].item() == pytest.approx(theirs[KEY_METRIC_ISC_MEAN], rel=1e-9, abs=1e-10)
     assert value["inception_score_std"].item() == pytest.approx(theirs[KEY_METRIC_ISC_STD], rel=1e-9, abs=1e-10)
     assert value["inception_score"].dtype == torch.float64
+
+
+@pytest.mark.parametrize(("n", "splits"), [(17, 5), (203, 10)])
+def test_against_numpy(rows_extractor, n, splits):
+    """Splits of the sorted and permuted samples; the standard deviation is that of the population."""
+    logits = torch.randn(n, 4, generator=torch.Generator().manual_seed(0)) * 2
+    rows = logits.double().numpy()
+    rows = rows[np.argsort(rows @ np.cos(np.arange(1, 5)), kind="stable")]
+    rows = log_softmax(rows[np.random.RandomState(2020).permutation(n)], axis=1)
+    scores = []
+    for k in range(splits):
+        part = rows[k * n // splits : (k + 1) * n // splits]
+        mean = np.log(np.exp(part).mean(axis=0))
+        scores.append(np.exp((np.exp(part) * (part - mean)).sum(axis=1).mean()))
+    value, _ = score(rows_extractor, logits, splits)
+    assert value["inception_score"].item() == pytest.approx(np.mean(scores), rel=1e-9)
+    assert value["inception_score_std"].item() == pytest.approx(np.std(scores, ddof=0), rel=1e-9)
+    assert np.std(scores) > 0.05
 
 
 def test_as_torchmetrics(rows_extractor):
