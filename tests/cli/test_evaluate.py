@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from ganmc_lightning.cli import evaluate, evaluate_arguments
-from ganmc_lightning.evaluation import evaluator, samples
+from ganmc_lightning.evaluation import evaluator, load_datamodule, samples
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.metrics import ClassifierExtractor, FrechetInceptionDistance, laplacian_variance
+from ganmc_lightning.networks import MLPClassifier, load_network
 
 STUDENT = (
     "{class_path: ganmc_lightning.networks.MLPClassifier, init_args: {in_features: 64, num_classes: 3, hidden: [8]}}"
@@ -23,6 +26,25 @@ def tools(trained, data_root, tmp_path, monkeypatch):
     extractor = ["--extractor", f"classifier:{trained.teacher_checkpoint}"]
     students = ["--teacher", trained.teacher_checkpoint, "--student", tmp_path / "student.yaml", "--num-students", 2]
     return ["--data", data_root / "tiny.npz", "--num-samples", 60, *extractor, *students, "--student-batch-size", 8]
+
+
+def fid(network, generated, real):
+    metric = FrechetInceptionDistance(ClassifierExtractor(network))
+    metric.update(generated, real=False)
+    metric.update(real, real=True)
+    return pytest.approx(metric.compute().item(), rel=1e-4)
+
+
+def read_images(path):
+    with np.load(path) as arrays:
+        return torch.from_numpy(arrays["images"]).permute(0, 3, 1, 2)
+
+
+def save_images(path, maximum):
+    """Write 60 images of noise."""
+    images = np.random.default_rng(maximum).integers(0, maximum, (60, 8, 8, 1), dtype=np.uint8)
+    np.savez(path, images=images)
+    return read_images(path)
 
 
 def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
@@ -62,7 +84,7 @@ def test_one_set_for_a_stage_of_an_experiment(ganmc, tools, trained, tmp_path):
 
 def test_several_sets_differ_and_are_reproducible(ganmc, tools, trained, tmp_path):
     assert (
-        ganmc("sample", trained.generator_checkpoint, "--num-samples", 80, "--out", tmp_path / "stored.npz").status == 0
+        ganmc("sample", trained.generator_checkpoint, "--num-samples", 60, "--out", tmp_path / "stored.npz").status == 0
     )
     sets = ["real=real:train", f"gan={trained.generator_checkpoint}", tmp_path / "stored.npz"]
     for name in ("a", "b"):
@@ -74,9 +96,56 @@ def test_several_sets_differ_and_are_reproducible(ganmc, tools, trained, tmp_pat
     assert first["metrics"] == second["metrics"]
     assert {name.split("/")[1] for name in first["metrics"]} == {"real", "gan", "stored"}
     assert first["metrics"]["test/real/fid"] < first["metrics"]["test/gan/fid"]
-    assert first["metrics"]["test/stored/fid"] == pytest.approx(first["metrics"]["test/gan/fid"], rel=0.5)
+    network, real = load_network(str(trained.teacher_checkpoint), "network"), load_datamodule(str(tools[1]))
+    expected = fid(network, read_images(tmp_path / "stored.npz"), real.samples("test")[0])
+    assert first["metrics"]["test/stored/fid"] == expected
     assert "test/real/near_duplicate_rate" not in first["metrics"]
     assert "skipped: near_duplicates of real" in done.out
+
+
+def test_other_references_and_students(ganmc, tools, trained, tmp_path):
+    generated = save_images(tmp_path / "noise.npz", 250)
+    reference = save_images(tmp_path / "dark.npz", 50)
+    metrics = ("--metrics", "fid,laplacian_variance,compression_score", "--num-students", 1)
+    options = ("--real-split", "val", "--sharpness-reference", tmp_path / "dark.npz", "--student-learning-rate", 0.02)
+    done = ganmc("evaluate", tmp_path / "noise.npz", *tools, *metrics, *options, "--out", tmp_path / "run")
+    assert done.status == 0, done.err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    network, real = load_network(str(trained.teacher_checkpoint), "network"), load_datamodule(str(tools[1]))
+    assert result["metrics"]["test/fid"] == fid(network, generated, real.samples("val")[0])
+    ratio = laplacian_variance(generated).mean() / laplacian_variance(reference).mean()
+    assert result["metrics"]["test/laplacian_variance_ratio"] == pytest.approx(ratio.item())
+    settings = result["settings"]
+    assert (settings["real_split"], settings["held_out_split"]) == ("val", "val")
+    assert settings["sharpness_reference"] == str(tmp_path / "dark.npz")
+    students = settings["samples"]["noise"]["metrics"]["compression_score_5_epochs"]
+    assert (students["learning_rate"], students["batch_size"], students["seeds"]) == (0.02, 8, "0")
+
+
+def test_images_are_resized_for_the_extractor(ganmc, tools, tmp_path, monkeypatch):
+    (tmp_path / "sixteen.py").write_text(SIXTEEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    network = MLPClassifier(in_features=256, num_classes=3, hidden=[8]).eval()
+    torch.save(network.state_dict(), tmp_path / "sixteen.pt")
+    generated = save_images(tmp_path / "noise.npz", 250)
+    extractor = ("--extractor", f"classifier:sixteen:build:{tmp_path / 'sixteen.pt'}", "--extractor-size", 16)
+    options = ("--metrics", "fid", "--out", tmp_path / "run")
+    done = ganmc("evaluate", tmp_path / "noise.npz", *tools, *extractor, *options)
+    assert done.status == 0, done.err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["settings"]["resize"] == "bilinear to 16x16, antialiased"
+    resized = torch.nn.Sequential(torch.nn.Upsample((16, 16), mode="bilinear"), network)
+    real = load_datamodule(str(tools[1])).samples("test")[0]
+    assert result["metrics"]["test/fid"] == fid(resized, generated, real)
+
+
+SIXTEEN = """
+from ganmc_lightning.networks import MLPClassifier
+
+
+def build() -> MLPClassifier:
+    return MLPClassifier(in_features=256, num_classes=3, hidden=[8])
+"""
 
 
 def test_the_result_is_written_before_the_figure(ganmc, tools, tmp_path, monkeypatch):
