@@ -22,6 +22,8 @@ _READING = READING_ARGUMENTS | {"backbone", "use_pretrained_backbone", "auto_map
 """Arguments of networks and configurations that read files; the last three are those of transformers."""
 _ATTENTION = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
 """Keys of transformers; values other than ``"eager"`` and ``"sdpa"`` may download compiled code."""
+_CLASS_NAMES = frozenset({"id2label", "label2id"})
+"""Keys of transformers whose mappings contain names of classes, which may be those of arguments."""
 
 
 @recipe_loader
@@ -106,8 +108,8 @@ def check_reads_nothing(reference: NetworkReference, arguments: Mapping[str, Any
 def _reading_argument(value: object) -> str:
     """Return the first argument, also in nested lists and mappings, that reads or downloads a file; "" without one."""
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            name = str(key)
+        value = {str(key): item for key, item in value.items() if key not in _CLASS_NAMES}
+        for name, item in value.items():
             nested_timm = name == "model_type" and str(item).startswith("timm_")
             kernel = name in _ATTENTION and item not in (None, "eager", "sdpa")
             if (name in _READING and item is not None and item is not False) or nested_timm or kernel:

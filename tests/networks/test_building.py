@@ -228,6 +228,19 @@ class TestHuggingFace:
         }
         rebuilt(tmp_path, recipe, build_network(f"hf:{folder}"))
 
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_names_of_classes_are_no_arguments(self, folder, tmp_path, nested):
+        names = ["weights", "pretrained"]
+        classes = {"label2id": dict(zip(names, range(2), strict=True)), "id2label": dict(enumerate(names))}
+        config = json.loads((folder / "config.json").read_text()) | classes
+        if nested:
+            config["backbone_config"] = classes
+        recipe = {
+            "class_path": BUILDER,
+            "init_args": {"reference": f"hf:{folder}", "arguments": {"config": config}},
+        }
+        rebuilt(tmp_path, recipe, build_network(f"hf:{folder}"))
+
     def test_no_code_of_the_folder_runs(self, folder):
         """A model type without an image classifier in transformers, which names code of its own."""
         values = {"model_type": "bert", "auto_map": {"AutoModelForImageClassification": "modeling_own.Net"}}
