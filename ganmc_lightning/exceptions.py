@@ -108,15 +108,16 @@ def _resource_failure(error: BaseException) -> str | None:
 def path_message(error: BaseException) -> str | None:
     """Describe a path without permission, or with a name that is too long, in one line; return None for other errors.
 
-    Before Python 3.14, also ``Path.exists`` and ``Path.is_file`` raise these errors.
+    Errors without a path, such as those of sockets and semaphores, are other errors. Before Python 3.14, also
+    ``Path.exists`` and ``Path.is_file`` raise these errors.
 
     Example:
         >>> path_message(PermissionError(errno.EACCES, "Permission denied", "/root/gan.ckpt"))
         '/root/gan.ckpt: cannot be accessed (Permission denied)'
     """
-    if not isinstance(error, OSError) or error.errno not in _PATH_FAILURES:
+    if not isinstance(error, OSError) or error.errno not in _PATH_FAILURES or error.filename is None:
         return None
-    return one_line(error) if error.filename is None else f"{error.filename}: cannot be accessed ({error.strerror})"
+    return f"{error.filename}: cannot be accessed ({error.strerror})"
 
 
 def root_cause(error: BaseException) -> BaseException:

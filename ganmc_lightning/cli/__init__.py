@@ -113,12 +113,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ganmc: {printable(str(error))}", file=sys.stderr)
         return 1
     except Exception as error:
-        inaccessible = path_message(error)
-        message = inaccessible or resource_message(error)
+        failure = resource_message(error)  # first, because cleanup after it may fail to access a path
+        message = failure or path_message(error)
         if message is None:
             raise
         print(f"ganmc: {printable(message)}", file=sys.stderr)
-        return 2 if inaccessible else 1
+        return 1 if failure else 2
     except KeyboardInterrupt:
         print("ganmc: interrupted", file=sys.stderr)
         return INTERRUPTED

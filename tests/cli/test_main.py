@@ -180,6 +180,31 @@ def test_a_path_that_cannot_be_accessed_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_an_error_without_a_path_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as that of a socket, a semaphore or the affinity to CPUs."""
+
+    def fail(*_: Any) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("ganmc_lightning.cli._run_command", fail)
+    with pytest.raises(PermissionError):
+        main(["sample"])
+
+
+def test_memory_that_runs_out_before_a_path_cannot_be_accessed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> int:
+        try:
+            raise MemoryError
+        finally:  # cleanup
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "runs/last.ckpt.part")
+
+    monkeypatch.setattr("ganmc_lightning.cli._run_command", fail)
+    assert main(["sample"]) == 1
+    assert capsys.readouterr().err.startswith("ganmc: out of memory; use smaller batches")
+
+
 def test_bad_input_from_the_shell_is_one_line(configs: Any, tmp_path: Path) -> None:
     done = shell("fit", "--config", configs.teacher, "--data.p_fake", "0.5", cwd=tmp_path)
     assert done.returncode == 2
