@@ -18,6 +18,7 @@ from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.io.folder_lock import LOCK
 from ganmc_lightning.tabular.card import CompressionCard, measure_card, write_card
 from ganmc_lightning.tabular.card.card import output_function
+from ganmc_lightning.tabular.card.latency import measure_compiled
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_search import deployable
 from ganmc_lightning.tabular.export import (
@@ -100,9 +101,8 @@ def write_compression(
         for note in notes:
             warnings.warn(note, stacklevel=2)
         files = {name: (temporary / name).stat().st_size for name in FILES if (temporary / name).exists()}
-        card = measure_card(
-            compression, command, files, environment, export_notes=notes, source=source, rounded=rounded
-        )
+        compiled = measure_compiled(source, rounded, compression.encode(compression.rows.X_test))
+        card = measure_card(compression, command, files, environment, export_notes=notes, compiled=compiled)
         write_card(card, temporary / CARD)
         if add_files is not None:
             add_files(card, temporary)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ganmc_lightning.cards.page import make_templates
 from ganmc_lightning.io.atomic import atomic_write
-from ganmc_lightning.tabular.card.latency import CompiledStudent, Latency, measure_compiled, measure_latency
+from ganmc_lightning.tabular.card.latency import CompiledStudent, Latency, measure_latency, measure_student
 from ganmc_lightning.tabular.card.scores import TestScores, compute_test_scores
 from ganmc_lightning.tabular.card.text import (
     candidate_rows,
@@ -24,7 +24,7 @@ from ganmc_lightning.tabular.card.text import (
 )
 from ganmc_lightning.tabular.compress import Compression
 from ganmc_lightning.tabular.compress_checks import teacher_inputs
-from ganmc_lightning.tabular.export import FixedPointReport
+from ganmc_lightning.tabular.compress_search import deployable
 
 MODELS = ("teacher", "student", "plain")
 """Names of the models in scores; ``plain`` is boosting of the same size on the labels."""
@@ -72,8 +72,7 @@ def measure_card(
     environment: Mapping[str, str] | None = None,
     seed: int = 0,
     export_notes: Sequence[str] = (),
-    source: Path | None = None,
-    rounded: FixedPointReport | None = None,
+    compiled: CompiledStudent | None = None,
 ) -> CompressionCard:
     """Score and time teacher, student and plain boosting on the test rows.
 
@@ -84,8 +83,8 @@ def measure_card(
         environment: name -> value, such as versions of packages (default: none).
         seed: random seed of the bootstrap intervals (default: 0).
         export_notes: files that were not written, and differences of files from the student (default: none).
-        source: the student as ``.c`` file, to measure; None (default) for none.
-        rounded: the student in 16-bit integers, to measure; None (default) for none.
+        compiled: measurements of the student's exported C files; None (default) to export it to a temporary folder
+            and measure it.
     """
     rows, model, plain = compression.rows, compression.model, compression.plain
     student_outputs, plain_outputs = output_function(model), output_function(plain)
@@ -101,11 +100,13 @@ def measure_card(
         "student": measure_latency(student_outputs, rows.X_test),
         "plain": measure_latency(plain_outputs, rows.X_test),
     }
+    if compiled is None:
+        compiled = measure_student(deployable(model), compression.encode(rows.X_test), compression.encode(rows.X))
     return CompressionCard(
         compression,
         compute_test_scores(rows.y_test, outputs, classes, seed),
         latencies,
-        measure_compiled(source, rounded, compression.encode(rows.X_test)),
+        compiled,
         command,
         dict(files or {}),
         dict(environment or {}),

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.tabular.export import CModel, FixedPointReport, ObjectSize, compile_c, measure_object
+from ganmc_lightning.tabular.export import (
+    CModel,
+    FixedPointReport,
+    ObjectSize,
+    compile_c,
+    measure_object,
+    to_c,
+    to_c_int16,
+)
 from ganmc_lightning.tabular.profiling import BATCH, time_call
 
 ROW_CALLS, BATCH_CALLS = 20, 3
@@ -76,6 +84,22 @@ def measure_latency(predict: Callable[[Any], object], X: Any) -> Latency:
     )
 
 
+def measure_student(student: Any, X: NDArray[np.float64], X_train: NDArray[np.float64]) -> CompiledStudent:
+    """Export a student to a temporary folder and compile it; each part that is not supported is None.
+
+    Args:
+        student: fitted student of encoded columns.
+        X: encoded rows (N, E) to predict.
+        X_train: encoded training rows (M, E), to round the student to 16-bit integers.
+    """
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        attempt = _Attempts(folder)
+        source = attempt("time and size", lambda: to_c(student, Path(folder, "student.c")))
+        rounded = attempt("16-bit integers", lambda: to_c_int16(student, Path(folder, "student_int16.c"), X_train))
+        compiled = measure_compiled(source, rounded, X)
+    return compiled._replace(notes=(*attempt.notes, *compiled.notes))
+
+
 def measure_compiled(source: Path | None, rounded: FixedPointReport | None, X: NDArray[np.float64]) -> CompiledStudent:
     """Compile an exported student; each part whose source or program is missing is None.
 
@@ -84,17 +108,9 @@ def measure_compiled(source: Path | None, rounded: FixedPointReport | None, X: N
         rounded: result of :func:`~ganmc_lightning.tabular.export.to_c_int16`, or None.
         X: encoded rows (N, E) to predict.
     """
-    failed: dict[str, list[str]] = {}
     latency = size = rounded_size = None
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # the library is not one of the exported files
-
-        def attempt(part: str, measure: Callable[[], T]) -> T | None:
-            try:
-                return measure()
-            except ConfigurationError as error:
-                failed.setdefault(str(error).replace(f"{folder}{os.sep}", ""), []).append(part)
-                return None
-
+        attempt = _Attempts(folder)
         if source is not None:
             exact = _copy(source, folder)
             latency = attempt("time", lambda: _measure_library(exact, X))
@@ -103,8 +119,28 @@ def measure_compiled(source: Path | None, rounded: FixedPointReport | None, X: N
             integers = _copy(rounded.path, folder)
             flags = [f"-D{integers.stem.upper()}_NO_DOUBLE"]
             rounded_size = attempt("size of 16-bit integers", lambda: measure_object(integers, flags))
-    notes = (f"C: not measured: {', '.join(parts)} ({reason})" for reason, parts in failed.items())
-    return CompiledStudent(size, latency, rounded, rounded_size, tuple(notes))
+    return CompiledStudent(size, latency, rounded, rounded_size, attempt.notes)
+
+
+class _Attempts:
+    """Calls functions that export or measure a part, and collects the reasons of those that fail."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._failed: dict[str, list[str]] = {}
+
+    def __call__(self, part: str, function: Callable[[], T]) -> T | None:
+        try:
+            return function()
+        except ConfigurationError as error:
+            reason = str(error).replace(f"{self._folder}{os.sep}", "")
+            self._failed.setdefault(reason, []).append(part)
+            return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not measured, with the reason."""
+        return tuple(f"C: not measured: {', '.join(parts)} ({reason})" for reason, parts in self._failed.items())
 
 
 def _copy(source: Path, folder: str) -> Path:

@@ -121,6 +121,14 @@ def test_the_student_is_exported_once(compression, tmp_path, monkeypatch):
     assert None not in card.compiled
 
 
+def test_the_student_is_measured_in_c_by_default(compression, written):
+    card = measure_card(compression)
+    assert None not in card.compiled
+    assert card.compiled.notes == ()
+    assert card.compiled.size == written[0].compiled.size
+    assert card.compiled.rounded_size == written[0].compiled.rounded_size
+
+
 def test_a_teacher_of_unknown_size(written):
     card = written[0]
     model = copy.copy(card.compression.model)

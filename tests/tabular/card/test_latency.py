@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from ganmc_lightning.tabular.card.latency import measure_compiled
+from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.tabular.card import latency
+from ganmc_lightning.tabular.card.latency import measure_compiled, measure_student
 from ganmc_lightning.tabular.export import c_library, to_c, to_c_int16
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
@@ -16,8 +18,12 @@ X = np.arange(20.0)[:, None]
 
 
 @pytest.fixture
-def exported(tmp_path):
-    tree = DecisionTreeClassifier(random_state=0).fit(X, np.arange(20) % 3)
+def tree():
+    return DecisionTreeClassifier(random_state=0).fit(X, np.arange(20) % 3)
+
+
+@pytest.fixture
+def exported(tree, tmp_path):
     return to_c(tree, tmp_path / "exact.c"), to_c_int16(tree, tmp_path / "small.c", X)
 
 
@@ -56,3 +62,20 @@ def test_a_source_that_cannot_be_compiled_is_named(exported):
     assert compiled.rounded_size is not None
     assert len(compiled.notes) == 1
     assert compiled.notes[0].startswith("C: not measured: time, size (exact.c: ")
+
+
+@pytest.mark.parametrize(
+    ("function", "part", "missing"),
+    [("to_c", "time and size", [0, 1]), ("to_c_int16", "16-bit integers", [2, 3])],
+)
+def test_an_export_that_fails_keeps_the_rest(tree, monkeypatch, function, part, missing):
+    def fail(student, path, *rows):
+        raise ConfigurationError(f"{path}: not written, because the compiled student differs")
+
+    assert measure_student(tree, X, X).notes == ()
+    monkeypatch.setattr(latency, function, fail)
+    compiled = measure_student(tree, X, X)
+    assert [index for index, value in enumerate(compiled) if value is None] == missing
+    name = "student.c" if function == "to_c" else "student_int16.c"
+    reason = f"{name}: not written, because the compiled student differs"
+    assert compiled.notes == (f"C: not measured: {part} ({reason})",)
