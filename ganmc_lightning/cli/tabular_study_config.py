@@ -147,7 +147,10 @@ def make_study_parser() -> ArgumentParser:
         help="unfitted bootstrap forest; null for the random forest of 500 trees of GAN-MC",
     )
     parser.add_argument(
-        "--synthesizers", type=dict[str, Synthesizer | None], default={}, help="synthesizers by name; null removes one"
+        "--synthesizers",
+        type=dict[str, Synthesizer | None],
+        default={},
+        help="synthesizers by name (letters, digits, _, - and .); null removes one",
     )
     parser.add_argument(
         "--checkpoints", type=dict[str, str | None], default={}, help="checkpoints of GANs by name; null removes one"

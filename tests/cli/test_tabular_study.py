@@ -52,6 +52,13 @@ def test_seed_and_configuration_determine_the_result(folder):
     assert first == second
 
 
+def test_names_with_versions(folder):
+    names = "{jitter-01: ganmc_lightning.synthesizers.JitterSynthesizer, ctgan_0.1: null}"
+    assert run("--out", "run", "--synthesizers", names, "--data.train_size", "60") == 0
+    metrics = json.loads((folder / "run" / "result.json").read_text())["metrics"]
+    assert {"test/tree/jitter-01/auc", "test/tree/real+jitter-01/auc"} <= set(metrics)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -62,9 +69,9 @@ def test_seed_and_configuration_determine_the_result(folder):
         (["--data.train_size", "1"], "data.train_size: got 1, expected at least 2, the number of classes of rows"),
         (["--data.train_size", "-5"], "data.train_size: got -5, expected at least 2, the number of classes of rows"),
         (["--data.validation_size", "0"], "data.validation_size: got 0, expected at least 2, the number of classes of"),
-        (["--checkpoints.munge", "gan.ckpt"], "got the name 'munge', expected distinct names of letters, digits and"),
-        (["--checkpoints.best", "gan.ckpt"], "got the name 'best', expected distinct names of letters, digits and"),
-        (["--checkpoints.in_bag", "gan.ckpt"], "got the name 'in_bag', expected distinct names of letters, digits and"),
+        (["--checkpoints.munge", "gan.ckpt"], "got the name 'munge', expected distinct names of letters, digits,"),
+        (["--checkpoints.best", "gan.ckpt"], "got the name 'best', expected distinct names of letters, digits,"),
+        (["--checkpoints.in_bag", "gan.ckpt"], "got the name 'in_bag', expected distinct names of letters, digits,"),
     ],
 )
 def test_errors_are_one_line(folder, capsys, arguments, message):
