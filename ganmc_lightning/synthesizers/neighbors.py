@@ -17,7 +17,11 @@ CategoricalFeatures = Sequence[int | Sequence[int]]
 
 
 PART_ROWS = 50_000
-"""Largest number of rows that neighbors are searched in: the time of an exact search grows with the squared number."""
+"""Largest number of rows that neighbors are searched in.
+
+With more than 15 columns, the time of an exact search grows with the squared number. With fewer, scikit-learn uses k-d
+trees; then too, the search of 100,000 rows of 8 or 15 columns in two parts takes only a third to half of its time.
+"""
 
 
 def check_real_rows(name: str, inputs: Tensor | None) -> Tensor:
