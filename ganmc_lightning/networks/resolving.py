@@ -58,14 +58,14 @@ def resolve_recipe(value: Any) -> Any:
     submodule = arguments.get("submodule")
     if submodule is not None and network is not None:  # passed because the earlier run has no recipe
         return _wrapped(network, Preprocessing(), options, path) if needs_wrapper(options) else network
-    content = read_checkpoint(path) if submodule is not None else read_external(path, options.trust)
-    if submodule is None and not is_own_checkpoint(content):
-        if network is not None:
-            return _wrapped(network, Preprocessing(), options, path)
-        recipe = decode_recipe(read_metadata(path), path)[0]
+    if submodule is None and network is None and file_format(path) == "safetensors":
+        recipe = decode_recipe(read_metadata(path), path)[0]  # of the header, without reading the weights
         if recipe is None:
             return value
     else:
+        content = read_checkpoint(path) if submodule is not None else read_external(path, options.trust)
+        if submodule is None and not is_own_checkpoint(content):
+            return value if network is None else _wrapped(network, Preprocessing(), options, path)
         recipe = network or recipe_from_checkpoint(content, submodule or trained_submodule(content, path), path)
     return _wrapped(recipe, Preprocessing(), options, path) if needs_wrapper(options) else recipe
 
