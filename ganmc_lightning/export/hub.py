@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.exceptions import ConfigurationError, one_line
 from ganmc_lightning.io.dependencies import check_packages
 from ganmc_lightning.io.input_files import check_regular_file
 from ganmc_lightning.networks.allocation import AllocationLimit
@@ -28,6 +28,7 @@ from ganmc_lightning.networks.training_data import get_training_data, set_traini
 check_packages(["huggingface_hub"], extra="hub", purpose="from_pretrained and push_to_hub")
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download  # noqa: E402
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError  # noqa: E402
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -115,13 +116,17 @@ class HubNetwork(
         The memory of the network is limited by the size of its weights, as for a checkpoint.
 
         Raises:
-            ConfigurationError: there are no weights, they are damaged or do not match the network, or the network of
-                the recipe is much larger than they are.
+            ConfigurationError: there are no weights, they cannot be downloaded, are damaged or do not match the
+                network, or the network of the recipe is much larger than they are.
         """
         path = str(Path(model_id, WEIGHTS_FILE))
         if not Path(model_id).is_dir():
             options = {name: arguments[name] for name in DOWNLOAD_OPTIONS}
-            path = hf_hub_download(model_id, WEIGHTS_FILE, **options)
+            try:
+                path = hf_hub_download(model_id, WEIGHTS_FILE, **options)
+            except (EntryNotFoundError, HfHubHTTPError) as error:
+                reason = one_line(error)
+                raise ConfigurationError(f"{model_id}: {WEIGHTS_FILE} cannot be downloaded: {reason}") from error
             arguments["force_download"] = False  # downloaded above
         check_regular_file(path, "weights not found")
         try:

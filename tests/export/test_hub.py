@@ -15,6 +15,9 @@ from ganmc_lightning.networks.training_data import get_training_data
 
 pytest.importorskip("huggingface_hub")
 
+import httpx
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
+
 from ganmc_lightning.export.hub import HubNetwork
 
 LENET = {"in_channels": 1, "image_size": 16, "num_classes": 2, "widths": [4, 8, 16]}
@@ -112,6 +115,28 @@ def test_damaged_or_no_weights_are_refused(folder):
     assert "model.safetensors: its weights cannot be loaded: " in refusal(folder)
     (folder / "model.safetensors").unlink()
     assert "model.safetensors: weights not found" in refusal(folder)
+
+
+RESPONSE = httpx.Response(401, request=httpx.Request("GET", "https://huggingface.co"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EntryNotFoundError("404 Client Error.\n\nEntry Not Found"),
+        LocalEntryNotFoundError("Cannot find the file on the disk."),
+        HfHubHTTPError("401 Client Error.\n\nRepository Not Found", response=RESPONSE),
+    ],
+)
+def test_weights_that_cannot_be_downloaded_are_refused(folder, error, monkeypatch):
+    def download(*_, **__):
+        raise error
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda *_, **__: folder / "config.json")
+    monkeypatch.setattr("ganmc_lightning.export.hub.hf_hub_download", download)
+    text = refusal("org/name")
+    assert text.startswith("org/name: model.safetensors cannot be downloaded: ")
+    assert "Not Found" in text or "Cannot find" in text
 
 
 @pytest.mark.parametrize("downloaded", [False, True])
