@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganmc_lightning.callbacks.submodule import check_single, find_generator
 from ganmc_lightning.exceptions import ConfigurationError
-from ganmc_lightning.io.image_grid import save_image_grid
+from ganmc_lightning.io.image_grid import MAX_CHANNELS, save_image_grid
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.modes import evaluating
 
@@ -23,7 +23,7 @@ class SampleGrid(Callback):
     """Save ``samples/epoch_<n>.png`` in the run folder, with one row per class and equal latents in every file.
 
     The image is saved at every validation of a training run (``trainer.check_val_every_n_epoch``), and logged if there
-    is a W&B logger. Generators of rows are ignored.
+    is a W&B logger. Generators of rows, and of images with more than four channels, are ignored.
 
     Args:
         columns: number of samples per class (default: 10).
@@ -54,7 +54,7 @@ class SampleGrid(Callback):
         if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking or not trainer.is_global_zero:
             return
         generator = find_generator(pl_module, self.submodule, "SampleGrid")
-        if len(generator.sample_shape) != 3:
+        if len(generator.sample_shape) != 3 or generator.sample_shape[0] > MAX_CHANNELS:
             return
         path = Path(trainer.default_root_dir) / "samples" / f"epoch_{trainer.current_epoch + 1:04d}.png"
         save_image_grid(sample_per_class(generator, self.columns, pl_module.device), self.columns, path)

@@ -14,7 +14,7 @@ from ganmc_lightning.batch import check_generated, to_uint8_images
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.atomic import temporary_path
 from ganmc_lightning.io.checkpoint_path import split_checkpoint_path
-from ganmc_lightning.io.image_grid import save_image_grid
+from ganmc_lightning.io.image_grid import MAX_CHANNELS, save_image_grid
 from ganmc_lightning.io.npz import write_npz
 from ganmc_lightning.networks.base import Generator
 from ganmc_lightning.networks.loading import load_generator
@@ -58,6 +58,11 @@ def _check_suffix(generator: Generator, checkpoint: str, out: Path) -> None:
     if rows and suffix not in (".npz", ".csv"):
         raise ConfigurationError(
             f"--out: got {out}, expected {out.stem}.csv or {out.stem}.npz: {checkpoint} generates rows"
+        )
+    if not rows and generator.sample_shape[0] > MAX_CHANNELS and suffix != ".npz":
+        raise ConfigurationError(
+            f"--out: got {out}, expected {out.stem}.npz: {checkpoint} generates images of {generator.sample_shape[0]} "
+            f"channels, and PNG files have at most {MAX_CHANNELS}"
         )
     if not rows and suffix == ".csv":
         raise ConfigurationError(

@@ -12,13 +12,15 @@ from torchvision.utils import make_grid, save_image
 from ganmc_lightning.io.atomic import atomic_write
 
 MIN_WIDTH = 480
+MAX_CHANNELS = 4
+"""Maximum number of channels of a PNG file: color and transparency."""
 
 
 def save_image_grid(images: Tensor, columns: int, path: Path) -> None:
     """Save images as one PNG file, row by row, with white lines between them.
 
     Args:
-        images: uint8 images or float images in [-1, 1] (N, C, H, W) with 1 or 3 channels, on the CPU.
+        images: uint8 images or float images in [-1, 1] (N, C, H, W) with 1 to 4 channels, on the CPU.
         columns: number of images per row.
         path: PNG file. Small images are enlarged by an integer factor, so that the grid is at least 480 pixels wide.
     """

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ganmc_lightning.callbacks import SampleGrid
@@ -63,6 +64,16 @@ def test_images_of_a_run(
     assert first != last
     save_image_grid(sample_per_class(module.generator, 5, torch.device("cpu")), 5, tmp_path / "expected.png")
     assert last == (tmp_path / "expected.png").read_bytes()
+
+
+@pytest.mark.parametrize(("channels", "saved"), [(2, True), (4, True), (5, False)])
+def test_channels(make_trainer: Callable[..., Trainer], tmp_path: Path, channels: int, saved: bool) -> None:
+    """PNG files have at most four channels; a generator of more can be trained too."""
+    module, trainer = LightningModule(), make_trainer()
+    module.generator = Flat(num_classes=3, channels=channels)
+    trainer.state.fn = TrainerFn.FITTING
+    SampleGrid(columns=2).on_validation_epoch_end(trainer, module)
+    assert (tmp_path / "samples" / "epoch_0001.png").is_file() is saved
 
 
 def test_two_grids_are_refused(

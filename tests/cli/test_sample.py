@@ -74,6 +74,34 @@ def test_one_picture(images, tmp_path):
     assert width == height >= 480
 
 
+def multichannel(path, channels):
+    arguments = {"image_size": 8, "channels": channels, "num_classes": 3, "latent_dim": 4, "width": 2}
+    recipe = {"class_path": "ganmc_lightning.networks.ACGANGenerator", "init_args": arguments}
+    return save(ACGANGenerator(**arguments), recipe, path)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_of_other_channels(tmp_path, channels):
+    path = multichannel(tmp_path / "gan.ckpt", channels)
+    for name in ("grid.png", "out", "out.npz"):
+        assert main(["sample", path, "--num-samples", "9", "--out", str(tmp_path / name)]) == 0
+    images = np.load(tmp_path / "out.npz")["images"]
+    files = sorted((tmp_path / "out").glob("*/*.png"))
+    assert np.array_equal(np.stack([np.asarray(Image.open(file)) for file in files]), images)
+    assert np.asarray(Image.open(tmp_path / "grid.png")).shape[2] == channels
+
+
+def test_more_channels_than_a_picture_has(tmp_path, capsys):
+    path = multichannel(tmp_path / "gan.ckpt", 5)
+    for name in ("out.png", "out", "out.csv"):
+        assert main(["sample", path, "--num-samples", "9", "--out", str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"ganmc: --out: got {tmp_path / name}, expected out.npz: {path} generates images of 5 ")
+        assert error.count("\n") == 1
+    assert main(["sample", path, "--num-samples", "9", "--out", str(tmp_path / "out.npz")]) == 0
+    assert np.load(tmp_path / "out.npz")["images"].shape == (9, 8, 8, 5)
+
+
 def test_rows_without_a_scaler_are_written_as_scaled(rows, tmp_path, capsys):
     assert main(["sample", rows, "--num-samples", "4", "--out", str(tmp_path / "rows.npz")]) == 0
     assert "X_scaled: scaled units" in capsys.readouterr().out
