@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         if len(shape) == 3 and shape[0] in PLOT_CHANNELS:
             path = folder.samples / "comparison.png"
             save_latent_interpolation(generators, arguments.num_samples, arguments.seed, device, path)
-        else:
+        elif len(shape) == 3:
             print(f"no figure: got samples of shape {tuple(shape)}, expected images of 1, 3 or 4 channels")
     except OSError as error:
         raise ConfigurationError(f"--out: cannot write to {folder.path} ({error.strerror})") from error

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganmc_lightning.cli import main
 from ganmc_lightning.cli.profile import load_generators, measure
-from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet4
+from ganmc_lightning.networks import ACGANGenerator, DCGANGenerator, LeNet4, TabularGenerator
 from ganmc_lightning.networks.profiling import count_parameters, state_dict_size, throughput
 
 
@@ -97,6 +97,14 @@ def test_images_of_two_channels_are_measured_without_a_figure(tmp_path, capsys):
     path, out = dcgan(tmp_path / "two.ckpt", channels=2, width=2), tmp_path / "out"
     assert main(["profile", f"a={path}", "--out", str(out), "--benchmark-seconds", "0.01"]) == 0
     assert "no figure: got samples of shape (2, 8, 8), expected images of 1, 3 or 4 channels" in capsys.readouterr().out
+    assert [file.name for file in out.iterdir()] == ["result.json"]
+
+
+def test_rows_are_measured(tmp_path, capsys):
+    arguments, out = {"num_features": 8, "num_classes": 2}, tmp_path / "out"
+    path = save(tmp_path / "rows.ckpt", TabularGenerator(**arguments), "generator", **arguments)
+    assert main(["profile", f"a={path}", "--out", str(out), "--benchmark-seconds", "0.01"]) == 0
+    assert "figure" not in capsys.readouterr().out
     assert [file.name for file in out.iterdir()] == ["result.json"]
 
 
