@@ -14,7 +14,7 @@ from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.cards import measuring
 from ganmc_lightning.compression import ClassifierCompression, LoadedSource, compress_classifier, training
 from ganmc_lightning.data.datasets import NpzFile
-from ganmc_lightning.networks import MLPClassifier
+from ganmc_lightning.networks import FiveLayerCNN, MLPClassifier
 
 FACTORY = "ganmc_lightning.networks:MLPClassifier"
 
@@ -45,6 +45,16 @@ def gray(data_root: Path) -> LoadedSource:
 @pytest.fixture(scope="session")
 def teacher(gray: LoadedSource) -> nn.Module:
     return make_teacher(gray)
+
+
+@pytest.fixture(scope="session")
+def convolutional(gray: LoadedSource) -> nn.Module:
+    """A teacher of 8,251 parameters, more than ten times those of the smallest proposed student."""
+    train = gray.splits.train
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = FiveLayerCNN(image_size=8, widths=(8, 16, 32, 64), batch_norm=True, in_channels=1, num_classes=3)
+        return fit(network, to_float_images(train.inputs), train.labels)
 
 
 Compress = Callable[..., ClassifierCompression]
