@@ -71,10 +71,79 @@ def test_forest(compress, folder, tmp_path):
     assert f"AUC {result['settings']['intervals']['student auc'][0]:.4f}" in outcome.out
 
 
-def test_fitted_teacher_from_the_command_line(compress, tmp_path):
+def test_scores_of_a_teacher_fitted_by_the_command_are_those_of_unseen_rows(compress, tmp_path):
     outcome = compress("train.csv", "--teacher", "forest", "--validation", "test.csv")
     assert outcome.status == 0, outcome.err
-    assert json.loads((tmp_path / "small" / "result.json").read_text())["settings"]["teacher_scores"] == "unseen"
+    result = json.loads((tmp_path / "small" / "result.json").read_text())
+    assert result["settings"]["teacher_scores"] == "unseen"
+
+
+@pytest.fixture
+def passed(ganmc, folder, tmp_path, monkeypatch):
+    """Run the command without its search; return the arguments of ``compress_table``."""
+    calls = []
+
+    def spy(*arguments, **options):
+        calls.append((*arguments, options))
+        raise ConfigurationError("recorded")
+
+    monkeypatch.setattr(compress_table, "compress_table", spy)
+
+    def run(*words):
+        outcome = ganmc("compress", *words, "--out", tmp_path / "small")
+        assert outcome.err == "ganmc: recorded\n"
+        return calls.pop()
+
+    return run
+
+
+LIMITS = ("students", "max_nodes", "max_bytes", "max_predict_seconds", "seconds", "random_state")
+
+
+def test_defaults_are_passed(passed, folder):
+    teacher, X, y, options = passed(folder / "train.csv", "--teacher", "forest", "--target", "y")
+    assert teacher is None
+    assert list(X.columns) == ["a", "b", "c", "value"]
+    assert y.tolist() == pd.read_csv(folder / "train.csv")["y"].tolist()
+    assert [options[name] for name in ("sample_weight", "validation", "test")] == [None, None, None]
+    assert options["regression"] is False
+    assert [options[name] for name in LIMITS] == [["boosting", "tree", "forest"], None, None, None, 120.0, 0]
+
+
+def test_values_of_the_options_are_passed(passed, folder, tmp_path):
+    table = pd.read_csv(folder / "test.csv")
+    table[:40].to_csv(tmp_path / "validation.csv", index=False)
+    table[40:].to_csv(tmp_path / "rest.csv", index=False)
+    tables = ("--validation", tmp_path / "validation.csv", "--test", tmp_path / "rest.csv")
+    limits = ("--students", "tree,forest", "--max-nodes", 31, "--max-bytes", "64k", "--max-predict-seconds", 0.5)
+    words = ("--target", "y", "--drop", "value,b", "--weight", "w", "--time", "2m", "--seed", 3)
+    teacher, X, _, options = passed(folder / "weights.csv", "--teacher", "forest", *words, *tables, *limits)
+    assert teacher is None
+    assert list(X.columns) == ["a", "c"]
+    weights = pd.read_csv(folder / "weights.csv")["w"]
+    assert options["sample_weight"].tolist() == weights.tolist()
+    for name, rows in (("validation", table[:40]), ("test", table[40:])):
+        pd.testing.assert_frame_equal(options[name][0], rows[["a", "c"]].reset_index(drop=True))
+        assert options[name][1].tolist() == rows["y"].tolist()
+    assert [options[name] for name in LIMITS] == [["tree", "forest"], 31, 64_000, 0.5, 120.0, 3]
+
+
+@pytest.mark.parametrize(("words", "regression"), [((), False), (("--task", "regression"), True)])
+def test_task_of_integers(passed, tmp_path, words, regression):
+    pd.DataFrame({"a": [0.5, 1.5] * 20, "y": [0, 1] * 20}).to_csv(tmp_path / "integers.csv", index=False)
+    *_, y, options = passed(tmp_path / "integers.csv", "--teacher", "forest", "--target", "y", *words)
+    assert options["regression"] is regression
+    assert y.dtype == (np.float64 if regression else np.int64)
+
+
+def test_files_are_within_the_limit(ganmc, folder, tmp_path):
+    """The largest file is 8 kB without a limit."""
+    inputs = (folder / "regressor.skops", folder / "train.csv", "--test", folder / "test.csv")
+    options = ("--target", "value", "--drop", "y", "--students", "tree", "--time", "0.01", "--max-bytes", "4k")
+    outcome = ganmc("compress", *inputs, *options, "--out", tmp_path / "small")
+    assert outcome.status == 0, outcome.err
+    files = [tmp_path / "small" / name for name in ("student.skops", "student.onnx", "student.c")]
+    assert max(file.stat().st_size for file in files) <= 4000
 
 
 def test_regression_by_the_model(compress, tmp_path):
