@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from ganmc_lightning.batch import to_float_images
 from ganmc_lightning.callbacks import CompressionScoreMonitor
 from ganmc_lightning.data import GANAugmentedDataModule
 from ganmc_lightning.exceptions import ConfigurationError
@@ -99,6 +100,32 @@ def test_score_is_of_the_whole_generator_on_the_validation_part(
         samples, real, data.samples("val"), teacher=teacher, student=student, variant="1_epoch", seeds=(0, 1)
     )
     assert scores["val/compression_score"] == pytest.approx(expected.mean.item(), rel=1e-5, abs=1e-6)
+
+
+def test_training_of_the_students_and_submodule_are_those_of_the_arguments(
+    make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier
+) -> None:
+    data = make_data(validation_fraction=0.4)
+    data.prepare_data()
+    data.setup("fit")
+    real, labels = data.samples("train")
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    images = to_float_images(real)
+    module.student = Recalling((images + torch.randn_like(images)).clamp(-1, 1), labels)
+    monitor = CompressionScoreMonitor(teacher, student, batch_size=16, learning_rate=0.02, submodule="student")
+    (scores,) = make_trainer(callbacks=[monitor]).validate(module, data, verbose=False)
+    synthesizer = GeneratorSynthesizer(module.student)
+    synthesizer.fit(real, labels, data.spec)
+    samples, _ = synthesizer.sample(len(real), torch.Generator().manual_seed(0))
+    settings = {"teacher": teacher, "student": student, "variant": "1_epoch", "seeds": (0,)}
+
+    def expected(**arguments: float) -> float:
+        return compression_score(samples, real, data.samples("val"), **settings, **arguments).mean.item()
+
+    by_hand = expected(batch_size=16, learning_rate=0.02)
+    assert scores["val/compression_score"] == pytest.approx(by_hand, rel=1e-5)
+    for other in ({"batch_size": 16}, {"learning_rate": 0.02}, {}):
+        assert expected(**other) != pytest.approx(by_hand, rel=0.01)
 
 
 def test_test_samples_play_no_part(make_data: MakeData, make_trainer: MakeTrainer, teacher: MLPClassifier) -> None:

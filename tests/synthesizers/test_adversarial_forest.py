@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.model_selection import cross_val_score
 from ganmc_lightning.batch import DataSpec
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.synthesizers import AdversarialForestSynthesizer
+from ganmc_lightning.synthesizers.adversarial_forest import _Leaves
 
 
 def make_rows(n=600):
@@ -67,6 +69,73 @@ def test_samples_depend_on_the_generator_only(fitted):
     assert not first.equal(other)
     copy = pickle.loads(pickle.dumps(fitted))
     assert copy.sample(50, torch.Generator().manual_seed(3))[0].equal(first)
+
+
+class Scripted(RandomForestClassifier):
+    """A forest whose out-of-bag accuracies are given, and which records its arguments, rows and labels."""
+
+    accuracies: ClassVar[list[float]] = []
+    fitted: ClassVar[list[Scripted]] = []
+
+    def fit(self, rows, labels):
+        super().fit(rows, labels)
+        self.rows, self.labels = rows, labels
+        self.oob_score_ = self.accuracies[len(self.fitted)]
+        self.fitted.append(self)
+        return self
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "max_rounds", "forests", "used"),
+    [
+        ([0.9, 0.8, 0.5, 0.9], 10, 3, 1),  # the third forest does not recognize samples of the second
+        ([0.9, 0.8, 0.51, 0.6], 4, 4, 3),
+        ([0.4, 0.9, 0.4], 10, 3, 1),  # the first forest is always used
+        ([0.4, 0.4], 1, 1, 0),
+    ],
+)
+def test_forests_are_fitted_until_one_is_no_better_than_chance(monkeypatch, accuracies, max_rounds, forests, used):
+    monkeypatch.setattr("sklearn.ensemble.RandomForestClassifier", Scripted)
+    monkeypatch.setattr(Scripted, "accuracies", accuracies)
+    monkeypatch.setattr(Scripted, "fitted", [])
+    rows, labels = make_rows(100)
+    synthesizer = fit(rows, labels, max_rounds=max_rounds, n_trees=7, min_samples_leaf=4)
+    assert len(Scripted.fitted) == forests
+    real = torch.column_stack([rows, labels]).numpy()
+    for forest in Scripted.fitted:
+        assert len(forest.estimators_) == 7
+        assert forest.min_samples_leaf == 4
+        assert np.array_equal(forest.rows[:100], real)
+        assert forest.labels.tolist() == [1] * 100 + [0] * 100
+    assert len({forest.random_state for forest in Scripted.fitted}) == forests
+    expected = _Leaves(real, synthesizer._leaves.groups, Scripted.fitted[used].apply(real))
+    assert np.array_equal(synthesizer._leaves.order, expected.order)
+
+
+def test_accuracy_decides_when_rounds_end(monkeypatch):
+    """With real accuracies, all forests but the last recognize the samples of their predecessor."""
+    found = []
+
+    class Recording(RandomForestClassifier):
+        def fit(self, rows, labels):
+            super().fit(rows, labels)
+            found.append(self.oob_score_)
+            return self
+
+    monkeypatch.setattr("sklearn.ensemble.RandomForestClassifier", Recording)
+    fit(*make_rows(300))
+    assert found[0] > 0.7
+    assert 1 < len(found) < 10
+    assert min(found[:-1]) > 0.5 >= found[-1]
+
+
+def test_seed_of_the_forests():
+    rows, labels = make_rows(100)
+    one, equal, other = (
+        fit(rows, labels, n_trees=3, seed=seed).sample(50, torch.Generator().manual_seed(0))[0] for seed in (1, 1, 2)
+    )
+    assert one.equal(equal)
+    assert not one.equal(other)
 
 
 def test_one_leaf_draws_independent_columns():
