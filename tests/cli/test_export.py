@@ -148,6 +148,32 @@ def test_generator(rows, tmp_path):
     assert program(torch.randn(3, 100), torch.tensor([0, 1, 1])).shape == (3, 5)
 
 
+def test_each_network_of_a_checkpoint(tmp_path):
+    inputs, networks = torch.rand(3, 1, 16, 16), {"network": LeNet(**LENET), "student": LeNet(**LENET)}
+    recipe = {"class_path": "ganmc_lightning.networks.LeNet", "init_args": LENET}
+    weights = {f"{key}.{name}": x for key, network in networks.items() for name, x in network.state_dict().items()}
+    content = {"hyper_parameters": dict.fromkeys(networks, recipe), "trained_on": DataSpec((1, 16, 16), 2).state_dict()}
+    torch.save({"state_dict": weights, **content}, tmp_path / "two.ckpt")
+    options = ["--format", "safetensors,pt2"]
+    outputs = []
+    for name, network in networks.items():
+        out = tmp_path / name
+        assert main(["export", str(tmp_path / "two.ckpt"), "--submodule", name, *options, "--out", str(out)]) == 0
+        outputs.append(network.eval()(inputs))
+        torch.testing.assert_close(torch.export.load(out / "model.pt2").module()(inputs), outputs[-1])
+        assert torch.equal(load_network(str(out / "model.safetensors"))(inputs), outputs[-1])
+    assert (outputs[0] - outputs[1]).abs().min() > 1e-3
+
+
+@pytest.mark.parametrize(("words", "status"), [((), 1), (("--tolerance", "0.005"), 1), (("--tolerance", "0.02"), 0)])
+def test_tolerance(classifier, tmp_path, monkeypatch, words, status):
+    shifted = files.FILE_FORMATS["pt2"]._replace(decode=lambda _, deployment: lambda x: deployment.module(x) + 0.01)
+    monkeypatch.setitem(files.FILE_FORMATS, "pt2", shifted)
+    monkeypatch.setattr("ganmc_lightning.cli.export.print_files", lambda _: None)
+    assert main(["export", str(classifier), "--format", "pt2", *words, "--out", str(tmp_path / "out")]) == status
+    assert (tmp_path / "out" / "model.pt2").exists() == (status == 0)
+
+
 def test_a_difference_exits_with_1(classifier, tmp_path, monkeypatch, capsys):
     wrong = files.FILE_FORMATS["pt2"]._replace(decode=lambda content, deployment: lambda x: deployment.module(x) + 1)
     monkeypatch.setitem(files.FILE_FORMATS, "pt2", wrong)

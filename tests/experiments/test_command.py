@@ -5,14 +5,17 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from ganmc_lightning import cli
 from ganmc_lightning.cli.imports import add_import_argument
 from ganmc_lightning.cli.reproduce import run
 from ganmc_lightning.cli.reproduce_arguments import add_arguments, validate_arguments
 from ganmc_lightning.exceptions import ConfigurationError
+from ganmc_lightning.experiments import reproduce
 
 
 def arguments(*argv):
@@ -48,6 +51,42 @@ def test_list_of_experiments(experiment_file, tmp_path, monkeypatch, capsys):
     assert run(arguments("--list")) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(re.fullmatch(r"tiny +- +- +included +A tiny <experiment> & its report", line) for line in lines)
+
+
+DEFAULTS = {
+    **{"seeds": None, "stages": None, "quick": False, "jobs": None, "on": None, "resources": {}},
+    **{"keep_going": False, "accept_older_code": False, "wandb_project": None},
+}
+OPTIONS = {
+    ("--seeds", "3,1"): {"seeds": (3, 1)},
+    ("--stages", "gan, alone"): {"stages": ["gan", "alone"]},
+    ("--quick",): {"quick": True},
+    ("--jobs", "4"): {"jobs": 4},
+    ("--on", "ray"): {"on": "ray"},
+    ("--resources", "num_gpus=0.5", "a=b"): {"resources": {"num_gpus": 0.5, "a": "b"}},
+    ("--keep-going",): {"keep_going": True},
+    ("--accept-older-code",): {"accept_older_code": True},
+    ("--wandb", "project"): {"wandb_project": "project"},
+}
+
+
+@pytest.mark.parametrize("words", [(), *OPTIONS, ("--out", "there", *(word for words in OPTIONS for word in words))])
+def test_values_of_the_options_are_passed(experiment_file, monkeypatch, words):
+    calls = []
+
+    def record(*positional, **options):
+        calls.append((positional, options))
+        return 5
+
+    monkeypatch.setattr(reproduce, "reproduce", record)
+    assert cli.main(["reproduce", str(experiment_file), *words]) == 5
+    (((file, out), options),) = calls
+    assert (file, out) == (experiment_file, Path("there" if "--out" in words else "runs"))
+    assert options.pop("command") == shlex.join(["ganmc", "reproduce", str(experiment_file), *words])
+    assert options.pop("run_command").args == ([],)
+    assert isinstance(options.pop("console"), Console)
+    expected = {name: value for key in OPTIONS if set(key) <= set(words) for name, value in OPTIONS[key].items()}
+    assert options == {**DEFAULTS, **expected}
 
 
 @pytest.mark.parametrize("seeds", ["", "a", "0,0", "1.5", "-1", "0,,1"])

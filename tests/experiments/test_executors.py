@@ -170,14 +170,19 @@ def test_interrupted_runs_save(executor, commands, tmp_path, monkeypatch, reques
     runs = commands.waiting_runs(tmp_path)
     recorder = commands.Recorder()
 
-    def interrupt(*_, **__):
+    def missing():
         marks = [run.folder.path / "process" for run in runs]
-        while not all(mark.exists() and mark.read_text() for mark in marks):
+        return [mark.parent.name for mark in marks if not (mark.exists() and mark.read_text())]
+
+    def interrupt(*_, **__):
+        end = time.monotonic() + 60
+        while missing() and time.monotonic() < end:
             time.sleep(0.05)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scheduling, "wait", interrupt)
     outcomes = run_stages(runs, commands.wait_and_save, recorder, executor, jobs=2)
+    assert not missing(), f"runs that have not started within 60 s: {missing()}"
     assert {outcome.code for outcome in outcomes.values()} == {130}
     assert all((run.folder.path / "saved").exists() for run in runs)
 
