@@ -140,7 +140,9 @@ def test_collapse_to_one_image_per_class(classes: int) -> None:
 
 def test_works_for_other_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:
     module = ACGANModule(ACGANGenerator(8, 1, 3, 6, 4), ACGANDiscriminator(8, 1, 3, 2))
-    make_trainer(max_steps=2, callbacks=[GeneratorCollapseStopping(1, 0.0)]).fit(module, make_data())
+    stopping = GeneratorCollapseStopping(1, min_std=10.0, patience=5)
+    make_trainer(max_steps=2, callbacks=[stopping]).fit(module, make_data())
+    assert stopping.state_dict() == {"batches": 2, "failed": 2}
 
 
 def test_works_for_compiled_generators(make_data: MakeData, make_trainer: Callable[..., Trainer]) -> None:

@@ -2,20 +2,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import LambdaCallback
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from ganmc_lightning.callbacks import SampleGrid
 from ganmc_lightning.callbacks.sample_grid import sample_per_class
 from ganmc_lightning.data import GANAugmentedDataModule
+from ganmc_lightning.data.datasets import NpzFile
 from ganmc_lightning.exceptions import ConfigurationError
 from ganmc_lightning.io.image_grid import save_image_grid
 from ganmc_lightning.modules import ACGANModule
-from ganmc_lightning.networks import ACGANDiscriminator, ACGANGenerator, Generator
+from ganmc_lightning.networks import (
+    ACGANDiscriminator,
+    ACGANGenerator,
+    Generator,
+    TabularDiscriminator,
+    TabularGenerator,
+)
 
 
 class Flat(Generator):
@@ -74,6 +85,62 @@ def test_channels(make_trainer: Callable[..., Trainer], tmp_path: Path, channels
     trainer.state.fn = TrainerFn.FITTING
     SampleGrid(columns=2).on_validation_epoch_end(trainer, module)
     assert (tmp_path / "samples" / "epoch_0001.png").is_file() is saved
+
+
+class RecordingWandb(WandbLogger):
+    """A W&B logger that records the logged images and needs no account."""
+
+    def __init__(self) -> None:
+        self.images: list[tuple[str, list[str], int | None, bool]] = []
+
+    name = version = save_dir = None
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        self.images.append((key, images, step, all(Path(path).is_file() for path in images)))
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None: ...
+
+    def log_hyperparams(self, params: Any) -> None: ...
+
+    def log_graph(self, model: Any) -> None: ...
+
+    def save(self) -> None: ...
+
+    def finalize(self, status: str) -> None: ...
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None: ...
+
+
+def test_images_are_logged_to_wandb(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    module = ACGANModule(ACGANGenerator(8, 1, 3, latent_dim=8, width=4), ACGANDiscriminator(8, 1, 3, width=2))
+    logger, steps = RecordingWandb(), []
+    count = LambdaCallback(on_validation_epoch_end=lambda trainer, _: steps.append(trainer.global_step))
+    trainer = make_trainer(
+        max_epochs=2,
+        logger=[CSVLogger(tmp_path), logger],
+        callbacks=[SampleGrid(columns=2), count],
+        log_every_n_steps=1,
+    )
+    trainer.fit(module, make_data())
+    paths = [str(tmp_path / "samples" / f"epoch_000{epoch}.png") for epoch in (1, 2)]
+    assert logger.images == [("samples", [path], step, True) for path, step in zip(paths, steps, strict=True)]
+    assert 0 < steps[0] < steps[1] == trainer.global_step
+
+
+def test_generators_of_rows_are_ignored(
+    make_data: Callable[..., GANAugmentedDataModule], make_trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    np.savez(tmp_path / "rows.npz", X_train=rows, y_train=np.arange(40) % 2, X_test=rows, y_test=np.arange(40) % 2)
+    module = ACGANModule(TabularGenerator(2, 2, 4, (8,)), TabularDiscriminator(2, 2, (8,)))
+    logger = RecordingWandb()
+    trainer = make_trainer(max_epochs=1, logger=logger, callbacks=[SampleGrid()], log_every_n_steps=1)
+    trainer.fit(module, make_data(dataset=NpzFile(tmp_path / "rows.npz")))
+    assert trainer.current_epoch == 1
+    assert not (tmp_path / "samples").exists()
+    assert logger.images == []
 
 
 def test_two_grids_are_refused(

@@ -118,8 +118,22 @@ def test_accuracy_for_more_classes(make_data: MakeData, make_trainer: MakeTraine
     (awake,) = trainer.validate(module, data, verbose=False)
     module.generator.asleep.fill_(1.0)
     (asleep,) = trainer.validate(module, data, verbose=False)
-    labels = data.samples("val")[1]
-    shares = labels.bincount() / len(labels)
+    held_out, labels = (part.numpy() for part in data.samples("val"))
+    shares = np.bincount(labels) / len(labels)
+
+    module.generator.asleep.fill_(0.0)
+    rows, train_labels = (part.numpy() for part in data.samples("train"))
+    forest = RandomForestClassifier(20, random_state=0).fit(rows, train_labels)
+    synthesizer = GeneratorSynthesizer(module.generator)
+    synthesizer.fit(None, torch.arange(3), data.spec)
+    drawn = synthesizer.sample(3 * len(rows), torch.Generator().manual_seed(0))[0].numpy()
+    targets = forest.predict_proba(drawn)
+    accuracies = []
+    for seed in range(3):
+        tree = RandomForestRegressor(1, random_state=seed).fit(drawn, targets)
+        accuracies.append(np.mean(tree.predict(held_out).argmax(axis=1) == labels))
+    assert len(set(accuracies)) > 1
+    assert awake["val/tree_accuracy"] == pytest.approx(np.mean(accuracies), rel=1e-5)
     assert awake["val/tree_accuracy"] > 0.6
     assert asleep["val/tree_accuracy"] == pytest.approx(float(shares.max()), abs=0.35)
     assert asleep["val/tree_accuracy"] in [pytest.approx(float(share), abs=1e-6) for share in shares]
@@ -140,7 +154,10 @@ def test_precisions(precision: str, make_data: MakeData, make_trainer: MakeTrain
     module = ACGANModule(TabularGenerator(2, 3, 4, (8,)), TabularDiscriminator(2, 3, (8,)))
     trainer = make_trainer(max_epochs=1, precision=precision, callbacks=[TreeScoreMonitor(5, 1, 1)])
     trainer.fit(module, data)
-    assert 0 <= trainer.callback_metrics["val/tree_accuracy"] <= 1
+    score = trainer.callback_metrics["val/tree_accuracy"].item()
+    exact = make_trainer(callbacks=[TreeScoreMonitor(5, 1, 1)])
+    (expected,) = exact.validate(module.float(), data, verbose=False)
+    assert score == pytest.approx(expected["val/tree_accuracy"], abs=0.1)
 
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:
