@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -136,18 +138,32 @@ def test_measures_leave_the_generators_as_they_were(pair):
     assert all(torch.equal(value, generator.state_dict()[name]) for name, value in before.items())
 
 
-def test_rate_and_size():
-    class Sleeper(torch.nn.Linear):
-        def forward(self, inputs):
-            assert not self.training
-            assert not torch.is_grad_enabled()
-            torch.ones(300, 300) @ torch.ones(300, 300)
-            return super().forward(inputs)
+class Ticking(torch.nn.Linear):
+    """Layer whose forward passes take the given seconds of a clock, in turn."""
 
-    small, large = torch.nn.Linear(2, 2), torch.nn.Linear(512, 512)
-    assert throughput(small, torch.zeros(8, 2), seconds=0.05) > throughput(
-        Sleeper(2, 2), torch.zeros(8, 2), seconds=0.05
-    )
+    def __init__(self, monkeypatch, *durations):
+        super().__init__(2, 2)
+        self.durations, self.now = itertools.cycle(durations), 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def forward(self, inputs):
+        assert not self.training
+        assert not torch.is_grad_enabled()
+        self.now += next(self.durations)
+        return super().forward(inputs)
+
+
+def test_throughput(monkeypatch):
+    """The first call is not measured, and one measured call chooses the number of calls in a round."""
+    network = Ticking(monkeypatch, 0.25)
+    assert throughput(network, torch.zeros(8, 2), seconds=5.0, rounds=5) == 8 / 0.25
+    assert network.now == 0.25 + 0.25 + 5
+    slow = (100.0, 1.0, 1.0, 4.0, 2.0)  # warm-up, choice, rounds of one call
+    assert throughput(Ticking(monkeypatch, *slow), torch.zeros(8, 2), seconds=3.0, rounds=3) == 8 / 2
+
+
+def test_size():
+    large = torch.nn.Linear(512, 512)
     assert state_dict_size(large) == pytest.approx(4 * count_parameters(large), rel=0.01)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,13 +224,21 @@ def test_test_evaluates_the_best_checkpoint(ganmc: Ganmc, configs: Any, copy_of_
     assert after == before  # including metrics.csv
 
 
-def test_validate_reproduces_the_metric_of_the_best_epoch(ganmc: Ganmc, configs: Any, copy_of_teacher: Path) -> None:
-    before = files_of(copy_of_teacher)
-    outcome = ganmc("validate", "--config", configs.teacher, "--trainer.default_root_dir", copy_of_teacher)
+def test_validate_prints_the_metrics_of_the_best_epoch(ganmc: Ganmc, configs: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run = ["--config", configs.teacher, "--trainer.default_root_dir", folder]
+    run += ["--model.init_args.optimizer.init_args.lr", "0.005"]
+    run += ["--checkpoint.monitor", "val/cross_entropy", "--checkpoint.mode", "max"]  # the first epoch: loss decreases
+    assert ganmc("fit", *run).status == 0
+    before = files_of(folder)
+    outcome = ganmc("validate", *run)
     assert outcome.status == 0
-    score = json.loads(before["result.json"])["metrics"]["val/accuracy"]
-    assert str(round(score, 4))[:5] in outcome.out
-    assert files_of(copy_of_teacher) == before
+    printed = dict(re.findall(r"(val/\w+)\W+([\d.]+)", outcome.out))
+    rows = [row for row in read_metrics(folder / "metrics.csv") if "val/accuracy" in row]
+    for name in ("val/accuracy", "val/cross_entropy"):
+        assert float(printed[name]) == pytest.approx(float(rows[0][name]), abs=1e-4)
+        assert float(rows[0][name]) != pytest.approx(float(rows[-1][name]), abs=1e-2)
+    assert files_of(folder) == before
 
 
 def test_config_of_a_run_works_with_the_other_commands(ganmc: Ganmc, trained: Any, copy_of_teacher: Path) -> None:
