@@ -108,11 +108,20 @@ def test_seeds_and_the_real_rows():
     assert torch.equal(ROWS, before)
 
 
-def test_nine_passes_over_a_table_of_the_papers_size():
-    rows = torch.randn(13_312, 10, generator=seeded(0))
-    samples, _ = fitted(rows, torch.zeros(len(rows), dtype=torch.int64)).sample(9 * 13_312, seeded(0))
-    assert samples.shape == (9 * 13_312, 10)
-    torch.testing.assert_close(samples.std(dim=0), rows.std(dim=0), rtol=0.2, atol=0)
+def test_share_of_changed_values():
+    """A value is unchanged if each of its exchanges fails: those of its row, and of the rows nearest to it."""
+    rows = torch.randn(2000, 10, generator=seeded(0))
+    labels = torch.arange(2000) % 2
+    samples, drawn = fitted(rows, labels).sample(9 * 2000, seeded(0))
+    assert torch.equal(drawn, labels.repeat(9))
+    distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").fill_diagonal_(torch.inf)
+    exchanges = 1 + distances.argmin(dim=1).bincount(minlength=2000)
+    unchanged = (samples.view(9, 2000, 10) == rows).double().mean(dim=(0, 2))
+    for count in exchanges.unique():
+        values = 90 * (exchanges == count).sum()
+        expected = 0.9**count
+        spread = (expected * (1 - expected) / values).sqrt()
+        assert (unchanged[exchanges == count].mean() - expected).abs() < 4 * spread
 
 
 @pytest.mark.parametrize(

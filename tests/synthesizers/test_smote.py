@@ -63,12 +63,15 @@ def test_seeds_and_the_real_rows():
     assert torch.equal(ROWS, before)
 
 
-def test_nine_passes_over_a_table_of_the_papers_size():
-    rows = torch.randn(13_312, 10, generator=seeded(0))
-    samples, _ = fitted(rows, torch.arange(13_312) % 2).sample(9 * 13_312, seeded(0))
-    assert samples.shape == (9 * 13_312, 10)
-    assert (samples.amin(dim=0) >= rows.amin(dim=0)).all()
-    assert (samples.amax(dim=0) <= rows.amax(dim=0)).all()
+def test_mean_and_variance_of_each_class():
+    """With all rows as neighbors, a sample is a uniform point between two rows: 2/3 of their variance."""
+    rows, labels = torch.randn(1000, 10, generator=seeded(0)), torch.arange(1000) % 2
+    samples, drawn = fitted(rows, labels, k_neighbors=499).sample(9 * 1000, seeded(0))
+    assert torch.equal(drawn, labels.repeat(9))
+    for label in (0, 1):
+        own, mixed = rows[labels == label], samples[drawn == label]
+        torch.testing.assert_close(mixed.mean(dim=0), own.mean(dim=0), rtol=0, atol=0.05)
+        torch.testing.assert_close(mixed.var(dim=0), own.var(dim=0) * 2 / 3, rtol=0.1, atol=0)
 
 
 def test_a_class_with_too_few_rows_is_named():
