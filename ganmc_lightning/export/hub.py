@@ -116,9 +116,13 @@ class HubNetwork(
         The memory of the network is limited by the size of its weights, as for a checkpoint.
 
         Raises:
-            ConfigurationError: there are no weights, they cannot be downloaded, are damaged or do not match the
-                network, or the network of the recipe is much larger than they are.
+            ConfigurationError: there is no recipe; there are no weights, they cannot be downloaded, are damaged or do
+                not match the network, or the network of the recipe is much larger than they are.
         """
+        if "recipe" not in arguments:
+            raise ConfigurationError(
+                f"{model_id}: got no recipe in {CONFIG_FILE}, expected a repository of HubNetwork.save_pretrained"
+            )
         path = str(Path(model_id, WEIGHTS_FILE))
         if not Path(model_id).is_dir():
             options = {name: arguments[name] for name in DOWNLOAD_OPTIONS}

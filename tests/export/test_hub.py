@@ -110,6 +110,15 @@ def test_weights_of_another_network_are_refused(folder, change):
     assert f"{folder / 'model.safetensors'}: its weights cannot be loaded: " in refusal(folder)
 
 
+def test_no_recipe_is_refused(folder):
+    (folder / "config.json").unlink()
+    with pytest.raises(ConfigurationError, match=r"got no recipe in config\.json, expected a repository of"):
+        HubNetwork.from_pretrained(folder)
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"got no recipe in config\.json, expected a repository of"):
+        HubNetwork.from_pretrained(folder)
+
+
 def test_damaged_or_no_weights_are_refused(folder):
     (folder / "model.safetensors").write_bytes(b"damaged")
     assert "model.safetensors: its weights cannot be loaded: " in refusal(folder)
