@@ -154,12 +154,15 @@ def test_the_test_part_plays_no_part(make_data: MakeData, make_trainer: MakeTrai
 def test_precisions(precision: str, make_data: MakeData, make_trainer: MakeTrainer, tmp_path: Path) -> None:
     data = make_data(dataset=NpzFile(write_rows(tmp_path / "rows.npz", 3)), validation_fraction=0.3)
     module = ACGANModule(TabularGenerator(2, 3, 4, (8,)), TabularDiscriminator(2, 3, (8,)))
+    with torch.no_grad():  # rows of the initial weights are so similar that every tree predicts one class
+        for parameter in module.generator.parameters():
+            parameter.mul_(5)
     trainer = make_trainer(max_epochs=1, precision=precision, callbacks=[TreeScoreMonitor(5, 1, 1)])
     trainer.fit(module, data)
     score = trainer.callback_metrics["val/tree_accuracy"].item()
     exact = make_trainer(callbacks=[TreeScoreMonitor(5, 1, 1)])
     (expected,) = exact.validate(module.float(), data, verbose=False)
-    assert score == pytest.approx(expected["val/tree_accuracy"], abs=0.1)
+    assert score == pytest.approx(expected["val/tree_accuracy"], abs=0.05)
 
 
 def test_images_are_refused(make_data: MakeData, make_trainer: MakeTrainer) -> None:
