@@ -29,6 +29,7 @@ from ganmc_lightning.tabular.compress_search import (
     search_students,
     shrink_to_bytes,
     smallest_file,
+    smallest_nodes,
 )
 from ganmc_lightning.tabular.distilled import DistilledClassifier, DistilledRegressor
 from ganmc_lightning.tabular.encoding import encode_rows, to_numpy_types
@@ -238,15 +239,25 @@ def _compress_rows(
         return fit(**{**limits, **arguments})
 
     max_bytes = limits["max_bytes"]
+    n_classes = len(np.unique(rows.y)) if hasattr(rows.teacher, "predict_proba") else 0
+
+    def fit_smallest(**arguments: Any) -> Any:
+        return fit_limited(**{**arguments, "max_nodes": smallest_nodes(students, n_classes), "max_bytes": None})
+
     try:
-        model, tried, unusable = search_students(fit_limited, students, synthesizers, limit)
+        try:
+            model, tried, unusable = search_students(fit_limited, students, synthesizers, limit)
+        except BudgetError as error:
+            if not str(error).startswith("max_bytes"):
+                raise
+            # The limit of a fit is on the pickled size; the exported files may be smaller.
+            model, tried, unusable = search_students(fit_smallest, students, synthesizers, limit)
         if max_bytes is not None:
             limit.report("size of the exported files")
-            model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, largest_file)
+            model = shrink_to_bytes(fit_limited, model, tried, synthesizers, max_bytes, n_classes, largest_file)
     except BudgetError as error:
         if max_bytes is None or not str(error).startswith("max_bytes"):
             raise
-        n_classes = len(np.unique(rows.y)) if hasattr(rows.teacher, "predict_proba") else 0
         least = smallest_file(fit, students, n_classes, largest_file)
         raise ConfigurationError(
             f"max_bytes: got {max_bytes}, expected at least {least}, the largest exported file of the smallest student"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -202,12 +203,13 @@ def shrink_to_bytes(
     tried: Sequence[TriedStudent],
     synthesizers: Mapping[str, SupportsSample],
     max_bytes: int,
+    n_classes: int,
     measure: Callable[[Any], int],
 ) -> Any:
     """Return the best student whose exported files are small enough.
 
     A student that is too large is fitted again with a smaller limit on the pickled size, on the training set of the
-    best student of its kind; then those of the next kind.
+    best student of its kind, and at last with the fewest nodes; then those of the next kind.
 
     Args:
         fit: fits a distilled estimator.
@@ -215,6 +217,7 @@ def shrink_to_bytes(
         tried: all students.
         synthesizers: synthesizers by name.
         max_bytes: largest size of an exported file.
+        n_classes: number of classes; 0 for regression.
         measure: returns the size of the largest exported file of a fitted estimator.
 
     Raises:
@@ -223,9 +226,9 @@ def shrink_to_bytes(
     if measure(model) <= max_bytes:
         return model
     for item in best_of_each_kind(tried):
+        arguments = recipe_arguments(item, synthesizers.get(item.synthesizer))
         limit = max_bytes
         while limit >= MIN_BYTES:
-            arguments = recipe_arguments(item, synthesizers.get(item.synthesizer))
             try:
                 model = fit(**arguments, max_bytes=limit)
             except BudgetError:
@@ -234,6 +237,12 @@ def shrink_to_bytes(
             if size <= max_bytes:
                 return model
             limit = int(SHRINK * min(limit, pickled_bytes(deployable(model)) or limit) * max_bytes / size)
+        with suppress(BudgetError):  # of another limit
+            # The pickled student may be larger than its files.
+            nodes = smallest_nodes([item.candidate.student], n_classes)
+            model = fit(**{**arguments, "max_nodes": nodes, "max_bytes": None})
+            if measure(model) <= max_bytes:
+                return model
     raise BudgetError(f"max_bytes: got {max_bytes}, no student is small enough")
 
 
@@ -247,8 +256,13 @@ def smallest_file(fit: FitStudents, kinds: Sequence[str], n_classes: int, measur
         measure: returns the size of the largest exported file of a fitted estimator.
     """
     arguments = {"teacher_labels": IN_BAG, "label_weight": 1.0, "training_data": REAL}
-    sizes = [measure(fit(student=kind, max_nodes=KINDS[kind].smallest_nodes(n_classes), **arguments)) for kind in kinds]
+    sizes = [measure(fit(student=kind, max_nodes=smallest_nodes([kind], n_classes), **arguments)) for kind in kinds]
     return int(MARGIN * min(sizes)) + 1
+
+
+def smallest_nodes(kinds: Sequence[str], n_classes: int) -> int:
+    """Return the number of nodes with which a student of each kind can be fitted."""
+    return max(KINDS[kind].smallest_nodes(n_classes) for kind in kinds)
 
 
 def deployable(model: Any) -> Any:
