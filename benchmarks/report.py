@@ -1,4 +1,4 @@
-"""Write the tables of ``docs/speed.md`` and its figure from ``benchmarks/results``.
+"""Write the tables of ``docs/speed.md``, its figure and the table of the README from ``benchmarks/results``.
 
 python -m benchmarks.report
 """
@@ -22,6 +22,8 @@ from benchmarks.training import LOOP, NO_POOL, OTHER, PAIRS, POOL, REAL, SHIPPED
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "speed.md"
 FIGURE = ROOT / "docs" / "figures" / "speed.png"
+README, README_DEVICE = ROOT / "README.md", "AMD EPYC"
+TORCHDISTILL = "https://github.com/yoshitomo-matsubara/torchdistill"
 START, END = "<!-- tables of benchmarks/report.py -->", "<!-- end of tables -->"
 TRAINING = ("training", "training_float32")
 COLUMNS = {
@@ -76,6 +78,20 @@ def _pair_table(rows: list[Row]) -> list[str]:
         cells += [f"{ratio:.2f}", f"{share:.0%}", memory]
         lines.append(f"| {pair} | {precision} | {' | '.join(cells)} |")
     return lines
+
+
+def readme_table(results: dict[str, Any]) -> str:
+    """Return the Markdown of the distillation pairs."""
+    other = f"[torchdistill]({TORCHDISTILL}), real images only"
+    names = ["distillation", "`ganmc fit`, pool and cached logits", "loop in the usual style", "ratio", other, "ratio"]
+    lines = [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
+    rows = results["benchmarks"]["training"]["rows"]
+    speeds = {(row["pair"], row["implementation"]): row["value"] for row in rows if "implementation" in row}
+    for pair in (pair.name for pair in PAIRS if pair.distills):
+        fit, usual, real, other = (speeds[pair, name] for name in (POOL, USUAL, REAL, OTHER))
+        ratios = f"{fit / usual:.1f} | {_number(other)} | {real / other:.1f}"
+        lines.append(f"| {pair.replace('->', 'to')} | {_number(fit)} | {_number(usual)} | {ratios} |")
+    return "\n".join(lines)
 
 
 def _number(value: float) -> str:
@@ -148,12 +164,23 @@ def with_tables(page: str) -> str:
     """Return the page with the tables of all devices between its two marks."""
     everything = read_results()
     figure = [f"![Throughput of training]({FIGURE.relative_to(PAGE.parent)})"] if _timed_devices(everything) else []
-    text = "\n\n".join([START, *figure, *(tables(results) for results in everything), END])
-    return re.sub(f"{re.escape(START)}.*{re.escape(END)}", lambda _: text, page, flags=re.DOTALL)
+    text = "\n\n".join([*figure, *(tables(results) for results in everything)])
+    return _between_marks(page, text)
+
+
+def with_readme_table(page: str) -> str:
+    """Return the README with the table of one device between its two marks."""
+    (results,) = (results for results in read_results() if results["device"] == README_DEVICE)
+    return _between_marks(page, readme_table(results))
+
+
+def _between_marks(page: str, text: str) -> str:
+    return re.sub(f"{START}.*{END}", lambda _: f"{START}\n\n{text}\n\n{END}", page, flags=re.DOTALL)
 
 
 def main() -> None:
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, update in ((PAGE, with_tables), (README, with_readme_table)):
+        path.write_text(update(path.read_text(encoding="utf-8")), encoding="utf-8")
     for results in _timed_devices(read_results())[:1]:
         draw(results, FIGURE)
 

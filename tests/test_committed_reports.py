@@ -51,7 +51,9 @@ def test_readme_table_is_computed_from_the_reports() -> None:
     assert f"\n\n{table}\n\n" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_tables_of_the_speed_page_are_those_of_the_results() -> None:
+@pytest.mark.parametrize(("path", "update"), [("docs/speed.md", "with_tables"), ("README.md", "with_readme_table")])
+def test_tables_of_speed_are_those_of_the_results(path: str, update: str) -> None:
     report = runpy.run_path(str(ROOT / "benchmarks" / "report.py"))
-    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
-    assert report["with_tables"](page) == page
+    page = (ROOT / path).read_text(encoding="utf-8")
+    assert report["START"] in page
+    assert report[update](page) == page
